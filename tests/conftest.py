@@ -1,0 +1,42 @@
+"""What all tests share: the services, as the environment names them, and public trips."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mobility.settings import Settings, read_settings
+
+_NEEDED = ("MOBILITY_KAFKA", "MOBILITY_REDIS", "MOBILITY_POSTGRES")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a folder of public trip files be named."""
+    parser.addoption(
+        "--public-trips", type=Path, metavar="DIR", help="folder with public trip data sets"
+    )
+
+
+@pytest.fixture(scope="session")
+def public_trips(request: pytest.FixtureRequest) -> Path:
+    """Return the folder of public trip data sets; skip where none is named."""
+    folder = request.config.getoption("--public-trips")
+    if folder is None:
+        pytest.skip("no public trip data: name its folder with --public-trips DIR")
+    assert isinstance(folder, Path)
+    return folder.resolve()
+
+
+@pytest.fixture(scope="session")
+def services() -> Settings:
+    """Return settings that point at running services: `python -m stack run -- pytest` starts them.
+
+    Without them a test is skipped; under CI that would hide a hole, so there it fails.
+    """
+    missing = [name for name in _NEEDED if name not in os.environ]
+    if missing:
+        reason = f"{', '.join(missing)} not set: run the tests with `just test`"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return read_settings(os.environ)

@@ -1,0 +1,167 @@
+"""What is joined to a trip, and how it is spliced into the original message."""
+
+import json
+from datetime import date
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mobility.enrichment import (
+    TableError,
+    Tables,
+    drivers_table,
+    enrich,
+    locations_table,
+    passengers_table,
+)
+from mobility.inspection import TripRules
+from mobility.settings import Settings
+from mobility.splicing import enriched_messages
+from mobility.trips import decode_trips
+from tests.strategies import good_messages
+
+# The cell that the H3 documentation shows, and its centre.
+CELL = "8928308280fffff"
+LAT, LNG = 37.7752702151959, -122.418307270836
+
+TRIP = {"start_time": 0, "duration_min": 1, "distance_km": 1, "price": 1}
+
+TABLES = Tables(
+    drivers=drivers_table(
+        pl.DataFrame(
+            {
+                "driver_id": [1, 2, 2, None],
+                "vehicle_type": ["scooter", None, "car", "bike"],
+                "score": [float("nan"), 0.5, 0.25, 0.0],
+                "signed_up": [date(2024, 2, 29)] * 4,
+            }
+        )
+    ),
+    passengers=passengers_table(pl.DataFrame({"passenger_id": ["p"], "name": ['O"Neil\\é']})),
+    locations=locations_table(
+        pl.DataFrame({"location_id": [7, 8], "lat": [LAT, None], "lng": [LNG, 1.0]}), 9
+    ),
+)
+
+
+def enriched(
+    tables: Tables, *fields: dict[str, Any], settings: Settings | None = None
+) -> pl.DataFrame:
+    """Return trips with these fields, enriched."""
+    values = [json.dumps(TRIP | each).encode() for each in fields]
+    trips = decode_trips(values, TripRules()).trips
+    return enrich(trips, tables, settings or Settings())
+
+
+def test_the_vehicle_type_is_the_trips_else_the_drivers_else_unknown() -> None:
+    """A trip's own type wins; of two rows of one driver the first counts, even without a type."""
+    trips = enriched(
+        TABLES,
+        {"vehicle_type": "bike", "driver_id": "1"},
+        {"driver_id": "1"},
+        {"driver_id": "2"},
+        {"driver_id": "3"},
+        {"vehicle_type": None},
+    )
+    assert trips["vehicle_type"].to_list() == ["bike", "scooter", "unknown", "unknown", "unknown"]
+    assert trips["has_own_type"].to_list() == [True, False, False, False, False]
+
+
+def test_without_tables_none_is_assumed() -> None:
+    """No table, no join: what a trip doesn't say is unknown or absent."""
+    trips = enriched(Tables(), {"driver_id": "1", "start_location_id": 7}, {})
+    assert trips["vehicle_type"].to_list() == ["unknown", "unknown"]
+    assert trips["h3_region"].to_list() == ["7", None]
+
+
+def test_the_region_is_the_cell_of_the_best_known_place() -> None:
+    """The trip's coordinates, else its location's, else the location's id, else none."""
+    trips = enriched(
+        TABLES,
+        {"start_lat": LAT, "start_lng": LNG, "start_location_id": 8},
+        {"start_lat": LAT, "start_location_id": 7},
+        {"start_location_id": "7"},
+        {"start_location_id": 8},
+        {"start_location_id": 9},
+        {"start_lng": LNG},
+    )
+    assert trips["h3_region"].to_list() == [CELL, CELL, CELL, "8", "9", None]
+
+
+def test_the_region_may_be_the_plain_location() -> None:
+    """MOBILITY_REGION=location takes the id, whatever else is known."""
+    settings = Settings(region="location")
+    fields = {"start_lat": LAT, "start_lng": LNG, "start_location_id": 7}
+    assert enriched(TABLES, fields, {}, settings=settings)["h3_region"].to_list() == ["7", None]
+
+
+@pytest.mark.parametrize(("resolution", "cell"), [(0, "8029fffffffffff"), (9, CELL)])
+def test_the_resolution_is_a_setting(resolution: int, cell: str) -> None:
+    """A coarser cell holds the finer one."""
+    settings = Settings(h3_resolution=resolution)
+    trips = enriched(Tables(), {"start_lat": LAT, "start_lng": LNG}, settings=settings)
+    assert trips["h3_region"].to_list() == [cell]
+
+
+def test_the_poles_and_the_date_line_have_cells() -> None:
+    """The allowed extremes are places."""
+    corners = [{"start_lat": lat, "start_lng": lng} for lat in (-90, 90) for lng in (-180, 180)]
+    assert enriched(Tables(), *corners)["h3_region"].null_count() == 0
+
+
+@pytest.mark.parametrize(
+    ("prepare", "columns", "missing"),
+    [
+        (drivers_table, ["driver_id"], "vehicle_type"),
+        (passengers_table, ["id"], "passenger_id"),
+        (lambda rows: locations_table(rows, 9), ["location_id", "lat"], "lng"),
+    ],
+)
+def test_a_table_without_its_columns_is_refused(
+    prepare: Any,  # noqa: ANN401 - one of three functions
+    columns: list[str],
+    missing: str,
+) -> None:
+    """The message names what is missing and what was found."""
+    with pytest.raises(TableError, match=f"no {missing}; its columns are {', '.join(columns)}"):
+        prepare(pl.DataFrame({column: [1.0] for column in columns}))
+
+
+def spliced(value: bytes, tables: Tables) -> dict[str, Any]:
+    """Return the enriched message of one trip, read by a JSON reader."""
+    trips = enrich(decode_trips([value], TripRules()).trips, tables, Settings())
+    text = enriched_messages(trips, [value], tables).item()
+    record = json.loads(text)
+    assert isinstance(record, dict)
+    return record
+
+
+@given(good_messages(), st.sampled_from((Tables(), TABLES)))
+def test_splicing_keeps_the_original_and_adds_to_it(value: bytes, tables: Tables) -> None:
+    """The result is JSON: each original field as it was, the type and region at the end."""
+    original = json.loads(value)
+    record = spliced(value, tables)
+    own = {key: v for key, v in original.items() if key != "vehicle_type"}
+    assert {key: record[key] for key in own} == own
+    assert record["vehicle_type"] == (original.get("vehicle_type") or "unknown")
+    added = set(record) - set(original) - {"vehicle_type", "h3_region"}
+    assert all(key.startswith(("driver_", "passenger_", "start_location_")) for key in added)
+
+
+def test_further_columns_travel_along() -> None:
+    """Columns of the tables go out under the table's name, NaN as null, dates as ISO 8601."""
+    fields = {"driver_id": "1", "passenger_id": "p", "start_location_id": 7, "note": {"a": "}"}}
+    value = json.dumps(TRIP | fields).encode()
+    assert spliced(b" " + value + b"\n", TABLES) == TRIP | fields | {
+        "vehicle_type": "scooter",
+        "h3_region": CELL,
+        "driver_vehicle_type": "scooter",
+        "driver_score": None,
+        "driver_signed_up": "2024-02-29",
+        "passenger_name": 'O"Neil\\é',
+        "start_location_lat": LAT,
+        "start_location_lng": LNG,
+    }

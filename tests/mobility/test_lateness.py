@@ -1,0 +1,154 @@
+"""Lateness is a function of the log: where batches end changes nothing."""
+
+from collections.abc import Iterable
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mobility.lateness import Judged, LatenessRules, PartitionProgress, judge
+from mobility.settings import Settings
+from tests.strategies import MINUTE, NOON, Entry, batches, partitions
+
+RULES = LatenessRules.of(Settings())
+HORIZON = RULES.window + RULES.allowed_lateness + RULES.out_of_orderness
+
+Row = tuple[int, Entry]
+
+
+def frames(rows: list[Row]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return trips and punctuations, each with its row."""
+    trips = [(r, e.trip_id, e.time) for r, e in rows if not e.punctuation]
+    marks = [(r, e.time) for r, e in rows if e.punctuation]
+    times = {"row": pl.Int64, "event_time": pl.Int64}
+    schema = {"row": pl.Int64, "trip_id": pl.String, "event_time": pl.Int64}
+    return (
+        pl.DataFrame(trips, schema=schema, orient="row"),
+        pl.DataFrame(marks, schema=times, orient="row"),
+    )
+
+
+def read(parts: Iterable[list[Row]]) -> tuple[list[int], list[int], int, PartitionProgress]:
+    """Judge batch after batch; return counted and late rows, duplicates, and the progress."""
+    progress, counted, late, duplicates = PartitionProgress.start(), [], [], 0
+    for part in parts:
+        judged = judge(*frames(part), progress, RULES)
+        progress = judged.progress
+        counted += judged.counted["row"].to_list()
+        late += judged.late["row"].to_list()
+        duplicates += judged.duplicates
+    return counted, late, duplicates, progress
+
+
+def by_hand(entries: list[Entry]) -> tuple[list[int], list[int], int]:
+    """Judge trip after trip in plain Python."""
+    latest, seen, counted, late, duplicates = -(10**18), set(), [], [], 0
+    for row, entry in enumerate(entries):
+        latest = max(latest, entry.time)
+        start = entry.time // RULES.window * RULES.window
+        if entry.punctuation:
+            continue
+        if start + HORIZON < latest:
+            late.append(row)
+        elif entry.trip_id is not None and (entry.trip_id, start) in seen:
+            duplicates += 1
+        else:
+            seen.add((entry.trip_id, start))
+            counted.append(row)
+    return counted, late, duplicates
+
+
+@given(st.data(), partitions())
+def test_any_split_into_batches_is_judged_as_one(data: st.DataObject, entries: list[Entry]) -> None:
+    """Counted, late, duplicates and progress don't depend on where batches end."""
+    rows = list(enumerate(entries))
+    *whole, progress = read([rows])
+    *split, split_progress = read(data.draw(batches(rows)))
+    assert split == whole == list(by_hand(entries))
+    assert split_progress.latest == progress.latest
+    assert split_progress.seen.sort("key").equals(progress.seen.sort("key"))
+
+
+@pytest.mark.parametrize(("beyond", "is_late"), [(0, False), (1, True)])
+@pytest.mark.parametrize("punctuated", [False, True])
+@pytest.mark.parametrize("split", [False, True])
+def test_a_trip_is_late_when_its_window_ended_too_long_ago(
+    beyond: int, *, is_late: bool, punctuated: bool, split: bool
+) -> None:
+    """Late is exactly: window end plus allowed lateness lies before the watermark."""
+    latest = Entry(NOON + HORIZON + beyond, "a", punctuation=punctuated)
+    rows = list(enumerate([latest, Entry(NOON, "b"), Entry(NOON + RULES.window - 1, "c")]))
+    _, late, _, progress = read([rows[:1], rows[1:]] if split else [rows])
+    assert late == ([1, 2] if is_late else [])
+    watermark = progress.watermark(RULES)
+    assert watermark is not None
+    assert is_late == (NOON + RULES.window + RULES.allowed_lateness < watermark)
+
+
+def test_window_starts_are_aligned_to_the_epoch_also_before_it() -> None:
+    """A window start is inclusive, its end is not, and negative times round down."""
+    times = [NOON, NOON + RULES.window - 1, NOON + RULES.window]
+    judged = judged_alone([Entry(time) for time in times])
+    assert judged.counted["window_start"].to_list() == [NOON, NOON, NOON + RULES.window]
+    judged = judged_alone([Entry(-1), Entry(0)])
+    assert judged.counted["window_start"].to_list() == [-RULES.window, 0]
+
+
+def judged_alone(entries: list[Entry]) -> Judged:
+    """Judge the entries as the first of their partition."""
+    return judge(*frames(list(enumerate(entries))), PartitionProgress.start(), RULES)
+
+
+def test_a_repeat_is_known_by_trip_id_and_window() -> None:
+    """The same id counts again in another window, and trips without an id never repeat."""
+    entries = [
+        Entry(NOON, "a"),
+        Entry(NOON + 1, "a"),
+        Entry(NOON + RULES.window, "a"),
+        Entry(NOON),
+        Entry(NOON),
+        Entry(NOON, ""),
+        Entry(NOON, ""),
+    ]
+    judged = judged_alone(entries)
+    assert judged.counted["row"].to_list() == [0, 2, 3, 4, 5]
+    assert judged.duplicates == 2
+
+
+def test_the_first_of_equal_trips_is_the_one_that_counts() -> None:
+    """What a repeat carries is of no consequence."""
+    trips, marks = frames(list(enumerate([Entry(NOON, "a"), Entry(NOON, "a")])))
+    judged = judge(
+        trips.with_columns(price=pl.Series([1, 2])), marks, PartitionProgress.start(), RULES
+    )
+    assert judged.counted["price"].to_list() == [1]
+
+
+def test_ids_are_remembered_until_their_window_is_late() -> None:
+    """A repeat is a duplicate up to the very last moment, and late from then on."""
+    entries = [Entry(NOON, "a"), Entry(NOON + HORIZON, "b"), Entry(NOON, "a")]
+    _, late, duplicates, progress = read([[row] for row in enumerate(entries)])
+    assert (late, duplicates, progress.seen.height) == ([], 1, 2)
+    entries.append(Entry(NOON + HORIZON + 1, punctuation=True))
+    entries.append(Entry(NOON, "a"))
+    _, late, duplicates, progress = read([[row] for row in enumerate(entries)])
+    assert (late, duplicates) == ([4], 1)
+    assert progress.seen["window_start"].to_list() == [NOON + 15 * MINUTE]
+
+
+def test_a_punctuation_moves_event_time_only_from_where_it_stands() -> None:
+    """Trips before a punctuation of the same batch are judged without it."""
+    far = Entry(NOON + 60 * MINUTE, punctuation=True)
+    judged = judged_alone([Entry(NOON, "a"), far, Entry(NOON, "b")])
+    assert judged.counted["row"].to_list() == [0]
+    assert judged.late["row"].to_list() == [2]
+    assert judged.progress.latest == far.time
+
+
+def test_before_the_first_trip_there_is_no_watermark() -> None:
+    """Nothing heard means no watermark, not zero."""
+    start = PartitionProgress.start()
+    assert start.watermark(RULES) is None
+    assert judged_alone([]).progress.watermark(RULES) is None
+    assert judged_alone([Entry(0)]).progress.watermark(RULES) == -RULES.out_of_orderness

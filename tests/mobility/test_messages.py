@@ -1,0 +1,125 @@
+"""Windows as messages: exact both ways."""
+
+import json
+from decimal import Decimal
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from mobility.entities import BY_NAME, ENTITIES, Entity
+from mobility.messages import decode_windows, encode_windows
+from mobility.records import WINDOW_SCHEMA
+from tests.strategies import NOON, ids
+
+DRIVER = BY_NAME["driver"]
+WINDOW = 300_000
+
+_whole = st.integers(-(2**63), 2**63 - 1)
+windows = st.fixed_dictionaries(
+    {
+        "id": ids,
+        "window_start": st.integers(-1_000, 10**6).map(lambda number: number * WINDOW),
+        "trip_count": st.integers(1, 10**9),
+        "total_duration": st.integers(0, 2**63 - 1),
+        "total_distance": st.integers(0, 2**63 - 1),
+        "total_revenue": _whole | st.integers(-(10**6), 10**6),
+        "start_time": st.integers(-(10**12), 10**13),
+        "pane": st.sampled_from(("early", "on_time", "late")),
+        "generation": st.integers(0, 10**6),
+    }
+)
+
+
+def one(**fields: object) -> pl.DataFrame:
+    """Return one window, the fields replaced."""
+    row = {
+        "id": "d1",
+        "window_start": NOON,
+        "trip_count": 3,
+        "total_duration": 10_000_000,
+        "total_distance": 7_250_001,
+        "total_revenue": -500_000,
+        "start_time": NOON + 1_042,
+        "pane": "late",
+        "generation": 2,
+    }
+    return pl.DataFrame([row | fields], schema=WINDOW_SCHEMA)
+
+
+@pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: str(entity.name))
+def test_a_message_looks_like_this(entity: Entity) -> None:
+    """Fields, their order and their forms are what consumers rely on."""
+    assert encode_windows(one(), entity, WINDOW).item() == (
+        f'{{"{entity.id_field}":"d1","window_start":"2025-01-01T12:00:00Z",'
+        '"window_end":"2025-01-01T12:05:00Z","trip_count":3,"avg_duration":3.3333333333333335,'
+        '"total_duration":10.000000,"total_distance":7.250001,"total_revenue":-0.500000,'
+        '"start_time":"2025-01-01T12:00:01.042Z","pane":"late","generation":2}'
+    )
+
+
+@given(st.lists(windows, max_size=20), st.sampled_from(ENTITIES))
+def test_decoding_gives_back_what_was_encoded(
+    rows: list[dict[str, object]], entity: Entity
+) -> None:
+    """Every micro-unit, also beyond 2^53, every id and every millisecond comes back."""
+    frame = pl.DataFrame(rows, schema=WINDOW_SCHEMA)
+    values = [text.encode() for text in encode_windows(frame, entity, WINDOW)]
+    assert_frame_equal(decode_windows(values, entity), frame)
+
+
+@given(windows)
+def test_any_json_reader_understands_a_message(row: dict[str, object]) -> None:
+    """A message is JSON; its decimals are the micro-units, its mean one division."""
+    frame = pl.DataFrame([row], schema=WINDOW_SCHEMA)
+    record = json.loads(encode_windows(frame, DRIVER, WINDOW).item(), parse_float=Decimal)
+    assert record["driver_id"] == row["id"]
+    assert record["total_revenue"] * 10**6 == row["total_revenue"]
+    assert record["total_duration"] * 10**6 == row["total_duration"]
+    duration, count = row["total_duration"], row["trip_count"]
+    assert isinstance(duration, int)
+    assert isinstance(count, int)
+    assert float(record["avg_duration"]) == pytest.approx(duration / (count * 10**6), rel=1e-15)
+
+
+def encoded() -> bytes:
+    """Return the message of a window."""
+    return str(encode_windows(one(), DRIVER, WINDOW).item()).encode()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [b""],
+        [b"", b""],
+        [b"\xff"],
+        [b"null"],
+        [b"[]"],
+        [b"{}"],
+        [b'{"driver_id":"d1"}'],
+        [encoded() + encoded()],
+        [encoded() + b"\n" + encoded()],
+        [b"", encoded() + encoded()],
+        [encoded()[:-1]],
+        [encoded().replace(b"driver_id", b"rider_id")],
+        [encoded().replace(b'"d1"', b"null")],
+        [encoded().replace(b":3,", b":3.5,")],
+        [encoded().replace(b":3,", b":NaN,")],
+        [encoded().replace(b"-0.500000", b'"-0.5"')],
+        [encoded().replace(b"-0.500000", b"1e3")],
+        [encoded().replace(b"-0.500000", b"9" * 20 + b".0")],
+        [encoded().replace(b"2025-01-01T12:00:00Z", b"noon")],
+        [encoded(), b"x", encoded()],
+    ],
+)
+def test_what_is_no_window_is_refused(values: list[bytes]) -> None:
+    """Garbage raises ValueError; nothing is guessed and nothing shifts."""
+    with pytest.raises(ValueError, match="not windows of driver"):
+        decode_windows(values, DRIVER)
+
+
+def test_no_messages_are_no_windows() -> None:
+    """An empty batch decodes to an empty frame of the declared schema."""
+    assert decode_windows([], DRIVER).schema == WINDOW_SCHEMA

@@ -1,0 +1,185 @@
+"""Settings: checked whole, every fault at once, no secret shown."""
+
+from typing import Any, get_args
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mobility.settings import (
+    ANSWER_SETTINGS,
+    Settings,
+    SettingsError,
+    Store,
+    masked,
+    read_settings,
+    to_environ,
+)
+
+# A value other than the default, for each setting.
+OTHERS: dict[str, Any] = {
+    "kafka": "a:1,[::1]:65535",
+    "redis": "rediss://h:1/2",
+    "postgres": "postgres://u:p@h/d",
+    "stores": ("postgres", "redis"),
+    "topic_prefix": "t-1.",
+    "redis_prefix": "t:",
+    "partitions": 12,
+    "replication": 3,
+    "retention_hours": 1,
+    "window": 60,
+    "event_time": "end",
+    "out_of_orderness": 0,
+    "allowed_lateness": 0,
+    "future_tolerance": 0,
+    "region": "location",
+    "h3_resolution": 15,
+    "refunds": True,
+    "drivers": "a folder/drivers.parquet",
+    "passengers": "p.parquet",
+    "locations": "l.parquet",
+    "read": "once",
+    "enriched": ("h3", "driver"),
+    "shards": 7,
+    "batch_size": 1,
+    "fetch_memory_mb": 1,
+    "idle_after": 1,
+    "punctuate_after": 1,
+    "alignment": 1,
+    "early_every": 2,
+    "snapshot_interval": 1,
+    "status_dir": "s",
+    "redis_expiry": 1,
+    "redis_ledger_hours": 1,
+    "api_host": "::1",
+    "api_port": 0,
+}
+NAMES = sorted(OTHERS)
+
+
+def test_every_setting_has_an_example_here() -> None:
+    """The table above knows every setting, so the laws below hold for new ones too."""
+    assert set(OTHERS) >= {field.name for field in msgspec.structs.fields(Settings)}
+    assert all(OTHERS[name] != getattr(Settings(), name) for name in NAMES)
+
+
+@given(st.sets(st.sampled_from(NAMES)))
+def test_the_environment_says_it_all(names: set[str]) -> None:
+    """Settings come back from their variables, defaults left out."""
+    settings = Settings(**{name: OTHERS[name] for name in names})
+    environ = to_environ(settings)
+    assert set(environ) == {f"MOBILITY_{name.upper()}" for name in names}
+    assert read_settings(environ | {"HOME": "/", "mobility_window": "x"}) == settings
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_fingerprint_is_of_the_answer_settings(name: str) -> None:
+    """It changes with each setting that changes answers, and with no other."""
+    other = Settings(**{name: OTHERS[name]})
+    assert (other.fingerprint != Settings().fingerprint) == (name in ANSWER_SETTINGS)
+    assert len(other.fingerprint) == 12
+    assert (f"MOBILITY_{name.upper()}=" in other.answers) == (name in ANSWER_SETTINGS)
+
+
+def test_the_fingerprint_is_pinned() -> None:
+    """It is stored data: the same settings have the same one in every version."""
+    assert Settings().fingerprint == "15c0f9001883"
+
+
+def faults(**variables: str) -> tuple[str, ...]:
+    """Return the faults of MOBILITY_* variables."""
+    with pytest.raises(SettingsError) as caught:
+        read_settings({f"MOBILITY_{name}": text for name, text in variables.items()})
+    assert str(caught.value) == "\n".join(caught.value.faults)
+    return caught.value.faults
+
+
+def test_every_fault_is_reported_at_once() -> None:
+    """A start with six faults says six things."""
+    found = faults(
+        WINDOWS="300",
+        WINDOW="0",
+        SHARDS="four",
+        STORES="redis,mongo",
+        REDIS="http://h",
+        KAFKA="h",
+    )
+    assert [fault.split("=")[0].split(":")[0] for fault in found] == [
+        "MOBILITY_SHARDS",
+        "MOBILITY_STORES",
+        "MOBILITY_WINDOW",
+        "MOBILITY_WINDOWS",
+        "MOBILITY_REDIS",
+        "MOBILITY_KAFKA",
+    ]
+    assert "no such setting" in found[3]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("WINDOW", ""),
+        ("WINDOW", "-300"),
+        ("WINDOW", "1.5"),
+        ("EARLY_EVERY", "0"),
+        ("IDLE_AFTER", "0"),
+        ("SNAPSHOT_INTERVAL", "0"),
+        ("PUNCTUATE_AFTER", "-1"),
+        ("ALLOWED_LATENESS", "-1"),
+        ("EVENT_TIME", "middle"),
+        ("H3_RESOLUTION", "16"),
+        ("REFUNDS", "maybe"),
+        ("TOPIC_PREFIX", "a/b"),
+        ("TOPIC_PREFIX", "a" * 101),
+        ("ENRICHED", "driver,riders"),
+        ("API_PORT", "65536"),
+        ("KAFKA", "h:0"),
+        ("KAFKA", "h:65536"),
+        ("KAFKA", "h:1,"),
+        ("POSTGRES", "mysql://h/d"),
+        ("REDIS", ""),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named(name: str, text: str) -> None:
+    """The one fault names the variable."""
+    (fault,) = faults(**{name: text})
+    assert fault.startswith(f"MOBILITY_{name}=")
+
+
+def test_a_variable_in_other_letters_is_a_fault() -> None:
+    """MOBILITY_Window is more likely a slip than somebody else's."""
+    assert faults(Window="60") == ("MOBILITY_Window: no such setting",)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://hub:s3cret@h/d",
+        "http://:s3cret@h",
+        "mysql://hub:s3cret@x@h/d",
+        "mysql://h/d?user=hub&password=s3cret&x=1",
+    ],
+)
+def test_secrets_are_masked(url: str) -> None:
+    """A password stands in no message."""
+    (fault,) = faults(POSTGRES=url)
+    assert "s3cret" not in fault
+    assert "***" in fault
+    assert masked(masked(url)) == masked(url)
+
+
+@pytest.mark.parametrize("url", ["redis://h:1/0", "postgresql://hub@h:5/d?sslmode=require"])
+def test_urls_without_a_secret_stay_as_they_are(url: str) -> None:
+    """Only a password is hidden."""
+    assert masked(url) == url
+
+
+def test_lists_are_names_with_commas() -> None:
+    """Blanks and repeats are no matter; `all` means every entity."""
+    settings = read_settings(
+        {"MOBILITY_STORES": " redis , postgres,redis", "MOBILITY_ENRICHED": "all"}
+    )
+    assert settings.stores == get_args(Store)
+    assert settings.enriched == ("driver", "passenger", "vehicle_type", "h3")
+    assert read_settings({"MOBILITY_STORES": ""}).stores == ()

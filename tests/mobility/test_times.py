@@ -1,0 +1,67 @@
+"""Times as text by columns agree with Python's datetime, or say nothing."""
+
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mobility.records import MAX_EVENT_TIME, MIN_EVENT_TIME
+from mobility.times import epoch_ms, iso_text
+from tests.strategies import NOON, times
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def by_datetime(text: str) -> int:
+    """Return what the standard library makes of an ISO 8601 text."""
+    time = datetime.fromisoformat(text)
+    aware = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return (aware - EPOCH) // timedelta(milliseconds=1)
+
+
+@given(st.lists(st.none() | times().filter(lambda time: isinstance(time, str)), max_size=20))
+def test_texts_become_the_milliseconds_of_datetime(texts: list[str | None]) -> None:
+    """A column of mixed forms is read as each text alone; rare forms are null, never wrong."""
+    for text, ms in zip(texts, epoch_ms(pl.Series(texts, dtype=pl.String)), strict=True):
+        assert ms is None or (text is not None and ms == by_datetime(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2025-01-01T12:00:00Z", NOON),
+        ("2025-01-01T12:00:00", NOON),
+        ("2025-01-01 12:00:00", NOON),
+        ("2025-01-01T14:30:00+02:30", NOON),
+        ("2025-01-01T12:00:00.042Z", NOON + 42),
+        ("2025-01-01T12:00:00.0429", NOON + 42),
+        ("1969-12-31T23:59:59.9999Z", -1),
+        ("1735732800000", NOON),
+        ("-1", -1),
+        ("2025-02-30T12:00:00Z", None),
+        ("2025-01-01T24:00:00Z", None),
+        ("2025-01-01T12:00:60Z", None),
+        ("2025-01-01T12:00:00+25:00", None),
+        ("2025-01-01", None),
+        ("noon", None),
+        ("", None),
+        ("1.5", None),
+        ("12345678901234567890", None),
+        ("２０２５-01-01T12:00:00Z", None),  # noqa: RUF001 - digits of another script on purpose
+    ],
+)
+def test_a_time_is_read_or_left_alone(text: str, expected: int | None) -> None:
+    """What isn't surely a time is null, alone and beside others."""
+    beside = ["2025-01-01T12:00:00Z", "2025-01-01T12:00:00.5+01:00"]
+    assert epoch_ms(pl.Series([text])).to_list() == [expected]
+    assert epoch_ms(pl.Series([*beside, text]))[-1] == expected
+
+
+@given(st.lists(st.integers(MIN_EVENT_TIME, MAX_EVENT_TIME), min_size=1, max_size=20))
+def test_milliseconds_survive_as_text(ms: list[int]) -> None:
+    """Any time of the years 1 to 9999 comes back from its text, by column and by datetime."""
+    texts = pl.select(iso_text(pl.lit(pl.Series(ms)))).to_series()
+    assert epoch_ms(texts).to_list() == ms
+    assert [by_datetime(text) for text in texts] == ms

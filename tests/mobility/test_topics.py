@@ -1,0 +1,81 @@
+"""Topics, keys and entities: names that others rely on."""
+
+import msgspec
+import pytest
+
+from mobility.entities import BY_NAME, ENTITIES
+from mobility.keys import RedisKeys
+from mobility.settings import Settings
+from mobility.topics import (
+    aggregated_topic,
+    dead_topic,
+    enriched_topic,
+    late_topic,
+    topic_table,
+    trips_topic,
+)
+
+ENTITY_NAMES = ("driver", "passenger", "vehicle_type", "h3")
+
+
+@pytest.mark.parametrize("prefix", ["", "tenant-1."])
+def test_the_table_declares_every_topic_by_name(prefix: str) -> None:
+    """Each name occurs once, under the prefix, and is the one that writers and readers use."""
+    settings = Settings(topic_prefix=prefix)
+    names = [topic.name for topic in topic_table(settings)]
+    assert names == [
+        f"{prefix}trips_stream",
+        *(f"{prefix}enriched.{name}" for name in ENTITY_NAMES),
+        *(f"{prefix}aggregated.{name}" for name in ENTITY_NAMES),
+        f"{prefix}trips_late",
+        f"{prefix}trips_dlq",
+    ]
+    used = [trips_topic(settings), late_topic(settings), dead_topic(settings)]
+    used += [enriched_topic(settings, entity) for entity in ENTITIES]
+    used += [aggregated_topic(settings, entity) for entity in ENTITIES]
+    assert set(used) == set(names)
+
+
+def test_topics_are_made_as_the_settings_want() -> None:
+    """Partitions, replication and retention are settings; only the log is stamped by the broker."""
+    settings = msgspec.structs.replace(Settings(), partitions=3, replication=2, retention_hours=5)
+    for topic in topic_table(settings):
+        assert (topic.partitions, topic.replication) == (3, 2)
+        assert topic.config == {
+            "cleanup.policy": "delete",
+            "retention.ms": "18000000",
+            "compression.type": "producer",
+            "message.timestamp.type": (
+                "LogAppendTime" if topic.name == "trips_stream" else "CreateTime"
+            ),
+        }
+
+
+def test_entities_are_one_table() -> None:
+    """Names and id fields are unique: they stand in topics, keys, tables and paths."""
+    assert tuple(entity.name for entity in ENTITIES) == ENTITY_NAMES == tuple(BY_NAME)
+    assert [entity.id_field for entity in ENTITIES] == [
+        "driver_id",
+        "passenger_id",
+        "vehicle_type",
+        "h3_region",
+    ]
+
+
+def test_keys_keep_tenants_and_kinds_apart() -> None:
+    """An id stands last, whatever it looks like; the totals' key is `<entity>:<id>`."""
+    keys = RedisKeys.of(Settings(redis_prefix="t:"))
+    driver, h3 = BY_NAME["driver"], BY_NAME["h3"]
+    assert RedisKeys("").totals(driver, "d:1") == "driver:d:1"
+    assert RedisKeys("").ledger(driver, "d:1") == "ledger:driver:d:1"
+    names = [
+        keys.totals(driver, "x"),
+        keys.totals(h3, "x"),
+        keys.ledger(driver, "x"),
+        keys.index(driver),
+        keys.seen(driver),
+        keys.progress(driver),
+        keys.meta,
+    ]
+    assert len(set(names)) == len(names)
+    assert all(name.startswith("t:") for name in names)

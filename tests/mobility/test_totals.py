@@ -1,0 +1,114 @@
+"""Sums merge: in any order, from any split, over any number of shards."""
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from mobility.entities import BY_NAME, ENTITIES, Entity
+from mobility.records import PARTIAL_SCHEMA
+from mobility.totals import KEY, by_shard, merged, partial_totals
+from tests.strategies import NOON, batches, ids, shard_counts
+
+DRIVER = BY_NAME["driver"]
+WINDOW = 300_000
+
+_rows = st.fixed_dictionaries(
+    {
+        "driver_id": st.none() | st.sampled_from("ab") | ids,
+        "window_start": st.sampled_from((NOON, NOON + WINDOW, NOON - WINDOW)),
+        "start_time": st.integers(NOON, NOON + WINDOW),
+        "duration": st.integers(0, 10**15),
+        "distance": st.integers(0, 10**15),
+        "revenue": st.integers(-(10**15), 10**15),
+    }
+)
+_SCHEMA = {
+    "driver_id": pl.String,
+    **dict.fromkeys(("window_start", "start_time", "duration", "distance", "revenue"), pl.Int64),
+}
+trip_lists = st.lists(_rows, max_size=40)
+
+
+def frame(rows: list[dict[str, object]]) -> pl.DataFrame:
+    """Return the rows as counted trips."""
+    return pl.DataFrame(rows, schema=_SCHEMA)
+
+
+def one_group_by(rows: list[dict[str, object]]) -> pl.DataFrame:
+    """Return the answer of one plain Polars group_by."""
+    return (
+        frame(rows)
+        .drop_nulls("driver_id")
+        .group_by(id="driver_id", window_start="window_start")
+        .agg(
+            pl.len().cast(pl.Int64).alias("trip_count"),
+            pl.sum("duration").alias("total_duration"),
+            pl.sum("distance").alias("total_distance"),
+            pl.sum("revenue").alias("total_revenue"),
+            pl.min("start_time"),
+        )
+        .sort(KEY)
+    )
+
+
+@given(st.data(), trip_lists, shard_counts)
+def test_any_split_order_and_sharding_is_one_group_by(
+    data: st.DataObject, rows: list[dict[str, object]], shards: int
+) -> None:
+    """Partial sums of any batches, in any order, by any shards, merge into the batch answer."""
+    partials = [partial_totals(frame(part), DRIVER) for part in data.draw(batches(rows))]
+    shuffled = data.draw(st.permutations(partials))
+    sharded = [by_shard(partial, shards) for partial in shuffled]
+    totals = [merged([s[n] for s in sharded if n in s]) for n in range(shards)]
+    assert_frame_equal(pl.concat(totals).sort(KEY), one_group_by(rows))
+
+
+@given(trip_lists, trip_lists, trip_lists)
+def test_merging_is_associative_and_commutative(
+    one: list[dict[str, object]], two: list[dict[str, object]], three: list[dict[str, object]]
+) -> None:
+    """(a + b) + c == a + (b + c) == c + (b + a), to the bit."""
+    a, b, c = (partial_totals(frame(rows), DRIVER) for rows in (one, two, three))
+    left = merged([merged([a, b]), c]).sort(KEY)
+    assert_frame_equal(left, merged([a, merged([b, c])]).sort(KEY))
+    assert_frame_equal(left, merged([c, merged([b, a])]).sort(KEY))
+    assert_frame_equal(merged([merged([]), a]).sort(KEY), a.sort(KEY))
+
+
+@given(trip_lists, shard_counts)
+def test_shards_part_the_ids(rows: list[dict[str, object]], shards: int) -> None:
+    """Each id is in one shard only, and no row is lost or made."""
+    partials = partial_totals(frame(rows), DRIVER)
+    parts = by_shard(partials, shards)
+    assert all(0 <= shard < shards and part.height for shard, part in parts.items())
+    owners = [(entity_id, shard) for shard, p in parts.items() for entity_id in p["id"].unique()]
+    assert len(owners) == partials["id"].n_unique()
+    assert sum(part.height for part in parts.values()) == partials.height
+
+
+@pytest.mark.parametrize(
+    ("entity_id", "wyhash"),
+    [
+        ("d1", 15_307_443_491_403_760_662),
+        ("driver-1", 11_418_718_049_598_365_460),
+        ("7", 16_647_082_349_834_446_646),
+        ("unknown", 7_224_821_212_128_675_188),
+        ("8928308280fffff", 6_262_885_200_148_306_242),
+        ("é→🚕", 18_355_949_574_625_619_950),
+    ],
+)
+@pytest.mark.parametrize("shards", [2, 3, 4, 10**15])
+def test_shards_are_pinned(entity_id: str, wyhash: int, shards: int) -> None:
+    """The shard of an id is stored data: no version of anything may change it."""
+    assert list(by_shard(pl.DataFrame({"id": [entity_id]}), shards)) == [wyhash % shards]
+
+
+@pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: str(entity.name))
+def test_partial_sums_have_the_declared_schema(entity: Entity) -> None:
+    """Sums of nothing have every column too, and go to no shard."""
+    trips = frame([]).rename({"driver_id": entity.id_column})
+    partial = partial_totals(trips, entity)
+    assert partial.schema == merged([]).schema == PARTIAL_SCHEMA
+    assert by_shard(partial, 3) == {}
