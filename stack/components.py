@@ -1,0 +1,90 @@
+"""The system at a glance: what `just up` runs beside the services, and in which order."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from mobility.settings import Settings
+from stack.checkout import ROOT, module_environ
+from stack.meter import Meter
+from stack.ports import choose
+
+SAMPLE: Final = ROOT / "data"
+"""The sample city: a day of trips, and its tables."""
+
+STOP_ORDER: Final = ("producer", "flow", "api", "topics")
+"""First nothing new comes in, then what is in is finished, and to the end it can be asked for."""
+
+_ANSWER_LIMIT: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A program of the system: `python -m <argv>`.
+
+    `runs` tells how long: `once` before the next one starts, `until done` or `forever`; another
+    end than that is a crash. `is_ready` tells when the next may start (None: at once), within
+    `start_limit` seconds; a stop may take `grace` seconds.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    runs: Literal["once", "until done", "forever"] = "forever"
+    is_ready: Callable[[], Awaitable[bool]] | None = None
+    start_limit: float = 60.0
+    grace: float = 20.0
+    url: str = ""
+
+
+def system(folder: Path, settings: Settings) -> tuple[Component, ...]:
+    """Return the components in the order of their start."""
+    trips = str(SAMPLE / "trips.parquet")
+    state = str(folder / "producer.json")
+    replay = (trips, "--rebase", "now", "--density", "1", "--state", state)
+    api = f"http://{settings.api_host}:{settings.api_port}"
+
+    async def api_answers() -> bool:
+        return await _answers(settings.api_host, settings.api_port)
+
+    async def flow_reports() -> bool:
+        return bool(Meter(Path(settings.status_dir or folder / "status")).statuses())
+
+    return (
+        Component("topics", ("producer.topics",), runs="once"),
+        Component(
+            "flow", ("dataflows", "-r", str(folder / "recovery")), is_ready=flow_reports, grace=60.0
+        ),
+        Component("api", ("api",), is_ready=api_answers, url=api),
+        Component("producer", ("producer", *replay), runs="until done", grace=30.0),
+    )
+
+
+def system_environ(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of the components: what the caller set comes before our defaults."""
+    defaults = {
+        "MOBILITY_STORES": "redis,postgres",
+        "MOBILITY_ENRICHED": "all",
+        "MOBILITY_STATUS_DIR": str(folder / "status"),
+        **{
+            f"MOBILITY_{table.upper()}": str(SAMPLE / f"{table}.parquet")
+            for table in ("drivers", "passengers", "locations")
+        },
+    }
+    if "MOBILITY_API_PORT" not in environ:
+        defaults["MOBILITY_API_PORT"] = str(choose(folder, {"api": 8_000})["api"])
+    return {"PYTHONUNBUFFERED": "1", **defaults, **module_environ(environ)}
+
+
+async def _answers(host: str, port: int) -> bool:
+    try:
+        async with asyncio.timeout(_ANSWER_LIMIT):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                writer.write(f"GET /health HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
+                return (await reader.readline()).startswith(b"HTTP/")
+            finally:
+                writer.close()
+    except OSError:  # TimeoutError is one
+        return False

@@ -1,0 +1,34 @@
+"""A stand-in for a program of the system: `python -m fake_component NAME [EXIT_AFTER CODE]`.
+
+It appends what happens to the file that FAKE_EVENTS names, and ends well on SIGTERM.
+"""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+
+def note(what: str) -> None:
+    """Append an event."""
+    with Path(os.environ["FAKE_EVENTS"]).open("a", encoding="utf-8") as file:
+        file.write(f"{what} {sys.argv[1]}\n")
+
+
+def leave(_number: int, _frame: FrameType | None) -> None:
+    """End well, after a while in which others must not have been stopped."""
+    time.sleep(0.2)
+    note("stopped")
+    sys.exit(0)
+
+
+signal.signal(signal.SIGTERM, leave)
+note("started")
+if len(sys.argv) > 2:
+    time.sleep(float(sys.argv[2]))
+    print("what went wrong")  # noqa: T201 - its log
+    sys.exit(int(sys.argv[3]))
+while True:
+    time.sleep(0.05)

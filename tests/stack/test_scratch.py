@@ -1,0 +1,136 @@
+"""`python -m stack run`: one command, and nothing afterwards. All services are given here."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from stack.checkout import module_environ
+from stack.processes import identify
+
+GIVEN = {
+    "MOBILITY_KAFKA": "127.0.0.1:1",
+    "MOBILITY_REDIS": "redis://127.0.0.1:1/0",
+    "MOBILITY_POSTGRES": "postgresql://m:secret@127.0.0.1:1/m",
+}
+
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def stack_run(tmp_path: Path) -> Iterator[Start]:
+    """Return what starts `stack run`, its scratch folder in `tmp_path`."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*command: str, **variables: str) -> subprocess.Popen[str]:
+        started.append(launch(tmp_path, *command, **variables))
+        return started[-1]
+
+    yield start
+    for process in started:
+        if process.returncode is None:
+            process.kill()
+            process.communicate()
+
+
+def launch(tmp_path: Path, *command: str, **variables: str) -> subprocess.Popen[str]:
+    """Start `stack run` on given services."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("MOBILITY_")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "stack", "run", "--", *command],
+        env=module_environ({**clean, **GIVEN, "TMPDIR": str(tmp_path), **variables}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+def result(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Wait for the end; return exit code, output and errors."""
+    output, errors = process.communicate(timeout=60)
+    return process.returncode, output, errors
+
+
+def python(script: str) -> tuple[str, ...]:
+    """Return the command that runs a script."""
+    return (sys.executable, "-u", "-c", script)
+
+
+def test_the_command_has_the_given_services(tmp_path: Path, stack_run: Start) -> None:
+    """What the environment names is handed on as it is, and not started."""
+    script = "import os; print(*(os.environ[f'MOBILITY_{n}'] for n in ('KAFKA', 'REDIS')))"
+    code, output, _ = result(stack_run(*python(script)))
+    assert (code, output) == (0, "127.0.0.1:1 redis://127.0.0.1:1/0\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [("import sys; sys.exit(7)", 7), ("import os; os.kill(os.getpid(), 9)", 128 + 9)],
+)
+def test_the_exit_code_is_the_commands(stack_run: Start, script: str, code: int) -> None:
+    """As a shell says it: 128 and the signal where one ended the command."""
+    assert result(stack_run(*python(script)))[0] == code
+
+
+def test_a_command_that_does_not_exist(tmp_path: Path, stack_run: Start) -> None:
+    """Exit code 127 and its name, and no folder is left."""
+    code, _, errors = result(stack_run("no-such-command"))
+    assert code == 127
+    assert "no-such-command can't be run" in errors
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_go_on_to_the_command(
+    tmp_path: Path, stack_run: Start, number: signal.Signals
+) -> None:
+    """The command hears the signal exactly once, and decides when and how it ends."""
+    script = f"""
+import signal, sys, time
+heard = []
+signal.signal({number:d}, lambda *_: heard.append(1))
+print("ready")
+while not heard: time.sleep(0.01)
+time.sleep(0.5)
+sys.exit(10 + len(heard))
+"""
+    process = stack_run(*python(script))
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(number)
+    assert result(process)[0] == 11
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_settings_that_cannot_be_used_end_the_start(stack_run: Start) -> None:
+    """Exit code 2, the fault named, its password hidden."""
+    bad = stack_run("true", MOBILITY_POSTGRES="mysql://m:secret@host/m")
+    code, _, errors = result(bad)
+    assert code == 2
+    assert "MOBILITY_POSTGRES=mysql://m:***@host/m" in errors
+    assert "secret" not in errors
+
+
+def test_the_scratch_folder_goes_even_when_the_owner_is_killed(
+    tmp_path: Path, stack_run: Start
+) -> None:
+    """After kill -9 the guard stops the command and clears the folder away."""
+    process = stack_run(*python("import os, time; print(os.getpid()); time.sleep(60)"))
+    assert process.stdout is not None
+    command = identify(int(process.stdout.readline()))
+    assert command.alive
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 30
+    while list(tmp_path.iterdir()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert not command.alive
