@@ -1,0 +1,1 @@
+"""Parquet to Kafka at event-time pace."""

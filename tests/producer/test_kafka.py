@@ -1,0 +1,203 @@
+"""The producer as a program, on real Kafka."""
+
+import json
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
+
+from mobility.settings import Settings
+from mobility.topics import trips_topic
+
+Log = list[list[Message]]
+Command = Callable[..., subprocess.Popen[str]]
+
+SAMPLE = Path(__file__).parents[2] / "data" / "trips.parquet"
+
+pytestmark = pytest.mark.services
+
+
+def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Return exit code, output and errors of a process that ends by itself."""
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+def trips(messages: list[Message]) -> list[dict[str, Any]]:
+    """Return the records among messages."""
+    return [json.loads(value) for message in messages if (value := message.value()) is not None]
+
+
+def murmur2_partition(key: bytes, partitions: int) -> int:
+    """Return where Kafka's Java client puts a key."""
+    mask = 0xFFFFFFFF
+    hashed = 0x9747B28C ^ len(key)
+    whole = len(key) // 4 * 4
+    for at in range(0, whole, 4):
+        word = int.from_bytes(key[at : at + 4], "little") * 0x5BD1E995 & mask
+        hashed = (hashed * 0x5BD1E995 & mask) ^ ((word ^ word >> 24) * 0x5BD1E995 & mask)
+    if whole < len(key):
+        hashed = (hashed ^ int.from_bytes(key[whole:], "little")) * 0x5BD1E995 & mask
+    hashed = (hashed ^ hashed >> 13) * 0x5BD1E995 & mask
+    return ((hashed ^ hashed >> 15) & 0x7FFFFFFF) % partitions
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """Return a file of the sample's first 5,000 trips."""
+    path = tmp_path / "small.parquet"
+    pl.read_parquet(SAMPLE).head(5_000).write_parquet(path)
+    return path
+
+
+def test_each_row_is_in_the_log_once(
+    small: Path, trips_log: Callable[[], Log], command: Command
+) -> None:
+    """Every row, every field, one message; where it belongs, in order, by the broker's clock."""
+    code, out, err = finished(command("producer", small, "--speed", "max"))
+    assert (code, err) == (0, "")
+    log = trips_log()
+    assert out.startswith("5,000 trips in ")
+    assert ", ".join(f"{len(messages):,}" for messages in log) in out
+    rows = {row["trip_id"]: row for row in pl.read_parquet(small).iter_rows(named=True)}
+    records = [record for messages in log for record in trips(messages)]
+    assert len(records) == len(rows)
+    for record in records:
+        row = rows.pop(record["trip_id"])
+        for name in ("start_time", "end_time"):
+            if name in record:
+                record[name] = datetime.fromisoformat(record[name])
+        assert record == {name: value for name, value in row.items() if value is not None}
+    assert not rows
+
+
+def test_keys_partitions_order_and_stamps(
+    small: Path, trips_log: Callable[[], Log], command: Command
+) -> None:
+    """Keys are the driver's id or the trip's, partitions any client's, and times never fall."""
+    finished(command("producer", small, "--speed", "max"))
+    log = trips_log()
+    assert sum(map(bool, log)) == len(log)
+    for partition, messages in enumerate(log):
+        starts = [record["start_time"] for record in trips(messages)]
+        # Milliseconds are left out where there are none, so text order is not time order.
+        times = [datetime.fromisoformat(start) for start in starts]
+        assert times == sorted(times)
+        for message, record in zip(messages, trips(messages), strict=True):
+            key = message.key() or b""
+            assert key.decode() == record.get("driver_id", record["trip_id"])
+            assert murmur2_partition(key, len(log)) == partition
+            assert message.timestamp()[0] == TIMESTAMP_LOG_APPEND_TIME
+            assert abs(message.timestamp()[1] / 1_000 - time.time()) < 600
+
+
+def test_as_is_keeps_the_disorder(
+    small: Path, trips_log: Callable[[], Log], command: Command
+) -> None:
+    """A partition has its rows in the order in which they stand in the file."""
+    finished(command("producer", small, "--speed", "max", "--as-is"))
+    order = {name: number for number, name in enumerate(pl.read_parquet(small)["trip_id"])}
+    numbers = [[order[record["trip_id"]] for record in trips(messages)] for messages in trips_log()]
+    assert all(part == sorted(part) for part in numbers)
+    assert sum(map(len, numbers)) == 5_000
+
+
+def test_without_the_topic_it_says_what_to_do(
+    small: Path, tenant: Settings, command: Command
+) -> None:
+    """Exit 2, and no topic is made by accident, not even by asking twice."""
+    for _ in range(2):
+        code, out, err = finished(command("producer", small))
+        assert (code, out) == (2, "")
+        assert f"there is no topic {trips_topic(tenant)}" in err
+        assert "run `just topics`" in err
+
+
+def test_rebased_it_lives_in_the_present_and_goes_on_where_it_stopped(
+    tmp_path: Path, trips_log: Callable[[], Log], command: Command
+) -> None:
+    """History, then live; SIGTERM ends it with exit 0; a second start sends nothing again."""
+    now = datetime.now(UTC)
+    # A trip every half second around now, and one long before, on the file's own day.
+    since_midnight = (now - now.replace(hour=0, minute=0, second=0, microsecond=0)).total_seconds()
+    midnight = datetime(2025, 6, 2, tzinfo=UTC)
+    offsets = [since_midnight - 5 + count / 2 for count in range(120)]
+    starts = [midnight + timedelta(seconds=offset % 86_400) for offset in offsets]
+    path, state = tmp_path / "now.parquet", tmp_path / "state.json"
+    frame = pl.DataFrame({"start_time": [midnight, *starts]}).with_columns(
+        pl.format("t{}", pl.int_range(pl.len())).alias("trip_id"),
+        duration_min=1.0,
+        distance_km=1.0,
+        price=1.0,
+    )
+    frame.write_parquet(path)
+    arguments = (path, "--rebase", "now", "--density", "2", "--state", state)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        process = command("producer", *arguments)
+        time.sleep(4)
+        process.send_signal(number)
+        code, out, err = finished(process)
+        assert (code, err) == (0, "")
+        assert "punctuations" in out
+    log = trips_log()
+    records = [record for messages in log for record in trips(messages)]
+    ids = Counter(record["trip_id"] for record in records)
+    assert set(ids.values()) == {1}
+    times = [datetime.fromisoformat(record["start_time"]) for record in records]
+    assert timedelta(days=1) <= now - min(times) < timedelta(days=2)
+    assert timedelta(seconds=2) < max(times) - now < timedelta(seconds=60)
+    # History is a whole loop, then the rows up to now without a gap, two of each.
+    sent = json.loads(state.read_text())["position"]
+    assert len(records) == 2 * (sent["loop"] * frame.height + sent["row"])
+    for messages in log:
+        assert_punctuations_hold(messages)
+
+
+def assert_punctuations_hold(messages: list[Message]) -> None:
+    """Assert that there are punctuations, and that no trip after one has an earlier time."""
+    promised, heard = 0, 0
+    for message in messages:
+        value = message.value()
+        if value is None:
+            headers = dict(message.headers() or [])
+            assert list(headers) == ["watermark"]
+            promised = int(headers["watermark"] or b"")
+            assert promised <= message.timestamp()[1]
+            heard += 1
+        else:
+            start = datetime.fromisoformat(json.loads(value)["start_time"])
+            assert start.timestamp() * 1_000 >= promised
+    assert heard >= 2
+
+
+def test_after_a_crash_repeats_are_recognisable(
+    tmp_path: Path, trips_log: Callable[[], Log], command: Command
+) -> None:
+    """After kill -9 no row is missing, and what came twice is the same to the byte."""
+    arguments = (SAMPLE, "--state", tmp_path / "state.json", "--speed")
+    process = command("producer", *arguments, 2_000)
+    deadline = time.monotonic() + 30
+    while not any(map(trips, trips_log())) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.kill()
+    process.wait()
+    assert finished(command("producer", *arguments, "max"))[0] == 0
+    log = trips_log()
+    messages = Counter(
+        (message.partition(), message.value())
+        for part in log
+        for message in part
+        if message.value() is not None
+    )
+    assert len(messages) == len({value for _, value in messages}) == 120_000
+    assert set(messages.values()) == {1, 2}
+    code, out, _ = finished(command("producer", *arguments, "max"))
+    assert (code, out.split(" trips")[0]) == (0, "0")

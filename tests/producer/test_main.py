@@ -1,0 +1,32 @@
+"""What ends a replay before its first message."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from producer.__main__ import main
+
+
+def test_a_wrong_file_ends_with_exit_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """File, column and type are named, all faults at once, before Kafka is even looked for."""
+    path = tmp_path / "city.parquet"
+    pl.DataFrame({"start_time": ["2025-06-02"], "price": ["4 EUR"]}).write_parquet(path)
+    assert main([str(path)]) == 2
+    assert sorted(capsys.readouterr().err.splitlines()) == [
+        f"{path}: column price is String (expected numbers)",
+        f"{path}: no column distance_km (expected numbers)",
+        f"{path}: no column duration_min (expected numbers)",
+    ]
+
+
+def test_wrong_settings_end_with_exit_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every fault of the environment is told."""
+    monkeypatch.setenv("MOBILITY_KAFKA", "nowhere")
+    monkeypatch.setenv("MOBILITY_NONSENSE", "1")
+    assert main(["trips.parquet"]) == 2
+    told = capsys.readouterr().err
+    assert "MOBILITY_KAFKA=nowhere" in told
+    assert "MOBILITY_NONSENSE: no such setting" in told

@@ -1,0 +1,63 @@
+"""The command line."""
+
+from pathlib import Path
+
+import pytest
+
+from producer.options import Options, parse
+
+
+def test_defaults() -> None:
+    """A file alone is replayed once, at pace 1, in event-time order."""
+    assert parse(["trips.parquet"]) == Options(
+        file=Path("trips.parquet"),
+        speed=1.0,
+        loop=False,
+        rebase=False,
+        density=1,
+        as_is=False,
+        state=None,
+    )
+
+
+@pytest.mark.parametrize(("text", "speed"), [("60", 60.0), ("0.5", 0.5), ("max", None)])
+def test_speeds(text: str, speed: float | None) -> None:
+    """A speed is a number above nought, or `max`."""
+    assert parse(["a", "--speed", text]).speed == speed
+
+
+@pytest.mark.parametrize("speed", ["2", "max", "0.5"])
+def test_rebase_refuses_another_speed(speed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The clock sets the pace of the present: exit 2 and a word on it."""
+    with pytest.raises(SystemExit) as stopped:
+        parse(["a", "--rebase", "now", "--speed", speed])
+    assert stopped.value.code == 2
+    assert f"--speed {speed} can't be kept beside it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [[], ["--speed", "1"], ["--speed", "1.0"], ["--density", "3"]])
+def test_rebase_with_pace_one(more: list[str]) -> None:
+    """Pace 1 may be said aloud."""
+    options = parse(["a", "--rebase", "now", *more])
+    assert options.rebase
+    assert options.speed == 1.0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--speed", "0"],
+        ["--speed", "-1"],
+        ["--speed", "nan"],
+        ["--speed", "inf"],
+        ["--speed", "fast"],
+        ["--density", "0"],
+        ["--density", "many"],
+        ["--rebase", "yesterday"],
+    ],
+)
+def test_nonsense_ends_with_exit_2(arguments: list[str]) -> None:
+    """Before anything is read or sent."""
+    with pytest.raises(SystemExit) as stopped:
+        parse(["a", *arguments])
+    assert stopped.value.code == 2
