@@ -1,0 +1,10 @@
+"""Stores that keep windows and running totals, and the sinks that feed them.
+
+for name, sink in store_sinks(settings, entity, "main"):
+    op.output(f"{name}_{entity.name}", updates, sink)
+"""
+
+from sinks.bytewax import StoreSink, store_sinks
+from sinks.store import StoreError
+
+__all__ = ["StoreError", "StoreSink", "store_sinks"]

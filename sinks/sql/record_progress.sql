@@ -1,0 +1,4 @@
+-- No row is touched where the shard is new or the number of shards is another: see lay_out.sql.
+UPDATE progress
+SET watermark = greatest(watermark, %(watermark)s)
+WHERE entity = %(entity)s AND shard = %(shard)s AND shards = %(shards)s

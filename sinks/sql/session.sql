@@ -1,0 +1,17 @@
+-- Where a batch waits to be reconciled. A temporary table is this session's own, needs no WAL, and
+-- is empty again after each commit.
+CREATE TEMPORARY TABLE staged (
+    id text COLLATE "C" NOT NULL,
+    window_start bigint NOT NULL,
+    trip_count bigint NOT NULL,
+    total_duration bigint NOT NULL,
+    total_distance bigint NOT NULL,
+    total_revenue bigint NOT NULL,
+    start_time bigint NOT NULL,
+    pane text NOT NULL,
+    generation bigint NOT NULL
+) ON COMMIT DELETE ROWS;
+
+-- The windows that a batch looks up are recent and lie in memory. Priced like a disk, their index
+-- would lose to reading the whole ledger.
+SET random_page_cost = 1.1;

@@ -1,0 +1,116 @@
+"""The contract that every store implements, and what it answers with.
+
+A store keeps the windows of each id (the ledger) and the running totals of each id. Windows arrive
+as whole totals with a version, `(generation, trip_count)`: one that is not below the version held
+replaces it, and the totals move by the difference. Replays, repeats and disorder change nothing.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal, NoReturn, Protocol
+
+import polars as pl
+
+from mobility.entities import Entity
+from mobility.records import WINDOW_SCHEMA
+from mobility.settings import Settings
+
+Writer = Literal["main", "serving"]
+"""The flows that may write to a store, one at a time."""
+
+WRITERS: Final[tuple[Writer, ...]] = ("main", "serving")
+
+TOTALS_SCHEMA: Final = pl.Schema(
+    {
+        name: WINDOW_SCHEMA[name]
+        for name in (
+            "id",
+            "trip_count",
+            "total_duration",
+            "total_distance",
+            "total_revenue",
+            "start_time",
+        )
+    }
+)
+"""A frame of running totals: a row an id, in the units of WINDOW_SCHEMA."""
+
+
+class StoreError(RuntimeError):
+    """A store that can't be used as it is; the message says which, why, and what to do."""
+
+
+def refuse_fingerprint(store: str, held: str, answers: str, settings: Settings) -> NoReturn:
+    """Raise StoreError: the store was filled under settings that give other answers."""
+    msg = (
+        f"{store} was filled with fingerprint {held}, this start has {settings.fingerprint}.\n"
+        f"  there: {answers}\n"
+        f"  here:  {settings.answers}\n"
+        "Totals of both would be mixed. Start with the settings it was filled with, or use an "
+        "empty store (another database, or for Redis another MOBILITY_REDIS_PREFIX)."
+    )
+    raise StoreError(msg)
+
+
+def refuse_writer(store: str, holder: str, writer: str) -> NoReturn:
+    """Raise StoreError: another flow writes to the store."""
+    msg = (
+        f"{store} is written to by the flow `{holder}`, so `{writer}` may not: one flow writes to "
+        f"a store. Stop `{holder}` and wait 30 seconds, or start `{writer}` without stores "
+        "(MOBILITY_STORES=)."
+    )
+    raise StoreError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of the windows of one call.
+
+    `unchanged` counts those the store already had, in this or a higher version; `refused` those
+    older than its ledger reaches back, which can't be told from windows counted long ago.
+    """
+
+    applied: int = 0
+    unchanged: int = 0
+    refused: int = 0
+
+    def __add__(self, other: "Applied") -> "Applied":
+        return Applied(
+            self.applied + other.applied,
+            self.unchanged + other.unchanged,
+            self.refused + other.refused,
+        )
+
+
+class Store(Protocol):
+    """Reconciles windows. All methods raise StoreError where the store can't be used."""
+
+    def apply(self, entity: Entity, rows: pl.DataFrame) -> Applied:
+        """Reconcile coalesced rows (WINDOW_SCHEMA, see `coalesced`); durable on return."""
+        ...
+
+    def record_progress(
+        self, entity: Entity, shard: int, shards: int, watermark: int | None
+    ) -> None:
+        """Record that all rows of a shard up to a watermark (epoch ms) are in the store.
+
+        A recorded watermark never goes back: what was complete stays complete. A shard that has
+        not spoken stands at MIN_EVENT_TIME; where the number of shards changes, every new shard
+        starts from the minimum of the old ones. So the minimum over the shards is always true.
+        """
+        ...
+
+    def progress(self, entity: Entity) -> dict[int, int]:
+        """Return the watermark (epoch ms) of each shard."""
+        ...
+
+    def totals(self, entity: Entity) -> pl.DataFrame:
+        """Return every id's running totals (TOTALS_SCHEMA), sorted by id."""
+        ...
+
+    def windows(self, entity: Entity) -> pl.DataFrame:
+        """Return the ledger (WINDOW_SCHEMA), sorted by id and window start."""
+        ...
+
+    def close(self) -> None:
+        """Close what the store opened; a client that was passed in stays the caller's."""
+        ...

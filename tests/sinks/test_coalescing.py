@@ -1,0 +1,49 @@
+"""Coalescing, by itself."""
+
+from typing import Any
+
+import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mobility.records import WINDOW_SCHEMA
+from sinks.coalescing import coalesced
+from sinks.store import Applied
+
+Row = dict[str, Any]
+
+rows = st.fixed_dictionaries(
+    {
+        "id": st.sampled_from(("a", "B", "é", "水", "🚲", "a b")),
+        "window_start": st.sampled_from((-300_000, 0, 300_000)),
+        "trip_count": st.integers(1, 3),
+        "total_duration": st.integers(0, 5),
+        "total_distance": st.just(0),
+        "total_revenue": st.just(0),
+        "start_time": st.just(0),
+        "pane": st.sampled_from(("early", "on_time", "late")),
+        "generation": st.integers(0, 2),
+    }
+)
+
+
+@given(st.lists(rows, max_size=30))
+def test_the_last_of_the_highest_versions_stays(batch: list[Row]) -> None:
+    """A dict filled in order of version holds the same rows."""
+    best: dict[tuple[str, int], Row] = {}
+    for row in sorted(batch, key=lambda row: (row["generation"], row["trip_count"])):
+        best[row["id"], row["window_start"]] = row
+    expected = [best[key] for key in sorted(best)]
+    assert coalesced(pl.DataFrame(batch, schema=WINDOW_SCHEMA)).to_dicts() == expected
+
+
+def test_a_pane_moves_on() -> None:
+    """Of equal versions the one that came last stays."""
+    row = dict.fromkeys(WINDOW_SCHEMA, 0) | {"id": "a"}
+    panes = [row | {"pane": pane} for pane in ("early", "on_time")]
+    assert coalesced(pl.DataFrame(panes, schema=WINDOW_SCHEMA))["pane"].to_list() == ["on_time"]
+
+
+def test_counts_add_up() -> None:
+    """What became of two batches is the sum of both."""
+    assert Applied(1, 2, 3) + Applied(10, 20, 30) == Applied(11, 22, 33)

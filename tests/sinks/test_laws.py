@@ -1,0 +1,204 @@
+"""What holds for every store: the totals are those of the final windows, whatever came when."""
+
+import secrets
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from mobility.entities import BY_NAME
+from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
+from sinks.coalescing import coalesced
+from sinks.memory import MemoryStore
+from sinks.store import TOTALS_SCHEMA, Applied, Store
+
+DRIVER = BY_NAME["driver"]
+PASSENGER = BY_NAME["passenger"]
+WEIRD = (
+    '"',
+    "'",
+    "a:b",
+    "a b",
+    '"a","b"',
+    "\\.",
+    "\\N",
+    "é→水🚲",
+    "{x}",
+    "%s",
+    "1",
+    "-",
+    "x" * 128,
+)
+
+Row = dict[str, Any]
+Build = Any
+
+
+def version(entity_id: str, at: int, generation: int, count: int) -> Row:
+    """Return a window as one flow would have it: equal versions have equal values.
+
+    Amounts are as large as trips can be, and refunds make some negative. A further trip can only
+    move the start back, a new generation also forward.
+    """
+    window_start = 1_735_689_600_000 + at * 300_000
+    return {
+        "id": entity_id,
+        "window_start": window_start,
+        "trip_count": count,
+        "total_duration": count * (10**15 - 1 - generation),
+        "total_distance": count * (1 + generation) + at,
+        "total_revenue": count * (10**15 - 7) * (-1 if (at + generation) % 2 else 1),
+        "start_time": window_start + 100_001 * generation - 999 * count + 90_000,
+        "pane": "early",
+        "generation": generation,
+    }
+
+
+versions = st.builds(
+    version,
+    st.sampled_from(("a", *WEIRD[:6])),
+    st.integers(0, 5),
+    st.integers(0, 2),
+    st.integers(1, 9),
+)
+batches = st.lists(st.lists(versions, min_size=1, max_size=12), min_size=1, max_size=6)
+
+
+def totals_of(rows: list[Row]) -> pl.DataFrame:
+    """Return the totals (TOTALS_SCHEMA) of the highest version of each window."""
+    final = coalesced(pl.DataFrame(rows, schema=WINDOW_SCHEMA))
+    sums = [pl.col(name).sum() for name in list(TOTALS_SCHEMA)[1:-1]]
+    return final.group_by("id").agg(*sums, pl.col("start_time").min()).sort("id")
+
+
+@given(batches=batches, data=st.data())
+@hypothesis_settings(
+    max_examples=40,
+    deadline=None,
+    # All examples share a store: each has ids of its own.
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_any_order_any_replay_any_split(
+    store: Store, batches: list[list[Row]], data: st.DataObject
+) -> None:
+    """Batches in any order and with repeats end in the totals of the final windows."""
+    example = secrets.token_hex(4)
+    for row in (row for batch in batches for row in batch):
+        row["id"] = (example + row["id"])[:128]
+    replayed = data.draw(st.lists(st.sampled_from(batches), max_size=4))
+    reference = MemoryStore()
+    for batch in data.draw(st.permutations(batches + replayed)):
+        rows = coalesced(pl.DataFrame(batch, schema=WINDOW_SCHEMA))
+        assert store.apply(DRIVER, rows) == reference.apply(DRIVER, rows)
+
+    all_rows = [row for batch in batches for row in batch]
+    mine = pl.col("id").str.starts_with(example)
+    assert_frame_equal(store.totals(DRIVER).filter(mine), totals_of(all_rows))
+    final = coalesced(pl.DataFrame(all_rows, schema=WINDOW_SCHEMA))
+    assert_frame_equal(store.windows(DRIVER).filter(mine), final)
+
+
+def test_an_empty_store_is_empty(store: Store) -> None:
+    """A new store has no totals, no windows and no progress."""
+    assert_frame_equal(store.totals(DRIVER), pl.DataFrame(schema=TOTALS_SCHEMA))
+    assert_frame_equal(store.windows(DRIVER), pl.DataFrame(schema=WINDOW_SCHEMA))
+    assert store.progress(DRIVER) == {}
+
+
+def test_a_lower_version_changes_nothing(store: Store, window: Build, frame: Build) -> None:
+    """Fewer trips of one generation are old news, and so is the same again."""
+    store.apply(DRIVER, frame(window(trip_count=3)))
+    before = store.totals(DRIVER)
+    assert store.apply(DRIVER, frame(window(trip_count=2))) == Applied(unchanged=1)
+    assert store.apply(DRIVER, frame(window(trip_count=3))) == Applied(unchanged=1)
+    assert_frame_equal(store.totals(DRIVER), before)
+
+
+def test_a_generation_outranks_a_count(store: Store, window: Build, frame: Build) -> None:
+    """A backfill replaces a window with more trips, and is not undone by an old one with more."""
+    store.apply(DRIVER, frame(window(trip_count=10, generation=9)))
+    store.apply(DRIVER, frame(window(trip_count=2, generation=10)))
+    store.apply(DRIVER, frame(window(trip_count=99, generation=9)))
+    assert store.totals(DRIVER)["trip_count"].to_list() == [2]
+
+
+def test_a_withdrawn_start_is_found_anew(store: Store, window: Build, frame: Build) -> None:
+    """Where a new generation has no trip that early, the id starts with its next trip."""
+    first, second = window(at=0), window(at=1)
+    store.apply(DRIVER, frame(first, second))
+    late = first["window_start"] + 299_999
+    store.apply(DRIVER, frame(first | {"generation": 1, "start_time": late}))
+    assert store.totals(DRIVER)["start_time"].to_list() == [late]
+    store.apply(DRIVER, frame(first | {"generation": 2, "start_time": late + 300_000}))
+    assert store.totals(DRIVER)["start_time"].to_list() == [second["start_time"]]
+
+
+def test_a_pane_moves_on(store: Store, window: Build, frame: Build) -> None:
+    """An equal version replaces the pane and leaves the totals alone."""
+    store.apply(DRIVER, frame(window()))
+    before = store.totals(DRIVER)
+    assert store.apply(DRIVER, frame(window(pane="on_time"))) == Applied(applied=1)
+    assert store.windows(DRIVER)["pane"].to_list() == ["on_time"]
+    assert_frame_equal(store.totals(DRIVER), before)
+
+
+def test_ids_are_data(store: Store, window: Build, frame: Build) -> None:
+    """No character of an id means anything to a store, and entities share no ids."""
+    rows = coalesced(frame(*(window(entity_id) for entity_id in WEIRD)))
+    store.apply(DRIVER, rows)
+    assert_frame_equal(store.windows(DRIVER), rows)
+    assert store.totals(DRIVER)["id"].to_list() == sorted(WEIRD)
+    assert store.totals(PASSENGER).is_empty()
+
+
+@pytest.mark.parametrize("time", [MIN_EVENT_TIME, -1, 0, 1_735_689_600_001, 253_402_300_799_999])
+def test_times_are_exact(store: Store, window: Build, frame: Build, time: int) -> None:
+    """Times of the years 1 to 9999 come back to the millisecond."""
+    store.apply(DRIVER, frame(window(window_start=time, start_time=time)))
+    assert store.totals(DRIVER)["start_time"].to_list() == [time]
+    assert store.windows(DRIVER)["window_start"].to_list() == [time]
+
+
+def test_milliseconds_decide_the_start(store: Store, window: Build, frame: Build) -> None:
+    """A whole second is earlier than its milliseconds, whichever comes first."""
+    whole = window()["window_start"] + 7_000
+    store.apply(DRIVER, frame(window(start_time=whole), window(at=1, start_time=whole + 500)))
+    store.apply(DRIVER, frame(window("d2", start_time=whole + 500)))
+    store.apply(DRIVER, frame(window("d2", at=1, start_time=whole)))
+    assert store.totals(DRIVER)["start_time"].to_list() == [whole, whole]
+
+
+def test_many_windows_at_once(store: Store, window: Build, frame: Build) -> None:
+    """A batch larger than any chunk is applied whole."""
+    rows = coalesced(
+        frame(
+            *(window(f"d{n % 3}", at=n // 3) for n in range(1_500)),
+            *map(window, map(str, range(2_500))),
+        )
+    )
+    assert store.apply(DRIVER, rows) == Applied(applied=4_000)
+    assert store.totals(DRIVER)["trip_count"].sum() == 4_000
+    assert_frame_equal(store.windows(DRIVER), rows)
+
+
+def test_progress_never_goes_back(store: Store) -> None:
+    """A shard stands at its highest watermark, at the start of time before it has one."""
+    store.record_progress(DRIVER, 1, 3, None)
+    assert store.progress(DRIVER) == dict.fromkeys(range(3), MIN_EVENT_TIME)
+    for shard, watermark in ((1, 2_000), (1, 1_000), (2, -5), (1, None)):
+        store.record_progress(DRIVER, shard, 3, watermark)
+    assert store.progress(DRIVER) == {0: MIN_EVENT_TIME, 1: 2_000, 2: -5}
+    assert store.progress(PASSENGER) == {}
+
+
+@pytest.mark.parametrize("shards", [2, 7])
+def test_another_number_of_shards(store: Store, shards: int) -> None:
+    """Every new shard starts from the slowest old one, so the minimum stays true."""
+    for shard in range(4):
+        store.record_progress(DRIVER, shard, 4, 1_000 + shard)
+    store.record_progress(DRIVER, 1, shards, 5_000)
+    assert store.progress(DRIVER) == dict.fromkeys(range(shards), 1_000) | {1: 5_000}

@@ -1,0 +1,286 @@
+"""What only the fast store has: readable hashes, forgetting, filling and a lease."""
+
+from typing import Any
+
+import msgspec
+import polars as pl
+import pytest
+import redis
+from polars.testing import assert_frame_equal
+
+from mobility.entities import BY_NAME
+from mobility.keys import RedisKeys
+from mobility.settings import Settings
+from sinks.coalescing import coalesced
+from sinks.postgres import connect_postgres
+from sinks.redis import RedisStore, connect_redis
+from sinks.store import Applied, StoreError
+
+pytestmark = pytest.mark.services
+
+DRIVER = BY_NAME["driver"]
+TWO_DAYS = 48 * 12
+"""The retention of the ledger, in windows."""
+
+Build = Any
+
+
+def hash_of(client: redis.Redis, settings: Settings, entity_id: str = "d1") -> dict[str, str]:
+    """Return what HGETALL answers for an id."""
+    held = client.hgetall(RedisKeys.of(settings).totals(DRIVER, entity_id))
+    return {str(name): str(value) for name, value in held.items()}
+
+
+def test_the_hash_is_readable(
+    alone: Settings, client: redis.Redis, window: Build, frame: Build
+) -> None:
+    """Any client finds units as exact decimals, a mean, and the start in ISO 8601."""
+    store = connect_redis(alone, "main")
+    store.apply(DRIVER, frame(window(trip_count=3, total_revenue=-50_000, total_distance=7)))
+    assert hash_of(client, alone) == {
+        "trip_count": "3",
+        "avg_duration": repr(12_500_000 / 3_000_000),
+        "total_duration": "12.5",
+        "total_distance": "0.000007",
+        "total_revenue": "-0.05",
+        "start_time": "2025-01-01T00:00:05Z",
+    }
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("micro", "text"),
+    [
+        (0, "0"),
+        (1, "0.000001"),
+        (-1, "-0.000001"),
+        (-1_000_000, "-1"),
+        (-1_500_000, "-1.5"),
+        (10_000_000, "10"),
+        (2**53 + 1, "9007199254.740993"),
+        (2**63 - 1, "9223372036854.775807"),
+        (-(2**63) + 1, "-9223372036854.775807"),
+    ],
+)
+def test_amounts_are_exact(
+    alone: Settings, client: redis.Redis, window: Build, frame: Build, micro: int, text: str
+) -> None:
+    """Amounts beyond 2^53, where doubles have gaps, are exact to the last place."""
+    store = connect_redis(alone, "main")
+    store.apply(DRIVER, frame(window(total_revenue=micro), window(at=1, total_revenue=5)))
+    store.apply(DRIVER, frame(window(at=1, total_revenue=0, trip_count=2)))
+    assert hash_of(client, alone)["total_revenue"] == text
+    assert store.totals(DRIVER)["total_revenue"].to_list() == [micro]
+    store.close()
+
+
+def test_both_halves_expire(
+    alone: Settings, client: redis.Redis, window: Build, frame: Build
+) -> None:
+    """Totals and ledger live for the same time after the last news; a repeat is none."""
+    keys, store = RedisKeys.of(alone), connect_redis(alone, "main")
+    halves = [keys.totals(DRIVER, "d1"), keys.ledger(DRIVER, "d1")]
+    store.apply(DRIVER, frame(window()))
+    assert {client.ttl(half) for half in halves} == {86_400}
+    for half in halves:
+        client.expire(half, 100)
+    store.apply(DRIVER, frame(window()))
+    assert {client.ttl(half) for half in halves} == {100}
+    store.apply(DRIVER, frame(window(at=1)))
+    assert {client.ttl(half) for half in halves} == {86_400}
+    store.close()
+
+
+@pytest.mark.parametrize("half", ["totals", "ledger"])
+def test_half_an_id_is_none(
+    alone: Settings, client: redis.Redis, window: Build, frame: Build, half: str
+) -> None:
+    """Where one hash is gone the other is worth nothing, and the id starts afresh."""
+    store = connect_redis(alone, "main")
+    store.apply(DRIVER, frame(window(at=0), window(at=1)))
+    client.delete(getattr(RedisKeys.of(alone), half)(DRIVER, "d1"))
+    store.apply(DRIVER, frame(window(at=1, trip_count=5)))
+    assert store.totals(DRIVER)["trip_count"].to_list() == [5]
+    assert store.windows(DRIVER).height == 1
+    store.close()
+
+
+def test_what_is_older_than_the_ledger_is_refused(
+    alone: Settings, client: redis.Redis, window: Build, frame: Build
+) -> None:
+    """A window over 48 h behind its id's newest is counted as refused and never added."""
+    store = connect_redis(alone, "main")
+    store.apply(DRIVER, frame(window(at=TWO_DAYS)))
+    late = frame(window(at=-1), window(at=0), window("d2", at=-1))
+    assert store.apply(DRIVER, late) == Applied(applied=2, refused=1)
+    assert store.totals(DRIVER)["trip_count"].to_list() == [2, 1]
+    assert client.hget(RedisKeys.of(alone).meta, "refused:driver") == "1"
+    store.close()
+
+
+def test_the_ledger_is_pruned(alone: Settings, window: Build, frame: Build) -> None:
+    """The ledger stays bounded while the totals keep all windows, also their earliest start."""
+    store = connect_redis(alone, "main")
+    for day in range(10):
+        rows = frame(*(window(at=day * 288 + n) for n in range(288)))
+        assert store.apply(DRIVER, rows) == Applied(applied=288)
+    starts = store.windows(DRIVER)["window_start"]
+    newest = window(at=2_879)["window_start"]
+    assert starts.max() == newest
+    assert TWO_DAYS < starts.len() <= TWO_DAYS * 1.25 + 1
+    totals = store.totals(DRIVER)
+    assert totals["trip_count"].to_list() == [2_880]
+    assert totals["start_time"].to_list() == [window()["start_time"]]
+
+    later = window(at=2_879)["start_time"] + 1
+    store.apply(DRIVER, frame(window(at=2_879, generation=1, start_time=later)))
+    assert store.totals(DRIVER)["start_time"].to_list() == [window()["start_time"]]
+    store.close()
+
+
+def test_a_leap_leaves_one_window(alone: Settings, window: Build, frame: Build) -> None:
+    """Windows of one batch are applied oldest first, then what became too old is dropped."""
+    store = connect_redis(alone, "main")
+    assert store.apply(DRIVER, frame(window(at=0), window(at=9_999))) == Applied(applied=2)
+    assert store.windows(DRIVER).height == 1
+    assert store.totals(DRIVER)["trip_count"].to_list() == [2]
+    store.close()
+
+
+def test_expired_ids_leave_the_index(
+    alone: Settings, client: redis.Redis, window: Build, frame: Build
+) -> None:
+    """The next call takes ids without news for a day out of the index, and keeps the others."""
+    keys, store = RedisKeys.of(alone), connect_redis(alone, "main")
+    store.apply(DRIVER, frame(window("gone"), window("here")))
+    client.zincrby(keys.seen(DRIVER), -86_402, "gone")
+    client.delete(keys.totals(DRIVER, "gone"), keys.ledger(DRIVER, "gone"))
+    store.apply(DRIVER, frame(window("new")))
+    for members in (keys.index(DRIVER), keys.seen(DRIVER)):
+        assert client.zrange(members, 0, -1) == ["here", "new"]
+    assert client.zrangebylex(keys.index(DRIVER), "[i", "+") == ["new"]
+    assert store.totals(DRIVER)["id"].to_list() == ["here", "new"]
+    store.close()
+
+
+def test_a_forgotten_id_is_filled_from_postgres(
+    settings: Settings, client: redis.Redis, window: Build, frame: Build
+) -> None:
+    """After Redis lost everything, each id's next window brings all of its totals back."""
+    lasting = connect_postgres(settings, "main")
+    fast = connect_redis(settings, "main")
+    ids = ["d1", "d 2", 'd"3', "é:4"]
+    history = [window(name, at=at) for name in ids for at in (0, 5, TWO_DAYS + 9)]
+    for store in (lasting, fast):
+        store.apply(DRIVER, coalesced(frame(*history)))
+    for key in client.scan_iter(f"{settings.redis_prefix}*driver*"):
+        client.delete(key)
+
+    news = coalesced(frame(*(window(name, at=TWO_DAYS + 10) for name in [*ids, "new"])))
+    lasting.apply(DRIVER, news)
+    assert fast.apply(DRIVER, news) == Applied(unchanged=5)
+    assert_frame_equal(fast.totals(DRIVER), lasting.totals(DRIVER))
+    recent = lasting.windows(DRIVER).filter(pl.col("window_start") > window(at=6)["window_start"])
+    assert_frame_equal(fast.windows(DRIVER), recent)
+    for store in (lasting, fast):
+        store.close()
+
+
+@pytest.mark.parametrize("lasting_first", [True, False])
+def test_a_fill_counts_nothing_twice(
+    settings: Settings, window: Build, frame: Build, lasting_first: bool
+) -> None:
+    """The totals are right whether or not the fill already holds the windows being applied."""
+    lasting = connect_postgres(settings, "main")
+    fast = connect_redis(settings, "main")
+    lasting.apply(DRIVER, frame(window(at=0), window(at=1)))
+    news = frame(window(at=1, trip_count=4), window(at=2))
+    for store in (lasting, fast) if lasting_first else (fast, lasting):
+        store.apply(DRIVER, news)
+    assert_frame_equal(fast.totals(DRIVER), lasting.totals(DRIVER))
+    assert_frame_equal(fast.windows(DRIVER), lasting.windows(DRIVER))
+    assert fast.totals(DRIVER)["trip_count"].to_list() == [6]
+    for store in (lasting, fast):
+        store.close()
+
+
+def test_a_filled_id_keeps_its_earliest_start(
+    settings: Settings, window: Build, frame: Build
+) -> None:
+    """A trip from before the filled windows stays the first when those are corrected or dropped."""
+    lasting = connect_postgres(settings, "main")
+    fast = connect_redis(settings, "main")
+    lasting.apply(DRIVER, frame(window(at=0), window(at=TWO_DAYS + 1)))
+    recent = window(at=TWO_DAYS + 1)
+    corrected = recent | {"generation": 1, "start_time": recent["start_time"] + 60_000}
+    fast.apply(DRIVER, frame(corrected))
+    fast.apply(DRIVER, frame(window(at=TWO_DAYS * 3)))  # prunes the ledger
+    assert fast.totals(DRIVER)["start_time"].to_list() == [window()["start_time"]]
+    for store in (lasting, fast):
+        store.close()
+
+
+def test_the_lease_is_checked_at_every_call(
+    alone: Settings, client: redis.Redis, window: Build, frame: Build
+) -> None:
+    """When the lease has run out another flow takes over, and the first is refused from then on."""
+    main = connect_redis(alone, "main")
+    meta = RedisKeys.of(alone).meta
+    client.hset(meta, "lease_until", "0")
+    serving = connect_redis(alone, "serving")
+    serving.apply(DRIVER, frame(window()))
+    with pytest.raises(StoreError, match="by the flow `serving`, so `main` may not"):
+        main.apply(DRIVER, frame(window(at=1)))
+    with pytest.raises(StoreError, match="`serving`"):
+        main.record_progress(DRIVER, 0, 1, 1)
+    assert serving.totals(DRIVER)["trip_count"].to_list() == [1]
+    for store in (main, serving):
+        store.close()
+
+
+def test_news_and_progress_renew_the_lease(
+    alone: Settings, client: redis.Redis, window: Build, frame: Build
+) -> None:
+    """Every call of the flow that holds the store extends its lease."""
+    store, meta = connect_redis(alone, "main"), RedisKeys.of(alone).meta
+    for call in (
+        lambda: store.apply(DRIVER, frame(window())),
+        lambda: store.record_progress(DRIVER, 0, 1, 1),
+    ):
+        client.hset(meta, "lease_until", "1")
+        call()
+        assert int(client.hget(meta, "lease_until") or 0) > 1
+    store.close()
+
+
+def test_a_lost_connection_comes_back(
+    alone: Settings, client: redis.Redis, window: Build, frame: Build
+) -> None:
+    """After the server closed the connection, and forgot the script, the next batch is written."""
+    store = connect_redis(alone, "main")
+    client.script_flush()
+    client.client_kill_filter(_type="normal", skipme=True)
+    assert store.apply(DRIVER, frame(window())) == Applied(applied=1)
+    store.close()
+
+
+def test_a_client_that_was_passed_in_stays_open(
+    alone: Settings, client: redis.Redis, window: Build, frame: Build
+) -> None:
+    """Closing the store leaves the caller's client alone."""
+    store = RedisStore(client, alone, "main")
+    store.apply(DRIVER, frame(window()))
+    before = client.connection_pool
+    store.close()
+    assert client.connection_pool is before
+    assert client.ping()
+
+
+def test_an_unreachable_redis_is_named(alone: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the store without its password."""
+    monkeypatch.setattr("sinks.redis._ATTEMPTS", 1)
+    nowhere = msgspec.structs.replace(alone, redis="redis://:secret@127.0.0.1:1/0")
+    with pytest.raises(StoreError, match=r"Redis at redis://:\*\*\*@127\.0\.0\.1:1") as error:
+        connect_redis(nowhere, "main")
+    assert "secret" not in str(error.value)
+    assert "MOBILITY_REDIS" in str(error.value)
