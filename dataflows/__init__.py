@@ -1,0 +1,1 @@
+"""The stream processing: from the log of trips to windows, with Bytewax."""

@@ -1,0 +1,148 @@
+"""The source of the standalone flow: the partitions of `aggregated.<entity>`."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import bytewax.operators as op
+import polars as pl
+from bytewax.dataflow import Stream
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+from bytewax.operators import KeyedStream
+from confluent_kafka import Message
+
+from dataflows.items import Positioned
+from dataflows.kafka_sink import shard_key
+from dataflows.partition_reader import PartitionReader, offset_of, partitions_of
+from mobility.entities import Entity
+from mobility.messages import decode_windows
+from mobility.records import WindowUpdate
+from mobility.settings import Settings
+from mobility.topics import aggregated_topic
+from mobility.totals import by_shard
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """A batch of one partition: `rows` (WINDOW_SCHEMA), and messages that hold no window."""
+
+    rows: pl.DataFrame
+    dead: Positioned
+
+
+@dataclass(frozen=True, slots=True)
+class WindowBranches:
+    """What a batch consists of, as streams keyed for the sinks."""
+
+    windows: KeyedStream[WindowUpdate]
+    dead: KeyedStream[Positioned]
+
+
+class AggregatedSource(FixedPartitionedSource[Windows, int]):
+    """Reads an entity's windows from Kafka, at least once; a snapshot is the next offset."""
+
+    def __init__(self, settings: Settings, entity: Entity, stopping: Callable[[], bool]) -> None:
+        self._settings = settings
+        self._entity = entity
+        self._stopping = stopping
+        self._count = 0
+
+    def list_parts(self) -> list[str]:
+        """Return the partitions of the topic, as `000`, `001` and so on."""
+        partitions = partitions_of(self._settings, aggregated_topic(self._settings, self._entity))
+        self._count = len(partitions)
+        return [f"{partition:03}" for partition in partitions]
+
+    def build_part(
+        self, step_id: str, for_part: str, resume_state: int | None
+    ) -> "AggregatedPartition":
+        """Connect to the broker and go on at the offset of the snapshot."""
+        del step_id
+        topic = aggregated_topic(self._settings, self._entity)
+        reader = PartitionReader(
+            self._settings, topic, int(for_part), resume_state, 4 * self._count
+        )
+        return AggregatedPartition(self._entity, topic, int(for_part), reader, self._stopping)
+
+
+class AggregatedPartition(StatefulSourcePartition[Windows, int]):
+    """One partition of an entity's windows."""
+
+    def __init__(
+        self,
+        entity: Entity,
+        topic: str,
+        partition: int,
+        reader: PartitionReader,
+        stopping: Callable[[], bool],
+    ) -> None:
+        self._entity = entity
+        self._topic = topic
+        self._partition = partition
+        self._reader = reader
+        self._stopping = stopping
+
+    def next_batch(self) -> list[Windows]:
+        """Return what the topic has, as one item."""
+        if self._stopping() or self._reader.finished:
+            raise StopIteration
+        messages = self._reader.poll()
+        return [self._windows(messages)] if messages else []
+
+    def next_awake(self) -> datetime | None:
+        """Return when to poll again."""
+        return self._reader.next_poll()
+
+    def snapshot(self) -> int:
+        """Return the next offset."""
+        return self._reader.position
+
+    def close(self) -> None:
+        """Leave the broker."""
+        self._reader.close()
+
+    def _windows(self, messages: list[Message]) -> Windows:
+        try:
+            rows = decode_windows([message.value() or b"" for message in messages], self._entity)
+        except ValueError:
+            return self._one_by_one(messages)
+        return Windows(rows, self._dead([], []))
+
+    def _one_by_one(self, messages: list[Message]) -> Windows:
+        frames, dead, details = [decode_windows([], self._entity)], [], []
+        for message in messages:
+            try:
+                frames.append(decode_windows([message.value() or b""], self._entity))
+            except ValueError as error:
+                dead.append(message)
+                details.append(str(error))
+        return Windows(pl.concat(frames), self._dead(dead, details))
+
+    def _dead(self, messages: list[Message], details: list[str]) -> Positioned:
+        return Positioned(
+            topic=self._topic,
+            partition=self._partition,
+            offsets=[offset_of(message) for message in messages],
+            values=[message.value() for message in messages],
+            keys=[message.key() for message in messages],
+            errors=["not_a_window"] * len(messages),
+            details=details,
+        )
+
+
+def told_apart(entity: Entity, batches: Stream[Windows], settings: Settings) -> WindowBranches:
+    """Return windows keyed by the shard of their id, and what could not be read."""
+
+    def windows(batch: Windows) -> Iterator[tuple[str, WindowUpdate]]:
+        for shard, rows in by_shard(batch.rows, settings.shards).items():
+            # Messages carry no watermark, so this flow has none to record.
+            yield shard_key(shard), WindowUpdate(entity, shard, settings.shards, None, rows)
+
+    def dead(batch: Windows) -> Iterator[tuple[str, Positioned]]:
+        if batch.dead.offsets:
+            yield shard_key(batch.dead.partition % settings.shards), batch.dead
+
+    return WindowBranches(
+        windows=op.flat_map(f"{entity.name}_windows", batches, windows),
+        dead=op.flat_map(f"{entity.name}_dead", batches, dead),
+    )

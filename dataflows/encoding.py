@@ -1,0 +1,89 @@
+"""Items to Kafka records: windows, enriched trips, late and dead ones, punctuations."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import polars as pl
+
+from dataflows.board import Board
+from dataflows.items import Enriched, Headers, Positioned, Punctuation, Records
+from mobility.entities import Entity
+from mobility.messages import encode_windows
+from mobility.records import WindowUpdate
+from mobility.settings import Settings
+from mobility.topics import (
+    WATERMARK_HEADER,
+    aggregated_topic,
+    dead_topic,
+    enriched_topic,
+    late_topic,
+    trips_topic,
+)
+
+_LONGEST_DETAIL: Final = 500
+
+
+def windows_encoder(
+    settings: Settings, entity: Entity, board: Board
+) -> Callable[[WindowUpdate], Iterator[Records]]:
+    """Return the encoder for `aggregated.<entity>`: key is the id."""
+    topic = aggregated_topic(settings, entity)
+
+    def encode(update: WindowUpdate) -> Iterator[Records]:
+        if update.rows.height:
+            values = encode_windows(update.rows, entity, settings.window_ms).to_list()
+            board.windows_out += update.rows.height
+            yield Records(topic, update.rows["id"].to_list(), values)
+
+    return encode
+
+
+def enriched_encoder(settings: Settings, entity: Entity) -> Callable[[Enriched], Iterator[Records]]:
+    """Return the encoder for `enriched.<entity>`: key is the id, trips without one stay away."""
+    topic = enriched_topic(settings, entity)
+    source = trips_topic(settings)
+
+    def encode(enriched: Enriched) -> Iterator[Records]:
+        trips = enriched.trips.filter(pl.col(entity.id_column).is_not_null())
+        if trips.height:
+            headers = [_position(source, enriched.partition, offset) for offset in trips["offset"]]
+            yield Records(
+                topic, trips[entity.id_column].to_list(), trips["json"].to_list(), headers
+            )
+
+    return encode
+
+
+def late_encoder(settings: Settings) -> Callable[[Positioned], Iterator[Records]]:
+    """Return the encoder for `trips_late`: the original message and its position."""
+    topic = late_topic(settings)
+    return lambda late: _moved(topic, late)
+
+
+def dead_encoder(settings: Settings) -> Callable[[Positioned], Iterator[Records]]:
+    """Return the encoder for `trips_dlq`: the original message, its position and what is wrong."""
+    topic = dead_topic(settings)
+    return lambda dead: _moved(topic, dead)
+
+
+def punctuation_encoder(settings: Settings) -> Callable[[Punctuation], Iterator[Records]]:
+    """Return the encoder for punctuations, which go into the log itself."""
+    topic = trips_topic(settings)
+
+    def encode(punctuation: Punctuation) -> Iterator[Records]:
+        headers: Headers = [(WATERMARK_HEADER, str(punctuation.watermark))]
+        yield Records(topic, [None], [None], [headers], punctuation.partition)
+
+    return encode
+
+
+def _moved(topic: str, positioned: Positioned) -> Iterator[Records]:
+    headers = [_position(positioned.topic, positioned.partition, o) for o in positioned.offsets]
+    for row, error in enumerate(positioned.errors):
+        detail = positioned.details[row][:_LONGEST_DETAIL].encode(errors="backslashreplace")
+        headers[row] += [("error", error), ("detail", detail)]
+    yield Records(topic, list(positioned.keys), list(positioned.values), headers)
+
+
+def _position(topic: str, partition: int, offset: int) -> Headers:
+    return [("topic", topic), ("partition", str(partition)), ("offset", str(offset))]

@@ -1,0 +1,61 @@
+"""The flow: trips in, windows out.
+
+    python -m bytewax.run dataflows.main -r DIR -s 10 -b 0
+
+Delivery: exactly once into windows and stores with recovery (`-r`), at least once into topics.
+Step names are stored in recovery state: a renamed step begins with nothing.
+"""
+
+from pathlib import Path
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+
+from dataflows.board import Board
+from dataflows.branches import quieted, told_apart, windowed
+from dataflows.encoding import (
+    dead_encoder,
+    enriched_encoder,
+    late_encoder,
+    punctuation_encoder,
+    windows_encoder,
+)
+from dataflows.kafka_sink import Deliveries, KafkaSink
+from dataflows.source import TripSource
+from dataflows.starting import process_number, settings_or_exit
+from dataflows.stopping import stop_on_signals, stop_requested
+from mobility.entities import ENTITIES
+from mobility.settings import Settings
+from sinks import store_sinks
+
+
+def build(settings: Settings) -> Dataflow:
+    """Return the flow; nothing is connected before it runs."""
+    folder = None if settings.status_dir is None else Path(settings.status_dir)
+    board = Board(settings.alignment * 1_000, process_number(), folder)
+    deliveries = Deliveries(settings)
+
+    flow = Dataflow("mobility_hub")
+    intakes = op.input("trips_stream", flow, TripSource(settings, board, stop_requested))
+    branches = told_apart(intakes, settings)
+    quiet = quieted(branches.heard, settings)
+
+    op.output("trips_late", branches.late, KafkaSink(settings, deliveries, late_encoder(settings)))
+    op.output("trips_dlq", branches.dead, KafkaSink(settings, deliveries, dead_encoder(settings)))
+    op.output("punctuations", quiet, KafkaSink(settings, deliveries, punctuation_encoder(settings)))
+
+    for entity in ENTITIES:
+        if entity.name in settings.enriched:
+            enriched = KafkaSink(settings, deliveries, enriched_encoder(settings, entity))
+            op.output(f"enriched_{entity.name}", branches.enriched, enriched)
+
+        windows = windowed(entity, intakes, settings)
+        aggregated = KafkaSink(settings, deliveries, windows_encoder(settings, entity, board))
+        op.output(f"aggregated_{entity.name}", windows, aggregated)
+        for store, sink in store_sinks(settings, entity, writer="main"):
+            op.output(f"{store}_{entity.name}", windows, sink)
+    return flow
+
+
+stop_on_signals()
+flow = build(settings_or_exit())

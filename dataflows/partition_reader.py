@@ -1,0 +1,132 @@
+"""Reading one partition of a Kafka topic by offset: no consumer group, no commits."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+
+from mobility.settings import Settings
+
+_CONNECT_SECONDS: Final = 10.0
+# Long enough for librdkafka to fill a batch, short enough for the other partitions.
+_FILL_SECONDS: Final = 0.05
+_LIVE_PAUSE: Final = timedelta(milliseconds=100)
+
+
+class SourceError(RuntimeError):
+    """The log can't be read."""
+
+
+class PartitionReader:
+    """A partition's own consumer, and where it stands.
+
+    `position` is the next offset to read, `end` the one after the last known; a bounded read
+    (MOBILITY_READ=once) ends where the log ended when it began.
+    """
+
+    def __init__(
+        self, settings: Settings, topic: str, partition: int, start: int | None, peers: int
+    ) -> None:
+        self._once = settings.read == "once"
+        self._batch_size = settings.batch_size
+        self._place = TopicPartition(topic, partition)
+        self._consumer = Consumer(consumer_config(settings, peers))
+        low, self.end = self._consumer.get_watermark_offsets(self._place, _CONNECT_SECONDS)
+        self.position = low if start is None else start
+        offset = OFFSET_BEGINNING if start is None else start
+        self._consumer.assign([TopicPartition(topic, partition, offset)])
+
+    @property
+    def lag(self) -> int:
+        """How many offsets lie between here and the known end."""
+        return max(0, self.end - self.position)
+
+    @property
+    def finished(self) -> bool:
+        """Whether a bounded read has read everything."""
+        return self._once and self.lag == 0
+
+    @property
+    def behind(self) -> bool:
+        """Whether more than a batch is left, or, in a bounded read, anything."""
+        return self.lag >= (1 if self._once else self._batch_size)
+
+    def poll(self) -> list[Message]:
+        """Return the next messages, up to a batch; waits for them only while behind."""
+        wait = _FILL_SECONDS if self.behind else 0.0
+        messages = self._consumer.consume(self._batch_size, wait)
+        if any(message.error() is not None for message in messages):
+            messages = [message for message in messages if self._is_message(message)]
+        if messages:
+            self.position = offset_of(messages[-1]) + 1
+        if not self._once:
+            _, high = self._consumer.get_watermark_offsets(self._place, cached=True)
+            self.end = max(self.end, high)
+        return messages
+
+    def next_poll(self) -> datetime | None:
+        """Return when to poll again: at once while behind, else after a tenth of a second."""
+        return None if self.behind or self.finished else datetime.now(UTC) + _LIVE_PAUSE
+
+    def close(self) -> None:
+        """Leave the broker."""
+        self._consumer.close()
+
+    def _is_message(self, message: Message) -> bool:
+        error = message.error()
+        if error is None:
+            return True
+        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name is this
+            # The log may end in control records, which no consumer is shown.
+            self.position = max(self.position, offset_of(message))
+        elif not error.retriable():
+            where = f"{self._place.topic} partition {self._place.partition}"
+            msg = f"reading {where} at offset {self.position}: {error.str()}"
+            raise SourceError(msg)
+        return False
+
+
+def offset_of(message: Message) -> int:
+    """Return where a message stands in its partition."""
+    return int(message.offset() or 0)
+
+
+def partitions_of(settings: Settings, topic: str) -> tuple[int, ...]:
+    """Return the partitions of a topic; raise SourceError where there is none."""
+    consumer = Consumer(consumer_config(settings, 1))
+    try:
+        metadata = consumer.list_topics(topic, timeout=_CONNECT_SECONDS).topics[topic]
+    except KafkaException as error:
+        msg = f"no Kafka at {settings.kafka}: {error.args[0].str()}. Is it running?"
+        raise SourceError(msg) from error
+    finally:
+        consumer.close()
+    if metadata.error is not None or not metadata.partitions:
+        msg = f"no topic {topic} at {settings.kafka}: make the topics with `just topics`"
+        raise SourceError(msg)
+    return tuple(sorted(metadata.partitions))
+
+
+def consumer_config(settings: Settings, peers: int) -> dict[str, Any]:
+    """Return a consumer's configuration: large fetches, and one of `peers` shares of memory."""
+    memory = settings.fetch_memory_mb * 1024 // max(peers, 1)
+    return {
+        "bootstrap.servers": settings.kafka,
+        "group.id": f"{settings.topic_prefix}mobility-hub",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",
+        "enable.partition.eof": True,
+        "isolation.level": "read_committed",
+        "fetch.message.max.bytes": 8 * 1024 * 1024,
+        "fetch.wait.max.ms": 100,
+        "queued.min.messages": 10 * settings.batch_size,
+        "queued.max.messages.kbytes": max(memory, 1024),
+    }

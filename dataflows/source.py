@@ -1,0 +1,130 @@
+"""The source: the partitions of `trips_stream`, each with its intake."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any, Final
+
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+
+from dataflows.board import Board, Standing
+from dataflows.intake import PartitionIntake
+from dataflows.items import Intake, Status
+from dataflows.partition_reader import PartitionReader, partitions_of
+from dataflows.tables import read_tables
+from mobility.enrichment import Tables
+from mobility.settings import Settings
+from mobility.topics import trips_topic
+
+_ALIGN_PAUSE: Final = timedelta(milliseconds=10)
+
+
+class TripSource(FixedPartitionedSource[Intake, dict[str, Any]]):
+    """Reads trips from Kafka: at least once by itself, exactly once with recovery.
+
+    A partition's snapshot holds its offset and all that its intake knows, so that after a resume
+    the messages behind it are judged as they were before. `stopping` tells when to end gracefully.
+    """
+
+    def __init__(self, settings: Settings, board: Board, stopping: Callable[[], bool]) -> None:
+        self._settings = settings
+        self._board = board
+        self._stopping = stopping
+        self._partitions: tuple[int, ...] = ()
+
+    @cached_property
+    def _tables(self) -> Tables:
+        return read_tables(self._settings)
+
+    def list_parts(self) -> list[str]:
+        """Return the partitions of the topic, as `000`, `001` and so on."""
+        self._partitions = partitions_of(self._settings, trips_topic(self._settings))
+        return [f"{partition:03}" for partition in self._partitions]
+
+    def build_part(
+        self, step_id: str, for_part: str, resume_state: dict[str, Any] | None
+    ) -> "TripPartition":
+        """Connect to the broker and go on where the snapshot stands."""
+        del step_id
+        intake = PartitionIntake(int(for_part), self._settings, self._tables)
+        if resume_state is not None:
+            intake.resume(resume_state)
+        return TripPartition(self._settings, self._partitions, intake, self._board, self._stopping)
+
+
+class TripPartition(StatefulSourcePartition[Intake, dict[str, Any]]):
+    """One partition of the log: what its reader brings, its intake tells apart."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        partitions: tuple[int, ...],
+        intake: PartitionIntake,
+        board: Board,
+        stopping: Callable[[], bool],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._partitions = partitions
+        self._intake = intake
+        self._board = board
+        self._stopping = stopping
+        self._clock = clock
+        self._idle_after = settings.idle_after
+        self._reader = PartitionReader(
+            settings, trips_topic(settings), intake.partition, intake.next_offset, len(partitions)
+        )
+        self._standing = board.standings[intake.partition] = Standing(latest=intake.latest)
+        self._said: Status | None = None
+        self._last_message = clock()
+        self._waits = False
+
+    def next_batch(self) -> list[Intake]:
+        """Return what the log has, as one item; nothing while others have to catch up."""
+        self._board.publish()
+        if self._stopping() or self._said == "finished":
+            raise StopIteration
+        # The first word goes out even if nobody may read on: everybody waits for it.
+        self._waits = self._said is not None and self._board.is_ahead(self._intake.partition)
+        if self._waits:
+            return []
+        messages = self._reader.poll()
+        if messages:
+            self._last_message = self._clock()
+        status = self._status()
+        item = self._intake.take(messages, status, self._partitions)
+        is_news = bool(messages) or status != self._said
+        self._said = status
+        self._note(item.heard.watermark, status)
+        return [item] if is_news else []
+
+    def next_awake(self) -> datetime | None:
+        """Return when to poll again."""
+        if self._waits:
+            return datetime.now(UTC) + _ALIGN_PAUSE
+        return None if self._said is None else self._reader.next_poll()
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return offset and intake state as one."""
+        return self._intake.snapshot()
+
+    def close(self) -> None:
+        """Leave the broker and say the last word in the status file."""
+        self._board.publish(now=True)
+        self._reader.close()
+
+    def _status(self) -> Status:
+        if self._reader.finished:
+            return "finished"
+        if self._reader.behind:
+            return "behind"
+        quiet = self._clock() - self._last_message
+        return "idle" if self._reader.lag == 0 and quiet >= self._idle_after else "caught_up"
+
+    def _note(self, watermark: int | None, status: Status) -> None:
+        self._standing.latest = self._intake.latest
+        self._standing.watermark = watermark
+        self._standing.status = status
+        self._standing.lag = self._reader.lag
+        self._standing.counts = self._intake.counts

@@ -1,0 +1,207 @@
+"""A tenant of its own for each test on real services, and the flow that runs for it."""
+
+import os
+import random
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import polars as pl
+import psycopg
+import pytest
+import redis
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined] # exported
+from psycopg import sql
+
+from mobility.entities import Entity
+from mobility.messages import decode_windows
+from mobility.records import PARTIAL_SCHEMA
+from mobility.settings import Settings, to_environ
+from mobility.topics import aggregated_topic, topic_table, trips_topic
+from producer.topics import ensure_topics
+from tests.strategies import MINUTE, NOON, Entry
+
+ROOT = Path(__file__).parents[2]
+PARTITIONS = 3
+
+_PATIENCE_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class Hub:
+    """The topics of one tenant, and the flow as a person starts it."""
+
+    settings: Settings
+    recovery: Path
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def make_topics(self, **configs: dict[str, str]) -> None:
+        """Create the declared topics; `configs` are other settings of a topic by its name."""
+        admin = AdminClient({"bootstrap.servers": self.settings.kafka})
+        others = [
+            NewTopic(self.settings.topic_prefix + name, PARTITIONS, 1, config=config)
+            for name, config in configs.items()
+        ]
+        for made in admin.create_topics(others).values() if others else ():
+            made.result()
+        # It comes back when every topic can be written to.
+        ensure_topics(self.settings.kafka, topic_table(self.settings))
+
+    def write(self, log: Sequence[Sequence[Entry | bytes]]) -> None:
+        """Append to each partition of the log; bytes are messages as they are."""
+        producer = Producer({"bootstrap.servers": self.settings.kafka, "enable.idempotence": True})
+        failures: list[object] = []
+        for partition, entries in enumerate(log):
+            for entry in entries:
+                mark: list[tuple[str, str | bytes | None]] | None = (
+                    [("watermark", str(entry.time))]
+                    if isinstance(entry, Entry) and entry.punctuation
+                    else None
+                )
+                producer.produce(
+                    trips_topic(self.settings),
+                    entry if isinstance(entry, bytes) else entry.value,
+                    key=f"key-{partition}",
+                    partition=partition,
+                    headers=mark,
+                    on_delivery=lambda error, _message: failures.append(error) if error else None,
+                )
+        assert producer.flush(_PATIENCE_SECONDS) == 0
+        assert failures == []
+
+    def produce(self, topic: str, value: bytes) -> None:
+        """Write one message into a topic, by its name without the prefix."""
+        producer = Producer({"bootstrap.servers": self.settings.kafka})
+        producer.produce(self.settings.topic_prefix + topic, value)
+        assert producer.flush(_PATIENCE_SECONDS) == 0
+
+    def start(self, *arguments: str, **settings: object) -> subprocess.Popen[str]:
+        """Start `python -m dataflows` on the recovery folder, with these settings replaced."""
+        chosen = msgspec.structs.replace(self.settings, **settings)
+        others = {k: v for k, v in os.environ.items() if not k.startswith("MOBILITY_")}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dataflows", "-r", str(self.recovery), *arguments],
+            cwd=ROOT,
+            env=others | to_environ(chosen) | {"PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.started.append(process)
+        return process
+
+    def run(self, *arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
+        """Run the flow over what the log holds now, to its end."""
+        process = self.start(*arguments, **({"read": "once"} | settings))
+        out, err = process.communicate(timeout=_PATIENCE_SECONDS)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def messages(self, topic: str) -> list[Message]:
+        """Return all messages of a topic, by its name without the prefix, in order."""
+        name = self.settings.topic_prefix + topic
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.settings.kafka,
+                "group.id": "tests",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+            }
+        )
+        consumer.assign([TopicPartition(name, partition, 0) for partition in range(PARTITIONS)])
+        found: list[Message] = []
+        ended = 0
+        while ended < PARTITIONS:
+            for message in consumer.consume(10_000, timeout=0.2):
+                error = message.error()
+                if error is None:
+                    found.append(message)
+                else:
+                    assert error.code() == KafkaError._PARTITION_EOF, error.str()
+                    ended += 1
+        consumer.close()
+        return found
+
+    def windows(self, entity: Entity) -> pl.DataFrame:
+        """Return each window at its highest version, as a reader of the topic takes it."""
+        topic = aggregated_topic(self.settings, entity)[len(self.settings.topic_prefix) :]
+        values = [message.value() or b"" for message in self.messages(topic)]
+        rows = decode_windows(values, entity).sort("trip_count", maintain_order=True)
+        best = rows.unique(["id", "window_start"], keep="last", maintain_order=True)
+        return best.select(*PARTIAL_SCHEMA).sort("id", "window_start")
+
+    def wait_for_windows(self, entity: Entity) -> None:
+        """Wait until the running flow has sent something."""
+        until(lambda: self.windows(entity).height > 0)
+
+
+def until(happened: Callable[[], bool]) -> None:
+    """Wait for something that other processes do; fail when it takes too long."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not happened():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.2)
+
+
+@pytest.fixture
+def hub(services: Settings, tmp_path: Path) -> Iterator[Hub]:
+    """Return a tenant without topics; what it made and started is gone in the end."""
+    name = f"flow_{uuid.uuid4().hex[:8]}"
+    separator = "&" if "?" in services.postgres else "?"
+    settings = msgspec.structs.replace(
+        services,
+        topic_prefix=f"{name}.",
+        redis_prefix=f"{name}:",
+        postgres=f"{services.postgres}{separator}options=-csearch_path%3D{name}",
+        partitions=PARTITIONS,
+        shards=2,
+        batch_size=100,
+        snapshot_interval=1,
+    )
+    made = Hub(settings, tmp_path / "recovery")
+    with psycopg.connect(services.postgres, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
+        yield made
+        for process in made.started:
+            with process:
+                process.terminate()
+        connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(name)))
+    with redis.Redis.from_url(services.redis) as client:
+        for key in client.scan_iter(f"{name}:*"):
+            client.delete(key)
+    admin = AdminClient({"bootstrap.servers": settings.kafka})
+    topics = [t for t in admin.list_topics(timeout=15).topics if t.startswith(f"{name}.")]
+    for removal in admin.delete_topics(topics).values() if topics else ():
+        removal.result()
+
+
+def trips_log(seed: int, start: int = NOON, trips: int = 400) -> list[list[Entry]]:
+    """Return two hours of trips in each partition: in disorder, with repeats and late ones."""
+    draw = random.Random(seed)  # noqa: S311 - the same log each time
+    log: list[list[Entry]] = []
+    for partition in range(PARTITIONS):
+        entries: list[Entry] = []
+        for number in range(trips):
+            at = start + number * 120 * MINUTE // trips
+            if number % 40 == 39:
+                entries.append(draw.choice([e for e in entries[-20:] if not e.punctuation]))
+            elif number % 97 == 96:
+                entries.append(Entry(at, punctuation=True))
+            else:
+                back = draw.choice((0, 0, 0, 20_000, 25 * MINUTE if number % 5 == 0 else 0))
+                entries.append(
+                    Entry(
+                        at - back,
+                        f"{seed}-{partition}-{number}",
+                        draw.choice((None, "d1", "d2", f"d{number % 17}")),
+                        draw.choice((None, "car", "bike")),
+                        draw.randrange(10**9),
+                    )
+                )
+        log.append(entries)
+    return log

@@ -1,0 +1,140 @@
+"""Stand-ins for what comes from outside: Kafka's messages, the clock, the batch answer."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+import polars as pl
+from confluent_kafka import Message
+
+from dataflows.items import Heard, ShardPartial, Status
+from mobility.entities import Entity
+from mobility.records import PARTIAL_SCHEMA
+from mobility.settings import Settings
+from tests.strategies import Entry
+
+FAR: int = 4_000_000_000_000
+"""A log-append time (epoch ms) after which nothing in these tests is stamped."""
+
+
+@dataclass(slots=True)
+class FakeMessage:
+    """A message as confluent_kafka.Message shows it."""
+
+    stored: bytes | None
+    at: int
+    appended: int = FAR
+    marks: list[tuple[str, bytes]] | None = None
+    named: bytes | None = None
+
+    def value(self) -> bytes | None:
+        """Return the payload."""
+        return self.stored
+
+    def offset(self) -> int:
+        """Return the position in the partition."""
+        return self.at
+
+    def key(self) -> bytes | None:
+        """Return the key."""
+        return self.named
+
+    def headers(self) -> list[tuple[str, bytes]] | None:
+        """Return the headers, None without any."""
+        return self.marks
+
+    def timestamp(self) -> tuple[int, int]:
+        """Return the kind of the stamp (log-append time) and the stamp in epoch ms."""
+        return 2, self.appended
+
+    def error(self) -> None:
+        """Return nothing: it is a message."""
+
+
+def as_messages(fakes: Iterable[FakeMessage]) -> list[Message]:
+    """Return fakes under the type that the flow expects."""
+    return cast("list[Message]", list(fakes))
+
+
+def log_of(entries: Iterable[Entry]) -> list[Message]:
+    """Return a partition's entries as its messages, from offset 0."""
+    return as_messages(
+        FakeMessage(
+            entry.value,
+            offset,
+            marks=[("watermark", b"%d" % entry.time)] if entry.punctuation else None,
+        )
+        for offset, entry in enumerate(entries)
+    )
+
+
+@dataclass(slots=True)
+class Clock:
+    """A clock that goes when it is told to."""
+
+    now: datetime = field(default_factory=lambda: datetime(2025, 1, 1, tzinfo=UTC))
+
+    def __call__(self) -> datetime:
+        """Return the time."""
+        return self.now
+
+    def go(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += timedelta(seconds=seconds)
+
+
+def partial(*rows: tuple[str, int], micro: int = 1_000_000) -> pl.DataFrame:
+    """Return partial sums of one trip for each (id, window start)."""
+    return pl.DataFrame(
+        [(name, start, 1, micro, micro, micro, start) for name, start in rows],
+        schema=PARTIAL_SCHEMA,
+        orient="row",
+    )
+
+
+def word(
+    rows: pl.DataFrame | None,
+    watermark: int | None,
+    status: Status = "behind",
+    *,
+    partition: int = 0,
+    partitions: tuple[int, ...] = (0,),
+) -> ShardPartial:
+    """Return what shard 0 hears with one batch of a partition."""
+    return ShardPartial(0, Heard(partition, watermark, status, partitions), rows)
+
+
+def batch_answer(log: list[list[Entry]], entity: Entity, settings: Settings) -> pl.DataFrame:
+    """Return the totals of every id and window of a log, computed at once.
+
+    The rules are written down here a second time, without the flow's code.
+    """
+    counted = []
+    for entries in log:
+        latest, seen = -FAR, set()
+        for entry in entries:
+            latest = max(latest, entry.time)
+            end = entry.time - entry.time % settings.window_ms + settings.window_ms
+            slack = (settings.out_of_orderness + settings.allowed_lateness) * 1_000
+            if entry.punctuation or end + slack < latest or (entry.trip_id, end) in seen:
+                continue
+            seen |= {(entry.trip_id, end)} if entry.trip_id is not None else set()
+            name = {"driver": entry.driver, "vehicle_type": entry.vehicle or "unknown"}[entity.name]
+            counted.append((name, end - settings.window_ms, *[entry.micro] * 3, entry.time))
+    columns = ["id", "window_start", "total_duration", "total_distance", "total_revenue"]
+    trips = pl.DataFrame(
+        counted,
+        schema=dict.fromkeys(columns, pl.Int64) | {"id": pl.String, "start_time": pl.Int64},
+        orient="row",
+    )
+    sums = (
+        trips.drop_nulls("id")
+        .group_by("id", "window_start")
+        .agg(
+            pl.len().cast(pl.Int64).alias("trip_count"),
+            pl.sum("total_duration", "total_distance", "total_revenue"),
+            pl.min("start_time"),
+        )
+    )
+    return sums.select(*PARTIAL_SCHEMA).sort("id", "window_start")

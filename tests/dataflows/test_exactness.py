@@ -1,0 +1,151 @@
+"""The law of the flow: its last word on every window is the batch answer over the log.
+
+Whatever the batches, the order in which partitions are read, their statuses, the number of shards,
+the pace of the clock, and wherever the flow is ended and resumed.
+"""
+
+from typing import Any
+
+import polars as pl
+from confluent_kafka import Message
+from hypothesis import given
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from dataflows.intake import PartitionIntake
+from dataflows.items import ShardPartial, Status
+from dataflows.windows import WindowLogic
+from mobility.enrichment import Tables
+from mobility.entities import BY_NAME, Entity
+from mobility.records import PARTIAL_SCHEMA, WINDOW_SCHEMA, WindowUpdate
+from mobility.settings import Settings
+from mobility.totals import by_shard, partial_totals
+from tests.dataflows.doubles import Clock, batch_answer, log_of
+from tests.strategies import Entry, batches, interleaved, logs, shard_counts
+
+State = tuple[list[dict[str, Any]], list[dict[str, Any]]]
+
+
+class Run:
+    """One run of the flow, by hand: intakes, partial sums, one window logic a shard."""
+
+    def __init__(
+        self, partitions: int, entity: Entity, settings: Settings, clock: Clock, state: State | None
+    ) -> None:
+        self._all = tuple(range(partitions))
+        self._entity = entity
+        self._settings = settings
+        self.intakes = [PartitionIntake(number, settings, Tables()) for number in self._all]
+        states: list[dict[str, Any] | None] = [None] * settings.shards
+        if state is not None:
+            for intake, stored in zip(self.intakes, state[0], strict=True):
+                intake.resume(stored)
+            states = list(state[1])
+        self.shards = [WindowLogic(entity, settings, each, clock) for each in states]
+
+    def take(self, partition: int, messages: list[Message], status: Status) -> list[WindowUpdate]:
+        """Take one batch of a partition through to the windows."""
+        taken = self.intakes[partition].take(messages, status, self._all)
+        parts = by_shard(partial_totals(taken.counted, self._entity), self._settings.shards)
+        return [
+            update
+            for shard, logic in enumerate(self.shards)
+            for update in self._heard(logic, ShardPartial(shard, taken.heard, parts.get(shard)))
+        ]
+
+    def _heard(self, logic: WindowLogic, item: ShardPartial) -> list[WindowUpdate]:
+        updates, discard = logic.on_batch([item])
+        assert not discard
+        return list(updates)
+
+    def ring(self) -> list[WindowUpdate]:
+        """Wake each shard that asked for it."""
+        due = [logic for logic in self.shards if logic.notify_at() is not None]
+        return [update for logic in due for update in logic.on_notify()[0]]
+
+    def end(self) -> list[WindowUpdate]:
+        """End the input."""
+        return [update for logic in self.shards for update in logic.on_eof()[0]]
+
+    def snapshot(self) -> State:
+        """Return the state of everything at one moment, as an epoch's end does."""
+        intakes = [intake.snapshot() for intake in self.intakes]
+        return intakes, [logic.snapshot() for logic in self.shards]
+
+
+def last_word(updates: list[WindowUpdate]) -> pl.DataFrame:
+    """Return the last pane of each id and window."""
+    rows = pl.concat([pl.DataFrame(schema=WINDOW_SCHEMA), *(update.rows for update in updates)])
+    last = rows.unique(["id", "window_start"], keep="last", maintain_order=True)
+    return last.select(*PARTIAL_SCHEMA).sort("id", "window_start")
+
+
+def assert_honest(updates: list[WindowUpdate], settings: Settings) -> None:
+    """Assert that a window which an update's watermark calls complete never changes again."""
+    horizon = settings.window_ms + settings.allowed_lateness * 1_000
+    for number, update in enumerate(updates):
+        if update.watermark is None:
+            continue
+        over = pl.col("window_start") + horizon < update.watermark
+        later = [u.rows.filter(over) for u in updates[number + 1 :] if u.shard == update.shard]
+        assert sum(rows.height for rows in later) == 0
+
+
+statuses: st.SearchStrategy[Status] = st.sampled_from(("behind", "caught_up", "idle"))
+
+
+@given(st.data(), logs(), shard_counts, st.sampled_from(("driver", "vehicle_type")))
+def test_the_last_word_is_the_batch_answer(
+    data: st.DataObject, log: list[list[Entry]], shards: int, name: str
+) -> None:
+    """Any batches, order, statuses, shards and pace end with the totals of one group_by."""
+    settings, entity, clock = Settings(shards=shards), BY_NAME[name], Clock()
+    lanes = [data.draw(batches(log_of(entries))) for entries in log]
+    run = Run(len(log), entity, settings, clock, None)
+    updates: list[WindowUpdate] = []
+    for partition, messages in data.draw(interleaved(lanes)):
+        clock.go(data.draw(st.sampled_from((0, 0.4, 1, 90))))
+        updates += run.take(partition, messages, data.draw(statuses))
+        updates += run.ring() if data.draw(st.booleans()) else []
+    for partition in range(len(log)):
+        updates += run.take(partition, [], "finished")
+    updates += run.end()
+    assert_frame_equal(last_word(updates), batch_answer(log, entity, settings))
+    assert_honest(updates, settings)
+
+
+@given(st.data(), logs(most=3), shard_counts)
+def test_ending_and_resuming_anywhere_changes_no_total(
+    data: st.DataObject, log: list[list[Entry]], shards: int
+) -> None:
+    """After crashes that fall back to the last snapshot, the last word is the same."""
+    settings, entity, clock = Settings(shards=shards), BY_NAME["driver"], Clock()
+    streams = [log_of(entries) for entries in log]
+    run = Run(len(log), entity, settings, clock, None)
+    state, updates = run.snapshot(), list[WindowUpdate]()
+    for _ in range(data.draw(st.integers(0, 12))):
+        partition = data.draw(st.integers(0, len(log) - 1))
+        start = run.intakes[partition].next_offset or 0
+        clock.go(data.draw(st.sampled_from((0, 1))))
+        batch = streams[partition][start : start + data.draw(st.integers(0, 9))]
+        updates += run.take(partition, batch, data.draw(statuses))
+        match data.draw(st.sampled_from(("go on", "go on", "snapshot", "crash", "stop"))):
+            case "snapshot":
+                state = run.snapshot()
+            case "crash":
+                run = Run(len(log), entity, settings, clock, state)
+            case "stop":
+                updates += run.end()
+                state = run.snapshot()
+                run = Run(len(log), entity, settings, clock, state)
+            case _:
+                pass
+    for partition, stream in enumerate(streams):
+        rest = stream[run.intakes[partition].next_offset or 0 :]
+        updates += run.take(partition, rest, "finished")
+    updates += run.end()
+    newest = pl.concat([pl.DataFrame(schema=WINDOW_SCHEMA), *(u.rows for u in updates)])
+    newest = newest.sort("trip_count", maintain_order=True)
+    best = newest.unique(["id", "window_start"], keep="last", maintain_order=True)
+    best = best.select(*PARTIAL_SCHEMA).sort("id", "window_start")
+    assert_frame_equal(best, batch_answer(log, entity, settings))

@@ -1,0 +1,112 @@
+"""The recovery folder: private, and without what a crash left in it."""
+
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import bytewax.operators as op
+import pytest
+from bytewax.dataflow import Dataflow
+from bytewax.operators import KeyedStream
+from bytewax.recovery import RecoveryConfig, init_db_dir
+from bytewax.testing import TestingSink, TestingSource, run_main
+
+from dataflows.recovery import PARTITIONS, _resume_epoch, forget_unreachable_snapshots, prepare
+
+# Bytewax collects nothing here: its classes are named like tests.
+TestingSink.__test__ = TestingSource.__test__ = False
+
+
+def insert(
+    folder: Path, part: int, table: str, columns: str, rows: Iterable[tuple[object, ...]]
+) -> None:
+    """Write rows into one recovery partition."""
+    with closing(sqlite3.connect(folder / f"part-{part}.sqlite3")) as connection, connection:
+        marks = ",".join("?" * len(columns.split(",")))
+        connection.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)  # noqa: S608 - our own names
+
+
+def epochs(folder: Path) -> list[int]:
+    """Return the epochs of all snapshots."""
+    found: list[int] = []
+    for path in folder.glob("*.sqlite3"):
+        with closing(sqlite3.connect(path)) as connection:
+            found += [epoch for (epoch,) in connection.execute("SELECT snap_epoch FROM snaps")]
+    return sorted(found)
+
+
+def test_a_new_folder_is_private_and_ready(tmp_path: Path) -> None:
+    """Recovery state is pickle, so nobody else may write there; a second start keeps it."""
+    folder = tmp_path / "deep" / "recovery"
+    prepare(folder)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    parts = sorted(path.name for path in folder.iterdir())
+    assert parts == [f"part-{number}.sqlite3" for number in range(PARTITIONS)]
+    insert(folder, 0, "exs", "ex_num,worker_count,resume_epoch", [(0, 1, 1)])
+    insert(folder, 0, "fronts", "ex_num,worker_index,worker_frontier", [(0, 0, 9)])
+    insert(folder, 1, "snaps", "step_id,state_key,snap_epoch,ser_change", [("s", "k", 8, b"")])
+    prepare(folder)
+    assert epochs(folder) == [8]
+
+
+@pytest.mark.parametrize(
+    ("fronts", "kept"),
+    [
+        ([], [1, 2, 3]),  # the run died before its first epoch: it goes on where it began
+        ([(0, 0, 9), (0, 1, 9)], [1, 2, 3]),  # an earlier run's progress is no longer of interest
+        ([(1, 0, 6), (1, 1, 6)], [1, 2, 3, 4, 5]),
+        ([(1, 0, 7), (1, 1, 5)], [1, 2, 3, 4]),  # the slowest worker counts
+        ([(1, 0, 7)], [1, 2, 3]),  # a worker that never wrote is where the run began
+        ([(1, 0, 9), (1, 1, 8)], [1, 2, 3, 4, 5, 6, 7]),
+    ],
+)
+def test_snapshots_from_the_resume_epoch_on_are_forgotten(
+    tmp_path: Path, fronts: list[tuple[int, int, int]], kept: list[int]
+) -> None:
+    """What a crash left at or after the epoch of the next start is deleted in every partition."""
+    init_db_dir(tmp_path, 3)  # type: ignore[no-untyped-call]  # it has no types
+    runs = [(0, 3, 1), (1, 2, 4)]
+    for part, run in enumerate(runs):
+        insert(tmp_path, part, "exs", "ex_num,worker_count,resume_epoch", [run])
+    for part, front in enumerate(fronts):
+        insert(tmp_path, part, "fronts", "ex_num,worker_index,worker_frontier", [front])
+    for epoch in range(1, 8):
+        row = ("step", "key", epoch, b"")
+        insert(tmp_path, epoch % 3, "snaps", "step_id,state_key,snap_epoch,ser_change", [row])
+    assert forget_unreachable_snapshots(tmp_path) == 7 - len(kept)
+    assert epochs(tmp_path) == kept
+
+
+def test_the_resume_epoch_is_the_one_that_bytewax_takes(tmp_path: Path) -> None:
+    """What we compute before a start is what Bytewax writes down when it starts."""
+    prepare(tmp_path)
+    abort = TestingSource.ABORT()
+    items: list[Any] = [
+        ("k", 1),
+        ("k", 2),
+        abort,
+        ("k", 3),
+        TestingSource.EOF(),
+        ("k", 4),
+        abort,
+        ("k", 5),
+    ]
+    out: list[tuple[str, int]] = []
+    flow = Dataflow("sums")
+    numbers: KeyedStream[int] = op.input("numbers", flow, TestingSource(items))
+    sums = op.stateful_map("sum", numbers, lambda s, v: ((s or 0) + v, (s or 0) + v))
+    op.output("out", sums, TestingSink(out))
+    for run in range(4):
+        expected = _resume_epoch(tmp_path)
+        forget_unreachable_snapshots(tmp_path)
+        recovery = RecoveryConfig(str(tmp_path), timedelta())  # type: ignore[no-untyped-call]
+        run_main(flow, epoch_interval=timedelta(), recovery_config=recovery)  # type: ignore[no-untyped-call]
+        starts: dict[int, int] = {}
+        for path in tmp_path.glob("*.sqlite3"):
+            with closing(sqlite3.connect(path)) as connection:
+                starts |= dict(connection.execute("SELECT ex_num, resume_epoch FROM exs"))
+        assert starts[run] == expected
+    assert max(value for _, value in out) == 15

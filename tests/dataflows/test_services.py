@@ -1,0 +1,219 @@
+"""The flow on a real Kafka, as a person runs it: the answers are those of one batch computation."""
+
+import json
+import signal
+import sqlite3
+import subprocess
+from collections.abc import Sequence
+from contextlib import closing
+
+import polars as pl
+import psycopg
+import pytest
+import redis
+from polars.testing import assert_frame_equal
+
+from mobility.entities import BY_NAME
+from mobility.settings import Settings
+from tests.dataflows.conftest import Hub, trips_log, until
+from tests.dataflows.doubles import batch_answer
+from tests.strategies import MINUTE, NOON, Entry
+
+pytestmark = pytest.mark.services
+
+DRIVER, VEHICLE = BY_NAME["driver"], BY_NAME["vehicle_type"]
+
+
+def assert_exact(hub: Hub, log: list[list[Entry]]) -> None:
+    """Assert that the aggregated topics hold the batch answer."""
+    for entity in (DRIVER, VEHICLE):
+        assert_frame_equal(hub.windows(entity), batch_answer(log, entity, hub.settings))
+
+
+def succeeded(run: subprocess.CompletedProcess[str]) -> None:
+    """Assert that a run ended well, and show what it said otherwise."""
+    assert run.returncode == 0, run.stderr[-3_000:]
+
+
+def both(one: list[list[Entry]], two: list[list[Entry]]) -> list[list[Entry]]:
+    """Return a log that goes on with another."""
+    return [a + b for a, b in zip(one, two, strict=True)]
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_the_log_becomes_windows(hub: Hub, processes: str) -> None:
+    """Broken messages go to trips_dlq, late ones to trips_late, enriched ones on, all others count.
+
+    Whatever the number of processes.
+    """
+    hub.make_topics()
+    log = trips_log(1)
+    poison = [b"\xff\xfe", b"{", b"[]", b'{"start_time":"soon"}', b'{"price":NaN}']
+    dirty = [
+        [message for pair in zip(entries, poison * 80, strict=True) for message in pair]
+        for entries in log
+    ]
+    hub.write(dirty)
+    succeeded(hub.run("--processes", processes, enriched=("driver",)))
+    assert_exact(hub, log)
+
+    dead = hub.messages("trips_dlq")
+    assert len(dead) == 3 * 400
+    for message in dead:
+        headers = dict(message.headers() or [])
+        assert headers.keys() == {"topic", "partition", "offset", "error", "detail"}
+        assert headers["topic"] == f"{hub.settings.topic_prefix}trips_stream".encode()
+        partition, offset = int(headers["partition"] or b""), int(headers["offset"] or b"")
+        assert message.value() == dirty[partition][offset]
+        assert message.key() == f"key-{partition}".encode()
+    errors = {dict(message.headers() or [])["error"] for message in dead}
+    assert errors == {b"not_utf8", b"not_json", b"not_object", b"missing_field"}
+
+    late = positions(hub, "trips_late")
+    assert late == late_places(dirty, hub.settings)
+    enriched = positions(hub, "enriched.driver")
+    drivers = batch_answer(log, DRIVER, hub.settings)["trip_count"].sum()
+    assert len(enriched) == drivers
+    assert enriched.isdisjoint(late)
+    for message in hub.messages("enriched.driver")[:50]:
+        record = json.loads(message.value() or b"")
+        assert record["driver_id"].encode() == message.key()
+        assert record["vehicle_type"]
+
+
+def late_places(log: Sequence[Sequence[Entry | bytes]], settings: Settings) -> set[tuple[int, int]]:
+    """Return where the late trips stand, found trip after trip."""
+    places = set()
+    slack = (settings.out_of_orderness + settings.allowed_lateness) * 1_000
+    for partition, messages in enumerate(log):
+        latest = 0
+        for offset, entry in enumerate(messages):
+            if isinstance(entry, bytes):
+                continue
+            latest = max(latest, entry.time)
+            end = entry.time - entry.time % settings.window_ms + settings.window_ms
+            if not entry.punctuation and end + slack < latest:
+                places.add((partition, offset))
+    return places
+
+
+def positions(hub: Hub, topic: str) -> set[tuple[int, int]]:
+    """Return the source positions of a topic's messages, each once."""
+    places = [dict(message.headers() or []) for message in hub.messages(topic)]
+    found = [(int(place["partition"] or b""), int(place["offset"] or b"")) for place in places]
+    assert len(found) == len(set(found))
+    return set(found)
+
+
+def test_a_killed_flow_goes_on_with_more_processes(hub: Hub) -> None:
+    """After kill -9 of everything, the log to its end by two processes gives the batch answer."""
+    hub.make_topics()
+    log, rest = trips_log(2), trips_log(3, NOON + 120 * MINUTE)
+    hub.write(log)
+    flow = hub.start()
+    hub.wait_for_windows(DRIVER)
+    until(lambda: snapshots(hub) > 0)
+    kill_all(flow)
+    hub.write(rest)
+    succeeded(hub.run("--processes", "2"))
+    assert_exact(hub, both(log, rest))
+
+
+def snapshots(hub: Hub) -> int:
+    """Return how many states the recovery folder holds."""
+    count = 0
+    for path in hub.recovery.glob("*.sqlite3"):
+        with closing(sqlite3.connect(path)) as connection:
+            count += connection.execute("SELECT count(*) FROM snaps").fetchone()[0]
+    return count
+
+
+def kill_all(flow: subprocess.Popen[str]) -> None:
+    """Kill the launcher and what it started, at once."""
+    listing = ["ps", "-o", "pid=", "--ppid", str(flow.pid)]
+    children = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.split()
+    flow.kill()
+    subprocess.run(["kill", "-9", *children], check=True)
+    flow.wait()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_graceful_stop_loses_and_repeats_nothing(hub: Hub, number: signal.Signals) -> None:
+    """SIGTERM and Ctrl-C end the flow with 0, and the next run goes on from there."""
+    hub.make_topics()
+    log, rest = trips_log(4), trips_log(5, NOON + 120 * MINUTE)
+    hub.write(log)
+    flow = hub.start("--processes", "2")
+    hub.wait_for_windows(DRIVER)
+    flow.send_signal(number)
+    _, err = flow.communicate(timeout=60)
+    assert flow.returncode == 0, err[-3_000:]
+    hub.write(rest)
+    succeeded(hub.run())
+    assert_exact(hub, both(log, rest))
+
+
+def test_a_second_instance_on_a_folder_is_refused(hub: Hub) -> None:
+    """The second says why and leaves; the first goes on."""
+    hub.make_topics()
+    first = hub.start()
+    until(lambda: any(hub.recovery.glob("*.sqlite3")))
+    second = hub.run()
+    assert second.returncode == 2
+    assert "Another instance is running" in second.stderr
+    assert first.poll() is None
+
+
+def test_dead_letters_that_cannot_be_written_stop_the_flow(hub: Hub) -> None:
+    """Nothing is dropped: the flow ends with an error, and its next run brings the letter."""
+    hub.make_topics(trips_dlq={"max.message.bytes": "100"})
+    hub.write([[b"x" * 500], [], []])
+    run = hub.run()
+    assert run.returncode not in {0, 2}
+    assert "were not delivered; the first to" in run.stderr
+    assert "trips_dlq" in run.stderr
+
+
+def test_a_start_with_other_answers_is_refused(hub: Hub) -> None:
+    """A recovery folder belongs to the settings that it was made with."""
+    hub.make_topics()
+    hub.write(trips_log(6, trips=40))
+    succeeded(hub.run())
+    run = hub.run(window=60)
+    assert run.returncode not in {0, 2}
+    assert "MOBILITY_WINDOW=60" in run.stderr
+    assert "the recovery folder belongs to other settings" in run.stderr
+
+
+def test_a_missing_topic_is_named_with_the_remedy(hub: Hub) -> None:
+    """Without trips_stream the flow says how to make it."""
+    run = hub.run()
+    assert run.returncode not in {0, 2}
+    assert f"no topic {hub.settings.topic_prefix}trips_stream" in run.stderr
+    assert "just topics" in run.stderr
+
+
+def test_the_standalone_flow_fills_both_stores(hub: Hub) -> None:
+    """Totals an id in Redis and Postgres are the sums over its windows; garbage is set aside."""
+    hub.make_topics()
+    log = trips_log(7)
+    hub.write(log)
+    succeeded(hub.run())
+    hub.produce("aggregated.driver", b"garbage")
+    serving = Hub(hub.settings, hub.recovery.with_name("serving"))
+    for _ in range(2):
+        succeeded(serving.run("--flow", "serving", stores=("redis", "postgres")))
+
+    windows = batch_answer(log, DRIVER, hub.settings)
+    expected = windows.group_by("id").agg(pl.sum("trip_count", "total_revenue")).sort("id").rows()
+    with psycopg.connect(hub.settings.postgres) as connection:
+        query = "SELECT id, trip_count, (total_revenue * 1000000)::bigint FROM driver_metrics"
+        assert sorted(connection.execute(query)) == expected
+    with redis.Redis.from_url(hub.settings.redis, decode_responses=True) as client:
+        for entity_id, count, _ in expected:
+            key = f"{hub.settings.redis_prefix}driver:{entity_id}"
+            assert client.hget(key, "trip_count") == str(count)
+    (dead,) = hub.messages("trips_dlq")
+    headers = dict(dead.headers() or [])
+    assert (dead.value(), headers["error"]) == (b"garbage", b"not_a_window")
+    assert headers["topic"] == f"{hub.settings.topic_prefix}aggregated.driver".encode()

@@ -1,0 +1,69 @@
+"""Names that recovery state is found by: to rename one is to begin with nothing."""
+
+import pickle
+from typing import Any
+
+import pytest
+
+from dataflows import main, serving
+from dataflows.items import ShardPartial
+from dataflows.kafka_sink import KafkaSink, shard_key
+from dataflows.windows import WindowLogic
+from mobility.entities import BY_NAME, ENTITIES
+from mobility.settings import Settings
+from tests.dataflows.doubles import Clock, partial, word
+from tests.strategies import NOON
+
+ALL = Settings(stores=("redis", "postgres"), enriched=tuple(BY_NAME))
+STATEFUL = ("input", "output", "stateful_batch")
+
+
+def stored_steps(flow: Any) -> set[str]:  # noqa: ANN401 - Bytewax's operators have no common type
+    """Return the ids of the steps that keep state."""
+    return {step.step_id for step in flow.substeps if type(step).__name__ in STATEFUL}
+
+
+def test_the_steps_of_main_are_these() -> None:
+    """Step ids are the keys of recovery state."""
+    each = {
+        f"mobility_hub.{step.format(entity.name)}"
+        for entity in ENTITIES
+        for step in ("{}_windows", "aggregated_{}", "enriched_{}", "redis_{}", "postgres_{}")
+    }
+    once = {"trips_stream", "quiet", "trips_late", "trips_dlq", "punctuations"}
+    assert stored_steps(main.build(ALL)) == each | {f"mobility_hub.{step}" for step in once}
+
+
+def test_the_steps_of_serving_are_these() -> None:
+    """The standalone flow has an input, a dead-letter output and the stores an entity."""
+    steps = ("aggregated_{}", "dlq_{}", "redis_{}", "postgres_{}")
+    assert stored_steps(serving.build(ALL)) == {
+        f"mobility_serving.{step.format(entity.name)}" for entity in ENTITIES for step in steps
+    }
+
+
+def test_a_store_or_an_enriched_topic_less_renames_nothing() -> None:
+    """What is switched off is absent; the rest keeps its names."""
+    assert stored_steps(main.build(Settings())) < stored_steps(main.build(ALL))
+
+
+@pytest.mark.parametrize("shards", [1, 4, 11, 101])
+def test_shard_keys_sort_by_number(shards: int) -> None:
+    """Bytewax sorts the partitions of a sink: `part_fn` must mean the same order."""
+    sink: KafkaSink[object] = KafkaSink(Settings(shards=shards), None, lambda _: ())  # type: ignore[arg-type]  # nothing is sent
+    parts = sorted(sink.list_parts())
+    assert [sink.part_fn(part) for part in parts] == list(range(shards))
+    assert shard_key(7) == "0007"
+
+
+def test_window_state_is_plain_values_of_these_keys() -> None:
+    """State outlives renamed classes: what is pickled names no class of ours."""
+    logic = WindowLogic(BY_NAME["driver"], Settings(), None, Clock())
+    logic.on_batch([ShardPartial(0, word(None, NOON).heard, partial(("a", NOON)))])
+    state = logic.snapshot()
+    assert {key: type(value) for key, value in state.items()} == {
+        "version": int,
+        "totals": bytes,
+        "closed": list,
+    }
+    assert b"dataflows" not in pickle.dumps(state)
