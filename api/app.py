@@ -1,0 +1,58 @@
+"""The application: routes over the stores that the settings name."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from litestar import Litestar
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+
+from api.paths import WholeIds
+from api.postgres import PostgresReader
+from api.problems import PROBLEMS
+from api.reader import Reader
+from api.readers import Readers
+from api.redis import RedisReader
+from api.routes import health, listing, metrics
+from mobility.settings import Settings, Store
+
+# Pages that draw the schema would load their scripts from other hosts.
+_OPENAPI: Final = OpenAPIConfig(
+    title="Mobility Hub",
+    version="0.1.0",
+    use_handler_docstrings=True,
+    render_plugins=[JsonRenderPlugin(path="/")],
+)
+
+
+def create_app(settings: Settings) -> Litestar:
+    """Return the application; it connects to the stores at the first request that needs them."""
+    return app_over(Readers(_reader(store, settings) for store in settings.stores))
+
+
+def app_over(readers: Readers) -> Litestar:
+    """Return the application over given readers, which it closes when it shuts down."""
+
+    @asynccontextmanager
+    async def closing(_app: Litestar) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await readers.close()
+
+    app = Litestar(
+        route_handlers=[metrics, listing, health],
+        dependencies={"readers": Provide(lambda: readers, sync_to_thread=False)},
+        lifespan=[closing],
+        plugins=[PROBLEMS],
+        openapi_config=_OPENAPI,
+        logging_config=None,
+    )
+    app.asgi_handler = WholeIds(app.asgi_handler)
+    return app
+
+
+def _reader(store: Store, settings: Settings) -> Reader:
+    return RedisReader(settings) if store == "redis" else PostgresReader(settings.postgres)

@@ -1,0 +1,78 @@
+"""Errors as problem details (RFC 9457): what happened, and nothing of how we are built."""
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.plugins.problem_details import (
+    ProblemDetailsConfig,
+    ProblemDetailsException,
+    ProblemDetailsPlugin,
+)
+
+from api.cursor import BadCursor
+from api.readers import REST, StoresDown
+
+_log = logging.getLogger(__name__)
+
+
+def problem(
+    status: HTTPStatus,
+    detail: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    **members: Any,  # noqa: ANN401 - extension members are any JSON
+) -> ProblemDetailsException:
+    """Return an exception to raise; `members` are further members of the problem's object."""
+    return ProblemDetailsException(
+        status_code=status,
+        title=status.phrase,
+        detail=detail,
+        headers=dict(headers or {}),
+        extra=members or None,
+    )
+
+
+def unavailable(detail: str, **members: Any) -> ProblemDetailsException:  # noqa: ANN401
+    """Return the problem of stores that do not answer."""
+    headers = {"Retry-After": f"{REST:.0f}"}
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers, **members)
+
+
+def _of_http(error: HTTPException) -> ProblemDetailsException:
+    status = HTTPStatus(error.status_code)
+    if isinstance(error, ValidationException) and isinstance(error.extra, list):
+        faults = [f"{fault.get('key', 'request')}: {fault['message']}" for fault in error.extra]
+        return problem(status, "; ".join(faults))
+    detail = "" if error.detail == status.phrase else error.detail
+    return problem(status, detail or status.description, headers=error.headers)
+
+
+def _of_bad_cursor(_error: BadCursor) -> ProblemDetailsException:
+    detail = "cursor: not one of ours; take it from `next` of the page before"
+    return problem(HTTPStatus.BAD_REQUEST, detail)
+
+
+def _of_stores_down(error: StoresDown) -> ProblemDetailsException:
+    if not error.failures:
+        return unavailable("No store is configured: set MOBILITY_STORES to redis, postgres or both")
+    return unavailable("; ".join(str(failure) for failure in error.failures))
+
+
+def _of_surprise(error: Exception) -> ProblemDetailsException:
+    _log.error("unexpected error", exc_info=error)
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "Our fault; the log of the API says more")
+
+
+PROBLEMS: Final = ProblemDetailsPlugin(
+    ProblemDetailsConfig(
+        exception_to_problem_detail_map={
+            HTTPException: _of_http,
+            BadCursor: _of_bad_cursor,
+            StoresDown: _of_stores_down,
+            Exception: _of_surprise,
+        }
+    )
+)

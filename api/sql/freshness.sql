@@ -1,0 +1,1 @@
+SELECT entity, min(watermark) FROM progress GROUP BY entity

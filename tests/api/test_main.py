@@ -1,0 +1,98 @@
+"""`python -m api` as a process, without stores."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+_PROJECT = Path(__file__).parents[2]
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def api(settings: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """Run the API with these settings and no others."""
+    inherited = {name: text for name, text in os.environ.items() if "MOBILITY_" not in name}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "api"],
+        cwd=_PROJECT,
+        env={**inherited, **settings},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def health_of(port: int) -> dict[str, object]:
+    """Return what /health answers, once it does."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as response:
+                body: dict[str, object] = json.load(response)
+                return body
+        except urllib.error.URLError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_serves_until_it_is_told_to_stop(number: signal.Signals) -> None:
+    """It serves where the settings say, says so in one line, and a signal ends it with 0."""
+    port = free_port()
+    with api({"MOBILITY_API_PORT": str(port)}) as process:
+        assert "components" in health_of(port)
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=20)
+        assert process.returncode == 0
+    assert output == f"The API listens on http://127.0.0.1:{port}\n"
+    assert errors == ""
+
+
+def test_bad_settings_are_all_told() -> None:
+    """Every fault is printed, secrets masked, and the exit status is 2."""
+    settings = {
+        "MOBILITY_API_PORT": "high",
+        "MOBILITY_REDIS": "http://:hunter2@h",
+        "MOBILITY_NOPE": "1",
+    }
+    with api(settings) as process:
+        _, errors = process.communicate(timeout=20)
+        assert process.returncode == 2
+    for name in settings:
+        assert name in errors
+    assert "hunter2" not in errors
+    assert "Traceback" not in errors
+
+
+def test_a_taken_port_is_told() -> None:
+    """A port that is taken is named, with what to do, and the exit status is 1."""
+    with closing(socket.create_server(("127.0.0.1", 0), reuse_port=True)) as taken:
+        port = taken.getsockname()[1]
+        with api({"MOBILITY_API_PORT": str(port)}) as process:
+            _, errors = process.communicate(timeout=20)
+            assert process.returncode == 1
+    assert f"127.0.0.1:{port}" in errors
+    assert "MOBILITY_API_PORT" in errors
+    assert "Traceback" not in errors

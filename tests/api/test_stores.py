@@ -1,0 +1,172 @@
+"""The API over real stores, as the sinks fill them."""
+
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+import polars as pl
+import psycopg
+import pytest
+from litestar.testing import TestClient
+from psycopg import sql
+from redis import Redis
+
+from api.app import create_app
+from mobility.entities import BY_NAME, ENTITIES
+from mobility.keys import RedisKeys
+from mobility.records import WINDOW_SCHEMA
+from mobility.settings import Settings, Store
+from sinks.postgres import connect_postgres
+from sinks.redis import connect_redis
+from sinks.store import Store as Sink
+
+pytestmark = pytest.mark.services
+
+DRIVER = BY_NAME["driver"]
+START = int(datetime(2025, 1, 1, 8, 30, tzinfo=UTC).timestamp() * 1_000)
+IDS = ("A", "Z", "a", "a/b", "b c", "é", "水", "🚲")
+"""In the order of their UTF-8 bytes, which is neither a dictionary's nor UTF-16's."""
+
+
+@pytest.fixture
+def settings(services: Settings) -> Iterator[Settings]:
+    """Return settings with keys and a schema of their own in both stores."""
+    name = f"api_{secrets.token_hex(4)}"
+    separator = "&" if "?" in services.postgres else "?"
+    with psycopg.connect(services.postgres, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
+        yield msgspec.structs.replace(
+            services,
+            redis_prefix=f"{name}:",
+            postgres=f"{services.postgres}{separator}options=-csearch_path%3D{name}",
+            stores=("redis", "postgres"),
+        )
+        connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(name)))
+    with Redis.from_url(services.redis) as redis:
+        for key in redis.scan_iter(f"{name}:*"):
+            redis.delete(key)
+
+
+def fill(sink: Sink) -> None:
+    """Put two windows of each id into a store, and the watermarks of two shards."""
+    windows = [
+        (entity_id, START + number * 300_000, number + 1, 10_000_001, 2_500_000, 7_000_000, START)
+        for entity_id in IDS
+        for number in range(2)
+    ]
+    rows = [(*window, "on_time", 0) for window in windows]
+    sink.apply(DRIVER, pl.DataFrame(rows, schema=WINDOW_SCHEMA, orient="row"))
+    sink.record_progress(DRIVER, 0, 2, START + 600_000)
+    sink.record_progress(DRIVER, 1, 2, START + 1_600_500)
+    sink.close()
+
+
+@pytest.fixture(params=["redis", "postgres"])
+def filled(request: pytest.FixtureRequest, settings: Settings) -> Settings:
+    """Return settings with one store, which the sink has filled."""
+    store: Store = request.param
+    alone = msgspec.structs.replace(settings, stores=(store,))
+    fill(connect_redis(alone, "main") if store == "redis" else connect_postgres(alone, "main"))
+    return alone
+
+
+def test_both_stores_tell_the_same(filled: Settings) -> None:
+    """Each store gives an id's exact totals, and the slowest shard's watermark."""
+    with TestClient(create_app(filled)) as http:
+        for entity_id in IDS:
+            response = http.get(f"/metrics/driver/{quote(entity_id, safe='')}")
+            assert response.json() == {
+                "entity": "driver",
+                "id": entity_id,
+                "trip_count": 3,
+                "avg_duration": 20_000_002 / 3_000_000,
+                "total_duration": 20.000002,
+                "total_distance": 5.0,
+                "total_revenue": 14.0,
+                "start_time": "2025-01-01T08:30:00Z",
+                "as_of": "2025-01-01T08:40:00Z",
+                "store": filled.stores[0],
+            }
+        assert http.get("/metrics/driver/nobody").status_code == 404
+        assert http.get("/metrics/passenger/A").status_code == 404
+
+
+def test_both_stores_page_alike(filled: Settings) -> None:
+    """Ids come in the order of their bytes from either store, each once, page by page."""
+    found: list[str] = []
+    with TestClient(create_app(filled)) as http:
+        parameters: dict[str, Any] = {"limit": 3}
+        while "cursor" not in parameters or parameters["cursor"]:
+            page = http.get("/metrics/driver", params=parameters).json()
+            assert page["total"] == len(IDS)
+            found += [item["id"] for item in page["items"]]
+            parameters["cursor"] = page["next"]
+        assert http.get("/metrics/h3").json()["items"] == []
+    assert tuple(found) == IDS
+
+
+def test_health_reads_how_far_the_flow_is(filled: Settings) -> None:
+    """The flow is seen through the store: one entity has reported, the others have not."""
+    with TestClient(create_app(filled)) as http:
+        components = http.get("/health").json()["components"]
+    assert components[filled.stores[0]] == {"state": "ok"}
+    assert components["flow"]["as_of"] == {
+        entity.name: "2025-01-01T08:40:00Z" if entity is DRIVER else None for entity in ENTITIES
+    }
+
+
+def test_a_page_skips_what_has_expired(settings: Settings) -> None:
+    """An id whose totals or ledger Redis has dropped is absent, alone and in a list."""
+    alone = msgspec.structs.replace(settings, stores=("redis",))
+    fill(connect_redis(alone, "main"))
+    keys = RedisKeys.of(alone)
+    with Redis.from_url(alone.redis) as redis:
+        redis.delete(*(keys.totals(DRIVER, entity_id) for entity_id in IDS[:4]))
+        redis.delete(keys.ledger(DRIVER, IDS[4]))
+        redis.zadd(keys.seen(DRIVER), dict.fromkeys(IDS[:4], 0))
+    with TestClient(create_app(alone)) as http:
+        page = http.get("/metrics/driver", params={"limit": 2}).json()
+        assert [item["id"] for item in page["items"]] == list(IDS[5:7])
+        assert page["total"] == len(IDS[4:])
+        for entity_id in IDS[:5]:
+            assert http.get(f"/metrics/driver/{quote(entity_id, safe='')}").status_code == 404
+
+
+def test_a_silent_shard_leaves_freshness_open(settings: Settings) -> None:
+    """While one shard has not spoken nothing is known to be complete, and `as_of` is null."""
+    for sink in (connect_redis(settings, "main"), connect_postgres(settings, "main")):
+        sink.record_progress(DRIVER, 0, 2, START)
+        sink.close()
+    for store in settings.stores:
+        alone = msgspec.structs.replace(settings, stores=(store,))
+        with TestClient(create_app(alone)) as http:
+            flow = http.get("/health").json()["components"]["flow"]
+        assert flow["as_of"]["driver"] is None
+
+
+def test_a_database_without_tables_says_so(settings: Settings) -> None:
+    """Before the first start of the flow Postgres is down for us, with the reason and no SQL."""
+    alone = msgspec.structs.replace(settings, stores=("postgres",))
+    with TestClient(create_app(alone)) as http:
+        response = http.get("/metrics/driver/A")
+    assert response.status_code == 503
+    assert "no tables yet" in response.json()["detail"]
+
+
+def test_a_stranger_learns_nothing(settings: Settings) -> None:
+    """Unreachable stores are named without address, user or password."""
+    wrong = msgspec.structs.replace(
+        settings,
+        redis="redis://:hunter2@127.0.0.1:1/0",
+        postgres="postgresql://eve:hunter2@127.0.0.1:1/mobility",
+    )
+    with TestClient(create_app(wrong)) as http:
+        answers = [http.get(path) for path in ("/metrics/driver/A", "/metrics/driver", "/health")]
+    for answer in answers:
+        assert answer.status_code == 503
+        assert "cannot be reached" in answer.text
+        for secret in ("hunter2", "eve", "127.0.0.1"):
+            assert secret not in answer.text
