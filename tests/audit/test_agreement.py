@@ -1,0 +1,116 @@
+"""The dataflow's intake and the oracle, written apart, say the same of every log."""
+
+from typing import Any, Final
+
+import polars as pl
+import pytest
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
+from confluent_kafka import Message as KafkaMessage
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audit.oracle import Answer, answer, read_log
+from audit.verdicts import Message
+from dataflows.intake import PartitionIntake
+from dataflows.items import Intake
+from dataflows.tables import read_tables
+from mobility.entities import ENTITIES
+from mobility.records import TOTALS
+from mobility.settings import Settings
+from tests.strategies import MINUTE, NOON, batches, good_messages, messages
+
+APPENDED: Final = NOON + 500 * MINUTE
+
+LAYOUTS: Final = (
+    Settings(),
+    Settings(event_time="end", refunds=True, out_of_orderness=0),
+    Settings(region="location", window=7, allowed_lateness=0),
+)
+
+punctuations = st.sampled_from(
+    (b"-5", b"", b"x", b"1.5", *(str(NOON + n * MINUTE).encode() for n in (-600, 0, 200, 504, 506)))
+)
+
+records = (
+    st.tuples(messages, st.none())
+    | st.tuples(good_messages(), st.none())
+    | st.tuples(st.none(), punctuations)
+)
+"""Values with the `watermark` header that comes with them, if any."""
+
+Record = tuple[int, bytes | None, bytes | None]
+
+
+@pytest.mark.parametrize("settings", LAYOUTS, ids=["start", "end", "location"])
+@given(data=st.data())
+def test_intake_and_oracle_agree(settings: Settings, data: st.DataObject) -> None:
+    """Verdicts, reasons and sums are the same, however intake gets its batches."""
+    drawn = data.draw(st.lists(records, max_size=40))
+    log: list[Record] = [(offset, *record) for offset, record in enumerate(drawn)]
+    intake = PartitionIntake(0, settings, read_tables(settings))
+    taken = [
+        intake.take([_to_kafka(record) for record in batch], "behind", (0,))
+        for batch in data.draw(batches(log))
+    ]
+    expected = answer(read_log([[_to_oracle(record) for record in log]], settings), settings)
+    assert _positions(taken) == _expected_positions(expected)
+    counts = intake.counts
+    assert (counts.counted, counts.duplicates, counts.punctuations) == (
+        expected.count("counted"),
+        expected.count("duplicate"),
+        expected.count("punctuation"),
+    )
+    assert _sums(taken) == {
+        tuple(row)
+        for row in expected.windows.select(
+            "entity", "id", "window_start", "trip_count", *TOTALS, "start_time"
+        ).iter_rows()
+    }
+
+
+def _to_oracle(record: Record) -> Message:
+    offset, value, watermark = record
+    headers = () if watermark is None else (("watermark", watermark),)
+    return Message(0, offset, APPENDED, value, headers)
+
+
+def _to_kafka(record: Record) -> KafkaMessage:
+    offset, value, watermark = record
+    return KafkaMessage(
+        topic="trips_stream",
+        partition=0,
+        offset=offset,
+        value=value,
+        headers=None if watermark is None else [("watermark", watermark)],
+        timestamp=(TIMESTAMP_LOG_APPEND_TIME, APPENDED),
+    )
+
+
+def _positions(taken: list[Intake]) -> set[tuple[int, str | None]]:
+    """Return offset and reason of dead letters, offset and None of late trips."""
+    late = {(offset, None) for each in taken for offset in each.late.offsets}
+    pairs = (zip(each.dead.offsets, each.dead.errors, strict=True) for each in taken)
+    return late | {pair for each in pairs for pair in each}
+
+
+def _expected_positions(expected: Answer) -> set[tuple[int, str | None]]:
+    rows = expected.messages.filter(pl.col("verdict").is_in(["late", "dead"]))
+    return set(rows.select("offset", "reason").iter_rows())
+
+
+def _sums(taken: list[Intake]) -> set[tuple[Any, ...]]:
+    """Return what intake counted, summed by entity, id and window."""
+    counted = pl.concat([each.counted for each in taken]) if taken else pl.DataFrame()
+    return {
+        (entity.name, *row)
+        for entity in ENTITIES
+        if counted.height
+        for row in counted.drop_nulls(entity.id_column)
+        .group_by(entity.id_column, "window_start")
+        .agg(
+            pl.len(),
+            pl.col("duration", "distance", "revenue").sum(),
+            pl.col("start_time").min(),
+        )
+        .iter_rows()
+    }

@@ -1,0 +1,325 @@
+"""The oracle on logs small enough to be computed by hand."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+import polars_h3
+import pytest
+from msgspec.structs import replace
+
+from audit.oracle import Answer, answer, read_log
+from audit.verdicts import Message
+from mobility.settings import Settings
+
+MIDNIGHT: Final = 1_735_689_600_000
+MINUTE: Final = 60_000
+APPENDED: Final = MIDNIGHT + 10**9
+
+
+def trip(minute: float, **fields: object) -> bytes:
+    """Return a trip that starts so many minutes after midnight."""
+    good = {"duration_min": 1, "distance_km": 1, "price": 1, "driver_id": "d"}
+    return json.dumps(good | {"start_time": MIDNIGHT + round(minute * MINUTE)} | fields).encode()
+
+
+def punctuation(minute: float) -> int:
+    """Return the event time of a punctuation, which `ask` turns into a message."""
+    return MIDNIGHT + round(minute * MINUTE)
+
+
+def ask(
+    *partitions: Sequence[bytes | int], batch: int = 2, settings: Settings | None = None
+) -> Answer:
+    """Return the answer for a log: a list of values a partition, an integer is a punctuation."""
+    messages = [
+        Message(partition, offset, APPENDED, None, [("watermark", str(value).encode())])
+        if isinstance(value, int)
+        else Message(partition, offset, APPENDED, value)
+        for partition, values in enumerate(partitions)
+        for offset, value in enumerate(values)
+    ]
+    batches = [messages[start : start + batch] for start in range(0, len(messages), batch)]
+    chosen = settings or Settings()
+    return answer(read_log(batches, chosen), chosen)
+
+
+def verdicts(found: Answer) -> list[str]:
+    """Return the verdicts in log order."""
+    return found.messages["verdict"].to_list()
+
+
+def windows(found: Answer, entity: str = "driver") -> dict[tuple[str, float], int]:
+    """Return trip counts by id and the window's minute."""
+    rows = found.windows.filter(pl.col("entity") == entity)
+    return {
+        (id_, (start - MIDNIGHT) / MINUTE): count
+        for id_, start, count in rows.select("id", "window_start", "trip_count").iter_rows()
+    }
+
+
+def test_windows_and_totals_by_hand() -> None:
+    """Five minutes a window, the start inclusive and the end exclusive, totals in micro-units."""
+    found = ask(
+        [
+            trip(0, duration_min=0.1, distance_km=2.5, price=9.99),
+            trip(4.9999, duration_min=0.2, distance_km=0, price=0.0000005),
+            trip(5, duration_min=30, driver_id="e"),
+        ]
+    )
+    row = found.windows.filter(pl.col("entity") == "driver", pl.col("id") == "d").row(0, named=True)
+    assert row == {
+        "entity": "driver",
+        "id": "d",
+        "window_start": MIDNIGHT,
+        "trip_count": 2,
+        "total_duration": 300_000,
+        "total_distance": 2_500_000,
+        "total_revenue": 9_990_000,
+        "start_time": MIDNIGHT,
+        "window_end": MIDNIGHT + 5 * MINUTE,
+        "avg_duration": 0.15,
+    }
+    assert windows(found) == {("d", 0): 2, ("e", 5): 1}
+    assert windows(found, "vehicle_type") == {("unknown", 0): 2, ("unknown", 5): 1}
+    assert windows(found, "passenger") == windows(found, "h3") == {}
+    totals = found.totals.filter(pl.col("entity") == "vehicle_type")
+    assert totals.select("trip_count", "total_duration", "start_time").rows() == [
+        (3, 30_300_000, MIDNIGHT)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("price", "micro"),
+    [(0.0000005, 0), (0.0000015, 2), (0.0000025, 2), (1e9, 10**15), (0.1, 10**5)],
+)
+def test_micro_units_round_half_to_even(price: float, micro: int) -> None:
+    """A double becomes micro-units by one multiplication and rounding half to even."""
+    assert ask([trip(0, price=price)]).totals["total_revenue"].to_list() == [micro, micro]
+
+
+def test_windows_before_1970_are_aligned_downwards() -> None:
+    """A window start is never after its trip, also where epoch time is negative."""
+    found = ask([trip(0, start_time=-1), trip(0, start_time=-300_001)])
+    assert sorted(found.windows.filter(pl.col("entity") == "driver")["window_start"]) == [
+        -600_000,
+        -300_000,
+    ]
+
+
+@pytest.mark.parametrize(("behind_ms", "verdict"), [(0, "counted"), (1, "late")])
+def test_lateness_has_a_sharp_edge(behind_ms: int, verdict: str) -> None:
+    """Late begins one millisecond after window end + allowed lateness + out-of-orderness bound."""
+    edge = MIDNIGHT + (5 + 10) * MINUTE + 30_000
+    found = ask([trip(0, start_time=edge + behind_ms), trip(4, trip_id="x")])
+    assert verdicts(found) == ["counted", verdict]
+
+
+def test_lateness_follows_the_settings() -> None:
+    """Window length, allowed lateness and out-of-orderness bound all move the edge."""
+    values = [trip(2.01), trip(0.5)]
+    chosen = Settings(window=60, allowed_lateness=60, out_of_orderness=0)
+    assert verdicts(ask(values, settings=chosen)) == ["counted", "late"]
+    for name, value in [("window", 300), ("allowed_lateness", 61), ("out_of_orderness", 1)]:
+        assert verdicts(ask(values, settings=replace(chosen, **{name: value}))) == [
+            "counted",
+            "counted",
+        ]
+
+
+def test_disorder_within_the_bound_is_counted() -> None:
+    """The watermark is a prefix maximum: what came before decides, never what follows."""
+    assert verdicts(ask([trip(0), trip(20), trip(3), trip(19), trip(3)])) == [
+        "counted",
+        "counted",
+        "late",
+        "counted",
+        "late",
+    ]
+    assert verdicts(ask([trip(3), trip(20)])) == ["counted", "counted"]
+
+
+def test_partitions_have_watermarks_of_their_own() -> None:
+    """A trip is late by its own partition's watermark alone."""
+    assert verdicts(ask([trip(60)], [trip(0), trip(20), trip(0)])) == [
+        "counted",
+        "counted",
+        "counted",
+        "late",
+    ]
+
+
+def test_late_and_repeated_trips_move_the_watermark_and_dead_ones_do_not() -> None:
+    """Every valid message is event time heard; a dead letter is not."""
+    dead = trip(60, price=-1)
+    assert verdicts(ask([dead, trip(0)])) == ["dead", "counted"]
+    assert verdicts(ask([trip(16, trip_id="a"), trip(16.2, trip_id="a"), trip(0.1)])) == [
+        "counted",
+        "duplicate",
+        "late",
+    ]
+    moved_by_repeat = [trip(15, trip_id="a"), trip(16, trip_id="a"), trip(0)]
+    assert verdicts(ask(moved_by_repeat)) == ["counted", "duplicate", "late"]
+
+
+def test_a_punctuation_is_event_time_and_no_trip() -> None:
+    """A punctuation makes later trips late, is not counted, and one in the future is dead."""
+    found = ask([punctuation(16), trip(0), trip(16)])
+    assert verdicts(found) == ["punctuation", "late", "counted"]
+    assert windows(found) == {("d", 15): 1}
+    far = ask([APPENDED + 300_001, trip(0)])
+    assert verdicts(far) == ["dead", "counted"]
+    assert far.messages["reason"].to_list() == ["in_future", None]
+
+
+def test_a_repeat_is_the_same_trip_in_the_same_window_and_partition() -> None:
+    """Of a trip_id seen twice, the second is a duplicate; elsewhere or without id it is not."""
+    found = ask(
+        [trip(0, trip_id="a"), trip(1, trip_id="a"), trip(5, trip_id="a"), trip(0), trip(0)],
+        [trip(0, trip_id="a")],
+    )
+    assert verdicts(found) == [
+        "counted",
+        "duplicate",
+        "counted",
+        "counted",
+        "counted",
+        "counted",
+    ]
+    assert windows(found) == {("d", 0): 4, ("d", 5): 1}
+    assert verdicts(ask([trip(0, trip_id=""), trip(0, trip_id="")])) == ["counted", "duplicate"]
+
+
+def test_late_goes_before_duplicate_and_is_not_remembered() -> None:
+    """A late repeat is late; and what was late first is no original for a repeat."""
+    found = ask([trip(0, trip_id="a"), trip(16), trip(0, trip_id="a"), trip(1, trip_id="b")])
+    assert verdicts(found) == ["counted", "counted", "late", "late"]
+
+
+def test_event_time_end() -> None:
+    """With `end` the window is that of end_time, else of start plus duration; start stays start."""
+    found = ask(
+        [
+            trip(0, duration_min=7),
+            trip(0, duration_min=7, end_time=MIDNIGHT + 11 * MINUTE),
+            trip(1, duration_min=0.00001, driver_id="e"),
+        ],
+        settings=Settings(event_time="end"),
+    )
+    assert windows(found) == {("d", 5): 1, ("d", 10): 1, ("e", 0): 1}
+    assert found.messages["event_time"].to_list() == [
+        MIDNIGHT + 7 * MINUTE,
+        MIDNIGHT + 11 * MINUTE,
+        MIDNIGHT + MINUTE + 1,
+    ]
+    assert found.totals.filter(pl.col("id") == "d")["start_time"].to_list() == [MIDNIGHT]
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Settings:
+    """Return settings that name a drivers and a locations table with gaps and repeats."""
+    drivers = pl.DataFrame(
+        {"driver_id": ["d", "d", "n", None], "vehicle_type": ["bike", "car", None, "car"]}
+    )
+    locations = pl.DataFrame(
+        {"location_id": [1, 1, 2, 3], "lat": [41.15, 0.0, None, 90.0], "lng": [-8.6, 0.0, 1.0, 0.0]}
+    )
+    drivers.write_parquet(tmp_path / "drivers.parquet")
+    locations.write_parquet(tmp_path / "locations.parquet")
+    return Settings(
+        drivers=str(tmp_path / "drivers.parquet"), locations=str(tmp_path / "locations.parquet")
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "vehicle"),
+    [
+        ({}, "bike"),
+        ({"vehicle_type": "tram"}, "tram"),
+        ({"driver_id": "n"}, "unknown"),
+        ({"driver_id": "elsewhere"}, "unknown"),
+        ({"driver_id": None}, "unknown"),
+    ],
+)
+def test_vehicle_type(fields: dict[str, object], vehicle: str, tables: Settings) -> None:
+    """A trip's own vehicle type, else its driver's first row in the table, else unknown."""
+    assert windows(ask([trip(0, **fields)], settings=tables), "vehicle_type") == {(vehicle, 0): 1}
+
+
+def cell(lat: float, lng: float, resolution: int = 9) -> str:
+    """Return an H3 cell."""
+    frame = pl.DataFrame({"lat": [float(lat)], "lng": [float(lng)]})
+    found = polars_h3.latlng_to_cell("lat", "lng", resolution, return_dtype=pl.Utf8)
+    text: str = frame.select(found).item()
+    return text
+
+
+def test_the_cell_is_a_known_one() -> None:
+    """Cells are those of H3, in lower-case hex: San Francisco's from the H3 documentation."""
+    assert cell(37.7752702151959, -122.418307270836) == "8928308280fffff"
+
+
+@pytest.mark.parametrize(
+    ("fields", "region"),
+    [
+        ({"start_lat": 10, "start_lng": 20, "start_location_id": 1}, cell(10, 20)),
+        ({"start_location_id": 1}, cell(41.15, -8.6)),
+        ({"start_location_id": "1"}, cell(41.15, -8.6)),
+        ({"start_lat": 10, "start_location_id": 1}, cell(41.15, -8.6)),
+        ({"start_location_id": 2}, "2"),
+        ({"start_location_id": "docks"}, "docks"),
+        ({"start_lng": 10}, None),
+        ({}, None),
+    ],
+)
+def test_region(fields: dict[str, object], region: str | None, tables: Settings) -> None:
+    """A trip's own cell, else its location's, else the location's id, else it is not counted."""
+    found = windows(ask([trip(0, **fields)], settings=tables), "h3")
+    assert found == ({} if region is None else {(region, 0): 1})
+
+
+def test_region_by_setting(tables: Settings) -> None:
+    """The resolution is a setting, and `location` takes the plain id always."""
+    here = trip(0, start_lat=10, start_lng=20, start_location_id=1)
+    assert windows(ask([here], settings=replace(tables, h3_resolution=5)), "h3") == {
+        (cell(10, 20, 5), 0): 1
+    }
+    assert windows(ask([here], settings=replace(tables, region="location")), "h3") == {("1", 0): 1}
+    nowhere = trip(0, start_lat=10, start_lng=20)
+    assert windows(ask([nowhere], settings=Settings(region="location")), "h3") == {}
+
+
+def test_without_tables_nothing_is_assumed() -> None:
+    """A location without a table is its own region, a driver without one has no vehicle."""
+    found = ask([trip(0, start_location_id=1)])
+    assert windows(found, "h3") == {("1", 0): 1}
+    assert windows(found, "vehicle_type") == {("unknown", 0): 1}
+
+
+@pytest.mark.parametrize("batch", [1, 3, 100])
+def test_batches_do_not_matter(batch: int) -> None:
+    """However the log is cut into batches, the answer is the same, dead letters included."""
+    values = [trip(n / 3, trip_id=str(n % 7)) for n in range(60)]
+    values += [b"{", trip(0), trip(19), trip(20, price=-1)]
+    found = ask(values, values[::-1], batch=batch)
+    whole = ask(values, values[::-1], batch=1_000)
+    assert found.messages.equals(whole.messages)
+    assert found.windows.sort("entity", "id", "window_start").equals(
+        whole.windows.sort("entity", "id", "window_start")
+    )
+    assert found.count("late") > 0 < found.count("duplicate")
+
+
+def test_dead_letters_keep_their_bytes() -> None:
+    """The log remembers the original value of each dead letter, null for a tombstone."""
+    messages = [Message(0, 0, APPENDED, b"{"), Message(1, 5, APPENDED, None)]
+    log = read_log([messages], Settings())
+    assert log.dead.rows() == [(0, 0, b"{"), (1, 5, None)]
+
+
+def test_an_empty_log_has_an_empty_answer() -> None:
+    """No message, no windows, no totals, and no error."""
+    found = ask([])
+    assert (found.messages.height, found.windows.height, found.totals.height) == (0, 0, 0)

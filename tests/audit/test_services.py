@@ -1,0 +1,97 @@
+"""Reading real services: a log to its end, and hashes whatever their names are."""
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+import redis
+from confluent_kafka import KafkaException, Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+from msgspec.structs import replace
+
+from audit.log import count_messages, read_topic
+from audit.stores import redis_index, redis_totals
+from mobility.entities import BY_NAME
+from mobility.keys import RedisKeys
+from mobility.settings import Settings
+
+pytestmark = pytest.mark.services
+
+
+@pytest.fixture
+def topic(services: Settings) -> Iterator[str]:
+    """Create a topic of three partitions and delete it afterwards."""
+    name = f"audit-{uuid.uuid4().hex}"
+    admin = AdminClient({"bootstrap.servers": services.kafka})
+    admin.create_topics([NewTopic(name, 3, 1)])[name].result()
+    yield name
+    admin.delete_topics([name])[name].result()
+
+
+def test_a_log_is_read_to_the_end_it_has(services: Settings, topic: str) -> None:
+    """Every message of every partition is read once, with nulls and headers; empty ones end too."""
+    assert count_messages(services.kafka, topic) == 0
+    assert [m for batch in read_topic(services.kafka, topic) for m in batch] == []
+    producer = Producer({"bootstrap.servers": services.kafka})
+    for number in range(25_000):
+        producer.produce(topic, str(number).encode(), partition=number % 2, on_delivery=None)
+        producer.poll(0)
+    producer.produce(topic, None, partition=0, headers=[("watermark", b"5"), ("other", None)])
+    producer.flush()
+    read = [m for batch in read_topic(services.kafka, topic) for m in batch]
+    assert count_messages(services.kafka, topic) == len(read) == 25_001
+    for partition in (0, 1):
+        mine = [message for message in read if message.partition == partition]
+        assert [message.offset for message in mine] == list(range(len(mine)))
+        values = [str(n).encode() for n in range(partition, 25_000, 2)]
+        assert [message.value for message in mine][: len(values)] == values
+    last = max(read, key=lambda message: (-message.partition, message.offset))
+    assert (last.value, list(last.headers)) == (None, [("watermark", b"5"), ("other", None)])
+    assert last.timestamp > 1_600_000_000_000
+
+
+def test_a_topic_that_is_missing_holds_nothing_and_cannot_be_read(services: Settings) -> None:
+    """Counting an absent topic gives 0; reading it is an error, not an empty log."""
+    assert count_messages(services.kafka, "no-such-topic") == 0
+    with pytest.raises(KafkaException):
+        list(read_topic(services.kafka, "no-such-topic"))
+
+
+def test_redis_is_read_under_any_prefix_and_id(services: Settings) -> None:
+    """A prefix of glob characters matches itself alone, and every id comes back as it is."""
+    settings = replace(services, redis_prefix=f"[a*]?\\{uuid.uuid4().hex}:")
+    keys, driver = RedisKeys.of(settings), BY_NAME["driver"]
+    fields = {
+        "trip_count": 2,
+        "total_duration": "0.000001",
+        "total_distance": "9007199254.740993",
+        "total_revenue": "-1.5",
+        "avg_duration": "0.0000005",
+        "start_time": "2025-01-01T00:00:00Z",
+    }
+    ids = sorted(["a:b", "*", "ü\n", "ledger:driver:x"])
+    with redis.Redis.from_url(services.redis) as client:
+        names = [keys.totals(driver, entity_id) for entity_id in ids]
+        other = names[0].replace("[a*]", "a")
+        try:
+            for name in (*names, other):
+                client.hset(name, mapping=fields)
+            client.hdel(names[0], "total_revenue")
+            client.zadd(keys.index(driver), dict.fromkeys(ids, 0))
+            totals = redis_totals(settings).sort("id")
+            index = redis_index(settings)
+        finally:
+            client.delete(*names, other, keys.index(driver))
+    assert totals["id"].to_list() == sorted(index["id"]) == ids
+    assert totals["total_revenue"].to_list() == [None, *[-1_500_000] * 3]
+    assert totals.row(1, named=True) == {
+        "entity": "driver",
+        "id": ids[1],
+        "trip_count": 2,
+        "total_duration": 1,
+        "total_distance": 9_007_199_254_740_993,
+        "total_revenue": -1_500_000,
+        "avg_duration": 0.0000005,
+        "start_time": 1_735_689_600_000,
+    }

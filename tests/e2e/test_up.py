@@ -1,0 +1,114 @@
+"""`just up`: the system comes up, answers, stops without loss and goes on."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import ROOT, Just, own_environment
+
+pytestmark = pytest.mark.e2e
+
+PARTS = ("justfile", "data", "producer", "dataflows", "sinks", "api", "stack", "mobility")
+
+
+@pytest.fixture
+def checkout(just: Just, tmp_path: Path) -> Path:
+    """Return a copy of the project in a folder of its own, with a blank in its name."""
+    del just
+    copy = tmp_path / "the project"
+    copy.mkdir()
+    for part in PARTS:
+        if (ROOT / part).is_dir():
+            shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / part, copy / part)
+    return copy
+
+
+def started(checkout: Path, log: Path) -> subprocess.Popen[bytes]:
+    """Start `just up` as a terminal would: in a process group of its own."""
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            ["just", "up", "native"],
+            cwd=checkout,
+            env=own_environment(),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def eventually(look: Callable[[], int], seconds: float = 90) -> int:
+    """Return the first true value that `look` gives."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.5)
+    return found
+
+
+def scooter_trips(log: Path) -> int:
+    """Return the API's count of scooter trips, 0 while it does not know any."""
+    url = re.search(r"http://127\.0\.0\.1:\d+", log.read_text())
+    if url is None:
+        return 0
+    try:
+        with urllib.request.urlopen(  # noqa: S310 - our own server
+            f"{url[0]}/metrics/vehicle_type/scooter", timeout=5
+        ) as reply:
+            return int(json.load(reply)["trip_count"])
+    except (urllib.error.URLError, OSError):
+        return 0
+
+
+def interrupted(up: subprocess.Popen[bytes]) -> None:
+    """Press Ctrl-C, which reaches the whole process group, and wait for the end."""
+    if up.poll() is None:
+        os.killpg(up.pid, signal.SIGINT)
+    up.wait(60)
+
+
+def left_behind(checkout: Path) -> str:
+    """Return the processes that still mention the folder."""
+    found = subprocess.run(
+        ["pgrep", "-fa", str(checkout)], capture_output=True, text=True, check=False
+    )
+    return found.stdout
+
+
+def test_up_goes_on_where_it_stopped(checkout: Path, tmp_path: Path) -> None:
+    """A second start serves at least the first one's numbers, and a stop leaves no process."""
+    log, second_log = tmp_path / "first.log", tmp_path / "second.log"
+    up = started(checkout, log)
+    try:
+        # Over a fifth of the sample's 120,000 trips are scooters'.
+        first = eventually(lambda: max(0, scooter_trips(log) - 20_000))
+        again = subprocess.run(
+            ["just", "up", "native"],
+            cwd=checkout,
+            env=own_environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert "running already" in again.stdout + again.stderr
+    finally:
+        interrupted(up)
+    assert left_behind(checkout) == "", log.read_text()
+    up = started(checkout, second_log)
+    try:
+        assert eventually(lambda: max(0, scooter_trips(second_log) - 20_000)) >= first
+    finally:
+        interrupted(up)
+    assert left_behind(checkout) == "", second_log.read_text()
