@@ -1,0 +1,59 @@
+# Every recipe finds the project's own tools first and runs where the caller stands.
+
+set positional-arguments := true
+set quiet := true
+
+root := justfile_directory()
+export PATH := root / ".venv/bin:" + env("PATH")
+export PYTHONPATH := root
+
+# List the recipes.
+default:
+    just --justfile "{{ justfile() }}" --list --unsorted
+
+# Start the whole system, live, until Ctrl-C (`up native` and `up docker` choose).
+up *args:
+    python -m stack.live "$@"
+
+# Stop what a crashed `up` left running.
+down:
+    python -m stack.live down
+
+# Run a trips parquet once through the real system and compare every number.
+[no-cd]
+replay *args:
+    python -m stack run -- python -m audit.replay "$@"
+
+# Replay the sample data with its tables.
+demo *args:
+    python -m stack run -- python -m audit.replay data/trips.parquet --drivers data/drivers.parquet --passengers data/passengers.parquet --locations data/locations.parquet "$@"
+
+# Run the flow against services that run already: -r DIR [--processes N] [--flow serving].
+[no-cd]
+run *args:
+    python -m dataflows "$@"
+
+# Create the declared topics; report what differs.
+topics:
+    python -m producer.topics
+
+# Make the sample data again, byte for byte: [--trips N] [--out DIR].
+[no-cd]
+data *args:
+    python -m data "$@"
+
+# Every test, on its own services.
+test *args:
+    python -m stack run -- python -m pytest "$@"
+
+# What CI runs before the tests: lint, format, types, import contracts.
+check:
+    ruff check
+    ruff format --check
+    mypy
+    lint-imports
+
+# Pin and hash every dependency, for Python 3.11 and 3.12.
+lock:
+    uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
+    uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.runtime.lock

@@ -1,0 +1,1 @@
+"""The subject: trips, entities, windows, totals, topics, messages and settings. No I/O."""

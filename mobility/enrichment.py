@@ -1,0 +1,118 @@
+"""What is joined to a trip: its vehicle type, its H3 cell, and further columns of the tables."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import polars as pl
+import polars_h3 as plh3
+
+from mobility.settings import Settings
+
+UNKNOWN: Final = "unknown"
+
+
+class TableError(ValueError):
+    """A table that enrichment can't use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The tables that enrichment joins, each with one row an id.
+
+    `drivers` has `driver_id` and perhaps `joined_vehicle_type`, `passengers` has `passenger_id`,
+    `locations` has `start_location` and `location_cell` (an H3 cell as text, null without a place).
+    Each has its table's columns as one JSON text, `<table>_json`, besides.
+    """
+
+    drivers: pl.DataFrame | None = None
+    passengers: pl.DataFrame | None = None
+    locations: pl.DataFrame | None = None
+
+
+def drivers_table(rows: pl.DataFrame) -> pl.DataFrame:
+    """Prepare drivers (at least `driver_id`, `vehicle_type`) for joining."""
+    _require(rows, "drivers", ("driver_id", "vehicle_type"))
+    vehicle_type = pl.col("vehicle_type").cast(pl.String).alias("joined_vehicle_type")
+    return _one_each(rows, "driver_id", "driver_id", "driver", vehicle_type)
+
+
+def passengers_table(rows: pl.DataFrame) -> pl.DataFrame:
+    """Prepare passengers (at least `passenger_id`) for joining."""
+    _require(rows, "passengers", ("passenger_id",))
+    return _one_each(rows, "passenger_id", "passenger_id", "passenger")
+
+
+def locations_table(rows: pl.DataFrame, resolution: int) -> pl.DataFrame:
+    """Prepare locations (at least `location_id`, `lat`, `lng` in degrees WGS84) for joining."""
+    _require(rows, "locations", ("location_id", "lat", "lng"))
+    cell = _cell("lat", "lng", resolution).alias("location_cell")
+    return _one_each(rows, "location_id", "start_location", "start_location", cell)
+
+
+def enrich(trips: pl.DataFrame, tables: Tables, settings: Settings) -> pl.DataFrame:
+    """Return the trips with `vehicle_type` filled in and `h3_region` added; the order is kept.
+
+    `has_own_type` tells which trips named their vehicle type themselves.
+    """
+    told = trips.with_columns(has_own_type=pl.col("vehicle_type").is_not_null())
+    with_type = _with_vehicle_type(told, tables.drivers)
+    return _with_region(with_type, tables.locations, settings.region, settings.h3_resolution)
+
+
+def _with_vehicle_type(trips: pl.DataFrame, drivers: pl.DataFrame | None) -> pl.DataFrame:
+    if trips["vehicle_type"].null_count() == 0:
+        return trips
+    known = pl.col("vehicle_type")
+    if drivers is not None:
+        columns = drivers.select("driver_id", "joined_vehicle_type")
+        trips = trips.join(columns, on="driver_id", how="left", maintain_order="left")
+        known = pl.coalesce("vehicle_type", "joined_vehicle_type")
+    filled = trips.with_columns(known.fill_null(UNKNOWN).alias("vehicle_type"))
+    return filled.drop("joined_vehicle_type", strict=False)
+
+
+def _with_region(
+    trips: pl.DataFrame,
+    locations: pl.DataFrame | None,
+    region: Literal["h3", "location"],
+    resolution: int,
+) -> pl.DataFrame:
+    if region == "location":
+        return trips.with_columns(h3_region=pl.col("start_location"))
+    candidates = [pl.col("start_location")]
+    if locations is not None:
+        columns = locations.select("start_location", "location_cell")
+        trips = trips.join(columns, on="start_location", how="left", maintain_order="left")
+        candidates.insert(0, pl.col("location_cell"))
+    if trips["start_lat"].null_count() < trips.height:
+        candidates.insert(0, _cell("start_lat", "start_lng", resolution))
+    return trips.with_columns(h3_region=pl.coalesce(candidates)).drop("location_cell", strict=False)
+
+
+def _cell(lat: str, lng: str, resolution: int) -> pl.Expr:
+    cell: pl.Expr = plh3.latlng_to_cell(lat, lng, resolution, return_dtype=pl.String)
+    return cell
+
+
+def _one_each(
+    rows: pl.DataFrame, key: str, name: str, prefix: str, *joined: pl.Expr
+) -> pl.DataFrame:
+    further = [
+        pl.col(column).alias(f"{prefix}_{column}") for column in rows.columns if column != key
+    ]
+    further_json = pl.struct(further).struct.json_encode() if further else pl.lit("{}")
+    return (
+        rows.select(
+            pl.col(key).cast(pl.String).alias(name), *joined, further_json.alias(f"{prefix}_json")
+        )
+        .drop_nulls(name)
+        .unique(name, keep="first", maintain_order=True)
+    )
+
+
+def _require(rows: pl.DataFrame, table: str, columns: tuple[str, ...]) -> None:
+    missing = [column for column in columns if column not in rows.columns]
+    if missing:
+        found = ", ".join(rows.columns)
+        msg = f"the table of {table} has no {' and no '.join(missing)}; its columns are {found}"
+        raise TableError(msg)

@@ -1,0 +1,43 @@
+"""The names of Redis keys, shared by those who write them and those who read them."""
+
+from dataclasses import dataclass
+
+from mobility.entities import Entity
+from mobility.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class RedisKeys:
+    """Key names under one prefix. An id is data: it stands last, whatever characters it has."""
+
+    prefix: str
+
+    @classmethod
+    def of(cls, settings: Settings) -> "RedisKeys":
+        """Return the keys that these settings use."""
+        return cls(settings.redis_prefix)
+
+    def totals(self, entity: Entity, entity_id: str) -> str:
+        """Return the hash of an id's running totals."""
+        return f"{self.prefix}{entity.name}:{entity_id}"
+
+    def ledger(self, entity: Entity, entity_id: str) -> str:
+        """Return the hash of an id's windows."""
+        return f"{self.prefix}ledger:{entity.name}:{entity_id}"
+
+    def index(self, entity: Entity) -> str:
+        """Return the sorted set of ids, all of score 0: paged by name."""
+        return f"{self.prefix}index:{entity.name}"
+
+    def seen(self, entity: Entity) -> str:
+        """Return the sorted set of ids by the time of their last news, in epoch seconds."""
+        return f"{self.prefix}seen:{entity.name}"
+
+    def progress(self, entity: Entity) -> str:
+        """Return the hash from shard to its watermark in epoch ms."""
+        return f"{self.prefix}progress:{entity.name}"
+
+    @property
+    def meta(self) -> str:
+        """Return the hash of the store's fingerprint and writer."""
+        return f"{self.prefix}meta"

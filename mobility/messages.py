@@ -1,0 +1,100 @@
+"""Windows as JSON messages of `aggregated.<entity>`, by columns, and back."""
+
+from typing import Final
+
+import polars as pl
+
+from mobility.entities import Entity
+from mobility.records import MICRO, TOTALS, WINDOW_SCHEMA
+from mobility.times import epoch_ms, iso_text
+
+_UNITS: Final = pl.Decimal(38, 6)
+
+
+def encode_windows(rows: pl.DataFrame, entity: Entity, window_ms: int) -> pl.Series:
+    """Return one JSON text a row of windows (WINDOW_SCHEMA), in their order.
+
+    Totals stand there in units (minutes, kilometres, currency) as exact decimal numbers, so that a
+    reader gets back the very micro-units; a double would lose them beyond 2^53.
+    """
+    return rows.select(
+        pl.concat_str(
+            pl.struct(pl.col("id").alias(entity.id_field))
+            .struct.json_encode()
+            .str.strip_suffix("}"),
+            _text('"window_start"', iso_text(pl.col("window_start"))),
+            _text('"window_end"', iso_text(pl.col("window_start") + window_ms)),
+            _number('"trip_count"', pl.col("trip_count")),
+            _number('"avg_duration"', mean_duration()),
+            *(_number(f'"{name}"', units(name)) for name in TOTALS),
+            _text('"start_time"', iso_text(pl.col("start_time"))),
+            _text('"pane"', pl.col("pane")),
+            _number('"generation"', pl.col("generation")),
+            pl.lit("}"),
+        )
+    ).to_series()
+
+
+def decode_windows(values: list[bytes], entity: Entity) -> pl.DataFrame:
+    """Return the windows (WINDOW_SCHEMA) that messages hold, in their order.
+
+    Raises ValueError where one of them isn't what `encode_windows` writes.
+    """
+    schema = pl.Schema(
+        {
+            entity.id_field: pl.String,
+            **dict.fromkeys(("window_start", "start_time", "pane"), pl.String),
+            **dict.fromkeys(("trip_count", "generation"), pl.Int64),
+        }
+    )
+    lines = b"\n".join(values)
+    try:
+        fields = pl.read_ndjson(lines, schema=schema) if values else pl.DataFrame(schema=schema)
+        totals = _exact_totals(values)
+    except pl.exceptions.PolarsError as error:
+        msg = f"not windows of {entity.name}: {error}"
+        raise ValueError(msg) from error
+    if fields.height != len(values):
+        msg = f"not windows of {entity.name}: {len(values)} messages are {fields.height} records"
+        raise ValueError(msg)
+    rows = fields.select(
+        pl.col(entity.id_field).alias("id"),
+        epoch_ms(fields["window_start"]),
+        "trip_count",
+        *totals,
+        epoch_ms(fields["start_time"]),
+        "pane",
+        "generation",
+    )
+    if rows.null_count().sum_horizontal().item():
+        msg = f"not windows of {entity.name}: a field is missing"
+        raise ValueError(msg)
+    return rows.cast(WINDOW_SCHEMA)
+
+
+def units(name: str) -> pl.Expr:
+    """Return micro-units as exact decimals in units."""
+    return pl.col(name).cast(_UNITS) / MICRO
+
+
+def mean_duration() -> pl.Expr:
+    """Return the mean duration in minutes: derived on the way out, never stored as truth."""
+    # One division of two columns: Polars divides by a literal through its reciprocal, inexactly.
+    return pl.col("total_duration") / (pl.col("trip_count") * MICRO)
+
+
+def _exact_totals(values: list[bytes]) -> list[pl.Series]:
+    texts = pl.Series(values, dtype=pl.Binary).cast(pl.String)
+    pattern = r'"{}":(-?[0-9]+(?:\.[0-9]+)?)[,}}]'
+    return [
+        (texts.str.extract(pattern.format(name)).cast(_UNITS) * MICRO).cast(pl.Int64).alias(name)
+        for name in TOTALS
+    ]
+
+
+def _text(key: str, value: pl.Expr) -> pl.Expr:
+    return pl.concat_str(pl.lit(f',{key}:"'), value, pl.lit('"'))
+
+
+def _number(key: str, value: pl.Expr) -> pl.Expr:
+    return pl.concat_str(pl.lit(f",{key}:"), value.cast(pl.String))

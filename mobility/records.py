@@ -1,0 +1,60 @@
+"""The records of the system: what a trip and a window consist of, and in which units."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from mobility.entities import Entity
+
+MICRO: Final = 1_000_000
+"""Totals are int64 counts of a millionth of the unit: sums are the same bits in any order."""
+
+MAX_AMOUNT: Final = 1e9
+"""The largest duration (minutes), distance (km) or price of one trip."""
+
+MAX_ID_LENGTH: Final = 128
+
+MAX_EVENT_TIME: Final = 253_402_300_799_999
+"""The last millisecond of the year 9999, as ISO 8601 dates have four-digit years."""
+
+MIN_EVENT_TIME: Final = -62_135_596_800_000
+"""The first millisecond of the year 1."""
+
+TOTALS: Final = ("total_duration", "total_distance", "total_revenue")
+
+WINDOW_SCHEMA: Final = pl.Schema(
+    {
+        "id": pl.String,
+        "window_start": pl.Int64,  # epoch ms, inclusive; the end is this plus the window's length
+        "trip_count": pl.Int64,
+        "total_duration": pl.Int64,  # micro-minutes
+        "total_distance": pl.Int64,  # micro-kilometres
+        "total_revenue": pl.Int64,  # millionths of the currency unit
+        "start_time": pl.Int64,  # epoch ms of the earliest trip
+        "pane": pl.String,  # early, on_time or late
+        "generation": pl.Int64,  # rises with a backfill
+    }
+)
+"""A frame of windows of one entity: a row is one id's whole totals of one window."""
+
+PARTIAL_SCHEMA: Final = pl.Schema(
+    {name: WINDOW_SCHEMA[name] for name in list(WINDOW_SCHEMA)[: -len(("pane", "generation"))]}
+)
+"""Sums of some trips of an id and window: what merges into totals."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowUpdate:
+    """What one shard of an entity sends out at once: changed windows, and how far it has got.
+
+    `rows` has WINDOW_SCHEMA and may be empty, when only the watermark moved. `watermark` is the
+    minimum over all partitions of the log in epoch ms, None until each has been heard: a window
+    whose end plus the allowed lateness lies before it is complete.
+    """
+
+    entity: Entity
+    shard: int
+    shards: int
+    watermark: int | None
+    rows: pl.DataFrame

@@ -1,0 +1,84 @@
+"""The topics of the system: one declared table."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from mobility.entities import ENTITIES, Entity
+from mobility.settings import Settings
+
+TRIPS: Final = "trips_stream"
+LATE: Final = "trips_late"
+DEAD: Final = "trips_dlq"
+
+PARTITIONER: Final = "murmur2_random"
+"""The partitioner of every producer: Kafka's own default hash, so other clients agree on it."""
+
+WATERMARK_HEADER: Final = "watermark"
+"""Header of a punctuation (null value): an event time, decimal epoch milliseconds in ASCII."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as it should be.
+
+    `layer` is `raw`, `processed` or `aggregated`; `retention_ms` is Kafka's `retention.ms`.
+    """
+
+    name: str
+    layer: Literal["raw", "processed", "aggregated"]
+    partitions: int
+    replication: int
+    retention_ms: int
+    compression: str
+
+    @property
+    def config(self) -> dict[str, str]:
+        """The topic's configuration, by Kafka's names."""
+        return {
+            "cleanup.policy": "delete",
+            "retention.ms": str(self.retention_ms),
+            "compression.type": self.compression,
+            # A producer's clock can't vouch for itself; the broker's stamp can.
+            "message.timestamp.type": "LogAppendTime" if self.layer == "raw" else "CreateTime",
+        }
+
+
+def trips_topic(settings: Settings) -> str:
+    """Return the name of the topic that trips come from."""
+    return settings.topic_prefix + TRIPS
+
+
+def late_topic(settings: Settings) -> str:
+    """Return the name of the topic of late trips."""
+    return settings.topic_prefix + LATE
+
+
+def dead_topic(settings: Settings) -> str:
+    """Return the name of the dead-letter topic."""
+    return settings.topic_prefix + DEAD
+
+
+def enriched_topic(settings: Settings, entity: Entity) -> str:
+    """Return the name of an entity's topic of enriched trips."""
+    return f"{settings.topic_prefix}enriched.{entity.name}"
+
+
+def aggregated_topic(settings: Settings, entity: Entity) -> str:
+    """Return the name of an entity's topic of windows."""
+    return f"{settings.topic_prefix}aggregated.{entity.name}"
+
+
+def topic_table(settings: Settings) -> tuple[Topic, ...]:
+    """Return every topic of the system, as the settings want it."""
+    retention = settings.retention_hours * 3_600_000
+
+    def topic(name: str, layer: Literal["raw", "processed", "aggregated"]) -> Topic:
+        return Topic(name, layer, settings.partitions, settings.replication, retention, "producer")
+
+    return (
+        topic(trips_topic(settings), "raw"),
+        *(topic(enriched_topic(settings, entity), "processed") for entity in ENTITIES),
+        *(topic(aggregated_topic(settings, entity), "aggregated") for entity in ENTITIES),
+        topic(late_topic(settings), "processed"),
+        topic(dead_topic(settings), "processed"),
+    )

@@ -1,0 +1,59 @@
+"""Sums merge, means derive: partial sums of trips and how they become totals."""
+
+from typing import Final
+
+import polars as pl
+import polars_hash as plh
+
+from mobility.entities import Entity
+from mobility.records import PARTIAL_SCHEMA
+
+KEY: Final = ("id", "window_start")
+
+_SUMS: Final = ("trip_count", "total_duration", "total_distance", "total_revenue")
+
+
+def partial_totals(trips: pl.DataFrame, entity: Entity) -> pl.DataFrame:
+    """Return the sums (PARTIAL_SCHEMA) of the trips of each id and window.
+
+    Taken are counted trips with `window_start`; a trip without an id is left out.
+    """
+    return (
+        trips.lazy()
+        .filter(pl.col(entity.id_column).is_not_null())
+        .group_by(pl.col(entity.id_column).alias("id"), "window_start")
+        .agg(
+            trip_count=pl.len().cast(pl.Int64),
+            total_duration=pl.col("duration").sum(),
+            total_distance=pl.col("distance").sum(),
+            total_revenue=pl.col("revenue").sum(),
+            start_time=pl.col("start_time").min(),
+        )
+        .collect()
+    )
+
+
+def merged(partials: list[pl.DataFrame], *, changed: bool = False) -> pl.DataFrame:
+    """Return the totals (PARTIAL_SCHEMA) over partial sums, in no particular order.
+
+    With `changed`, the frames have that flag too, and a total has it if one of its parts has.
+    """
+    if not partials:
+        return pl.DataFrame(schema=PARTIAL_SCHEMA)
+    flags = [pl.col("changed").any()] if changed else []
+    sums = [pl.col(name).sum() for name in _SUMS]
+    totals = pl.concat(partials).lazy().group_by(KEY)
+    return totals.agg(*sums, pl.col("start_time").min(), *flags).collect()
+
+
+def by_shard(partials: pl.DataFrame, shards: int) -> dict[int, pl.DataFrame]:
+    """Return the partial sums of each shard that has any.
+
+    The shard of an id is wyhash(id) mod shards: the state of a shard is stored under its number,
+    so the hash must be the same in every version of everything.
+    """
+    if partials.is_empty():
+        return {}
+    shard = (plh.col("id").nchash.wyhash() % shards).alias("shard")
+    parts = partials.with_columns(shard).partition_by("shard", as_dict=True, include_key=False)
+    return {int(key[0]): part for key, part in parts.items()}
