@@ -46,6 +46,11 @@ data *args:
 test *args:
     python -m stack run -- python -m pytest "$@"
 
+# Measure against peers and write benchmarks/RESULTS.md; `quick` is the regression guard.
+[no-cd]
+bench *args:
+    python -m stack run -- python -m benchmarks "$@"
+
 # What CI runs before the tests: lint, format, types, import contracts.
 check:
     ruff check

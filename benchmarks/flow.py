@@ -1,0 +1,155 @@
+"""This system, measured: the whole flow with all its semantics, and its output checked."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+
+import msgspec
+import psycopg
+import redis
+from psycopg import sql
+
+from audit import comparing, stores, topics
+from audit.differences import Comparison
+from audit.steps import Update
+from benchmarks.figures import Run
+from benchmarks.log import TripLog
+from benchmarks.running import BenchmarkError, timed
+from dataflows.recovery import prepare
+from mobility.settings import Settings
+from mobility.topics import dead_topic, late_topic
+
+
+@dataclass(slots=True)
+class Flow:
+    """How the flow is run: with which settings beside the log's, and in how many processes."""
+
+    name: str
+    enriched: bool = False
+    stores: bool = False
+    processes: int = 1
+    recovery: bool = True
+    check: str = ""
+
+    def settings(self, log: TripLog) -> Settings:
+        """Return the settings of a bounded run over a log; a tenant of its own in the stores."""
+        return msgspec.structs.replace(
+            log.settings,
+            read="once",
+            enriched=("driver", "passenger", "vehicle_type", "h3") if self.enriched else (),
+            stores=("redis", "postgres") if self.stores else (),
+            redis_prefix=log.settings.topic_prefix,
+            postgres=_with_schema(log.settings.postgres, _schema(log)),
+            status_dir=str(log.commands.folder / "status"),
+        )
+
+    def run(self, log: TripLog, update: Update) -> Run:
+        """Run over the log from its beginning, with nothing left of an earlier run.
+
+        The output is held against the batch computation; BenchmarkError where it differs.
+        """
+        settings = self.settings(log)
+        log.forget_output()
+        status = Path(str(settings.status_dir))
+        rmtree(status, ignore_errors=True)
+        with _recovery_folder() as recovery, _empty_stores(log, self.stores):
+            measured = timed(
+                self._command(recovery, settings),
+                log.commands.folder / "dataflows.log",
+                environ=log.environ(settings),
+                watch=lambda: update(f"{_read(status):,} messages"),
+            )
+            self._hold_against(log, settings)
+        return measured
+
+    def _hold_against(self, log: TripLog, settings: Settings) -> None:
+        """Hold the output against the batch computation; raise BenchmarkError where it differs."""
+        compared = list(self._comparisons(log, settings))
+        differing = [each for each in compared if each.differences]
+        if differing:
+            told = "; ".join(
+                f"{each.place}: {each.differences:,} differences" for each in differing
+            )
+            msg = f"{self.name} does not equal the batch computation: {told}"
+            raise BenchmarkError(msg)
+        rows = sum(each.expected for each in compared)
+        self.check = f"equal: {rows:,} rows in {len(compared)} places"
+
+    def _command(self, recovery: Path, settings: Settings) -> list[str]:
+        python = [sys.executable, "-m"]
+        if self.processes > 1:
+            return [*python, "dataflows", "-r", str(recovery), "--processes", str(self.processes)]
+        command = [*python, "bytewax.run", "dataflows.main"]
+        if not self.recovery:
+            return command
+        prepare(recovery)
+        interval = str(settings.snapshot_interval)
+        return [*command, "-r", str(recovery), "-s", interval, "-b", "0"]
+
+    def _comparisons(self, log: TripLog, settings: Settings) -> Iterator[Comparison]:
+        expected = log.answer
+
+        def quiet(_: str) -> None:
+            return
+
+        yield comparing.windows_at(
+            "aggregated topics", expected, topics.read_windows(settings, quiet)
+        )
+        late = topics.read_positions(settings, late_topic(settings))
+        yield comparing.late_trips(expected, late, settings)
+        dead = topics.read_positions(settings, dead_topic(settings))
+        yield comparing.dead_letters(expected, log.messages, dead, settings)
+        yield comparing.counters(expected, Path(str(settings.status_dir)))
+        if self.stores:
+            yield comparing.windows_at(
+                "Postgres windows", expected, stores.postgres_windows(settings)
+            )
+            yield comparing.totals_at("Postgres totals", expected, stores.postgres_totals(settings))
+            yield comparing.totals_at("Redis totals", expected, stores.redis_totals(settings))
+
+
+def _read(status: Path) -> int:
+    try:
+        return comparing.flow_counters(status).get("read", 0)
+    except (OSError, json.JSONDecodeError):  # not there yet
+        return 0
+
+
+@contextmanager
+def _recovery_folder() -> Iterator[Path]:
+    folder = Path(mkdtemp(prefix="mobility-bench-"))
+    try:
+        yield folder
+    finally:
+        rmtree(folder)
+
+
+@contextmanager
+def _empty_stores(log: TripLog, wanted: bool) -> Iterator[None]:
+    if not wanted:
+        yield
+        return
+    schema = sql.Identifier(_schema(log))
+    with (
+        psycopg.connect(log.settings.postgres, autocommit=True) as connection,
+        redis.Redis.from_url(log.settings.redis) as client,
+    ):
+        client.flushdb()
+        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(schema))
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
+        yield
+        connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(schema))
+        client.flushdb()
+
+
+def _schema(log: TripLog) -> str:
+    return f"bench_{log.rows}_{log.passengers}"
+
+
+def _with_schema(url: str, schema: str) -> str:
+    return f"{url}{'&' if '?' in url else '?'}options=-csearch_path%3D{schema}"

@@ -1,0 +1,47 @@
+"""Where it was measured: processor, memory, and the versions of everything that took part."""
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from benchmarks.peers.environments import CONNECTOR
+from benchmarks.peers.table import PEERS
+from stack.jars import VERSION as KAFKA_VERSION
+
+_OURS: Final = ("bytewax", "polars", "confluent-kafka", "psycopg", "redis", "litestar", "granian")
+
+
+def machine() -> dict[str, str]:
+    """Return what the machine is."""
+    memory = re.search(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text())
+    processor = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+    return {
+        "processor": processor[1] if processor else platform.machine(),
+        "cores": str(len(os.sched_getaffinity(0))),
+        "memory": f"{int(memory[1]) / 2**20:.0f} GiB" if memory else "unknown",
+        "system": f"{platform.system()} {platform.release()}",
+        "load at the start": " ".join(f"{load:.1f}" for load in os.getloadavg()),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what took part, peers and services included."""
+    packages = {name: version(name) for name in _OURS}
+    peers = dict(pin.split("==") for peer in PEERS for pin in peer.packages)
+    others = {"Kafka": KAFKA_VERSION, "connector": CONNECTOR, "Java": _java()}
+    return {"Python": platform.python_version(), **packages, **peers, **others}
+
+
+def _java() -> str:
+    java = shutil.which("java")
+    if java is None:
+        return "none on PATH"
+    said = subprocess.run(  # noqa: S603 - a fixed command
+        [java, "-version"], capture_output=True, text=True, check=False
+    ).stderr
+    return said.splitlines()[0] if said else "unknown"

@@ -1,0 +1,93 @@
+"""An environment of its own for each peer, made by uv on demand and kept in the user's cache."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.running import BenchmarkError
+
+if TYPE_CHECKING:
+    from jgo.maven import Artifact
+
+CONNECTOR: Final = "flink-sql-connector-kafka-5.0.0-2.2"
+_CONNECTOR_COORDINATES: Final = "org.apache.flink:flink-sql-connector-kafka:5.0.0-2.2"
+_READY: Final = "ready"
+
+
+def python_with(packages: tuple[str, ...]) -> Path:
+    """Return the Python of an environment with these packages, making it where there is none.
+
+    Raises BenchmarkError where that fails.
+    """
+    if not packages:
+        return Path(sys.executable)
+    name = packages[0].partition("==")[0]
+    pins = hashlib.sha256("\n".join(packages).encode()).hexdigest()[:8]
+    target = _folder() / f"{name}-{pins}"
+    with _alone(target):
+        if not (target / _READY).exists():
+            shutil.rmtree(target, ignore_errors=True)
+            version = f"{sys.version_info.major}.{sys.version_info.minor}"
+            _uv("venv", "--quiet", "--python", version, str(target))
+            _uv("pip", "install", "--quiet", "--python", str(target), *packages)
+            (target / _READY).touch()
+    return target / "bin" / "python"
+
+
+def flink_connector() -> Path:
+    """Return Flink's connector for Kafka, fetching it once. Raises BenchmarkError."""
+    target = _folder() / f"{CONNECTOR}.jar"
+    with _alone(target):
+        if not target.exists():
+            repository = _folder() / "repository"
+            os.environ["M2_REPO"] = str(repository)  # the only way to tell jgo where to keep it
+            import jgo  # noqa: PLC0415 - a development package, needed once a machine
+
+            try:
+                artifacts = jgo.resolve(_CONNECTOR_COORDINATES)
+                _jar_of(artifacts).replace(target)
+            except (OSError, RuntimeError) as error:
+                msg = f"{_CONNECTOR_COORDINATES} can't be downloaded: {error}"
+                raise BenchmarkError(msg) from error
+            shutil.rmtree(repository, ignore_errors=True)
+    return target
+
+
+def _jar_of(artifacts: "list[Artifact]") -> Path:
+    for artifact in artifacts:
+        path = artifact.resolve()
+        if path.name == f"{CONNECTOR}.jar":
+            return path
+    msg = "it is not among what the repository has"
+    raise RuntimeError(msg)
+
+
+def _uv(*arguments: str) -> None:
+    uv = Path(sys.executable).with_name("uv")
+    done = subprocess.run(  # noqa: S603 - a fixed command
+        [uv, *arguments], check=False, capture_output=True, text=True
+    )
+    if done.returncode:
+        msg = f"uv {' '.join(arguments)} failed:\n{done.stderr.strip()}"
+        raise BenchmarkError(msg)
+
+
+def _folder() -> Path:
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(cache) / "mobility-hub" / "peers"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    with target.with_name(f"{target.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several runs may start at once
+        yield

@@ -1,0 +1,76 @@
+"""What a peer wrote, held against the batch computation. Pure but for the reading."""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from audit.log import read_topic
+from audit.oracle import Answer
+from mobility.records import MICRO, TOTALS
+
+_KEYS = ("entity", "id", "window_start")
+_FIELDS = pl.Schema(
+    {
+        "id": pl.String,
+        "window_start": pl.String,
+        "trip_count": pl.Int64,
+        **dict.fromkeys(TOTALS, pl.Float64),
+    }
+)
+
+
+def read_windows(brokers: str, prefix: str, entities: Sequence[str]) -> pl.DataFrame:
+    """Return the windows in `<prefix><entity>`: entity, id, window_start (epoch ms), sums."""
+    frames = [decoded([], entity) for entity in entities]
+    for entity in entities:
+        for batch in read_topic(brokers, prefix + entity):
+            values = [message.value for message in batch if message.value is not None]
+            frames.append(decoded(values, entity))
+    return latest(pl.concat(frames))
+
+
+def decoded(values: list[bytes], entity: str) -> pl.DataFrame:
+    """Read a peer's messages: ISO 8601 times in UTC with `T` or a blank, totals as doubles."""
+    texts = pl.Series("text", values, dtype=pl.Binary).cast(pl.String)
+    frame = texts.str.json_decode(pl.Struct(_FIELDS)).struct.unnest()
+    moment = (
+        pl.col("window_start")
+        .str.slice(0, 19)
+        .str.replace(" ", "T", literal=True)
+        .str.to_datetime("%Y-%m-%dT%H:%M:%S", time_unit="ms", strict=False)
+    )
+    return frame.select(
+        pl.lit(entity).alias("entity"),
+        "id",
+        moment.dt.epoch("ms").alias("window_start"),
+        "trip_count",
+        *TOTALS,
+    )
+
+
+def latest(windows: pl.DataFrame) -> pl.DataFrame:
+    """Return each window once: a trip count only grows, so the greatest is the last word."""
+    ordered = windows.sort("trip_count", maintain_order=True)
+    return ordered.unique(_KEYS, keep="last", maintain_order=True)
+
+
+def verdict(answer: Answer, found: pl.DataFrame, entities: Sequence[str]) -> str:
+    """Say in words whether windows equal the answer, and else how many do not.
+
+    Peers add doubles, so their totals are compared to a micro-unit a trip.
+    """
+    expected = answer.windows.filter(pl.col("entity").is_in(entities))
+    both = expected.join(found, on=_KEYS, how="full", suffix=" found", coalesce=True)
+    same = pl.col("trip_count") == pl.col("trip_count found")
+    for name in TOTALS:
+        off = (pl.col(name) - pl.col(f"{name} found") * MICRO).abs()
+        same &= off <= pl.col("trip_count")
+    differing = both.height - both.filter(same).height
+    if not differing:
+        return f"equal: {expected.height:,} windows"
+    total = int(expected["trip_count"].sum())
+    missing = total - int(found["trip_count"].sum())
+    return (
+        f"differs: {differing:,} of {expected.height:,} windows; "
+        f"{missing:,} trips ({missing / total:.1%}) not counted"
+    )

@@ -1,0 +1,75 @@
+"""Which peers there are, in which versions, and what a reader must know of each."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from mobility.entities import ENTITIES
+
+EVERY_ENTITY: Final = tuple(entity.name for entity in ENTITIES)
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A peer: its script in this folder, and the packages it runs on.
+
+    Without packages it runs on this project's own. `most_trips` bounds the log that it is given,
+    for those that would take hours; `drops` says that it loses trips on a catch-up by design, so
+    that its output is counted instead of compared.
+    """
+
+    name: str
+    script: str
+    packages: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    entities: tuple[str, ...] = EVERY_ENTITY
+    most_trips: int | None = None
+    drops: bool = False
+    java: bool = False
+    note: str = ""
+
+
+_FLINK: Final = ("apache-flink==2.3.0",)
+
+NAIVE: Final = Peer(
+    "bytewax-fold-window",
+    "run_naive.py",
+    most_trips=200_000,
+    note="Bytewax 0.21.1 as documented: one object a trip, `fold_window`",
+)
+
+PEERS: Final = (
+    NAIVE,
+    Peer(
+        "flink-documented",
+        "run_flink.py",
+        _FLINK,
+        java=True,
+        note="Flink SQL, window TVF in a statement set, parallelism 2, timestamps parsed in SQL",
+    ),
+    Peer(
+        "flink-tuned",
+        "run_flink.py",
+        _FLINK,
+        ("--tuned",),
+        java=True,
+        note="the same with TIMESTAMP_LTZ read by the JSON format, lz4, linger, larger batches",
+    ),
+    Peer(
+        "quix",
+        "run_quix.py",
+        ("quixstreams==3.28.1",),
+        entities=("driver",),
+        most_trips=200_000,
+        drops=True,
+        note="Quix Streams, one entity of four; drops trips on a catch-up, the last window stays "
+        "open",
+    ),
+    Peer(
+        "pathway",
+        "run_pathway.py",
+        ("pathway==0.33.0",),
+        note="Pathway, `windowby` and `reduce` with changes going out as they come",
+    ),
+)
+
+BY_NAME: Final = {peer.name: peer for peer in PEERS}
