@@ -9,7 +9,7 @@ from rich.console import Console
 from audit.steps import Commands, Update
 from benchmarks.figures import Measured, Run
 from benchmarks.log import TripLog
-from benchmarks.workload import PASSENGERS
+from benchmarks.workload import Load
 from mobility.settings import Settings
 
 FEW: Final = 1_000
@@ -40,21 +40,20 @@ class Bench:
     trips: int
     repeat: int
     systems: tuple[str, ...]
-    _logs: dict[tuple[int, int], TripLog] = field(default_factory=dict)
+    _logs: dict[Load, TripLog] = field(default_factory=dict)
 
     @property
     def console(self) -> Console:
         """Where people watch."""
         return self.commands.console
 
-    def log(self, rows: int, passengers: int = PASSENGERS) -> TripLog:
-        """Return a log of the first trips of the workload, written when first asked for."""
-        key = (rows, passengers)
-        if key not in self._logs:
-            log = TripLog.of(self.settings, rows, self.commands, passengers)
+    def log(self, load: Load) -> TripLog:
+        """Return the log of a load, written when first asked for."""
+        if load not in self._logs:
+            log = TripLog.of(self.settings, load, self.commands)
             log.fill()
-            self._logs[key] = log
-        return self._logs[key]
+            self._logs[load] = log
+        return self._logs[load]
 
     def in_turn(self, entries: Sequence[tuple[System, TripLog, str]]) -> list[Measured]:
         """Run each system over its log, one after the other, and all of that again and again.
@@ -62,7 +61,7 @@ class Bench:
         Systems come with a note for the table. In turn, so that what else the machine does meets
         all of them.
         """
-        few = self.log(FEW)
+        few = self.log(Load(FEW))
         starts: list[list[Run]] = [[] for _ in entries]
         runs: list[list[Run]] = [[] for _ in entries]
         for number in range(1, self.repeat + 1):

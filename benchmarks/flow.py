@@ -10,9 +10,6 @@ from shutil import rmtree
 from tempfile import mkdtemp
 
 import msgspec
-import psycopg
-import redis
-from psycopg import sql
 
 from audit import comparing, stores, topics
 from audit.differences import Comparison
@@ -20,6 +17,7 @@ from audit.steps import Update
 from benchmarks.figures import Run
 from benchmarks.log import TripLog
 from benchmarks.running import BenchmarkError, timed
+from benchmarks.tenant import emptied, tenant
 from dataflows.recovery import prepare
 from mobility.settings import Settings
 from mobility.topics import dead_topic, late_topic
@@ -39,12 +37,10 @@ class Flow:
     def settings(self, log: TripLog) -> Settings:
         """Return the settings of a bounded run over a log; a tenant of its own in the stores."""
         return msgspec.structs.replace(
-            log.settings,
+            tenant(log.settings, _tenant_of(log)),
             read="once",
             enriched=("driver", "passenger", "vehicle_type", "h3") if self.enriched else (),
             stores=("redis", "postgres") if self.stores else (),
-            redis_prefix=log.settings.topic_prefix,
-            postgres=_with_schema(log.settings.postgres, _schema(log)),
             status_dir=str(log.commands.folder / "status"),
         )
 
@@ -134,22 +130,9 @@ def _empty_stores(log: TripLog, wanted: bool) -> Iterator[None]:
     if not wanted:
         yield
         return
-    schema = sql.Identifier(_schema(log))
-    with (
-        psycopg.connect(log.settings.postgres, autocommit=True) as connection,
-        redis.Redis.from_url(log.settings.redis) as client,
-    ):
-        client.flushdb()
-        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(schema))
-        connection.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
+    with emptied(log.settings, _tenant_of(log)):
         yield
-        connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(schema))
-        client.flushdb()
 
 
-def _schema(log: TripLog) -> str:
-    return f"bench_{log.rows}_{log.passengers}"
-
-
-def _with_schema(url: str, schema: str) -> str:
-    return f"{url}{'&' if '?' in url else '?'}options=-csearch_path%3D{schema}"
+def _tenant_of(log: TripLog) -> str:
+    return f"bench_{log.load.name}"

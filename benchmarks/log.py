@@ -16,7 +16,7 @@ from audit.oracle import Answer, Log, answer, read_log
 from audit.steps import Commands, Update
 from audit.verdicts import Message
 from benchmarks.running import BenchmarkError, timed
-from benchmarks.workload import PASSENGERS, write_trips
+from benchmarks.workload import Load, write_trips
 from mobility.settings import Settings, to_environ
 from mobility.topics import topic_table, trips_topic
 from producer.topics import ensure_topics
@@ -27,21 +27,22 @@ _ANSWER_SECONDS: Final = 15.0
 
 @dataclass(frozen=True)
 class TripLog:
-    """A topic with the first `rows` trips of the workload, under a prefix of its own."""
+    """A topic with the trips of a load, under a prefix of its own."""
 
     settings: Settings
-    rows: int
+    load: Load
     commands: Commands
-    passengers: int = PASSENGERS
 
     @classmethod
-    def of(
-        cls, settings: Settings, rows: int, commands: Commands, passengers: int = PASSENGERS
-    ) -> "TripLog":
-        """Name the log after its size; nothing is written yet."""
-        prefix = f"bench-{rows}-{passengers}."
-        named = msgspec.structs.replace(settings, topic_prefix=prefix)
-        return cls(named, rows, commands, passengers)
+    def of(cls, settings: Settings, load: Load, commands: Commands) -> "TripLog":
+        """Name the log after its load; nothing is written yet."""
+        named = msgspec.structs.replace(settings, topic_prefix=f"bench_{load.name}.")
+        return cls(named, load, commands)
+
+    @property
+    def rows(self) -> int:
+        """How many trips it has."""
+        return self.load.rows
 
     @property
     def topic(self) -> str:
@@ -50,9 +51,9 @@ class TripLog:
 
     def fill(self) -> None:
         """Make the topics, new where they exist, and send the trips through the producer."""
-        file = self.commands.folder / f"trips-{self.rows}-{self.passengers}.parquet"
+        file = self.commands.folder / f"trips_{self.load.name}.parquet"
         with self.commands.step(f"log of {self.rows:,} trips"):
-            write_trips(file, self.rows, self.passengers)
+            write_trips(file, self.load)
             forget_topics(self.settings.kafka, [self.topic])
             self.forget_output()
             command = [sys.executable, "-m", "producer", str(file), "--speed", "max"]

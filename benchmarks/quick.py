@@ -7,6 +7,7 @@ from benchmarks.figures import Measured
 from benchmarks.section import ratio
 from benchmarks.systems import DECODE, OURS, entries
 from benchmarks.throughput import CEILING_TARGET, NAIVE_TARGET
+from benchmarks.workload import Load
 
 TRIPS: Final = 400_000
 NAIVE_TRIPS: Final = 10_000
@@ -21,7 +22,7 @@ def guard(bench: Bench) -> tuple[str, bool]:
     """Measure; return the last line to print, and whether no ratio is below half of its target."""
     found = entries(bench, [OURS, DECODE, _NAIVE])
     system, _, note = found[-1]
-    measured = bench.in_turn([*found[:-1], (system, bench.log(NAIVE_TRIPS), note)])
+    measured = bench.in_turn([*found[:-1], (system, bench.log(Load(NAIVE_TRIPS)), note)])
     return verdict(measured)
 
 

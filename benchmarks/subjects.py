@@ -3,10 +3,15 @@
 from collections.abc import Callable
 from typing import Final
 
-from benchmarks import throughput
+from benchmarks import curve, memory, processes, sinks, start, throughput
 from benchmarks.bench import Bench
 from benchmarks.section import Section
 
 SUBJECTS: Final[dict[str, Callable[[Bench], Section]]] = {
     "throughput": throughput.measure,
+    "processes": processes.measure,
+    "memory": memory.measure,
+    "sinks": sinks.measure,
+    "start": start.measure,
+    "curve": curve.measure,
 }

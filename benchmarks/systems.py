@@ -13,6 +13,7 @@ from benchmarks.log import TripLog
 from benchmarks.peers import table
 from benchmarks.peers.run import PeerRunner
 from benchmarks.running import BenchmarkError, timed
+from benchmarks.workload import Load
 
 
 @dataclass(slots=True)
@@ -62,7 +63,7 @@ def entries(bench: Bench, names: Sequence[str]) -> list[tuple[System, TripLog, s
     found: list[tuple[System, TripLog, str]] = []
     for name in names:
         if name in _NOTES:
-            found.append((_own(name), bench.log(bench.trips), _NOTES[name]))
+            found.append((_own(name), bench.log(Load(bench.trips)), _NOTES[name]))
             continue
         peer = table.BY_NAME[name]
         try:
@@ -72,7 +73,7 @@ def entries(bench: Bench, names: Sequence[str]) -> list[tuple[System, TripLog, s
             bench.console.print(str(error), style="yellow", markup=False)
             continue
         rows = min(bench.trips, peer.most_trips or bench.trips)
-        found.append((runner, bench.log(rows), peer.note))
+        found.append((runner, bench.log(Load(rows)), peer.note))
     return found
 
 

@@ -1,5 +1,6 @@
 """The workload: the same trips for everybody, from a seed, 100 a second of event time."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -13,30 +14,41 @@ DRIVERS: Final = 10_000
 PASSENGERS: Final = 100_000
 LOCATIONS: Final = 265
 VEHICLE_TYPES: Final = ("car", "scooter", "bike")
-TRIPS_A_SECOND: Final = 100
-
 _START: Final = datetime(2025, 6, 2, tzinfo=UTC)
-_MS_A_TRIP: Final = 1_000 // TRIPS_A_SECOND
 _LONGEST_CENTI_MINUTES: Final = 6_000
 _LONGEST_DEKAMETRES: Final = 3_000
 _HIGHEST_CENTS: Final = 10_000
 
 
-def trips(rows: int, seed: int = SEED, passengers: int = PASSENGERS) -> pl.DataFrame:
-    """Return `rows` trips in start order; fewer rows are the first of more.
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How many trips, of how many passengers, how close to each other in event time."""
+
+    rows: int
+    passengers: int = PASSENGERS
+    a_second: int = 100
+
+    @property
+    def name(self) -> str:
+        """A name for topics, files and schemas."""
+        return f"{self.rows}_{self.passengers}_{self.a_second}"
+
+
+def trips(load: Load, seed: int = SEED) -> pl.DataFrame:
+    """Return a load's trips in start order; fewer rows are the first of more.
 
     As a message a trip has 232 bytes on average. Nothing is missing, late or repeated: this is
     about speed, and what else a log can hold is for the tests.
     """
-    draws = Draws(seed, rows)
-    number = pl.int_range(rows, dtype=pl.Int64, eager=True)
-    start = number * _MS_A_TRIP + int(_START.timestamp() * 1_000)
+    draws = Draws(seed, load.rows)
+    number = pl.int_range(load.rows, dtype=pl.Int64, eager=True)
+    start = number * 1_000 // load.a_second + int(_START.timestamp() * 1_000)
     driver = draws.index("driver", DRIVERS)
     return pl.DataFrame(
         {
             "trip_id": _numbered("", number, 7),
             "driver_id": _numbered("d", driver, 4),
-            "passenger_id": _numbered("p", draws.index("passenger", passengers), 5),
+            "passenger_id": _numbered("p", draws.index("passenger", load.passengers), 5),
             "vehicle_type": pl.Series(VEHICLE_TYPES).gather(driver % len(VEHICLE_TYPES)),
             "start_location_id": draws.index("start", LOCATIONS) + 1,
             "end_location_id": draws.index("end", LOCATIONS) + 1,
@@ -48,9 +60,9 @@ def trips(rows: int, seed: int = SEED, passengers: int = PASSENGERS) -> pl.DataF
     )
 
 
-def write_trips(path: Path, rows: int, passengers: int = PASSENGERS) -> None:
+def write_trips(path: Path, load: Load) -> None:
     """Write the workload as the parquet file that the producer replays."""
-    trips(rows, passengers=passengers).write_parquet(path)
+    trips(load).write_parquet(path)
 
 
 def _numbered(letter: str, numbers: pl.Series, width: int) -> pl.Series:

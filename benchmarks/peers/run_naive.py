@@ -68,9 +68,7 @@ def build(brokers: str, source: str, prefix: str) -> Dataflow:
     flow = Dataflow("naive")
     messages = kop.input("trips", flow, brokers=[brokers], topics=[source], tail=False)
     trips = op.map("decode", messages.oks, trip_of)
-    clock: EventClock[Trip] = EventClock(
-        lambda trip: trip["at"], wait_for_system_duration=WAIT
-    )
+    clock: EventClock[Trip] = EventClock(lambda trip: trip["at"], wait_for_system_duration=WAIT)
     windower = TumblingWindower(length=LENGTH, align_to=EPOCH)
     for name, field in ENTITIES.items():
         keyed = op.key_on(f"{name}_key", trips, id_in(field))

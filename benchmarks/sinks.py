@@ -1,0 +1,168 @@
+"""The sinks alone, each beside the batch writer that its client's documentation shows."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+
+import msgspec
+import polars as pl
+import psycopg
+import redis
+
+from audit import stores
+from benchmarks.bench import Bench
+from benchmarks.running import BenchmarkError
+from benchmarks.section import Section, Target
+from benchmarks.tenant import emptied, tenant
+from benchmarks.workload import Load, trips
+from mobility.entities import BY_NAME
+from mobility.records import MICRO, WINDOW_SCHEMA, WindowUpdate
+from mobility.settings import Settings, Store
+from sinks import StoreSink
+
+_TENANT: Final = "bench_sinks"
+_WINDOWS: Final = 200_000
+_UPDATE: Final = 6_500
+"""Windows an update: what a shard of passengers closes at once under the workload."""
+
+_NAIVE_BATCH: Final = 1_000
+_LEAST: Final = 2.0
+
+_TEXT: Final = (
+    "New windows of passengers, as the flow delivers them. The naive writers keep windows alone: "
+    "psycopg's `executemany` of an upsert, and a redis-py pipeline of HSET, 1,000 a batch. Ours "
+    "keep versions, running totals and progress as well."
+)
+
+Rows = pl.DataFrame
+Write = Callable[[Rows], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Writers:
+    """The two ways to write to a store."""
+
+    store: Store
+    ours: Write
+    naive: Write
+
+
+def measure(bench: Bench) -> Section:
+    """Write the same windows in turn, each into an empty store."""
+    settings = tenant(bench.settings, _TENANT)
+    rows = windows(_WINDOWS)
+    table, targets = [], []
+    for writers in (
+        Writers("postgres", _ours(settings, "postgres"), _naive_postgres(settings)),
+        Writers("redis", _ours(settings, "redis"), _naive_redis(settings)),
+    ):
+        rates: dict[str, list[float]] = {"ours": [], "naive": []}
+        for number in range(1, bench.repeat + 1):
+            for name, write in (("ours", writers.ours), ("naive", writers.naive)):
+                title = f"{writers.store}, {name}, {number} of {bench.repeat}"
+                with bench.commands.step(title), emptied(bench.settings, _TENANT):
+                    rates[name].append(_rate(rows, write))
+                    if name == "ours":
+                        _hold_against(rows, settings, writers.store)
+        ours, naive = median(rates["ours"]), median(rates["naive"])
+        table.append((writers.store, f"{ours:,.0f}", f"{naive:,.0f}", f"{ours / naive:.2f}"))
+        targets.append(Target(f"{writers.store} sink / naive batches", ours / naive, _LEAST))
+    headings = ("store", "ours, windows/s", "naive, windows/s", "ratio")
+    return Section(
+        "sinks", "Sinks", _TEXT, headings=headings, rows=tuple(table), targets=tuple(targets)
+    )
+
+
+def windows(number: int) -> Rows:
+    """Return so many windows of passengers (WINDOW_SCHEMA), earliest first."""
+    frame = trips(Load(2 * number)).with_columns(pl.col("start_time").dt.epoch("ms"))
+    totals = {
+        "total_duration": "duration_min",
+        "total_distance": "distance_km",
+        "total_revenue": "price",
+    }
+    grouped = frame.group_by(
+        pl.col("passenger_id").alias("id"),
+        window_start=pl.col("start_time") // 300_000 * 300_000,
+    ).agg(
+        pl.len().cast(pl.Int64).alias("trip_count"),
+        *((pl.col(of) * MICRO).round().cast(pl.Int64).sum().alias(n) for n, of in totals.items()),
+        pl.col("start_time").min(),
+    )
+    labelled = grouped.with_columns(pane=pl.lit("on_time"), generation=pl.lit(0, pl.Int64))
+    return labelled.sort("window_start", "id").head(number).select(WINDOW_SCHEMA.names())
+
+
+def _rate(rows: Rows, write: Write) -> float:
+    began = time.perf_counter()
+    write(rows)
+    return rows.height / (time.perf_counter() - began)
+
+
+def _ours(settings: Settings, store: Store) -> Write:
+    entity = BY_NAME["passenger"]
+
+    def write(rows: Rows) -> None:
+        alone = msgspec.structs.replace(settings, stores=(store,), shards=1)
+        partition = StoreSink(alone, entity, store, "main").build_part("bench", "0", None)
+        for piece in rows.iter_slices(_UPDATE):
+            mark = piece["window_start"][-1]
+            partition.write_batch([WindowUpdate(entity, 0, 1, mark, piece)])
+        partition.close()
+
+    return write
+
+
+def _naive_postgres(settings: Settings) -> Write:
+    columns = WINDOW_SCHEMA.names()
+    replaced = ", ".join(f"{name} = excluded.{name}" for name in columns[2:])
+    upsert = (
+        f"INSERT INTO naive_windows ({', '.join(columns)}) "  # noqa: S608 - names of our own
+        f"VALUES ({', '.join(['%s'] * len(columns))}) "
+        f"ON CONFLICT (id, window_start) DO UPDATE SET {replaced}"
+    )
+
+    def write(rows: Rows) -> None:
+        with psycopg.connect(settings.postgres) as connection:
+            connection.execute(
+                "CREATE TABLE naive_windows (id text, window_start bigint, trip_count bigint, "
+                "total_duration bigint, total_distance bigint, total_revenue bigint, "
+                "start_time bigint, pane text, generation bigint, "
+                "PRIMARY KEY (id, window_start))"
+            )
+            for batch in _batches(rows):
+                with connection.cursor() as cursor:
+                    cursor.executemany(upsert, batch.rows())
+                connection.commit()
+
+    return write
+
+
+def _naive_redis(settings: Settings) -> Write:
+    def write(rows: Rows) -> None:
+        with redis.Redis.from_url(settings.redis) as client:
+            for batch in _batches(rows):
+                pipeline = client.pipeline(transaction=False)
+                for row in batch.iter_rows(named=True):
+                    key = f"{settings.redis_prefix}passenger:{row['id']}:{row['window_start']}"
+                    pipeline.hset(key, mapping=row)
+                pipeline.execute()
+
+    return write
+
+
+def _batches(rows: Rows) -> Iterator[Rows]:
+    return rows.iter_slices(_NAIVE_BATCH)
+
+
+def _hold_against(rows: Rows, settings: Settings, store: Store) -> None:
+    """Raise BenchmarkError where the store's totals are not the sums of the windows."""
+    read = stores.postgres_totals if store == "postgres" else stores.redis_totals
+    found = read(settings).filter(pl.col("entity") == "passenger")
+    names = ("trip_count", "total_duration", "total_distance", "total_revenue")
+    differing = [name for name in names if found[name].sum() != rows[name].sum()]
+    if differing or found.height != rows["id"].n_unique():
+        msg = f"{store} does not hold the totals of the windows: {', '.join(differing) or 'ids'}"
+        raise BenchmarkError(msg)

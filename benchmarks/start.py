@@ -1,0 +1,96 @@
+"""How long it takes to begin: importing the flow, and `just up` to the first window served."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+from benchmarks.bench import Bench
+from benchmarks.running import BenchmarkError, failure, timed
+from benchmarks.section import Section, Target
+
+_IMPORTS: Final = 5
+_MOST_IMPORT: Final = 1.0
+_MOST_UP: Final = 30.0
+_UP_LIMIT: Final = 180.0
+_STOP_LIMIT: Final = 60.0
+_PAUSE: Final = 0.05
+_URL: Final = re.compile(r"http://127\.0\.0\.1:\d+")
+
+_TEXT: Final = (
+    "From the command to the end of `import dataflows.main`; and from `just up`, warm (its second "
+    "start in the same folder), to the first answer of the API with a trip in it."
+)
+
+
+def measure(bench: Bench) -> Section:
+    """Measure both, the import a few times."""
+    environ = {k: v for k, v in bench.commands.environ.items() if not k.startswith("MOBILITY_")}
+    folder = bench.commands.folder
+    with bench.commands.step("import dataflows.main"):
+        command = [sys.executable, "-c", "import dataflows.main"]
+        times = [
+            timed(command, folder / "import.log", environ=environ).seconds for _ in range(_IMPORTS)
+        ]
+    ups = []
+    for which in ("cold", "warm"):
+        with bench.commands.step(f"just up, {which}"):
+            ups.append(_up(folder / "up", environ))
+    targets = (
+        Target("import dataflows.main, s", median(times), _MOST_IMPORT, most=True),
+        Target("just up, warm, to the first window served, s", ups[-1], _MOST_UP, most=True),
+    )
+    return Section("start", "Start", _TEXT, targets=targets)
+
+
+def _up(folder: Path, environ: dict[str, str]) -> float:
+    """Start the system in a folder; return the seconds until it serves a trip, and stop it."""
+    folder.mkdir(exist_ok=True)
+    log = folder.with_name("up.log")
+    command = [sys.executable, "-m", "stack.live", "native", "--folder", str(folder)]
+    began = time.monotonic()
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # noqa: S603 - the project's own module
+            command,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            process_group=0,
+        )
+    try:
+        while not _serves(log):
+            if process.poll() is not None or time.monotonic() - began > _UP_LIMIT:
+                raise failure(command, "did not serve a trip", log)
+            time.sleep(_PAUSE)
+        return time.monotonic() - began
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT)
+        try:
+            process.wait(_STOP_LIMIT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            msg = f"just up did not stop within {_STOP_LIMIT:.0f} s of Ctrl-C"
+            raise BenchmarkError(msg) from None
+
+
+def _serves(log: Path) -> bool:
+    url = _URL.search(log.read_text("utf-8", "replace"))
+    if url is None:
+        return False
+    try:
+        with urllib.request.urlopen(  # noqa: S310 - our own server
+            f"{url[0]}/metrics/vehicle_type/scooter", timeout=5
+        ) as reply:
+            return int(json.load(reply)["trip_count"]) > 0
+    except (urllib.error.URLError, OSError):
+        return False
