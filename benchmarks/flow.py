@@ -1,6 +1,5 @@
 """This system, measured: the whole flow with all its semantics, and its output checked."""
 
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from audit.steps import Update
 from benchmarks.figures import Run
 from benchmarks.log import TripLog
 from benchmarks.running import BenchmarkError, timed
+from benchmarks.service import messages_read
 from benchmarks.tenant import emptied, tenant
 from dataflows.recovery import prepare
 from mobility.settings import Settings
@@ -58,7 +58,7 @@ class Flow:
                 self._command(recovery, settings),
                 log.commands.folder / "dataflows.log",
                 environ=log.environ(settings),
-                watch=lambda: update(f"{_read(status):,} messages"),
+                watch=lambda: update(f"{messages_read(status):,} messages"),
             )
             self._hold_against(log, settings)
         return measured
@@ -107,13 +107,6 @@ class Flow:
             )
             yield comparing.totals_at("Postgres totals", expected, stores.postgres_totals(settings))
             yield comparing.totals_at("Redis totals", expected, stores.redis_totals(settings))
-
-
-def _read(status: Path) -> int:
-    try:
-        return comparing.flow_counters(status).get("read", 0)
-    except (OSError, json.JSONDecodeError):  # not there yet
-        return 0
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from benchmarks import curve, memory, processes, sinks, start, throughput
+from benchmarks import curve, live, memory, processes, recovery, sinks, start, throughput
 from benchmarks.bench import Bench
 from benchmarks.section import Section
 
@@ -12,6 +12,8 @@ SUBJECTS: Final[dict[str, Callable[[Bench], Section]]] = {
     "processes": processes.measure,
     "memory": memory.measure,
     "sinks": sinks.measure,
+    "live": live.measure,
+    "recovery": recovery.measure,
     "start": start.measure,
     "curve": curve.measure,
 }
