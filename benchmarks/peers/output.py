@@ -11,7 +11,7 @@ from mobility.records import MICRO, TOTALS
 _KEYS = ("entity", "id", "window_start")
 _FIELDS = pl.Schema(
     {
-        "id": pl.String,
+        "entity_id": pl.String,
         "window_start": pl.String,
         "trip_count": pl.Int64,
         **dict.fromkeys(TOTALS, pl.Float64),
@@ -41,7 +41,7 @@ def decoded(values: list[bytes], entity: str) -> pl.DataFrame:
     )
     return frame.select(
         pl.lit(entity).alias("entity"),
-        "id",
+        pl.col("entity_id").alias("id"),
         moment.dt.epoch("ms").alias("window_start"),
         "trip_count",
         *TOTALS,

@@ -70,7 +70,7 @@ def source(brokers: str, topic: str, variant: Variant) -> str:
 def sink(brokers: str, topic: str, entity: str, variant: Variant) -> str:
     """Return the statement for an entity's topic of windows."""
     moment = "TIMESTAMP_LTZ(3)" if variant is TUNED else "TIMESTAMP(3)"
-    columns = f"""id STRING,
+    columns = f"""entity_id STRING,
   window_start {moment},
   window_end {moment},
   trip_count BIGINT,
@@ -84,7 +84,7 @@ def sink(brokers: str, topic: str, entity: str, variant: Variant) -> str:
         "topic": topic,
         "properties.bootstrap.servers": brokers,
         "key.format": "raw",
-        "key.fields": "id",
+        "key.fields": "entity_id",
         "value.format": "json",
         **{
             f"value.{key}" if key.startswith("json.") else key: value

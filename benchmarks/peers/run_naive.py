@@ -59,7 +59,7 @@ def message_of(item: tuple[str, tuple[int, Totals]]) -> KafkaSinkMessage[bytes, 
     """Encode a window."""
     key, (number, totals) = item
     start = EPOCH + number * LENGTH
-    window = {"id": key, "window_start": start.isoformat(), **totals}
+    window = {"entity_id": key, "window_start": start.isoformat(), **totals}
     return KafkaSinkMessage(key.encode(), json.dumps(window).encode())
 
 
