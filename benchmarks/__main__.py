@@ -11,7 +11,11 @@ import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
+import psycopg
+import redis
+from confluent_kafka import KafkaException
 from rich.console import Console
 
 from audit.steps import Commands
@@ -26,6 +30,14 @@ from benchmarks.running import BenchmarkError
 from benchmarks.subjects import SUBJECTS
 from mobility.settings import SettingsError, read_settings
 from stack.checkout import module_environ
+
+_FAILURES: Final = (
+    BenchmarkError,
+    KafkaException,
+    TimeoutError,
+    psycopg.Error,
+    redis.RedisError,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 sys.stdout.write(f"{line}\n")
                 return 0 if passes else 1
             _measure_all(bench, options, f"just bench {shlex.join(arguments)}".strip())
-        except BenchmarkError as error:
+        except _FAILURES as error:
             errors.print(f"bench stopped: {error}")
             return 1
         except KeyboardInterrupt:

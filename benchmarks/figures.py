@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 from statistics import median
+from typing import Final
+
+_LEAST_WORK: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +34,15 @@ class Measured:
 
     @property
     def rates(self) -> list[float]:
-        """Trips a second of each run, its start left out."""
+        """Trips a second of each run, its start left out.
+
+        At least a quarter of a run counts as work, so that a start that something else slowed down
+        can't make a rate out of nothing.
+        """
         trips = self.trips - self.few_trips
         start = median(run.seconds for run in self.starts)
-        return [trips / max(run.seconds - start, 1e-3) for run in self.runs]
+        work = [max(run.seconds - start, run.seconds * _LEAST_WORK) for run in self.runs]
+        return [trips / seconds for seconds in work]
 
     @property
     def rate(self) -> float:

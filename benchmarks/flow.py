@@ -1,5 +1,6 @@
 """This system, measured: the whole flow with all its semantics, and its output checked."""
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -128,4 +129,4 @@ def _empty_stores(log: TripLog, wanted: bool) -> Iterator[None]:
 
 
 def _tenant_of(log: TripLog) -> str:
-    return f"bench_{log.load.name}"
+    return re.sub(r"\W", "_", log.settings.topic_prefix.lower())

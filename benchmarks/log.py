@@ -36,7 +36,9 @@ class TripLog:
     @classmethod
     def of(cls, settings: Settings, load: Load, commands: Commands) -> "TripLog":
         """Name the log after its load; nothing is written yet."""
-        named = msgspec.structs.replace(settings, topic_prefix=f"bench_{load.name}.")
+        named = msgspec.structs.replace(
+            settings, topic_prefix=f"{settings.topic_prefix}bench_{load.name}."
+        )
         return cls(named, load, commands)
 
     @property
