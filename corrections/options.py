@@ -69,15 +69,16 @@ def _parser() -> argparse.ArgumentParser:
     for kind in KINDS.values():
         noun = kind.noun
         does = f"look at {noun} and replay them"
-        commands = kinds.add_parser(kind.command, help=does, description=does).add_subparsers(
-            dest="command", required=True
-        )
+        parser_of_kind = kinds.add_parser(kind.command, help=does, description=does)
+        commands = parser_of_kind.add_subparsers(dest="command", required=True)
         for name, does, add_arguments in (
             ("list", f"list {noun}, each once", _add_list),
             ("show", "show the original bytes, headers and key of one", _add_show),
             ("replay", f"send {noun} again, or hand them to the backfill", _add_replay),
         ):
-            add_arguments(commands.add_parser(name, help=does, description=does), kind)
+            # Without abbreviations: `list --with` must not be taken for --with-values.
+            command = commands.add_parser(name, help=does, description=does, allow_abbrev=False)
+            add_arguments(command, kind)
     return parser
 
 

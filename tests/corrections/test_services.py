@@ -284,6 +284,4 @@ def test_letters_are_filtered(hub: Hub, desk: Desk) -> None:
     assert sorted(listed("--from", times[0])) == sorted(positions)
     assert listed("--from", "2999-01-01") == []
     summary = desk.run("dlq", "list", "--limit", 1).text
-    assert [line.split()[1] for line in summary.splitlines() if line.startswith("negative")] == [
-        str(PARTITIONS)
-    ]
+    assert ["negative", str(PARTITIONS), "0"] in [line.split() for line in summary.splitlines()]
