@@ -116,8 +116,7 @@ class PartitionReader:
             there = "the log does not say what it holds"
         msg = (
             f"{self._where}: offset {self.position} is next to be read, and {there}: what was "
-            f"between is gone ({error.str()}).
-A start on this recovery folder names the remedy."
+            f"between is gone ({error.str()}).\nA start on this recovery folder names the remedy."
         )
         raise RefusalError(msg) from KafkaException(error)
 

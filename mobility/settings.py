@@ -80,6 +80,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     # What the launcher tells the processes of its cluster.
     cluster: str = ""
+    fence: Positive | None = None
     accept_gap: bool = False
 
     # How long the stores remember.
