@@ -9,13 +9,13 @@ from typing import Final
 import msgspec
 
 from dataflows.failures import RefusalError, refuse
-from dataflows.fence import fenced
 from dataflows.folder_record import FolderRecord
 from dataflows.group import Group
 from dataflows.guard import Hold, hold
 from dataflows.launcher import RESTARTS, Launcher
 from dataflows.recovery import forget_unreachable_snapshots
 from dataflows.starting import settings_or_exit
+from dataflows.stores import fenced
 from mobility.settings import PREFIX, Settings, to_environ
 
 _DOES: Final = "Run one of the flows as a group of processes with recovery."

@@ -23,6 +23,10 @@ class RefusalError(RuntimeError):
         _refusals.append(message)
 
 
+class StartError(RuntimeError):
+    """A start that failed and may succeed later; the message says why."""
+
+
 def refuse(message: str) -> NoReturn:
     """Say why there is no start, and exit with 2."""
     sys.stderr.write(f"{message}\n")

@@ -49,10 +49,12 @@ def hold(folder: Path, wanted: FolderRecord) -> Hold:
     """
     _refuse_place(folder)
     lock = _locked(folder, "r+") if _lock_path(folder).exists() else None
-    known = read_record(folder, wanted) if folder.exists() else None
-    if known is not None:
-        known.refuse_other(folder, wanted)
-        _refuse_partitions(folder)
+    try:
+        known = _known(folder, wanted)
+    except RefusalError:
+        if lock is not None:
+            lock.close()
+        raise
     # Recovery state is pickle: who can write there can run code here.
     folder.mkdir(mode=0o700, exist_ok=True)
     held = Hold(folder, lock or _locked(folder, "a+"))
@@ -71,6 +73,14 @@ def is_held(folder: Path, token: str) -> bool:
         return _lock_path(folder).read_text().split()[1:] == [token]
     except OSError:
         return False
+
+
+def _known(folder: Path, wanted: FolderRecord) -> FolderRecord | None:
+    known = read_record(folder, wanted) if folder.exists() else None
+    if known is not None:
+        known.refuse_other(folder, wanted)
+        _refuse_partitions(folder)
+    return known
 
 
 def _refuse_place(folder: Path) -> None:

@@ -10,7 +10,7 @@ from threading import Event
 from types import FrameType
 from typing import Final, Protocol
 
-from dataflows.failures import EXIT_REFUSED
+from dataflows.failures import EXIT_REFUSED, RefusalError, StartError
 
 RESTARTS: Final = 10
 """Restarts within `_RECENT_SECONDS` before the launcher gives up.
@@ -22,10 +22,6 @@ outlasts them wants a person, or the supervisor that runs the launcher.
 _RECENT_SECONDS: Final = 300.0
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 15.0
-
-
-class StartError(RuntimeError):
-    """A start that failed and may succeed later; the message says why."""
 
 
 class Cluster(Protocol):
@@ -109,6 +105,9 @@ class Launcher:
         except StartError as error:
             _say(f"could not start: {error}")
             return 1
+        except RefusalError as error:
+            _say(f"may not start: {error}")
+            return EXIT_REFUSED
         if self._stop_asked.is_set():
             # The signal came while the processes were being started.
             self._cluster.stop()
@@ -128,7 +127,7 @@ class Launcher:
             if self._restarts:
                 _say(f"failed with exit code {code}, for the {again}. time in 5 minutes: giving up")
             return None
-        wait = min(_FIRST_PAUSE * 2 ** (again - 1), _LONGEST_PAUSE)
+        wait = min(_FIRST_PAUSE * float(2 ** (again - 1)), _LONGEST_PAUSE)
         _say(
             f"failed with exit code {code}; all processes are ended. "
             f"Restart {again} of {self._restarts} in {wait:g} s, from the last snapshot"

@@ -16,9 +16,9 @@ from dataflows.kafka_sink import Deliveries, KafkaSink
 from dataflows.recovery import NO_PAST, Past
 from dataflows.starting import started
 from dataflows.stopping import stop_requested
+from dataflows.stores import attached
 from mobility.entities import ENTITIES
 from mobility.settings import Settings
-from sinks import store_sinks
 
 
 def build(settings: Settings, past: Past = NO_PAST) -> Dataflow:
@@ -30,7 +30,7 @@ def build(settings: Settings, past: Past = NO_PAST) -> Dataflow:
         branches = told_apart(entity, op.input(f"aggregated_{entity.name}", flow, source), settings)
         dead = KafkaSink(settings, deliveries, dead_encoder(settings))
         op.output(f"dlq_{entity.name}", branches.dead, dead)
-        for store, sink in store_sinks(settings, entity, writer="serving"):
+        for store, sink in attached(settings, entity, writer="serving"):
             op.output(f"{store}_{entity.name}", branches.windows, sink)
     return flow
 

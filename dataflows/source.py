@@ -14,6 +14,7 @@ from dataflows.continuity import Continuity, Place
 from dataflows.intake import PartitionIntake
 from dataflows.items import Intake, Status
 from dataflows.log_topic import Topic, asking, described
+from dataflows.metrics import show_metrics
 from dataflows.partition_reader import PartitionReader
 from dataflows.recovery import Past
 from dataflows.tables import read_tables
@@ -64,6 +65,7 @@ class TripSource(FixedPartitionedSource[Intake, dict[str, Any]]):
     def list_parts(self) -> list[str]:
         """Return the partitions of the topic, as `000`, `001` and so on."""
         topic = self._log.topic
+        show_metrics(self._board, self._settings)
         self._continuity.check_partitions(STEP_ID, topic)
         return [f"{partition:03}" for partition in topic.partitions]
 

@@ -1,16 +1,16 @@
-"""What both flows do before they are built: settings, the guard of their folder, a fencing token."""
+"""What both flows do before they are built: settings, the guard of their folder, the fence."""
 
 import os
 import sys
 from pathlib import Path
 from typing import Final, NoReturn
 
-from dataflows.failures import RefusalError, end_plainly, refuse
-from dataflows.fence import fenced
+from dataflows.failures import RefusalError, StartError, end_plainly, refuse
 from dataflows.folder_record import FolderRecord
 from dataflows.guard import Hold, hold, is_held
 from dataflows.recovery import Past, forget_unreachable_snapshots, stored_keys
 from dataflows.stopping import is_flow_process, stop_on_signals, stop_with_launcher
+from dataflows.stores import fenced
 from mobility.settings import Settings, SettingsError, read_settings
 
 _held: Final[list[Hold]] = []
@@ -40,6 +40,9 @@ def started(flow: str) -> tuple[Settings, Past]:
         return _guarded(flow, settings)
     except RefusalError as error:
         refuse(str(error))
+    except StartError as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(1) from None
 
 
 def process_number() -> int:
