@@ -5,7 +5,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import msgspec
 import psycopg
 import pytest
 import redis
@@ -107,7 +106,7 @@ def test_what_no_attempt_would_change_is_not_repeated() -> None:
 def test_a_lock_of_somebody_else_is_waited_for(
     settings: Settings, window: Build, frame: Build, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """While the tables are locked the batch waits, the log says for what, and then it is written."""
+    """While the tables are locked the batch waits, the log says for what; then it is written."""
     begun = threading.Event()
     waits: list[float] = []
 
@@ -142,7 +141,7 @@ def test_a_stop_ends_the_waiting_for_a_lock(
 
 @pytest.mark.services
 def test_a_redis_that_loads_its_data_is_waited_for(alone: Settings) -> None:
-    """The answers of a Redis that has just started are worth waiting for; a wrong password is not."""
+    """The answers of a Redis that has just started are waited for, a wrong password is told."""
     waits: list[float] = []
     link = Link(redis_client(alone), alone, "main", wait=waits.append)
     answers: list[type[Exception] | None] = [redis.BusyLoadingError, redis.TimeoutError, None]
@@ -174,4 +173,3 @@ def test_a_full_disk_is_told_at_once(settings: Settings) -> None:
     with pytest.raises(StoreError, match="No space left"):
         store._session.run(fill)
     store.close()
-    assert msgspec.structs.asdict(settings)["postgres"]
