@@ -12,7 +12,7 @@ import polars as pl
 import polars_h3
 
 from audit.times import event_time
-from audit.verdicts import AMOUNTS, MESSAGE_SCHEMA, Message, inspected
+from audit.verdicts import AMOUNTS, BY_REFERENCE, MESSAGE_SCHEMA, Message, inspected
 from mobility.entities import ENTITIES
 from mobility.records import MICRO, TOTALS
 from mobility.settings import Settings
@@ -27,7 +27,8 @@ class Log:
 
     `rows`: one row a message in (partition, offset) order, with `timestamp` (the broker's, epoch
     ms), `reason` (of a dead letter), `watermark` (of a punctuation) and the fields of TRIP_SCHEMA.
-    `dead`: the original `value` by `partition` and `offset` of the dead letters.
+    `dead`: by `partition` and `offset` the `value` that a dead letter must have, which is the
+    original one, or none where the message is oversized.
     """
 
     rows: pl.DataFrame
@@ -61,13 +62,17 @@ def read_log(batches: Iterable[list[Message]], settings: Settings) -> Log:
         frame = inspected(batch, settings)
         frames.append(frame)
         dead += [
-            (message.partition, message.offset, message.value)
+            (message.partition, message.offset, _kept(message, reason))
             for message, reason in zip(batch, frame["reason"], strict=True)
             if reason is not None
         ]
     schema = {"partition": pl.Int32, "offset": pl.Int64, "value": pl.Binary}
     rows = pl.concat(frames).drop("shape", "text", "time").sort("partition", "offset")
     return Log(rows, pl.DataFrame(dead, schema=schema, orient="row"))
+
+
+def _kept(message: Message, reason: str) -> bytes | None:
+    return None if reason == BY_REFERENCE else message.value
 
 
 def answer(log: Log, settings: Settings) -> Answer:

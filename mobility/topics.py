@@ -17,6 +17,10 @@ WATERMARK_HEADER: Final = "watermark"
 """Header of a punctuation (null value): an event time, decimal epoch milliseconds in ASCII."""
 
 
+LARGEST_BATCH: Final = 16 * 1024 * 1024
+"""Bytes of the largest batch, so of the largest message, that a topic takes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Topic:
     """A topic as it should be.
@@ -38,6 +42,7 @@ class Topic:
             "cleanup.policy": "delete",
             "retention.ms": str(self.retention_ms),
             "compression.type": self.compression,
+            "max.message.bytes": str(LARGEST_BATCH),
             # A producer's clock can't vouch for itself; the broker's stamp can.
             "message.timestamp.type": "LogAppendTime" if self.layer == "raw" else "CreateTime",
         }
