@@ -78,8 +78,18 @@ def _kept(message: Message, reason: str) -> bytes | None:
 def answer(log: Log, settings: Settings) -> Answer:
     """Return the whole answer for a log."""
     messages = judged(log.rows, settings)
+    windows = summed(messages, settings)
+    totals = windows.group_by("entity", "id").agg(
+        pl.col("trip_count", *TOTALS).sum(), pl.col("start_time").min()
+    )
+    end = pl.col("window_start") + settings.window_ms
+    return Answer(messages, with_mean(windows.with_columns(window_end=end)), with_mean(totals))
+
+
+def summed(messages: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    """Return the windows of judged messages: trip_count, totals and start_time, no mean."""
     trips = enriched(messages.filter(pl.col("verdict") == "counted"), settings)
-    windows = pl.concat(
+    return pl.concat(
         _summed(
             trips.select(
                 pl.lit(entity.name).alias("entity"),
@@ -90,11 +100,6 @@ def answer(log: Log, settings: Settings) -> Answer:
         )
         for entity in ENTITIES
     )
-    totals = windows.group_by("entity", "id").agg(
-        pl.col("trip_count", *TOTALS).sum(), pl.col("start_time").min()
-    )
-    end = pl.col("window_start") + settings.window_ms
-    return Answer(messages, with_mean(windows.with_columns(window_end=end)), with_mean(totals))
 
 
 def judged(rows: pl.DataFrame, settings: Settings) -> pl.DataFrame:

@@ -8,6 +8,7 @@ from typing import Any, Final, Generic, TypeVar
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from confluent_kafka import KafkaError, Message, Producer
 
+from dataflows.board import Board
 from dataflows.items import Records
 from mobility.settings import Settings
 from mobility.topics import PARTITIONER
@@ -33,8 +34,10 @@ class Deliveries:
     a message costs a sixth of the sending.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, board: Board | None = None) -> None:
+        """Report to the board, if there is one, what is known to be delivered."""
         self._settings = settings
+        self._board = board
         self._lock = threading.Lock()
         self._made: Producer | None = None
         self._failures: list[str] = []
@@ -54,9 +57,12 @@ class Deliveries:
 
     def flush(self) -> None:
         """Return when everything sent is in the log; raise DeliveryError where it can't be."""
+        sent = {} if self._board is None else dict(self._board.sent)
         while self._producer.flush(_FLUSH_SECONDS) > 0:
             self._check()
         self._check()
+        if self._board is not None:
+            self._board.note_delivered(sent)
 
     @property
     def _producer(self) -> Producer:

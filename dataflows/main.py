@@ -33,7 +33,7 @@ def build(settings: Settings) -> Dataflow:
     """Return the flow; nothing is connected before it runs."""
     folder = None if settings.status_dir is None else Path(settings.status_dir)
     board = Board(settings.alignment * 1_000, process_number(), folder)
-    deliveries = Deliveries(settings)
+    deliveries = Deliveries(settings, board)
 
     flow = Dataflow("mobility_hub")
     intakes = op.input("trips_stream", flow, TripSource(settings, board, stop_requested))

@@ -1,4 +1,4 @@
-"""Messages too large to be read: dead letters by reference, and memory that does not follow them."""
+"""Messages too large to be read: dead letters by reference, and memory that does not grow."""
 
 import hashlib
 import json
@@ -66,8 +66,10 @@ def peak_of_a_run(hub: Hub) -> int:
     others = {k: v for k, v in os.environ.items() if not k.startswith("MOBILITY_")}
     settings = msgspec.structs.replace(hub.settings, read="once", batch_size=10_000)
     run = subprocess.run(
-        [sys.executable, "-c", MEASURED]
-        + [sys.executable, "-m", "dataflows", "-r", str(hub.recovery)],
+        [
+            *(sys.executable, "-c", MEASURED),
+            *(sys.executable, "-m", "dataflows", "-r", str(hub.recovery)),
+        ],
         cwd=ROOT,
         env=others | to_environ(settings) | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
