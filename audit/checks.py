@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from audit.differences import Comparison, compare
-from audit.places import Held, Place, Progress, Span
+from audit.places import NO_WINDOWS, Held, Place, Progress, Span
 from audit.sample import KEY, SUMS_SCHEMA, Sample
 from mobility.records import TOTALS
 from mobility.settings import Settings
@@ -51,8 +51,11 @@ class Round:
         expected = self.published.within(self.whole.rows).filter(chosen)
         topic = self.whole.within(self.published.rows).filter(chosen)
         held = [
+            # Who has not spoken yet may not even have its tables.
             place.held(expected.select(KEY), self.span, everything=everything)
-            for place in self.places
+            if marks
+            else Held(NO_WINDOWS)
+            for place, marks in zip(self.places, self.marks, strict=True)
         ]
         found = [self._sampled(each.windows).filter(chosen) for each in held]
         amended = _amended([topic, *found])

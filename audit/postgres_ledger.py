@@ -1,6 +1,7 @@
 """The lasting store, asked for the windows and the totals of some ids."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import polars as pl
@@ -61,7 +62,8 @@ class PostgresLedger:
     def progress(self) -> Progress:
         """Return the recorded watermarks: what is complete below them is in the ledger."""
         marks: dict[str, list[int]] = {}
-        with self._connected() as connection:
+        # Before a flow has first met the store there is no table.
+        with suppress(psycopg.errors.UndefinedTable), self._connected() as connection:
             for entity, watermark in connection.execute("SELECT entity, watermark FROM progress"):
                 marks.setdefault(entity, []).append(watermark)
         return slowest(marks)

@@ -22,6 +22,17 @@ _PATIENCE: Final = 0.1
 
 Offsets = dict[int, int]
 
+# Nothing tells these apart: `retriable()` speaks of transactions only.
+_PASSING: Final = frozenset(
+    {
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError._TRANSPORT,  # noqa: SLF001 - their documented names
+        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
+        KafkaError._TIMED_OUT,  # noqa: SLF001
+    }
+)
+
 _UNKNOWN: Final = MAX_EVENT_TIME
 """Where no stamp of the broker's says how far what is gone may have reached: nothing is certain."""
 
@@ -90,8 +101,17 @@ class Tail:
 
     def _bounds(self, partition: int) -> tuple[int, int]:
         place = TopicPartition(self._topic, partition)
-        low, end = self._consumer.get_watermark_offsets(place, timeout=_TIMEOUT)
-        return low, end
+        deadline = time.monotonic() + _TIMEOUT
+        while True:
+            try:
+                low, end = self._consumer.get_watermark_offsets(place, timeout=_TIMEOUT)
+            except KafkaException as error:
+                # A leader that has just moved is found again in a moment.
+                if error.args[0].code() not in _PASSING or time.monotonic() > deadline:
+                    raise
+                time.sleep(_PATIENCE)
+            else:
+                return low, end
 
     def _note(self, message: confluent_kafka.Message) -> None:
         partition = cast("int", message.partition())
@@ -114,7 +134,7 @@ class Tail:
             self.positions[partition] = max(
                 self.positions[partition], cast("int", message.offset())
             )
-        elif not error.retriable():
+        elif error.code() not in _PASSING:
             raise KafkaException(error)
         return False
 
