@@ -27,7 +27,7 @@ from audit.recount import Recount, recount
 from audit.redis_ledger import RedisLedger
 from audit.report import show_differences, table
 from audit.sample import Sample, added, newest
-from audit.tail import Tail
+from audit.tail import Tail, TailError
 from audit.times import epoch_ms
 from mobility.entities import BY_NAME
 from mobility.records import MAX_EVENT_TIME, MIN_EVENT_TIME
@@ -36,6 +36,7 @@ from mobility.topics import trips_topic
 
 FAILURES: Final = (
     KafkaException,
+    TailError,
     TimeoutError,
     ValueError,
     pl.exceptions.PolarsError,

@@ -37,6 +37,10 @@ _UNKNOWN: Final = MAX_EVENT_TIME
 """Where no stamp of the broker's says how far what is gone may have reached: nothing is certain."""
 
 
+class TailError(RuntimeError):
+    """A topic that is no longer the one that was followed."""
+
+
 class Tail:
     """A topic's messages by offset: a consumer of its own, which commits nothing.
 
@@ -63,7 +67,13 @@ class Tail:
         self._consumer.assign([TopicPartition(topic, p, at) for p, at in self.positions.items()])
 
     def ends(self) -> Offsets:
-        """Return the offset after the last message of each partition."""
+        """Return the offset after the last message of each partition.
+
+        Raises TailError where the topic has other partitions than it had.
+        """
+        if self._partitions() != self.positions.keys():
+            msg = f"{self._topic} has other partitions than when the audit began to read it"
+            raise TailError(msg)
         return {partition: self._bounds(partition)[1] for partition in self.positions}
 
     def read(self, ends: Offsets, batch: int) -> Iterator[list[Message]]:
@@ -90,14 +100,17 @@ class Tail:
         self._consumer.close()
 
     def _starts(self, most: int | None) -> Offsets:
-        metadata = self._consumer.list_topics(self._topic, timeout=_TIMEOUT).topics[self._topic]
-        if metadata.error is not None:
-            raise KafkaException(metadata.error)
-        bounds = {partition: self._bounds(partition) for partition in metadata.partitions}
+        bounds = {partition: self._bounds(partition) for partition in self._partitions()}
         return {
             partition: low if most is None else max(low, end - most)
             for partition, (low, end) in sorted(bounds.items())
         }
+
+    def _partitions(self) -> set[int]:
+        metadata = self._consumer.list_topics(self._topic, timeout=_TIMEOUT).topics[self._topic]
+        if metadata.error is not None:
+            raise KafkaException(metadata.error)
+        return set(metadata.partitions)
 
     def _bounds(self, partition: int) -> tuple[int, int]:
         place = TopicPartition(self._topic, partition)

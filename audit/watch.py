@@ -20,6 +20,7 @@ from audit.checks import Check
 from audit.metrics import Metrics
 from audit.report import examples
 from audit.sampling import FAILURES, stores
+from audit.tail import TailError
 from audit.tally import Tally
 from audit.watching import Watch
 from mobility.settings import Settings, SettingsError, read_settings
@@ -101,8 +102,8 @@ class Rounds:
         self.tally.failures += 1
         self._metrics.note_failure()
         self._write()
-        # Kafka's word may be that this position is gone; a store that is away changes nothing here.
-        if isinstance(error, KafkaException):
+        # The log may be another, or this position gone; a store that is away changes nothing here.
+        if isinstance(error, KafkaException | TailError):
             self._close()
 
     def _write(self) -> None:
