@@ -8,6 +8,7 @@ import polars as pl
 from audit.differences import Comparison, compare
 from audit.places import NO_WINDOWS, Held, Place, Progress, Span
 from audit.sample import KEY, SUMS_SCHEMA, Sample
+from mobility.entities import Entity
 from mobility.records import TOTALS
 from mobility.settings import Settings
 
@@ -19,12 +20,14 @@ class Check:
     """The outcome at one place: `amended` and `pending` windows were not compared.
 
     Amended are those that a backfill has counted again, by rules of its own; pending those that the
-    place does not claim to have in their last form.
+    place does not claim to have in their last form. What is `standing` is asked anew each time, as
+    totals are; windows are compared once.
     """
 
     comparison: Comparison
     amended: int = 0
     pending: int = 0
+    standing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +48,15 @@ class Round:
     lost: int
     settings: Settings
 
-    def checks(self, entities: Sequence[str], *, everything: bool) -> list[Check]:
+    def checks(self, entities: Sequence[Entity], *, everything: bool) -> list[Check]:
         """Ask every place and compare; everything also asks for ids that the log does not have."""
-        chosen = pl.col("entity").is_in(entities) & self.span.windows()
+        names = [entity.name for entity in entities]
+        chosen = pl.col("entity").is_in(names) & self.span.windows()
         expected = self.published.within(self.whole.rows).filter(chosen)
         topic = self.whole.within(self.published.rows).filter(chosen)
         held = [
             # Who has not spoken yet may not even have its tables.
-            place.held(expected.select(KEY), self.span, everything=everything)
+            place.held(expected.select(KEY), self.span, entities, everything=everything)
             if marks
             else Held(NO_WINDOWS)
             for place, marks in zip(self.places, self.marks, strict=True)
@@ -62,7 +66,7 @@ class Round:
         checks = [self._topic(expected, topic, amended)]
         for place, each, windows, marks in zip(self.places, held, found, self.marks, strict=True):
             checks.append(self._store(place.name, expected, windows, each, marks, amended))
-            checks += [Check(comparison) for comparison in each.totals]
+            checks += [Check(comparison, standing=True) for comparison in each.totals]
         return checks
 
     def _sampled(self, windows: pl.DataFrame) -> pl.DataFrame:
@@ -93,7 +97,7 @@ class Round:
         pending = expected.join(have, on=KEY, how="left").filter(behind & ~certain).select(KEY)
         return Check(
             _compared(
-                "aggregated topics",
+                "aggregated",
                 expected.join(pending, on=KEY, how="anti"),
                 found.join(pending, on=KEY, how="anti"),
                 amended,

@@ -17,7 +17,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._drift = Gauge(
             "mobility_audit_drift_windows",
-            "Windows and totals that differed from the log since the audit's start.",
+            "Windows that differed since the audit's start; of totals, the most at once.",
             ["place"],
             registry=self.registry,
         )
@@ -57,7 +57,7 @@ class Metrics:
         """Take in a round."""
         for check in checks:
             found = check.comparison
-            self._drift.labels(found.place).inc(found.differences)
+            self._drift.labels(found.place).set(tally.drifts[found.place])
             self._checked.labels(found.place).inc(found.expected)
             self._amended.labels(found.place).inc(check.amended)
         self._behind.set(tally.behind)

@@ -1,7 +1,7 @@
 """Where windows are kept, as the audit asks for them: one contract for every place."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
@@ -10,7 +10,7 @@ import polars as pl
 
 from audit.differences import Comparison
 from audit.sample import KEY, SUMS_SCHEMA
-from mobility.entities import ENTITIES
+from mobility.entities import ENTITIES, Entity
 from mobility.settings import Settings
 
 Progress = Mapping[str, int]
@@ -55,7 +55,9 @@ class Place(Protocol):
         """Return how far the place has got."""
         ...
 
-    def held(self, expected: pl.DataFrame, span: Span, *, everything: bool) -> Held:
+    def held(
+        self, expected: pl.DataFrame, span: Span, entities: Sequence[Entity], *, everything: bool
+    ) -> Held:
         """Return what the place has of the ids of the expected windows (KEY), or of every id."""
         ...
 

@@ -11,7 +11,7 @@ from psycopg import sql
 from audit.differences import Comparison, compare
 from audit.places import NO_WINDOWS, Held, Progress, Span, slowest
 from audit.sample import SUMS_SCHEMA
-from mobility.entities import ENTITIES, Entity
+from mobility.entities import Entity
 from mobility.records import TOTALS
 from mobility.settings import Settings
 
@@ -68,14 +68,16 @@ class PostgresLedger:
                 marks.setdefault(entity, []).append(watermark)
         return slowest(marks)
 
-    def held(self, expected: pl.DataFrame, span: Span, *, everything: bool) -> Held:
+    def held(
+        self, expected: pl.DataFrame, span: Span, entities: Sequence[Entity], *, everything: bool
+    ) -> Held:
         """Return the ledger's windows in a span, and whether totals are the sums of their windows.
 
         That holds at any moment, so what is not complete yet takes part in it.
         """
         frames, totals = [NO_WINDOWS], []
         with self._connected() as connection:
-            for entity in ENTITIES:
+            for entity in entities:
                 ids = expected.filter(pl.col("entity") == entity.name)["id"].unique().sort()
                 parts = [None] if everything else [part.to_list() for part in _parts(ids)]
                 added = [pl.DataFrame(schema=_TOTALS_SCHEMA)]
@@ -144,8 +146,7 @@ def _list(parts: Iterator[sql.Composable]) -> sql.Composed:
 
 
 def _summing(totals: Sequence[tuple[Entity, pl.DataFrame]]) -> Comparison:
-    frames = [rows.with_columns(entity=pl.lit(entity.name)) for entity, rows in totals]
-    rows = pl.concat(frames)
+    rows = pl.concat(rows.with_columns(entity=pl.lit(entity.name)) for entity, rows in totals)
     added = rows.drop_nulls("added_trip_count").select(
         "entity", "id", *(pl.col(f"added_{name}").alias(name) for name in _COLUMNS)
     )

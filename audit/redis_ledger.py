@@ -61,14 +61,16 @@ class RedisLedger:
             marks = {e.name: client.hvals(self._keys.progress(e)) for e in ENTITIES}
         return slowest({entity: [int(mark) for mark in held] for entity, held in marks.items()})
 
-    def held(self, expected: pl.DataFrame, span: Span, *, everything: bool) -> Held:
+    def held(
+        self, expected: pl.DataFrame, span: Span, entities: Sequence[Entity], *, everything: bool
+    ) -> Held:
         """Return the ledgers' windows in a span, and whether totals are the sums of their windows.
 
         That holds at any moment, so what is not complete yet takes part in it.
         """
         found = _Found()
         with self._client() as client:
-            for entity in ENTITIES:
+            for entity in entities:
                 ids = set(expected.filter(pl.col("entity") == entity.name)["id"])
                 if everything:
                     ids.update(client.zrange(self._keys.index(entity), 0, -1))

@@ -45,6 +45,7 @@ FAILURES: Final = (
 )
 _WINDOWS: Final = 250
 _GROUPS: Final = ("entity",)
+_SHOWN: Final = [kind for kind in KINDS if kind != "repeated"]  # a window has one row anywhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ def _checks(
     look = Round(
         counted.sample, sample, counted.whole, places, marks, sent, published.reach, settings
     )
-    return look.checks(options.entities, everything=options.windows is None)
+    return look.checks(entities, everything=options.windows is None)
 
 
 def _within(span: Span, marks: Sequence[Progress], settings: Settings) -> Span:
@@ -141,10 +142,10 @@ def _within(span: Span, marks: Sequence[Progress], settings: Settings) -> Span:
 
 
 def _show(checks: Sequence[Check], counted: Recount, options: Options, console: Console) -> None:
-    rows = table("windows", "place", "compared", "amended", "pending", *KINDS)
+    rows = table("windows", "place", "compared", "amended", "pending", *_SHOWN)
     for check in checks:
         found = check.comparison
-        counts = [f"{found.counts[kind]:,}" for kind in KINDS]
+        counts = [f"{found.counts[kind]:,}" for kind in _SHOWN]
         style = "red" if found.differences else None
         others = (f"{check.amended:,}", f"{check.pending:,}")
         rows.add_row(found.place, f"{found.expected:,}", *others, *counts, style=style)

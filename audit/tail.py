@@ -161,7 +161,7 @@ def _config(brokers: str) -> dict[str, Any]:
         # Where retention has overtaken the reader it must hear of it, not be sent elsewhere.
         "auto.offset.reset": "error",
         "enable.partition.eof": True,
-        "fetch.message.max.bytes": 4 * 1024 * 1024,
-        "queued.min.messages": 20_000,
-        "queued.max.messages.kbytes": 32 * 1024,
+        # Decoding takes longer than fetching, and a running audit must stay small.
+        "queued.min.messages": 10_000,
+        "queued.max.messages.kbytes": 8 * 1024,
     }

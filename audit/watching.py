@@ -71,7 +71,7 @@ class Watch:
             self._published.reach,
             self._settings,
         )
-        checks = look.checks(list(BY_NAME), everything=False)
+        checks = look.checks(ENTITIES, everything=False)
         self._forget(span.last + 1)
         return checks
 

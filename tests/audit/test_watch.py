@@ -102,7 +102,7 @@ def test_the_component_tells_drift_and_ends_well(fed: Hub) -> None:
     assert metrics['mobility_audit_drift_windows{place="Postgres"}'] > 0
     assert metrics['mobility_audit_drift_windows{place="Postgres totals"}'] > 0
     assert metrics['mobility_audit_drift_windows{place="Redis"}'] == 0
-    assert metrics['mobility_audit_windows_checked_total{place="aggregated topics"}'] > 0
+    assert metrics['mobility_audit_windows_checked_total{place="aggregated"}'] > 0
     assert metrics["mobility_audit_last_success_timestamp_seconds"] == 0
 
 
