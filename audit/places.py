@@ -19,6 +19,11 @@ Progress = Mapping[str, int]
 An entity that is missing has not spoken yet.
 """
 
+
+class OtherSettingsError(ValueError):
+    """A place that was filled under settings that give other answers."""
+
+
 NO_WINDOWS: Final = pl.DataFrame(schema=SUMS_SCHEMA)
 
 
@@ -52,7 +57,7 @@ class Place(Protocol):
     name: str
 
     def progress(self) -> Progress:
-        """Return how far the place has got."""
+        """Return how far the place has got; raise OtherSettingsError where it is not ours."""
         ...
 
     def held(
@@ -60,6 +65,17 @@ class Place(Protocol):
     ) -> Held:
         """Return what the place has of the ids of the expected windows (KEY), or of every id."""
         ...
+
+
+def refuse_others(place: str, held: str | None, settings: Settings) -> None:
+    """Raise OtherSettingsError where a place has another fingerprint than these settings."""
+    if held not in {None, settings.fingerprint}:
+        msg = (
+            f"{place} was filled with fingerprint {held}, these settings have "
+            f"{settings.fingerprint}: every window would differ.\n  here: {settings.answers}\n"
+            "Audit with the MOBILITY_* settings of the flow."
+        )
+        raise OtherSettingsError(msg)
 
 
 def slowest(marks: Mapping[str, list[int]]) -> Progress:

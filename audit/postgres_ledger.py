@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 
 from audit.differences import Comparison, compare
-from audit.places import NO_WINDOWS, Held, Progress, Span, slowest
+from audit.places import NO_WINDOWS, Held, Progress, Span, refuse_others, slowest
 from audit.sample import SUMS_SCHEMA
 from mobility.entities import Entity
 from mobility.records import TOTALS
@@ -57,13 +57,16 @@ class PostgresLedger:
     name = "Postgres"
 
     def __init__(self, settings: Settings) -> None:
-        self._url = settings.postgres
+        self._settings = settings
 
     def progress(self) -> Progress:
         """Return the recorded watermarks: what is complete below them is in the ledger."""
         marks: dict[str, list[int]] = {}
         # Before a flow has first met the store there is no table.
         with suppress(psycopg.errors.UndefinedTable), self._connected() as connection:
+            fingerprint = "SELECT value FROM meta WHERE name = 'fingerprint'"
+            for (held,) in connection.execute(fingerprint):
+                refuse_others(self.name, held, self._settings)
             for entity, watermark in connection.execute("SELECT entity, watermark FROM progress"):
                 marks.setdefault(entity, []).append(watermark)
         return slowest(marks)
@@ -89,7 +92,7 @@ class PostgresLedger:
 
     def _connected(self) -> psycopg.Connection[Any]:
         return psycopg.connect(
-            self._url,
+            self._settings.postgres,
             connect_timeout=_CONNECT_SECONDS,
             tcp_user_timeout=30_000,
             application_name="mobility-hub audit",

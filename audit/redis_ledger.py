@@ -9,7 +9,7 @@ import redis
 
 from audit.decimals import epoch_ms, micro
 from audit.differences import Comparison, compare
-from audit.places import Held, Progress, Span, slowest
+from audit.places import Held, Progress, Span, refuse_others, slowest
 from audit.sample import KEY, SUMS_SCHEMA
 from mobility.entities import ENTITIES, Entity
 from mobility.keys import RedisKeys
@@ -48,7 +48,7 @@ class RedisLedger:
     name = "Redis"
 
     def __init__(self, settings: Settings) -> None:
-        self._url = settings.redis
+        self._settings = settings
         self._keys = RedisKeys.of(settings)
         self._retention = settings.redis_ledger_hours * 3_600_000
         self._alone = "postgres" not in settings.stores
@@ -58,6 +58,8 @@ class RedisLedger:
     def progress(self) -> Progress:
         """Return the recorded watermarks: what is complete below them is in the ledgers."""
         with self._client() as client:
+            held = client.hget(self._keys.meta, "fingerprint")
+            refuse_others(self.name, None if held is None else str(held), self._settings)
             marks = {e.name: client.hvals(self._keys.progress(e)) for e in ENTITIES}
         return slowest({entity: [int(mark) for mark in held] for entity, held in marks.items()})
 
@@ -154,7 +156,10 @@ class RedisLedger:
 
     def _client(self) -> redis.Redis:
         return redis.Redis.from_url(
-            self._url, decode_responses=True, socket_connect_timeout=10, socket_timeout=30
+            self._settings.redis,
+            decode_responses=True,
+            socket_connect_timeout=10,
+            socket_timeout=30,
         )
 
 

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from audit.checks import Check, Round
 from audit.differences import KINDS
-from audit.places import Place, Progress, Span, delivered
+from audit.places import OtherSettingsError, Place, Progress, Span, delivered
 from audit.postgres_ledger import PostgresLedger
 from audit.published import Published
 from audit.recount import Recount, recount
@@ -69,6 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     try:
         checks, counted = audit(options, settings, console)
+    except OtherSettingsError as error:
+        errors.print(str(error))
+        return 2
     except FAILURES as error:
         errors.print(f"audit stopped: {error}")
         return 1

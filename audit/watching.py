@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Final
 
+import polars as pl
+
 from audit.checks import Check, Round
 from audit.places import Place, Progress, Span, delivered
 from audit.published import Published
@@ -19,10 +21,11 @@ from mobility.topics import trips_topic
 SIZE: Final = 25
 """Windows of each entity and window start that are compared."""
 
-MOST: Final = 500_000
+MOST: Final = 200_000
 """Messages of a partition that a start reads at the most: what is older is not watched."""
 
 _PENDING: Final = 50_000
+_A_ROUND: Final = 2_000
 _GROUPS: Final = ("entity", "window_start")
 _EVERYTHING: Final = Span(MIN_EVENT_TIME, MAX_EVENT_TIME)
 
@@ -105,7 +108,14 @@ class Watch:
         if self._settings.status_dir is not None:
             claims += [sent.get(name, MIN_EVENT_TIME) for name in BY_NAME]
         last = min([whole.last, *(claim - self._horizon - 1 for claim in claims)])
-        return Span(max(whole.first, self._done), last)
+        return self._few(Span(max(whole.first, self._done), last))
+
+    def _few(self, span: Span) -> Span:
+        """Leave the later windows to later rounds where these would be many to ask for at once."""
+        rows = self._counted.sample.rows.filter(span.windows())
+        starts = rows.group_by("window_start").len().sort("window_start")
+        beyond = starts.filter(pl.col("len").cum_sum() > _A_ROUND).slice(1)["window_start"]
+        return span if beyond.is_empty() else Span(span.first, beyond[0] - 1)
 
     def _forget(self, before: int) -> None:
         self._done = before

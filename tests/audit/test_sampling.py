@@ -10,7 +10,8 @@ import msgspec
 import psycopg
 import pytest
 import redis
-from confluent_kafka import Producer
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from audit import sampling
 from mobility.settings import Settings, to_environ
@@ -173,6 +174,25 @@ def test_what_a_backfill_counted_again_is_not_compared(fed: Hub, audit: Audit) -
     amended = {row[1].strip(): int(row[3]) for row in rows}
     assert amended["Postgres"] > 0
     assert amended["Postgres"] == amended["Redis"] == amended["aggregated"]
+
+
+def test_what_it_can_not_know_is_no_difference(fed: Hub, audit: Audit) -> None:
+    """A log without its beginning is out of reach; stores of other settings are refused."""
+    filled(fed)
+    topic = trips_topic(fed.settings)
+    cuts = [TopicPartition(topic, partition, 100 * partition) for partition in range(3)]
+    for removal in (
+        AdminClient({"bootstrap.servers": fed.settings.kafka}).delete_records(cuts).values()
+    ):
+        removal.result()
+    code, said = audit("--all")
+    assert (code, "out of reach: " in said) == (0, True), said
+    assert compared(said)["Postgres"] == 0
+    assert compared(said)["Postgres totals"] > 0
+    fed.settings = msgspec.structs.replace(fed.settings, window=60)
+    code, said = audit()
+    assert code == 2
+    assert "MOBILITY_WINDOW=60" in said
 
 
 def test_live_traffic_and_kills_are_no_drift(fed: Hub, audit: Audit) -> None:
