@@ -181,9 +181,8 @@ def test_what_it_can_not_know_is_no_difference(fed: Hub, audit: Audit) -> None:
     filled(fed)
     topic = trips_topic(fed.settings)
     cuts = [TopicPartition(topic, partition, 100 * partition) for partition in range(3)]
-    for removal in (
-        AdminClient({"bootstrap.servers": fed.settings.kafka}).delete_records(cuts).values()
-    ):
+    admin = AdminClient({"bootstrap.servers": fed.settings.kafka})
+    for removal in admin.delete_records(cuts).values():
         removal.result()
     code, said = audit("--all")
     assert (code, "out of reach: " in said) == (0, True), said
