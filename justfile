@@ -28,6 +28,11 @@ replay *args:
 demo *args:
     python -m stack run -- python -m audit.replay data/trips.parquet --drivers data/drivers.parquet --passengers data/passengers.parquet --locations data/locations.parquet "$@"
 
+# Count windows that are over again from the log, compare every place: [--windows N | --all] ...
+[no-cd]
+audit *args:
+    python -m stack.beside "{{ root }}/.mobility" python -m audit.sampling "$@"
+
 # Run the flow against services that run already: -r DIR [--processes N] [--flow serving] [--accept-gap].
 [no-cd]
 run *args:

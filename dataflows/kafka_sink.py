@@ -39,6 +39,7 @@ class Deliveries:
     """
 
     def __init__(self, settings: Settings, board: Board | None = None) -> None:
+        """Report to the board, if there is one, what is known to be delivered."""
         self._settings = settings
         self._board = board
         self._log_topic = trips_topic(settings)
@@ -52,18 +53,26 @@ class Deliveries:
         producer = self._producer
         for call in _calls(records):
             try:
-                self._produce(producer, records.topic, call)
+                producer.produce(records.topic, *call)
             except BufferError:
                 self._wait_for_room()
-                self._produce(producer, records.topic, call)
+                producer.produce(records.topic, *call)
+            except KafkaException as error:
+                # Once refused, a topic's messages are refused here and not in a report.
+                if not self._is_refused_punctuation(error.args[0], records.topic):
+                    raise
+                self._note_refused(error.args[0])
         self._producer.poll(0)
         self._check()
 
     def flush(self) -> None:
         """Return when everything sent is in the log; raise DeliveryError where it can't be."""
+        sent = {} if self._board is None else dict(self._board.sent)
         while self._producer.flush(_FLUSH_SECONDS) > 0:
             self._check()
         self._check()
+        if self._board is not None:
+            self._board.note_delivered(sent)
 
     @property
     def _producer(self) -> Producer:
@@ -71,15 +80,6 @@ class Deliveries:
             if self._made is None:
                 self._made = Producer(producer_config(self._settings, self._delivered))
             return self._made
-
-    def _produce(self, producer: Producer, topic: str, call: tuple[Any, ...]) -> None:
-        try:
-            producer.produce(topic, *call)
-        except KafkaException as error:
-            # Once refused, a topic's messages are refused here and not in a report.
-            if not self._is_refused_punctuation(error.args[0], topic):
-                raise
-            self._note_refused(error.args[0])
 
     def _is_refused_punctuation(self, error: KafkaError, topic: str | None) -> bool:
         return topic == self._log_topic and error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED

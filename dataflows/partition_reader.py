@@ -1,5 +1,6 @@
 """Reading one partition of a Kafka topic by offset: no consumer group, no commits."""
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NoReturn
@@ -20,6 +21,9 @@ _LOST_PLACE: Final = (
     KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - as above
     KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 - as above
 )
+# A batch ends at this many bytes too: a quarter of a second of intake where messages are large.
+_BATCH_BYTES: Final = 32 * 1024 * 1024
+_MOST_AT_ONCE: Final = 2_000
 
 
 class SourceError(RuntimeError):
@@ -44,6 +48,7 @@ class PartitionReader:
     ) -> None:
         self._once = settings.read == "once"
         self._batch_size = settings.batch_size
+        self._longest = settings.max_message_bytes
         self._place = TopicPartition(topic, partition)
         self._consumer = Consumer(consumer_config(settings, peers))
         try:
@@ -71,8 +76,7 @@ class PartitionReader:
 
     def poll(self) -> list[Message]:
         """Return the next messages, up to a batch; waits for them only while behind."""
-        wait = _FILL_SECONDS if self.behind else 0.0
-        messages = self._consumer.consume(self._batch_size, wait)
+        messages = self._consume(_FILL_SECONDS if self.behind else 0.0)
         if any(message.error() is not None for message in messages):
             messages = [message for message in messages if self._is_message(message)]
         if messages:
@@ -89,6 +93,27 @@ class PartitionReader:
     def close(self) -> None:
         """Leave the broker."""
         self._consumer.close()
+
+    def _consume(self, seconds: float) -> list[Message]:
+        """Return what the consumer has, up to a batch of messages or of bytes.
+
+        Asked for is no more at once than fits if all are as long as the longest of those before.
+        """
+        deadline = time.monotonic() + seconds
+        messages: list[Message] = []
+        size = 0
+        while (room := self._batch_size - len(messages)) and (
+            fit := (_BATCH_BYTES - size) // self._longest
+        ):
+            wait = max(0.0, deadline - time.monotonic())
+            some = self._consumer.consume(min(room, fit, _MOST_AT_ONCE), wait)
+            if not some:
+                break
+            lengths = list(map(len, some))
+            self._longest = max(1, *lengths)
+            size += sum(lengths)
+            messages += some
+        return messages
 
     def _is_message(self, message: Message) -> bool:
         error = message.error()

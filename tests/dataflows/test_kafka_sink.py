@@ -78,6 +78,26 @@ def test_a_snapshot_waits_for_every_delivery(deliveries: tuple[Deliveries, FakeP
     assert not fake.queue
 
 
+def test_delivered_is_what_was_sent_before(deliveries: tuple[Deliveries, FakeProducer]) -> None:
+    """The watermark of an update counts as delivered once its windows are, and not before."""
+    sent, fake = deliveries
+    board = sent._board = Board(1)
+    driver = BY_NAME["driver"]
+    encode = windows_encoder(Settings(), driver, board)
+    part: KafkaSinkPartition[WindowUpdate] = KafkaSinkPartition(sent, encode)
+    row = ("d", NOON, 1, 1, 1, 1, NOON, "on_time", 0)
+    rows = pl.DataFrame([row], schema=WINDOW_SCHEMA, orient="row")
+    records = encode(WindowUpdate(driver, 1, 2, NOON, rows))
+    next(records)
+    assert board.sent == {}, "asked for, and not sent yet"
+    part.write_batch([WindowUpdate(driver, 1, 2, NOON, rows)])
+    part.write_batch([WindowUpdate(driver, 0, 2, None, rows.clear())])
+    assert (board.sent, board.delivered) == ({("driver", 1): NOON}, {})
+    part.snapshot()
+    assert board.delivered == {("driver", 1): NOON}
+    assert len(fake.delivered) == 1
+
+
 def test_a_failed_delivery_ends_the_flow(deliveries: tuple[Deliveries, FakeProducer]) -> None:
     """The next write and the snapshot raise, with topic and reason; the close hides neither."""
     sent, _ = deliveries
