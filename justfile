@@ -28,10 +28,25 @@ replay *args:
 demo *args:
     python -m stack run -- python -m audit.replay data/trips.parquet --drivers data/drivers.parquet --passengers data/passengers.parquet --locations data/locations.parquet "$@"
 
-# Run the flow against services that run already: -r DIR [--processes N] [--flow serving].
+# Count windows that are over again from the log, compare every place: [--windows N | --all] ...
+[no-cd]
+audit *args:
+    python -m stack.beside "{{ root }}/.mobility" python -m audit.sampling "$@"
+
+# Run the flow against services that run already: -r DIR [--processes N] [--flow serving] [--accept-gap].
 [no-cd]
 run *args:
     python -m dataflows "$@"
+
+# Dead letters: list, show POSITION, replay [--with FILE of corrected trips]; each has --help.
+[no-cd]
+dlq *args:
+    python -m corrections.commands dlq "$@"
+
+# Late trips: list, show POSITION, replay, which hands their windows to the backfill.
+[no-cd]
+late *args:
+    python -m corrections.commands late "$@"
 
 # Create the declared topics; report what differs.
 topics:

@@ -45,7 +45,7 @@ def read_topic(brokers: str, topic: str) -> Iterator[list[Message]]:
                 msg = f"Kafka at {brokers} gave no message of {topic} for {_TIMEOUT:.0f} s"
                 raise TimeoutError(msg)
             open_partitions -= _finished(batch)
-            messages = [_message(each) for each in batch if each.error() is None]
+            messages = [copied(each) for each in batch if each.error() is None]
             yield [each for each in messages if each.offset < ends[each.partition]]
     finally:
         consumer.close()
@@ -99,7 +99,7 @@ def _finished(batch: list[confluent_kafka.Message]) -> set[int]:
     return finished
 
 
-def _message(message: confluent_kafka.Message) -> Message:
+def copied(message: confluent_kafka.Message) -> Message:
     """Copy a message; the casts say what holds for every message that is no error."""
     return Message(
         cast("int", message.partition()),

@@ -12,7 +12,7 @@ import polars as pl
 import polars_h3
 
 from audit.times import event_time
-from audit.verdicts import AMOUNTS, MESSAGE_SCHEMA, Message, inspected
+from audit.verdicts import AMOUNTS, BY_REFERENCE, MESSAGE_SCHEMA, Message, inspected
 from mobility.entities import ENTITIES
 from mobility.records import MICRO, TOTALS
 from mobility.settings import Settings
@@ -27,7 +27,8 @@ class Log:
 
     `rows`: one row a message in (partition, offset) order, with `timestamp` (the broker's, epoch
     ms), `reason` (of a dead letter), `watermark` (of a punctuation) and the fields of TRIP_SCHEMA.
-    `dead`: the original `value` by `partition` and `offset` of the dead letters.
+    `dead`: by `partition` and `offset` the `value` that a dead letter must have, which is the
+    original one, or none where the message is oversized.
     """
 
     rows: pl.DataFrame
@@ -61,7 +62,7 @@ def read_log(batches: Iterable[list[Message]], settings: Settings) -> Log:
         frame = inspected(batch, settings)
         frames.append(frame)
         dead += [
-            (message.partition, message.offset, message.value)
+            (message.partition, message.offset, _kept(message, reason))
             for message, reason in zip(batch, frame["reason"], strict=True)
             if reason is not None
         ]
@@ -70,11 +71,25 @@ def read_log(batches: Iterable[list[Message]], settings: Settings) -> Log:
     return Log(rows, pl.DataFrame(dead, schema=schema, orient="row"))
 
 
+def _kept(message: Message, reason: str) -> bytes | None:
+    return None if reason == BY_REFERENCE else message.value
+
+
 def answer(log: Log, settings: Settings) -> Answer:
     """Return the whole answer for a log."""
     messages = judged(log.rows, settings)
+    windows = summed(messages, settings)
+    totals = windows.group_by("entity", "id").agg(
+        pl.col("trip_count", *TOTALS).sum(), pl.col("start_time").min()
+    )
+    end = pl.col("window_start") + settings.window_ms
+    return Answer(messages, with_mean(windows.with_columns(window_end=end)), with_mean(totals))
+
+
+def summed(messages: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    """Return the windows of judged messages: trip_count, totals and start_time, no mean."""
     trips = enriched(messages.filter(pl.col("verdict") == "counted"), settings)
-    windows = pl.concat(
+    return pl.concat(
         _summed(
             trips.select(
                 pl.lit(entity.name).alias("entity"),
@@ -85,11 +100,6 @@ def answer(log: Log, settings: Settings) -> Answer:
         )
         for entity in ENTITIES
     )
-    totals = windows.group_by("entity", "id").agg(
-        pl.col("trip_count", *TOTALS).sum(), pl.col("start_time").min()
-    )
-    end = pl.col("window_start") + settings.window_ms
-    return Answer(messages, with_mean(windows.with_columns(window_end=end)), with_mean(totals))
 
 
 def judged(rows: pl.DataFrame, settings: Settings) -> pl.DataFrame:

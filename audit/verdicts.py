@@ -45,6 +45,9 @@ MESSAGE_SCHEMA: Final = pl.Schema(
     ]
 )
 
+BY_REFERENCE: Final = "oversized"
+"""The one reason whose dead letters have no value: they only say where the message is."""
+
 _REQUIRED: Final = frozenset({"start_time", *AMOUNTS})
 
 # Exact types: a JSON boolean is an int to isinstance, and no number to us.
@@ -79,7 +82,7 @@ def inspected(messages: Sequence[Message], settings: Settings) -> pl.DataFrame:
     `reason` is null for punctuations and for trips that nothing speaks against but their being late
     or repeated. A dead letter keeps the fields that could be read.
     """
-    rows = [_row(message) for message in messages]
+    rows = [_row(message, settings.max_message_bytes) for message in messages]
     frame = pl.DataFrame(rows, schema=MESSAGE_SCHEMA, orient="row")
     return frame.with_columns(reason=_reason(frame, settings))
 
@@ -124,12 +127,14 @@ def _unfit(ids: pl.Series) -> list[str]:
     ]
 
 
-def _row(message: Message) -> Row:
+def _row(message: Message, longest: int) -> Row:
     position, value = message[:3], message.value
     if value is None:
         watermark = _punctuation(message.headers)
         reason = "tombstone" if watermark is None else None
         return (*position, reason, None, None, watermark, *_NO_TRIP)
+    if len(value) > longest:
+        return (*position, BY_REFERENCE, None, None, None, *_NO_TRIP)
     reason, trip = _decoded(value)
     if trip is None:
         return (*position, reason, None, None, None, *_NO_TRIP)

@@ -19,7 +19,6 @@ from benchmarks.log import TripLog
 from benchmarks.running import BenchmarkError, timed
 from benchmarks.service import messages_read
 from benchmarks.tenant import emptied, tenant
-from dataflows.recovery import prepare
 from mobility.settings import Settings
 from mobility.topics import dead_topic, late_topic
 
@@ -84,7 +83,6 @@ class Flow:
         command = [*python, "bytewax.run", "dataflows.main"]
         if not self.recovery:
             return command
-        prepare(recovery)
         interval = str(settings.snapshot_interval)
         return [*command, "-r", str(recovery), "-s", interval, "-b", "0"]
 

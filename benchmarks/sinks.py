@@ -106,7 +106,7 @@ def _ours(settings: Settings, store: Store) -> Write:
 
     def write(rows: Rows) -> None:
         alone = msgspec.structs.replace(settings, stores=(store,), shards=1)
-        partition = StoreSink(alone, entity, store, "main").build_part("bench", "0", None)
+        partition = StoreSink(alone, entity, "main").build_part("bench", "0", None)
         for piece in rows.iter_slices(_UPDATE):
             mark = piece["window_start"][-1]
             partition.write_batch([WindowUpdate(entity, 0, 1, mark, piece)])

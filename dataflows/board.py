@@ -2,13 +2,15 @@
 
 import json
 import os
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from dataflows.intake import Counts
 from dataflows.items import Status
+from mobility.entities import ENTITIES
 
 
 @dataclass(slots=True)
@@ -24,7 +26,11 @@ class Standing:
 
 @dataclass(slots=True)
 class Board:
-    """The standings of the partitions that this process reads, shared by its workers."""
+    """The standings of the partitions that this process reads, shared by its workers.
+
+    `sent` and `delivered` are watermarks (epoch ms) by entity and shard: all windows up to there
+    were handed to Kafka's producer, or are known to be in `aggregated.*`.
+    """
 
     alignment_ms: int
     process: int = 0
@@ -32,6 +38,12 @@ class Board:
     clock: Callable[[], float] = time.time
     standings: dict[int, Standing] = field(default_factory=dict)
     windows_out: int = 0
+    partitions_unread: int = 0
+    gaps: int = 0
+    punctuations_refused: int = 0
+    sent: dict[tuple[str, int], int] = field(default_factory=dict)
+    delivered: dict[tuple[str, int], int] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
     _published: float = 0.0
 
     def is_ahead(self, partition: int) -> bool:
@@ -53,12 +65,21 @@ class Board:
         """Write the status file `flow-<process>.json` in the folder, at most once a second."""
         if self.folder is None or (not now and self.clock() - self._published < 1):
             return
-        self._published = self.clock()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"flow-{self.process}.json"
-        draft = path.with_suffix(".tmp")
-        draft.write_text(json.dumps(self.status()))
-        draft.replace(path)
+        with self._lock:
+            self._published = self.clock()
+            self.folder.mkdir(parents=True, exist_ok=True)
+            path = self.folder / f"flow-{self.process}.json"
+            draft = path.with_suffix(".tmp")
+            draft.write_text(json.dumps(self.status()))
+            draft.replace(path)
+
+    def note_delivered(self, sent: Mapping[tuple[str, int], int]) -> None:
+        """Take down that what had been sent is delivered."""
+        if sent.items() <= self.delivered.items():
+            return
+        self.delivered |= sent
+        # Nothing may come after a last snapshot.
+        self.publish(now=True)
 
     def status(self) -> dict[str, object]:
         """Return the status record of this process; times in epoch ms."""
@@ -73,6 +94,10 @@ class Board:
             "at": round(self.clock() * 1_000),
             **asdict(total),
             "windows_out": self.windows_out,
+            "partitions_unread": self.partitions_unread,
+            "gaps": self.gaps,
+            "punctuations_refused": self.punctuations_refused,
+            "delivered": self._delivered_by_entity(),
             "watermark": min(known) if known and len(known) == len(watermarks) else None,
             "lag": sum(s.lag for s in standings),
             "partitions": {
@@ -80,3 +105,9 @@ class Board:
                 for number, s in sorted(self.standings.items())
             },
         }
+
+    def _delivered_by_entity(self) -> dict[str, dict[str, int]]:
+        marks: dict[str, dict[str, int]] = {entity.name: {} for entity in ENTITIES}
+        for (entity, shard), watermark in sorted(self.delivered.items()):
+            marks[entity][str(shard)] = watermark
+        return marks

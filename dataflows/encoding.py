@@ -34,6 +34,9 @@ def windows_encoder(
             values = encode_windows(update.rows, entity, settings.window_ms).to_list()
             board.windows_out += update.rows.height
             yield Records(topic, update.rows["id"].to_list(), values)
+        # Here the records are the producer's: each is asked for when the one before is sent.
+        if update.watermark is not None:
+            board.sent[entity.name, update.shard] = update.watermark
 
     return encode
 

@@ -11,10 +11,11 @@ from typing import Any, Final
 import polars as pl
 from confluent_kafka import Message
 
+from dataflows.failures import RefusalError
 from dataflows.items import Heard, Intake, Positioned, Status
 from dataflows.partition_reader import offset_of
 from mobility.enrichment import Tables, enrich
-from mobility.inspection import TripRules
+from mobility.inspection import OVERSIZED, TripRules
 from mobility.lateness import LatenessRules, PartitionProgress, judge
 from mobility.settings import Settings
 from mobility.splicing import enriched_messages
@@ -28,7 +29,7 @@ _EPOCH_MS: Final = re.compile(rb"-?[0-9]{1,15}")
 _PUNCTUATIONS: Final = pl.Schema({"row": pl.Int64, "event_time": pl.Int64})
 
 
-class ResumeError(RuntimeError):
+class ResumeError(RefusalError):
     """Recovery state that this run can't go on from."""
 
 
@@ -65,7 +66,7 @@ class PartitionIntake:
         self._tables = tables
         self._topic = trips_topic(settings)
         self._progress = PartitionProgress.start()
-        self._trip_rules = TripRules(settings.event_time, settings.refunds)
+        self._trip_rules = TripRules.of(settings)
         self._rules = LatenessRules.of(settings)
         self._tolerance = settings.future_tolerance * 1_000
 
@@ -183,13 +184,19 @@ class PartitionIntake:
     def _positioned(
         self, messages: list[Message], rows: list[int], rejected: pl.DataFrame | None = None
     ) -> Positioned:
+        errors = [] if rejected is None else rejected["error"].to_list()
+        values = [messages[row].value() for row in rows]
+        if OVERSIZED in errors:
+            # By reference: what is too large to be read is not copied from topic to topic either.
+            pairs = zip(values, errors, strict=True)
+            values = [None if error == OVERSIZED else value for value, error in pairs]
         return Positioned(
             topic=self._topic,
             partition=self.partition,
             offsets=[offset_of(messages[row]) for row in rows],
-            values=[messages[row].value() for row in rows],
+            values=values,
             keys=[messages[row].key() for row in rows],
-            errors=[] if rejected is None else rejected["error"].to_list(),
+            errors=errors,
             details=[] if rejected is None else rejected["detail"].to_list(),
         )
 

@@ -4,6 +4,7 @@ This is the reference for what a valid trip is. The columnar decoder (`mobility.
 what it is sure of and sends everything else here, so that the two can't disagree.
 """
 
+import hashlib
 import json
 import math
 import re
@@ -13,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 from mobility.records import MAX_AMOUNT, MAX_EVENT_TIME, MAX_ID_LENGTH, MICRO, MIN_EVENT_TIME
+from mobility.settings import Settings
 
 Reason = Literal[
     "tombstone",
@@ -30,6 +32,9 @@ Reason = Literal[
     "in_future",
     "oversized",
 ]
+
+OVERSIZED: Final = "oversized"
+"""The reason of a message that is too large to be read, or to be copied into the dead letters."""
 
 STRINGS: Final = ("trip_id", "driver_id", "passenger_id", "vehicle_type")
 LOCATIONS: Final = ("start_location_id", "end_location_id")
@@ -51,6 +56,12 @@ class TripRules:
 
     event_time: Literal["start", "end"] = "start"
     refunds: bool = False
+    max_bytes: int = Settings().max_message_bytes
+
+    @classmethod
+    def of(cls, settings: Settings) -> "TripRules":
+        """Return the rules that these settings make."""
+        return cls(settings.event_time, settings.refunds, settings.max_message_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +79,10 @@ Trip = dict[str, Any]
 def inspect(value: bytes | None, rules: TripRules) -> Trip:
     """Return the trip that a message's value holds.
 
-    Raises Rejection with the first check that fails, in a fixed order: the text, the object, its
-    required fields, types, amounts, ids, coordinates, times.
+    Raises Rejection with the first check that fails, in a fixed order: the size, the text, the
+    object, its required fields, types, amounts, ids, coordinates, times.
     """
-    record = _record(value)
+    record = _record(value, rules)
     for field in REQUIRED:
         if record.get(field) is None:
             raise Rejection("missing_field", f"{field} is missing")
@@ -83,9 +94,13 @@ def inspect(value: bytes | None, rules: TripRules) -> Trip:
     return _trip(record, locations["start_location_id"], rules)
 
 
-def _record(value: bytes | None) -> dict[str, Any]:
+def _record(value: bytes | None, rules: TripRules) -> dict[str, Any]:
     if value is None:
         raise Rejection("tombstone", "the message has no value")
+    if len(value) > rules.max_bytes:
+        digest = hashlib.sha256(value).hexdigest()
+        detail = f"{len(value)} bytes, over the {rules.max_bytes} allowed; sha256 {digest}"
+        raise Rejection(OVERSIZED, detail)
     try:
         text = value.decode()
     except UnicodeDecodeError as error:

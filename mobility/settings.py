@@ -18,6 +18,9 @@ from mobility.entities import BY_NAME, ENTITIES
 
 PREFIX: Final = "MOBILITY_"
 
+MAX_MESSAGE_BYTES: Final = 15 * 1024 * 1024
+"""What a message with its key and headers still fits into a batch of Kafka's with (16 MiB)."""
+
 Positive = Annotated[int, Meta(gt=0)]
 NonNegative = Annotated[int, Meta(ge=0)]
 Store = Literal["redis", "postgres"]
@@ -58,6 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     region: Literal["h3", "location"] = "h3"
     h3_resolution: Annotated[int, Meta(ge=0, le=15)] = 9
     refunds: bool = False
+    max_message_bytes: Annotated[int, Meta(gt=0, le=MAX_MESSAGE_BYTES)] = 1024 * 1024
 
     # Tables that enrichment joins: parquet files, none is assumed.
     drivers: str | None = None
@@ -76,6 +80,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     early_every: Positive = 1
     snapshot_interval: Positive = 10
     status_dir: str | None = None
+    metrics_port: Annotated[int, Meta(ge=0, le=65_535)] = 0
+
+    # What the launcher tells the processes of its cluster.
+    cluster: str = ""
+    fence: Positive | None = None
+    accept_gap: bool = False
+
+    # How often the numbers are recomputed meanwhile, and where drift is told (0: nowhere).
+    audit_every: Positive = 60
+    audit_port: Annotated[int, Meta(ge=0, le=65_535)] = 0
 
     # How long the stores remember.
     redis_expiry: Positive = 86_400
@@ -96,7 +110,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
         Kept in recovery state and in the stores, so that a start with others can be refused.
         """
-        answers = {name: getattr(self, name) for name in ANSWER_SETTINGS}
+        answers = {
+            name: value
+            for name in ANSWER_SETTINGS
+            # A setting that came later is silent at its default: older state must resume.
+            if (value := getattr(self, name)) != _CAME_LATER.get(name)
+        }
         return hashlib.sha256(json.dumps(answers, sort_keys=True).encode()).hexdigest()[:12]
 
     @property
@@ -114,7 +133,10 @@ ANSWER_SETTINGS: Final = (
     "region",
     "h3_resolution",
     "refunds",
+    "max_message_bytes",
 )
+
+_CAME_LATER: Final = {"max_message_bytes": Settings().max_message_bytes}
 
 _TYPES: Final = typing.get_type_hints(Settings, include_extras=True)
 _URL_SCHEMES: Final = {

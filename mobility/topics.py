@@ -16,6 +16,13 @@ PARTITIONER: Final = "murmur2_random"
 WATERMARK_HEADER: Final = "watermark"
 """Header of a punctuation (null value): an event time, decimal epoch milliseconds in ASCII."""
 
+REPLAYED_HEADER: Final = "replayed"
+"""Header of a mark (null value) in the topics of letters: which letter was replayed."""
+
+
+LARGEST_BATCH: Final = 16 * 1024 * 1024
+"""Bytes of the largest batch, so of the largest message, that a topic takes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Topic:
@@ -38,6 +45,7 @@ class Topic:
             "cleanup.policy": "delete",
             "retention.ms": str(self.retention_ms),
             "compression.type": self.compression,
+            "max.message.bytes": str(LARGEST_BATCH),
             # A producer's clock can't vouch for itself; the broker's stamp can.
             "message.timestamp.type": "LogAppendTime" if self.layer == "raw" else "CreateTime",
         }

@@ -103,7 +103,7 @@ class Decoded:
 def decode_trips(values: Sequence[bytes | None], rules: TripRules) -> Decoded:
     """Decode the values of a batch of messages; both frames are in the order of the batch."""
     sure = pl.concat(
-        [_sure_trips(fields, rules) for fields in _readable(values)]
+        [_sure_trips(fields, rules) for fields in _readable(values, rules)]
         or [pl.DataFrame(schema=TRIP_SCHEMA)]
     )
     if sure.height == len(values):
@@ -111,15 +111,20 @@ def decode_trips(values: Sequence[bytes | None], rules: TripRules) -> Decoded:
     return _with_inspected(sure, values, rules)
 
 
-def _readable(values: Sequence[bytes | None]) -> Iterator[pl.DataFrame]:
+def _readable(values: Sequence[bytes | None], rules: TripRules) -> Iterator[pl.DataFrame]:
     """Yield frames of `row` and the JSON fields of the messages that Polars can read."""
     everything = [value for value in values if value is not None]
-    if len(everything) == len(values):
+    fits = max(map(len, everything), default=0) <= rules.max_bytes
+    if fits and len(everything) == len(values):
         fields = _read(everything, range(len(values)))
         if fields is not None:
             yield fields
             return
-    rows = [row for row, value in enumerate(values) if value is not None and _passes(value)]
+    rows = [
+        row
+        for row, value in enumerate(values)
+        if value is not None and len(value) <= rules.max_bytes and _passes(value)
+    ]
     yield from _halved([values[row] or b"" for row in rows], rows)
 
 

@@ -5,6 +5,15 @@ for name, sink in store_sinks(settings, entity, "main"):
 """
 
 from sinks.bytewax import StoreSink, store_sinks
-from sinks.store import StoreError
+from sinks.fencing import take_fence
+from sinks.pair import connect_stores
+from sinks.store import StoreError, StoreRefusedError
 
-__all__ = ["StoreError", "StoreSink", "store_sinks"]
+__all__ = [
+    "StoreError",
+    "StoreRefusedError",
+    "StoreSink",
+    "connect_stores",
+    "store_sinks",
+    "take_fence",
+]

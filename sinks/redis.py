@@ -2,75 +2,62 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from decimal import Decimal
 from itertools import chain
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
-import redis
-from redis.backoff import ExponentialBackoff
-from redis.retry import Retry
 
 from mobility.entities import Entity
 from mobility.keys import RedisKeys
 from mobility.records import MICRO, MIN_EVENT_TIME, TOTALS
-from mobility.settings import Settings, masked
+from mobility.settings import Settings
 from mobility.times import epoch_ms
-from sinks.history import HistorySource, PostgresHistory
+from sinks.history import History, HistorySource, open_history
+from sinks.link import Link, redis_client
 from sinks.packing import packed_history, packed_windows, unpacked
-from sinks.scripts import text
-from sinks.session import Wait, open_session, pause
-from sinks.store import (
-    TOTALS_SCHEMA,
-    Applied,
-    StoreError,
-    Writer,
-    refuse_fingerprint,
-    refuse_writer,
-)
+from sinks.patience import START_SECONDS, Stopping, Wait, never, pause
+from sinks.store import TOTALS_SCHEMA, Applied, StoreError, Writer
 
 CHUNK: Final = 1_000
 """Rows a call: few enough for the argument limit of Lua and to let readers in between."""
 
-FILL_CHUNK: Final = 100
-"""Absent ids a call, each with up to two days of windows."""
+FILL_CHUNK: Final = 500
+"""Ids that are held in Postgres while they are filled, each with up to two days of windows."""
 
+FILL_BYTES: Final = 500_000
+"""Text of histories a call: some milliseconds, in which nobody else is served."""
+
+ABSENT_CHUNK: Final = 5_000
+"""Ids that are looked for in one call."""
+
+_NO_WINDOWS: Final = pl.Schema({"id": pl.String, "windows": pl.String})
 _TEXTS: Final = pl.Schema(
     {
         name: pl.String if name in ("trip_count", "start_time") else kind
         for name, kind in TOTALS_SCHEMA.items()
     }
 )
-_LEASE_MS: Final = 30_000
-_ATTEMPTS: Final = 8
 
 
-def connect_redis(settings: Settings, writer: Writer, *, wait: Wait = pause) -> "RedisStore":
-    """Connect as the writing flow `writer`.
+def connect_redis(
+    settings: Settings, writer: Writer, *, wait: Wait = pause, stopping: Stopping = never
+) -> "RedisStore":
+    """Connect as `writer`.
 
     With Postgres among the stores, an absent id is filled from it. Raises StoreError where Redis
     does not answer, was filled with other settings, or is written to by another flow.
     """
-    client = redis.Redis.from_url(
-        settings.redis,
-        decode_responses=True,
-        socket_connect_timeout=10,
-        socket_timeout=30,
-        # A script that ran and whose answer was lost runs again: versions make that harmless.
-        retry=Retry(ExponentialBackoff(base=0.1, cap=5), _ATTEMPTS),
-    )
+    link = Link(redis_client(settings), settings, writer, wait=wait, stopping=stopping)
     history = None
-    if "postgres" in settings.stores:
-        retention_ms = settings.redis_ledger_hours * 3_600_000
-        history = PostgresHistory(open_session(settings, wait=wait), retention_ms)
-    store = RedisStore(client, settings, writer, history, owned=True)
     try:
-        store.sign()
+        link.sign(START_SECONDS)
+        if "postgres" in settings.stores:
+            history = open_history(settings, wait=wait, stopping=stopping)
     except StoreError:
-        store.close()
+        link.close()
         raise
-    return store
+    return RedisStore(link, settings, history)
 
 
 class RedisStore:
@@ -81,66 +68,66 @@ class RedisStore:
     """
 
     def __init__(
-        self,
-        client: redis.Redis,
-        settings: Settings,
-        writer: Writer,
-        history: HistorySource | None = None,
-        *,
-        owned: bool = False,
+        self, link: Link, settings: Settings, history: HistorySource | None = None
     ) -> None:
-        """Use `client` (responses decoded).
-
-        `owned` says that the client and the history are this store's to close.
-        """
-        self._client = client
-        self._name = f"Redis at {masked(settings.redis)}"
+        """Write over `link`; it and the history are this store's to close."""
+        self._link = link
+        self._client = link.client
         self._settings = settings
         self._keys = RedisKeys.of(settings)
-        self._writer = writer
         self._history = history
-        self._owned = owned
-        self._scripts = {
-            name: client.register_script(text("lua", "lease.lua") + text("lua", f"{name}.lua"))
-            for name in ("sign", "apply", "progress")
-        }
-
-    def sign(self) -> None:
-        """Take the store for this flow and leave the fingerprint of its settings there.
-
-        Raises StoreError where it was filled with other settings or another flow writes to it.
-        """
-        ours = self._settings
-        held, answers = self._run("sign", [self._keys.meta], [ours.fingerprint, ours.answers])
-        if held != ours.fingerprint:
-            refuse_fingerprint(self._name, held, answers, ours)
 
     def apply(self, entity: Entity, rows: pl.DataFrame) -> Applied:
         """Reconcile coalesced rows (WINDOW_SCHEMA).
 
-        Refused are windows that start more than `redis_ledger_hours` before their id's newest.
+        Windows that start more than `redis_ledger_hours` before their id's newest can't be told
+        from those counted long ago. They are refused, or where Postgres is, their id is filled
+        again from there.
         """
         applied = Applied()
         for chunk in rows.iter_slices(CHUNK):
             windows = packed_windows(chunk)
             done, absent = self._apply(entity, windows.with_columns(history=pl.lit("")))
             applied += done
-            for ids in (absent[at : at + FILL_CHUNK] for at in range(0, len(absent), FILL_CHUNK)):
-                applied += self._fill(entity, windows, ids)
+            unknown = windows.filter(pl.col("id").is_in(absent))
+            for part in unknown.iter_slices(FILL_CHUNK):
+                applied += self._fill(entity, part)
         return applied
+
+    def refill(self, entity: Entity, ids: list[str]) -> None:
+        """Replace these ids by what Postgres holds now, whatever is here; new ones are added.
+
+        For ids that Redis has lost, and for those with windows from before its ledger. Whoever
+        writes a window to both stores writes it to Postgres first: see sinks/pair.py.
+        """
+        nothing = pl.DataFrame({"id": ids, "windows": ""}, schema=_NO_WINDOWS)
+        for part in nothing.iter_slices(FILL_CHUNK):
+            self._fill(entity, part)
+
+    def absent(self, entity: Entity, ids: list[str]) -> list[str]:
+        """Return which of these ids are not here whole: both hashes and their index entries."""
+        keys = self._keys
+        args: list[str | int] = [keys.totals(entity, ""), keys.ledger(entity, "")]
+        found: list[str] = []
+        for at in range(0, len(ids), ABSENT_CHUNK):
+            part = json.dumps(ids[at : at + ABSENT_CHUNK], ensure_ascii=False)
+            found += self._link.read(
+                "absent", [keys.index(entity), keys.seen(entity)], [*args, part]
+            )
+        return found
 
     def record_progress(
         self, entity: Entity, shard: int, shards: int, watermark: int | None
     ) -> None:
         """Record that all rows of a shard up to a watermark (epoch ms) are in the store."""
         reached = MIN_EVENT_TIME if watermark is None else watermark
-        keys = [self._keys.meta, self._keys.progress(entity)]
-        self._run("progress", keys, [shard, shards, reached, MIN_EVENT_TIME])
+        self._link.run(
+            "progress", [self._keys.progress(entity)], [shard, shards, reached, MIN_EVENT_TIME]
+        )
 
     def progress(self, entity: Entity) -> dict[int, int]:
         """Return the watermark (epoch ms) of each shard."""
-        with self._answering():
-            held = self._client.hgetall(self._keys.progress(entity))
+        held = self._link.ask(lambda: self._client.hgetall(self._keys.progress(entity)))
         return dict(sorted((int(shard), int(mark)) for shard, mark in held.items()))
 
     def totals(self, entity: Entity) -> pl.DataFrame:
@@ -170,25 +157,31 @@ class RedisStore:
         return unpacked(rows).sort("id", "window_start")
 
     def close(self) -> None:
-        """Close the connections, unless they were passed in. The lease runs out by itself."""
-        if self._owned:
-            self._client.close()
-            if self._history is not None:
-                self._history.close()
+        """Close the connections. A flow's lease runs out by itself."""
+        self._link.close()
+        if self._history is not None:
+            self._history.close()
 
-    def _fill(self, entity: Entity, windows: pl.DataFrame, ids: list[str]) -> Applied:
+    def _fill(self, entity: Entity, windows: pl.DataFrame) -> Applied:
+        """Replace ids by what the lasting store holds, then reconcile their windows as usual."""
         if self._history is None:
             return Applied()
-        history = packed_history(ids, self._history.read(entity, ids))
-        done, _ = self._apply(entity, windows.join(history, on="id"))
-        return done
+        ids = windows["id"].to_list()
+
+        def fill(history: History) -> Applied:
+            texts = windows.join(packed_history(ids, history), on="id")
+            call = pl.col("history").str.len_bytes().cum_sum() // FILL_BYTES
+            parts = texts.with_columns(call=call).partition_by("call", include_key=False)
+            return sum((self._apply(entity, part)[0] for part in parts), Applied())
+
+        return self._history.hold(entity, ids, fill)
 
     def _apply(self, entity: Entity, texts: pl.DataFrame) -> tuple[Applied, list[str]]:
         """Run the script on a row an id (`id`, `windows`, `history`)."""
         settings, keys = self._settings, self._keys
-        applied, unchanged, refused, absent = self._run(
+        applied, unchanged, refused, absent = self._link.run(
             "apply",
-            [keys.meta, keys.index(entity), keys.seen(entity)],
+            [keys.index(entity), keys.seen(entity)],
             [
                 entity.name,
                 keys.totals(entity, ""),
@@ -202,36 +195,19 @@ class RedisStore:
         )
         return Applied(applied, unchanged, refused), absent
 
-    def _run(self, script: str, keys: list[str], args: list[str | int]) -> Any:  # noqa: ANN401 - what the script returns
-        with self._answering():
-            return self._scripts[script](keys, [self._writer, _LEASE_MS, *args])
-
     def _hashes(
         self, entity: Entity, key: Callable[[Entity, str], str]
     ) -> Iterator[tuple[str, dict[str, str]]]:
-        with self._answering():
+        def read() -> tuple[list[str], list[dict[str, str]]]:
             ids = [str(member) for member in self._client.zrange(self._keys.index(entity), 0, -1)]
             pipeline = self._client.pipeline(transaction=False)
             for entity_id in ids:
                 pipeline.hgetall(key(entity, entity_id))
-            hashes = pipeline.execute()
+            return ids, pipeline.execute()
+
+        ids, hashes = self._link.ask(read)
         # The index may name ids that have expired since.
         return ((entity_id, held) for entity_id, held in zip(ids, hashes, strict=True) if held)
-
-    @contextmanager
-    def _answering(self) -> Iterator[None]:
-        try:
-            yield
-        except redis.ResponseError as error:
-            code, _, holder = str(error).partition(" ")
-            if code == "WRITER":
-                refuse_writer(self._name, holder, self._writer)
-            msg = f"{self._name} refused a command: {error}"
-            raise StoreError(msg) from error
-        except redis.RedisError as error:
-            advice = "Is it running, and is MOBILITY_REDIS right?"
-            msg = f"{self._name} does not answer: {error}\n{advice}"
-            raise StoreError(msg) from error
 
 
 def _micro(units: str) -> int:

@@ -14,7 +14,7 @@ from stack.ports import choose
 SAMPLE: Final = ROOT / "data"
 """The sample city: a day of trips, and its tables."""
 
-STOP_ORDER: Final = ("producer", "flow", "api", "topics")
+STOP_ORDER: Final = ("producer", "audit", "flow", "api", "topics")
 """First nothing new comes in, then what is in is finished, and to the end it can be asked for."""
 
 _ANSWER_LIMIT: Final = 2.0
@@ -57,6 +57,7 @@ def system(folder: Path, settings: Settings) -> tuple[Component, ...]:
             "flow", ("dataflows", "-r", str(folder / "recovery")), is_ready=flow_reports, grace=60.0
         ),
         Component("api", ("api",), is_ready=api_answers, url=api),
+        Component("audit", ("audit.watch",)),
         Component("producer", ("producer", *replay), runs="until done", grace=30.0),
     )
 
@@ -72,8 +73,10 @@ def system_environ(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
             for table in ("drivers", "passengers", "locations")
         },
     }
-    if "MOBILITY_API_PORT" not in environ:
-        defaults["MOBILITY_API_PORT"] = str(choose(folder, {"api": 8_000})["api"])
+    for name, port in (("API", 8_000), ("METRICS", 9_100), ("AUDIT", 9_200)):
+        if f"MOBILITY_{name}_PORT" not in environ:
+            chosen = choose(folder, {name.lower(): port})
+            defaults[f"MOBILITY_{name}_PORT"] = str(chosen[name.lower()])
     return {"PYTHONUNBUFFERED": "1", **defaults, **module_environ(environ)}
 
 

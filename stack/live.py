@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from mobility.settings import Settings, SettingsError, masked, read_settings
+from stack.beside import leave_settings
 from stack.components import STOP_ORDER, Component, system, system_environ
 from stack.display import Display
 from stack.docker import compose_down, compose_up, engine_answers
@@ -146,6 +147,7 @@ class Live:
         for report in reports:
             self._display.state(report.name, report.state, masked(report.url))
         environ |= service_environ(reports)
+        leave_settings(self._folder, environ)
         meter = Meter(Path(environ["MOBILITY_STATUS_DIR"]))
         meter.clear()
         await self._start_components(environ)

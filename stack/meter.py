@@ -26,7 +26,10 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The flow as a whole: rates a second, the watermark's distance from now in seconds."""
+    """The flow as a whole: rates a second, the watermark's distance from now in seconds.
+
+    `drift` is what the running audit has found to differ, None until it has said anything.
+    """
 
     trips: float
     windows: float
@@ -34,14 +37,16 @@ class Reading:
     dead: int
     behind_now: float | None
     behind_log: int
+    drift: int | None = None
 
     def __str__(self) -> str:
         """Return the live line."""
+        drift = "" if self.drift is None else f"  drift {self.drift:,}"
         behind = "unknown" if self.behind_now is None else f"{self.behind_now:,.0f} s"
         return (
             f"in {self.trips:,.0f} trips/s  out {self.windows:,.0f} windows/s  "
             f"watermark lag {behind}  log lag {self.behind_log:,}  "
-            f"late {self.late:,}  dead {self.dead:,}"
+            f"late {self.late:,}  dead {self.dead:,}{drift}"
         )
 
 
@@ -51,6 +56,7 @@ class Meter:
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
         self._folder = folder
         self._clock = clock
+        self._audit = folder / "audit.json"
         self._before: dict[int, Status] = {}
         self._rates: dict[int, tuple[float, float]] = {}
 
@@ -59,6 +65,7 @@ class Meter:
         self._folder.mkdir(parents=True, exist_ok=True)
         for path in self._folder.glob("flow-*.json"):
             path.unlink()
+        self._audit.unlink(missing_ok=True)
 
     def statuses(self) -> list[Status]:
         """Return what the processes wrote in the last ten seconds."""
@@ -84,7 +91,14 @@ class Meter:
             dead=sum(status.dead for status in statuses),
             behind_now=behind,
             behind_log=sum(status.lag for status in statuses),
+            drift=self._drift(),
         )
+
+    def _drift(self) -> int | None:
+        try:
+            return int(json.loads(self._audit.read_text())["drift"])
+        except FileNotFoundError:
+            return None
 
     def _note(self, status: Status) -> None:
         before = self._before.get(status.pid)

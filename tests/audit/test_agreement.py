@@ -24,7 +24,7 @@ APPENDED: Final = NOON + 500 * MINUTE
 LAYOUTS: Final = (
     Settings(),
     Settings(event_time="end", refunds=True, out_of_orderness=0),
-    Settings(region="location", window=7, allowed_lateness=0),
+    Settings(region="location", window=7, allowed_lateness=0, max_message_bytes=150),
 )
 
 punctuations = st.sampled_from(

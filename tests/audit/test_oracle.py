@@ -323,3 +323,10 @@ def test_an_empty_log_has_an_empty_answer() -> None:
     """No message, no windows, no totals, and no error."""
     found = ask([])
     assert (found.messages.height, found.windows.height, found.totals.height) == (0, 0, 0)
+
+
+def test_an_oversized_letter_has_no_value() -> None:
+    """Other dead letters have the original bytes; this one is a reference."""
+    settings = Settings(max_message_bytes=10)
+    log = read_log([[Message(0, 0, APPENDED, b"x" * 11), Message(0, 1, APPENDED, b"{")]], settings)
+    assert log.dead.rows() == [(0, 0, None), (0, 1, b"{")]

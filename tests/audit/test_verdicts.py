@@ -310,3 +310,12 @@ def test_neighbours_of_a_broken_message_are_judged_by_themselves() -> None:
         None,
     ]
     assert rows.filter(pl.col("reason").is_null())["price"].to_list() == [12.25] * 3
+
+
+def test_size_comes_before_everything_else() -> None:
+    """A message over the limit is oversized whatever it says, and nothing of it is read."""
+    settings = Settings(max_message_bytes=100)
+    assert row_of(b"\xff" * 101, settings)["reason"] == "oversized"
+    assert row_of(b"\xff" * 100, settings)["reason"] == "not_utf8"
+    row = row_of(json.dumps(GOOD).encode(), settings)
+    assert (row["reason"], row["trip_id"]) == ("oversized", None)

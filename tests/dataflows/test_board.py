@@ -84,3 +84,17 @@ def test_the_status_file_is_whole_and_at_most_once_a_second(tmp_path: Path) -> N
     published.publish(now=True)
     assert json.loads(path.read_text())["windows_out"] == 2
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_delivered_is_published_at_once(tmp_path: Path) -> None:
+    """By entity and shard, and as it changes: nothing may come after a last snapshot."""
+    published = Board(HOUR, folder=tmp_path, clock=lambda: 100.0)
+    published.publish()
+    published.note_delivered({("driver", 0): NOON, ("h3", 1): NOON - 1})
+    path = tmp_path / "flow-0.json"
+    delivered = json.loads(path.read_text())["delivered"]
+    assert delivered["driver"] == {"0": NOON}
+    assert delivered["h3"] == {"1": NOON - 1}
+    path.unlink()
+    published.note_delivered({("driver", 0): NOON})
+    assert not path.exists()

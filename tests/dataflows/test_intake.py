@@ -1,5 +1,6 @@
 """Intake: the messages of one partition, told apart in their order."""
 
+import hashlib
 import json
 
 import polars as pl
@@ -239,3 +240,23 @@ def test_enriched_trips_carry_their_offset_and_json_only_where_wanted() -> None:
     assert record["note"] == [1]
     assert record["vehicle_type"] == "unknown"
     assert counted.select(pl.col("h3_region").is_null()).item()
+
+
+def test_an_oversized_message_is_referred_to() -> None:
+    """Its letter has no value but its size and sha256; it takes no neighbour with it."""
+    large = trip(NOON, note="x" * 1_000)
+    taken = intake(Settings(max_message_bytes=500)).take(
+        messages(
+            FakeMessage(trip(NOON), 0),
+            FakeMessage(large, 1, named=b"k"),
+            FakeMessage(b"{", 2),
+            FakeMessage(trip(NOON), 3),
+        ),
+        "behind",
+        PEERS,
+    )
+    assert taken.counted["row"].to_list() == [0, 3]
+    assert taken.dead.errors == ["oversized", "not_json"]
+    assert (taken.dead.values, taken.dead.keys) == ([None, b"{"], [b"k", None])
+    digest = hashlib.sha256(large).hexdigest()
+    assert taken.dead.details[0] == f"{len(large)} bytes, over the 500 allowed; sha256 {digest}"

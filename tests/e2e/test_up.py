@@ -18,7 +18,8 @@ from tests.e2e.conftest import ROOT, Just, own_environment
 
 pytestmark = pytest.mark.e2e
 
-PARTS = ("justfile", "data", "producer", "dataflows", "sinks", "api", "stack", "mobility")
+ROOMS = ("data", "producer", "dataflows", "sinks", "api", "audit", "stack", "mobility")
+PARTS = ("justfile", *ROOMS)
 
 
 @pytest.fixture

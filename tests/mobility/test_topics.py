@@ -45,6 +45,7 @@ def test_topics_are_made_as_the_settings_want() -> None:
             "cleanup.policy": "delete",
             "retention.ms": "18000000",
             "compression.type": "producer",
+            "max.message.bytes": "16777216",
             "message.timestamp.type": (
                 "LogAppendTime" if topic.name == "trips_stream" else "CreateTime"
             ),

@@ -14,7 +14,9 @@ from mobility.inspection import Rejection, TripRules, inspect
 from mobility.trips import REJECTED_SCHEMA, TRIP_SCHEMA, decode_trips
 from tests.strategies import good_messages, messages
 
-RULES = st.builds(TripRules, st.sampled_from(("start", "end")), st.booleans())
+RULES = st.builds(
+    TripRules, st.sampled_from(("start", "end")), st.booleans(), st.sampled_from((0, 200, 1 << 20))
+)
 
 
 def one_by_one(

@@ -88,6 +88,18 @@ def test_old_files_say_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_running_audit_has_a_word(tmp_path: Path) -> None:
+    """Its drift stands in the line once it has said anything; an earlier one's file goes away."""
+    meter = Meter(tmp_path, Clock())
+    report(tmp_path, NOW)
+    assert "drift" not in str(meter.read())
+    (tmp_path / "audit.json").write_text('{"drift": 1234, "rounds": 1}')
+    assert str(meter.read()).endswith("  drift 1,234")
+    meter.clear()
+    report(tmp_path, NOW)
+    assert "drift" not in str(meter.read())
+
+
 def test_a_restarted_process_starts_from_nothing(tmp_path: Path) -> None:
     """Another process id means new counts: no negative rates."""
     clock = Clock()
