@@ -30,7 +30,7 @@ def draw(section: Record, path: Path) -> None:
     axes.set_xlim(min(rates) / 2, max(rates) * 4)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:,.0f}"))
     axes.set_xlabel("trips a second, median (bar) and each run (ticks); logarithmic")
-    axes.set_title("Five-minute windows from Kafka to Kafka, one machine with the broker on it")
+    axes.set_title("Five-minute windows from Kafka, on one machine with the broker")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=120)
 
