@@ -1,0 +1,36 @@
+"""A tenant with both stores, and backfills as a person starts them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from corrections.backfill import main
+from mobility.settings import to_environ
+from tests.dataflows.conftest import Hub
+from tests.dataflows.conftest import hub as hub  # noqa: PLC0414 - a fixture of this folder too
+
+Backfill = Callable[..., int]
+
+
+@pytest.fixture
+def stored(hub: Hub) -> Iterator[Hub]:
+    """Return a tenant that feeds Redis and Postgres, with its topics."""
+    hub.settings = msgspec.structs.replace(hub.settings, stores=("redis", "postgres"))
+    hub.make_topics()
+    yield hub
+
+
+@pytest.fixture
+def backfill(stored: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Backfill:
+    """Return `just backfill`: it takes options and returns the exit code."""
+
+    def run(*arguments: object, options: Sequence[str] = ()) -> int:
+        with monkeypatch.context() as environ:
+            for name, value in to_environ(stored.settings).items():
+                environ.setenv(name, value)
+            records = ["--records", str(tmp_path / "records")]
+            return main([*map(str, arguments), *options, *records])
+
+    return run
