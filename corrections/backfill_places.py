@@ -37,12 +37,13 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
     The flow goes on writing meanwhile; versions keep the two apart. Raises StoreError where a store
     can't be used.
     """
-    with ExitStack() as stack:
+    with ExitStack() as opened:
         stores: Stores = {}
         if "postgres" in settings.stores:
-            stores["postgres"] = stack.enter_context(closing(connect_postgres(settings, "main")))
+            lasting = connect_postgres(settings, "backfill")
+            stores["postgres"] = opened.enter_context(closing(lasting))
         if "redis" in settings.stores:
-            stores["redis"] = stack.enter_context(closing(connect_redis(settings, "main")))
+            stores["redis"] = opened.enter_context(closing(connect_redis(settings, "backfill")))
         yield stores
 
 

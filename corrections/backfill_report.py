@@ -5,7 +5,6 @@ from typing import Final
 
 import polars as pl
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from corrections.backfill_book import Record
@@ -37,24 +36,22 @@ def show_changes(changes: Changes, console: Console) -> None:
 
 def show_records(records: Sequence[Record], undone: Mapping[str, str], console: Console) -> None:
     """Print the backfills that were made, oldest first."""
-    table = _table("id", "range", "generation", "windows", "corrections", "status", "by", "started")
+    if not records:
+        console.print("No backfill was made.")
     for record in records:
         status: str = record.status
-        if record.takes_back is not None:
-            status = f"{status}, takes back {record.takes_back}"
         if record.id in undone:
             status = f"taken back by {undone[record.id]}"
-        table.add_row(
-            record.id,
-            f"{record.start} to {record.end}",
-            f"{record.generation}",
-            f"{sum(counts['windows'] for counts in record.counts.values()):,}",
-            f"{sum(given.trips for given in record.inputs):,}",
-            status,
-            escape(record.by),
-            record.started,
+        elif record.takes_back is not None:
+            status = f"{status}, takes back {record.takes_back}"
+        windows = sum(counts["windows"] for counts in record.counts.values())
+        trips = sum(given.trips for given in record.inputs)
+        text = (
+            f"{record.id}  {record.start} to {record.end}, {windows:,} windows, generation "
+            f"{record.generation}, {trips:,} corrections\n"
+            f"      {status}; begun {record.started} by {record.by}"
         )
-    console.print(table)
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def show_elsewhere(trips: pl.DataFrame, console: Console) -> None:

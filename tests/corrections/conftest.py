@@ -1,6 +1,6 @@
 """A tenant with both stores, and backfills as a person starts them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,22 +15,23 @@ Backfill = Callable[..., int]
 
 
 @pytest.fixture
-def stored(hub: Hub) -> Iterator[Hub]:
+def stored(hub: Hub) -> Hub:
     """Return a tenant that feeds Redis and Postgres, with its topics."""
     hub.settings = msgspec.structs.replace(hub.settings, stores=("redis", "postgres"))
     hub.make_topics()
-    yield hub
+    return hub
 
 
 @pytest.fixture
 def backfill(stored: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Backfill:
     """Return `just backfill`: it takes options and returns the exit code."""
 
-    def run(*arguments: object, options: Sequence[str] = ()) -> int:
+    def run(*arguments: object, last: Sequence[object] = ()) -> int:
+        records = ("--records", tmp_path / "records")
         with monkeypatch.context() as environ:
             for name, value in to_environ(stored.settings).items():
                 environ.setenv(name, value)
-            records = ["--records", str(tmp_path / "records")]
-            return main([*map(str, arguments), *options, *records])
+            # Of an option that is given twice the last counts.
+            return main([str(each) for each in (*arguments, *records, *last)])
 
     return run

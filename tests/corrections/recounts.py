@@ -59,9 +59,7 @@ def windows(trips: Iterable[Entry], entity: str, settings: Settings) -> pl.DataF
     return frame.sort("id", "window_start")
 
 
-def both(
-    before: Iterable[Entry], after: Iterable[Entry], start: int, end: int
-) -> list[Entry]:
+def both(before: Iterable[Entry], after: Iterable[Entry], start: int, end: int) -> list[Entry]:
     """Return the trips after a recount of a range: of `after` in it, of `before` around it."""
     inside = (trip for trip in after if start <= trip.time < end)
     return list(chain((trip for trip in before if not start <= trip.time < end), inside))

@@ -1,20 +1,28 @@
 """Backfills of a tenant on real services: every place then has the batch answer with them."""
 
 import json
+import signal
+import time
 from pathlib import Path
 
 import polars as pl
 import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+from msgspec.structs import replace
 from polars.testing import assert_frame_equal
 
 from audit.stores import postgres_totals, postgres_windows, redis_totals
 from audit.topics import read_windows
-from corrections.backfill_range import shown
+from corrections.backfill_log import first_offsets
+from corrections.backfill_range import Range, shown
+from mobility.entities import BY_NAME
 from mobility.records import PARTIAL_SCHEMA, TOTALS
-from mobility.settings import Settings
+from mobility.settings import Settings, Store
+from mobility.topics import trips_topic
 from tests.corrections import recounts
 from tests.corrections.conftest import Backfill
-from tests.dataflows.conftest import Hub, trips_log
+from tests.dataflows.conftest import Hub, trips_log, until
 from tests.strategies import MINUTE, NOON, Entry
 
 pytestmark = pytest.mark.services
@@ -25,16 +33,20 @@ ENTITIES = ("driver", "vehicle_type")
 
 
 def assert_everywhere(settings: Settings, trips: list[Entry]) -> None:
-    """Assert that topics, Postgres and Redis hold the windows and totals of these trips."""
-    sent, ledger = read_windows(settings, str), postgres_windows(settings)
-    lasting, fast = postgres_totals(settings), redis_totals(settings)
+    """Assert that topics and stores hold the windows and totals of these trips."""
+    windows, totals = [read_windows(settings, str)], []
+    if "postgres" in settings.stores:
+        windows.append(postgres_windows(settings))
+        totals.append(postgres_totals(settings))
+    if "redis" in settings.stores:
+        totals.append(redis_totals(settings))
     for entity in ENTITIES:
         expected = recounts.windows(trips, entity, settings)
-        for found in (sent, ledger):
+        for found in windows:
             filled = found.filter(pl.col("entity") == entity, pl.col("trip_count") > 0)
             ours = filled.select(PARTIAL_SCHEMA.names()).sort("id", "window_start")
             assert_frame_equal(ours, expected)
-        for found in (lasting, fast):
+        for found in totals:
             filled = found.filter(pl.col("entity") == entity, pl.col("trip_count") > 0)
             ours = filled.select("id", "trip_count", *TOTALS, "start_time").sort("id")
             assert_frame_equal(ours, recounts.totals(expected))
@@ -110,4 +122,219 @@ def test_late_and_dead_trips_are_counted_and_taken_back(
     record = json.loads((tmp_path / "records" / "0002" / "record.json").read_bytes())
     assert (record["takes_back"], record["generation"], record["status"]) == ("0001", 2, "applied")
     assert backfill("--list") == 0
-    assert "taken back by 0002" in " ".join(capsys.readouterr().out.split())
+    assert "taken back by 0002" in capsys.readouterr().out
+
+
+def short_log(*trips: Entry) -> list[list[Entry]]:
+    """Return a log with these trips, each partition of which then goes on for two hours."""
+    rest = [Entry(NOON + 120 * MINUTE, punctuation=True)]
+    return [[*trips, *rest], rest, rest]
+
+
+@pytest.mark.parametrize("stores", [("redis", "postgres"), ("redis",), ("postgres",), ()])
+def test_a_trip_that_moves_leaves_an_empty_window(
+    stored: Hub, backfill: Backfill, tmp_path: Path, stores: tuple[Store, ...]
+) -> None:
+    """Of one driver no trip is left, of another the earliest goes; both are right again later."""
+    stored.settings = replace(stored.settings, stores=stores)
+    alone = Entry(NOON + 12 * MINUTE, "t1", "one", "car", 3)
+    first, second = (Entry(NOON + at * MINUTE, f"t{at}", "two", "car", at) for at in (20, 40))
+    stored.write(short_log(alone, first, second))
+    run_flow(stored)
+    original = [alone, first, second]
+    moved = [Entry(trip.time + 1, trip.trip_id, "three", "bike", 9) for trip in (alone, first)]
+    file = ndjson(tmp_path / "given.ndjson", *moved)
+    assert backfill(*RANGE, "--with", file, "--apply") == 0
+    assert_everywhere(stored.settings, [*moved, second])
+    assert backfill("--take-back", "0001", "--apply") == 0
+    assert_everywhere(stored.settings, original)
+    assert backfill(*RANGE, "--with", file, "--apply") == 0
+    assert_everywhere(stored.settings, [*moved, second])
+
+
+def test_the_flow_goes_on_and_overwrites_nothing(
+    stored: Hub, backfill: Backfill, tmp_path: Path
+) -> None:
+    """Neither what comes meanwhile nor the whole log read anew brings old windows back."""
+    log = trips_log(2)
+    stored.write(log)
+    flow = stored.start()
+    stored.wait_for_windows(BY_NAME["driver"])
+    until(lambda: backfill(*RANGE) == 0)
+    given = [Entry(NOON + 33 * MINUTE, "given", "d1", "car", 5)]
+    assert backfill(*RANGE, "--with", ndjson(tmp_path / "given", *given), "--apply") == 0
+
+    more = trips_log(3, start=NOON + 120 * MINUTE)
+    stored.write(more)
+    whole = [one + two for one, two in zip(log, more, strict=True)]
+    original = recounts.counted(whole, stored.settings, late_too=False)
+    recount = recounts.corrected(
+        recounts.counted(log, stored.settings, late_too=True), given, START, END
+    )
+    expected = recounts.both(original, recount, START, END)
+    last = max(trip.time for trip in expected)
+    until(lambda: last in postgres_windows(stored.settings)["start_time"])
+    flow.send_signal(signal.SIGTERM)
+    assert flow.wait(60) == 0
+    run_flow(stored)
+    assert_everywhere(stored.settings, expected)
+
+    stored.recovery = tmp_path / "anew"
+    run_flow(stored)
+    assert_everywhere(stored.settings, expected)
+
+
+@pytest.mark.parametrize("place", ["send", "PostgresStore", "RedisStore"])
+def test_a_backfill_that_was_cut_off_is_finished_by_the_same_command(
+    stored: Hub,
+    backfill: Backfill,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    place: str,
+) -> None:
+    """Another of the same windows is refused till then; record and generation stay the same."""
+    trip = Entry(NOON + 12 * MINUTE, "t1", "one", "car", 3)
+    stored.write(short_log(trip))
+    run_flow(stored)
+    moved = Entry(trip.time, "t1", "two", "car", 4)
+    command = (*RANGE, "--with", ndjson(tmp_path / "given", moved))
+
+    def cut_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        if place == "send":
+            broken.setattr("corrections.backfill_places.send", cut_off)
+        else:
+            module = f"sinks.{place.removesuffix('Store').lower()}"
+            broken.setattr(f"{module}.{place}.apply", cut_off)
+        assert backfill(*command, "--apply") == 130
+    capsys.readouterr()
+    for other in (RANGE, (*command, ndjson(tmp_path / "more", trip))):
+        assert backfill(*other, "--apply") == 2
+        assert f"--with {tmp_path / 'given'} --apply" in capsys.readouterr().err
+    assert backfill("--take-back", "0001", "--apply") == 2
+    assert backfill(*command) == 0
+    assert "not finished" in capsys.readouterr().out
+    assert backfill(*command, "--apply") == 0
+    assert_everywhere(stored.settings, [moved])
+    assert backfill("--list") == 0
+    assert "0002" not in capsys.readouterr().out
+    assert read_windows(stored.settings, str)["generation"].max() == 1
+
+
+def test_what_a_later_backfill_recounted_is_taken_back_first(
+    stored: Hub, backfill: Backfill, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Backfills are undone in the reverse of their order, where they met."""
+    trips = [Entry(NOON + at * MINUTE, f"t{at}", "one", "car", at) for at in (12, 40)]
+    stored.write(short_log(*trips))
+    run_flow(stored)
+    once, twice, else_ = (
+        Entry(trips[which].time, trips[which].trip_id, name, "car", 7)
+        for which, name in ((0, "two"), (0, "three"), (1, "four"))
+    )
+    for number, given in enumerate((once, twice, else_)):
+        file = ndjson(tmp_path / f"{number}", given)
+        assert backfill(*RANGE, "--with", file, "--apply") == 0
+    assert_everywhere(stored.settings, [twice, else_])
+    assert backfill("--take-back", "0001", "--apply") == 2
+    assert "take 0002 back first" in capsys.readouterr().err
+    assert backfill("--take-back", "0002", "--apply") == 0
+    assert_everywhere(stored.settings, [once, else_])
+    assert backfill("--take-back", "0001", "--apply") == 0
+    assert_everywhere(stored.settings, [trips[0], else_])
+
+
+def test_windows_of_an_unknown_backfill_are_refused(
+    stored: Hub, backfill: Backfill, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its corrections are in no topic: going on would lose them, so that has to be said."""
+    trip = Entry(NOON + 12 * MINUTE, "t1", "one", "car", 3)
+    stored.write(short_log(trip))
+    run_flow(stored)
+    moved = Entry(trip.time, "t1", "two", "car", 4)
+    assert backfill(*RANGE, "--with", ndjson(tmp_path / "given", moved), "--apply") == 0
+    elsewhere = ("--records", tmp_path / "elsewhere")
+    assert backfill(*RANGE, "--apply", last=elsewhere) == 2
+    assert "--unrecorded" in capsys.readouterr().err
+    assert backfill(*RANGE, "--apply", "--unrecorded", last=elsewhere) == 0
+    assert_everywhere(stored.settings, [trip])
+
+
+def test_windows_that_are_not_complete_are_refused(
+    stored: Hub, backfill: Backfill, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A window that still takes trips can't be recounted; the message says up to where it can."""
+    stored.write(short_log(Entry(NOON + 12 * MINUTE, "t1", "one", "car", 3))[:2])
+    late = (*RANGE[:2], "--to", shown(NOON + 110 * MINUTE))
+    assert backfill(*RANGE) == 2
+    assert "never spoke" in capsys.readouterr().err
+    stored.write([[], [], short_log()[0]])
+    assert backfill(*late) == 2
+    assert f"--to {shown(NOON + 105 * MINUTE)}" in capsys.readouterr().err
+    assert backfill(*late[:3], shown(NOON + 105 * MINUTE)) == 0
+    run_flow(stored)
+    assert backfill(*late) == 2
+    assert "postgres has come to" in capsys.readouterr().err
+
+
+def test_a_log_that_lost_the_range_is_refused(
+    stored: Hub, backfill: Backfill, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The message names the partitions; where trips can't be missing the range is taken."""
+    trips = [Entry(NOON + at * MINUTE, f"t{at}", "one", "car", at) for at in (12, 40)]
+    stored.write(short_log(*trips))
+    topic = trips_topic(stored.settings)
+    admin = AdminClient({"bootstrap.servers": stored.settings.kafka})
+    for done in admin.delete_records([TopicPartition(topic, 0, 1)]).values():
+        done.result()
+    for done in admin.delete_records([TopicPartition(topic, 2, 1)]).values():
+        done.result()
+    assert backfill(*RANGE) == 2
+    said = capsys.readouterr().err
+    assert "partition 0 begins at offset 1, appended 20" in said
+    assert "partition 2 begins at offset 1, where it ends too" in said
+    assert "partition 1" not in said
+    # Nobody's clock can be that far ahead of the log: what was deleted is older than this range.
+    ahead = int(time.time() * 1_000) // 300_000 * 300_000 + 3_600_000
+    later = Range(ahead, ahead + 300_000)
+    assert first_offsets(stored.settings, topic, later) == {0: 3, 1: 1, 2: 1}
+
+
+def test_redis_alone_says_what_it_could_not_take(
+    stored: Hub, backfill: Backfill, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A window behind the reach of an id's ledger is named; the others are right."""
+    stored.settings = replace(stored.settings, stores=("redis",), redis_ledger_hours=1)
+    old = Entry(NOON + 12 * MINUTE, "t1", "one", "car", 3)
+    trips = [old, *(Entry(NOON + at * MINUTE, f"t{at}", "one", "car", at) for at in (60, 100))]
+    stored.write(short_log(*trips))
+    run_flow(stored)
+    given = [
+        Entry(trips[0].time, "t1", "one", "car", 4),
+        Entry(trips[1].time, "t60", "one", "car", 5),
+    ]
+    assert backfill(*RANGE, "--with", ndjson(tmp_path / "given", *given), "--apply") == 0
+    said = capsys.readouterr().out
+    assert f"driver one, {shown(NOON + 10 * MINUTE)}" in said
+    assert f"driver one, {shown(NOON + 60 * MINUTE)}\n" not in said.partition("did not take")[2]
+    held = redis_totals(stored.settings).filter(pl.col("id") == "one")
+    assert held["total_revenue"].item() == 3 + 5 + 100
+    sent = read_windows(stored.settings, str).filter(pl.col("id") == "one")
+    assert sent["total_revenue"].sum() == 4 + 5 + 100
+
+
+def test_redis_is_filled_anew_where_its_ledger_ends(
+    stored: Hub, backfill: Backfill, tmp_path: Path
+) -> None:
+    """With Postgres beside it, Redis has the totals of windows that it no longer keeps."""
+    stored.settings = replace(stored.settings, redis_ledger_hours=1)
+    times = (12, 60, 100)
+    trips = [Entry(NOON + at * MINUTE, f"t{at}", "one", "car", at) for at in times]
+    stored.write(short_log(*trips))
+    run_flow(stored)
+    given = Entry(trips[0].time, "t12", "one", "car", 4)
+    assert backfill(*RANGE, "--with", ndjson(tmp_path / "given", given), "--apply") == 0
+    assert_everywhere(stored.settings, [given, *trips[1:]])
