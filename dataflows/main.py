@@ -52,8 +52,8 @@ def build(settings: Settings) -> Dataflow:
         windows = windowed(entity, intakes, settings)
         aggregated = KafkaSink(settings, deliveries, windows_encoder(settings, entity, board))
         op.output(f"aggregated_{entity.name}", windows, aggregated)
-        for store, sink in store_sinks(settings, entity, writer="main"):
-            op.output(f"{store}_{entity.name}", windows, sink)
+        for stores, sink in store_sinks(settings, entity, "main", stop_requested):
+            op.output(f"{stores}_{entity.name}", windows, sink)
     return flow
 
 

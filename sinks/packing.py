@@ -10,7 +10,7 @@ from sinks.history import History
 
 _FIELDS: Final = ("generation", "trip_count", *TOTALS, "start_time", "pane")
 NOTHING: Final = "-"
-"""The history of an id that the lasting store has never seen either."""
+"""The history of an id that the lasting store has never seen either; the start of no trips."""
 
 
 def packed_windows(rows: pl.DataFrame) -> pl.DataFrame:
@@ -22,9 +22,13 @@ def packed_history(ids: list[str], history: History) -> pl.DataFrame:
     """Return a row an id (`id`, `history`): a line of totals and one a window, or NOTHING."""
     totals = history.totals.select(
         "id",
-        pl.concat_str("trip_count", *TOTALS, iso_text(pl.col("start_time")), separator=" ").alias(
-            "totals"
-        ),
+        pl.concat_str(
+            "trip_count",
+            *TOTALS,
+            iso_text(pl.col("start_time")).fill_null(NOTHING),
+            "left_seconds",
+            separator=" ",
+        ).alias("totals"),
     )
     known = totals.join(_lines(history.windows, "windows"), on="id").select(
         "id", pl.concat_str("totals", "windows", separator="\n").alias("history")
