@@ -62,15 +62,15 @@ def refuse_open(span: Range, settings: Settings, reached: int | None, who: str) 
     raise BackfillError(msg)
 
 
-def refuse_open_in(store: Store, name: str, span: Range, settings: Settings) -> None:
-    """Raise BackfillError where a store is not yet told all about the range.
+def refuse_open_in(store: Store, span: Range, settings: Settings) -> None:
+    """Raise BackfillError where the stores are not yet told all about the range.
 
-    A store whose writer knows no watermarks (`dataflows.serving`) says nothing; the log does.
+    One whose writer knows no watermarks (`dataflows.serving`) says nothing; the log does.
     """
     marks = [mark for entity in ENTITIES for mark in store.progress(entity).values()]
     reached = min(marks, default=MIN_EVENT_TIME)
     if reached > MIN_EVENT_TIME:
-        refuse_open(span, settings, reached, name)
+        refuse_open(span, settings, reached, "the flow that feeds the stores")
 
 
 def _ledger(session: Session, entity: Entity, span: Range) -> pl.DataFrame:

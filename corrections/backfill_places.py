@@ -1,7 +1,7 @@
 """Where a backfill writes: `aggregated.*` first, then the stores; each as often as it takes."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import Any, Final
 
 import polars as pl
@@ -13,14 +13,12 @@ from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings
 from mobility.topics import PARTITIONER, aggregated_topic
 from sinks.coalescing import coalesced
-from sinks.postgres import connect_postgres
-from sinks.redis import connect_redis
+from sinks.pair import connect_stores
 from sinks.store import Store
 
 CHUNK: Final = 5_000
 """Windows at once: few enough that the flow doesn't wait long for the rows they lock."""
 
-Stores = dict[str, Store]
 Say = Callable[[str], None]
 
 _FLUSH_SECONDS: Final = 0.5
@@ -31,23 +29,20 @@ class DeliveryError(RuntimeError):
 
 
 @contextmanager
-def open_stores(settings: Settings) -> Iterator[Stores]:
-    """Connect to the stores of the settings, Postgres first: a forgotten id in Redis fills from it.
+def open_store(settings: Settings) -> Iterator[Store | None]:
+    """Connect to the stores of the settings, as one; None where there is none.
 
     The flow goes on writing meanwhile; versions keep the two apart. Raises StoreError where a store
-    can't be used.
+    can't be used, or another backfill has it.
     """
-    with ExitStack() as opened:
-        stores: Stores = {}
-        if "postgres" in settings.stores:
-            lasting = connect_postgres(settings, "backfill")
-            stores["postgres"] = opened.enter_context(closing(lasting))
-        if "redis" in settings.stores:
-            stores["redis"] = opened.enter_context(closing(connect_redis(settings, "backfill")))
-        yield stores
+    if not settings.stores:
+        yield None
+        return
+    with closing(connect_stores(settings, "backfill")) as store:
+        yield store
 
 
-def write(settings: Settings, stores: Stores, after: pl.DataFrame, say: Say) -> pl.DataFrame:
+def write(settings: Settings, store: Store | None, after: pl.DataFrame, say: Say) -> pl.DataFrame:
     """Write windows (HELD_SCHEMA) everywhere; return those that a store refused as too old.
 
     Durable on return, and harmless again. Raises DeliveryError or StoreError where a place doesn't
@@ -58,13 +53,12 @@ def write(settings: Settings, stores: Stores, after: pl.DataFrame, say: Say) -> 
         for entity in ENTITIES
         if (rows := after.filter(pl.col("entity") == entity.name)).height
     ]
-    for entity, rows in shares:
-        say(aggregated_topic(settings, entity))
-        send(settings, entity, rows)
+    say("to aggregated topics")
+    send(settings, shares)
     refused = [after.clear()]
-    for place, store in stores.items():
+    if store is not None:
         for entity, rows in shares:
-            say(f"{place}: {entity.name}")
+            say(f"to the stores: {entity.name}")
             old = [_applied(store, entity, chunk) for chunk in rows.iter_slices(CHUNK)]
             refused += [each.select(pl.lit(entity.name).alias("entity"), pl.all()) for each in old]
     return pl.concat(refused)
@@ -83,7 +77,7 @@ def _applied(store: Store, entity: Entity, rows: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([_applied(store, entity, part) for part in parts])
 
 
-def send(settings: Settings, entity: Entity, rows: pl.DataFrame) -> None:
+def send(settings: Settings, shares: Sequence[tuple[Entity, pl.DataFrame]]) -> None:
     """Append windows (WINDOW_SCHEMA) to `aggregated.<entity>` as the flow does; all are confirmed.
 
     Raises DeliveryError where one is not.
@@ -95,16 +89,17 @@ def send(settings: Settings, entity: Entity, rows: pl.DataFrame) -> None:
             failures.append(f"{message.topic()} partition {message.partition()}: {error.str()}")
 
     producer = Producer(_config(settings) | {"on_delivery": delivered})
-    topic = aggregated_topic(settings, entity)
-    values = encode_windows(rows, entity, settings.window_ms)
-    for key, value in zip(rows["id"], values, strict=True):
-        while not failures:
-            try:
-                producer.produce(topic, value, key)
-            except BufferError:
-                producer.poll(_FLUSH_SECONDS)
-            else:
-                break
+    for entity, rows in shares:
+        topic = aggregated_topic(settings, entity)
+        values = encode_windows(rows, entity, settings.window_ms)
+        for key, value in zip(rows["id"], values, strict=True):
+            while not failures:
+                try:
+                    producer.produce(topic, value, key)
+                except BufferError:
+                    producer.poll(_FLUSH_SECONDS)
+                else:
+                    break
     while not failures and producer.flush(_FLUSH_SECONDS):
         continue
     if failures:

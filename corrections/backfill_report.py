@@ -92,7 +92,7 @@ def side_by_side(changes: Changes) -> pl.DataFrame:
 
 def _numbers(windows: pl.DataFrame) -> list[str]:
     emptied = pl.col("trip_count") == 0
-    kinds = ["held", ~pl.col("held") & ~emptied, emptied]
+    kinds = [pl.col("held") & ~emptied, ~pl.col("held") & ~emptied, emptied]
     changed, new, gone = (windows.filter(kind).height for kind in kinds)
     deltas = [
         windows.select(pl.col(name) - pl.col(name + _BEFORE)).to_series()
@@ -100,7 +100,7 @@ def _numbers(windows: pl.DataFrame) -> list[str]:
     ]
     trips, revenue = ((each.filter(each > 0).sum(), each.filter(each < 0).sum()) for each in deltas)
     return [
-        f"{changed - windows.filter('held', emptied).height:,}",
+        f"{changed:,}",
         f"{new:,}",
         f"{gone:,}",
         f"{trips[0]:+,} {trips[1]:+,}" if trips[1] else f"{trips[0]:+,}",

@@ -13,12 +13,13 @@ from corrections.backfill_errors import BackfillError
 from corrections.backfill_held import Say, held_windows, refuse_open, refuse_open_in
 from corrections.backfill_inputs import Corrections, read_corrections
 from corrections.backfill_log import read_late_trips, read_trips_log
-from corrections.backfill_places import Stores, open_stores, write
+from corrections.backfill_places import open_store, write
 from corrections.backfill_plan import KEY, Changes, changes, recounted
 from corrections.backfill_range import Range, read_range
 from corrections.backfill_report import show_changes, show_elsewhere, show_refused
 from mobility.settings import Settings
 from mobility.topics import late_topic, trips_topic
+from sinks.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,29 +37,29 @@ class Run:
         settings = self.settings
         span = read_range(start, end, settings)
         given = [read_corrections(path, span, settings) for path in files]
-        with self._book(), open_stores(settings) as stores:
+        with self._book(), open_store(settings) as store:
             begun = self._begun(span)
             if begun is not None:
                 sources = [each.source for each in given], [each.source for each in begun.inputs]
                 if begun.takes_back or begun.span(settings) != span or sources[0] != sources[1]:
                     self._refuse_beside(begun)
-                self._finish(begun, stores)
+                self._finish(begun, store)
                 return
-            for name, store in stores.items():
-                refuse_open_in(store, name, span, settings)
+            if store is not None:
+                refuse_open_in(store, span, settings)
             found = self._recounted(span, given)
-            self._settle(found, stores, span, given)
+            self._settle(found, store, span, given)
 
     def take_back(self, backfill: str) -> None:
         """Restore the windows from before a backfill. Raises BackfillError where it is refused."""
         record = self._backfill(backfill)
         span = record.span(self.settings)
-        with self._book(), open_stores(self.settings) as stores:
+        with self._book(), open_store(self.settings) as store:
             begun = self._begun(span)
             if begun is not None:
                 if begun.takes_back != backfill:
                     self._refuse_beside(begun)
-                self._finish(begun, stores)
+                self._finish(begun, store)
                 return
             made = self.book.changes(record)
             self._refuse_covered(record, made)
@@ -67,7 +68,7 @@ class Run:
             generation = self._generation(span, held)
             touched = held.join(made.after, on=KEY, how="semi")
             wanted = made.before.filter(pl.col("trip_count") > 0)
-            self._settle(changes(wanted, touched, generation), stores, span, takes_back=record.id)
+            self._settle(changes(wanted, touched, generation), store, span, takes_back=record.id)
 
     def _recounted(self, span: Range, given: Sequence[Corrections]) -> Changes:
         settings = self.settings
@@ -104,7 +105,7 @@ class Run:
     def _settle(
         self,
         found: Changes,
-        stores: Stores,
+        store: Store | None,
         span: Range,
         given: Sequence[Corrections] = (),
         takes_back: str | None = None,
@@ -117,16 +118,16 @@ class Run:
             self._say("Nothing was written. With --apply it is.")
             return
         record = self.book.begin(span, found, given, takes_back)
-        self._finish(record, stores)
+        self._finish(record, store)
 
-    def _finish(self, record: Record, stores: Stores) -> None:
+    def _finish(self, record: Record, store: Store | None) -> None:
         """Write what a record says, from its beginning, and mark it as applied."""
         if not self.apply:
             self._say(f"Backfill {record.id} was begun and not finished. With --apply it is.")
             return
         after = self.book.changes(record).after
         with self._status(f"writing {after.height:,} windows") as say:
-            refused = write(self.settings, stores, after, say)
+            refused = write(self.settings, store, after, say)
         self.book.finish(record)
         show_refused(refused, self.console)
         self._say(

@@ -131,7 +131,7 @@ def short_log(*trips: Entry) -> list[list[Entry]]:
     return [[*trips, *rest], rest, rest]
 
 
-@pytest.mark.parametrize("stores", [("redis", "postgres"), ("redis",), ("postgres",), ()])
+@pytest.mark.parametrize("stores", [("redis", "postgres"), ("redis",), ()])
 def test_a_trip_that_moves_leaves_an_empty_window(
     stored: Hub, backfill: Backfill, tmp_path: Path, stores: tuple[Store, ...]
 ) -> None:
@@ -172,8 +172,8 @@ def test_the_flow_goes_on_and_overwrites_nothing(
         recounts.counted(log, stored.settings, late_too=True), given, START, END
     )
     expected = recounts.both(original, recount, START, END)
-    last = max(trip.time for trip in expected)
-    until(lambda: last in postgres_windows(stored.settings)["start_time"])
+    last = max(recounts.window_of(trip, stored.settings) for trip in expected)
+    until(lambda: last in postgres_windows(stored.settings)["window_start"])
     flow.send_signal(signal.SIGTERM)
     assert flow.wait(60) == 0
     run_flow(stored)
@@ -277,7 +277,7 @@ def test_windows_that_are_not_complete_are_refused(
     assert backfill(*late[:3], shown(NOON + 105 * MINUTE)) == 0
     run_flow(stored)
     assert backfill(*late) == 2
-    assert "postgres has come to" in capsys.readouterr().err
+    assert "the flow that feeds the stores has come to" in capsys.readouterr().err
 
 
 def test_a_log_that_lost_the_range_is_refused(
@@ -297,10 +297,11 @@ def test_a_log_that_lost_the_range_is_refused(
     assert "partition 0 begins at offset 1, appended 20" in said
     assert "partition 2 begins at offset 1, where it ends too" in said
     assert "partition 1" not in said
+    stored.write(short_log())
     # Nobody's clock can be that far ahead of the log: what was deleted is older than this range.
     ahead = int(time.time() * 1_000) // 300_000 * 300_000 + 3_600_000
     later = Range(ahead, ahead + 300_000)
-    assert first_offsets(stored.settings, topic, later) == {0: 3, 1: 1, 2: 1}
+    assert first_offsets(stored.settings, topic, later) == {0: 4, 1: 2, 2: 2}
 
 
 def test_redis_alone_says_what_it_could_not_take(
