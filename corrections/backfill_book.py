@@ -2,7 +2,9 @@
 
 import fcntl
 import getpass
+import io
 import os
+import shutil
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -54,7 +56,13 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, dict[str, int]]
 
     def span(self, settings: Settings) -> Range:
-        """Return the range that the backfill recounted."""
+        """Return the range that was recounted; raise BackfillError where windows are others now."""
+        if self.fingerprint != settings.fingerprint:
+            msg = (
+                f"Backfill {self.id} was made with fingerprint {self.fingerprint}, these settings "
+                f"have {settings.fingerprint}: {settings.answers}. Use those it was made with."
+            )
+            raise BackfillError(msg)
         return read_range(self.start, self.end, settings)
 
 
@@ -88,6 +96,8 @@ class Book:
         """Return all records of this log. Raises BackfillError where one can't be read."""
         found = []
         for path in sorted(self.folder.glob(f"*/{_RECORD}")):
+            if not path.parent.name.isdecimal():  # a crash came before it was whole
+                continue
             try:
                 record = msgspec.json.decode(path.read_bytes(), type=Record)
             except msgspec.DecodeError as error:
@@ -171,14 +181,19 @@ class Book:
 
     def _make(self, record: Record, changes: Changes, corrections: Sequence[Corrections]) -> None:
         draft = self.folder / f"{record.id}.draft"
-        draft.mkdir(exist_ok=True)
+        if draft.exists():
+            shutil.rmtree(draft)
+        draft.mkdir()
         for given, each in zip(record.inputs, corrections, strict=True):
             _write(draft / given.file, each.lines)
         for name in _FRAMES:
             frame: pl.DataFrame = getattr(changes, name)
-            frame.write_parquet(draft / f"{name}.parquet")
+            content = io.BytesIO()
+            frame.write_parquet(content)
+            _write(draft / f"{name}.parquet", content.getvalue())
         _write(draft / _RECORD, _as_json(record))
         draft.rename(self.folder / record.id)
+        _sync(self.folder)
 
     def _corrections(self, record: Record, given: Input) -> Corrections:
         path = self.folder / record.id / given.file
@@ -194,6 +209,16 @@ def _write(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    """Return when the names in a folder are on the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _as_json(record: Record) -> bytes:

@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 
 from audit.stores import postgres_totals, postgres_windows, redis_totals
 from audit.topics import read_windows
-from corrections.backfill_log import first_offsets
+from corrections.backfill_log import first_offsets, read_late_trips
 from corrections.backfill_range import Range, shown
 from mobility.entities import BY_NAME
 from mobility.records import PARTIAL_SCHEMA, TOTALS
@@ -85,6 +85,14 @@ def test_late_and_dead_trips_are_counted_and_taken_back(
     run_flow(stored)
     original = recounts.counted(log, stored.settings, late_too=False)
     assert_everywhere(stored.settings, original)
+    counted = {id(trip) for trip in original}
+    late = [
+        trip
+        for trip in recounts.counted(log, stored.settings, late_too=True)
+        if START <= trip.time < END and id(trip) not in counted
+    ]
+    found = read_late_trips(stored.settings, Range(START, END), lambda _: None)
+    assert set(found["trip_id"]) >= {trip.trip_id for trip in late} != set()
 
     named = [e for e in log[1] if isinstance(e, Entry) and START + MINUTE < e.time < END]
     wrong = next(e for e in named if e.driver == "d1" and e.trip_id is not None)
@@ -222,6 +230,13 @@ def test_a_backfill_that_was_cut_off_is_finished_by_the_same_command(
     assert backfill("--list") == 0
     assert "0002" not in capsys.readouterr().out
     assert read_windows(stored.settings, str)["generation"].max() == 1
+    with monkeypatch.context() as broken:
+        broken.setattr("corrections.backfill_places.send", cut_off)
+        assert backfill("--take-back", "0001", "--apply") == 130
+    assert backfill(*command, "--apply") == 2
+    assert "just backfill --take-back 0001 --apply" in capsys.readouterr().err
+    assert backfill("--take-back", "0001", "--apply") == 0
+    assert_everywhere(stored.settings, [trip])
 
 
 def test_what_a_later_backfill_recounted_is_taken_back_first(
