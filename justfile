@@ -33,6 +33,16 @@ demo *args:
 run *args:
     python -m dataflows "$@"
 
+# Dead letters: list, show POSITION, replay [--with FILE of corrected trips]; each has --help.
+[no-cd]
+dlq *args:
+    python -m corrections.commands dlq "$@"
+
+# Late trips: list, show POSITION, replay, which hands their windows to the backfill.
+[no-cd]
+late *args:
+    python -m corrections.commands late "$@"
+
 # Recount closed windows, with corrections: --from T --to T [--with FILE] [--apply], --take-back ID, --list.
 [no-cd]
 backfill *args:

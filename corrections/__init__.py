@@ -1,1 +1,1 @@
-"""What is done about trips that were not counted, or not as they should have been."""
+"""Making good what was not counted or wrong: letters sent again, closed windows recounted."""
