@@ -20,13 +20,19 @@ def packed_windows(rows: pl.DataFrame) -> pl.DataFrame:
 
 def packed_history(ids: list[str], history: History) -> pl.DataFrame:
     """Return a row an id (`id`, `history`): a line of totals and one a window, or NOTHING."""
-    totals = history.totals.select(
+    recent = history.windows.group_by("id").agg(
+        oldest=pl.col("window_start").min(),
+        newest=pl.col("window_start").max(),
+        recent=pl.col("start_time").filter(pl.col("trip_count") > 0).min(),
+    )
+    totals = history.totals.join(recent, on="id").select(
         "id",
         pl.concat_str(
             "trip_count",
             *TOTALS,
-            iso_text(pl.col("start_time")).fill_null(NOTHING),
-            "left_seconds",
+            _start("start_time"),
+            *("left_seconds", "oldest", "newest"),
+            _start("recent"),
             separator=" ",
         ).alias("totals"),
     )
@@ -51,6 +57,10 @@ def unpacked(windows: list[tuple[str, str, str]]) -> pl.DataFrame:
     return texts.with_columns(epoch_ms(texts["start_time"])).select(
         pl.col(name).cast(kind) for name, kind in WINDOW_SCHEMA.items()
     )
+
+
+def _start(name: str) -> pl.Expr:
+    return iso_text(pl.col(name)).fill_null(NOTHING)
 
 
 def _lines(rows: pl.DataFrame, name: str) -> pl.DataFrame:

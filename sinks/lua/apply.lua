@@ -10,8 +10,10 @@
 --            in order of window start; amounts in millionths, times in epoch ms, start in ISO 8601;
 --            empty where an id is only filled
 --   history: empty, or what a lasting store holds at this moment, which replaces what is here: `-`
---            for nothing, else a line of totals, `trip_count duration distance revenue start left`,
---            and its windows in lines as above. `left` is in seconds; a start can be `-`
+--            for nothing, else a line of totals, `trip_count duration distance revenue start left
+--            oldest newest recent`, and its windows in lines as above. `left` is in seconds; the
+--            last three are about those windows: starts of the first and the last, and the start of
+--            their earliest trip; a start of no trip is `-`
 -- Returns counts of windows {applied, unchanged, refused} and the ids that need a history.
 
 local META, INDEX, SEEN = KEYS[1], KEYS[2], KEYS[3]
@@ -20,7 +22,7 @@ local EXPIRY, RETENTION, CAN_FILL = tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[1
 local MICRO = 1000000
 -- generation, trip_count, duration, distance, revenue, start; a space and the pane follow
 local WINDOW = '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) '
-local TOTALS_LINE = '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+)'
+local TOTALS_LINE = '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)'
 
 -- A Lua number is a double, exact up to 2^53, and sums go beyond. So an amount is a pair, {whole
 -- units, millionths}, whose halves are added apart; `carried` brings it into one form.
@@ -136,30 +138,28 @@ local function survey(ledger, state)
   in_parts('HDEL', ledger, dropped)
 end
 
--- Start the ledger of an id from what a lasting store holds; also returns how long it is to stay.
-local function filled(ledger, history)
+-- What a lasting store holds of an id: its state, how long it is to stay, the fields of its ledger.
+local function filled(history)
   local state, fields = nothing(), {}
-  local count, duration, distance, revenue, start, left = string.match(history, TOTALS_LINE)
+  local count, duration, distance, revenue, start, left, oldest, newest, recent =
+    string.match(history, TOTALS_LINE)
   state.count = tonumber(count)
   add(state.duration, duration, 1)
   add(state.distance, distance, 1)
   add(state.revenue, revenue, 1)
+  state.oldest, state.newest = tonumber(oldest), tonumber(newest)
+  state.start = start ~= '-' and start
+  state.older = start ~= recent and state.start -- it began before these windows
   for window_start, window in string.gmatch(history, '\n(%S+) ([^\n]+)') do
     fields[#fields + 1] = window_start
     fields[#fields + 1] = window
-    state.newest = math.max(state.newest, tonumber(window_start))
   end
-  in_parts('HSET', ledger, fields)
-  survey(ledger, state)
-  if start ~= '-' and state.start ~= start then -- it began before these windows
-    state.start, state.older = start, start
-  end
-  return state, tonumber(left)
+  return state, tonumber(left), fields
 end
 
--- Returns what is known of an id, and how long it is to stay if that was just filled in; nil where a
--- history must be asked for. One hash without the other counts as absent: whoever took the one
--- (eviction, a stray DEL) took half of the truth.
+-- Returns what is known of an id; where that comes from its history, also how long it is to stay and
+-- the fields of its ledger, not yet written; nil where a history must be asked for. One hash without
+-- the other counts as absent: whoever took the one (eviction, a stray DEL) took half of the truth.
 local function recall(id, ledger, windows, history)
   if history == '' then
     local held = redis.call('HGET', ledger, 'totals')
@@ -177,7 +177,7 @@ local function recall(id, ledger, windows, history)
   if history == '' or history == '-' then
     return nothing()
   end
-  return filled(ledger, history)
+  return filled(history)
 end
 
 -- Move the totals from a window's old text, if there is one, to its new one. Returns whether it did,
@@ -216,12 +216,15 @@ local counts = {applied = 0, unchanged = 0, refused = 0}
 -- Reconcile windows with the state of their id. Returns the fields of the ledger to be written, and
 -- whether the start must be found anew.
 local function reconcile(ledger, state, windows, is_filled)
+  if windows == '' then
+    return {}, false
+  end
   local asked, new, fields, withdrawn = {}, {}, {}, false
   for window_start, window in string.gmatch(windows, '(%S+) ([^\n]+)') do
     asked[#asked + 1] = window_start
     new[#new + 1] = window
   end
-  local held = #asked > 0 and redis.call('HMGET', ledger, unpack(asked))
+  local held = redis.call('HMGET', ledger, unpack(asked))
   for i, window_start in ipairs(asked) do
     local at = tonumber(window_start)
     if at < state.newest - RETENTION then
@@ -288,14 +291,18 @@ local texts = cjson.decode(ARGV[11])
 for i = 1, #texts, 3 do
   local id, windows, history = texts[i], texts[i + 1], texts[i + 2]
   local ledger = LEDGER .. id
-  local state, left = recall(id, ledger, windows, history)
+  local state, left, filling = recall(id, ledger, windows, history)
   if not state then
     absent[#absent + 1] = id
   else
+    if left and windows ~= '' then
+      in_parts('HSET', ledger, filling)
+      filling = {}
+    end
     local fields, withdrawn = reconcile(ledger, state, windows, left ~= nil)
     local expiry = #fields > 0 and EXPIRY or left
     if expiry then
-      write(id, ledger, state, fields, withdrawn, expiry)
+      write(id, ledger, state, windows == '' and filling or fields, withdrawn, expiry)
       index[#index + 1], index[#index + 2] = 0, id
       seen[#seen + 1], seen[#seen + 2] = now - EXPIRY + expiry, id
     end
