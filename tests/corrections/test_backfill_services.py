@@ -1,12 +1,16 @@
 """Backfills of a tenant on real services: every place then has the batch answer with them."""
 
 import json
+import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import polars as pl
 import pytest
+import redis
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 from msgspec.structs import replace
@@ -17,12 +21,13 @@ from audit.topics import read_windows
 from corrections.backfill_log import first_offsets, read_late_trips
 from corrections.backfill_range import Range, shown
 from mobility.entities import BY_NAME
+from mobility.keys import RedisKeys
 from mobility.records import PARTIAL_SCHEMA, TOTALS
-from mobility.settings import Settings, Store
+from mobility.settings import Settings, Store, to_environ
 from mobility.topics import trips_topic
 from tests.corrections import recounts
 from tests.corrections.conftest import Backfill
-from tests.dataflows.conftest import Hub, trips_log, until
+from tests.dataflows.conftest import ROOT, Hub, trips_log, until
 from tests.strategies import MINUTE, NOON, Entry
 
 pytestmark = pytest.mark.services
@@ -192,12 +197,37 @@ def test_the_flow_goes_on_and_overwrites_nothing(
     assert_everywhere(stored.settings, expected)
 
 
-@pytest.mark.parametrize("place", ["send", "PostgresStore", "RedisStore"])
-def test_a_backfill_that_was_cut_off_is_finished_by_the_same_command(
+KILLED = """
+import os, pkgutil, signal, sys
+from corrections.backfill import main
+owner, _, name = sys.argv[1].rpartition(".")
+setattr(pkgutil.resolve_name(owner), name, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+main(sys.argv[2:])
+"""
+
+
+def kill(hub: Hub, place: str, *arguments: object) -> None:
+    """Start a backfill that is killed at a place of its program, and let its lease run out."""
+    others = {k: v for k, v in os.environ.items() if not k.startswith("MOBILITY_")}
+    command = [sys.executable, "-c", KILLED, place, *map(str, arguments)]
+    run = subprocess.run(command, env=others | to_environ(hub.settings), cwd=ROOT, check=False)
+    assert run.returncode == -signal.SIGKILL
+    with redis.Redis.from_url(hub.settings.redis) as client:
+        client.hset(RedisKeys.of(hub.settings).meta, "backfill_until", 0)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "corrections.backfill_run.write",
+        "sinks.redis.RedisStore.apply",
+        "corrections.backfill_book.Book.finish",
+    ],
+)
+def test_a_backfill_that_was_killed_is_finished_by_the_same_command(
     stored: Hub,
     backfill: Backfill,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     place: str,
 ) -> None:
@@ -207,18 +237,9 @@ def test_a_backfill_that_was_cut_off_is_finished_by_the_same_command(
     run_flow(stored)
     moved = Entry(trip.time, "t1", "two", "car", 4)
     command = (*RANGE, "--with", ndjson(tmp_path / "given", moved))
+    records = ("--records", tmp_path / "records")
 
-    def cut_off(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as broken:
-        if place == "send":
-            broken.setattr("corrections.backfill_places.send", cut_off)
-        else:
-            module = f"sinks.{place.removesuffix('Store').lower()}"
-            broken.setattr(f"{module}.{place}.apply", cut_off)
-        assert backfill(*command, "--apply") == 130
-    capsys.readouterr()
+    kill(stored, place, *command, "--apply", *records)
     for other in (RANGE, (*command, ndjson(tmp_path / "more", trip))):
         assert backfill(*other, "--apply") == 2
         assert f"--with {tmp_path / 'given'} --apply" in capsys.readouterr().err
@@ -230,9 +251,8 @@ def test_a_backfill_that_was_cut_off_is_finished_by_the_same_command(
     assert backfill("--list") == 0
     assert "0002" not in capsys.readouterr().out
     assert read_windows(stored.settings, lambda _: None)["generation"].max() == 1
-    with monkeypatch.context() as broken:
-        broken.setattr("corrections.backfill_places.send", cut_off)
-        assert backfill("--take-back", "0001", "--apply") == 130
+
+    kill(stored, place, "--take-back", "0001", "--apply", *records)
     assert backfill(*command, "--apply") == 2
     assert "just backfill --take-back 0001 --apply" in capsys.readouterr().err
     assert backfill("--take-back", "0001", "--apply") == 0
