@@ -48,6 +48,11 @@ dlq *args:
 late *args:
     python -m corrections.commands late "$@"
 
+# Recount closed windows, with corrections: --from T --to T [--with FILE] [--apply], --take-back ID, --list.
+[no-cd]
+backfill *args:
+    python -m corrections.backfill --records "{{ root }}/.mobility/backfills" "$@"
+
 # Create the declared topics; report what differs.
 topics:
     python -m producer.topics

@@ -78,18 +78,17 @@ def _kept(message: Message, reason: str) -> bytes | None:
 def answer(log: Log, settings: Settings) -> Answer:
     """Return the whole answer for a log."""
     messages = judged(log.rows, settings)
-    windows = summed(messages, settings)
+    windows = summed(messages.filter(pl.col("verdict") == "counted"), settings)
     totals = windows.group_by("entity", "id").agg(
         pl.col("trip_count", *TOTALS).sum(), pl.col("start_time").min()
     )
-    end = pl.col("window_start") + settings.window_ms
-    return Answer(messages, with_mean(windows.with_columns(window_end=end)), with_mean(totals))
+    return Answer(messages, with_mean(windows), with_mean(totals))
 
 
-def summed(messages: pl.DataFrame, settings: Settings) -> pl.DataFrame:
-    """Return the windows of judged messages: trip_count, totals and start_time, no mean."""
-    trips = enriched(messages.filter(pl.col("verdict") == "counted"), settings)
-    return pl.concat(
+def summed(trips: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    """Return the windows of trips that count, of all entities, without `avg_duration`."""
+    trips = enriched(trips, settings)
+    windows = pl.concat(
         _summed(
             trips.select(
                 pl.lit(entity.name).alias("entity"),
@@ -100,16 +99,22 @@ def summed(messages: pl.DataFrame, settings: Settings) -> pl.DataFrame:
         )
         for entity in ENTITIES
     )
+    return windows.with_columns(window_end=pl.col("window_start") + settings.window_ms)
+
+
+def placed(rows: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    """Add `event_time` and `window_start` to a log's rows; null for dead letters."""
+    alive = pl.col("reason").is_null()
+    window_start = pl.col("event_time").floordiv(settings.window_ms) * settings.window_ms
+    return rows.with_columns(
+        event_time=pl.when(alive).then(pl.coalesce("watermark", event_time(settings)))
+    ).with_columns(window_start=window_start)
 
 
 def judged(rows: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     """Add `event_time`, `window_start` and `verdict` to a log's rows."""
     alive = pl.col("reason").is_null()
-    window_start = pl.col("event_time").floordiv(settings.window_ms) * settings.window_ms
-    rows = rows.with_columns(
-        event_time=pl.when(alive).then(pl.coalesce("watermark", event_time(settings)))
-    ).with_columns(
-        window_start=window_start,
+    rows = placed(rows, settings).with_columns(
         heard=pl.col("event_time").cum_max().forward_fill().over("partition"),
     )
     closes = pl.col("window_start") + settings.window_ms + settings.allowed_lateness * 1_000

@@ -38,7 +38,8 @@ class Recount:
         for batch in self.tail.read(ends, BATCH):
             if batch:
                 messages = self.carry.judged(read_log([batch], self.settings).rows)
-                windows = summed(messages, self.settings)
+                counted = messages.filter(pl.col("verdict") == "counted")
+                windows = summed(counted, self.settings).drop("window_end")
                 self.starts.update(windows["window_start"].unique())
                 wanted = self.span.windows() & (pl.col("window_start") > self.reach)
                 generation = pl.lit(0, pl.Int64).alias("generation")

@@ -1,1 +1,1 @@
-"""Making good what was not counted: letters looked at, corrected and sent again."""
+"""Making good what was not counted or wrong: letters sent again, closed windows recounted."""

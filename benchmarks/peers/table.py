@@ -44,8 +44,8 @@ PEERS: Final = (
         "run_flink.py",
         _FLINK,
         java=True,
-        note="Flink SQL, window TVF in a statement set, parallelism 2, timestamps parsed in SQL; no "
-        "checkpoints",
+        note="Flink SQL, window TVF in a statement set, parallelism 2, timestamps parsed in "
+        "SQL; no checkpoints",
     ),
     Peer(
         "flink-tuned",
@@ -69,7 +69,8 @@ PEERS: Final = (
         "pathway",
         "run_pathway.py",
         ("pathway==0.33.0",),
-        note="Pathway, `windowby` and `reduce` in static mode: each window goes out once, at the end",
+        note="Pathway, `windowby` and `reduce` in static mode: each window goes out "
+        "once, at the end",
     ),
 )
 
