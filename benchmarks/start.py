@@ -1,5 +1,6 @@
 """How long it takes to begin: importing the flow, and `just up` to the first window served."""
 
+import asyncio
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from typing import Final
 from benchmarks.bench import Bench
 from benchmarks.running import BenchmarkError, failure, timed
 from benchmarks.section import Section, Target
+from stack.services import discard
 
 _IMPORTS: Final = 5
 _MOST_IMPORT: Final = 1.0
@@ -41,9 +43,13 @@ def measure(bench: Bench) -> Section:
             timed(command, folder / "import.log", environ=environ).seconds for _ in range(_IMPORTS)
         ]
     ups = []
-    for which in ("cold", "warm"):
-        with bench.commands.step(f"just up, {which}"):
-            ups.append(_up(folder / "up", environ))
+    try:
+        for which in ("cold", "warm"):
+            with bench.commands.step(f"just up, {which}"):
+                ups.append(_up(folder / "up", environ))
+    finally:
+        # Postgres may keep its data outside the folder.
+        asyncio.run(discard(folder / "up"))
     targets = (
         Target("import dataflows.main, s", median(times), _MOST_IMPORT, most=True),
         Target("just up, warm, to the first window served, s", ups[-1], _MOST_UP, most=True),
