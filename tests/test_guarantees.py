@@ -1,0 +1,34 @@
+"""docs/guarantees.md names the test that shows each guarantee: all of them are there."""
+
+import ast
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+NAMED = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs" / "guarantees.md").read_text())
+
+
+def test_each_named_test_exists() -> None:
+    """No guarantee rests on a test that was renamed or removed."""
+    missing = [f"{path}::{name}" for path, name in NAMED if name not in functions(ROOT / path)]
+    assert missing == []
+
+
+def test_each_chaos_test_shows_a_guarantee() -> None:
+    """No fault is tested that the page does not tell of; the instruments' own tests stay aside."""
+    shown = {name for path, name in NAMED if path.startswith("tests/chaos/")}
+    files = set((ROOT / "tests" / "chaos").glob("test_*.py"))
+    instruments = {ROOT / "tests" / "chaos" / "test_tools.py"}
+    there = set().union(*(functions(path) for path in files - instruments))
+    assert there == shown
+
+
+def functions(path: Path) -> set[str]:
+    """Return the names of a file's test functions; none where there is no such file."""
+    if not path.exists():
+        return set()
+    return {
+        node.name
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    }
