@@ -46,6 +46,10 @@ data *args:
 test *args:
     python -m stack run -- python -m pytest "$@"
 
+# Kill, freeze and starve the real system, and compare every number: [quick|full] [--seed N].
+chaos *args:
+    case "${1-}" in quick|full) rounds=$1; shift; set -- --rounds "$rounds" "$@" ;; esac; python -m pytest -m chaos tests/chaos "$@"
+
 # What CI runs before the tests: lint, format, types, import contracts.
 check:
     ruff check
