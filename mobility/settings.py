@@ -77,6 +77,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     snapshot_interval: Positive = 10
     status_dir: str | None = None
 
+    # What the launcher tells the processes of its cluster.
+    fence: Positive | None = None
+
     # How long the stores remember.
     redis_expiry: Positive = 86_400
     redis_ledger_hours: Positive = 48

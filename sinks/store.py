@@ -14,10 +14,16 @@ from mobility.entities import Entity
 from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings
 
-Writer = Literal["main", "serving"]
-"""The flows that may write to a store, one at a time."""
+Writer = Literal["main", "serving", "backfill"]
+"""Who writes to a store.
 
-WRITERS: Final[tuple[Writer, ...]] = ("main", "serving")
+Of the two flows one at a time may. A backfill writes beside them: it brings higher generations, so
+it refuses no flow, is refused by none and takes no fencing token; but there is one at a time.
+"""
+
+FLOWS: Final[tuple[Writer, ...]] = ("main", "serving")
+WRITERS: Final[tuple[Writer, ...]] = (*FLOWS, "backfill")
+"""In the order of their numbers, from 1, in Postgres."""
 
 TOTALS_SCHEMA: Final = pl.Schema(
     {
@@ -57,6 +63,26 @@ def refuse_writer(store: str, holder: str, writer: str) -> NoReturn:
         f"{store} is written to by the flow `{holder}`, so `{writer}` may not: one flow writes to "
         f"a store. Stop `{holder}` and wait 30 seconds, or start `{writer}` without stores "
         "(MOBILITY_STORES=)."
+    )
+    raise StoreError(msg)
+
+
+def refuse_backfill(store: str) -> NoReturn:
+    """Raise StoreError: another backfill is at work."""
+    msg = (
+        f"{store} is being backfilled already, and one backfill at a time may write to a store. "
+        "Wait until it has ended; one that was killed stands in the way for up to 30 seconds."
+    )
+    raise StoreError(msg)
+
+
+def refuse_fence(store: str, token: str, holder: str, ours: int | None) -> NoReturn:
+    """Raise StoreError: a cluster that started later has the store."""
+    msg = (
+        f"{store} belongs to a cluster that was started later: it holds fencing token {token}, "
+        f"taken by {holder}; this one holds {ours} and may not write any more.\n"
+        "Nothing is lost: leave the later one running. If this one is to go on instead, stop that "
+        "one and start this one again."
     )
     raise StoreError(msg)
 

@@ -50,6 +50,7 @@ OTHERS: dict[str, Any] = {
     "early_every": 2,
     "snapshot_interval": 1,
     "status_dir": "s",
+    "fence": 1_735_689_600_000,
     "redis_expiry": 1,
     "redis_ledger_hours": 1,
     "api_host": "::1",
