@@ -24,6 +24,7 @@ from dataflows.kafka_sink import Deliveries, KafkaSink
 from dataflows.source import TripSource
 from dataflows.starting import process_number, settings_or_exit
 from dataflows.stopping import stop_on_signals, stop_requested
+from dataflows.wall_clock import watch_wall_clock
 from mobility.entities import ENTITIES
 from mobility.settings import Settings
 from sinks import store_sinks
@@ -58,4 +59,5 @@ def build(settings: Settings) -> Dataflow:
 
 
 stop_on_signals()
+watch_wall_clock()
 flow = build(settings_or_exit())

@@ -15,6 +15,7 @@ from dataflows.encoding import dead_encoder
 from dataflows.kafka_sink import Deliveries, KafkaSink
 from dataflows.starting import settings_or_exit
 from dataflows.stopping import stop_on_signals, stop_requested
+from dataflows.wall_clock import watch_wall_clock
 from mobility.entities import ENTITIES
 from mobility.settings import Settings
 from sinks import store_sinks
@@ -35,4 +36,5 @@ def build(settings: Settings) -> Dataflow:
 
 
 stop_on_signals()
+watch_wall_clock()
 flow = build(settings_or_exit())

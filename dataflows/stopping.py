@@ -16,14 +16,18 @@ def stop_requested() -> bool:
     return _requested.is_set()
 
 
-def stop_on_signals() -> None:
-    """Let SIGTERM and SIGINT ask for a graceful stop.
+def is_flow_process() -> bool:
+    """Tell whether `python -m bytewax.run` is the program.
 
-    Only where `python -m bytewax.run` is the program: a flow imported by a test or a tool leaves
-    its host's signals alone.
+    A flow imported by a test or a tool leaves its host's signals and folders alone.
     """
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
-    if spec is None or spec.name != "bytewax.run":
+    return spec is not None and spec.name == "bytewax.run"
+
+
+def stop_on_signals() -> None:
+    """Let SIGTERM and SIGINT ask for a graceful stop, where the flow is the program."""
+    if not is_flow_process():
         return
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _request)

@@ -38,8 +38,9 @@ class Topic:
             "cleanup.policy": "delete",
             "retention.ms": str(self.retention_ms),
             "compression.type": self.compression,
-            # A producer's clock can't vouch for itself; the broker's stamp can.
-            "message.timestamp.type": "LogAppendTime" if self.layer == "raw" else "CreateTime",
+            # A producer's clock can't vouch for itself; the broker's stamp can. It would also decide
+            # whether a message is taken: none that is an hour ahead of the broker is.
+            "message.timestamp.type": "LogAppendTime",
         }
 
 

@@ -1,0 +1,64 @@
+"""The flow's wall clock is set, and hours pass while it is down: no number depends on it."""
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.clock import Clock
+from tests.chaos.conftest import Figures
+from tests.chaos.exact import assert_exact
+from tests.chaos.tenant import Tenant
+from tests.chaos.waiting import until
+
+pytestmark = pytest.mark.chaos
+
+_HOUR = 3_600
+_NEWS = 1_000
+
+
+@pytest.fixture
+def clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Return the clock of every process that the test starts."""
+    clock = Clock(tmp_path)
+    for name, value in clock.environ.items():
+        monkeypatch.setenv(name, value)
+    return clock
+
+
+def test_downtime_of_an_hour(
+    tenant: Tenant, clock: Clock, draw: random.Random, figures: Figures
+) -> None:
+    """Down for an hour, by its own clock, after a stop and after a kill."""
+    with tenant.feed(draw.random()) as feed:
+        for end in (tenant.flow.stop, tenant.flow.kill):
+            tenant.flow.start()
+            tenant.flow.wait_until_read(_NEWS)
+            end()
+            clock.step(_HOUR)
+    tenant.flow.finish()
+    expected = assert_exact(tenant.settings, feed)
+    figures(f"2 downtimes of 1 h, {expected.windows.height} windows, 0 differ")
+
+
+def test_wall_clock_stepped(
+    tenant: Tenant, clock: Clock, draw: random.Random, figures: Figures
+) -> None:
+    """Set forward it goes on; set back it begins again once, instead of waiting an hour."""
+    with tenant.feed(draw.random()) as feed:
+        tenant.flow.start()
+        tenant.flow.wait_until_read(_NEWS)
+        clock.step(_HOUR)
+        tenant.flow.wait_until_read(feed.sent + _NEWS)
+        clock.step(-_HOUR)
+        until(lambda: "set back by 3600 s" in tenant.flow.log.read_text(), "a word about the step")
+        assert tenant.flow.wait() == os.EX_TEMPFAIL
+        tenant.flow.start()
+        tenant.flow.wait_until_read(_NEWS)
+    tenant.flow.wait_until_read(0)
+    assert tenant.flow.stop()[0] == 0
+    tenant.flow.finish()
+    expected = assert_exact(tenant.settings, feed)
+    assert tenant.flow.log.read_text().count("set back by") == 1
+    figures(f"+1 h and -1 h, 1 restart, {expected.windows.height} windows, 0 differ")
