@@ -12,8 +12,6 @@ from collections.abc import Callable
 from threading import Event, Thread
 from typing import Final
 
-from dataflows.stopping import is_flow_process
-
 _LOOK_SECONDS: Final = 1.0
 
 TOLERANCE: Final = 5.0
@@ -36,12 +34,6 @@ class WallClock:
         """Return by how many seconds the clock was set back since the last look, 0 where not."""
         before, self._offset = self._offset, self._wall() - self._steady()
         return max(0.0, before - self._offset)
-
-
-def watch_wall_clock() -> None:
-    """End this process when its wall clock is set back, where the flow is the program."""
-    if is_flow_process():
-        end_when_set_back()
 
 
 def end_when_set_back(

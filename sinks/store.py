@@ -45,8 +45,12 @@ class StoreError(RuntimeError):
     """A store that can't be used as it is; the message says which, why, and what to do."""
 
 
+class StoreRefusedError(StoreError):
+    """A store that belongs to others: another attempt would get the same answer."""
+
+
 def refuse_fingerprint(store: str, held: str, answers: str, settings: Settings) -> NoReturn:
-    """Raise StoreError: the store was filled under settings that give other answers."""
+    """Raise StoreRefusedError: the store was filled under settings that give other answers."""
     msg = (
         f"{store} was filled with fingerprint {held}, this start has {settings.fingerprint}.\n"
         f"  there: {answers}\n"
@@ -54,7 +58,7 @@ def refuse_fingerprint(store: str, held: str, answers: str, settings: Settings) 
         "Totals of both would be mixed. Start with the settings it was filled with, or use an "
         "empty store (another database, or for Redis another MOBILITY_REDIS_PREFIX)."
     )
-    raise StoreError(msg)
+    raise StoreRefusedError(msg)
 
 
 def refuse_writer(store: str, holder: str, writer: str) -> NoReturn:
@@ -77,14 +81,14 @@ def refuse_backfill(store: str) -> NoReturn:
 
 
 def refuse_fence(store: str, token: str, holder: str, ours: int | None) -> NoReturn:
-    """Raise StoreError: a cluster that started later has the store."""
+    """Raise StoreRefusedError: a cluster that started later has the store."""
     msg = (
         f"{store} belongs to a cluster that was started later: it holds fencing token {token}, "
         f"taken by {holder}; this one holds {ours} and may not write any more.\n"
         "Nothing is lost: leave the later one running. If this one is to go on instead, stop that "
         "one and start this one again."
     )
-    raise StoreError(msg)
+    raise StoreRefusedError(msg)
 
 
 @dataclass(frozen=True, slots=True)
