@@ -1,12 +1,14 @@
 """The flow as a person starts it, and every way to end it."""
 
+import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -69,6 +71,11 @@ class Flow:
         """Return what this run has counted so far, told once a second; empty before that."""
         return flow_counters(Path(self.settings.status_dir or ""))
 
+    def told(self) -> list[dict[str, Any]]:
+        """Return what each process of this run has last told of itself."""
+        folder = Path(self.settings.status_dir or "")
+        return [json.loads(path.read_bytes()) for path in folder.glob("flow-*.json")]
+
     def wait_until_read(self, messages: int) -> None:
         """Return when this run has read so many messages."""
 
@@ -94,6 +101,17 @@ class Flow:
             if mark in environ and int(path.parent.name) != launcher:
                 found.append(int(path.parent.name))
         return sorted(found)
+
+    def kill_one(self, draw: random.Random) -> None:
+        """Kill one process; return when the cluster has come back as a whole, or ended."""
+        before = self.workers()
+        kill(draw.choice(before), signal.SIGKILL)
+
+        def settled() -> bool:
+            told = {each["pid"] for each in self.told()}
+            return not self.running or (bool(told) and told.isdisjoint(before))
+
+        until(settled, f"the cluster to go on or end after one of {before} was killed")
 
     def kill(self) -> None:
         """Kill everything at once, as a power cut does."""
