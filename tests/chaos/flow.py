@@ -29,7 +29,8 @@ class Flow:
     """
 
     def __init__(self, settings: Settings, folder: Path) -> None:
-        self.settings = msgspec.structs.replace(settings, status_dir=str(folder / "status"))
+        self.status = folder / "status"
+        self.settings = msgspec.structs.replace(settings, status_dir=str(self.status))
         self.recovery = folder / "recovery"
         self.log = folder / "flow.log"
         self._launcher: subprocess.Popen[bytes] | None = None
@@ -37,8 +38,8 @@ class Flow:
     def start(self, *arguments: str, **replaced: object) -> None:
         """Start it, with these settings replaced; it runs until it is ended."""
         self.end()
-        for status in Path(self.settings.status_dir or "").glob("flow-*.json"):
-            status.unlink()
+        for told in self.status.glob("flow-*.json"):
+            told.unlink()
         settings = msgspec.structs.replace(self.settings, **replaced)
         others = {k: v for k, v in os.environ.items() if not k.startswith("MOBILITY_")}
         with self.log.open("ab") as log:
@@ -69,12 +70,11 @@ class Flow:
 
     def counters(self) -> dict[str, int]:
         """Return what this run has counted so far, told once a second; empty before that."""
-        return flow_counters(Path(self.settings.status_dir or ""))
+        return flow_counters(self.status)
 
     def told(self) -> list[dict[str, Any]]:
         """Return what each process of this run has last told of itself."""
-        folder = Path(self.settings.status_dir or "")
-        return [json.loads(path.read_bytes()) for path in folder.glob("flow-*.json")]
+        return [json.loads(path.read_bytes()) for path in self.status.glob("flow-*.json")]
 
     def wait_until_read(self, messages: int) -> None:
         """Return when this run has read so many messages."""
