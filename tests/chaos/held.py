@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
+from tests.chaos.recovered import partitions, rows
 from tests.chaos.waiting import until
 
 _HOLD: Final = """
@@ -42,29 +43,16 @@ def wait_until_held(recovery: Path) -> None:
     until(lambda: any(map(_is_locked, partitions(recovery))), "a frontier that is held")
 
 
-def partitions(recovery: Path) -> list[Path]:
-    """Return the recovery partitions."""
-    return sorted(recovery.glob("part-*.sqlite3"))
-
-
 def resume_epoch(recovery: Path) -> int:
     """Return the frontier of the last run's slowest worker, 0 where none is recorded."""
-    fronts = _rows(recovery, "SELECT ex_num, worker_frontier FROM fronts")
+    fronts = rows(recovery, "SELECT ex_num, worker_frontier FROM fronts")
     last = max((number for number, _ in fronts), default=0)
     return min((frontier for number, frontier in fronts if number == last), default=0)
 
 
 def unreachable_snapshots(recovery: Path, resume: int) -> int:
     """Return how many snapshots are of epochs that a start will run again."""
-    return sum(epoch >= resume for (epoch,) in _rows(recovery, "SELECT snap_epoch FROM snaps"))
-
-
-def _rows(recovery: Path, query: str) -> list[tuple[int, ...]]:
-    found: list[tuple[int, ...]] = []
-    for path in partitions(recovery):
-        with closing(sqlite3.connect(path)) as connection:
-            found += connection.execute(query).fetchall()
-    return found
+    return sum(epoch >= resume for (epoch,) in rows(recovery, "SELECT snap_epoch FROM snaps"))
 
 
 def _is_locked(path: Path) -> bool:
