@@ -52,7 +52,7 @@ class Feed:
     machine only makes it slower: which messages come is the stream's matter, not the clock's.
     """
 
-    def __init__(self, settings: Settings, messages: Iterable[Sent], rate: int) -> None:
+    def __init__(self, settings: Settings, messages: Iterable[Sent], rate: int = 0) -> None:
         self.sent = 0
         self.prints = Prints()
         self._messages: Iterator[Sent] = iter(messages)
@@ -93,9 +93,9 @@ class Feed:
         until(lambda: self.sent >= goal or not self._thread.is_alive(), f"{more} more messages")
         assert self.sent >= goal, f"the feed ended: {self._failures}"
 
-    def send(self, count: int) -> None:
-        """Send the next messages at once, without being entered."""
-        for _, message in zip(range(count), self._messages, strict=False):
+    def send_all(self) -> None:
+        """Send all messages at once; return when they are in the log."""
+        for message in self._messages:
             self._send(message)
         assert self._producer.flush(_FLUSH) == 0
         assert self._failures == []

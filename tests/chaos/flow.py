@@ -1,12 +1,14 @@
 """The flow as a person starts it, and every way to end it."""
 
+import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -27,7 +29,8 @@ class Flow:
     """
 
     def __init__(self, settings: Settings, folder: Path) -> None:
-        self.settings = msgspec.structs.replace(settings, status_dir=str(folder / "status"))
+        self.status = folder / "status"
+        self.settings = msgspec.structs.replace(settings, status_dir=str(self.status))
         self.recovery = folder / "recovery"
         self.log = folder / "flow.log"
         self._launcher: subprocess.Popen[bytes] | None = None
@@ -35,8 +38,8 @@ class Flow:
     def start(self, *arguments: str, **replaced: object) -> None:
         """Start it, with these settings replaced; it runs until it is ended."""
         self.end()
-        for status in Path(self.settings.status_dir or "").glob("flow-*.json"):
-            status.unlink()
+        for told in self.status.glob("flow-*.json"):
+            told.unlink()
         settings = msgspec.structs.replace(self.settings, **replaced)
         others = {k: v for k, v in os.environ.items() if not k.startswith("MOBILITY_")}
         with self.log.open("ab") as log:
@@ -67,7 +70,11 @@ class Flow:
 
     def counters(self) -> dict[str, int]:
         """Return what this run has counted so far, told once a second; empty before that."""
-        return flow_counters(Path(self.settings.status_dir or ""))
+        return flow_counters(self.status)
+
+    def told(self) -> list[dict[str, Any]]:
+        """Return what each process of this run has last told of itself."""
+        return [json.loads(path.read_bytes()) for path in self.status.glob("flow-*.json")]
 
     def wait_until_read(self, messages: int) -> None:
         """Return when this run has read so many messages."""
@@ -94,6 +101,17 @@ class Flow:
             if mark in environ and int(path.parent.name) != launcher:
                 found.append(int(path.parent.name))
         return sorted(found)
+
+    def kill_one(self, draw: random.Random) -> None:
+        """Kill one process; return when the cluster has come back as a whole, or ended."""
+        before = self.workers()
+        kill(draw.choice(before), signal.SIGKILL)
+
+        def settled() -> bool:
+            told = {each["pid"] for each in self.told()}
+            return not self.running or (bool(told) and told.isdisjoint(before))
+
+        until(settled, f"the cluster to go on or end after one of {before} was killed")
 
     def kill(self) -> None:
         """Kill everything at once, as a power cut does."""

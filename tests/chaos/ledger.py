@@ -13,6 +13,7 @@ from mobility.settings import Settings
 
 _MS: Final = timedelta(milliseconds=1)
 _EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+_CHUNK: Final = 1_000
 _SCHEMA: Final = pl.Schema(
     {
         "entity": pl.String,
@@ -32,16 +33,18 @@ def redis_windows(settings: Settings) -> pl.DataFrame:
     with redis.Redis.from_url(settings.redis, decode_responses=True) as client:
         for entity in ENTITIES:
             start = keys.ledger(entity, "")
-            names = sorted(set(client.scan_iter(match=f"{start}*", count=1_000)))
-            pipeline = client.pipeline(transaction=False)
-            for name in names:
-                pipeline.hgetall(name)
-            for name, held in zip(names, pipeline.execute(), strict=True):
-                rows += [
-                    (entity.name, name.removeprefix(start), int(field), *_window(text))
-                    for field, text in held.items()
-                    if field != "totals"
-                ]
+            names = sorted(set(client.scan_iter(match=f"{start}*", count=_CHUNK)))
+            for at in range(0, len(names), _CHUNK):
+                chunk = names[at : at + _CHUNK]
+                pipeline = client.pipeline(transaction=False)
+                for name in chunk:
+                    pipeline.hgetall(name)
+                for name, held in zip(chunk, pipeline.execute(), strict=True):
+                    rows += [
+                        (entity.name, name.removeprefix(start), int(field), *_window(text))
+                        for field, text in held.items()
+                        if field != "totals"
+                    ]
     return pl.DataFrame(rows, schema=_SCHEMA, orient="row")
 
 
