@@ -188,7 +188,9 @@ def test_what_a_killed_launcher_left_behind_still_holds_the_folder(tmp_path: Pat
         "from dataflows.folder_record import FolderRecord\n"
         "from dataflows.guard import hold\n"
         f"held = hold(Path({str(folder)!r}), FolderRecord('main', 4))\n"
-        "orphan = subprocess.Popen(['sleep', '60'], stdout=-3, stderr=-3, pass_fds=[held.fileno()])\n"
+        "nowhere, lock = subprocess.DEVNULL, [held.fileno()]\n"
+        "command = ['sleep', '60']\n"
+        "orphan = subprocess.Popen(command, stdout=nowhere, stderr=nowhere, pass_fds=lock)\n"
         "print(orphan.pid)\n"
     )
     launcher = subprocess.run(
