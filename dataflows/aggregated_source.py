@@ -1,8 +1,10 @@
 """The source of the standalone flow: the partitions of `aggregated.<entity>`."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import cached_property, partial
+from typing import Any
 
 import bytewax.operators as op
 import polars as pl
@@ -11,10 +13,13 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from bytewax.operators import KeyedStream
 from confluent_kafka import Message
 
+from dataflows.continuity import Continuity, Place
 from dataflows.items import Positioned
 from dataflows.kafka_sink import shard_key
-from dataflows.partition_reader import PartitionReader, offset_of, partitions_of
-from mobility.entities import Entity
+from dataflows.log_topic import Topic, asking, described
+from dataflows.partition_reader import PartitionReader, offset_of
+from dataflows.recovery import Past
+from mobility.entities import ENTITIES, Entity
 from mobility.messages import decode_windows
 from mobility.records import WindowUpdate
 from mobility.settings import Settings
@@ -38,40 +43,54 @@ class WindowBranches:
     dead: KeyedStream[Positioned]
 
 
-class AggregatedSource(FixedPartitionedSource[Windows, int]):
-    """Reads an entity's windows from Kafka, at least once; a snapshot is the next offset."""
+class AggregatedSource(FixedPartitionedSource[Windows, Any]):
+    """Reads an entity's windows from Kafka, at least once.
 
-    def __init__(self, settings: Settings, entity: Entity, stopping: Callable[[], bool]) -> None:
+    A snapshot is the next offset and the id of the topic; the first release knew no id, and its
+    snapshots are the offset alone.
+    """
+
+    def __init__(
+        self, settings: Settings, entity: Entity, stopping: Callable[[], bool], past: Past
+    ) -> None:
         self._settings = settings
         self._entity = entity
         self._stopping = stopping
-        self._count = 0
+        self._continuity = Continuity(settings, past)
+
+    @cached_property
+    def _topic(self) -> Topic:
+        name = aggregated_topic(self._settings, self._entity)
+        return described(self._settings, name, asking(self._settings, name))
 
     def list_parts(self) -> list[str]:
         """Return the partitions of the topic, as `000`, `001` and so on."""
-        partitions = partitions_of(self._settings, aggregated_topic(self._settings, self._entity))
-        self._count = len(partitions)
-        return [f"{partition:03}" for partition in partitions]
+        step = f"mobility_serving.aggregated_{self._entity.name}"
+        self._continuity.check_partitions(step, self._topic)
+        return [f"{partition:03}" for partition in self._topic.partitions]
 
     def build_part(
-        self, step_id: str, for_part: str, resume_state: int | None
+        self,
+        step_id: str,
+        for_part: str,
+        resume_state: Any,  # noqa: ANN401 - an offset or a dict, by release
     ) -> "AggregatedPartition":
         """Connect to the broker and go on at the offset of the snapshot."""
         del step_id
-        topic = aggregated_topic(self._settings, self._entity)
-        reader = PartitionReader(
-            self._settings, topic, int(for_part), resume_state, 4 * self._count
-        )
-        return AggregatedPartition(self._entity, topic, int(for_part), reader, self._stopping)
+        place = Place(**resume_state) if isinstance(resume_state, dict) else Place(resume_state)
+        begin = partial(self._continuity.first_offset, self._topic, int(for_part), place)
+        peers = len(ENTITIES) * len(self._topic.partitions)
+        reader = PartitionReader(self._settings, self._topic.name, int(for_part), begin, peers)
+        return AggregatedPartition(self._entity, self._topic, int(for_part), reader, self._stopping)
 
 
-class AggregatedPartition(StatefulSourcePartition[Windows, int]):
+class AggregatedPartition(StatefulSourcePartition[Windows, Any]):
     """One partition of an entity's windows."""
 
     def __init__(
         self,
         entity: Entity,
-        topic: str,
+        topic: Topic,
         partition: int,
         reader: PartitionReader,
         stopping: Callable[[], bool],
@@ -93,9 +112,9 @@ class AggregatedPartition(StatefulSourcePartition[Windows, int]):
         """Return when to poll again."""
         return self._reader.next_poll()
 
-    def snapshot(self) -> int:
-        """Return the next offset."""
-        return self._reader.position
+    def snapshot(self) -> dict[str, Any]:
+        """Return the next offset, and the id of the topic that it is of."""
+        return asdict(Place(self._reader.position, self._topic.id))
 
     def close(self) -> None:
         """Leave the broker."""
@@ -120,7 +139,7 @@ class AggregatedPartition(StatefulSourcePartition[Windows, int]):
 
     def _dead(self, messages: list[Message], details: list[str]) -> Positioned:
         return Positioned(
-            topic=self._topic,
+            topic=self._topic.name,
             partition=self._partition,
             offsets=[offset_of(message) for message in messages],
             values=[message.value() for message in messages],

@@ -32,6 +32,9 @@ class Board:
     clock: Callable[[], float] = time.time
     standings: dict[int, Standing] = field(default_factory=dict)
     windows_out: int = 0
+    partitions_unread: int = 0
+    gaps: int = 0
+    punctuations_refused: int = 0
     _published: float = 0.0
 
     def is_ahead(self, partition: int) -> bool:
@@ -73,6 +76,9 @@ class Board:
             "at": round(self.clock() * 1_000),
             **asdict(total),
             "windows_out": self.windows_out,
+            "partitions_unread": self.partitions_unread,
+            "gaps": self.gaps,
+            "punctuations_refused": self.punctuations_refused,
             "watermark": min(known) if known and len(known) == len(watermarks) else None,
             "lag": sum(s.lag for s in standings),
             "partitions": {

@@ -5,59 +5,100 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from queue import SimpleQueue
 from threading import Thread
-from types import FrameType
 from typing import Final
 
-_GRACE_SECONDS: Final = 30.0
+from dataflows.failures import EXIT_REFUSED
+
+# Without one of them nothing can become a snapshot any more, so there is nothing to wait for but
+# the others' own last words.
+_LAST_WORDS_SECONDS: Final = 2.0
+
+_INTERRUPTED: Final = (-signal.SIGTERM, -signal.SIGINT)
+"""How a process ends that was asked to stop before it knew how."""
 
 
-def run_group(module: str, processes: int, options: list[str]) -> int:
-    """Run a flow in so many processes; return 0, or the exit code of the first that failed.
+class Group:
+    """The running processes of a cluster.
 
-    A process left alone would wait for the others for ever, so when one fails all are ended. A
-    signal to stop goes to every one of them.
+    They inherit the descriptor `held`, and with it the recovery folder, and end when their standard
+    input does, which is when whoever started them is gone.
     """
-    group = [
-        subprocess.Popen([sys.executable, "-m", "bytewax.run", module, *options, *cluster])  # noqa: S603 - our own program
-        for cluster in _cluster_options(processes)
-    ]
 
-    def forward(number: int, frame: FrameType | None) -> None:
-        del frame
-        for process in group:
-            if process.poll() is None:
-                process.send_signal(number)
+    def __init__(
+        self,
+        module: str,
+        processes: int,
+        options: list[str],
+        environ: Mapping[str, str],
+        held: int,
+    ) -> None:
+        self._ended: SimpleQueue[tuple[int, int]] = SimpleQueue()
+        self._stopping = False
+        self._processes = [
+            subprocess.Popen(  # noqa: S603 - our own program
+                [sys.executable, "-m", "bytewax.run", module, *options, *cluster],
+                env=environ,
+                stdin=subprocess.PIPE,
+                pass_fds=(held,),
+            )
+            for cluster in _cluster_options(processes)
+        ]
+        for number, process in enumerate(self._processes):
+            Thread(target=self._wait, args=(number, process), daemon=True).start()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, forward)
-    return _outcome(group)
+    def stop(self) -> None:
+        """Ask every process to end with a final snapshot."""
+        self._stopping = True
+        for process in self._processes:
+            process.terminate()
 
+    def outcome(self) -> int:
+        """Return 0 when all have ended well, else the exit code of a failure when all have ended.
 
-def _outcome(group: list[subprocess.Popen[bytes]]) -> int:
-    ended: SimpleQueue[int] = SimpleQueue()
-    for process in group:
-        Thread(target=lambda p=process: ended.put(p.wait()), daemon=True).start()
-    for _ in group:
-        code = ended.get()
-        if code:
-            _end(group)
-            return code if code > 0 else 128 - code
-    return 0
+        A process left alone would wait for the others for ever, so when one fails all are ended.
+        Where one refuses to go on, that is why the others failed.
+        """
+        codes: list[int] = []
+        for _ in self._processes:
+            _, code = self._ended.get()
+            codes.append(code)
+            if self._stopping and code in _INTERRUPTED:
+                # The cluster had not begun, so nothing is lost; it never will begin now.
+                self._kill()
+                return 0
+            if code:
+                codes += self._end()
+                break
+        return (
+            EXIT_REFUSED if EXIT_REFUSED in codes else _as_exit_code(next(filter(None, codes), 0))
+        )
 
+    def _end(self) -> list[int]:
+        deadline = time.monotonic() + _LAST_WORDS_SECONDS
+        codes = []
+        for process in self._processes:
+            try:
+                codes.append(process.wait(max(0.0, deadline - time.monotonic())))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        return codes
 
-def _end(group: list[subprocess.Popen[bytes]]) -> None:
-    for process in group:
-        process.terminate()
-    deadline = time.monotonic() + _GRACE_SECONDS
-    for process in group:
-        try:
-            process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
+    def _kill(self) -> None:
+        for process in self._processes:
             process.kill()
             process.wait()
+
+    def _wait(self, number: int, process: subprocess.Popen[bytes]) -> None:
+        self._ended.put((number, process.wait()))
+
+
+def _as_exit_code(code: int) -> int:
+    return code if code >= 0 else 128 - code
 
 
 def _cluster_options(processes: int) -> list[list[str]]:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import polars as pl
 from confluent_kafka import Message
 
+from dataflows.failures import RefusalError
 from dataflows.items import Heard, Intake, Positioned, Status
 from dataflows.partition_reader import offset_of
 from mobility.enrichment import Tables, enrich
@@ -28,7 +29,7 @@ _EPOCH_MS: Final = re.compile(rb"-?[0-9]{1,15}")
 _PUNCTUATIONS: Final = pl.Schema({"row": pl.Int64, "event_time": pl.Int64})
 
 
-class ResumeError(RuntimeError):
+class ResumeError(RefusalError):
     """Recovery state that this run can't go on from."""
 
 

@@ -1,16 +1,18 @@
 """Output to Kafka that recovery can rely on: nothing is snapshot before it is delivered."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 from typing import Any, Final, Generic, TypeVar
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from dataflows.board import Board
 from dataflows.items import Records
 from mobility.settings import Settings
-from mobility.topics import PARTITIONER
+from mobility.topics import PARTITIONER, trips_topic
 
 X = TypeVar("X")
 
@@ -21,6 +23,8 @@ _QUEUE_MESSAGES: Final = 200_000
 PARTITION_UNASSIGNED: Final = -1
 """librdkafka's RD_KAFKA_PARTITION_UA: the partitioner decides."""
 
+_log: Final = logging.getLogger(__name__)
+
 
 class DeliveryError(RuntimeError):
     """Messages that the broker has not taken: the flow ends, and its next run sends them again."""
@@ -30,11 +34,14 @@ class Deliveries:
     """The one producer of this process, made when first used, and what went wrong with it.
 
     Idempotent, so that a retry repeats nothing (KIP-98); only failures are reported, as a callback
-    a message costs a sixth of the sending.
+    a message costs a sixth of the sending. All that is written into the log of trips itself are
+    punctuations: where the broker does not allow them, window state stays, which is no failure.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, board: Board | None = None) -> None:
         self._settings = settings
+        self._board = board
+        self._log_topic = trips_topic(settings)
         self._lock = threading.Lock()
         self._made: Producer | None = None
         self._failures: list[str] = []
@@ -45,10 +52,10 @@ class Deliveries:
         producer = self._producer
         for call in _calls(records):
             try:
-                producer.produce(records.topic, *call)
+                self._produce(producer, records.topic, call)
             except BufferError:
                 self._wait_for_room()
-                producer.produce(records.topic, *call)
+                self._produce(producer, records.topic, call)
         self._producer.poll(0)
         self._check()
 
@@ -65,13 +72,41 @@ class Deliveries:
                 self._made = Producer(producer_config(self._settings, self._delivered))
             return self._made
 
+    def _produce(self, producer: Producer, topic: str, call: tuple[Any, ...]) -> None:
+        try:
+            producer.produce(topic, *call)
+        except KafkaException as error:
+            # Once refused, a topic's messages are refused here and not in a report.
+            if not self._is_refused_punctuation(error.args[0], topic):
+                raise
+            self._note_refused(error.args[0])
+
+    def _is_refused_punctuation(self, error: KafkaError, topic: str | None) -> bool:
+        return topic == self._log_topic and error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
+
+    def _note_refused(self, error: KafkaError) -> None:
+        if self._board is None:
+            return
+        if not self._board.punctuations_refused:
+            _log.warning(
+                "punctuations for %s are refused (%s): while a partition is quiet, window state "
+                "stays; allow the flow to write there",
+                self._log_topic,
+                error.str(),
+            )
+        self._board.punctuations_refused += 1
+
     def _wait_for_room(self) -> None:
         while len(self._producer) >= _QUEUE_MESSAGES // 2:
             self._producer.poll(_POLL_SECONDS)
             self._check()
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
-        if error is not None:
+        if error is None:
+            return
+        if self._is_refused_punctuation(error, message.topic()):
+            self._note_refused(error)
+        else:
             where = f"{message.topic()} partition {message.partition()}"
             self._failures.append(f"{where}: {error.str()}")
 

@@ -21,22 +21,23 @@ from dataflows.encoding import (
     windows_encoder,
 )
 from dataflows.kafka_sink import Deliveries, KafkaSink
+from dataflows.recovery import NO_PAST, Past
 from dataflows.source import TripSource
-from dataflows.starting import process_number, settings_or_exit
-from dataflows.stopping import stop_on_signals, stop_requested
+from dataflows.starting import process_number, started
+from dataflows.stopping import stop_requested
+from dataflows.stores import attached
 from mobility.entities import ENTITIES
 from mobility.settings import Settings
-from sinks import store_sinks
 
 
-def build(settings: Settings) -> Dataflow:
+def build(settings: Settings, past: Past = NO_PAST) -> Dataflow:
     """Return the flow; nothing is connected before it runs."""
     folder = None if settings.status_dir is None else Path(settings.status_dir)
     board = Board(settings.alignment * 1_000, process_number(), folder)
-    deliveries = Deliveries(settings)
+    deliveries = Deliveries(settings, board)
 
     flow = Dataflow("mobility_hub")
-    intakes = op.input("trips_stream", flow, TripSource(settings, board, stop_requested))
+    intakes = op.input("trips_stream", flow, TripSource(settings, board, stop_requested, past))
     branches = told_apart(intakes, settings)
     quiet = quieted(branches.heard, settings)
 
@@ -52,10 +53,9 @@ def build(settings: Settings) -> Dataflow:
         windows = windowed(entity, intakes, settings)
         aggregated = KafkaSink(settings, deliveries, windows_encoder(settings, entity, board))
         op.output(f"aggregated_{entity.name}", windows, aggregated)
-        for store, sink in store_sinks(settings, entity, writer="main"):
+        for store, sink in attached(settings, entity, writer="main"):
             op.output(f"{store}_{entity.name}", windows, sink)
     return flow
 
 
-stop_on_signals()
-flow = build(settings_or_exit())
+flow = build(*started("main"))

@@ -1,23 +1,25 @@
 """Reading one partition of a Kafka topic by offset: no consumer group, no commits."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
-from confluent_kafka import (
-    OFFSET_BEGINNING,
-    Consumer,
-    KafkaError,
-    KafkaException,
-    Message,
-    TopicPartition,
-)
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from dataflows.failures import RefusalError
 from mobility.settings import Settings
 
 _CONNECT_SECONDS: Final = 10.0
 # Long enough for librdkafka to fill a batch, short enough for the other partitions.
 _FILL_SECONDS: Final = 0.05
 _LIVE_PAUSE: Final = timedelta(milliseconds=100)
+_LOST_PLACE: Final = (
+    KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001 - its public name is this
+    KafkaError.OFFSET_OUT_OF_RANGE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - as above
+    KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 - as above
+)
 
 
 class SourceError(RuntimeError):
@@ -27,21 +29,30 @@ class SourceError(RuntimeError):
 class PartitionReader:
     """A partition's own consumer, and where it stands.
 
+    `begin` is told the first offset of the log and the one after its last, and says where to read.
     `position` is the next offset to read, `end` the one after the last known; a bounded read
     (MOBILITY_READ=once) ends where the log ended when it began.
     """
 
     def __init__(
-        self, settings: Settings, topic: str, partition: int, start: int | None, peers: int
+        self,
+        settings: Settings,
+        topic: str,
+        partition: int,
+        begin: Callable[[int, int], int],
+        peers: int,
     ) -> None:
         self._once = settings.read == "once"
         self._batch_size = settings.batch_size
         self._place = TopicPartition(topic, partition)
         self._consumer = Consumer(consumer_config(settings, peers))
-        low, self.end = self._consumer.get_watermark_offsets(self._place, _CONNECT_SECONDS)
-        self.position = low if start is None else start
-        offset = OFFSET_BEGINNING if start is None else start
-        self._consumer.assign([TopicPartition(topic, partition, offset)])
+        try:
+            low, self.end = self._consumer.get_watermark_offsets(self._place, _CONNECT_SECONDS)
+        except KafkaException as error:
+            msg = f"{self._where} can't be read: {error.args[0].str()}"
+            raise SourceError(msg) from error
+        self.position = begin(low, self.end)
+        self._consumer.assign([TopicPartition(topic, partition, self.position)])
 
     @property
     def lag(self) -> int:
@@ -86,32 +97,33 @@ class PartitionReader:
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name is this
             # The log may end in control records, which no consumer is shown.
             self.position = max(self.position, offset_of(message))
+        elif error.code() in _LOST_PLACE:
+            self._refuse_place(error)
         elif not error.retriable():
-            where = f"{self._place.topic} partition {self._place.partition}"
-            msg = f"reading {where} at offset {self.position}: {error.str()}"
+            msg = f"reading {self._where} at offset {self.position}: {error.str()}"
             raise SourceError(msg)
         return False
+
+    @property
+    def _where(self) -> str:
+        return f"{self._place.topic} partition {self._place.partition}"
+
+    def _refuse_place(self, error: KafkaError) -> NoReturn:
+        try:
+            low, high = self._consumer.get_watermark_offsets(self._place, _CONNECT_SECONDS)
+            there = f"the log now holds {low} to {high}"
+        except KafkaException:
+            there = "the log does not say what it holds"
+        msg = (
+            f"{self._where}: offset {self.position} is next to be read, and {there}: what was "
+            f"between is gone ({error.str()}).\nA start on this recovery folder names the remedy."
+        )
+        raise RefusalError(msg) from KafkaException(error)
 
 
 def offset_of(message: Message) -> int:
     """Return where a message stands in its partition."""
     return int(message.offset() or 0)
-
-
-def partitions_of(settings: Settings, topic: str) -> tuple[int, ...]:
-    """Return the partitions of a topic; raise SourceError where there is none."""
-    consumer = Consumer(consumer_config(settings, 1))
-    try:
-        metadata = consumer.list_topics(topic, timeout=_CONNECT_SECONDS).topics[topic]
-    except KafkaException as error:
-        msg = f"no Kafka at {settings.kafka}: {error.args[0].str()}. Is it running?"
-        raise SourceError(msg) from error
-    finally:
-        consumer.close()
-    if metadata.error is not None or not metadata.partitions:
-        msg = f"no topic {topic} at {settings.kafka}: make the topics with `just topics`"
-        raise SourceError(msg)
-    return tuple(sorted(metadata.partitions))
 
 
 def consumer_config(settings: Settings, peers: int) -> dict[str, Any]:

@@ -1,9 +1,12 @@
-"""The recovery folder: made where there is none, and rid of what a crash left in it."""
+"""The partitions of a recovery folder: made where there are none, and rid of a crash's leavings."""
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from bytewax.recovery import init_db_dir
 
@@ -11,13 +14,63 @@ PARTITIONS: Final = 4
 """How many recovery partitions a folder gets; it can't be changed for the life of the folder."""
 
 
-def prepare(folder: Path) -> None:
-    """Make the folder usable for a start. Nothing may be running on it."""
-    # Recovery state is pickle: who can write there can run code here.
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not _partitions(folder):
-        init_db_dir(folder, PARTITIONS)  # type: ignore[no-untyped-call]  # it has no types
-    forget_unreachable_snapshots(folder)
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What earlier runs left: the recovery folder, and the keys of the states in it by step id."""
+
+    folder: Path | None = None
+    keys: dict[str, set[str]] = field(default_factory=dict)
+
+
+NO_PAST: Final = Past()
+
+
+def partition_paths(folder: Path) -> list[Path]:
+    """Return the partitions that the folder holds."""
+    return sorted(folder.glob("part-*.sqlite3"))
+
+
+def make_partitions(folder: Path) -> None:
+    """Make the partitions of a new folder, instead of what an unfinished attempt left."""
+    for path in folder.glob("part-*"):
+        path.unlink()
+    init_db_dir(folder, PARTITIONS)  # type: ignore[no-untyped-call]  # it has no types
+
+
+def partition_fault(path: Path) -> str | None:
+    """Return what is wrong with a partition, None where nothing is."""
+    try:
+        with _reading(path) as connection:
+            (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+            counts = [count for (count,) in connection.execute("SELECT part_count FROM parts")]
+    except sqlite3.DatabaseError as error:
+        return f"{path.name} is corrupt: {error}"
+    if verdict != "ok":
+        return f"{path.name} is corrupt: {verdict}"
+    if counts != [PARTITIONS]:
+        made = ", ".join(map(str, counts)) or "no"
+        return f"{path.name} belongs to a folder of {made} partitions, not {PARTITIONS}"
+    return None
+
+
+def stored_keys(folder: Path) -> dict[str, set[str]]:
+    """Return the keys of the states that the folder holds, by the step they belong to."""
+    keys: dict[str, set[str]] = {}
+    for path in partition_paths(folder):
+        with _reading(path) as connection:
+            for step, key in connection.execute("SELECT DISTINCT step_id, state_key FROM snaps"):
+                keys.setdefault(step, set()).add(key)
+    return keys
+
+
+def forget_keys(folder: Path, step: str, keys: set[str]) -> None:
+    """Delete states that nothing will ask for again. Nothing may be running on the folder."""
+    for path in partition_paths(folder):
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.executemany(
+                "DELETE FROM snaps WHERE step_id = ? AND state_key = ?",
+                [(step, key) for key in keys],
+            )
 
 
 def forget_unreachable_snapshots(folder: Path) -> int:
@@ -28,22 +81,18 @@ def forget_unreachable_snapshots(folder: Path) -> int:
     """
     epoch = _resume_epoch(folder)
     deleted = 0
-    for path in _partitions(folder):
+    for path in partition_paths(folder):
         with closing(sqlite3.connect(path)) as connection, connection:
             delete = connection.execute("DELETE FROM snaps WHERE snap_epoch >= ?", (epoch,))
             deleted += delete.rowcount
     return deleted
 
 
-def _partitions(folder: Path) -> list[Path]:
-    return sorted(folder.glob("part-*.sqlite3"))
-
-
 def _resume_epoch(folder: Path) -> int:
     """Return the epoch that Bytewax will resume from: the slowest worker's in the last run."""
     runs: dict[int, tuple[int, int]] = {}
     frontiers: dict[tuple[int, int], int] = {}
-    for path in _partitions(folder):
+    for path in partition_paths(folder):
         with closing(sqlite3.connect(path)) as connection:
             for number, workers, epoch in connection.execute(
                 "SELECT ex_num, worker_count, resume_epoch FROM exs"
@@ -59,3 +108,15 @@ def _resume_epoch(folder: Path) -> int:
     last = max(runs)
     workers, resumed = runs[last]
     return min(frontiers.get((last, worker), resumed) for worker in range(workers))
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a partition so that looking at it writes nothing."""
+    # What a crash left in the write-ahead log belongs to the content; without one, SQLite is told
+    # that the file stands still, or it would make an empty log just for the look.
+    log = path.with_name(f"{path.name}-wal")
+    still = "" if log.exists() and log.stat().st_size else "&immutable=1"
+    uri = f"file:{quote(str(path.absolute()))}?mode=ro{still}"
+    with closing(sqlite3.connect(uri, uri=True)) as connection:
+        yield connection

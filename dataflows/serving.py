@@ -13,26 +13,26 @@ from bytewax.dataflow import Dataflow
 from dataflows.aggregated_source import AggregatedSource, told_apart
 from dataflows.encoding import dead_encoder
 from dataflows.kafka_sink import Deliveries, KafkaSink
-from dataflows.starting import settings_or_exit
-from dataflows.stopping import stop_on_signals, stop_requested
+from dataflows.recovery import NO_PAST, Past
+from dataflows.starting import started
+from dataflows.stopping import stop_requested
+from dataflows.stores import attached
 from mobility.entities import ENTITIES
 from mobility.settings import Settings
-from sinks import store_sinks
 
 
-def build(settings: Settings) -> Dataflow:
+def build(settings: Settings, past: Past = NO_PAST) -> Dataflow:
     """Return the flow; nothing is connected before it runs."""
     deliveries = Deliveries(settings)
     flow = Dataflow("mobility_serving")
     for entity in ENTITIES:
-        source = AggregatedSource(settings, entity, stop_requested)
+        source = AggregatedSource(settings, entity, stop_requested, past)
         branches = told_apart(entity, op.input(f"aggregated_{entity.name}", flow, source), settings)
         dead = KafkaSink(settings, deliveries, dead_encoder(settings))
         op.output(f"dlq_{entity.name}", branches.dead, dead)
-        for store, sink in store_sinks(settings, entity, writer="serving"):
+        for store, sink in attached(settings, entity, writer="serving"):
             op.output(f"{store}_{entity.name}", branches.windows, sink)
     return flow
 
 
-stop_on_signals()
-flow = build(settings_or_exit())
+flow = build(*started("serving"))

@@ -2,22 +2,39 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from dataflows.board import Board, Standing
+from dataflows.continuity import Continuity, Place
 from dataflows.intake import PartitionIntake
 from dataflows.items import Intake, Status
-from dataflows.partition_reader import PartitionReader, partitions_of
+from dataflows.log_topic import Topic, asking, described
+from dataflows.metrics import show_metrics
+from dataflows.partition_reader import PartitionReader
+from dataflows.recovery import Past
 from dataflows.tables import read_tables
+from dataflows.topic_watch import TopicWatch
 from mobility.enrichment import Tables
 from mobility.settings import Settings
 from mobility.topics import trips_topic
 
+STEP_ID: Final = "mobility_hub.trips_stream"
+"""The step of the flow that this source is: its states are found by it."""
+
 _ALIGN_PAUSE: Final = timedelta(milliseconds=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """The topic that the partitions belong to, and the look at what becomes of it."""
+
+    topic: Topic
+    watch: TopicWatch
 
 
 class TripSource(FixedPartitionedSource[Intake, dict[str, Any]]):
@@ -27,30 +44,48 @@ class TripSource(FixedPartitionedSource[Intake, dict[str, Any]]):
     the messages behind it are judged as they were before. `stopping` tells when to end gracefully.
     """
 
-    def __init__(self, settings: Settings, board: Board, stopping: Callable[[], bool]) -> None:
+    def __init__(
+        self, settings: Settings, board: Board, stopping: Callable[[], bool], past: Past
+    ) -> None:
         self._settings = settings
         self._board = board
         self._stopping = stopping
-        self._partitions: tuple[int, ...] = ()
+        self._continuity = Continuity(settings, past, board)
+        self._ask = asking(settings, trips_topic(settings))
 
     @cached_property
     def _tables(self) -> Tables:
         return read_tables(self._settings)
 
+    @cached_property
+    def _log(self) -> Log:
+        topic = described(self._settings, trips_topic(self._settings), self._ask)
+        return Log(topic, TopicWatch(topic, self._ask, self._board))
+
     def list_parts(self) -> list[str]:
         """Return the partitions of the topic, as `000`, `001` and so on."""
-        self._partitions = partitions_of(self._settings, trips_topic(self._settings))
-        return [f"{partition:03}" for partition in self._partitions]
+        topic = self._log.topic
+        show_metrics(self._board, self._settings)
+        self._continuity.check_partitions(STEP_ID, topic)
+        return [f"{partition:03}" for partition in topic.partitions]
 
     def build_part(
         self, step_id: str, for_part: str, resume_state: dict[str, Any] | None
     ) -> "TripPartition":
         """Connect to the broker and go on where the snapshot stands."""
         del step_id
-        intake = PartitionIntake(int(for_part), self._settings, self._tables)
+        partition, topic = int(for_part), self._log.topic
+        intake = PartitionIntake(partition, self._settings, self._tables)
+        place = Place()
         if resume_state is not None:
             intake.resume(resume_state)
-        return TripPartition(self._settings, self._partitions, intake, self._board, self._stopping)
+            place = Place(intake.next_offset, resume_state.get("topic_id"))
+        begin = partial(self._continuity.first_offset, topic, partition, place)
+        reader = PartitionReader(
+            self._settings, topic.name, partition, begin, len(topic.partitions)
+        )
+        intake.next_offset = reader.position
+        return TripPartition(self._settings, self._log, intake, reader, self._board, self._stopping)
 
 
 class TripPartition(StatefulSourcePartition[Intake, dict[str, Any]]):
@@ -59,22 +94,21 @@ class TripPartition(StatefulSourcePartition[Intake, dict[str, Any]]):
     def __init__(
         self,
         settings: Settings,
-        partitions: tuple[int, ...],
+        log: Log,
         intake: PartitionIntake,
+        reader: PartitionReader,
         board: Board,
         stopping: Callable[[], bool],
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._partitions = partitions
+        self._log = log
         self._intake = intake
+        self._reader = reader
         self._board = board
         self._stopping = stopping
         self._clock = clock
         self._idle_after = settings.idle_after
-        self._reader = PartitionReader(
-            settings, trips_topic(settings), intake.partition, intake.next_offset, len(partitions)
-        )
         self._standing = board.standings[intake.partition] = Standing(latest=intake.latest)
         self._said: Status | None = None
         self._last_message = clock()
@@ -83,6 +117,7 @@ class TripPartition(StatefulSourcePartition[Intake, dict[str, Any]]):
     def next_batch(self) -> list[Intake]:
         """Return what the log has, as one item; nothing while others have to catch up."""
         self._board.publish()
+        self._log.watch.look()
         if self._stopping() or self._said == "finished":
             raise StopIteration
         # The first word goes out even if nobody may read on: everybody waits for it.
@@ -93,7 +128,7 @@ class TripPartition(StatefulSourcePartition[Intake, dict[str, Any]]):
         if messages:
             self._last_message = self._clock()
         status = self._status()
-        item = self._intake.take(messages, status, self._partitions)
+        item = self._intake.take(messages, status, self._log.topic.partitions)
         is_news = bool(messages) or status != self._said
         self._said = status
         self._note(item.heard.watermark, status)
@@ -106,8 +141,8 @@ class TripPartition(StatefulSourcePartition[Intake, dict[str, Any]]):
         return None if self._said is None else self._reader.next_poll()
 
     def snapshot(self) -> dict[str, Any]:
-        """Return offset and intake state as one."""
-        return self._intake.snapshot()
+        """Return offset and intake state as one, with the id of the topic that the offset is of."""
+        return {**self._intake.snapshot(), "topic_id": self._log.topic.id}
 
     def close(self) -> None:
         """Leave the broker and say the last word in the status file."""

@@ -76,6 +76,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     early_every: Positive = 1
     snapshot_interval: Positive = 10
     status_dir: str | None = None
+    metrics_port: Annotated[int, Meta(ge=0, le=65_535)] = 0
+
+    # What the launcher tells the processes of its cluster.
+    cluster: str = ""
+    fence: Positive | None = None
+    accept_gap: bool = False
 
     # How long the stores remember.
     redis_expiry: Positive = 86_400

@@ -5,6 +5,7 @@ for name, sink in store_sinks(settings, entity, "main"):
 """
 
 from sinks.bytewax import StoreSink, store_sinks
-from sinks.store import StoreError
+from sinks.fencing import take_fence
+from sinks.store import StoreError, StoreRefusedError
 
-__all__ = ["StoreError", "StoreSink", "store_sinks"]
+__all__ = ["StoreError", "StoreRefusedError", "StoreSink", "store_sinks", "take_fence"]

@@ -8,9 +8,11 @@ from psycopg import sql
 
 from mobility.entities import Entity
 from mobility.records import WINDOW_SCHEMA
+from mobility.settings import Settings
 from sinks.copying import copy_out
+from sinks.patience import Stopping, Wait, never, pause
 from sinks.scripts import for_entity
-from sinks.session import Session
+from sinks.session import Session, open_session
 from sinks.store import TOTALS_SCHEMA
 
 
@@ -42,6 +44,14 @@ _SCHEMA: Final = pl.Schema(
         **{name: WINDOW_SCHEMA[name] for name in list(WINDOW_SCHEMA)[1:]},
     }
 )
+
+
+def open_history(
+    settings: Settings, *, wait: Wait = pause, stopping: Stopping = never
+) -> "PostgresHistory":
+    """Return the history that these settings' Postgres has, as far back as Redis keeps windows."""
+    session = open_session(settings, wait=wait, stopping=stopping)
+    return PostgresHistory(session, settings.redis_ledger_hours * 3_600_000)
 
 
 class PostgresHistory:

@@ -8,18 +8,21 @@ from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
 from mobility.settings import Settings
 from sinks.copying import copy_in, copy_out
 from sinks.migrations import Connection
+from sinks.patience import Stopping, Wait, never, pause
 from sinks.scripts import for_entity, text
-from sinks.session import Session, Wait, open_session, pause
+from sinks.session import Session, open_session
 from sinks.store import TOTALS_SCHEMA, Applied, Writer
 
 
-def connect_postgres(settings: Settings, writer: Writer, *, wait: Wait = pause) -> "PostgresStore":
-    """Connect as the writing flow `writer`.
+def connect_postgres(
+    settings: Settings, writer: Writer, *, wait: Wait = pause, stopping: Stopping = never
+) -> "PostgresStore":
+    """Connect as `writer`.
 
     Raises StoreError where Postgres does not answer, was filled with other settings, or is written
     to by another flow.
     """
-    return PostgresStore(open_session(settings, writer, wait=wait))
+    return PostgresStore(open_session(settings, writer, wait=wait, stopping=stopping))
 
 
 class PostgresStore:

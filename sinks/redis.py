@@ -2,33 +2,22 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from decimal import Decimal
 from itertools import chain
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
-import redis
-from redis.backoff import ExponentialBackoff
-from redis.retry import Retry
 
 from mobility.entities import Entity
 from mobility.keys import RedisKeys
 from mobility.records import MICRO, MIN_EVENT_TIME, TOTALS
-from mobility.settings import Settings, masked
+from mobility.settings import Settings
 from mobility.times import epoch_ms
-from sinks.history import HistorySource, PostgresHistory
+from sinks.history import HistorySource, open_history
+from sinks.link import Link, redis_client
 from sinks.packing import packed_history, packed_windows, unpacked
-from sinks.scripts import text
-from sinks.session import Wait, open_session, pause
-from sinks.store import (
-    TOTALS_SCHEMA,
-    Applied,
-    StoreError,
-    Writer,
-    refuse_fingerprint,
-    refuse_writer,
-)
+from sinks.patience import START_SECONDS, Stopping, Wait, never, pause
+from sinks.store import TOTALS_SCHEMA, Applied, StoreError, Writer
 
 CHUNK: Final = 1_000
 """Rows a call: few enough for the argument limit of Lua and to let readers in between."""
@@ -42,35 +31,26 @@ _TEXTS: Final = pl.Schema(
         for name, kind in TOTALS_SCHEMA.items()
     }
 )
-_LEASE_MS: Final = 30_000
-_ATTEMPTS: Final = 8
 
 
-def connect_redis(settings: Settings, writer: Writer, *, wait: Wait = pause) -> "RedisStore":
-    """Connect as the writing flow `writer`.
+def connect_redis(
+    settings: Settings, writer: Writer, *, wait: Wait = pause, stopping: Stopping = never
+) -> "RedisStore":
+    """Connect as `writer`.
 
     With Postgres among the stores, an absent id is filled from it. Raises StoreError where Redis
     does not answer, was filled with other settings, or is written to by another flow.
     """
-    client = redis.Redis.from_url(
-        settings.redis,
-        decode_responses=True,
-        socket_connect_timeout=10,
-        socket_timeout=30,
-        # A script that ran and whose answer was lost runs again: versions make that harmless.
-        retry=Retry(ExponentialBackoff(base=0.1, cap=5), _ATTEMPTS),
-    )
+    link = Link(redis_client(settings), settings, writer, wait=wait, stopping=stopping)
     history = None
-    if "postgres" in settings.stores:
-        retention_ms = settings.redis_ledger_hours * 3_600_000
-        history = PostgresHistory(open_session(settings, wait=wait), retention_ms)
-    store = RedisStore(client, settings, writer, history, owned=True)
     try:
-        store.sign()
+        link.sign(START_SECONDS)
+        if "postgres" in settings.stores:
+            history = open_history(settings, wait=wait, stopping=stopping)
     except StoreError:
-        store.close()
+        link.close()
         raise
-    return store
+    return RedisStore(link, settings, history)
 
 
 class RedisStore:
@@ -81,39 +61,14 @@ class RedisStore:
     """
 
     def __init__(
-        self,
-        client: redis.Redis,
-        settings: Settings,
-        writer: Writer,
-        history: HistorySource | None = None,
-        *,
-        owned: bool = False,
+        self, link: Link, settings: Settings, history: HistorySource | None = None
     ) -> None:
-        """Use `client` (responses decoded).
-
-        `owned` says that the client and the history are this store's to close.
-        """
-        self._client = client
-        self._name = f"Redis at {masked(settings.redis)}"
+        """Write over `link`; it and the history are this store's to close."""
+        self._link = link
+        self._client = link.client
         self._settings = settings
         self._keys = RedisKeys.of(settings)
-        self._writer = writer
         self._history = history
-        self._owned = owned
-        self._scripts = {
-            name: client.register_script(text("lua", "lease.lua") + text("lua", f"{name}.lua"))
-            for name in ("sign", "apply", "progress")
-        }
-
-    def sign(self) -> None:
-        """Take the store for this flow and leave the fingerprint of its settings there.
-
-        Raises StoreError where it was filled with other settings or another flow writes to it.
-        """
-        ours = self._settings
-        held, answers = self._run("sign", [self._keys.meta], [ours.fingerprint, ours.answers])
-        if held != ours.fingerprint:
-            refuse_fingerprint(self._name, held, answers, ours)
 
     def apply(self, entity: Entity, rows: pl.DataFrame) -> Applied:
         """Reconcile coalesced rows (WINDOW_SCHEMA).
@@ -134,13 +89,13 @@ class RedisStore:
     ) -> None:
         """Record that all rows of a shard up to a watermark (epoch ms) are in the store."""
         reached = MIN_EVENT_TIME if watermark is None else watermark
-        keys = [self._keys.meta, self._keys.progress(entity)]
-        self._run("progress", keys, [shard, shards, reached, MIN_EVENT_TIME])
+        self._link.run(
+            "progress", [self._keys.progress(entity)], [shard, shards, reached, MIN_EVENT_TIME]
+        )
 
     def progress(self, entity: Entity) -> dict[int, int]:
         """Return the watermark (epoch ms) of each shard."""
-        with self._answering():
-            held = self._client.hgetall(self._keys.progress(entity))
+        held = self._link.ask(lambda: self._client.hgetall(self._keys.progress(entity)))
         return dict(sorted((int(shard), int(mark)) for shard, mark in held.items()))
 
     def totals(self, entity: Entity) -> pl.DataFrame:
@@ -170,11 +125,10 @@ class RedisStore:
         return unpacked(rows).sort("id", "window_start")
 
     def close(self) -> None:
-        """Close the connections, unless they were passed in. The lease runs out by itself."""
-        if self._owned:
-            self._client.close()
-            if self._history is not None:
-                self._history.close()
+        """Close the connections. A flow's lease runs out by itself."""
+        self._link.close()
+        if self._history is not None:
+            self._history.close()
 
     def _fill(self, entity: Entity, windows: pl.DataFrame, ids: list[str]) -> Applied:
         if self._history is None:
@@ -186,9 +140,9 @@ class RedisStore:
     def _apply(self, entity: Entity, texts: pl.DataFrame) -> tuple[Applied, list[str]]:
         """Run the script on a row an id (`id`, `windows`, `history`)."""
         settings, keys = self._settings, self._keys
-        applied, unchanged, refused, absent = self._run(
+        applied, unchanged, refused, absent = self._link.run(
             "apply",
-            [keys.meta, keys.index(entity), keys.seen(entity)],
+            [keys.index(entity), keys.seen(entity)],
             [
                 entity.name,
                 keys.totals(entity, ""),
@@ -202,36 +156,19 @@ class RedisStore:
         )
         return Applied(applied, unchanged, refused), absent
 
-    def _run(self, script: str, keys: list[str], args: list[str | int]) -> Any:  # noqa: ANN401 - what the script returns
-        with self._answering():
-            return self._scripts[script](keys, [self._writer, _LEASE_MS, *args])
-
     def _hashes(
         self, entity: Entity, key: Callable[[Entity, str], str]
     ) -> Iterator[tuple[str, dict[str, str]]]:
-        with self._answering():
+        def read() -> tuple[list[str], list[dict[str, str]]]:
             ids = [str(member) for member in self._client.zrange(self._keys.index(entity), 0, -1)]
             pipeline = self._client.pipeline(transaction=False)
             for entity_id in ids:
                 pipeline.hgetall(key(entity, entity_id))
-            hashes = pipeline.execute()
+            return ids, pipeline.execute()
+
+        ids, hashes = self._link.ask(read)
         # The index may name ids that have expired since.
         return ((entity_id, held) for entity_id, held in zip(ids, hashes, strict=True) if held)
-
-    @contextmanager
-    def _answering(self) -> Iterator[None]:
-        try:
-            yield
-        except redis.ResponseError as error:
-            code, _, holder = str(error).partition(" ")
-            if code == "WRITER":
-                refuse_writer(self._name, holder, self._writer)
-            msg = f"{self._name} refused a command: {error}"
-            raise StoreError(msg) from error
-        except redis.RedisError as error:
-            advice = "Is it running, and is MOBILITY_REDIS right?"
-            msg = f"{self._name} does not answer: {error}\n{advice}"
-            raise StoreError(msg) from error
 
 
 def _micro(units: str) -> int:

@@ -14,10 +14,16 @@ from mobility.entities import Entity
 from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings
 
-Writer = Literal["main", "serving"]
-"""The flows that may write to a store, one at a time."""
+Writer = Literal["main", "serving", "backfill"]
+"""Who writes to a store.
 
-WRITERS: Final[tuple[Writer, ...]] = ("main", "serving")
+Of the two flows one at a time may. A backfill writes beside them: it brings higher generations, so
+it refuses no flow, is refused by none and takes no fencing token; but there is one at a time.
+"""
+
+FLOWS: Final[tuple[Writer, ...]] = ("main", "serving")
+WRITERS: Final[tuple[Writer, ...]] = (*FLOWS, "backfill")
+"""In the order of their numbers, from 1, in Postgres."""
 
 TOTALS_SCHEMA: Final = pl.Schema(
     {
@@ -39,8 +45,12 @@ class StoreError(RuntimeError):
     """A store that can't be used as it is; the message says which, why, and what to do."""
 
 
+class StoreRefusedError(StoreError):
+    """A store that belongs to others: another attempt would get the same answer."""
+
+
 def refuse_fingerprint(store: str, held: str, answers: str, settings: Settings) -> NoReturn:
-    """Raise StoreError: the store was filled under settings that give other answers."""
+    """Raise StoreRefusedError: the store was filled under settings that give other answers."""
     msg = (
         f"{store} was filled with fingerprint {held}, this start has {settings.fingerprint}.\n"
         f"  there: {answers}\n"
@@ -48,7 +58,7 @@ def refuse_fingerprint(store: str, held: str, answers: str, settings: Settings) 
         "Totals of both would be mixed. Start with the settings it was filled with, or use an "
         "empty store (another database, or for Redis another MOBILITY_REDIS_PREFIX)."
     )
-    raise StoreError(msg)
+    raise StoreRefusedError(msg)
 
 
 def refuse_writer(store: str, holder: str, writer: str) -> NoReturn:
@@ -59,6 +69,26 @@ def refuse_writer(store: str, holder: str, writer: str) -> NoReturn:
         "(MOBILITY_STORES=)."
     )
     raise StoreError(msg)
+
+
+def refuse_backfill(store: str) -> NoReturn:
+    """Raise StoreError: another backfill is at work."""
+    msg = (
+        f"{store} is being backfilled already, and one backfill at a time may write to a store. "
+        "Wait until it has ended; one that was killed stands in the way for up to 30 seconds."
+    )
+    raise StoreError(msg)
+
+
+def refuse_fence(store: str, token: str, holder: str, ours: int | None) -> NoReturn:
+    """Raise StoreRefusedError: a cluster that started later has the store."""
+    msg = (
+        f"{store} belongs to a cluster that was started later: it holds fencing token {token}, "
+        f"taken by {holder}; this one holds {ours} and may not write any more.\n"
+        "Nothing is lost: leave the later one running. If this one is to go on instead, stop that "
+        "one and start this one again."
+    )
+    raise StoreRefusedError(msg)
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,8 +72,10 @@ def system_environ(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
             for table in ("drivers", "passengers", "locations")
         },
     }
-    if "MOBILITY_API_PORT" not in environ:
-        defaults["MOBILITY_API_PORT"] = str(choose(folder, {"api": 8_000})["api"])
+    for name, port in (("API", 8_000), ("METRICS", 9_100)):
+        if f"MOBILITY_{name}_PORT" not in environ:
+            chosen = choose(folder, {name.lower(): port})
+            defaults[f"MOBILITY_{name}_PORT"] = str(chosen[name.lower()])
     return {"PYTHONUNBUFFERED": "1", **defaults, **module_environ(environ)}
 
 

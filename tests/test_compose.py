@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-import dataflows.__main__
+import dataflows.command
 from mobility.settings import Settings, read_settings
 from mobility.topics import topic_table
 from producer.options import parse
@@ -172,7 +172,7 @@ def test_the_producer_understands_its_command() -> None:
 def test_the_flow_understands_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
     """Recovery state lies on the volume, together with the lock beside it."""
     monkeypatch.setattr("sys.argv", SERVICES["flow"]["command"][2:])
-    assert dataflows.__main__._arguments().recovery.parent == Path("/state")
+    assert dataflows.command._arguments().recovery.parent == Path("/state")
 
 
 def test_state_is_kept_and_private() -> None:

@@ -3,7 +3,7 @@
 --
 -- KEYS: meta, index, seen. The hashes of the ids are not among them: their names are two prefixes
 -- and the id, on one server (a cluster would want each id's keys in one slot).
--- ARGV: writer, lease in ms, entity, prefix of totals, prefix of ledgers, expiry in s, retention of
+-- ARGV after those of lease.lua: entity, prefix of totals, prefix of ledgers, expiry in s, retention of
 -- the ledger in ms, '1' if absent ids can be filled, and a JSON list of three texts an id: id,
 -- windows, history.
 --   windows: a line each, `window_start generation trip_count duration distance revenue start pane`,
@@ -13,8 +13,8 @@
 -- Returns counts of windows {applied, unchanged, refused} and the ids that need a history.
 
 local META, INDEX, SEEN = KEYS[1], KEYS[2], KEYS[3]
-local ENTITY, TOTALS, LEDGER = ARGV[3], ARGV[4], ARGV[5]
-local EXPIRY, RETENTION, CAN_FILL = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8] == '1'
+local ENTITY, TOTALS, LEDGER = ARGV[5], ARGV[6], ARGV[7]
+local EXPIRY, RETENTION, CAN_FILL = tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10] == '1'
 local MICRO = 1000000
 -- generation, trip_count, duration, distance, revenue, start; a space and the pane follow
 local WINDOW = '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) '
@@ -260,15 +260,15 @@ local function forget(now)
   end
 end
 
-local other = holder(META, ARGV[1], ARGV[2])
-if other then
-  return redis.error_reply('WRITER ' .. other)
+local refusal = refused_or_unsigned(META)
+if refusal then
+  return refusal
 end
 local now = math.floor(now_ms() / 1000)
 forget(now)
 
 local absent, index, seen = {}, {}, {}
-local texts = cjson.decode(ARGV[9])
+local texts = cjson.decode(ARGV[11])
 for i = 1, #texts, 3 do
   local id, windows, history = texts[i], texts[i + 1], texts[i + 2]
   local ledger = LEDGER .. id

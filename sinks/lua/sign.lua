@@ -1,9 +1,9 @@
--- KEYS: meta. ARGV: writer, lease in ms, fingerprint, answers.
+-- KEYS: meta. ARGV after those of lease.lua: fingerprint, answers.
 -- Returns the fingerprint and answers that the store was filled with: ours where it is new.
-local other = holder(KEYS[1], ARGV[1], ARGV[2])
-if other then
-  return redis.error_reply('WRITER ' .. other)
+local refusal = refused(KEYS[1])
+if refusal then
+  return refusal
 end
-redis.call('HSETNX', KEYS[1], 'fingerprint', ARGV[3])
-redis.call('HSETNX', KEYS[1], 'answers', ARGV[4])
+redis.call('HSETNX', KEYS[1], 'fingerprint', ARGV[5])
+redis.call('HSETNX', KEYS[1], 'answers', ARGV[6])
 return redis.call('HMGET', KEYS[1], 'fingerprint', 'answers')

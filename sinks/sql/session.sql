@@ -15,3 +15,7 @@ CREATE TEMPORARY TABLE staged (
 -- The windows that a batch looks up are recent and lie in memory. Priced like a disk, their index
 -- would lose to reading the whole ledger.
 SET random_page_cost = 1.1;
+
+-- Whoever waits longer for somebody else's lock begins again, so that the log can say what is waited
+-- for, and a stop that was asked for meanwhile is noticed.
+SET lock_timeout = '5s';

@@ -7,5 +7,5 @@ WHERE locktype = 'advisory'
     AND classid::bigint = hashtext('mobility-hub ' || current_schema()) & 2147483647
     AND objsubid = 2
     AND objid::integer <> %(writer)s
-    AND objid::integer > 0
+    AND objid::integer BETWEEN 1 AND %(flows)s
     AND granted

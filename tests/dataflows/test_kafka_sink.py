@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from dataflows.board import Board
 from dataflows.encoding import (
@@ -100,6 +100,60 @@ def test_a_failed_delivery_ends_the_flow(deliveries: tuple[Deliveries, FakeProdu
     with pytest.raises(DeliveryError):
         part.snapshot()
     part.close()
+
+
+class Place:
+    """Where a refused message was going."""
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+
+    def topic(self) -> str:
+        """Return the topic."""
+        return self._topic
+
+    def partition(self) -> int:
+        """Return the partition."""
+        return 3
+
+
+NOT_ALLOWED = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+
+
+def test_a_punctuation_that_is_not_allowed_is_counted_and_ends_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Window state stays then, and a metric and one warning say so."""
+    board = Board(1)
+    sent, fake = Deliveries(Settings(topic_prefix="p."), board), FakeProducer()
+    sent._made = fake  # type: ignore[assignment]
+    for _ in range(2):
+        sent._delivered(NOT_ALLOWED, Place("p.trips_stream"))  # type: ignore[arg-type]
+    sent.flush()
+    assert board.punctuations_refused == 2
+    (record,) = caplog.records
+    assert "p.trips_stream are refused" in record.getMessage()
+    assert not sent.reported
+
+    sent._delivered(KafkaError(KafkaError._MSG_TIMED_OUT), Place("p.trips_stream"))  # type: ignore[arg-type]
+    with pytest.raises(DeliveryError):
+        sent.flush()
+
+
+def test_a_topic_that_is_known_to_be_closed_refuses_at_once() -> None:
+    """The producer then raises instead of reporting; other topics' errors are raised on."""
+    board = Board(1)
+    sent, fake = Deliveries(Settings(), board), FakeProducer()
+    sent._made = fake  # type: ignore[assignment]
+
+    def produce(*_call: object) -> None:
+        raise KafkaException(NOT_ALLOWED)
+
+    fake.produce = produce  # type: ignore[method-assign]
+    sent.send(Records("trips_stream", [None], [None], [[]], 2))
+    assert board.punctuations_refused == 1
+    with pytest.raises(KafkaException):
+        sent.send(Records("trips_late", [None], [None]))
 
 
 def test_the_producer_is_idempotent_and_places_keys_as_everybody_does() -> None:

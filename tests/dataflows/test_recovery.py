@@ -1,4 +1,4 @@
-"""The recovery folder: private, and without what a crash left in it."""
+"""The partitions of a recovery folder: without what a crash left in them."""
 
 import sqlite3
 from collections.abc import Iterable
@@ -14,7 +14,14 @@ from bytewax.operators import KeyedStream
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSink, TestingSource, run_main
 
-from dataflows.recovery import PARTITIONS, _resume_epoch, forget_unreachable_snapshots, prepare
+from dataflows.recovery import (
+    _resume_epoch,
+    forget_keys,
+    forget_unreachable_snapshots,
+    make_partitions,
+    partition_paths,
+    stored_keys,
+)
 
 # Bytewax collects nothing here: its classes are named like tests.
 TestingSink.__test__ = TestingSource.__test__ = False
@@ -36,20 +43,6 @@ def epochs(folder: Path) -> list[int]:
         with closing(sqlite3.connect(path)) as connection:
             found += [epoch for (epoch,) in connection.execute("SELECT snap_epoch FROM snaps")]
     return sorted(found)
-
-
-def test_a_new_folder_is_private_and_ready(tmp_path: Path) -> None:
-    """Recovery state is pickle, so nobody else may write there; a second start keeps it."""
-    folder = tmp_path / "deep" / "recovery"
-    prepare(folder)
-    assert folder.stat().st_mode & 0o777 == 0o700
-    parts = sorted(path.name for path in folder.iterdir())
-    assert parts == [f"part-{number}.sqlite3" for number in range(PARTITIONS)]
-    insert(folder, 0, "exs", "ex_num,worker_count,resume_epoch", [(0, 1, 1)])
-    insert(folder, 0, "fronts", "ex_num,worker_index,worker_frontier", [(0, 0, 9)])
-    insert(folder, 1, "snaps", "step_id,state_key,snap_epoch,ser_change", [("s", "k", 8, b"")])
-    prepare(folder)
-    assert epochs(folder) == [8]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +75,7 @@ def test_snapshots_from_the_resume_epoch_on_are_forgotten(
 
 def test_the_resume_epoch_is_the_one_that_bytewax_takes(tmp_path: Path) -> None:
     """What we compute before a start is what Bytewax writes down when it starts."""
-    prepare(tmp_path)
+    make_partitions(tmp_path)
     abort = TestingSource.ABORT()
     items: list[Any] = [
         ("k", 1),
@@ -110,3 +103,42 @@ def test_the_resume_epoch_is_the_one_that_bytewax_takes(tmp_path: Path) -> None:
                 starts |= dict(connection.execute("SELECT ex_num, resume_epoch FROM exs"))
         assert starts[run] == expected
     assert max(value for _, value in out) == 15
+
+
+def undo_last_progress(folder: Path) -> None:
+    """Leave the folder as a crash between the two commits of the last epoch does."""
+    for path in partition_paths(folder):
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute(
+                "UPDATE fronts SET worker_frontier = worker_frontier - 1 WHERE worker_frontier > 1"
+            )
+
+
+def test_a_crash_between_the_commits_twice_in_a_row_counts_nothing_twice(tmp_path: Path) -> None:
+    """Snapshots are committed, progress is not: the epoch runs again, and sums stay right."""
+    make_partitions(tmp_path)
+    out: list[tuple[str, int]] = []
+    abort = TestingSource.ABORT()
+    # A key that is not heard again would load what the lost epoch left of it.
+    items: list[Any] = [("a", 1), ("b", 10), abort, ("a", 2), ("b", 20), abort, ("a", 4)]
+    flow = Dataflow("sums")
+    numbers: KeyedStream[int] = op.input("numbers", flow, TestingSource(items))
+    sums = op.stateful_map("sum", numbers, lambda s, v: ((s or 0) + v, (s or 0) + v))
+    op.output("out", sums, TestingSink(out))
+    for _ in range(3):
+        undo_last_progress(tmp_path)
+        forget_unreachable_snapshots(tmp_path)
+        recovery = RecoveryConfig(str(tmp_path), timedelta())  # type: ignore[no-untyped-call]
+        run_main(flow, epoch_interval=timedelta(), recovery_config=recovery)  # type: ignore[no-untyped-call]
+    assert dict(out) == {"a": 7, "b": 30}
+
+
+def test_states_are_found_and_forgotten_by_step_and_key(tmp_path: Path) -> None:
+    """Other keys and other steps stay."""
+    make_partitions(tmp_path)
+    columns = "step_id,state_key,snap_epoch,ser_change"
+    rows = [("s", "a", 1, b""), ("s", "b", 1, b""), ("s", "b", 2, b""), ("t", "b", 1, b"")]
+    for part, row in enumerate(rows):
+        insert(tmp_path, part, "snaps", columns, [row])
+    forget_keys(tmp_path, "s", {"b"})
+    assert stored_keys(tmp_path) == {"s": {"a"}, "t": {"b"}}

@@ -1,0 +1,162 @@
+"""The guard of a recovery folder: one cluster at a time, and only on a folder that fits it."""
+
+import fcntl
+import os
+import secrets
+import threading
+from pathlib import Path
+from typing import IO, Final, NoReturn
+
+from dataflows.failures import RefusalError
+from dataflows.folder_record import NEW_FOLDER, FolderRecord, announce, read_record, write_record
+from dataflows.recovery import PARTITIONS, make_partitions, partition_fault, partition_paths
+
+_WRITABLE_BY_OTHERS: Final = 0o022
+
+# Processes whose launcher was killed end by themselves, so a start right after that may wait.
+_ORPHANS_SECONDS: Final = 4.0
+_PAUSE_SECONDS: Final = 0.1
+
+
+class Hold:
+    """A recovery folder that is held for one cluster until it is closed, or its holder ends.
+
+    `token` is what the cluster's processes show for it, so that they need no lock of their own.
+    """
+
+    def __init__(self, folder: Path, file: IO[str]) -> None:
+        self.folder = folder
+        self.token = secrets.token_hex(8)
+        self._file = file
+        file.seek(0)
+        file.truncate()
+        file.write(f"{os.getpid()} {self.token}\n")
+        file.flush()
+
+    def fileno(self) -> int:
+        """Return the lock's descriptor: who inherits it holds the folder too."""
+        return self._file.fileno()
+
+    def close(self) -> None:
+        """Let others have the folder."""
+        self._file.close()
+
+
+def hold(folder: Path, wanted: FolderRecord) -> Hold:
+    """Hold the folder for a start, and make it where there is none.
+
+    Raises RefusalError where it can't be used, before anything is written.
+    """
+    _refuse_place(folder)
+    lock = _locked(folder, "r+") if _lock_path(folder).exists() else None
+    try:
+        known = _known(folder, wanted)
+    except RefusalError:
+        if lock is not None:
+            lock.close()
+        raise
+    # Recovery state is pickle: who can write there can run code here.
+    folder.mkdir(mode=0o700, exist_ok=True)
+    held = Hold(folder, lock or _locked(folder, "a+"))
+    # Somebody else may have made the folder just now.
+    known = known or read_record(folder, wanted)
+    if known is None:
+        announce(folder, wanted)
+        make_partitions(folder)
+    write_record(folder, known or wanted)
+    return held
+
+
+def is_held(folder: Path, token: str) -> bool:
+    """Tell whether the token is that of the cluster that holds the folder."""
+    try:
+        return _lock_path(folder).read_text().split()[1:] == [token]
+    except OSError:
+        return False
+
+
+def _known(folder: Path, wanted: FolderRecord) -> FolderRecord | None:
+    known = read_record(folder, wanted) if folder.exists() else None
+    if known is not None:
+        known.refuse_other(folder, wanted)
+        _refuse_partitions(folder)
+    return known
+
+
+def _refuse_place(folder: Path) -> None:
+    if not folder.exists():
+        if not folder.parent.is_dir():
+            msg = f"There is no folder {folder.parent} to make {folder.name} in.\nIs -r right?"
+            raise RefusalError(msg)
+        return
+    if not folder.is_dir():
+        msg = f"{folder} is not a folder.\nIs -r right?"
+        raise RefusalError(msg)
+    mode = folder.stat().st_mode
+    if mode & _WRITABLE_BY_OTHERS:
+        msg = (
+            f"Others may write to the recovery folder {folder} (mode {mode & 0o777:o}). What is in "
+            f"it is run as code.\nMake sure that nobody has written there, then: chmod 700 {folder}"
+        )
+        raise RefusalError(msg)
+
+
+def _refuse_partitions(folder: Path) -> None:
+    expected = [folder / f"part-{number}.sqlite3" for number in range(PARTITIONS)]
+    found = partition_paths(folder)
+    missing = [f"{path.name} is missing" for path in expected if path not in found]
+    surplus = [f"{path.name} is one too many" for path in found if path not in expected]
+    faults = missing + surplus or [fault for path in found if (fault := partition_fault(path))]
+    if faults:
+        msg = (
+            f"The recovery folder {folder} can't be used: {'; '.join(faults)}.\n"
+            f"Restore the whole folder from a backup. {NEW_FOLDER}"
+        )
+        raise RefusalError(msg)
+
+
+def _locked(folder: Path, mode: str) -> IO[str]:
+    file = _lock_path(folder).open(mode)
+    waited = 0.0
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = _holder(folder)
+            if waited >= _ORPHANS_SECONDS or holder is None or _is_alive(holder):
+                file.close()
+                _refuse_held(folder, holder)
+            threading.Event().wait(_PAUSE_SECONDS)
+            waited += _PAUSE_SECONDS
+        else:
+            return file
+
+
+def _refuse_held(folder: Path, holder: int | None) -> NoReturn:
+    who = "another process" if holder is None else f"process {holder}"
+    if holder is not None and not _is_alive(holder):
+        who = f"processes that {holder} started and left behind"
+    msg = (
+        f"Another instance is running on {folder}: {who}.\n"
+        "Stop it first, or start this one on a folder of its own (`-r OTHER`)."
+    )
+    raise RefusalError(msg)
+
+
+def _holder(folder: Path) -> int | None:
+    words = _lock_path(folder).read_text().split()
+    return int(words[0]) if words and words[0].isdecimal() else None
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _lock_path(folder: Path) -> Path:
+    return folder / "lock"

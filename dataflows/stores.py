@@ -1,0 +1,93 @@
+"""The stores that a flow feeds, and the fencing token of its cluster.
+
+A store that refuses this cluster will go on doing so: that is a refusal here too, not a failure.
+"""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+
+from dataflows.failures import RefusalError, StartError
+from mobility.entities import Entity
+from mobility.records import WindowUpdate
+from mobility.settings import Settings
+from sinks import StoreError, StoreRefusedError, StoreSink, store_sinks, take_fence
+from sinks.store import Writer
+
+
+def fenced(settings: Settings, folder: Path | None) -> Settings:
+    """Return the settings with a new fencing token, where there are stores.
+
+    Older clusters are refused from now on. Raises StartError where a store does not answer.
+    """
+    if not settings.stores:
+        return settings
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    holder = (
+        f"process {os.getpid()} on {socket.gethostname()} at {now} "
+        f"(recovery folder {'none' if folder is None else folder.absolute()})"
+    )
+    try:
+        with _refusing():
+            return msgspec.structs.replace(settings, fence=take_fence(settings, holder))
+    except StoreError as error:
+        raise StartError(str(error)) from error
+
+
+def attached(settings: Settings, entity: Entity, writer: Writer) -> list[tuple[str, "FlowSink"]]:
+    """Return a sink for each store of the settings, by name; nothing is connected yet."""
+    return [(name, FlowSink(sink)) for name, sink in store_sinks(settings, entity, writer)]
+
+
+class FlowSink(FixedPartitionedSink[WindowUpdate, None]):
+    """A store's sink, whose refusal ends the flow for good."""
+
+    def __init__(self, sink: StoreSink) -> None:
+        self._sink = sink
+
+    def list_parts(self) -> list[str]:
+        """Return the store's partitions."""
+        return self._sink.list_parts()
+
+    def part_fn(self, item_key: str) -> int:
+        """Return a key's place among them."""
+        return self._sink.part_fn(item_key)
+
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> "FlowPartition":
+        """Connect to the store."""
+        with _refusing():
+            return FlowPartition(self._sink.build_part(step_id, for_part, resume_state))
+
+
+class FlowPartition(StatefulSinkPartition[WindowUpdate, None]):
+    """A partition of a store's sink."""
+
+    def __init__(self, partition: StatefulSinkPartition[WindowUpdate, None]) -> None:
+        self._partition = partition
+
+    def write_batch(self, values: list[WindowUpdate]) -> None:
+        """Write the updates."""
+        with _refusing():
+            self._partition.write_batch(values)
+
+    def snapshot(self) -> None:
+        """Return what the partition does."""
+        return self._partition.snapshot()
+
+    def close(self) -> None:
+        """Close the store."""
+        self._partition.close()
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except StoreRefusedError as error:
+        raise RefusalError(str(error)) from error
