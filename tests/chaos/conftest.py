@@ -49,7 +49,7 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """Show what was measured."""
-    if figures := config.stash[_FIGURES]:
+    if figures := {name: each for name, each in config.stash[_FIGURES].items() if each}:
         terminalreporter.section("figures")
         for name, measured in figures.items():
             terminalreporter.write_line(f"{name}: {', '.join(measured)}")

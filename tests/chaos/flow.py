@@ -103,15 +103,16 @@ class Flow:
         return sorted(found)
 
     def kill_one(self, draw: random.Random) -> None:
-        """Kill one process; return when the cluster has come back as a whole, or ended."""
+        """Kill one process; return when the launcher has replaced the whole cluster."""
         before = self.workers()
         kill(draw.choice(before), signal.SIGKILL)
 
-        def settled() -> bool:
+        def replaced() -> bool:
+            assert self.running, f"the launcher gave up:\n{tail(self.log, 40)}"
             told = {each["pid"] for each in self.told()}
-            return not self.running or (bool(told) and told.isdisjoint(before))
+            return bool(told) and told.isdisjoint(before)
 
-        until(settled, f"the cluster to go on or end after one of {before} was killed")
+        until(replaced, f"other processes than {before}, one of which was killed")
 
     def kill(self) -> None:
         """Kill everything at once, as a power cut does."""

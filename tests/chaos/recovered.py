@@ -32,7 +32,7 @@ def earliest_window(recovery: Path) -> int | None:
     """Return the earliest start (epoch ms) of the windows that the newest snapshots hold."""
     states = rows(
         recovery,
-        "SELECT ser_change, max(snap_epoch) FROM snaps WHERE step_id LIKE '%\\_windows' ESCAPE '\\' "
+        "SELECT ser_change, max(snap_epoch) FROM snaps WHERE step_id GLOB '*_windows' "
         "GROUP BY step_id, state_key",
     )
     totals = [pl.read_ipc(pickle.loads(state)["totals"]) for state, _ in states]  # noqa: S301 - ours

@@ -19,7 +19,7 @@ from tests.chaos.feed import Feed
 from tests.chaos.flow import Flow
 from tests.chaos.trips import MINUTE, Shape, stream
 
-DAY: Final = 24 * 60 * MINUTE
+_DAY: Final = 24 * 60 * MINUTE
 
 _RATE: Final = 1_500
 
@@ -33,10 +33,14 @@ class Tenant:
     flow: Flow
 
     def feed(self, seed: object, shape: Shape | None = None, rate: int = _RATE) -> Feed:
-        """Return a feed that begins a day ago in event time, so that nothing is in the future."""
-        start = round(time.time() * 1_000) - DAY
-        messages = stream(seed, self.settings.partitions, start, shape or Shape())
+        """Return a feed that begins a day ago in event time."""
+        messages = stream(seed, self.settings.partitions, a_day_ago(), shape or Shape())
         return Feed(self.settings, messages, rate)
+
+
+def a_day_ago() -> int:
+    """Return a start of event time (epoch ms) from which nothing gets into the future."""
+    return round(time.time() * 1_000) - _DAY
 
 
 @contextmanager

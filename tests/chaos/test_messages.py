@@ -4,7 +4,6 @@ import dataclasses
 import itertools
 import json
 import random
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ from tests.chaos.exact import assert_exact
 from tests.chaos.feed import Feed
 from tests.chaos.machine import Machine
 from tests.chaos.poison import KINDS
-from tests.chaos.tenant import DAY, Tenant, new_tenant
+from tests.chaos.tenant import Tenant, a_day_ago, new_tenant
 from tests.chaos.trips import MINUTE, Sent, Shape, stream, trip
 
 pytestmark = pytest.mark.chaos
@@ -28,11 +27,6 @@ pytestmark = pytest.mark.chaos
 HOUR = 60 * MINUTE
 
 CLEAN = Shape(late=0, repeated=0, poison=0)
-
-
-def a_day_ago() -> int:
-    """Return a start of event time (epoch ms) from which nothing gets into the future."""
-    return round(time.time() * 1_000) - DAY
 
 
 def answered(tenant: Tenant, messages: Iterable[Sent]) -> Answer:

@@ -2,20 +2,21 @@
 
 import json
 import random
-import time
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from audit.log import read_topic
 from mobility.entities import BY_NAME
+from mobility.messages import decode_windows
 from mobility.topics import aggregated_topic, trips_topic
 from tests.chaos.conftest import Figures
 from tests.chaos.exact import assert_exact
 from tests.chaos.feed import Feed
 from tests.chaos.machine import Machine
 from tests.chaos.recovered import earliest_window
-from tests.chaos.tenant import DAY, Tenant, new_tenant
+from tests.chaos.tenant import Tenant, a_day_ago, new_tenant
 from tests.chaos.trips import MINUTE, Sent, Shape, trip
 from tests.chaos.waiting import until
 
@@ -35,8 +36,8 @@ def test_one_partition_empty_and_one_silent(
     10 min of the settings' defaults: the same clock, only sooner. The eleven minutes themselves
     are in the test below.
     """
-    begun = round(time.time() * 1_000) - DAY
-    with new_tenant(machine.settings, tmp_path, idle_after=1, punctuate_after=2) as tenant:
+    begun, soon = a_day_ago(), {"idle_after": 1, "punctuate_after": 2}
+    with new_tenant(machine.settings, tmp_path, **soon) as tenant:
         before = [
             message(draw, f"before-{number}", partition, begun + number * 3_000)
             for number in range(200)
@@ -49,7 +50,9 @@ def test_one_partition_empty_and_one_silent(
         )
         tenant.flow.start()
         with Feed(tenant.settings, after, rate=500):
-            until(lambda: "on_time" in panes(tenant, begun), "the first window to close")
+            until(
+                lambda: "on_time" in panes(tenant, begun + 10 * MINUTE), "the first window to close"
+            )
             until(lambda: punctuated(tenant) >= {FALLS_SILENT, EMPTY}, "punctuations")
             until(lambda: held_from(tenant) > begun + 10 * MINUTE, "old state to be dropped")
         old = [
@@ -70,15 +73,16 @@ def message(draw: random.Random, trip_id: str, partition: int, at: int) -> Sent:
     return Sent(partition, json.dumps(trip(draw, trip_id, at, SHAPE)).encode())
 
 
-def panes(tenant: Tenant, window_start: int) -> set[str]:
-    """Return the panes that drivers' windows had, of those that end by ten minutes after."""
+def panes(tenant: Tenant, until_then: int) -> set[str]:
+    """Return the panes of drivers' windows that start before a time."""
     topic = aggregated_topic(tenant.settings, BY_NAME["driver"])
-    windows = [
-        json.loads(message.value or b"")
+    values = [
+        message.value or b""
         for batch in read_topic(tenant.settings.kafka, topic)
         for message in batch
     ]
-    return {each["pane"] for each in windows}
+    windows = decode_windows(values, BY_NAME["driver"])
+    return set(windows.filter(pl.col("window_start") < until_then)["pane"])
 
 
 def punctuated(tenant: Tenant) -> set[int]:
