@@ -45,7 +45,9 @@ def test_each_link_frozen(
                 for name in ("redis", "postgres")
             },
         }
-        tenant.flow.start(**{name: _routed(tenant.settings, name, link) for name, link in links.items()})
+        tenant.flow.start(
+            **{name: _routed(tenant.settings, name, link) for name, link in links.items()}
+        )
         with tenant.feed(draw.random()) as feed:
             for name in draw.sample(sorted(links), len(links)):
                 tenant.flow.wait_until_read(feed.sent + _NEWS)

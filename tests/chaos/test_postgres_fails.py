@@ -42,9 +42,7 @@ def test_stopped_immediate_mid_write(
     _assert_ends_exact(tenant, feed, figures)
 
 
-def test_a_lock_held(
-    tenant: Tenant, rounds: Rounds, draw: random.Random, figures: Figures
-) -> None:
+def test_a_lock_held(tenant: Tenant, rounds: Rounds, draw: random.Random, figures: Figures) -> None:
     """A table that nobody may touch for a while: the lag rises, drains, and all is exact."""
     with tenant.feed(draw.random()) as feed:
         tenant.flow.start()
