@@ -2,7 +2,6 @@
 
 import json
 import random
-import time
 from collections.abc import Iterator
 from itertools import islice
 
@@ -21,7 +20,7 @@ from producer.topics import ensure_topics
 from tests.chaos.conftest import Figures
 from tests.chaos.exact import assert_exact
 from tests.chaos.feed import Feed
-from tests.chaos.tenant import DAY, Tenant
+from tests.chaos.tenant import Tenant, a_day_ago
 from tests.chaos.trips import Sent, Shape, stream
 from tests.chaos.waiting import until
 
@@ -37,7 +36,7 @@ def test_refused_until_the_gap_is_accepted(
 ) -> None:
     """An offset that is gone, a topic made again, fewer partitions: each refused, then recorded."""
     settings = tenant.settings
-    start = round(time.time() * 1_000) - DAY
+    start = a_day_ago()
     # Positions repeat in a topic that is made again, so none may be told of in the letters.
     trips = stream(draw.random(), settings.partitions, start, Shape(late=0, poison=0))
     Feed(settings, islice(trips, _SOME)).send_all()

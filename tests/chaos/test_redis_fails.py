@@ -16,7 +16,7 @@ from tests.chaos.conftest import Figures, Rounds
 from tests.chaos.exact import assert_exact
 from tests.chaos.feed import Feed
 from tests.chaos.machine import Machine
-from tests.chaos.tenant import DAY, Tenant
+from tests.chaos.tenant import Tenant, a_day_ago
 from tests.chaos.trips import Shape, stream
 from tests.chaos.waiting import until
 
@@ -59,7 +59,7 @@ def test_ids_come_back_after_their_day(
 
     A day is a second here: the expiry is a setting, and Redis counts the same way.
     """
-    start = round(time.time() * 1_000) - DAY
+    start = a_day_ago()
     shape = Shape(drivers=50, passengers=50)
     messages = stream(draw.random(), tenant.settings.partitions, start, shape)
     for _ in range(_ROUNDS[rounds]):
@@ -75,7 +75,7 @@ def test_ids_come_back_after_their_day(
 def _many_ids(settings: Settings, ids: int, draw: random.Random) -> int:
     """Write trips of so many ids, few minutes apart; return how many messages that took."""
     shape = Shape(step=2, drivers=ids // 2, passengers=ids // 2)
-    start = round(time.time() * 1_000) - DAY
+    start = a_day_ago()
     feed = Feed(settings, islice(stream(draw.random(), settings.partitions, start, shape), ids * 2))
     feed.send_all()
     return feed.sent
