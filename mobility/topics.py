@@ -16,6 +16,9 @@ PARTITIONER: Final = "murmur2_random"
 WATERMARK_HEADER: Final = "watermark"
 """Header of a punctuation (null value): an event time, decimal epoch milliseconds in ASCII."""
 
+REPLAYED_HEADER: Final = "replayed"
+"""Header of a mark (null value) in the topics of letters: which letter was replayed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Topic:
