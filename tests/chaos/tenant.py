@@ -21,7 +21,7 @@ from tests.chaos.trips import MINUTE, Shape, stream
 
 _DAY: Final = 24 * 60 * MINUTE
 
-_RATE: Final = 1_500
+_RATE: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ def test_broker_restarts_cleanly_and_hard(
     with tenant.feed(draw.random()) as feed:
         flow.start()
         for end in endings:
-            read += draw.randrange(1_000, 4_000)
+            read += draw.randrange(1_000, 3_000)
             flow.wait_until_read(read)
             end("kafka")
             time.sleep(draw.uniform(0, 3))

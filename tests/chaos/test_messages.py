@@ -25,6 +25,7 @@ from tests.chaos.trips import MINUTE, Sent, Shape, stream, trip
 pytestmark = pytest.mark.chaos
 
 HOUR = 60 * MINUTE
+TRIPS = 20_000
 
 CLEAN = Shape(late=0, repeated=0, poison=0)
 
@@ -54,11 +55,11 @@ def test_disorder_of_an_hour_and_beyond(
     shape = dataclasses.replace(CLEAN, step=1_000, disorder=hours * HOUR)
     with new_tenant(machine.settings, tmp_path, allowed_lateness=3_600) as tenant:
         messages = stream(draw.random(), tenant.settings.partitions, a_day_ago(), shape)
-        answer = answered(tenant, itertools.islice(messages, 30_000))
+        answer = answered(tenant, itertools.islice(messages, TRIPS))
         late = answer.count("late")
         assert count_messages(tenant.settings.kafka, late_topic(tenant.settings)) == late
     assert (late == 0) == (hours == 1)
-    figures(f"disorder of {hours} h, lateness 1 h: {late} of 30000 late, 0 windows differ")
+    figures(f"disorder of {hours} h, lateness 1 h: {late} of {TRIPS} late, 0 windows differ")
 
 
 def with_ids_again(messages: Iterable[Sent], draw: random.Random) -> Iterator[Sent]:
@@ -75,10 +76,10 @@ def test_repeated_trip_ids_count_once(
 ) -> None:
     """Of two trips with one id and window the first counts, whatever the second says."""
     first = stream(draw.random(), tenant.settings.partitions, a_day_ago(), CLEAN)
-    messages = list(with_ids_again(itertools.islice(first, 20_000), draw))
+    messages = list(with_ids_again(itertools.islice(first, TRIPS), draw))
     answer = answered(tenant, messages)
-    assert answer.count("counted") == 20_000
-    assert answer.count("duplicate") == len(messages) - 20_000
+    assert answer.count("counted") == TRIPS
+    assert answer.count("duplicate") == len(messages) - TRIPS
     figures(f"{answer.count('duplicate')} repeated ids in {len(messages)} messages, counted once")
 
 
@@ -88,13 +89,13 @@ def test_all_messages_sent_twice_count_once(
     """An exact repeat is a duplicate, or late where its window is: never counted again."""
     first = stream(draw.random(), tenant.settings.partitions, a_day_ago(), CLEAN)
     # Each 5,000 messages, or 17 minutes of event time, come once more as they were.
-    rounds = [list(itertools.islice(first, 5_000)) for _ in range(4)]
+    rounds = [list(itertools.islice(first, 5_000)) for _ in range(TRIPS // 5_000)]
     answer = answered(tenant, [message for once in rounds for message in once + once])
-    assert answer.count("counted") == 20_000
-    assert answer.count("duplicate", "late") == 20_000
+    assert answer.count("counted") == TRIPS
+    assert answer.count("duplicate", "late") == TRIPS
     late = answer.count("late")
-    assert 0 < late < 20_000
-    figures(f"20000 messages twice: {20_000 - late} duplicates, {late} late, counted once")
+    assert 0 < late < TRIPS
+    figures(f"{TRIPS} messages twice: {TRIPS - late} duplicates, {late} late, counted once")
 
 
 def poisoned(tenant: Tenant, number: int, draw: random.Random) -> list[tuple[Sent, str | None]]:
@@ -111,17 +112,20 @@ def poisoned(tenant: Tenant, number: int, draw: random.Random) -> list[tuple[Sen
     return [each for broken in bad for each in (*itertools.islice(good, 99), broken)]
 
 
-def test_poison_is_set_aside(tenant: Tenant, draw: random.Random, figures: Figures) -> None:
+def test_poison_is_set_aside(
+    machine: Machine, tmp_path: Path, draw: random.Random, figures: Figures
+) -> None:
     """Of 100,000 messages exactly the 1,000 broken ones are in the DLQ; the flow never restarts.
 
     Each with its reason, its position and its original bytes.
     """
-    messages = poisoned(tenant, 100_000, draw)
-    answer = answered(tenant, [message for message, _ in messages])
-    assert answer.count("counted") == 99_000
-    topic, settings = dead_topic(tenant.settings), tenant.settings
-    assert count_messages(settings.kafka, topic) == 1_000
-    found = topics.read_positions(settings, topic)
+    with new_tenant(machine.settings, tmp_path, batch_size=10_000) as tenant:
+        settings = tenant.settings
+        messages = poisoned(tenant, 100_000, draw)
+        answer = answered(tenant, [message for message, _ in messages])
+        assert answer.count("counted") == 99_000
+        assert count_messages(settings.kafka, dead_topic(settings)) == 1_000
+        found = topics.read_positions(settings, dead_topic(settings))
     assert set(found["topic"]) == {trips_topic(settings)}
     assert sorted(found.select("partition", "offset", "error", "value").rows()) == sorted(
         broken_places(messages)
