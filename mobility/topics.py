@@ -41,8 +41,8 @@ class Topic:
             "cleanup.policy": "delete",
             "retention.ms": str(self.retention_ms),
             "compression.type": self.compression,
-            # A producer's clock can't vouch for itself; the broker's stamp can. It would also decide
-            # whether a message is taken: none that is an hour ahead of the broker is.
+            # A producer's clock can't vouch for itself, and a broker takes nothing that is stamped
+            # an hour ahead of its own clock: so the broker stamps.
             "message.timestamp.type": "LogAppendTime",
         }
 
