@@ -50,7 +50,6 @@ def test_corrected_and_backfilled(tenant: Tenant, draw: random.Random, figures: 
     corrected = tenant.folder / "corrected.ndjson"
     corrected.write_text("".join(f"{json.dumps(_corrected(line))}\n" for line in lines))
     backfills = [*_replayed(tenant, "dlq", "--with", str(corrected)), *_replayed(tenant, "late")]
-    tenant.flow.finish()
     _punctuate(tenant, start + _MESSAGES * shape.step + HOUR)
     tenant.flow.finish()
     for words in backfills:

@@ -47,6 +47,9 @@ def test_topics_are_made_as_the_settings_want() -> None:
             "compression.type": "producer",
             "message.timestamp.type": "LogAppendTime",
         }
+        stamped = "message.timestamp.type" in topic.required
+        assert stamped == (topic.name == "trips_stream")
+        assert topic.required.items() <= topic.config.items()
 
 
 def test_entities_are_one_table() -> None:
