@@ -11,6 +11,7 @@ from contextlib import closing
 from mobility.settings import Settings
 from sinks.link import Link, redis_client
 from sinks.migrations import Connection
+from sinks.patience import START_SECONDS
 from sinks.scripts import text
 from sinks.session import open_session
 from sinks.store import Writer
@@ -57,7 +58,8 @@ def _in_redis(settings: Settings, holder: str, writer: Writer | None, offered: i
     """Take a token not below the offered one, which is the answer where there is no Redis."""
     if "redis" not in settings.stores:
         return offered
-    with closing(Link(redis_client(settings), settings, writer or "main")) as link:
+    link = Link(redis_client(settings), settings, writer or "main", patience=START_SECONDS)
+    with closing(link):
         if writer is not None:
             link.sign()
         return link.take_fence(offered, holder)

@@ -8,6 +8,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Final
 
 from mobility.entities import Entity
@@ -29,6 +32,9 @@ SWEEP_SECONDS: Final = 3.0
 
 SHARE: Final = 0.1
 """The most of its time that it spends on looking where nothing is missing."""
+
+LINES: Final = 2
+"""Connections to each store that a filling uses at once."""
 
 _PART: Final = 1_000
 _AT_ONCE: Final = 0.0
@@ -56,7 +62,7 @@ class Refiller:
         self._entity = entity
         self._writer: Writer = writer
         self._clock = clock
-        self._stores: tuple[PostgresStore, PostgresHistory, RedisStore, Link] | None = None
+        self._lines: list[_Line] = []
         self._sweep_at = clock()
         self._failing = False
         self._over = threading.Event()
@@ -73,41 +79,60 @@ class Refiller:
         self._over.set()
         if self._thread.is_alive():
             self._thread.join()
-        self._disconnect()
+        while self._lines:
+            self._lines.pop().fast.close()
 
     def look(self) -> int:
         """Fill what is missing, if it is time to look for it; return how many ids were filled.
 
         Raises StoreError where a store does not answer at once.
         """
-        lasting, history, fast, link = self._connected()
-        mark = RedisKeys.of(self._settings).meta, f"swept:{self._entity.name}"
+        while len(self._lines) < LINES:
+            self._lines.append(_connected(self._settings, self._writer))
+        line, entity = self._lines[0], self._entity
+        mark = RedisKeys.of(self._settings).meta, f"swept:{entity.name}"
         began = self._clock()
-        if began < self._sweep_at and link.ask(lambda: link.client.hexists(*mark)):
+        if began < self._sweep_at and line.link.ask(lambda: line.link.client.hexists(*mark)):
             return 0
         # Before the sweep: whatever empties Redis from now on takes the mark with it.
-        link.ask(lambda: link.client.hset(*mark, "1"))
-        absent = fast.absent(self._entity, history.recent(self._entity)["id"].to_list())
+        line.link.ask(lambda: line.link.client.hset(*mark, "1"))
+        absent = line.fast.absent(entity, line.history.recent(entity)["id"].to_list())
         looked = self._clock()
-        filled = self._refill(fast, absent)
-        self._restore_progress(lasting, fast)
+        filled = self._refill(absent)
+        self._restore_progress(line)
         self._sweep_at = self._clock() + max(SWEEP_SECONDS, (looked - began) / SHARE)
         return filled
 
-    def _refill(self, fast: RedisStore, ids: list[str]) -> int:
-        for at in range(0, len(ids), _PART):
-            if self._over.is_set():
-                return at
-            fast.refill(self._entity, ids[at : at + _PART])
-        return len(ids)
+    def _refill(self, ids: list[str]) -> int:
+        """Fill ids, over all lines at once: Postgres reads for one while Redis writes for another.
 
-    def _restore_progress(self, lasting: PostgresStore, fast: RedisStore) -> None:
-        held, known = fast.progress(self._entity), lasting.progress(self._entity)
+        Returns how many were filled, which is fewer only where the end came first.
+        """
+        idle = SimpleQueue[_Line]()
+        for line in self._lines:
+            idle.put(line)
+
+        def fill(at: int) -> int:
+            part = ids[at : at + _PART]
+            if self._over.is_set():
+                return 0
+            line = idle.get()
+            try:
+                line.fast.refill(self._entity, part)
+            finally:
+                idle.put(line)
+            return len(part)
+
+        with ThreadPoolExecutor(LINES, f"refill {self._entity.name}") as pool:
+            return sum(pool.map(fill, range(0, len(ids), _PART)))
+
+    def _restore_progress(self, line: "_Line") -> None:
+        held, known = line.fast.progress(self._entity), line.lasting.progress(self._entity)
         if len(known) != self._settings.shards:
             return  # the flow is about to lay out its shards
         for shard, watermark in known.items():
             if held.get(shard, MIN_EVENT_TIME) == MIN_EVENT_TIME < watermark:
-                fast.record_progress(self._entity, shard, len(known), watermark)
+                line.fast.record_progress(self._entity, shard, len(known), watermark)
 
     def _keep_looking(self) -> None:
         while not self._over.wait(LOOK_SECONDS):
@@ -126,19 +151,19 @@ class Refiller:
                         self._entity.name,
                     )
 
-    def _connected(self) -> tuple[PostgresStore, PostgresHistory, RedisStore, Link]:
-        if self._stores is None:
-            session = open_session(self._settings, patience=_AT_ONCE)
-            history = PostgresHistory(session, self._settings, _AT_ONCE)
-            link = Link(
-                redis_client(self._settings), self._settings, self._writer, patience=_AT_ONCE
-            )
-            fast = RedisStore(link, self._settings, history)
-            self._stores = PostgresStore(session), history, fast, link
-        return self._stores
 
-    def _disconnect(self) -> None:
-        if self._stores is not None:
-            _, _, fast, _ = self._stores
-            fast.close()
-            self._stores = None
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One connection to each store, and what goes over them."""
+
+    lasting: PostgresStore
+    history: PostgresHistory
+    fast: RedisStore
+    link: Link
+
+
+def _connected(settings: Settings, writer: Writer) -> _Line:
+    session = open_session(settings, patience=_AT_ONCE)
+    history = PostgresHistory(session, settings, _AT_ONCE)
+    link = Link(redis_client(settings), settings, writer, patience=_AT_ONCE)
+    return _Line(PostgresStore(session), history, RedisStore(link, settings, history), link)
