@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
@@ -32,11 +33,14 @@ class Topic:
 
 
 def asking(settings: Settings, name: str) -> Ask:
-    """Return what asks for a topic's description."""
-    admin = AdminClient({"bootstrap.servers": settings.kafka})
+    """Return what asks for a topic's description; the first question connects to the broker."""
+
+    @cache
+    def admin() -> AdminClient:
+        return AdminClient({"bootstrap.servers": settings.kafka})
 
     def ask() -> "Future[TopicDescription]":
-        answers = admin.describe_topics(TopicCollection([name]), request_timeout=_ASK_SECONDS)
+        answers = admin().describe_topics(TopicCollection([name]), request_timeout=_ASK_SECONDS)
         return answers[name]
 
     return ask

@@ -53,7 +53,7 @@ def build(settings: Settings, past: Past = NO_PAST) -> Dataflow:
         windows = windowed(entity, intakes, settings)
         aggregated = KafkaSink(settings, deliveries, windows_encoder(settings, entity, board))
         op.output(f"aggregated_{entity.name}", windows, aggregated)
-        for stores, sink in attached(settings, entity, writer="main"):
+        for stores, sink in attached(settings, entity, "main", stop_requested):
             op.output(f"{stores}_{entity.name}", windows, sink)
     return flow
 

@@ -30,7 +30,7 @@ def build(settings: Settings, past: Past = NO_PAST) -> Dataflow:
         branches = told_apart(entity, op.input(f"aggregated_{entity.name}", flow, source), settings)
         dead = KafkaSink(settings, deliveries, dead_encoder(settings))
         op.output(f"dlq_{entity.name}", branches.dead, dead)
-        for stores, sink in attached(settings, entity, writer="serving"):
+        for stores, sink in attached(settings, entity, "serving", stop_requested):
             op.output(f"{stores}_{entity.name}", branches.windows, sink)
     return flow
 

@@ -5,7 +5,7 @@ A store that refuses this cluster will go on doing so: that is a refusal here to
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,6 @@ import msgspec
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from dataflows.failures import RefusalError, StartError
-from dataflows.stopping import stop_requested
 from mobility.entities import Entity
 from mobility.records import WindowUpdate
 from mobility.settings import Settings
@@ -41,10 +40,16 @@ def fenced(settings: Settings, folder: Path | None) -> Settings:
         raise StartError(str(error)) from error
 
 
-def attached(settings: Settings, entity: Entity, writer: Writer) -> list[tuple[str, "FlowSink"]]:
-    """Return the sink that feeds the stores of the settings, by their names; none without any."""
-    sinks = store_sinks(settings, entity, writer, stop_requested)
-    return [(names, FlowSink(sink)) for names, sink in sinks]
+def attached(
+    settings: Settings, entity: Entity, writer: Writer, stopping: Callable[[], bool]
+) -> list[tuple[str, "FlowSink"]]:
+    """Return the sink that feeds the stores, by their names; nothing is connected yet.
+
+    A store that is away when a stop is asked for is not waited for any longer.
+    """
+    return [
+        (name, FlowSink(sink)) for name, sink in store_sinks(settings, entity, writer, stopping)
+    ]
 
 
 class FlowSink(FixedPartitionedSink[WindowUpdate, None]):

@@ -61,8 +61,12 @@ def remake(hub: Hub, partitions: int) -> None:
         topic = NewTopic(name, partitions, 1, config=config)
         return admin.create_topics([topic])[name].exception() is None
 
+    def is_known() -> bool:
+        topic = admin.list_topics(timeout=10).topics.get(name)
+        return topic is not None and len(topic.partitions) == partitions
+
     until(is_made)
-    until(lambda: len(admin.list_topics(timeout=10).topics[name].partitions) == partitions)
+    until(is_known)
 
 
 def test_a_topic_made_again_is_noticed_even_where_offsets_fit(hub: Hub) -> None:

@@ -1,0 +1,72 @@
+"""The standalone flow's source: where it goes on, by the state of this release and the first."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dataflows.aggregated_source import AggregatedSource
+from dataflows.failures import RefusalError
+from dataflows.log_topic import Topic
+from dataflows.recovery import Past
+from mobility.entities import BY_NAME
+from mobility.settings import Settings
+
+TOPIC = Topic("aggregated.driver", (0, 1), "one")
+
+
+class FakeReader:
+    """A reader of a log that holds offsets 5 to 9."""
+
+    def __init__(
+        self,
+        _settings: Settings,
+        _topic: str,
+        _partition: int,
+        begin: Callable[[int, int], int],
+        _peers: int,
+    ) -> None:
+        self.position = begin(5, 9)
+
+
+@pytest.fixture
+def source(monkeypatch: pytest.MonkeyPatch) -> AggregatedSource:
+    """Return the source of drivers' windows over that log."""
+    monkeypatch.setattr("dataflows.aggregated_source.PartitionReader", FakeReader)
+    monkeypatch.setattr("dataflows.aggregated_source.described", lambda *_: TOPIC)
+    keys = {"mobility_serving.aggregated_driver": {"000", "001"}}
+    return AggregatedSource(Settings(), BY_NAME["driver"], lambda: False, Past(None, keys))
+
+
+@pytest.mark.parametrize(
+    ("state", "position"),
+    [(None, 5), (7, 7), ({"next_offset": 7, "topic_id": "one"}, 7)],
+)
+def test_it_goes_on_where_the_snapshot_stands(
+    source: AggregatedSource,
+    state: Any,  # noqa: ANN401 - as Bytewax hands it over
+    position: int,
+) -> None:
+    """The first release stored the offset alone; what is stored from now on names the topic."""
+    assert source.list_parts() == ["000", "001"]
+    part = source.build_part("step", "001", state)
+    assert part.snapshot() == {"next_offset": position, "topic_id": "one"}
+
+
+@pytest.mark.parametrize("state", [3, 11, {"next_offset": 7, "topic_id": "two"}])
+def test_a_log_that_does_not_go_on_is_refused(
+    source: AggregatedSource,
+    state: Any,  # noqa: ANN401 - as Bytewax hands it over
+) -> None:
+    """Removed, cut short, or made again."""
+    with pytest.raises(RefusalError, match=r"aggregated\.driver partition 1: the "):
+        source.build_part("step", "001", state)
+
+
+def test_fewer_partitions_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The state of the third would belong to nobody."""
+    monkeypatch.setattr("dataflows.aggregated_source.described", lambda *_: TOPIC)
+    keys = {"mobility_serving.aggregated_driver": {"000", "001", "002"}}
+    made = AggregatedSource(Settings(), BY_NAME["driver"], lambda: False, Past(None, keys))
+    with pytest.raises(RefusalError, match="partition 2"):
+        made.list_parts()
