@@ -75,8 +75,11 @@ def corrected(logged: pl.DataFrame, corrections: Sequence[Corrections]) -> pl.Da
 
 
 def without_repeats(trips: pl.DataFrame) -> pl.DataFrame:
-    """Return each trip_id once a window: the correction, else the lowest partition and offset."""
-    ordered = trips.sort(pl.col("source").is_null(), *_POSITION, maintain_order=True)
+    """Return each trip_id once a window: where it stands in the lowest partition and offset.
+
+    Corrections have left nothing beside them that has their trip_id.
+    """
+    ordered = trips.sort(_POSITION, maintain_order=True)
     first = pl.struct("trip_id", "window_start").is_first_distinct()
     return ordered.filter(pl.col("trip_id").is_null() | first)
 

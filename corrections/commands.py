@@ -116,24 +116,29 @@ def show_letter(options: Options, settings: Settings, show: Show, errors: Consol
 def replay_letters(options: Options, settings: Settings, show: Show, errors: Console) -> int:
     """Replay letters; return 1 where there is nothing to replay."""
     supplied = () if options.corrected is None else tuple(read_lines(options.corrected))
-    _check_bare(supplied, options)
+    _check_lines(supplied, options)
     request = Request(options.filters, supplied, options.again, options.out)
     outcome = Replay(settings, options.kind, show, _now).run(request)
     _report(options, settings, outcome, errors)
     return 0 if outcome.sent or outcome.handed else 1
 
 
-def _check_bare(supplied: Sequence[Supplied], options: Options) -> None:
+def _check_lines(supplied: Sequence[Supplied], options: Options) -> None:
     """Raise LineError where lines and POSITION do not say together which letter is corrected."""
     if options.corrected is not None and not supplied:
         msg = f"{options.corrected} holds no corrected trip"
         raise LineError(msg)
-    bare = [each for each in supplied if each.position is None]
-    if bare and (len(supplied) > 1 or len(options.filters.positions) != 1):
+    meant = options.filters.positions
+    bare = [each.line for each in supplied if each.position is None]
+    if bare and (len(supplied) > 1 or not meant):
         msg = (
-            f"line {bare[0].line}: a trip without a position, so it is not clear which letter it "
+            f"line {bare[0]}: a trip without a position, so it is not clear which letter it "
             'corrects: write {"position": ..., "trip": {...}}, or give one line and one POSITION'
         )
+        raise LineError(msg)
+    others = [each for each in supplied if each.position is not None and meant - {each.position}]
+    if others:
+        msg = f"line {others[0].line} corrects {others[0].position}, which is not the one asked for"
         raise LineError(msg)
 
 

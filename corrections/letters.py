@@ -96,9 +96,10 @@ def read_message(message: Message) -> Letter | Mark | None:
     texts = {name: (value or b"").decode("utf-8", "replace") for name, value in headers}
     replayed = texts.get(REPLAYED_HEADER)
     named = replayed or f"{texts.get('partition')}:{texts.get('offset')}"
-    if _POSITION.fullmatch(named) is None or "topic" not in texts:
+    match = _POSITION.fullmatch(named)
+    if match is None or "topic" not in texts:
         return None
-    position, topic = parse_position(named), texts["topic"]
+    position, topic = Position(int(match[1]), int(match[2])), texts["topic"]
     if replayed is not None:
         return Mark(topic, position, texts.get("at", ""), texts.get("how", ""))
     return Letter(

@@ -117,7 +117,12 @@ def _add_replay(parser: argparse.ArgumentParser, kind: Kind) -> None:
             help='corrected trips, a line each: {"position": "2:17", "trip": {...}}, or the bare '
             "trip for one POSITION; letters without it are sent as they are",
         )
-    add("--again", action="store_true", help="also what was replayed before")
+    add(
+        "--again",
+        action="store_true",
+        help="also what was replayed before; a trip still counts once if it keeps its trip_id, its "
+        "driver and its window",
+    )
     add(
         "--out",
         type=Path,

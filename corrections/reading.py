@@ -3,9 +3,11 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Self, TypeVar, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+T = TypeVar("T")
 
 _SECONDS_TO_ANSWER: Final = 15.0
 _SECONDS_OF_SILENCE: Final = 30.0
@@ -13,6 +15,11 @@ _SECONDS_OF_SILENCE: Final = 30.0
 _BATCH: Final = 2_000
 # consume() waits until a batch is full: at the end of a topic that would be its whole timeout.
 _PATIENCE: Final = 0.1
+
+_WHILE_LEADERS_CHANGE: Final = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+)
 
 Show = Callable[[int, int], None]
 """Told how many messages have been read, and of how many."""
@@ -49,19 +56,14 @@ class TopicReader:
     def bounds(self, partition: int) -> tuple[int, int]:
         """Return the first offset of a partition and the one after its last."""
         place = TopicPartition(self.topic, partition)
-        try:
-            low, high = self._consumer.get_watermark_offsets(place, _SECONDS_TO_ANSWER)
-        except KafkaException as error:
-            raise self._failed(error.args[0]) from error
-        return low, high
+        return self._asked(lambda: self._consumer.get_watermark_offsets(place, _SECONDS_TO_ANSWER))
 
     def offset_at(self, partition: int, moment: int) -> int:
         """Return the first offset stamped at or after a moment (epoch ms), else the end."""
         place = TopicPartition(self.topic, partition, max(moment, 0))
-        try:
-            (found,) = self._consumer.offsets_for_times([place], _SECONDS_TO_ANSWER)
-        except KafkaException as error:
-            raise self._failed(error.args[0]) from error
+        (found,) = self._asked(
+            lambda: self._consumer.offsets_for_times([place], _SECONDS_TO_ANSWER)
+        )
         return found.offset if found.offset >= 0 else self.bounds(partition)[1]
 
     def read(self, starts: Mapping[int, int], show: Show) -> Iterator[list[Message]]:
@@ -118,6 +120,17 @@ class TopicReader:
             raise LogError(msg)
         return tuple(sorted(topic.partitions))
 
+    def _asked(self, question: Callable[[], T]) -> T:
+        """Return the answer to a question, asked again while a partition changes its leader."""
+        deadline = time.monotonic() + _SECONDS_TO_ANSWER
+        while True:
+            try:
+                return question()
+            except KafkaException as error:
+                if error.args[0].code() not in _WHILE_LEADERS_CHANGE or time.monotonic() > deadline:
+                    raise self._failed(error.args[0]) from error
+            time.sleep(_PATIENCE)
+
     def _failed(self, error: KafkaError) -> LogError:
         return LogError(f"reading {self.topic} on {self._brokers}: {error.str()}")
 
@@ -129,8 +142,9 @@ def _config(brokers: str) -> dict[str, Any]:
         "enable.auto.commit": False,
         "enable.partition.eof": True,
         "auto.offset.reset": "earliest",
-        "fetch.message.max.bytes": 8 * 1024 * 1024,
-        "queued.max.messages.kbytes": 64 * 1024,
+        # As compressed: what is repeated often grows fifty-fold in memory.
+        "fetch.message.max.bytes": 1024 * 1024,
+        "queued.max.messages.kbytes": 16 * 1024,
         # What goes wrong is told once, in an error of ours.
         "log_level": 2,
     }
