@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from tests.chaos.clock import Clock
-from tests.chaos.conftest import Figures
+from tests.chaos.conftest import Figures, Rounds
 from tests.chaos.exact import assert_exact
 from tests.chaos.tenant import Tenant
 from tests.chaos.waiting import until
@@ -28,18 +28,19 @@ def clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_downtime_of_an_hour(
-    tenant: Tenant, clock: Clock, draw: random.Random, figures: Figures
+    tenant: Tenant, clock: Clock, rounds: Rounds, draw: random.Random, figures: Figures
 ) -> None:
-    """Down for an hour by its own clock, after a stop and after a kill."""
+    """Down for an hour by its own clock, after a kill and after a stop."""
+    ends = (tenant.flow.kill, tenant.flow.stop)[: {"quick": 1, "full": 2}[rounds]]
     with tenant.feed(draw.random()) as feed:
-        for end in (tenant.flow.stop, tenant.flow.kill):
+        for end in ends:
             tenant.flow.start()
             tenant.flow.wait_until_read(_NEWS)
             end()
             clock.step(_HOUR)
     tenant.flow.finish()
     expected = assert_exact(tenant.settings, feed)
-    figures(f"2 downtimes of 1 h, {expected.windows.height} windows, 0 differ")
+    figures(f"{len(ends)} downtimes of 1 h, {expected.windows.height} windows, 0 differ")
 
 
 def test_wall_clock_stepped(

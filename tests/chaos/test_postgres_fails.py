@@ -20,7 +20,7 @@ from tests.chaos.waiting import until
 
 pytestmark = pytest.mark.chaos
 
-_STOPS: Final[dict[Rounds, int]] = {"quick": 2, "full": 10}
+_STOPS: Final[dict[Rounds, int]] = {"quick": 1, "full": 10}
 _LOCKED: Final[dict[Rounds, float]] = {"quick": 3, "full": 60}
 _NEWS: Final = 1_000
 _BEHIND: Final = 1_000

@@ -40,6 +40,7 @@ def test_what_redis_lost_comes_back(
     }
     before = _many_ids(tenant.settings, _IDS[rounds], draw)
     tenant.flow.start()
+    tenant.flow.wait_until_read(before)
     # While the flow is behind, what it has read goes out only as windows close.
     until(lambda: len(_names(tenant.settings)) > _IDS[rounds] // 2, "the ids in Postgres")
     with tenant.feed(draw.random()) as feed:
