@@ -87,8 +87,13 @@ def _many_ids(settings: Settings, ids: int, draw: random.Random) -> int:
 
 
 def _flush(settings: Settings) -> None:
-    with redis.Redis.from_url(settings.redis) as client:
+    with _client(settings) as client:
         client.flushall()
+
+
+def _client(settings: Settings) -> redis.Redis:
+    """Return a client with time: to forget 100,000 ids Redis takes seconds on a busy machine."""
+    return redis.Redis.from_url(settings.redis, socket_timeout=60)
 
 
 def _restart_empty(machine: Machine) -> None:
@@ -99,7 +104,7 @@ def _restart_empty(machine: Machine) -> None:
 
 def _evict_half(settings: Settings, draw: random.Random) -> None:
     """Remove half of the keys at random, as a Redis that is short of memory does."""
-    with redis.Redis.from_url(settings.redis) as client:
+    with _client(settings) as client:
         keys = sorted(client.scan_iter(f"{settings.redis_prefix}*", count=10_000))
         gone = draw.sample(keys, len(keys) // 2)
         pipeline = client.pipeline(transaction=False)
@@ -119,6 +124,6 @@ def _until_filled(settings: Settings, names: list[str]) -> float:
     """Return after how many seconds Redis has them all; what they say is compared in the end."""
     begun = time.monotonic()
     chunks = [names[at : at + 1_000] for at in range(0, len(names), 1_000)]
-    with redis.Redis.from_url(settings.redis) as client:
+    with _client(settings) as client:
         until(lambda: all(client.exists(*c) == len(c) for c in chunks), "every id in Redis")
     return time.monotonic() - begun
