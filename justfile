@@ -70,6 +70,9 @@ test *args:
 [no-cd]
 bench *args:
     python -m stack run -- python -m benchmarks "$@"
+# Kill, freeze and starve the real system, and compare every number: [quick|full] [--seed N].
+chaos *args:
+    case "${1-}" in quick|full) rounds=$1; shift; set -- --rounds "$rounds" "$@" ;; esac; python -m pytest -m chaos tests/chaos "$@"
 
 # What CI runs before the tests: lint, format, types, import contracts.
 check:
@@ -82,3 +85,4 @@ check:
 lock:
     uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
     uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.runtime.lock
+    uv pip compile --group pyproject.toml:chaos --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.chaos.lock

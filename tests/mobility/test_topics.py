@@ -37,7 +37,7 @@ def test_the_table_declares_every_topic_by_name(prefix: str) -> None:
 
 
 def test_topics_are_made_as_the_settings_want() -> None:
-    """Partitions, replication and retention are settings; only the log is stamped by the broker."""
+    """Partitions, replication and retention are settings; the broker stamps every message."""
     settings = msgspec.structs.replace(Settings(), partitions=3, replication=2, retention_hours=5)
     for topic in topic_table(settings):
         assert (topic.partitions, topic.replication) == (3, 2)
@@ -46,10 +46,11 @@ def test_topics_are_made_as_the_settings_want() -> None:
             "retention.ms": "18000000",
             "compression.type": "producer",
             "max.message.bytes": "16777216",
-            "message.timestamp.type": (
-                "LogAppendTime" if topic.name == "trips_stream" else "CreateTime"
-            ),
+            "message.timestamp.type": "LogAppendTime",
         }
+        stamped = "message.timestamp.type" in topic.required
+        assert stamped == (topic.name == "trips_stream")
+        assert topic.required.items() <= topic.config.items()
 
 
 def test_entities_are_one_table() -> None:

@@ -1,0 +1,63 @@
+"""Services that may be killed: they come back on the same ports, with the same data."""
+
+import asyncio
+import signal
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from mobility.settings import Settings, read_settings
+from stack.ports import remembered
+from stack.processes import Process, find
+from stack.service import start, stop
+from stack.services import SERVICES, discard, service_environ, status, up
+
+_KIND: Final = {kind.name: kind for kind in SERVICES}
+_END: Final = 30.0
+
+
+class Machine:
+    """Kafka, Redis and Postgres in a scratch folder: `kafka`, `redis` and `postgres` by name."""
+
+    settings: Settings
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __enter__(self) -> Self:
+        try:
+            asyncio.run(up(self.folder, {}, usual_ports=False))
+            environ = service_environ(asyncio.run(status(self.folder, {})))
+        except BaseException:
+            asyncio.run(discard(self.folder))
+            raise
+        self.settings = read_settings(environ)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        asyncio.run(discard(self.folder))
+
+    def process(self, name: str) -> Process:
+        """Return the process of a running service."""
+        process = find(self.folder, name)
+        assert process is not None, f"{name} is not running"
+        return process
+
+    def start(self, name: str) -> None:
+        """Start a service; return once it is healthy."""
+        asyncio.run(start(_KIND[name](self.folder, remembered(self.folder))))
+
+    def stop(self, name: str) -> None:
+        """Stop a service in good order."""
+        assert asyncio.run(stop(self.folder, name)), f"{name} had to be killed"
+
+    def kill(self, name: str, number: int = signal.SIGKILL) -> None:
+        """End a service with a signal that leaves it no time to tidy up."""
+        process = self.process(name)
+        process.send(number)
+        assert asyncio.run(process.ended(_END)), f"{name} outlived signal {number}"
