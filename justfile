@@ -33,6 +33,21 @@ demo *args:
 run *args:
     python -m dataflows "$@"
 
+# Dead letters: list, show POSITION, replay [--with FILE of corrected trips]; each has --help.
+[no-cd]
+dlq *args:
+    python -m corrections.commands dlq "$@"
+
+# Late trips: list, show POSITION, replay, which hands their windows to the backfill.
+[no-cd]
+late *args:
+    python -m corrections.commands late "$@"
+
+# Recount closed windows, with corrections: --from T --to T [--with FILE] [--apply], --take-back ID, --list.
+[no-cd]
+backfill *args:
+    python -m corrections.backfill --records "{{ root }}/.mobility/backfills" "$@"
+
 # Create the declared topics; report what differs.
 topics:
     python -m producer.topics

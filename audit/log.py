@@ -1,7 +1,7 @@
 """Reading a topic from its first message to the end it has now."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
 import confluent_kafka
@@ -22,20 +22,21 @@ _FETCHING: Final = {
 """Small fetches, the library's default, are five times slower."""
 
 
-def read_topic(brokers: str, topic: str) -> Iterator[list[Message]]:
+def read_topic(
+    brokers: str, topic: str, first: Mapping[int, int] | None = None
+) -> Iterator[list[Message]]:
     """Yield every message of all partitions, in batches, each partition's in offset order.
 
+    `first` names the offsets to begin at, where that is not a partition's oldest message.
     What is appended while reading is left out. Raises KafkaException where the topic is missing
     and TimeoutError where the brokers stay silent for 30 s.
     """
     consumer = _consumer(brokers)
     try:
         ends = _end_offsets(consumer, topic)
-        starts = [TopicPartition(topic, partition, 0) for partition in ends]
-        for start in starts:
-            start.offset = confluent_kafka.OFFSET_BEGINNING
-        consumer.assign(starts)
-        open_partitions = {partition for partition, end in ends.items() if end}
+        beginnings = dict.fromkeys(ends, confluent_kafka.OFFSET_BEGINNING) | dict(first or {})
+        consumer.assign([TopicPartition(topic, p, offset) for p, offset in beginnings.items()])
+        open_partitions = {p for p, end in ends.items() if max(beginnings[p], 0) < end}
         heard = time.monotonic()
         while open_partitions:
             batch = consumer.consume(_BATCH, timeout=_PATIENCE)

@@ -73,7 +73,16 @@ def read_log(batches: Iterable[list[Message]], settings: Settings) -> Log:
 def answer(log: Log, settings: Settings) -> Answer:
     """Return the whole answer for a log."""
     messages = judged(log.rows, settings)
-    trips = enriched(messages.filter(pl.col("verdict") == "counted"), settings)
+    windows = summed(messages.filter(pl.col("verdict") == "counted"), settings)
+    totals = windows.group_by("entity", "id").agg(
+        pl.col("trip_count", *TOTALS).sum(), pl.col("start_time").min()
+    )
+    return Answer(messages, with_mean(windows), with_mean(totals))
+
+
+def summed(trips: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    """Return the windows of trips that count, of all entities, without `avg_duration`."""
+    trips = enriched(trips, settings)
     windows = pl.concat(
         _summed(
             trips.select(
@@ -85,21 +94,22 @@ def answer(log: Log, settings: Settings) -> Answer:
         )
         for entity in ENTITIES
     )
-    totals = windows.group_by("entity", "id").agg(
-        pl.col("trip_count", *TOTALS).sum(), pl.col("start_time").min()
-    )
-    end = pl.col("window_start") + settings.window_ms
-    return Answer(messages, with_mean(windows.with_columns(window_end=end)), with_mean(totals))
+    return windows.with_columns(window_end=pl.col("window_start") + settings.window_ms)
+
+
+def placed(rows: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    """Add `event_time` and `window_start` to a log's rows; null for dead letters."""
+    alive = pl.col("reason").is_null()
+    window_start = pl.col("event_time").floordiv(settings.window_ms) * settings.window_ms
+    return rows.with_columns(
+        event_time=pl.when(alive).then(pl.coalesce("watermark", event_time(settings)))
+    ).with_columns(window_start=window_start)
 
 
 def judged(rows: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     """Add `event_time`, `window_start` and `verdict` to a log's rows."""
     alive = pl.col("reason").is_null()
-    window_start = pl.col("event_time").floordiv(settings.window_ms) * settings.window_ms
-    rows = rows.with_columns(
-        event_time=pl.when(alive).then(pl.coalesce("watermark", event_time(settings)))
-    ).with_columns(
-        window_start=window_start,
+    rows = placed(rows, settings).with_columns(
         heard=pl.col("event_time").cum_max().forward_fill().over("partition"),
     )
     closes = pl.col("window_start") + settings.window_ms + settings.allowed_lateness * 1_000

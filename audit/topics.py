@@ -11,7 +11,7 @@ from audit.verdicts import Message
 from mobility.entities import ENTITIES, Entity
 from mobility.records import TOTALS
 from mobility.settings import Settings
-from mobility.topics import aggregated_topic
+from mobility.topics import REPLAYED_HEADER, aggregated_topic
 
 _VERSION: Final = ("generation", "trip_count")
 _KEY: Final = ("entity", "id", "window_start")
@@ -70,9 +70,15 @@ def read_positions(settings: Settings, topic: str) -> pl.DataFrame:
     """Return where the messages of `trips_late` or `trips_dlq` came from.
 
     Columns: topic, partition, offset (of the source), error, value (the original bytes). Delivery
-    is at least once, so rows that are the same in everything are one.
+    is at least once, so rows that are the same in everything are one. Marks of replayed letters
+    are left out.
     """
-    rows = [position(message) for batch in read_topic(settings.kafka, topic) for message in batch]
+    rows = [
+        position(message)
+        for batch in read_topic(settings.kafka, topic)
+        for message in batch
+        if not is_mark(message)
+    ]
     schema = {
         "topic": pl.String,
         "partition": pl.Int32,
@@ -81,6 +87,11 @@ def read_positions(settings: Settings, topic: str) -> pl.DataFrame:
         "value": pl.Binary,
     }
     return pl.DataFrame(rows, schema=schema, orient="row").unique(maintain_order=True)
+
+
+def is_mark(message: Message) -> bool:
+    """Return whether a message only says that a letter was replayed."""
+    return any(name == REPLAYED_HEADER for name, _ in message.headers)
 
 
 def position(

@@ -14,6 +14,7 @@ from dataflows.group import Group
 from dataflows.guard import Hold, hold
 from dataflows.launcher import RESTARTS, Launcher
 from dataflows.recovery import forget_unreachable_snapshots
+from dataflows.room import require_room
 from dataflows.starting import settings_or_exit
 from dataflows.stores import fenced
 from mobility.settings import PREFIX, Settings, to_environ
@@ -47,6 +48,7 @@ def _start(arguments: argparse.Namespace, settings: Settings, held: Hold) -> Cal
     others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
 
     def start() -> Group:
+        require_room(held.folder)
         forget_unreachable_snapshots(held.folder)
         environ = others | to_environ(fenced(chosen, held.folder))
         module = f"dataflows.{arguments.flow}"

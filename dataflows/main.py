@@ -53,8 +53,8 @@ def build(settings: Settings, past: Past = NO_PAST) -> Dataflow:
         windows = windowed(entity, intakes, settings)
         aggregated = KafkaSink(settings, deliveries, windows_encoder(settings, entity, board))
         op.output(f"aggregated_{entity.name}", windows, aggregated)
-        for store, sink in attached(settings, entity, writer="main"):
-            op.output(f"{store}_{entity.name}", windows, sink)
+        for stores, sink in attached(settings, entity, writer="main"):
+            op.output(f"{stores}_{entity.name}", windows, sink)
     return flow
 
 

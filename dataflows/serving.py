@@ -30,8 +30,8 @@ def build(settings: Settings, past: Past = NO_PAST) -> Dataflow:
         branches = told_apart(entity, op.input(f"aggregated_{entity.name}", flow, source), settings)
         dead = KafkaSink(settings, deliveries, dead_encoder(settings))
         op.output(f"dlq_{entity.name}", branches.dead, dead)
-        for store, sink in attached(settings, entity, writer="serving"):
-            op.output(f"{store}_{entity.name}", branches.windows, sink)
+        for stores, sink in attached(settings, entity, writer="serving"):
+            op.output(f"{stores}_{entity.name}", branches.windows, sink)
     return flow
 
 

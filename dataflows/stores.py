@@ -14,6 +14,7 @@ import msgspec
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from dataflows.failures import RefusalError, StartError
+from dataflows.stopping import stop_requested
 from mobility.entities import Entity
 from mobility.records import WindowUpdate
 from mobility.settings import Settings
@@ -41,8 +42,9 @@ def fenced(settings: Settings, folder: Path | None) -> Settings:
 
 
 def attached(settings: Settings, entity: Entity, writer: Writer) -> list[tuple[str, "FlowSink"]]:
-    """Return a sink for each store of the settings, by name; nothing is connected yet."""
-    return [(name, FlowSink(sink)) for name, sink in store_sinks(settings, entity, writer)]
+    """Return the sink that feeds the stores of the settings, by their names; none without stores."""
+    sinks = store_sinks(settings, entity, writer, stop_requested)
+    return [(names, FlowSink(sink)) for names, sink in sinks]
 
 
 class FlowSink(FixedPartitionedSink[WindowUpdate, None]):

@@ -78,9 +78,13 @@ def units(name: str) -> pl.Expr:
 
 
 def mean_duration() -> pl.Expr:
-    """Return the mean duration in minutes: derived on the way out, never stored as truth."""
+    """Return the mean duration in minutes: derived on the way out, never stored as truth.
+
+    It is 0 where a backfill has left no trip.
+    """
     # One division of two columns: Polars divides by a literal through its reciprocal, inexactly.
-    return pl.col("total_duration") / (pl.col("trip_count") * MICRO)
+    mean = pl.col("total_duration") / (pl.col("trip_count") * MICRO)
+    return pl.when(pl.col("trip_count") > 0).then(mean).otherwise(0.0)
 
 
 def _exact_totals(values: list[bytes]) -> list[pl.Series]:

@@ -16,6 +16,9 @@ PARTITIONER: Final = "murmur2_random"
 WATERMARK_HEADER: Final = "watermark"
 """Header of a punctuation (null value): an event time, decimal epoch milliseconds in ASCII."""
 
+REPLAYED_HEADER: Final = "replayed"
+"""Header of a mark (null value) in the topics of letters: which letter was replayed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Topic:
@@ -38,8 +41,9 @@ class Topic:
             "cleanup.policy": "delete",
             "retention.ms": str(self.retention_ms),
             "compression.type": self.compression,
-            # A producer's clock can't vouch for itself; the broker's stamp can.
-            "message.timestamp.type": "LogAppendTime" if self.layer == "raw" else "CreateTime",
+            # A producer's clock can't vouch for itself; the broker's stamp can. It would also decide
+            # whether a message is taken: none that is an hour ahead of the broker is.
+            "message.timestamp.type": "LogAppendTime",
         }
 
 

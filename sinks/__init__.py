@@ -6,6 +6,14 @@ for name, sink in store_sinks(settings, entity, "main"):
 
 from sinks.bytewax import StoreSink, store_sinks
 from sinks.fencing import take_fence
+from sinks.pair import connect_stores
 from sinks.store import StoreError, StoreRefusedError
 
-__all__ = ["StoreError", "StoreRefusedError", "StoreSink", "store_sinks", "take_fence"]
+__all__ = [
+    "StoreError",
+    "StoreRefusedError",
+    "StoreSink",
+    "connect_stores",
+    "store_sinks",
+    "take_fence",
+]

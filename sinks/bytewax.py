@@ -1,7 +1,6 @@
 """The stores as Bytewax sinks: one partition a shard."""
 
 import logging
-from collections.abc import Callable
 from typing import Final
 
 import polars as pl
@@ -10,48 +9,43 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from mobility.entities import Entity
 from mobility.records import WindowUpdate
 from mobility.settings import Settings
-from mobility.settings import Store as StoreName
 from sinks.coalescing import coalesced
-from sinks.postgres import connect_postgres
-from sinks.redis import connect_redis
+from sinks.pair import connect_stores
+from sinks.patience import Stopping, never
+from sinks.refiller import Refiller
 from sinks.store import Store, Writer
-
-Connect = Callable[[Settings, Writer], Store]
-
-_CONNECT: Final[dict[StoreName, Connect]] = {
-    # A forgotten id in Redis fills from Postgres, which therefore comes first.
-    "postgres": connect_postgres,
-    "redis": connect_redis,
-}
 
 _log: Final = logging.getLogger(__name__)
 
 
 def store_sinks(
-    settings: Settings, entity: Entity, writer: Writer
-) -> list[tuple[StoreName, "StoreSink"]]:
-    """Return a sink for each store of the settings, by name; nothing is connected yet."""
-    return [
-        (name, StoreSink(settings, entity, name, writer))
-        for name in _CONNECT
-        if name in settings.stores
-    ]
+    settings: Settings, entity: Entity, writer: Writer, stopping: Stopping = never
+) -> list[tuple[str, "StoreSink"]]:
+    """Return the sink that feeds the stores of the settings, by their names; none without stores.
+
+    Nothing is connected yet. One sink feeds both, because what Redis is given must be in Postgres
+    before. `stopping` tells whether a stop was asked for: a store that is away then is not waited
+    for any longer.
+    """
+    if not settings.stores:
+        return []
+    return [("_".join(sorted(settings.stores)), StoreSink(settings, entity, writer, stopping))]
 
 
 class StoreSink(FixedPartitionedSink[WindowUpdate, None]):
-    """Writes an entity's windows to a store: `(key, update)`, where the key is the shard's number.
+    """Writes an entity's windows to the stores: `(key, update)`, the key being the shard's number.
 
     Effectively once: delivery is at least once, and versions make a repeat harmless. All that a
     partition was given is committed before it takes more, so it has no state to snapshot.
     """
 
     def __init__(
-        self, settings: Settings, entity: Entity, store: StoreName, writer: Writer
+        self, settings: Settings, entity: Entity, writer: Writer, stopping: Stopping = never
     ) -> None:
         self._settings = settings
         self._entity = entity
-        self._store: StoreName = store
-        self._writer = writer
+        self._writer: Writer = writer
+        self._stopping = stopping
 
     def list_parts(self) -> list[str]:
         """Return the shards as text, padded with zeros so that they sort by number."""
@@ -70,21 +64,28 @@ class StoreSink(FixedPartitionedSink[WindowUpdate, None]):
     def build_part(
         self,
         step_id: str,  # noqa: ARG002 - Bytewax names it
-        for_part: str,  # noqa: ARG002 - an update says which shard it comes from
+        for_part: str,
         resume_state: None,  # noqa: ARG002 - there is none
     ) -> "StorePartition":
-        """Connect to the store. Raises StoreError where it can't be used."""
-        store = _CONNECT[self._store](self._settings, self._writer)
-        return StorePartition(store, self._store, self._entity)
+        """Connect to the stores. Raises StoreError where one can't be used.
+
+        Where Redis can be filled from Postgres, the first partition of a cluster sees to it.
+        """
+        store = connect_stores(self._settings, self._writer, stopping=self._stopping)
+        refiller = None
+        if for_part == self.list_parts()[0] and {"redis", "postgres"} <= {*self._settings.stores}:
+            refiller = Refiller(self._settings, self._entity, self._writer)
+            refiller.start()
+        return StorePartition(store, self._entity, refiller)
 
 
 class StorePartition(StatefulSinkPartition[WindowUpdate, None]):
     """Writes one shard's windows, then how far it has got."""
 
-    def __init__(self, store: Store, name: str, entity: Entity) -> None:
+    def __init__(self, store: Store, entity: Entity, refiller: Refiller | None = None) -> None:
         self._store = store
-        self._name = name
         self._entity = entity
+        self._refiller = refiller
 
     def write_batch(self, values: list[WindowUpdate]) -> None:
         """Commit the rows of all updates, then their watermark."""
@@ -93,8 +94,7 @@ class StorePartition(StatefulSinkPartition[WindowUpdate, None]):
             refused = self._store.apply(self._entity, rows).refused
             if refused:
                 _log.warning(
-                    "%s refused %d windows of %s: they are older than its ledger reaches back",
-                    self._name,
+                    "Redis refused %d windows of %s: they are older than its ledger reaches back",
                     refused,
                     self._entity.name,
                 )
@@ -106,5 +106,7 @@ class StorePartition(StatefulSinkPartition[WindowUpdate, None]):
         """Return nothing: everything written is committed."""
 
     def close(self) -> None:
-        """Close the store."""
+        """Close the stores."""
+        if self._refiller is not None:
+            self._refiller.close()
         self._store.close()

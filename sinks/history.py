@@ -1,7 +1,8 @@
 """What a lasting store remembers of some ids: what an absent id in Redis is filled from."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import polars as pl
 from psycopg import sql
@@ -10,15 +11,22 @@ from mobility.entities import Entity
 from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings
 from sinks.copying import copy_out
-from sinks.patience import Stopping, Wait, never, pause
+from sinks.migrations import Connection
+from sinks.patience import SECONDS, Stopping, Wait, never, pause
 from sinks.scripts import for_entity
 from sinks.session import Session, open_session
 from sinks.store import TOTALS_SCHEMA
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Totals (TOTALS_SCHEMA) of ids and the recent windows (WINDOW_SCHEMA) that are in them."""
+    """What is known of some ids.
+
+    `totals` has a row an id (TOTALS_SCHEMA and `left_seconds`: how long Redis would still keep the
+    id without news), `windows` the recent ones of those that are in the totals (WINDOW_SCHEMA).
+    """
 
     totals: pl.DataFrame
     windows: pl.DataFrame
@@ -27,8 +35,17 @@ class History:
 class HistorySource(Protocol):
     """Knows ids that another store has forgotten."""
 
-    def read(self, entity: Entity, ids: list[str]) -> History:
-        """Return what is known of these ids; an unknown id has no rows."""
+    def hold(self, entity: Entity, ids: list[str], use: Callable[[History], T]) -> T:
+        """Return what `use` returns, called with what is known of these ids.
+
+        Unknown ones have no rows. While it runs nobody reconciles these ids here: whatever is not
+        in the history is not committed, and so is not in the other store either, which is written
+        after this one. It may be called again, with a newer history, where this store was lost.
+        """
+        ...
+
+    def recent(self, entity: Entity) -> pl.DataFrame:
+        """Return the ids (`id`) that Redis would not have forgotten by now, sorted."""
         ...
 
     def close(self) -> None:
@@ -41,45 +58,69 @@ _SCHEMA: Final = pl.Schema(
     {
         "id": WINDOW_SCHEMA["id"],
         **{_PREFIX + name: TOTALS_SCHEMA[name] for name in list(TOTALS_SCHEMA)[1:]},
+        "left_seconds": pl.Int64(),
         **{name: WINDOW_SCHEMA[name] for name in list(WINDOW_SCHEMA)[1:]},
     }
 )
+_IDS: Final = pl.Schema({"id": WINDOW_SCHEMA["id"]})
 
 
 def open_history(
     settings: Settings, *, wait: Wait = pause, stopping: Stopping = never
 ) -> "PostgresHistory":
-    """Return the history that these settings' Postgres has, as far back as Redis keeps windows."""
-    session = open_session(settings, wait=wait, stopping=stopping)
-    return PostgresHistory(session, settings.redis_ledger_hours * 3_600_000)
+    """Return the history in these settings' Postgres, as far back as Redis remembers."""
+    return PostgresHistory(open_session(settings, wait=wait, stopping=stopping), settings)
 
 
 class PostgresHistory:
-    """Reads totals and ledger of ids from Postgres, both as of one moment."""
+    """Reads totals and ledger of ids from Postgres, both as of one moment, which it can hold."""
 
-    def __init__(self, session: Session, retention_ms: int) -> None:
-        """Read windows up to `retention_ms` of event time behind an id's newest."""
+    def __init__(self, session: Session, settings: Settings, patience: float = SECONDS) -> None:
+        """Read windows up to `redis_ledger_hours` of event time behind an id's newest."""
         self._session = session
-        self._retention_ms = retention_ms
+        self._expiry = sql.Literal(settings.redis_expiry)
+        self._retention = sql.Literal(settings.redis_ledger_hours * 3_600_000)
+        self._patience = patience
 
-    def read(self, entity: Entity, ids: list[str]) -> History:
-        """Return what is known of these ids."""
+    def hold(self, entity: Entity, ids: list[str], use: Callable[[History], T]) -> T:
+        """Return what `use` returns of these ids' history, which stays as it is meanwhile."""
+        wanted = sql.Literal(ids)
+        # Not one statement: it would see the windows as they were before it waited for the ids.
+        lock = for_entity(entity, "sql", "hold.sql", ids=wanted)
         query = for_entity(
             entity,
             "sql",
             "history.sql",
-            ids=sql.Literal(ids),
-            retention=sql.Literal(self._retention_ms),
+            ids=wanted,
+            expiry=self._expiry,
+            retention=self._retention,
         )
-        rows = self._session.run(lambda connection: copy_out(connection, query, _SCHEMA))
-        totals = rows.select(
-            "id", *(pl.col(_PREFIX + name).alias(name) for name in list(TOTALS_SCHEMA)[1:])
-        )
-        return History(
-            totals=totals.unique("id", keep="first", maintain_order=True),
-            windows=rows.select(WINDOW_SCHEMA.names()),
+
+        def read_and_use(connection: Connection) -> T:
+            connection.execute(lock)
+            return use(_history(copy_out(connection, query, _SCHEMA)))
+
+        return self._session.run(read_and_use, self._patience)
+
+    def recent(self, entity: Entity) -> pl.DataFrame:
+        """Return the ids (`id`) with news in the last `redis_expiry` seconds, sorted."""
+        query = for_entity(entity, "sql", "recent.sql", expiry=self._expiry)
+        return self._session.run(
+            lambda connection: copy_out(connection, query, _IDS), self._patience
         )
 
     def close(self) -> None:
         """Close the session."""
         self._session.close()
+
+
+def _history(rows: pl.DataFrame) -> History:
+    totals = rows.select(
+        "id",
+        *(pl.col(_PREFIX + name).alias(name) for name in list(TOTALS_SCHEMA)[1:]),
+        "left_seconds",
+    )
+    return History(
+        totals=totals.unique("id", keep="first", maintain_order=True),
+        windows=rows.select(WINDOW_SCHEMA.names()),
+    )

@@ -27,7 +27,6 @@ from sinks.store import (
 
 LEASE_MS: Final = 30_000
 
-_SCRIPTS: Final = ("sign", "apply", "progress", "release")
 _HOPELESS: Final = (redis.AuthenticationError, redis.exceptions.AuthorizationError)
 _PASSING: Final = (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError)
 
@@ -70,8 +69,9 @@ class Link:
         self._as = [writer, LEASE_MS, "" if fence is None else fence, who]
         self._scripts = {
             name: client.register_script(text("lua", "lease.lua") + text("lua", f"{name}.lua"))
-            for name in _SCRIPTS
+            for name in ("sign", "apply", "progress", "release")
         }
+        self._readers = {"absent": client.register_script(text("lua", "absent.lua"))}
 
     def sign(self, patience: float | None = None) -> None:
         """Take the store for this writer and leave the fingerprint of its settings there.
@@ -101,6 +101,10 @@ class Link:
         again: versions make that harmless.
         """
         return self.ask(lambda: self._signed(script, keys, args))
+
+    def read(self, script: str, keys: list[str], args: list[str | int]) -> Any:  # noqa: ANN401 - as `run`
+        """Return what a script that only reads answers; whoever asks needs no lease."""
+        return self.ask(lambda: self._readers[script](keys, args))
 
     def ask(self, question: Callable[[], T], patience: float | None = None) -> T:
         """Return what a question to the client returns; raises StoreError where it can't be had."""

@@ -49,8 +49,9 @@ class MemoryStore:
     def totals(self, entity: Entity) -> pl.DataFrame:
         """Return every id's running totals (TOTALS_SCHEMA), sorted by id."""
         sums = [pl.col(name).sum() for name in list(TOTALS_SCHEMA)[1:-1]]
-        windows = self.windows(entity)
-        return windows.group_by("id").agg(*sums, pl.col("start_time").min()).sort("id")
+        # A window without trips, which a backfill can leave, has no start that means anything.
+        first = pl.col("start_time").filter(pl.col("trip_count") > 0).min()
+        return self.windows(entity).group_by("id").agg(*sums, first).sort("id")
 
     def windows(self, entity: Entity) -> pl.DataFrame:
         """Return the ledger (WINDOW_SCHEMA), sorted by id and window start."""

@@ -10,7 +10,7 @@ from sinks.history import History
 
 _FIELDS: Final = ("generation", "trip_count", *TOTALS, "start_time", "pane")
 NOTHING: Final = "-"
-"""The history of an id that the lasting store has never seen either."""
+"""The history of an id that the lasting store has never seen either; the start of no trips."""
 
 
 def packed_windows(rows: pl.DataFrame) -> pl.DataFrame:
@@ -20,11 +20,21 @@ def packed_windows(rows: pl.DataFrame) -> pl.DataFrame:
 
 def packed_history(ids: list[str], history: History) -> pl.DataFrame:
     """Return a row an id (`id`, `history`): a line of totals and one a window, or NOTHING."""
-    totals = history.totals.select(
+    recent = history.windows.group_by("id").agg(
+        oldest=pl.col("window_start").min(),
+        newest=pl.col("window_start").max(),
+        recent=pl.col("start_time").filter(pl.col("trip_count") > 0).min(),
+    )
+    totals = history.totals.join(recent, on="id").select(
         "id",
-        pl.concat_str("trip_count", *TOTALS, iso_text(pl.col("start_time")), separator=" ").alias(
-            "totals"
-        ),
+        pl.concat_str(
+            "trip_count",
+            *TOTALS,
+            _start("start_time"),
+            *("left_seconds", "oldest", "newest"),
+            _start("recent"),
+            separator=" ",
+        ).alias("totals"),
     )
     known = totals.join(_lines(history.windows, "windows"), on="id").select(
         "id", pl.concat_str("totals", "windows", separator="\n").alias("history")
@@ -47,6 +57,10 @@ def unpacked(windows: list[tuple[str, str, str]]) -> pl.DataFrame:
     return texts.with_columns(epoch_ms(texts["start_time"])).select(
         pl.col(name).cast(kind) for name, kind in WINDOW_SCHEMA.items()
     )
+
+
+def _start(name: str) -> pl.Expr:
+    return iso_text(pl.col(name)).fill_null(NOTHING)
 
 
 def _lines(rows: pl.DataFrame, name: str) -> pl.DataFrame:

@@ -13,7 +13,7 @@ from mobility.keys import RedisKeys
 from mobility.records import MICRO, MIN_EVENT_TIME, TOTALS
 from mobility.settings import Settings
 from mobility.times import epoch_ms
-from sinks.history import HistorySource, open_history
+from sinks.history import History, HistorySource, open_history
 from sinks.link import Link, redis_client
 from sinks.packing import packed_history, packed_windows, unpacked
 from sinks.patience import START_SECONDS, Stopping, Wait, never, pause
@@ -22,9 +22,16 @@ from sinks.store import TOTALS_SCHEMA, Applied, StoreError, Writer
 CHUNK: Final = 1_000
 """Rows a call: few enough for the argument limit of Lua and to let readers in between."""
 
-FILL_CHUNK: Final = 100
-"""Absent ids a call, each with up to two days of windows."""
+FILL_CHUNK: Final = 500
+"""Ids that are held in Postgres while they are filled, each with up to two days of windows."""
 
+FILL_BYTES: Final = 500_000
+"""Text of histories a call: some milliseconds, in which nobody else is served."""
+
+ABSENT_CHUNK: Final = 5_000
+"""Ids that are looked for in one call."""
+
+_NO_WINDOWS: Final = pl.Schema({"id": pl.String, "windows": pl.String})
 _TEXTS: Final = pl.Schema(
     {
         name: pl.String if name in ("trip_count", "start_time") else kind
@@ -73,16 +80,41 @@ class RedisStore:
     def apply(self, entity: Entity, rows: pl.DataFrame) -> Applied:
         """Reconcile coalesced rows (WINDOW_SCHEMA).
 
-        Refused are windows that start more than `redis_ledger_hours` before their id's newest.
+        Windows that start more than `redis_ledger_hours` before their id's newest can't be told
+        from those counted long ago. They are refused, or where Postgres is, their id is filled
+        again from there.
         """
         applied = Applied()
         for chunk in rows.iter_slices(CHUNK):
             windows = packed_windows(chunk)
             done, absent = self._apply(entity, windows.with_columns(history=pl.lit("")))
             applied += done
-            for ids in (absent[at : at + FILL_CHUNK] for at in range(0, len(absent), FILL_CHUNK)):
-                applied += self._fill(entity, windows, ids)
+            unknown = windows.filter(pl.col("id").is_in(absent))
+            for part in unknown.iter_slices(FILL_CHUNK):
+                applied += self._fill(entity, part)
         return applied
+
+    def refill(self, entity: Entity, ids: list[str]) -> None:
+        """Replace these ids by what Postgres holds now, whatever is here; new ones are added.
+
+        For ids that Redis has lost, and for those with windows from before its ledger. Whoever
+        writes a window to both stores writes it to Postgres first: see sinks/pair.py.
+        """
+        nothing = pl.DataFrame({"id": ids, "windows": ""}, schema=_NO_WINDOWS)
+        for part in nothing.iter_slices(FILL_CHUNK):
+            self._fill(entity, part)
+
+    def absent(self, entity: Entity, ids: list[str]) -> list[str]:
+        """Return which of these ids are not here whole: both hashes and their index entries."""
+        keys = self._keys
+        args: list[str | int] = [keys.totals(entity, ""), keys.ledger(entity, "")]
+        found: list[str] = []
+        for at in range(0, len(ids), ABSENT_CHUNK):
+            part = json.dumps(ids[at : at + ABSENT_CHUNK], ensure_ascii=False)
+            found += self._link.read(
+                "absent", [keys.index(entity), keys.seen(entity)], [*args, part]
+            )
+        return found
 
     def record_progress(
         self, entity: Entity, shard: int, shards: int, watermark: int | None
@@ -130,12 +162,19 @@ class RedisStore:
         if self._history is not None:
             self._history.close()
 
-    def _fill(self, entity: Entity, windows: pl.DataFrame, ids: list[str]) -> Applied:
+    def _fill(self, entity: Entity, windows: pl.DataFrame) -> Applied:
+        """Replace ids by what the lasting store holds, then reconcile their windows as usual."""
         if self._history is None:
             return Applied()
-        history = packed_history(ids, self._history.read(entity, ids))
-        done, _ = self._apply(entity, windows.join(history, on="id"))
-        return done
+        ids = windows["id"].to_list()
+
+        def fill(history: History) -> Applied:
+            texts = windows.join(packed_history(ids, history), on="id")
+            call = pl.col("history").str.len_bytes().cum_sum() // FILL_BYTES
+            parts = texts.with_columns(call=call).partition_by("call", include_key=False)
+            return sum((self._apply(entity, part)[0] for part in parts), Applied())
+
+        return self._history.hold(entity, ids, fill)
 
     def _apply(self, entity: Entity, texts: pl.DataFrame) -> tuple[Applied, list[str]]:
         """Run the script on a row an id (`id`, `windows`, `history`)."""

@@ -106,12 +106,13 @@ def open_session(
     *,
     wait: Wait = pause,
     stopping: Stopping = never,
+    patience: float = START_SECONDS,
 ) -> Session:
     """Return a session on the store of these settings, its schema up to date.
 
     With a `writer` the session holds that writer's lock, and a flow's is fenced. Raises StoreError
     where the store was filled with other settings, another flow writes to it, or it does not
-    answer.
+    answer for `patience` seconds.
     """
     name = f"Postgres at {masked(settings.postgres)}"
 
@@ -146,7 +147,7 @@ def open_session(
     fence = settings.fence if writer in FLOWS else None
     session = Session(connect, name, fence, wait=wait, stopping=stopping)
     try:
-        session.run(lambda connection: connection.execute("SELECT 1"), START_SECONDS)
+        session.run(lambda connection: connection.execute("SELECT 1"), patience)
     except StoreError:
         session.close()
         raise

@@ -38,7 +38,11 @@ TOTALS_SCHEMA: Final = pl.Schema(
         )
     }
 )
-"""A frame of running totals: a row an id, in the units of WINDOW_SCHEMA."""
+"""A frame of running totals: a row an id, in the units of WINDOW_SCHEMA.
+
+A backfill can leave windows without trips. They take no part in the earliest start, and an id that
+has no others stays, with 0 trips and no start (null).
+"""
 
 
 class StoreError(RuntimeError):

@@ -3,13 +3,17 @@
 --
 -- KEYS: meta, index, seen. The hashes of the ids are not among them: their names are two prefixes
 -- and the id, on one server (a cluster would want each id's keys in one slot).
--- ARGV after those of lease.lua: entity, prefix of totals, prefix of ledgers, expiry in s, retention of
--- the ledger in ms, '1' if absent ids can be filled, and a JSON list of three texts an id: id,
--- windows, history.
+-- ARGV after those of lease.lua: entity, prefix of totals, prefix of ledgers, expiry in s, retention
+-- of the ledger in ms, '1' if a lasting store can be asked for histories, and a JSON list of three
+-- texts an id: id, windows, history.
 --   windows: a line each, `window_start generation trip_count duration distance revenue start pane`,
---            in order of window start; amounts in millionths, times in epoch ms, start in ISO 8601
---   history: empty, or what a lasting store knows: `-` for nothing, else a line of totals,
---            `trip_count duration distance revenue start`, and its windows in lines as above
+--            in order of window start; amounts in millionths, times in epoch ms, start in ISO 8601;
+--            empty where an id is only filled
+--   history: empty, or what a lasting store holds at this moment, which replaces what is here: `-`
+--            for nothing, else a line of totals, `trip_count duration distance revenue start left
+--            oldest newest recent`, and its windows in lines as above. `left` is in seconds; the
+--            last three are about those windows: starts of the first and the last, and the start of
+--            their earliest trip; a start of no trip is `-`
 -- Returns counts of windows {applied, unchanged, refused} and the ids that need a history.
 
 local META, INDEX, SEEN = KEYS[1], KEYS[2], KEYS[3]
@@ -18,7 +22,7 @@ local EXPIRY, RETENTION, CAN_FILL = tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[1
 local MICRO = 1000000
 -- generation, trip_count, duration, distance, revenue, start; a space and the pane follow
 local WINDOW = '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) '
-local TOTALS_LINE = '^(%S+) (%S+) (%S+) (%S+) (%S+)'
+local TOTALS_LINE = '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)'
 
 -- A Lua number is a double, exact up to 2^53, and sums go beyond. So an amount is a pair, {whole
 -- units, millionths}, whose halves are added apart; `carried` brings it into one form.
@@ -76,6 +80,11 @@ local function in_parts(command, key, arguments)
   end
 end
 
+-- A window without trips, which a backfill can leave, has no start that means anything.
+local function start_of(count, start)
+  return tonumber(count) > 0 and start
+end
+
 -- What is known of an id that has no windows:
 --   older: start of the earliest trip whose window the ledger no longer holds
 --   oldest: no window in the ledger starts before this; newest: the last one starts here
@@ -90,7 +99,7 @@ end
 local function frozen(s)
   return string.format('%.0f %.0f %.0f %.0f %.0f %.0f %.0f %.0f %.0f %s %s',
     s.count, s.duration[1], s.duration[2], s.distance[1], s.distance[2], s.revenue[1], s.revenue[2],
-    s.oldest, s.newest, s.start, s.older or '-')
+    s.oldest, s.newest, s.start or '-', s.older or '-')
 end
 
 local function thawed(text)
@@ -101,7 +110,8 @@ local function thawed(text)
   local count, d1, d2, k1, k2, r1, r2, oldest, newest, start, older = unpack(parts)
   return {
     count = count, duration = {d1, d2}, distance = {k1, k2}, revenue = {r1, r2},
-    oldest = oldest, newest = newest, start = start, older = older ~= '-' and older,
+    oldest = oldest, newest = newest,
+    start = start ~= '-' and start, older = older ~= '-' and older,
   }
 end
 
@@ -113,7 +123,8 @@ local function survey(ledger, state)
   for i = 1, #fields, 2 do
     local window_start = tonumber(fields[i])
     if window_start then
-      local _, _, _, _, _, start = string.match(fields[i + 1], WINDOW)
+      local _, count, _, _, _, start = string.match(fields[i + 1], WINDOW)
+      start = start_of(count, start)
       if window_start < state.newest - RETENTION then
         dropped[#dropped + 1] = fields[i]
         state.older = earlier(state.older, start)
@@ -127,43 +138,46 @@ local function survey(ledger, state)
   in_parts('HDEL', ledger, dropped)
 end
 
--- Start the ledger of an id from what a lasting store knows of it.
-local function filled(ledger, history)
+-- What a lasting store holds of an id: its state, how long it is to stay, the fields of its ledger.
+local function filled(history)
   local state, fields = nothing(), {}
-  local count, duration, distance, revenue, start = string.match(history, TOTALS_LINE)
+  local count, duration, distance, revenue, start, left, oldest, newest, recent =
+    string.match(history, TOTALS_LINE)
   state.count = tonumber(count)
   add(state.duration, duration, 1)
   add(state.distance, distance, 1)
   add(state.revenue, revenue, 1)
+  state.oldest, state.newest = tonumber(oldest), tonumber(newest)
+  state.start = start ~= '-' and start
+  state.older = start ~= recent and state.start -- it began before these windows
   for window_start, window in string.gmatch(history, '\n(%S+) ([^\n]+)') do
     fields[#fields + 1] = window_start
     fields[#fields + 1] = window
-    state.newest = math.max(state.newest, tonumber(window_start))
   end
-  in_parts('HSET', ledger, fields)
-  survey(ledger, state)
-  if state.start ~= start then -- it began before these windows
-    state.start, state.older = start, start
-  end
-  return state
+  return state, tonumber(left), fields
 end
 
--- Returns what is known of an id, and whether that was just filled in; nil where the id is absent and
--- its history must be asked for. One hash without the other counts as absent: whoever took the one
--- (eviction, a stray DEL) took half of the truth.
-local function recall(id, ledger, history)
-  local held = redis.call('HGET', ledger, 'totals')
-  if held and redis.call('EXISTS', TOTALS .. id) == 1 then
-    return thawed(held), false
-  end
-  if history == '' and CAN_FILL then
-    return nil
+-- Returns what is known of an id; where that comes from its history, also how long it is to stay and
+-- the fields of its ledger, not yet written; nil where a history must be asked for. One hash without
+-- the other counts as absent: whoever took the one (eviction, a stray DEL) took half of the truth.
+local function recall(id, ledger, windows, history)
+  if history == '' then
+    local held = redis.call('HGET', ledger, 'totals')
+    local state = held and redis.call('EXISTS', TOTALS .. id) == 1 and thawed(held)
+    local oldest = tonumber(string.match(windows, '^%S+'))
+    -- Where there is a lasting store, a window from before the ledger is in its totals.
+    if state and not (CAN_FILL and oldest < state.newest - RETENTION) then
+      return state
+    end
+    if CAN_FILL then
+      return nil
+    end
   end
   redis.call('DEL', ledger, TOTALS .. id)
   if history == '' or history == '-' then
-    return nothing(), false
+    return nothing()
   end
-  return filled(ledger, history), true
+  return filled(history)
 end
 
 -- Move the totals from a window's old text, if there is one, to its new one. Returns whether it did,
@@ -186,21 +200,25 @@ local function move(state, new, old)
     add(state.duration, o_duration, -1)
     add(state.distance, o_distance, -1)
     add(state.revenue, o_revenue, -1)
-    old_start = o_start
+    old_start = start_of(o_count, o_start)
   end
+  start = start_of(count, start)
   state.count = state.count + tonumber(count)
   add(state.duration, duration, 1)
   add(state.distance, distance, 1)
   add(state.revenue, revenue, 1)
   state.start = earlier(state.start, start)
-  return true, old_start == state.start and old_start ~= start
+  return true, old_start and old_start == state.start and old_start ~= start
 end
 
 local counts = {applied = 0, unchanged = 0, refused = 0}
 
 -- Reconcile windows with the state of their id. Returns the fields of the ledger to be written, and
 -- whether the start must be found anew.
-local function reconcile(ledger, state, windows)
+local function reconcile(ledger, state, windows, is_filled)
+  if windows == '' then
+    return {}, false
+  end
   local asked, new, fields, withdrawn = {}, {}, {}, false
   for window_start, window in string.gmatch(windows, '(%S+) ([^\n]+)') do
     asked[#asked + 1] = window_start
@@ -210,7 +228,8 @@ local function reconcile(ledger, state, windows)
   for i, window_start in ipairs(asked) do
     local at = tonumber(window_start)
     if at < state.newest - RETENTION then
-      counts.refused = counts.refused + 1
+      local count = is_filled and 'unchanged' or 'refused'
+      counts[count] = counts[count] + 1
     else
       local moved, gone = move(state, new[i], held[i])
       if moved then
@@ -227,7 +246,7 @@ local function reconcile(ledger, state, windows)
   return fields, withdrawn
 end
 
-local function write(id, ledger, state, fields, withdrawn)
+local function write(id, ledger, state, fields, withdrawn, expiry)
   -- A quarter more than the retention may pile up, so that few calls look through the ledger.
   if withdrawn or state.oldest < state.newest - RETENTION * 1.25 then
     in_parts('HSET', ledger, fields)
@@ -246,9 +265,9 @@ local function write(id, ledger, state, fields, withdrawn)
     'total_duration', units(state.duration),
     'total_distance', units(state.distance),
     'total_revenue', units(state.revenue),
-    'start_time', state.start)
-  redis.call('EXPIRE', ledger, EXPIRY)
-  redis.call('EXPIRE', TOTALS .. id, EXPIRY)
+    'start_time', state.start or '')
+  redis.call('EXPIRE', ledger, expiry)
+  redis.call('EXPIRE', TOTALS .. id, expiry)
 end
 
 -- Forget some ids whose hashes have expired by themselves: a few a call keep up with any number.
@@ -272,15 +291,20 @@ local texts = cjson.decode(ARGV[11])
 for i = 1, #texts, 3 do
   local id, windows, history = texts[i], texts[i + 1], texts[i + 2]
   local ledger = LEDGER .. id
-  local state, fresh = recall(id, ledger, history)
+  local state, left, filling = recall(id, ledger, windows, history)
   if not state then
     absent[#absent + 1] = id
   else
-    local fields, withdrawn = reconcile(ledger, state, windows)
-    if fresh or #fields > 0 then
-      write(id, ledger, state, fields, withdrawn)
+    if left and windows ~= '' then
+      in_parts('HSET', ledger, filling)
+      filling = {}
+    end
+    local fields, withdrawn = reconcile(ledger, state, windows, left ~= nil)
+    local expiry = #fields > 0 and EXPIRY or left
+    if expiry then
+      write(id, ledger, state, windows == '' and filling or fields, withdrawn, expiry)
       index[#index + 1], index[#index + 2] = 0, id
-      seen[#seen + 1], seen[#seen + 2] = now, id
+      seen[#seen + 1], seen[#seen + 2] = now - EXPIRY + expiry, id
     end
   end
 end

@@ -7,6 +7,7 @@ SELECT
     totals.total_distance AS all_total_distance,
     totals.total_revenue AS all_total_revenue,
     totals.start_time AS all_start_time,
+    greatest(1, {expiry} - extract(epoch FROM now() - totals.updated_at))::bigint AS left_seconds,
     recent.window_start,
     recent.trip_count,
     recent.total_duration,

@@ -13,7 +13,9 @@ WITH accepted AS MATERIALIZED (
         coalesce(old.total_duration, 0) AS old_total_duration,
         coalesce(old.total_distance, 0) AS old_total_distance,
         coalesce(old.total_revenue, 0) AS old_total_revenue,
-        old.start_time AS old_start_time,
+        -- A window without trips, which a backfill can leave, has no start that means anything.
+        CASE WHEN new.trip_count > 0 THEN new.start_time END AS first_start,
+        CASE WHEN old.trip_count > 0 THEN old.start_time END AS old_first_start,
         old.ctid AS place
     FROM staged AS new
     LEFT JOIN {ledger} AS old USING (id, window_start)
@@ -56,8 +58,9 @@ differences AS (
         sum(total_duration - old_total_duration)::bigint AS total_duration,
         sum(total_distance - old_total_distance)::bigint AS total_distance,
         sum(total_revenue - old_total_revenue)::bigint AS total_revenue,
-        min(start_time) AS start_time,
-        min(old_start_time) FILTER (WHERE start_time > old_start_time) AS withdrawn
+        min(first_start) AS start_time,
+        min(old_first_start) FILTER (WHERE coalesce(first_start > old_first_start, true))
+            AS withdrawn
     FROM accepted
     GROUP BY id
 ),
@@ -74,14 +77,15 @@ moved AS (
                 (
                     SELECT min(kept.start_time)
                     FROM {ledger} AS kept
-                    WHERE kept.id = by.id AND NOT EXISTS (
+                    WHERE kept.id = by.id AND kept.trip_count > 0 AND NOT EXISTS (
                         SELECT FROM accepted
                         WHERE accepted.id = kept.id AND accepted.window_start = kept.window_start
                     )
                 )
             )
             ELSE least(totals.start_time, by.start_time)
-        END
+        END,
+        updated_at = now()
     FROM differences AS by
     WHERE totals.id = by.id
 )

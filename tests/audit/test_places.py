@@ -143,6 +143,13 @@ def test_positions_are_headers(
     assert topics.position(Message(0, 5, 0, b"{", headers)) == expected
 
 
+def test_a_mark_is_no_letter() -> None:
+    """It only says that one was replayed; a tombstone that died is one."""
+    letter = [("topic", b"t"), ("partition", b"1"), ("offset", b"2"), ("error", b"tombstone")]
+    assert not topics.is_mark(Message(0, 5, 0, None, letter))
+    assert topics.is_mark(Message(0, 6, 0, None, [("replayed", b"1:2"), ("topic", b"t")]))
+
+
 IDS: Final = ["a/b", "%2F", "..", "ü ?#", *(f"{n:04}" for n in range(600))]
 
 

@@ -88,9 +88,9 @@ class Flow:
     def workers(self) -> list[int]:
         """Return the process ids of the cluster, the launcher left out.
 
-        Known by the tenant's name in their environment, so that nothing else is ever killed.
+        Known by the status folder in their environment, so that nothing else is ever killed.
         """
-        mark = f"MOBILITY_TOPIC_PREFIX={self.settings.topic_prefix}\0".encode()
+        mark = f"MOBILITY_STATUS_DIR={self.status}\0".encode()
         launcher = None if self._launcher is None else self._launcher.pid
         found = []
         for path in Path("/proc").glob("[0-9]*/environ"):

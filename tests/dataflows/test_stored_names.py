@@ -24,11 +24,11 @@ def stored_steps(flow: Any) -> set[str]:  # noqa: ANN401 - Bytewax's operators h
 
 
 def test_the_steps_of_main_are_these() -> None:
-    """Step ids are the keys of recovery state."""
+    """Step ids are the keys of recovery state; the stores' sinks have one name and no state."""
     each = {
         f"mobility_hub.{step.format(entity.name)}"
         for entity in ENTITIES
-        for step in ("{}_windows", "aggregated_{}", "enriched_{}", "redis_{}", "postgres_{}")
+        for step in ("{}_windows", "aggregated_{}", "enriched_{}", "postgres_redis_{}")
     }
     once = {"trips_stream", "quiet", "trips_late", "trips_dlq", "punctuations"}
     assert stored_steps(main.build(ALL)) == each | {f"mobility_hub.{step}" for step in once}
@@ -36,7 +36,7 @@ def test_the_steps_of_main_are_these() -> None:
 
 def test_the_steps_of_serving_are_these() -> None:
     """The standalone flow has an input, a dead-letter output and the stores an entity."""
-    steps = ("aggregated_{}", "dlq_{}", "redis_{}", "postgres_{}")
+    steps = ("aggregated_{}", "dlq_{}", "postgres_redis_{}")
     assert stored_steps(serving.build(ALL)) == {
         f"mobility_serving.{step.format(entity.name)}" for entity in ENTITIES for step in steps
     }

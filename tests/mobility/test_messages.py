@@ -60,6 +60,14 @@ def test_a_message_looks_like_this(entity: Entity) -> None:
     )
 
 
+def test_a_window_without_trips_has_a_mean_of_zero() -> None:
+    """No trip is left of a window after a backfill: its message is JSON all the same."""
+    nothing = one(trip_count=0, total_duration=0, total_distance=0, total_revenue=0)
+    text = encode_windows(nothing, DRIVER, WINDOW).item()
+    assert json.loads(text)["avg_duration"] == 0
+    assert_frame_equal(decode_windows([text.encode()], DRIVER), nothing)
+
+
 @given(st.lists(windows, max_size=20), st.sampled_from(ENTITIES))
 def test_decoding_gives_back_what_was_encoded(
     rows: list[dict[str, object]], entity: Entity

@@ -45,9 +45,7 @@ def test_topics_are_made_as_the_settings_want() -> None:
             "cleanup.policy": "delete",
             "retention.ms": "18000000",
             "compression.type": "producer",
-            "message.timestamp.type": (
-                "LogAppendTime" if topic.name == "trips_stream" else "CreateTime"
-            ),
+            "message.timestamp.type": "LogAppendTime",
         }
 
 

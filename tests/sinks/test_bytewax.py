@@ -76,7 +76,7 @@ def test_a_flow_fills_both_stores(settings: Settings, window: Build, frame: Buil
 @pytest.mark.parametrize("shards", [1, 4, 10, 11, 101])
 def test_a_key_finds_its_partition(shards: int) -> None:
     """A shard's number, padded or not, is its place in the sorted list of partitions."""
-    sink = StoreSink(msgspec.structs.replace(Settings(), shards=shards), DRIVER, "redis", "main")
+    sink = StoreSink(msgspec.structs.replace(Settings(), shards=shards), DRIVER, "main")
     parts = sink.list_parts()
     assert parts == sorted(parts)
     for shard, part in enumerate(parts):
@@ -86,10 +86,12 @@ def test_a_key_finds_its_partition(shards: int) -> None:
         sink.part_fn(str(shards))
 
 
-def test_a_sink_a_store() -> None:
-    """Each store of the settings gets one sink, Postgres first; without stores there is none."""
+def test_one_sink_for_the_stores() -> None:
+    """One sink feeds the stores of the settings and has their names; without any there is none."""
     both = msgspec.structs.replace(Settings(), stores=("redis", "postgres"))
-    assert [name for name, _ in store_sinks(both, DRIVER, "main")] == ["postgres", "redis"]
+    assert [name for name, _ in store_sinks(both, DRIVER, "main")] == ["postgres_redis"]
+    one = msgspec.structs.replace(Settings(), stores=("redis",))
+    assert [name for name, _ in store_sinks(one, DRIVER, "main")] == ["redis"]
     assert store_sinks(Settings(), DRIVER, "main") == []
 
 
@@ -109,7 +111,7 @@ def test_rows_before_progress(window: Build, frame: Build) -> None:
             super().record_progress(entity, shard, shards, watermark)
 
     store = Watched()
-    partition = StorePartition(store, "memory", DRIVER)
+    partition = StorePartition(store, DRIVER)
     empty = pl.DataFrame(schema=WINDOW_SCHEMA)
     partition.write_batch(
         [
@@ -128,8 +130,8 @@ def test_refused_windows_are_reported(
     alone: Settings, window: Build, frame: Build, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A window that is too old for the ledger is named in the log, not lost in silence."""
-    partition = StorePartition(connect_redis(alone, "main"), "redis", DRIVER)
+    partition = StorePartition(connect_redis(alone, "main"), DRIVER)
     for at in (9_999, 0):
         partition.write_batch([WindowUpdate(DRIVER, 0, 1, None, frame(window(at=at)))])
     partition.close()
-    assert "redis refused 1 windows of driver" in caplog.text
+    assert "Redis refused 1 windows of driver" in caplog.text

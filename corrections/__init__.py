@@ -1,0 +1,1 @@
+"""Making good what was not counted or wrong: letters sent again, closed windows recounted."""

@@ -1,0 +1,173 @@
+"""The command line of `just dlq` and `just late`."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from corrections.letterbox import Filters
+from corrections.letters import KINDS, Kind, Position, parse_position
+from corrections.times import parse_time
+
+DEFAULT_LIMIT: Final = 100
+"""How many rows a table has where nothing else is asked for."""
+
+_WRITTEN: Final = "(when the flow set it aside, not event time; ISO 8601, UTC without an offset)"
+_AFTER: Final = f"set aside at this time or after {_WRITTEN}"
+_BEFORE: Final = f"set aside before this time {_WRITTEN}"
+
+Command = Literal["list", "show", "replay"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is to be done, and with which letters."""
+
+    kind: Kind
+    command: Command
+    filters: Filters
+    limit: int | None = None
+    everything: bool = False
+    as_json: bool = False
+    values: bool = False
+    raw: bool = False
+    out: Path | None = None
+    corrected: Path | None = None
+    again: bool = False
+
+
+def parse(arguments: Sequence[str] | None) -> Options:
+    """Read the command line; exit with 2 where it makes no sense."""
+    parser = _parser()
+    found = vars(parser.parse_args(arguments))
+    options = Options(
+        kind=KINDS[found["kind"]],
+        filters=Filters(
+            reasons=frozenset(found.pop("reason", None) or ()),
+            begin=found.pop("begin", None),
+            end=found.pop("end", None),
+            partitions=frozenset(found.pop("partition", None) or ()),
+            positions=frozenset(found.pop("positions", ())),
+        ),
+        **{name: value for name, value in found.items() if name != "kind"},
+    )
+    if options.values and not options.as_json:
+        parser.error("--with-values goes with --json")
+    if options.corrected is not None and not _is_alone(options.filters):
+        parser.error("--with FILE names its letters itself; one POSITION at most goes with it")
+    return options
+
+
+def _is_alone(filters: Filters) -> bool:
+    return len(filters.positions) <= 1 and filters == Filters(positions=filters.positions)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="just")
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    for kind in KINDS.values():
+        noun = kind.noun
+        does = f"look at {noun} and replay them"
+        parser_of_kind = kinds.add_parser(kind.command, help=does, description=does)
+        commands = parser_of_kind.add_subparsers(dest="command", required=True)
+        for name, does, add_arguments in (
+            ("list", f"list {noun}, each once", _add_list),
+            ("show", "show the original bytes, headers and key of one", _add_show),
+            ("replay", f"send {noun} again, or hand them to the backfill", _add_replay),
+        ):
+            # Without abbreviations: `list --with` must not be taken for --with-values.
+            command = commands.add_parser(name, help=does, description=does, allow_abbrev=False)
+            add_arguments(command, kind)
+    return parser
+
+
+def _add_list(parser: argparse.ArgumentParser, kind: Kind) -> None:
+    _add_filters(parser, kind)
+    add = parser.add_argument
+    add("--limit", type=_positive, metavar="N", help=f"the newest N (in a table {DEFAULT_LIMIT})")
+    add("--all", action="store_true", dest="everything", help="replayed ones too")
+    add("--json", action="store_true", dest="as_json", help="one JSON object a line")
+    add(
+        "--with-values",
+        action="store_true",
+        dest="values",
+        help="with --json: keys and values too, to edit (see replay --with)",
+    )
+
+
+def _add_show(parser: argparse.ArgumentParser, _kind: Kind) -> None:
+    _add_positions(parser, nargs=1)
+    add = parser.add_mutually_exclusive_group().add_argument
+    add("--json", action="store_true", dest="as_json", help="as `list --json --with-values`")
+    add("--raw", action="store_true", help="write the exact bytes of the value to stdout")
+    add("--out", type=Path, metavar="FILE", help="write the exact bytes of the value to a new file")
+
+
+def _add_replay(parser: argparse.ArgumentParser, kind: Kind) -> None:
+    _add_positions(parser, nargs="*")
+    _add_filters(parser, kind)
+    add = parser.add_argument
+    if kind.has_reasons:
+        add(
+            "--with",
+            type=Path,
+            metavar="FILE",
+            dest="corrected",
+            help='corrected trips, a line each: {"position": "2:17", "trip": {...}}, or the bare '
+            "trip for one POSITION; letters without it are sent as they are",
+        )
+    add("--again", action="store_true", help="also what was replayed before")
+    add(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="the new file for the backfill (.mobility/corrections/<time>.ndjson)",
+    )
+
+
+def _add_positions(parser: argparse.ArgumentParser, nargs: int | Literal["*"]) -> None:
+    parser.add_argument(
+        "positions",
+        nargs=nargs,
+        type=_position,
+        metavar="POSITION",
+        help="partition:offset in the trips topic, as `list` shows it",
+    )
+
+
+def _add_filters(parser: argparse.ArgumentParser, kind: Kind) -> None:
+    add = parser.add_argument
+    if kind.has_reasons:
+        add("--reason", action="append", metavar="REASON", help="of this reason; may be repeated")
+    add("--from", type=_time, dest="begin", metavar="TIME", help=_AFTER)
+    add("--to", type=_time, dest="end", metavar="TIME", help=_BEFORE)
+    add(
+        "--partition",
+        action="append",
+        type=int,
+        metavar="N",
+        help="from this partition of the trips topic; may be repeated",
+    )
+
+
+def _position(text: str) -> Position:
+    try:
+        return parse_position(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _time(text: str) -> int:
+    try:
+        return parse_time(text)
+    except ValueError:
+        msg = f"expected a time such as 2025-01-01T12:00:00Z, is {text}"
+        raise argparse.ArgumentTypeError(msg) from None
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        msg = f"expected a number above 0, is {text}"
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)

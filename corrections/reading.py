@@ -1,0 +1,136 @@
+"""Reading partitions of a topic from chosen offsets to the end they have now."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from types import TracebackType
+from typing import Any, Final, Self, cast
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+_SECONDS_TO_ANSWER: Final = 15.0
+_SECONDS_OF_SILENCE: Final = 30.0
+# Small, as one letter may be megabytes.
+_BATCH: Final = 2_000
+# consume() waits until a batch is full: at the end of a topic that would be its whole timeout.
+_PATIENCE: Final = 0.1
+
+Show = Callable[[int, int], None]
+"""Told how many messages have been read, and of how many."""
+
+
+class LogError(Exception):
+    """A topic that can't be read; the message says what to do."""
+
+
+class TopicReader:
+    """A topic's reader, without a group and without commits. Raises LogError."""
+
+    def __init__(self, brokers: str, topic: str) -> None:
+        self.topic = topic
+        self._brokers = brokers
+        self._consumer = Consumer(_config(brokers))
+        try:
+            self.partitions = self._partitions()
+        except BaseException:
+            self._consumer.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._consumer.close()
+
+    def bounds(self, partition: int) -> tuple[int, int]:
+        """Return the first offset of a partition and the one after its last."""
+        place = TopicPartition(self.topic, partition)
+        try:
+            low, high = self._consumer.get_watermark_offsets(place, _SECONDS_TO_ANSWER)
+        except KafkaException as error:
+            raise self._failed(error.args[0]) from error
+        return low, high
+
+    def offset_at(self, partition: int, moment: int) -> int:
+        """Return the first offset stamped at or after a moment (epoch ms), else the end."""
+        place = TopicPartition(self.topic, partition, max(moment, 0))
+        try:
+            (found,) = self._consumer.offsets_for_times([place], _SECONDS_TO_ANSWER)
+        except KafkaException as error:
+            raise self._failed(error.args[0]) from error
+        return found.offset if found.offset >= 0 else self.bounds(partition)[1]
+
+    def read(self, starts: Mapping[int, int], show: Show) -> Iterator[list[Message]]:
+        """Yield the messages from each partition's start on, in batches, in offset order.
+
+        What is appended meanwhile is left out.
+        """
+        ends = {partition: self.bounds(partition)[1] for partition in starts}
+        left = {partition for partition, start in starts.items() if start < ends[partition]}
+        total = sum(ends[partition] - starts[partition] for partition in left)
+        self._consumer.assign([TopicPartition(self.topic, each, starts[each]) for each in left])
+        done, heard = 0, time.monotonic()
+        while left:
+            batch = self._consumer.consume(_BATCH, _PATIENCE)
+            if batch:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > _SECONDS_OF_SILENCE:
+                msg = f"{self.topic}: no word from Kafka for {_SECONDS_OF_SILENCE:.0f} s"
+                raise LogError(msg)
+            messages = self._taken(batch, ends, left)
+            done += len(messages)
+            show(done, total)
+            yield messages
+        show(total, total)
+
+    def _taken(
+        self, batch: list[Message], ends: Mapping[int, int], left: set[int]
+    ) -> list[Message]:
+        """Return the messages before the ends; take partitions that got there out of `left`."""
+        messages = []
+        for message in batch:
+            partition, offset = cast("int", message.partition()), cast("int", message.offset())
+            error = message.error()
+            if error is None:
+                if offset < ends[partition]:
+                    messages.append(message)
+                if offset + 1 >= ends[partition]:
+                    left.discard(partition)
+            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its documented name
+                left.discard(partition)
+            elif not error.retriable():
+                raise self._failed(error)
+        return messages
+
+    def _partitions(self) -> tuple[int, ...]:
+        # All topics are asked for: a question for one by name may create it.
+        try:
+            topic = self._consumer.list_topics(timeout=_SECONDS_TO_ANSWER).topics.get(self.topic)
+        except KafkaException as error:
+            msg = f"no Kafka answers at {self._brokers} (MOBILITY_KAFKA): {error.args[0].str()}"
+            raise LogError(msg) from error
+        if topic is None:
+            msg = f"there is no topic {self.topic} on {self._brokers}: run `just topics`"
+            raise LogError(msg)
+        return tuple(sorted(topic.partitions))
+
+    def _failed(self, error: KafkaError) -> LogError:
+        return LogError(f"reading {self.topic} on {self._brokers}: {error.str()}")
+
+
+def _config(brokers: str) -> dict[str, Any]:
+    return {
+        "bootstrap.servers": brokers,
+        "group.id": "corrections",
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+        "auto.offset.reset": "earliest",
+        "fetch.message.max.bytes": 8 * 1024 * 1024,
+        "queued.max.messages.kbytes": 64 * 1024,
+        # What goes wrong is told once, in an error of ours.
+        "log_level": 2,
+    }

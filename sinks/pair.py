@@ -1,0 +1,80 @@
+"""Both stores as one: Postgres first, then Redis. Why Redis can always be filled from Postgres.
+
+1. Whatever Redis has been given is committed in Postgres. So Postgres, as it is while nobody
+   reconciles some ids, holds all that Redis can know of them, and may replace it.
+2. Whatever is committed there after that is given to Redis after that. It finds the ids as they
+   were filled and is reconciled by version, or finds them absent and fills them again, with itself.
+3. A watermark is recorded in Postgres after the rows before it were given to both. So that of
+   Postgres is true of Redis too: an id that has lost them since is absent, and is not answered from
+   there.
+
+With the order left open the second would be false: a window that Redis took first, and lost before
+Postgres had it, would be missing from the filling and from everything after.
+"""
+
+import polars as pl
+
+from mobility.entities import Entity
+from mobility.settings import Settings
+from sinks.patience import Stopping, Wait, never, pause
+from sinks.postgres import connect_postgres
+from sinks.redis import connect_redis
+from sinks.store import Applied, Store, StoreError, Writer
+
+
+def connect_stores(
+    settings: Settings, writer: Writer, *, wait: Wait = pause, stopping: Stopping = never
+) -> Store:
+    """Connect to the stores of the settings, as one; raises StoreError where there is none."""
+    if not settings.stores:
+        msg = "There is no store to connect to: set MOBILITY_STORES."
+        raise StoreError(msg)
+    if "postgres" not in settings.stores:
+        return connect_redis(settings, writer, wait=wait, stopping=stopping)
+    lasting = connect_postgres(settings, writer, wait=wait, stopping=stopping)
+    if "redis" not in settings.stores:
+        return lasting
+    try:
+        fast = connect_redis(settings, writer, wait=wait, stopping=stopping)
+    except StoreError:
+        lasting.close()
+        raise
+    return Pair(lasting, fast)
+
+
+class Pair:
+    """Writes to a lasting store, then to a fast one that is filled from it; reads the lasting."""
+
+    def __init__(self, lasting: Store, fast: Store) -> None:
+        self._lasting = lasting
+        self._fast = fast
+
+    def apply(self, entity: Entity, rows: pl.DataFrame) -> Applied:
+        """Reconcile coalesced rows (WINDOW_SCHEMA); the counts are the lasting store's."""
+        applied = self._lasting.apply(entity, rows)
+        self._fast.apply(entity, rows)
+        return applied
+
+    def record_progress(
+        self, entity: Entity, shard: int, shards: int, watermark: int | None
+    ) -> None:
+        """Record that all rows of a shard up to a watermark (epoch ms) are in both stores."""
+        for store in (self._lasting, self._fast):
+            store.record_progress(entity, shard, shards, watermark)
+
+    def progress(self, entity: Entity) -> dict[int, int]:
+        """Return the watermark (epoch ms) of each shard."""
+        return self._lasting.progress(entity)
+
+    def totals(self, entity: Entity) -> pl.DataFrame:
+        """Return every id's running totals (TOTALS_SCHEMA), sorted by id."""
+        return self._lasting.totals(entity)
+
+    def windows(self, entity: Entity) -> pl.DataFrame:
+        """Return the ledger (WINDOW_SCHEMA), sorted by id and window start."""
+        return self._lasting.windows(entity)
+
+    def close(self) -> None:
+        """Close both stores."""
+        self._fast.close()
+        self._lasting.close()

@@ -1,0 +1,97 @@
+"""A person at the command line, on the tenant of the flow's own tests."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from corrections import backfill as backfill_command
+from corrections.commands import main
+from mobility.settings import to_environ
+from tests.dataflows.conftest import Hub, hub
+
+__all__ = ["hub"]
+
+Backfill = Callable[..., int]
+
+
+@dataclass(slots=True)
+class Said:
+    """What a command left with and what it said."""
+
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def text(self) -> str:
+        """What stands on stdout, as text."""
+        return self.out.decode()
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return the JSON objects on stdout."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@dataclass(slots=True)
+class Desk:
+    """Runs `just dlq` and `just late` in this process."""
+
+    run: Callable[..., Said]
+    folder: Path
+    files: list[Path] = field(default_factory=list)
+
+    def file(self, *lines: object) -> str:
+        """Write lines of JSON into a new file and return its name."""
+        path = self.folder / f"corrected-{len(self.files)}.ndjson"
+        path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+        self.files.append(path)
+        return str(path)
+
+
+@pytest.fixture
+def desk(
+    hub: Hub,
+    monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: pytest.CaptureFixture[bytes],
+    tmp_path: Path,
+) -> Desk:
+    """Return the commands, on the tenant's settings and in a folder of their own."""
+    for name, value in to_environ(hub.settings).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> Said:
+        capfdbinary.readouterr()
+        code = main([str(each) for each in arguments])
+        out, err = capfdbinary.readouterr()
+        return Said(code, out, err.decode())
+
+    return Desk(run, tmp_path)
+
+
+@pytest.fixture
+def stored(hub: Hub) -> Hub:
+    """Return a tenant that feeds Redis and Postgres, with its topics."""
+    hub.settings = msgspec.structs.replace(hub.settings, stores=("redis", "postgres"))
+    hub.make_topics()
+    return hub
+
+
+@pytest.fixture
+def backfill(stored: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Backfill:
+    """Return `just backfill`, with a book of its own; it takes options, returns the exit code."""
+
+    def run(*arguments: object, last: Sequence[object] = ()) -> int:
+        records = ("--records", tmp_path / "records")
+        with monkeypatch.context() as environ:
+            for name, value in to_environ(stored.settings).items():
+                environ.setenv(name, value)
+            # Of an option that is given twice the last counts.
+            return backfill_command.main([str(each) for each in (*arguments, *records, *last)])
+
+    return run

@@ -1,0 +1,76 @@
+"""What a recount must say, worked out one trip at a time."""
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+
+import polars as pl
+
+from mobility.records import PARTIAL_SCHEMA, TOTALS
+from mobility.settings import Settings
+from tests.strategies import Entry
+
+Trips = dict[object, Entry]
+
+
+def counted(
+    log: Sequence[Sequence[Entry | bytes]], settings: Settings, *, late_too: bool
+) -> list[Entry]:
+    """Return the trips of a log that count: of all, or of those that intake takes."""
+    trips: Trips = {}
+    for partition, entries in enumerate(log):
+        latest = 0
+        for offset, entry in enumerate(entries):
+            if isinstance(entry, bytes):
+                continue
+            latest = max(latest, entry.time)
+            slack = (settings.out_of_orderness + settings.allowed_lateness) * 1_000
+            late = window_of(entry, settings) + settings.window_ms + slack < latest
+            if entry.punctuation or (late and not late_too):
+                continue
+            # The flow knows repeats in a partition, a recount in the whole log.
+            where = 0 if late_too else partition
+            key = (where, entry.trip_id, window_of(entry, settings))
+            trips.setdefault((partition, offset) if entry.trip_id is None else key, entry)
+    return list(trips.values())
+
+
+def corrected(
+    trips: Iterable[Entry], corrections: Sequence[Entry], start: int, end: int
+) -> list[Entry]:
+    """Return trips with those of a range replaced by the corrections that have their trip_id."""
+    named = {entry.trip_id: entry for entry in corrections if entry.trip_id is not None}
+    kept = [t for t in trips if t.trip_id not in named or not start <= t.time < end]
+    return [*kept, *named.values(), *(entry for entry in corrections if entry.trip_id is None)]
+
+
+def windows(trips: Iterable[Entry], entity: str, settings: Settings) -> pl.DataFrame:
+    """Return the windows (PARTIAL_SCHEMA) of trips for `driver` or `vehicle_type`."""
+    found: dict[tuple[str, int], list[int]] = {}
+    for trip in trips:
+        name = trip.driver if entity == "driver" else trip.vehicle or "unknown"
+        if name is None:
+            continue
+        row = found.setdefault((name, window_of(trip, settings)), [0, 0, 0, 0, trip.time])
+        row[0] += 1
+        row[1:4] = [total + trip.micro for total in row[1:4]]
+        row[4] = min(row[4], trip.time)
+    rows = [(*key, *row) for key, row in found.items()]
+    frame = pl.DataFrame(rows, schema=PARTIAL_SCHEMA, orient="row")
+    return frame.sort("id", "window_start")
+
+
+def both(before: Iterable[Entry], after: Iterable[Entry], start: int, end: int) -> list[Entry]:
+    """Return the trips after a recount of a range: of `after` in it, of `before` around it."""
+    inside = (trip for trip in after if start <= trip.time < end)
+    return list(chain((trip for trip in before if not start <= trip.time < end), inside))
+
+
+def totals(found: pl.DataFrame) -> pl.DataFrame:
+    """Return the totals of ids over windows."""
+    sums = [pl.col("trip_count", *TOTALS).sum(), pl.col("start_time").min()]
+    return found.group_by("id").agg(sums).sort("id")
+
+
+def window_of(trip: Entry, settings: Settings) -> int:
+    """Return the start of a trip's window."""
+    return trip.time - trip.time % settings.window_ms
