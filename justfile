@@ -28,7 +28,7 @@ replay *args:
 demo *args:
     python -m stack run -- python -m audit.replay data/trips.parquet --drivers data/drivers.parquet --passengers data/passengers.parquet --locations data/locations.parquet "$@"
 
-# Run the flow against services that run already: -r DIR [--processes N] [--flow serving].
+# Run the flow against services that run already: -r DIR [--processes N] [--flow serving] [--accept-gap].
 [no-cd]
 run *args:
     python -m dataflows "$@"

@@ -14,7 +14,8 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     """An id's running totals; each number is the double nearest to the exact one.
 
     Every trip of a window that ended more than the allowed lateness before `as_of` is in them;
-    null means that some shard has not reported yet.
+    null means that some shard has not reported yet. An id whose trips were all found to be
+    another's stays, with 0 trips and without a start.
     """
 
     entity: str
@@ -24,7 +25,7 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     total_duration: float
     total_distance: float
     total_revenue: float
-    start_time: datetime
+    start_time: datetime | None
     as_of: datetime | None
     store: Store
 

@@ -30,14 +30,15 @@ class Totals:
     """An id's running totals, and how far the store had got when it was asked.
 
     `total_*` are int64 in millionths of minutes, kilometres and currency units. `as_of` is the
-    watermark that every shard of the entity has passed; None until each has spoken.
+    watermark that every shard of the entity has passed; None until each has spoken. `start_time` is
+    that of the earliest trip; None where a backfill has left no trip at all.
     """
 
     trip_count: int
     total_duration: int
     total_distance: int
     total_revenue: int
-    start_time: datetime
+    start_time: datetime | None
     as_of: datetime | None
 
 

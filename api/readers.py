@@ -1,4 +1,9 @@
-"""The stores that are configured, asked in order: Redis is fast, Postgres remembers."""
+"""The stores that are configured: Redis is fast, Postgres remembers.
+
+An id is asked for in that order. One that Redis has lost, or is being given back, is absent there
+and so is answered by Postgres; what Redis does hold of an id is never less than what it was given.
+Lists come from Postgres where there is one.
+"""
 
 import logging
 import time
@@ -69,16 +74,19 @@ class Readers:
         raise StoresDown(failures)
 
     async def page(self, entity: Entity, after: str, limit: int) -> Answer[Page]:
-        """Return a page of ids from the first store that answers; raises StoresDown."""
-        failures: list[StoreDown] = []
-        for line in self._lines:
-            try:
-                page = await line.ask(lambda reader: reader.page(entity, after, limit))
-            except StoreDown as down:
-                failures.append(down)
-            else:
-                return Answer(line.store, page)
-        raise StoresDown(failures)
+        """Return a page of ids; raises StoresDown.
+
+        Only the last store is asked: a list from Redis can lack ids that it has lost and not yet
+        got back from Postgres, and nothing in the list would show it.
+        """
+        if not self._lines:
+            raise StoresDown([])
+        line = self._lines[-1]
+        try:
+            page = await line.ask(lambda reader: reader.page(entity, after, limit))
+        except StoreDown as down:
+            raise StoresDown([down]) from down
+        return Answer(line.store, page)
 
     async def freshness(self) -> Mapping[Store, Mapping[str, datetime | None] | StoreDown]:
         """Ask every configured store how far it has got; one that is down gives its failure."""

@@ -76,7 +76,7 @@ class RedisReader:
             total_duration=micro(fields["total_duration"]),
             total_distance=micro(fields["total_distance"]),
             total_revenue=micro(fields["total_revenue"]),
-            start_time=datetime.fromisoformat(fields["start_time"]),
+            start_time=datetime.fromisoformat(start) if (start := fields["start_time"]) else None,
             as_of=_slowest(watermarks),
         )
 

@@ -2,13 +2,14 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from dataflows.failures import RefusalError, refuse
+from dataflows.failures import RefusalError, StartError, refuse
 from dataflows.folder_record import FolderRecord
 from dataflows.group import Group
 from dataflows.guard import Hold, hold
@@ -30,6 +31,9 @@ def main() -> int:
         held = hold(arguments.recovery, FolderRecord(arguments.flow, settings.shards))
     except RefusalError as error:
         refuse(str(error))
+    except StartError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     # Who waits for the end of a bounded read decides whether it is worth another run.
     restarts = 0 if settings.read == "once" else arguments.restarts
     launcher = Launcher(_start(arguments, settings, held), restarts)

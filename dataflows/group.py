@@ -36,7 +36,7 @@ class Group:
         environ: Mapping[str, str],
         held: int,
     ) -> None:
-        self._ended: SimpleQueue[tuple[int, int]] = SimpleQueue()
+        self._ended: SimpleQueue[int] = SimpleQueue()
         self._stopping = False
         self._processes = [
             subprocess.Popen(  # noqa: S603 - our own program
@@ -47,8 +47,8 @@ class Group:
             )
             for cluster in _cluster_options(processes)
         ]
-        for number, process in enumerate(self._processes):
-            Thread(target=self._wait, args=(number, process), daemon=True).start()
+        for process in self._processes:
+            Thread(target=self._wait, args=(process,), daemon=True).start()
 
     def stop(self) -> None:
         """Ask every process to end with a final snapshot."""
@@ -64,7 +64,7 @@ class Group:
         """
         codes: list[int] = []
         for _ in self._processes:
-            _, code = self._ended.get()
+            code = self._ended.get()
             codes.append(code)
             if self._stopping and code in _INTERRUPTED:
                 # The cluster had not begun, so nothing is lost; it never will begin now.
@@ -93,8 +93,11 @@ class Group:
             process.kill()
             process.wait()
 
-    def _wait(self, number: int, process: subprocess.Popen[bytes]) -> None:
-        self._ended.put((number, process.wait()))
+    def _wait(self, process: subprocess.Popen[bytes]) -> None:
+        code = process.wait()
+        if process.stdin is not None:
+            process.stdin.close()
+        self._ended.put(code)
 
 
 def _as_exit_code(code: int) -> int:

@@ -4,17 +4,18 @@ import fcntl
 import os
 import secrets
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Final, NoReturn
 
-from dataflows.failures import RefusalError
+from dataflows.failures import RefusalError, StartError
 from dataflows.folder_record import NEW_FOLDER, FolderRecord, announce, read_record, write_record
 from dataflows.recovery import PARTITIONS, make_partitions, partition_fault, partition_paths
 
 _WRITABLE_BY_OTHERS: Final = 0o022
 
 # Processes whose launcher was killed end by themselves, so a start right after that may wait.
-_ORPHANS_SECONDS: Final = 4.0
+_ORPHANS_SECONDS: Final = 3.0
 _PAUSE_SECONDS: Final = 0.1
 
 
@@ -45,26 +46,14 @@ class Hold:
 def hold(folder: Path, wanted: FolderRecord) -> Hold:
     """Hold the folder for a start, and make it where there is none.
 
-    Raises RefusalError where it can't be used, before anything is written.
+    Raises RefusalError where it can't be used, before anything is written, and StartError where it
+    can't be written to now.
     """
-    _refuse_place(folder)
-    lock = _locked(folder, "r+") if _lock_path(folder).exists() else None
     try:
-        known = _known(folder, wanted)
-    except RefusalError:
-        if lock is not None:
-            lock.close()
-        raise
-    # Recovery state is pickle: who can write there can run code here.
-    folder.mkdir(mode=0o700, exist_ok=True)
-    held = Hold(folder, lock or _locked(folder, "a+"))
-    # Somebody else may have made the folder just now.
-    known = known or read_record(folder, wanted)
-    if known is None:
-        announce(folder, wanted)
-        make_partitions(folder)
-    write_record(folder, known or wanted)
-    return held
+        return _held(folder, wanted)
+    except OSError as error:
+        msg = f"The recovery folder {folder} can't be written: {error}. Is the disk full?"
+        raise StartError(msg) from error
 
 
 def is_held(folder: Path, token: str) -> bool:
@@ -73,6 +62,24 @@ def is_held(folder: Path, token: str) -> bool:
         return _lock_path(folder).read_text().split()[1:] == [token]
     except OSError:
         return False
+
+
+def _held(folder: Path, wanted: FolderRecord) -> Hold:
+    _refuse_place(folder)
+    with ExitStack() as unused:
+        lock = _locked(folder, "r+", unused) if _lock_path(folder).exists() else None
+        known = _known(folder, wanted)
+        # Recovery state is pickle: who can write there can run code here.
+        folder.mkdir(mode=0o700, exist_ok=True)
+        held = Hold(folder, lock or _locked(folder, "a+", unused))
+        # Somebody else may have made the folder just now.
+        known = known or read_record(folder, wanted)
+        if known is None:
+            announce(folder, wanted)
+            make_partitions(folder)
+        write_record(folder, known or wanted)
+        unused.pop_all()
+    return held
 
 
 def _known(folder: Path, wanted: FolderRecord) -> FolderRecord | None:
@@ -115,8 +122,8 @@ def _refuse_partitions(folder: Path) -> None:
         raise RefusalError(msg)
 
 
-def _locked(folder: Path, mode: str) -> IO[str]:
-    file = _lock_path(folder).open(mode)
+def _locked(folder: Path, mode: str, unused: ExitStack) -> IO[str]:
+    file = unused.enter_context(_lock_path(folder).open(mode))
     waited = 0.0
     while True:
         try:
@@ -124,7 +131,6 @@ def _locked(folder: Path, mode: str) -> IO[str]:
         except BlockingIOError:
             holder = _holder(folder)
             if waited >= _ORPHANS_SECONDS or holder is None or _is_alive(holder):
-                file.close()
                 _refuse_held(folder, holder)
             threading.Event().wait(_PAUSE_SECONDS)
             waited += _PAUSE_SECONDS

@@ -10,6 +10,8 @@ from urllib.parse import quote
 
 from bytewax.recovery import init_db_dir
 
+from dataflows.failures import StartError
+
 PARTITIONS: Final = 4
 """How many recovery partitions a folder gets; it can't be changed for the life of the folder."""
 
@@ -66,7 +68,7 @@ def stored_keys(folder: Path) -> dict[str, set[str]]:
 def forget_keys(folder: Path, step: str, keys: set[str]) -> None:
     """Delete states that nothing will ask for again. Nothing may be running on the folder."""
     for path in partition_paths(folder):
-        with closing(sqlite3.connect(path)) as connection, connection:
+        with _writing(path) as connection:
             connection.executemany(
                 "DELETE FROM snaps WHERE step_id = ? AND state_key = ?",
                 [(step, key) for key in keys],
@@ -82,7 +84,7 @@ def forget_unreachable_snapshots(folder: Path) -> int:
     epoch = _resume_epoch(folder)
     deleted = 0
     for path in partition_paths(folder):
-        with closing(sqlite3.connect(path)) as connection, connection:
+        with _writing(path) as connection:
             delete = connection.execute("DELETE FROM snaps WHERE snap_epoch >= ?", (epoch,))
             deleted += delete.rowcount
     return deleted
@@ -108,6 +110,17 @@ def _resume_epoch(folder: Path) -> int:
     last = max(runs)
     workers, resumed = runs[last]
     return min(frontiers.get((last, worker), resumed) for worker in range(workers))
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a partition for one transaction. Raises StartError where it can't be written."""
+    try:
+        with closing(sqlite3.connect(path)) as connection, connection:
+            yield connection
+    except sqlite3.OperationalError as error:
+        msg = f"The recovery partition {path} can't be written: {error}"
+        raise StartError(msg) from error
 
 
 @contextmanager

@@ -42,7 +42,7 @@ def fenced(settings: Settings, folder: Path | None) -> Settings:
 
 
 def attached(settings: Settings, entity: Entity, writer: Writer) -> list[tuple[str, "FlowSink"]]:
-    """Return the sink that feeds the stores of the settings, by their names; none without stores."""
+    """Return the sink that feeds the stores of the settings, by their names; none without any."""
     sinks = store_sinks(settings, entity, writer, stop_requested)
     return [(names, FlowSink(sink)) for names, sink in sinks]
 

@@ -60,10 +60,14 @@ class WindowLogic(StatefulBatchLogic[ShardPartial, WindowUpdate, dict[str, Any]]
         return self._advance(), self.RETAIN
 
     def on_eof(self) -> Emitted:
-        """Send every changed window: the end of input closes nothing, but hides nothing either."""
+        """Send every changed window: the end of input closes nothing, but hides nothing either.
+
+        Behind the end of the log it is a graceful stop, which must not last: open windows then stay
+        in the snapshot as they are, as they would have without the stop.
+        """
         if not self._watermarks.complete:
             return [], self.RETAIN
-        changes = self._state.changes(early=True)
+        changes = self._state.changes(early=self._watermarks.caught_up)
         return self._update(changes, with_watermark=True), self.RETAIN
 
     def notify_at(self) -> datetime | None:

@@ -36,15 +36,25 @@ class Topic:
 
     @property
     def config(self) -> dict[str, str]:
-        """The topic's configuration, by Kafka's names."""
+        """The configuration that the topic is made with, by Kafka's names."""
         return {
             "cleanup.policy": "delete",
             "retention.ms": str(self.retention_ms),
             "compression.type": self.compression,
-            # A producer's clock can't vouch for itself; the broker's stamp can. It would also decide
-            # whether a message is taken: none that is an hour ahead of the broker is.
+            # A producer's clock can't vouch for itself, and a broker takes nothing that is stamped
+            # an hour ahead of its own clock: so the broker stamps.
             "message.timestamp.type": "LogAppendTime",
         }
+
+    @property
+    def required(self) -> dict[str, str]:
+        """What a topic that is there already has to have of it.
+
+        Whose time a message carries decides only whether a trip is in the future. The topics of the
+        first release carry the flow's, which works as long as the clocks are within an hour.
+        """
+        left_out = () if self.layer == "raw" else ("message.timestamp.type",)
+        return {name: value for name, value in self.config.items() if name not in left_out}
 
 
 def trips_topic(settings: Settings) -> str:

@@ -127,7 +127,7 @@ def _configs(admin: AdminClient, topics: Sequence[Topic]) -> dict[str, dict[str,
 def _differences(topic: Topic, partitions: int, config: Mapping[str, str]) -> list[str]:
     found = [
         f"{name} is {config.get(name)}, declared {wanted}"
-        for name, wanted in topic.config.items()
+        for name, wanted in topic.required.items()
         if config.get(name) != wanted
     ]
     if partitions < topic.partitions:

@@ -123,13 +123,13 @@ class Link:
         self.client.close()
 
     def _signed(self, script: str, keys: list[str], args: list[str | int]) -> Any:  # noqa: ANN401 - as `run`
-        try:
-            return self._script(script, keys, args)
-        except redis.ResponseError as error:
-            if str(error) != "UNSIGNED":
-                raise
-        self.sign()
-        return self._script(script, keys, args)
+        while True:
+            try:
+                return self._script(script, keys, args)
+            except redis.ResponseError as error:
+                if str(error) != "UNSIGNED":
+                    raise
+            self.sign()
 
     def _script(self, name: str, keys: list[str], args: list[str | int]) -> Any:  # noqa: ANN401 - as `run`
         return self._scripts[name]([self._meta, *keys], [*self._as, *args])

@@ -76,8 +76,10 @@ class Patience:
                 advice = self._advice(error)
                 if advice is None:
                     raise
-                since = self._clock() if since is None else since
-                self._go_on_or_raise(error, advice, max(waited, self._clock() - since), seconds)
+                now = self._clock()
+                away = None if since is None else max(waited, now - since)
+                since = now if since is None else since
+                self._go_on_or_raise(error, advice, away, seconds)
             else:
                 if since is not None:
                     _log.warning("%s answers again", self._store)
@@ -86,7 +88,10 @@ class Patience:
             waited += delay
             delay = min(2 * delay, _LONGEST_DELAY)
 
-    def _go_on_or_raise(self, error: Exception, advice: str, away: float, seconds: float) -> None:
+    def _go_on_or_raise(
+        self, error: Exception, advice: str, away: float | None, seconds: float
+    ) -> None:
+        """Raise StoreError if the waiting ends; `away` is None where it would only begin."""
         reason = " ".join(str(error).split()) or type(error).__name__
         if self._stopping():
             msg = (
@@ -94,8 +99,8 @@ class Patience:
                 "What it has not taken is sent again at the next start."
             )
             raise StoreError(msg) from error
-        if away >= seconds:
+        if (away or 0) >= seconds:
             msg = f"{self._store} does not answer: {reason}\n{advice}"
             raise StoreError(msg) from error
-        if not away:
+        if away is None:
             _log.warning("Waiting up to %.0f seconds for %s: %s", seconds, self._store, reason)

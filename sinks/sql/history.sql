@@ -17,8 +17,13 @@ SELECT
     recent.pane,
     recent.generation
 FROM {totals} AS totals
-JOIN {ledger} AS recent ON recent.id = totals.id
-    AND recent.window_start
-        >= (SELECT max(window_start) FROM {ledger} WHERE id = totals.id) - {retention}
+CROSS JOIN LATERAL (SELECT max(window_start) AS start FROM {ledger} WHERE id = totals.id) AS newest
+-- The offset keeps this a look into the index for each id: joined with the whole ledger it would be
+-- read whole, months of it, for a few ids.
+CROSS JOIN LATERAL (
+    SELECT * FROM {ledger} AS held
+    WHERE held.id = totals.id AND held.window_start >= newest.start - {retention}
+    OFFSET 0
+) AS recent
 WHERE totals.id = ANY ({ids})
 ORDER BY totals.id, recent.window_start

@@ -189,6 +189,27 @@ def test_one_store_answers_for_the_other() -> None:
         assert http.get("/metrics/driver").json()["store"] == "postgres"
 
 
+def test_lists_come_from_the_lasting_store() -> None:
+    """Redis may have lost ids, which a list would not show: it is not asked, and can't stand in."""
+    redis = MemoryReader("redis", {"d1": totals()})
+    postgres = MemoryReader("postgres", {"d1": totals(), "d2": totals()})
+    with client(redis, postgres) as http:
+        page = http.get("/metrics/driver").json()
+        assert (page["store"], page["total"]) == ("postgres", 2)
+        postgres.down = True
+        problem_of(http.get("/metrics/driver"), 503)
+        assert http.get("/metrics/driver/d1").json()["store"] == "redis"
+    assert redis.asked == 1
+
+
+def test_an_id_can_be_left_without_trips() -> None:
+    """After a backfill that moved its trips elsewhere an id is still there, and has no start."""
+    none = Totals(0, 0, 0, 0, None, AS_OF)
+    with client(MemoryReader("redis", {"d1": none})) as http:
+        body = http.get("/metrics/driver/d1").json()
+    assert (body["trip_count"], body["avg_duration"], body["start_time"]) == (0, 0.0, None)
+
+
 def test_what_redis_forgot_postgres_knows() -> None:
     """An id that Redis does not have is looked for in Postgres."""
     with client(MemoryReader("redis"), MemoryReader("postgres", {"d1": totals()})) as http:

@@ -19,8 +19,10 @@ from mobility.entities import BY_NAME, ENTITIES
 from mobility.keys import RedisKeys
 from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings, Store
+from sinks.pair import connect_stores
 from sinks.postgres import connect_postgres
 from sinks.redis import connect_redis
+from sinks.refiller import Refiller
 from sinks.store import Store as Sink
 
 pytestmark = pytest.mark.services
@@ -133,6 +135,51 @@ def test_a_page_skips_what_has_expired(settings: Settings) -> None:
         assert page["total"] == len(IDS[4:])
         for entity_id in IDS[:5]:
             assert http.get(f"/metrics/driver/{quote(entity_id, safe='')}").status_code == 404
+
+
+def test_both_stores_tell_of_no_trips(settings: Settings) -> None:
+    """An id whose trips a backfill has moved elsewhere has 0 of them, a mean of 0 and no start."""
+    moved = (IDS[0], START, 0, 0, 0, 0, START, "late", 1)
+    for store in settings.stores:
+        alone = msgspec.structs.replace(settings, stores=(store,))
+        sink = connect_stores(alone, "main")
+        sink.apply(DRIVER, pl.DataFrame([moved], schema=WINDOW_SCHEMA, orient="row"))
+        sink.close()
+        with TestClient(create_app(alone)) as http:
+            body = http.get(f"/metrics/driver/{IDS[0]}").json()
+            listed = http.get("/metrics/driver").json()
+        assert (body["trip_count"], body["avg_duration"], body["start_time"]) == (0, 0.0, None)
+        assert (listed["items"], listed["total"]) == ([{"id": IDS[0], "trip_count": 0}], 1)
+
+
+def test_an_emptied_redis_is_not_noticed(settings: Settings) -> None:
+    """Whatever of Redis is lost, each id and each list is answered, and no number is another."""
+    settings = msgspec.structs.replace(settings, shards=2)
+    fill(connect_stores(settings, "main"))
+    keys = RedisKeys.of(settings)
+    halves = (keys.totals(DRIVER, IDS[0]), keys.ledger(DRIVER, IDS[1]), keys.index(DRIVER))
+    refiller = Refiller(settings, DRIVER, "main")
+    with TestClient(create_app(settings)) as http, Redis.from_url(settings.redis) as redis:
+
+        def answers() -> list[dict[str, Any]]:
+            paths = [quote(entity_id, safe="") for entity_id in IDS]
+            found = [http.get(f"/metrics/driver/{path}") for path in paths]
+            assert {response.status_code for response in found} == {200}
+            return [response.json() for response in [*found, http.get("/metrics/driver")]]
+
+        def without_store() -> list[dict[str, Any]]:
+            return [answer | {"store": ""} for answer in answers()]
+
+        whole = without_store()
+        redis.delete(*halves)
+        assert without_store() == whole
+        redis.delete(*redis.scan_iter(f"{settings.redis_prefix}*"))
+        assert {answer["store"] for answer in answers()} == {"postgres"}
+        assert without_store() == whole
+        assert refiller.look() == len(IDS)
+        assert {answer["store"] for answer in answers()[:-1]} == {"redis"}
+        assert without_store() == whole
+    refiller.close()
 
 
 def test_a_silent_shard_leaves_freshness_open(settings: Settings) -> None:

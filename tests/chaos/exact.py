@@ -31,9 +31,13 @@ def assert_exact(settings: Settings, feed: Feed | None = None, log: Log | None =
         assert prints == feed.prints, "the log is not what was sent"
     expected = answer(log, settings)
     assert expected.windows.height, "an empty log proves nothing"
-    wrong = [each for each in _compared(settings, log, expected) if each.differences]
-    assert not wrong, "\n".join(line for each in wrong for line in _described(each))
+    _assert_equal([*_letters(settings, log, expected), *_windows(settings, expected)])
     return expected
+
+
+def assert_windows(settings: Settings, expected: Answer) -> None:
+    """Assert that topics and stores hold the windows and totals of an answer."""
+    _assert_equal([*_windows(settings, expected)])
 
 
 def _log(settings: Settings) -> tuple[Log, Prints]:
@@ -48,13 +52,21 @@ def _log(settings: Settings) -> tuple[Log, Prints]:
     return read_log(watched(), settings), prints
 
 
-def _compared(settings: Settings, log: Log, expected: Answer) -> Iterator[Comparison]:
-    windows = topics.read_windows(settings, lambda _: None)
-    yield comparing.windows_at("aggregated topics", expected, windows)
+def _assert_equal(compared: list[Comparison]) -> None:
+    wrong = [each for each in compared if each.differences]
+    assert not wrong, "\n".join(line for each in wrong for line in _described(each))
+
+
+def _letters(settings: Settings, log: Log, expected: Answer) -> Iterator[Comparison]:
     late = topics.read_positions(settings, late_topic(settings))
     yield comparing.late_trips(expected, late, settings)
     dead = topics.read_positions(settings, dead_topic(settings))
     yield comparing.dead_letters(expected, log, dead, settings)
+
+
+def _windows(settings: Settings, expected: Answer) -> Iterator[Comparison]:
+    windows = topics.read_windows(settings, lambda _: None)
+    yield comparing.windows_at("aggregated topics", expected, windows)
     if "postgres" in settings.stores:
         windows = stores.postgres_windows(settings)
         yield comparing.windows_at("Postgres windows", expected, windows)

@@ -12,10 +12,15 @@ from pathlib import Path
 import pytest
 from bytewax.recovery import init_db_dir
 
-from dataflows.failures import RefusalError
+from dataflows.failures import RefusalError, StartError
 from dataflows.folder_record import FolderRecord, announce
 from dataflows.guard import hold, is_held
-from dataflows.recovery import PARTITIONS, partition_paths, stored_keys
+from dataflows.recovery import (
+    PARTITIONS,
+    forget_unreachable_snapshots,
+    partition_paths,
+    stored_keys,
+)
 
 MAIN = FolderRecord("main", shards=4)
 
@@ -213,3 +218,25 @@ def test_the_token_is_that_of_the_holder(tmp_path: Path) -> None:
     assert not is_held(first.folder, first.token)
     assert not is_held(tmp_path / "nowhere", second.token)
     second.close()
+
+
+def test_a_full_disk_is_said_plainly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have room again at the next attempt, so it is no refusal."""
+
+    def full(folder: Path, record: FolderRecord) -> None:
+        raise OSError(28, "No space left on device", str(folder), None, record.flow)
+
+    monkeypatch.setattr("dataflows.guard.announce", full)
+    with pytest.raises(StartError, match=r"can't be written: .*No space left"):
+        hold(tmp_path / "recovery", MAIN)
+
+
+def test_a_locked_partition_is_named(tmp_path: Path) -> None:
+    """Somebody looks at the folder with a tool and has not let go."""
+    folder = made(tmp_path / "recovery")
+    part = folder / "part-0.sqlite3"
+    with closing(sqlite3.connect(part)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StartError, match=r"part-0.sqlite3 can't be written: .*locked"):
+            forget_unreachable_snapshots(folder)
+        other.rollback()

@@ -3,11 +3,15 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
-from dataflows.starting import process_number
+from dataflows import stopping
+from dataflows.recovery import Past
+from dataflows.starting import _option, process_number, started
 
 ROOT = Path(__file__).parents[2]
 
@@ -63,3 +67,43 @@ def test_the_process_number_is_the_one_bytewax_was_told(
     if environ is not None:
         monkeypatch.setenv("BYTEWAX_PROCESS_ID", environ)
     assert process_number() == number
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "folder"),
+    [
+        (["-r", "a"], "b", "a"),
+        (["-ra"], None, "a"),
+        (["--recovery-directory", "a"], None, "a"),
+        (["--recovery-directory=a"], None, "a"),
+        ([], "b", "b"),
+        (["flow", "-s", "1"], None, None),
+    ],
+)
+def test_options_are_found_as_bytewax_finds_them(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], environ: str | None, folder: str | None
+) -> None:
+    """The guard stands before the folder that Bytewax is going to use."""
+    monkeypatch.setattr(sys, "argv", ["run", *arguments])
+    monkeypatch.delenv("BYTEWAX_RECOVERY_DIRECTORY", raising=False)
+    if environ is not None:
+        monkeypatch.setenv("BYTEWAX_RECOVERY_DIRECTORY", environ)
+    assert _option("-r", "--recovery-directory", "BYTEWAX_RECOVERY_DIRECTORY") == folder
+
+
+def test_the_end_of_the_launcher_asks_for_a_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Standard input ends with it; a process that then does not end is ended."""
+    monkeypatch.setattr(stopping, "_requested", threading.Event())
+    monkeypatch.setattr(stopping, "_ALONE_SECONDS", 0.0)
+    alive, codes = iter([b"x", b"x"]), SimpleQueue[int]()
+    stopping.stop_with_launcher(lambda _fd, _size: next(alive, b""), codes.put)
+    assert codes.get(timeout=10) == 1
+    assert stopping.stop_requested()
+
+
+def test_a_flow_that_is_imported_guards_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests and tools build flows too: their host keeps its signals and its folders."""
+    monkeypatch.setattr(sys, "argv", ["tool", "-r", "never-made"])
+    settings, past = started("main")
+    assert settings.fence is None
+    assert past == Past()

@@ -1,24 +1,18 @@
-"""Starts, stops and surprises on real services, as a person meets them."""
+"""Starts and stops on real services, as a person meets them."""
 
 import os
 import signal
 import subprocess
 import sys
-import urllib.request
 
 import pytest
-from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic  # type: ignore[attr-defined] # exported
-from polars.testing import assert_frame_equal
 
 from mobility.entities import BY_NAME
 from mobility.settings import to_environ
-from mobility.topics import trips_topic
-from stack.ports import any_free
-from tests.dataflows.conftest import PARTITIONS, ROOT, Hub, trips_log, until
+from tests.dataflows.conftest import ROOT, Hub, trips_log, until
 from tests.dataflows.doubles import batch_answer
 from tests.dataflows.test_services import assert_exact, both, snapshots, succeeded
-from tests.strategies import MINUTE, NOON, Entry
+from tests.strategies import MINUTE, NOON
 
 pytestmark = pytest.mark.services
 
@@ -160,118 +154,3 @@ def test_a_later_cluster_ends_the_earlier_one_for_good(hub: Hub, processes: str)
     assert f"process {new.pid} on " in err
     assert "Restart" not in err
     assert new.poll() is None
-
-
-def deleted_before(hub: Hub, partition: int, offset: int) -> None:
-    """Remove the beginning of a partition, as retention does."""
-    admin = AdminClient({"bootstrap.servers": hub.settings.kafka})
-    place = TopicPartition(trips_topic(hub.settings), partition, offset)
-    for done in admin.delete_records([place]).values():
-        done.result()
-
-
-def test_messages_that_retention_took_are_missed(hub: Hub) -> None:
-    """Refused with both positions; accepted, the rest is counted and the gap is on record."""
-    hub.make_topics()
-    log, lost, rest = trips_log(29), trips_log(30, NOON + 120 * MINUTE), trips_log(31, NOON)
-    hub.write(log)
-    succeeded(hub.run())
-    hub.write(lost)
-    deleted_before(hub, 1, 800)
-    run = hub.run("--processes", "2")
-    assert run.returncode == 2, run.stderr[-3_000:]
-    assert "partition 1: the recovery state ends at offset 400, the log begins at 800" in run.stderr
-    assert "--accept-gap" in run.stderr
-    succeeded(hub.run("--accept-gap"))
-    survived = [entries + (lost[n] if n != 1 else []) for n, entries in enumerate(log)]
-    assert_exact(hub, survived)
-    assert '"start": 400, "end": 800' in (hub.recovery / "gaps.ndjson").read_text()
-    hub.write(rest)
-    succeeded(hub.run())
-    assert_exact(hub, both(survived, rest))
-
-
-def remake(hub: Hub, partitions: int) -> None:
-    """Delete the log and make it again."""
-    admin = AdminClient({"bootstrap.servers": hub.settings.kafka})
-    name = trips_topic(hub.settings)
-    admin.delete_topics([name])[name].result()
-    until(lambda: name not in admin.list_topics(timeout=10).topics)
-
-    def is_made() -> bool:
-        config = {"message.timestamp.type": "LogAppendTime"}
-        topic = NewTopic(name, partitions, 1, config=config)
-        return admin.create_topics([topic])[name].exception() is None
-
-    until(is_made)
-    until(lambda: len(admin.list_topics(timeout=10).topics[name].partitions) == partitions)
-
-
-def test_a_topic_made_again_is_noticed_even_where_offsets_fit(hub: Hub) -> None:
-    """The topic's id tells it; accepted, the new log is read from its beginning."""
-    hub.make_topics()
-    log, new = trips_log(32), trips_log(33, NOON + 120 * MINUTE)
-    hub.write(log)
-    succeeded(hub.run())
-    remake(hub, PARTITIONS)
-    hub.write(new)
-    run = hub.run()
-    assert run.returncode == 2
-    assert "was deleted and made again: the recovery state ends at offset 400" in run.stderr
-    succeeded(hub.run("--accept-gap"))
-    assert_exact(hub, both(log, new))
-
-
-def test_a_topic_made_again_with_fewer_partitions_is_noticed(hub: Hub) -> None:
-    """Both numbers are named; accepted, the lost partition's state is forgotten."""
-    hub.make_topics()
-    hub.write(trips_log(34))
-    succeeded(hub.run())
-    remake(hub, PARTITIONS - 1)
-    run = hub.run()
-    assert run.returncode == 2
-    assert "partition 2: the recovery state knows 3 partitions" in run.stderr
-    succeeded(hub.run("--accept-gap", "--processes", "2"))
-    succeeded(hub.run())
-
-
-def test_a_log_that_is_cut_while_it_is_read_ends_the_flow(hub: Hub) -> None:
-    """What was to be read next is gone: nothing is skipped, both positions are named."""
-    hub.make_topics()
-    hub.write(trips_log(35))
-    flow = hub.start(batch_size=10, fetch_memory_mb=1)
-    hub.wait_for_windows(DRIVER)
-    remake(hub, PARTITIONS)
-    _, err = flow.communicate(timeout=60)
-    assert flow.returncode == 2, err[-3_000:]
-    assert trips_topic(hub.settings) in err
-
-
-def test_new_partitions_are_shown_and_read_after_a_restart(hub: Hub) -> None:
-    """Within a minute on the metrics; nothing closes wrongly when they are read at last."""
-    hub.make_topics()
-    log = trips_log(36)
-    hub.write(log)
-    port = any_free()
-    flow = hub.start(metrics_port=port)
-    hub.wait_for_windows(DRIVER)
-    admin = AdminClient({"bootstrap.servers": hub.settings.kafka})
-    name = trips_topic(hub.settings)
-    admin.create_partitions([NewPartitions(name, PARTITIONS + 1)])[name].result()
-
-    def shown() -> bool:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as reply:
-            return b"mobility_partitions_unread 1.0" in reply.read()
-
-    until(shown)
-    flow.terminate()
-    _, err = flow.communicate(timeout=60)
-    assert flow.returncode == 0, err[-3_000:]
-    assert "1 partitions that this run does not read" in err
-    later = NOON + 120 * MINUTE
-    rest = trips_log(37, later)
-    fourth = [Entry(later + n * 30_000, f"new-{n}", "d1", "car", n) for n in range(240)]
-    hub.write([*rest, fourth])
-    succeeded(hub.run())
-    log = [*both(log, rest), fourth]
-    assert_frame_equal(hub.windows(DRIVER), batch_answer(log, DRIVER, hub.settings))

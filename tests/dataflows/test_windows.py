@@ -156,10 +156,22 @@ def test_the_end_of_input_sends_what_is_unsent_and_closes_nothing() -> None:
     """An open window goes out as early, a closed one as late; state stays for the next run."""
     logic = build(Clock())
     hear(logic, word(partial(("a", NOON), ("b", NEXT)), NEXT))
-    hear(logic, word(partial(("a", NOON)), NEXT))
+    hear(logic, word(partial(("a", NOON)), NEXT, "finished"))
     assert panes(logic.on_eof()[0]) == [("a", 0, 2, "late"), ("b", 5, 1, "early")]
     assert panes(logic.on_eof()[0]) == []
     assert kept(logic) == [NOON, NEXT]
+
+
+def test_a_stop_while_behind_leaves_open_windows_to_the_snapshot() -> None:
+    """An hour of open windows would make the stop last; the next run sends them in its turn."""
+    clock = Clock()
+    logic = build(clock)
+    hear(logic, word(partial(("a", NOON), ("b", NEXT)), NEXT))
+    hear(logic, word(partial(("a", NOON)), NEXT, "behind"))
+    assert panes(logic.on_eof()[0]) == [("a", 0, 2, "late")]
+    resumed = build(clock, logic.snapshot())
+    hear(resumed, word(None, NEXT, "caught_up"))
+    assert ring(resumed, clock) == [("b", 5, 1, "early")]
 
 
 def test_what_is_changed_but_unsent_survives_a_snapshot() -> None:

@@ -37,7 +37,7 @@ def test_the_table_declares_every_topic_by_name(prefix: str) -> None:
 
 
 def test_topics_are_made_as_the_settings_want() -> None:
-    """Partitions, replication and retention are settings; only the log is stamped by the broker."""
+    """Partitions, replication and retention are settings; the broker stamps every message."""
     settings = msgspec.structs.replace(Settings(), partitions=3, replication=2, retention_hours=5)
     for topic in topic_table(settings):
         assert (topic.partitions, topic.replication) == (3, 2)
@@ -47,6 +47,9 @@ def test_topics_are_made_as_the_settings_want() -> None:
             "compression.type": "producer",
             "message.timestamp.type": "LogAppendTime",
         }
+        stamped = "message.timestamp.type" in topic.required
+        assert stamped == (topic.name == "trips_stream")
+        assert topic.required.items() <= topic.config.items()
 
 
 def test_entities_are_one_table() -> None:

@@ -63,7 +63,7 @@ versions = st.builds(
     st.sampled_from(("a", *WEIRD[:6])),
     st.integers(0, 5),
     st.integers(0, 2),
-    st.integers(1, 9),
+    st.integers(0, 9),
 )
 batches = st.lists(st.lists(versions, min_size=1, max_size=12), min_size=1, max_size=6)
 
@@ -72,7 +72,8 @@ def totals_of(rows: list[Row]) -> pl.DataFrame:
     """Return the totals (TOTALS_SCHEMA) of the highest version of each window."""
     final = coalesced(pl.DataFrame(rows, schema=WINDOW_SCHEMA))
     sums = [pl.col(name).sum() for name in list(TOTALS_SCHEMA)[1:-1]]
-    return final.group_by("id").agg(*sums, pl.col("start_time").min()).sort("id")
+    first = pl.col("start_time").filter(pl.col("trip_count") > 0).min()
+    return final.group_by("id").agg(*sums, first).sort("id")
 
 
 @given(batches=batches, data=st.data())
@@ -135,6 +136,23 @@ def test_a_withdrawn_start_is_found_anew(store: Store, window: Build, frame: Bui
     assert store.totals(DRIVER)["start_time"].to_list() == [late]
     store.apply(DRIVER, frame(first | {"generation": 2, "start_time": late + 300_000}))
     assert store.totals(DRIVER)["start_time"].to_list() == [second["start_time"]]
+
+
+def test_an_id_can_lose_all_its_trips(store: Store, window: Build, frame: Build) -> None:
+    """A backfill that finds a window's trips to be another's leaves it empty, and the id there."""
+    empty = {"trip_count": 0, "total_duration": 0, "total_distance": 0, "total_revenue": 0}
+    store.apply(DRIVER, frame(window(), window(at=1), window("d2")))
+    moved = window(generation=1, **empty)
+    assert store.apply(DRIVER, frame(moved)) == Applied(applied=1)
+    assert store.totals(DRIVER)["start_time"].to_list()[0] == window(at=1)["start_time"]
+    store.apply(DRIVER, frame(window(at=1, generation=1, **empty)))
+    expected = {"id": "d1", **empty, "start_time": None}
+    assert store.totals(DRIVER).row(0, named=True) == expected
+    assert store.apply(DRIVER, frame(window(trip_count=9), moved)) == Applied(unchanged=2)
+    assert store.totals(DRIVER).row(0, named=True) == expected
+    store.apply(DRIVER, frame(window(at=2)))
+    assert store.totals(DRIVER)["trip_count"].to_list() == [1, 1]
+    assert store.totals(DRIVER)["start_time"].to_list()[0] == window(at=2)["start_time"]
 
 
 def test_a_pane_moves_on(store: Store, window: Build, frame: Build) -> None:
