@@ -2,7 +2,7 @@
 
 import json
 import random
-from typing import Final
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -11,12 +11,12 @@ from audit.log import read_topic
 from mobility.entities import BY_NAME
 from mobility.messages import decode_windows
 from mobility.topics import aggregated_topic, trips_topic
-from tests.chaos.clock import Clock
 from tests.chaos.conftest import Figures
 from tests.chaos.exact import assert_exact
 from tests.chaos.feed import Feed
+from tests.chaos.machine import Machine
 from tests.chaos.recovered import earliest_window
-from tests.chaos.tenant import Tenant, a_day_ago
+from tests.chaos.tenant import Tenant, a_day_ago, new_tenant
 from tests.chaos.trips import MINUTE, Sent, Shape, trip
 from tests.chaos.waiting import until
 
@@ -25,46 +25,52 @@ pytestmark = pytest.mark.chaos
 SPEAKS, FALLS_SILENT, EMPTY = range(3)
 
 SHAPE = Shape()
-_SILENCE: Final = 11 * 60
 
 
-def test_one_partition_empty_and_one_silent_for_11_min(
-    tenant: Tenant, clock: Clock, draw: random.Random, figures: Figures
+def test_one_partition_empty_and_one_silent(
+    machine: Machine, tmp_path: Path, draw: random.Random, figures: Figures
 ) -> None:
     """Windows close, state goes after the punctuation, old trips are late with their position.
 
-    The flow's own wall clock passes over the 11 minutes; the settings are the defaults.
+    A partition counts as idle after 1 s here and is punctuated after 2 s, not after the 5 s and
+    10 min of the settings' defaults: the same clock, only sooner. The ten
+    minutes themselves pass by an injected clock in `tests/dataflows/test_quiet.py`.
     """
-    begun = a_day_ago()
-    quiet_from = begun + 10 * MINUTE
-    Feed(tenant.settings, trips(draw, "before", begun, (SPEAKS, FALLS_SILENT), 200)).send_all()
-    tenant.flow.start()
-    with Feed(tenant.settings, trips(draw, "after", quiet_from, (SPEAKS,), 20_000), rate=100):
-        until(lambda: "on_time" in panes(tenant, quiet_from), "the first window to close")
-        assert punctuated(tenant) == set()
-        assert earliest_window(tenant.flow.recovery) == begun - begun % tenant.settings.window_ms
-        clock.step(_SILENCE)
-        until(lambda: punctuated(tenant) == {FALLS_SILENT, EMPTY}, "punctuations")
-        until(lambda: held_from(tenant) > quiet_from, "old state to be dropped")
-    old = trips(draw, "old", begun, (FALLS_SILENT,), 200)
-    Feed(tenant.settings, old).send_all()
-    assert tenant.flow.stop()[0] == 0
-    tenant.flow.finish()
-    expected = assert_exact(tenant.settings)
-    assert expected.count("late") == len(old)
+    begun, soon = a_day_ago(), {"idle_after": 1, "punctuate_after": 2}
+    with new_tenant(machine.settings, tmp_path, **soon) as tenant:
+        before = [
+            message(draw, f"before-{number}", partition, begun + number * 3_000)
+            for number in range(200)
+            for partition in (SPEAKS, FALLS_SILENT)
+        ]
+        Feed(tenant.settings, before).send_all()
+        after = (
+            message(draw, f"after-{number}", SPEAKS, begun + 10 * MINUTE + number * 1_000)
+            for number in range(80_000)
+        )
+        tenant.flow.start()
+        with Feed(tenant.settings, after, rate=500):
+            until(
+                lambda: "on_time" in panes(tenant, begun + 10 * MINUTE), "the first window to close"
+            )
+            until(lambda: punctuated(tenant) >= {FALLS_SILENT, EMPTY}, "punctuations")
+            until(lambda: held_from(tenant) > begun + 10 * MINUTE, "old state to be dropped")
+        old = [
+            message(draw, f"old-{number}", FALLS_SILENT, begun + number * 3_000)
+            for number in range(200)
+        ]
+        Feed(tenant.settings, old).send_all()
+        code, _ = tenant.flow.stop()
+        assert code == 0
+        tenant.flow.finish()
+        expected = assert_exact(tenant.settings)
+        assert expected.count("late") == len(old)
     figures(f"{expected.count('punctuation')} punctuations, {len(old)} old trips late, exact")
 
 
-def trips(
-    draw: random.Random, name: str, begun: int, partitions: tuple[int, ...], number: int
-) -> list[Sent]:
-    """Return so many trips for each of the partitions, 3 s of event time apart."""
-    return [
-        Sent(partition, json.dumps(trip(draw, f"{name}-{place}", at, SHAPE)).encode())
-        for place in range(number)
-        for at in (begun + place * 3_000,)
-        for partition in partitions
-    ]
+def message(draw: random.Random, trip_id: str, partition: int, at: int) -> Sent:
+    """Return a trip on its way to a partition."""
+    return Sent(partition, json.dumps(trip(draw, trip_id, at, SHAPE)).encode())
 
 
 def panes(tenant: Tenant, until_then: int) -> set[str]:
