@@ -70,6 +70,7 @@ test *args:
 [no-cd]
 bench *args:
     python -m stack run -- python -m benchmarks "$@"
+
 # Kill, freeze and starve the real system, and compare every number: [quick|full] [--seed N].
 chaos *args:
     case "${1-}" in quick|full) rounds=$1; shift; set -- --rounds "$rounds" "$@" ;; esac; python -m pytest -m chaos tests/chaos "$@"

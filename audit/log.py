@@ -45,7 +45,7 @@ def read_topic(
             elif time.monotonic() - heard > _TIMEOUT:
                 msg = f"Kafka at {brokers} gave no message of {topic} for {_TIMEOUT:.0f} s"
                 raise TimeoutError(msg)
-            open_partitions -= _finished(batch)
+            open_partitions -= _finished(batch, ends)
             messages = [copied(each) for each in batch if each.error() is None]
             yield [each for each in messages if each.offset < ends[each.partition]]
     finally:
@@ -87,16 +87,24 @@ def _end_offsets(consumer: Consumer, topic: str) -> dict[int, int]:
     return ends
 
 
-def _finished(batch: list[confluent_kafka.Message]) -> set[int]:
-    """Return the partitions whose end this batch reports; raise any other error in it."""
+def _finished(batch: list[confluent_kafka.Message], ends: Mapping[int, int]) -> set[int]:
+    """Return the partitions whose end this batch reaches; raise any other error in it.
+
+    Where messages keep coming nobody reports an end; where it is a control record, no message has
+    its offset.
+    """
     finished = set()
     for message in batch:
         error = message.error()
+        partition = cast("int", message.partition())
         if error is None:
-            continue
-        if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - its documented name
+            reached = cast("int", message.offset()) + 1 >= ends[partition]
+        elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its documented name
+            reached = True
+        else:
             raise KafkaException(error)
-        finished.add(cast("int", message.partition()))
+        if reached:
+            finished.add(partition)
     return finished
 
 

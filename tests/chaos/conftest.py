@@ -13,6 +13,7 @@ from typing import Literal
 
 import pytest
 
+from tests.chaos.clock import Clock
 from tests.chaos.machine import Machine
 from tests.chaos.tenant import Tenant, new_tenant
 
@@ -86,3 +87,12 @@ def tenant(machine: Machine, tmp_path: Path) -> Iterator[Tenant]:
     """Return topics, a schema and keys of its own on those services; its flow ends here too."""
     with new_tenant(machine.settings, tmp_path) as tenant:
         yield tenant
+
+
+@pytest.fixture
+def clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Return the clock of every process that the test starts."""
+    clock = Clock(tmp_path)
+    for name, value in clock.environ.items():
+        monkeypatch.setenv(name, value)
+    return clock

@@ -2,11 +2,14 @@
 
 import asyncio
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from mobility.settings import Settings, read_settings
+from stack.checkout import module_environ
 from stack.ports import remembered
 from stack.processes import Process, find
 from stack.service import start, stop
@@ -25,11 +28,18 @@ class Machine:
         self.folder = folder
 
     def __enter__(self) -> Self:
+        # It clears everything away when this process is gone, even killed.
+        self._guard = subprocess.Popen(
+            [sys.executable, "-m", "stack.guard", self.folder],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+            env=module_environ(),
+        )
         try:
             asyncio.run(up(self.folder, {}, usual_ports=False))
             environ = service_environ(asyncio.run(status(self.folder, {})))
         except BaseException:
-            asyncio.run(discard(self.folder))
+            self._discard()
             raise
         self.settings = read_settings(environ)
         return self
@@ -40,7 +50,7 @@ class Machine:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        asyncio.run(discard(self.folder))
+        self._discard()
 
     def process(self, name: str) -> Process:
         """Return the process of a running service."""
@@ -61,3 +71,7 @@ class Machine:
         process = self.process(name)
         process.send(number)
         assert asyncio.run(process.ended(_END)), f"{name} outlived signal {number}"
+
+    def _discard(self) -> None:
+        asyncio.run(discard(self.folder))
+        self._guard.communicate()

@@ -19,7 +19,8 @@ from tests.chaos.feed import Feed
 from tests.chaos.flow import Flow
 from tests.chaos.trips import MINUTE, Shape, stream
 
-_DAY: Final = 24 * 60 * MINUTE
+_HOUR: Final = 60 * MINUTE
+_DAY: Final = 24 * _HOUR
 
 _RATE: Final = 1_000
 
@@ -39,8 +40,11 @@ class Tenant:
 
 
 def a_day_ago() -> int:
-    """Return a start of event time (epoch ms) from which nothing gets into the future."""
-    return round(time.time() * 1_000) - _DAY
+    """Return a start of event time (epoch ms) from which nothing gets into the future.
+
+    A whole hour, so that a seed's trips fall into the same windows each time.
+    """
+    return round(time.time() * 1_000) // _HOUR * _HOUR - _DAY
 
 
 @contextmanager

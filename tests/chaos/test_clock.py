@@ -1,7 +1,6 @@
 """The flow's wall clock is set, and hours pass while it is down: no number depends on it."""
 
 import random
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -16,15 +15,6 @@ pytestmark = pytest.mark.chaos
 
 _HOUR: Final = 3_600
 _NEWS: Final = 1_000
-
-
-@pytest.fixture
-def clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Return the clock of every process that the test starts."""
-    clock = Clock(tmp_path)
-    for name, value in clock.environ.items():
-        monkeypatch.setenv(name, value)
-    return clock
 
 
 def test_downtime_of_an_hour(

@@ -33,8 +33,8 @@ def test_one_partition_empty_and_one_silent(
     """Windows close, state goes after the punctuation, old trips are late with their position.
 
     A partition counts as idle after 1 s here and is punctuated after 2 s, not after the 5 s and
-    10 min of the settings' defaults: the same clock, only sooner. The eleven minutes themselves
-    are in the test below.
+    10 min of the settings' defaults: the same clock, only sooner. The ten
+    minutes themselves pass by an injected clock in `tests/dataflows/test_quiet.py`.
     """
     begun, soon = a_day_ago(), {"idle_after": 1, "punctuate_after": 2}
     with new_tenant(machine.settings, tmp_path, **soon) as tenant:
