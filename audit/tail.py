@@ -160,6 +160,9 @@ def _config(brokers: str) -> dict[str, Any]:
         "enable.auto.offset.store": False,
         # Where retention has overtaken the reader it must hear of it, not be sent elsewhere.
         "auto.offset.reset": "error",
+        # A broker answers one request after the other: a question about ends would wait for the
+        # fetch that waits there.
+        "fetch.wait.max.ms": 50,
         "enable.partition.eof": True,
         # Decoding takes longer than fetching, and a running audit must stay small.
         "queued.min.messages": 10_000,

@@ -145,6 +145,9 @@ def _config(brokers: str) -> dict[str, Any]:
         # As compressed: what is repeated often grows fifty-fold in memory.
         "fetch.message.max.bytes": 1024 * 1024,
         "queued.max.messages.kbytes": 16 * 1024,
+        # A broker answers one request after the other: a question about offsets would wait for the
+        # fetch that waits at the end of the topic.
+        "fetch.wait.max.ms": 10,
         # What goes wrong is told once, in an error of ours.
         "log_level": 2,
     }
