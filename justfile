@@ -62,9 +62,9 @@ topics:
 data *args:
     python -m data "$@"
 
-# Every test, on its own services.
+# Every test, on its own services, two at a time (`-n 0` for one, as a debugger needs).
 test *args:
-    python -m stack run -- python -m pytest "$@"
+    python -m stack run -- python -m pytest -n 2 --dist loadgroup "$@"
 
 # Measure against peers and write benchmarks/RESULTS.md; `quick` is the regression guard.
 [no-cd]

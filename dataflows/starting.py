@@ -11,7 +11,7 @@ from dataflows.guard import Hold, hold, is_held
 from dataflows.recovery import Past, forget_unreachable_snapshots, stored_keys
 from dataflows.stopping import is_flow_process, stop_on_signals, stop_with_launcher
 from dataflows.stores import fenced
-from dataflows.wall_clock import end_when_set_back
+from dataflows.wall_clock import end_when_set
 from mobility.settings import Settings, SettingsError, read_settings
 
 _held: Final[list[Hold]] = []
@@ -37,7 +37,7 @@ def started(flow: str) -> tuple[Settings, Past]:
         return settings, Past()
     end_plainly()
     stop_on_signals()
-    end_when_set_back()
+    end_when_set()
     try:
         return _guarded(flow, settings)
     except RefusalError as error:

@@ -8,7 +8,8 @@ from polars.testing import assert_frame_equal
 
 from tests.e2e.conftest import ROOT, Just
 
-pytestmark = pytest.mark.e2e
+# One worker runs them all: they share what the demo wrote.
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("replay")]
 
 KM_PER_MILE = 1.609344
 TABLES = ("drivers", "passengers", "locations")
