@@ -41,17 +41,17 @@ run *args:
 # Dead letters: list, show POSITION, replay [--with FILE of corrected trips]; each has --help.
 [no-cd]
 dlq *args:
-    python -m corrections.commands dlq "$@"
+    python -m stack.beside "{{ root }}/.mobility" python -m corrections.commands dlq "$@"
 
 # Late trips: list, show POSITION, replay, which hands their windows to the backfill.
 [no-cd]
 late *args:
-    python -m corrections.commands late "$@"
+    python -m stack.beside "{{ root }}/.mobility" python -m corrections.commands late "$@"
 
 # Recount closed windows, with corrections: --from T --to T [--with FILE] [--apply], --take-back ID, --list.
 [no-cd]
 backfill *args:
-    python -m corrections.backfill --records "{{ root }}/.mobility/backfills" "$@"
+    python -m stack.beside "{{ root }}/.mobility" python -m corrections.backfill --records "{{ root }}/.mobility/backfills" "$@"
 
 # Create the declared topics; report what differs.
 topics:
@@ -62,9 +62,9 @@ topics:
 data *args:
     python -m data "$@"
 
-# Every test, on its own services, two at a time (`-n 0` for one, as a debugger needs).
+# Every test, on its own services, three at a time, as most wait for one (`-n 0`: in one process).
 test *args:
-    python -m stack run -- python -m pytest -n 2 --dist loadgroup "$@"
+    python -m stack run -- python -m pytest -n 3 --dist loadgroup "$@"
 
 # Measure against peers and write benchmarks/RESULTS.md; `quick` is the regression guard.
 [no-cd]
