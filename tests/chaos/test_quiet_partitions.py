@@ -2,6 +2,7 @@
 
 import json
 import random
+import time
 from pathlib import Path
 
 import polars as pl
@@ -11,7 +12,7 @@ from audit.log import read_topic
 from mobility.entities import BY_NAME
 from mobility.messages import decode_windows
 from mobility.topics import aggregated_topic, trips_topic
-from tests.chaos.conftest import Figures
+from tests.chaos.conftest import Figures, Rounds
 from tests.chaos.exact import assert_exact
 from tests.chaos.feed import Feed
 from tests.chaos.machine import Machine
@@ -26,18 +27,22 @@ SPEAKS, FALLS_SILENT, EMPTY = range(3)
 
 SHAPE = Shape()
 
+# In the full suite eleven minutes of silence pass, by the settings' defaults; in the quick one a
+# partition counts as idle after 1 s and is punctuated after 2 s: the same clock, only sooner.
+SETTINGS: dict[Rounds, dict[str, int]] = {
+    "quick": {"idle_after": 1, "punctuate_after": 2},
+    "full": {},
+}
+RATE: dict[Rounds, int] = {"quick": 500, "full": 60}
+PATIENCE: dict[Rounds, float] = {"quick": 90, "full": 900}
+
 
 def test_one_partition_empty_and_one_silent(
-    machine: Machine, tmp_path: Path, draw: random.Random, figures: Figures
+    machine: Machine, tmp_path: Path, rounds: Rounds, draw: random.Random, figures: Figures
 ) -> None:
-    """Windows close, state goes after the punctuation, old trips are late with their position.
-
-    A partition counts as idle after 1 s here and is punctuated after 2 s, not after the 5 s and
-    10 min of the settings' defaults: the same clock, only sooner. The ten
-    minutes themselves pass by an injected clock in `tests/dataflows/test_quiet.py`.
-    """
-    begun, soon = a_day_ago(), {"idle_after": 1, "punctuate_after": 2}
-    with new_tenant(machine.settings, tmp_path, **soon) as tenant:
+    """Windows close, state goes after the punctuation, old trips are late with their position."""
+    begun = a_day_ago()
+    with new_tenant(machine.settings, tmp_path, **SETTINGS[rounds]) as tenant:
         before = [
             message(draw, f"before-{number}", partition, begun + number * 3_000)
             for number in range(200)
@@ -49,11 +54,17 @@ def test_one_partition_empty_and_one_silent(
             for number in range(80_000)
         )
         tenant.flow.start()
-        with Feed(tenant.settings, after, rate=500):
+        silent_since = time.monotonic()
+        with Feed(tenant.settings, after, rate=RATE[rounds]):
             until(
                 lambda: "on_time" in panes(tenant, begun + 10 * MINUTE), "the first window to close"
             )
-            until(lambda: punctuated(tenant) >= {FALLS_SILENT, EMPTY}, "punctuations")
+            until(
+                lambda: punctuated(tenant) >= {FALLS_SILENT, EMPTY},
+                "punctuations",
+                PATIENCE[rounds],
+            )
+            silence = time.monotonic() - silent_since
             until(lambda: held_from(tenant) > begun + 10 * MINUTE, "old state to be dropped")
         old = [
             message(draw, f"old-{number}", FALLS_SILENT, begun + number * 3_000)
@@ -65,7 +76,10 @@ def test_one_partition_empty_and_one_silent(
         tenant.flow.finish()
         expected = assert_exact(tenant.settings)
         assert expected.count("late") == len(old)
-    figures(f"{expected.count('punctuation')} punctuations, {len(old)} old trips late, exact")
+    figures(
+        f"{expected.count('punctuation')} punctuations after {silence:.0f} s of silence, "
+        f"{len(old)} old trips late, exact"
+    )
 
 
 def message(draw: random.Random, trip_id: str, partition: int, at: int) -> Sent:
