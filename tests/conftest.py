@@ -1,9 +1,15 @@
 """What all tests share: the services, as the environment names them, and public trips."""
 
 import os
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+import psycopg
 import pytest
+import redis
+from psycopg import sql
 
 from mobility.settings import Settings, read_settings
 
@@ -40,3 +46,22 @@ def services() -> Settings:
             pytest.fail(reason)
         pytest.skip(reason)
     return read_settings(os.environ)
+
+
+@pytest.fixture
+def settings(services: Settings) -> Iterator[Settings]:
+    """Return settings with keys and a schema of their own in both stores."""
+    name = f"test_{secrets.token_hex(4)}"
+    separator = "&" if "?" in services.postgres else "?"
+    with psycopg.connect(services.postgres, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
+        yield msgspec.structs.replace(
+            services,
+            redis_prefix=f"{name}:",
+            postgres=f"{services.postgres}{separator}options=-csearch_path%3D{name}",
+            stores=("redis", "postgres"),
+        )
+        connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(name)))
+    with redis.Redis.from_url(services.redis) as client:
+        for key in client.scan_iter(f"{name}:*"):
+            client.delete(key)

@@ -1,17 +1,13 @@
 """The API over real stores, as the sinks fill them."""
 
-import secrets
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 import polars as pl
-import psycopg
 import pytest
 from litestar.testing import TestClient
-from psycopg import sql
 from redis import Redis
 
 from api.app import create_app
@@ -31,25 +27,6 @@ DRIVER = BY_NAME["driver"]
 START = int(datetime(2025, 1, 1, 8, 30, tzinfo=UTC).timestamp() * 1_000)
 IDS = ("A", "Z", "a", "a/b", "b c", "é", "水", "🚲")
 """In the order of their UTF-8 bytes, which is neither a dictionary's nor UTF-16's."""
-
-
-@pytest.fixture
-def settings(services: Settings) -> Iterator[Settings]:
-    """Return settings with keys and a schema of their own in both stores."""
-    name = f"api_{secrets.token_hex(4)}"
-    separator = "&" if "?" in services.postgres else "?"
-    with psycopg.connect(services.postgres, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
-        yield msgspec.structs.replace(
-            services,
-            redis_prefix=f"{name}:",
-            postgres=f"{services.postgres}{separator}options=-csearch_path%3D{name}",
-            stores=("redis", "postgres"),
-        )
-        connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(name)))
-    with Redis.from_url(services.redis) as redis:
-        for key in redis.scan_iter(f"{name}:*"):
-            redis.delete(key)
 
 
 def fill(sink: Sink) -> None:

@@ -1,15 +1,12 @@
 """The three stores, each empty, and frames of windows to put into them."""
 
-import secrets
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 import polars as pl
-import psycopg
 import pytest
 import redis
-from psycopg import sql
 
 from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings
@@ -23,25 +20,6 @@ Frame = Callable[..., pl.DataFrame]
 
 START = 1_735_689_600_000
 """2025-01-01T00:00:00Z."""
-
-
-@pytest.fixture
-def settings(services: Settings) -> Iterator[Settings]:
-    """Return settings with keys and a schema of their own in both stores."""
-    name = f"sinks_{secrets.token_hex(4)}"
-    separator = "&" if "?" in services.postgres else "?"
-    with psycopg.connect(services.postgres, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
-        yield msgspec.structs.replace(
-            services,
-            redis_prefix=f"{name}:",
-            postgres=f"{services.postgres}{separator}options=-csearch_path%3D{name}",
-            stores=("redis", "postgres"),
-        )
-        connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(name)))
-    with redis.Redis.from_url(services.redis) as client:
-        for key in client.scan_iter(f"{name}:*"):
-            client.delete(key)
 
 
 @pytest.fixture
