@@ -1,1 +1,7 @@
 """The stream processing: from the log of trips to windows, with Bytewax."""
+
+import os
+
+# Polars shares a batch out among threads, which costs more than it gains: batches are small, and
+# the flow's own threads and processes keep the cores busy. It reads this when it is imported.
+os.environ.setdefault("POLARS_MAX_THREADS", "1")

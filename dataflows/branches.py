@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import bytewax.operators as op
+import polars as pl
 from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream
 
@@ -14,7 +15,7 @@ from dataflows.windows import window_logic
 from mobility.entities import ENTITIES, Entity
 from mobility.records import WindowUpdate
 from mobility.settings import Settings
-from mobility.totals import by_shard, partial_totals
+from mobility.totals import SUMMED, by_shard, partial_totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +60,19 @@ def windowed(
 ) -> KeyedStream[WindowUpdate]:
     """Return an entity's windows, keyed by shard: partial sums first, then their state.
 
-    Every shard hears every batch, also one without rows for it, for the sake of the watermark.
+    Every shard hears of every batch, also without rows for it, for the sake of the watermark. What
+    all partitions have brought in one turn is summed at once, as each call has a price of its own.
     """
 
-    def partials(intake: Intake) -> Iterator[tuple[str, ShardPartial]]:
-        rows = by_shard(partial_totals(intake.counted, entity), settings.shards)
+    def partials(turn: list[Intake]) -> Iterator[tuple[str, ShardPartial]]:
+        heard = tuple(intake.heard for intake in turn)
+        counted = pl.concat([intake.counted.select(columns) for intake in turn])
+        rows = by_shard(partial_totals(counted, entity), settings.shards)
         for shard in range(settings.shards):
-            yield shard_key(shard), ShardPartial(shard, intake.heard, rows.get(shard))
+            yield shard_key(shard), ShardPartial(shard, heard, rows.get(shard))
 
-    sums = op.flat_map(f"{entity.name}_partials", intakes, partials)
+    columns = [entity.id_column, *SUMMED]
+    sums = op.flat_map_batch(f"{entity.name}_partials", intakes, partials)
     return op.stateful_batch(f"{entity.name}_windows", sums, window_logic(entity, settings))
 
 

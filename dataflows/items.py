@@ -66,10 +66,13 @@ class Enriched:
 
 @dataclass(frozen=True, slots=True)
 class ShardPartial:
-    """Partial sums (PARTIAL_SCHEMA) for one shard, None without any, and the word that came."""
+    """Partial sums (PARTIAL_SCHEMA) for one shard, None without any, and the words that came.
+
+    `heard` has a word for each batch that the sums are of, in the order of each partition.
+    """
 
     shard: int
-    heard: Heard
+    heard: tuple[Heard, ...]
     rows: pl.DataFrame | None
 
 

@@ -77,7 +77,7 @@ class PartitionReader:
     def poll(self) -> list[Message]:
         """Return the next messages, up to a batch; waits for them only while behind."""
         messages = self._consume(_FILL_SECONDS if self.behind else 0.0)
-        if any(message.error() is not None for message in messages):
+        if any(map(Message.error, messages)):
             messages = [message for message in messages if self._is_message(message)]
         if messages:
             self.position = offset_of(messages[-1]) + 1

@@ -50,7 +50,8 @@ class WindowLogic(StatefulBatchLogic[ShardPartial, WindowUpdate, dict[str, Any]]
         """Take in partial sums and watermarks, in the order of each partition."""
         for value in values:
             self._shard = value.shard
-            self._watermarks.hear(value.heard)
+            for heard in value.heard:
+                self._watermarks.hear(heard)
             if value.rows is not None:
                 self._state.add(value.rows)
         return self._advance(), self.RETAIN

@@ -18,19 +18,17 @@ def encode_windows(rows: pl.DataFrame, entity: Entity, window_ms: int) -> pl.Ser
     reader gets back the very micro-units; a double would lose them beyond 2^53.
     """
     return rows.select(
-        pl.concat_str(
-            pl.struct(pl.col("id").alias(entity.id_field))
-            .struct.json_encode()
-            .str.strip_suffix("}"),
-            _text('"window_start"', iso_text(pl.col("window_start"))),
-            _text('"window_end"', iso_text(pl.col("window_start") + window_ms)),
-            _number('"trip_count"', pl.col("trip_count")),
-            _number('"avg_duration"', mean_duration()),
-            *(_number(f'"{name}"', units(name)) for name in TOTALS),
-            _text('"start_time"', iso_text(pl.col("start_time"))),
-            _text('"pane"', pl.col("pane")),
-            _number('"generation"', pl.col("generation")),
-            pl.lit("}"),
+        pl.format(
+            '{}{},"trip_count":{},"avg_duration":{},"total_duration":{},"total_distance":{},'
+            '"total_revenue":{},"start_time":"{}","pane":"{}","generation":{}}}',
+            _id_object(entity).str.strip_suffix("}"),
+            _bounds(rows["window_start"], window_ms),
+            "trip_count",
+            mean_duration(),
+            *map(units, TOTALS),
+            iso_text(pl.col("start_time")),
+            "pane",
+            "generation",
         )
     ).to_series()
 
@@ -96,9 +94,15 @@ def _exact_totals(values: list[bytes]) -> list[pl.Series]:
     ]
 
 
-def _text(key: str, value: pl.Expr) -> pl.Expr:
-    return pl.concat_str(pl.lit(f',{key}:"'), value, pl.lit('"'))
+def _id_object(entity: Entity) -> pl.Expr:
+    return pl.struct(pl.col("id").alias(entity.id_field)).struct.json_encode()
 
 
-def _number(key: str, value: pl.Expr) -> pl.Expr:
-    return pl.concat_str(pl.lit(f",{key}:"), value.cast(pl.String))
+def _bounds(starts: pl.Series, window_ms: int) -> pl.Series:
+    """Return the fields of both ends of windows: written once for all windows with one start."""
+    distinct = starts.unique()
+    start, end = iso_text(pl.col("window_start")), iso_text(pl.col("window_start") + window_ms)
+    written = distinct.to_frame().select(
+        pl.format(',"window_start":"{}","window_end":"{}"', start, end)
+    )
+    return starts.replace_strict(distinct, written.to_series(), return_dtype=pl.String)

@@ -10,6 +10,9 @@ from mobility.records import PARTIAL_SCHEMA
 
 KEY: Final = ("id", "window_start")
 
+SUMMED: Final = ("window_start", "start_time", "duration", "distance", "revenue")
+"""The columns of trips that partial sums are of, beside the id."""
+
 _SUMS: Final = ("trip_count", "total_duration", "total_distance", "total_revenue")
 
 

@@ -65,6 +65,14 @@ _PLAIN_INTEGER: Final = r"^(?:0|-?[1-9][0-9]{0,17})$"
 _FLOAT_LOCATION: Final = r'_location_id"\s*:\s*-?[0-9]+[.eE]'
 _PRINTABLE_ASCII: Final = "^[ -~]*$"
 
+# What of a message without escapes Polars may read as a text that it is not: anything but a string
+# or null where a string belongs, a location that is no short integer, a time in digits.
+_DOUBTFUL: Final = (
+    rf'"(?:{"|".join(STRINGS)})"\s*:\s*[^"\sn]'
+    r'|_location_id"\s*:\s*(?:[^"\s0-9n-]|-?[0-9]+[.eE]|-?[0-9]{19}|-0)'
+    r'|_time"\s*:\s*"-?[0-9]{1,15}"'
+)
+
 _Number = float | None
 _Text = str | None
 
@@ -151,7 +159,7 @@ def _halved(values: list[bytes], rows: Sequence[int]) -> Iterator[pl.DataFrame]:
 def _read(values: list[bytes], rows: Sequence[int]) -> pl.DataFrame | None:
     """Read messages as lines, or return None where they are not one JSON object a line each."""
     lines = b"\n".join(values)
-    brackets = lines.count(b"[") + lines.count(b"{")
+    brackets = lines.count(b"{") + (lines.count(b"[") if b"[" in lines else 0)
     if lines.count(b"\n") != len(values) - 1 or brackets > len(values) + _MOST_BRACKETS:
         return None
     try:
@@ -161,46 +169,44 @@ def _read(values: list[bytes], rows: Sequence[int]) -> pl.DataFrame | None:
     if fields.height != len(values):
         return None
     fields = fields.with_columns(pl.Series("row", rows, dtype=pl.Int64))
-    doubts = _text_doubts(fields, values, lines)
-    return fields.filter(~doubts) if doubts.any() else fields
+    escapes = b"\\" in lines
+    doubts = []
+    if escapes or _is_doubtful(lines):
+        doubts.append(_text_doubts(fields, values))
+    if escapes or b"\x7f" in lines or not lines.isascii():
+        doubts += [~fields[name].str.contains(_PRINTABLE_ASCII) for name in IDS]
+    return fields.filter(~pl.any_horizontal(*doubts).fill_null(False)) if doubts else fields
 
 
-def _text_doubts(fields: pl.DataFrame, values: list[bytes], lines: bytes) -> pl.Series:
+def _is_doubtful(lines: bytes) -> bool:
+    """Tell whether Polars may have read a text that is something else anywhere in a batch.
+
+    Most batches have none, and one look at all of a batch costs less than one at each row.
+    """
+    return bool(_as_series([lines]).str.contains(_DOUBTFUL).item())
+
+
+def _text_doubts(fields: pl.DataFrame, values: list[bytes]) -> pl.Series:
     """Tell in which rows a text may be something else in the message."""
-    doubts = pl.repeat(False, fields.height, eager=True)
+    texts = _as_series(values)
+    # Polars writes 7.0 as 7, but a location's number is an integer; and half a surrogate pair is no
+    # character, of which it makes something.
+    doubts = texts.str.contains(_FLOAT_LOCATION) | texts.str.contains(r"\\u[dD]")
     for name in (*STRINGS, *LOCATIONS):
         coerced = fields[name].str.contains(_COERCED).fill_null(False)
         if name in LOCATIONS:
             coerced &= ~fields[name].str.contains(_PLAIN_INTEGER).fill_null(False)
         if coerced.any():
-            doubts |= coerced & ~_is_text_in(values, name)
-    if any(fields[name].str.contains(_PLAIN_INTEGER).any() for name in LOCATIONS):
-        # Polars writes 7.0 as 7, but a location's number is an integer.
-        doubts |= _as_series(values).str.contains(_FLOAT_LOCATION)
+            doubts |= coerced & ~_stands_once(texts, name, '"')
     for name in TIMES:
         digits = fields[name].str.contains(DIGITS).fill_null(False)
         if digits.any():
-            doubts |= digits & ~_is_number_in(values, name)
-    if b"\\u" in lines:
-        # Half a surrogate pair is no character, and Polars makes something of it.
-        doubts |= _as_series(values).str.contains(r"\\u[dD]")
-    if not lines.isascii() or b"\\" in lines or b"\x7f" in lines:
-        for name in IDS:
-            doubts |= ~fields[name].str.contains(_PRINTABLE_ASCII).fill_null(True)
+            doubts |= digits & ~_stands_once(texts, name, "[-0-9]")
     return doubts
 
 
-def _is_text_in(values: list[bytes], name: str) -> pl.Series:
-    return _stands_once(values, name, '"')
-
-
-def _is_number_in(values: list[bytes], name: str) -> pl.Series:
-    return _stands_once(values, name, "[-0-9]")
-
-
-def _stands_once(values: list[bytes], name: str, first: str) -> pl.Series:
+def _stands_once(texts: pl.Series, name: str, first: str) -> pl.Series:
     """Tell in which messages a field stands once, with a value that begins with `first`."""
-    texts = _as_series(values)
     once = texts.str.count_matches(f'"{name}"') == 1
     return once & texts.str.contains(rf'"{name}"\s*:\s*{first}')
 

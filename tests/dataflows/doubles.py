@@ -102,7 +102,7 @@ def word(
     partitions: tuple[int, ...] = (0,),
 ) -> ShardPartial:
     """Return what shard 0 hears with one batch of a partition."""
-    return ShardPartial(0, Heard(partition, watermark, status, partitions), rows)
+    return ShardPartial(0, (Heard(partition, watermark, status, partitions),), rows)
 
 
 def batch_answer(log: list[list[Entry]], entity: Entity, settings: Settings) -> pl.DataFrame:

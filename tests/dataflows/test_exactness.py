@@ -50,7 +50,7 @@ class Run:
         return [
             update
             for shard, logic in enumerate(self.shards)
-            for update in self._heard(logic, ShardPartial(shard, taken.heard, parts.get(shard)))
+            for update in self._heard(logic, ShardPartial(shard, (taken.heard,), parts.get(shard)))
         ]
 
     def _heard(self, logic: WindowLogic, item: ShardPartial) -> list[WindowUpdate]:
