@@ -15,7 +15,7 @@ from dataflows.failures import RefusalError
 from dataflows.items import Heard, Intake, Positioned, Status
 from dataflows.partition_reader import offset_of
 from mobility.enrichment import Tables, enrich
-from mobility.inspection import OVERSIZED, TripRules
+from mobility.inspection import OVERSIZED, TOMBSTONE, TripRules
 from mobility.lateness import LatenessRules, PartitionProgress, judge
 from mobility.settings import Settings
 from mobility.splicing import enriched_messages
@@ -79,10 +79,19 @@ class PartitionIntake:
         """Return what the partition has to say."""
         return Heard(self.partition, self._progress.watermark(self._rules), status, partitions)
 
-    def take(self, messages: list[Message], status: Status, partitions: tuple[int, ...]) -> Intake:
-        """Take the next messages of the log and tell them apart."""
-        values = [message.value() for message in messages]
-        punctuations, decoded = self._decoded(messages, values)
+    def decode(self, messages: list[Message]) -> Decoded:
+        """Decode messages: that needs no state, so any thread may do it, ahead of `take`."""
+        return decode_trips([message.value() for message in messages], self._trip_rules)
+
+    def take(
+        self,
+        messages: list[Message],
+        status: Status,
+        partitions: tuple[int, ...],
+        decoded: Decoded | None = None,
+    ) -> Intake:
+        """Take the next messages of the log, `decoded` or yet to be, and tell them apart."""
+        punctuations, decoded = self._punctuated(messages, decoded or self.decode(messages))
         trips, decoded = self._without_future(decoded, messages)
         judged = judge(trips, punctuations, self._progress, self._rules)
         self._progress = judged.progress
@@ -142,17 +151,14 @@ class PartitionIntake:
             enriched_messages(counted, originals, self._tables).alias("json"),
         )
 
-    def _decoded(
-        self, messages: list[Message], values: list[bytes | None]
+    def _punctuated(
+        self, messages: list[Message], decoded: Decoded
     ) -> tuple[pl.DataFrame, Decoded]:
-        decoded = decode_trips(values, self._trip_rules)
-        if None not in values:
+        """Tell the punctuations from the other messages that are no trips."""
+        empty = decoded.rejected.filter(pl.col("error") == TOMBSTONE)["row"]
+        if empty.is_empty():
             return pl.DataFrame(schema=_PUNCTUATIONS), decoded
-        times = {
-            row: time
-            for row, value in enumerate(values)
-            if value is None and (time := _punctuation(messages[row])) is not None
-        }
+        times = {row: time for row in empty if (time := _punctuation(messages[row])) is not None}
         punctuations = pl.DataFrame(list(times.items()), schema=_PUNCTUATIONS, orient="row")
         others = decoded.rejected.filter(~pl.col("row").is_in(list(times)))
         ahead = self._in_future(punctuations, messages)

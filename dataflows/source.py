@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
@@ -11,6 +12,7 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from dataflows.board import Board, Standing
 from dataflows.continuity import Continuity, Place
+from dataflows.fetching import Fetched, Fetcher
 from dataflows.intake import PartitionIntake
 from dataflows.items import Intake, Status
 from dataflows.log_topic import Topic, asking, described
@@ -52,6 +54,7 @@ class TripSource(FixedPartitionedSource[Intake, dict[str, Any]]):
         self._stopping = stopping
         self._continuity = Continuity(settings, past, board)
         self._ask = asking(settings, trips_topic(settings))
+        self._executor = ThreadPoolExecutor(1, "fetching")
 
     @cached_property
     def _tables(self) -> Tables:
@@ -85,18 +88,21 @@ class TripSource(FixedPartitionedSource[Intake, dict[str, Any]]):
             self._settings, topic.name, partition, begin, len(topic.partitions)
         )
         intake.next_offset = reader.position
-        return TripPartition(self._settings, self._log, intake, reader, self._board, self._stopping)
+        fetcher = Fetcher(reader, intake, self._executor)
+        return TripPartition(
+            self._settings, self._log, intake, fetcher, self._board, self._stopping
+        )
 
 
 class TripPartition(StatefulSourcePartition[Intake, dict[str, Any]]):
-    """One partition of the log: what its reader brings, its intake tells apart."""
+    """One partition of the log: what is fetched of it, its intake tells apart."""
 
     def __init__(
         self,
         settings: Settings,
         log: Log,
         intake: PartitionIntake,
-        reader: PartitionReader,
+        fetcher: Fetcher,
         board: Board,
         stopping: Callable[[], bool],
         *,
@@ -104,7 +110,7 @@ class TripPartition(StatefulSourcePartition[Intake, dict[str, Any]]):
     ) -> None:
         self._log = log
         self._intake = intake
-        self._reader = reader
+        self._fetcher = fetcher
         self._board = board
         self._stopping = stopping
         self._clock = clock
@@ -112,7 +118,7 @@ class TripPartition(StatefulSourcePartition[Intake, dict[str, Any]]):
         self._standing = board.standings[intake.partition] = Standing(latest=intake.latest)
         self._said: Status | None = None
         self._last_message = clock()
-        self._waits = False
+        self._next_poll: datetime | None = None
 
     def next_batch(self) -> list[Intake]:
         """Return what the log has, as one item; nothing while others have to catch up."""
@@ -121,24 +127,25 @@ class TripPartition(StatefulSourcePartition[Intake, dict[str, Any]]):
         if self._stopping() or self._said == "finished":
             raise StopIteration
         # The first word goes out even if nobody may read on: everybody waits for it.
-        self._waits = self._said is not None and self._board.is_ahead(self._intake.partition)
-        if self._waits:
+        if self._said is not None and self._board.is_ahead(self._intake.partition):
+            self._next_poll = datetime.now(UTC) + _ALIGN_PAUSE
             return []
-        messages = self._reader.poll()
-        if messages:
+        fetched = self._fetcher.take()
+        self._next_poll = fetched.next_poll
+        if fetched.messages:
             self._last_message = self._clock()
-        status = self._status()
-        item = self._intake.take(messages, status, self._log.topic.partitions)
-        is_news = bool(messages) or status != self._said
+        status = self._status(fetched)
+        item = self._intake.take(
+            fetched.messages, status, self._log.topic.partitions, fetched.decoded
+        )
+        is_news = bool(fetched.messages) or status != self._said
         self._said = status
-        self._note(item.heard.watermark, status)
+        self._note(item.heard.watermark, status, fetched.lag)
         return [item] if is_news else []
 
     def next_awake(self) -> datetime | None:
         """Return when to poll again."""
-        if self._waits:
-            return datetime.now(UTC) + _ALIGN_PAUSE
-        return None if self._said is None else self._reader.next_poll()
+        return self._next_poll
 
     def snapshot(self) -> dict[str, Any]:
         """Return offset and intake state as one, with the id of the topic that the offset is of."""
@@ -147,19 +154,19 @@ class TripPartition(StatefulSourcePartition[Intake, dict[str, Any]]):
     def close(self) -> None:
         """Leave the broker and say the last word in the status file."""
         self._board.publish(now=True)
-        self._reader.close()
+        self._fetcher.close()
 
-    def _status(self) -> Status:
-        if self._reader.finished:
+    def _status(self, fetched: Fetched) -> Status:
+        if fetched.finished:
             return "finished"
-        if self._reader.behind:
+        if fetched.behind:
             return "behind"
         quiet = self._clock() - self._last_message
-        return "idle" if self._reader.lag == 0 and quiet >= self._idle_after else "caught_up"
+        return "idle" if fetched.lag == 0 and quiet >= self._idle_after else "caught_up"
 
-    def _note(self, watermark: int | None, status: Status) -> None:
+    def _note(self, watermark: int | None, status: Status, lag: int) -> None:
         self._standing.latest = self._intake.latest
         self._standing.watermark = watermark
         self._standing.status = status
-        self._standing.lag = self._reader.lag
+        self._standing.lag = lag
         self._standing.counts = self._intake.counts

@@ -34,6 +34,7 @@ Reason = Literal[
 ]
 
 OVERSIZED: Final = "oversized"
+TOMBSTONE: Final = "tombstone"
 """The reason of a message that is too large to be read, or to be copied into the dead letters."""
 
 STRINGS: Final = ("trip_id", "driver_id", "passenger_id", "vehicle_type")
@@ -96,7 +97,7 @@ def inspect(value: bytes | None, rules: TripRules) -> Trip:
 
 def _record(value: bytes | None, rules: TripRules) -> dict[str, Any]:
     if value is None:
-        raise Rejection("tombstone", "the message has no value")
+        raise Rejection(TOMBSTONE, "the message has no value")
     if len(value) > rules.max_bytes:
         digest = hashlib.sha256(value).hexdigest()
         detail = f"{len(value)} bytes, over the {rules.max_bytes} allowed; sha256 {digest}"
