@@ -162,8 +162,8 @@ def consumer_config(settings: Settings, peers: int) -> dict[str, Any]:
         "auto.offset.reset": "error",
         "enable.partition.eof": True,
         "isolation.level": "read_committed",
-        "fetch.message.max.bytes": 8 * 1024 * 1024,
+        "fetch.message.max.bytes": 4 * 1024 * 1024,
         "fetch.wait.max.ms": 100,
-        "queued.min.messages": 10 * settings.batch_size,
+        "queued.min.messages": 2 * settings.batch_size,
         "queued.max.messages.kbytes": max(memory, 1024),
     }
