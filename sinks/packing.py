@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 import polars as pl
 
-from mobility.records import MICRO, TOTALS, WINDOW_SCHEMA
+from mobility.records import TOTALS, WINDOW_SCHEMA
 from mobility.times import epoch_ms, iso_text
 from sinks.history import History
 
@@ -42,7 +42,7 @@ def news_lines(rows: pl.DataFrame) -> str:
         *(pl.lit("["), entity_id, pl.lit(","), "window_start", pl.lit(","), "trip_count"),
         *(*amounts, pl.lit(',"'), "pane", pl.lit('"]')),
     )
-    return rows.select(line.str.join(",\n")).item()
+    return ",\n".join(rows.select(line).to_series())
 
 
 def packed_history(ids: list[str], history: History) -> pl.DataFrame:

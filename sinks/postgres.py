@@ -40,10 +40,11 @@ class PostgresStore:
 
         def reconcile(connection: Connection) -> int:
             copy_in(connection, sql.Identifier("staged"), rows)
-            connection.execute(for_entity(entity, "sql", "enlist.sql"))
+            added = _count(connection, for_entity(entity, "sql", "add.sql"))
+            if added == rows.height:
+                return added
             connection.execute(for_entity(entity, "sql", "lock.sql"))
-            answer = connection.execute(for_entity(entity, "sql", "reconcile.sql")).fetchone()
-            return 0 if answer is None else int(str(answer[0]))
+            return added + _count(connection, for_entity(entity, "sql", "reconcile.sql"))
 
         applied = self._session.run(reconcile)
         return Applied(applied=applied, unchanged=rows.height - applied)
@@ -98,3 +99,8 @@ class PostgresStore:
         table = sql.Identifier(f"{entity.name}_{name}")
         query = sql.SQL("SELECT {} FROM {}").format(columns, table)
         return self._session.run(lambda connection: copy_out(connection, query, schema))
+
+
+def _count(connection: Connection, statement: sql.Composed) -> int:
+    answer = connection.execute(statement).fetchone()
+    return 0 if answer is None else int(str(answer[0]))
