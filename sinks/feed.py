@@ -41,6 +41,7 @@ class Feed:
         self._is_writing = False
         self._is_over = False
         self._failure: BaseException | None = None
+        self._is_told = False
         self._recorded: dict[int, tuple[int, int | None]] = {}
         self._thread = threading.Thread(target=self._run, name=f"feed {entity.name}", daemon=True)
         self._thread.start()
@@ -61,15 +62,21 @@ class Feed:
             self._check()
 
     def close(self) -> None:
-        """Write what waits, unless a write has failed; end the thread and close the store."""
+        """Write what waits, unless a write has failed; end the thread and close the store.
+
+        Raises what a write raised, if nobody has been told yet.
+        """
         with self._news:
             self._is_over = True
             self._news.notify_all()
         self._thread.join()
         self._store.close()
+        if not self._is_told:
+            self._check()
 
     def _check(self) -> None:
         if self._failure is not None:
+            self._is_told = True
             raise self._failure
 
     def _run(self) -> None:

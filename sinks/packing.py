@@ -1,5 +1,6 @@
 """Frames as the Redis scripts read them, and ledgers back as frames."""
 
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -15,8 +16,16 @@ NOTHING: Final = "-"
 """The history of an id that the lasting store has never seen either; the start of no trips."""
 
 
-def packed_windows(rows: pl.DataFrame) -> bytes:
-    """Return windows (WINDOW_SCHEMA, those of an id together) as the msgpack that apply.lua reads.
+@dataclass(frozen=True, slots=True)
+class PackedWindows:
+    """Windows as apply.lua reads them: columns as msgpack, and lines of JSON for the stream."""
+
+    columns: bytes
+    news: str
+
+
+def packed_windows(rows: pl.DataFrame) -> PackedWindows:
+    """Return windows (WINDOW_SCHEMA, those of an id together) for Redis.
 
     All that does not depend on what the store holds is worked out here, by columns: the interpreter
     there would do it row by row, while nobody else is served.
@@ -29,20 +38,12 @@ def packed_windows(rows: pl.DataFrame) -> bytes:
         "trip_count",
         *TOTALS,
         iso_text(pl.col("start_time")),
+        news=_news(),
     )
-    return msgspec.msgpack.encode([_values(column) for column in columns])
-
-
-def news_lines(rows: pl.DataFrame) -> str:
-    """Return windows as the stream of changes has them: a JSON list a line, amounts as text."""
-    named = pl.struct("id").struct.json_encode()  # {"id":"..."}, which escapes it
-    entity_id = named.str.slice(len('{"id":')).str.strip_suffix("}")
-    amounts = (part for name in TOTALS for part in (pl.lit(',"'), name, pl.lit('"')))
-    line = pl.concat_str(
-        *(pl.lit("["), entity_id, pl.lit(","), "window_start", pl.lit(","), "trip_count"),
-        *(*amounts, pl.lit(',"'), "pane", pl.lit('"]')),
+    news = columns.drop_in_place("news")
+    return PackedWindows(
+        msgspec.msgpack.encode([_values(column) for column in columns]), ",\n".join(news)
     )
-    return ",\n".join(rows.select(line).to_series())
 
 
 def packed_history(ids: list[str], history: History) -> pl.DataFrame:
@@ -99,6 +100,17 @@ def _line() -> pl.Expr:
     """Return a window as its field in the ledger has it."""
     fields = [iso_text(pl.col(field)) if field == "start_time" else field for field in _FIELDS]
     return pl.concat_str(*fields, separator=" ")
+
+
+def _news() -> pl.Expr:
+    """Return a window as the stream of changes has it: a JSON list, amounts as text."""
+    named = pl.struct("id").struct.json_encode()  # {"id":"..."}, which escapes it
+    entity_id = named.str.slice(len('{"id":')).str.strip_suffix("}")
+    amounts = (part for name in TOTALS for part in (pl.lit(',"'), name, pl.lit('"')))
+    return pl.concat_str(
+        *(pl.lit("["), entity_id, pl.lit(","), "window_start", pl.lit(","), "trip_count"),
+        *(*amounts, pl.lit(',"'), "pane", pl.lit('"]')),
+    )
 
 
 def _values(column: pl.Series) -> list[int | str]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from itertools import chain
 from typing import Final
@@ -16,7 +17,7 @@ from mobility.settings import Settings
 from mobility.times import epoch_ms
 from sinks.history import History, HistorySource, open_history
 from sinks.link import Link, redis_client
-from sinks.packing import news_lines, packed_history, packed_windows, unpacked
+from sinks.packing import PackedWindows, packed_history, packed_windows, unpacked
 from sinks.patience import START_SECONDS, Stopping, Wait, never, pause
 from sinks.store import TOTALS_SCHEMA, Applied, StoreError, Writer
 
@@ -90,8 +91,8 @@ class RedisStore:
         again from there.
         """
         applied = Applied()
-        for chunk in rows.iter_slices(CHUNK):
-            done, absent = self._apply(entity, chunk, [])
+        for chunk, packed in _packed_ahead(rows):
+            done, absent = self._apply(entity, packed, [])
             applied += done
             for at in range(0, len(absent), FILL_CHUNK):
                 applied += self._fill(entity, absent[at : at + FILL_CHUNK], chunk)
@@ -170,20 +171,21 @@ class RedisStore:
             return Applied()
 
         def fill(history: History) -> Applied:
-            texts = packed_history(ids, history)
+            known = packed_history(ids, history)
             call = pl.col("history").str.len_bytes().cum_sum() // FILL_BYTES
             applied = Applied()
-            for part in texts.with_columns(call=call).partition_by("call", include_key=False):
+            for part in known.with_columns(call=call).partition_by("call", include_key=False):
                 news = rows.filter(pl.col("id").is_in(part["id"].implode()))
-                applied += self._apply(entity, news, list(chain.from_iterable(part.rows())))[0]
+                texts = list(chain.from_iterable(part.rows()))
+                applied += self._apply(entity, packed_windows(news), texts)[0]
             return applied
 
         return self._history.hold(entity, ids, fill)
 
     def _apply(
-        self, entity: Entity, rows: pl.DataFrame, histories: list[str]
+        self, entity: Entity, windows: PackedWindows, histories: list[str]
     ) -> tuple[Applied, list[str]]:
-        """Run the script on rows (WINDOW_SCHEMA), after filling ids from their histories."""
+        """Run the script on windows, after filling ids from their histories."""
         settings, keys = self._settings, self._keys
         applied, unchanged, refused, absent = self._link.run(
             "apply",
@@ -192,9 +194,9 @@ class RedisStore:
                 *(keys.totals(entity, ""), keys.ledger(entity, "")),
                 *(settings.redis_expiry, settings.redis_ledger_hours * 3_600_000),
                 *(entity.name, int(self._history is not None), LIVE_ENTRIES),
-                packed_windows(rows),
+                windows.columns,
                 msgspec.msgpack.encode(histories),
-                news_lines(rows),
+                windows.news,
             ],
         )
         return Applied(applied, unchanged, refused), absent
@@ -212,6 +214,20 @@ class RedisStore:
         ids, hashes = self._link.ask(read)
         # The index may name ids that have expired since.
         return ((entity_id, held) for entity_id, held in zip(ids, hashes, strict=True) if held)
+
+
+def _packed_ahead(rows: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, PackedWindows]]:
+    """Yield chunks of rows, packed; the next is packed while Redis is at work on one."""
+    chunks = list(rows.iter_slices(CHUNK))
+    if not chunks:
+        return
+    with ThreadPoolExecutor(1, "pack") as packer:
+        ahead = packer.submit(packed_windows, chunks[0])
+        for chunk, following in zip(chunks, [*chunks[1:], None], strict=True):
+            packed = ahead.result()
+            if following is not None:
+                ahead = packer.submit(packed_windows, following)
+            yield chunk, packed
 
 
 def _micro(units: str) -> int:
