@@ -49,18 +49,29 @@ local function units(whole, micro)
   return text
 end
 
--- The shortest text of a mean that reads back as the same double: 15 digits, or 17. Few means have
--- 15, so that is asked of the number instead of its text: if it is the double next to some n / 10^k
--- of 15 digits, then multiplying finds n, as both steps are off by less than a half together.
+-- Whether a double is the one next to some decimal number of 15 digits. Few means are, and to ask
+-- the number is cheaper than to write 15 digits and read them back: it would be next to n / 10^k, and
+-- multiplying finds n, as both steps are off by less than a half together.
+local function has_15_digits(value)
+  local size = value < 0 and -value or value
+  local places = 14 - floor(math.log10(size))
+  if places < 0 or places > 21 then -- 10^k would not be exact
+    return tonumber(format('%.15g', value)) == value
+  end
+  local scale = 10 ^ places
+  if size * scale < 1e14 then -- the logarithm was rounded up
+    scale = scale * 10
+  end
+  return floor(value * scale + 0.5) / scale == value
+end
+
+-- The shortest text of a mean that reads back as the same double: 15 digits, or 17.
 local function mean(whole, micro, count)
-  if count == 0 then
+  local value = count > 0 and (whole * MICRO + micro) / (count * MICRO) or 0
+  if value == 0 then
     return '0'
   end
-  local value = (whole * MICRO + micro) / (count * MICRO)
-  local size = value < 0 and -value or value
-  local places = size > 0 and 14 - floor(math.log10(size)) or 0
-  local scale = places >= 0 and places <= 22 and 10 ^ places or 1
-  return format(floor(value * scale + 0.5) / scale == value and '%.15g' or '%.17g', value)
+  return format(has_15_digits(value) and '%.15g' or '%.17g', value)
 end
 
 -- The earlier of two ISO 8601 times in UTC, of which one may be missing. Milliseconds are shown only
