@@ -16,11 +16,12 @@ from mobility.records import WindowUpdate
 from sinks.coalescing import coalesced
 from sinks.store import Store
 
-ROOM: Final = 50_000
-"""Rows that may wait; whoever brings more waits too, and so does the source in the end."""
+ROOM: Final = 20_000
+"""Rows that may wait; whoever brings more waits too, and so does the source in the end. A graceful
+stop has seconds for what waits here."""
 
-AT_ONCE: Final = 20_000
-"""Rows a transaction, or a little more: about a third of a second in Postgres."""
+AT_ONCE: Final = 10_000
+"""Rows that are written together, or a little more."""
 
 _log: Final = logging.getLogger(__name__)
 
