@@ -1,5 +1,7 @@
 """Frames as the Redis scripts read them, and ledgers back as frames."""
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -44,6 +46,20 @@ def packed_windows(rows: pl.DataFrame) -> PackedWindows:
     return PackedWindows(
         msgspec.msgpack.encode([_values(column) for column in columns]), ",\n".join(news)
     )
+
+
+def packed_ahead(rows: pl.DataFrame, size: int) -> Iterator[tuple[pl.DataFrame, PackedWindows]]:
+    """Yield chunks of `size` rows, packed; the next is packed while somebody is at work on one."""
+    chunks = list(rows.iter_slices(size))
+    if not chunks:
+        return
+    with ThreadPoolExecutor(1, "pack") as packer:
+        ahead = packer.submit(packed_windows, chunks[0])
+        for chunk, following in zip(chunks, [*chunks[1:], None], strict=True):
+            packed = ahead.result()
+            if following is not None:
+                ahead = packer.submit(packed_windows, following)
+            yield chunk, packed
 
 
 def packed_history(ids: list[str], history: History) -> pl.DataFrame:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from itertools import chain
 from typing import Final
@@ -17,7 +16,7 @@ from mobility.settings import Settings
 from mobility.times import epoch_ms
 from sinks.history import History, HistorySource, open_history
 from sinks.link import Link, redis_client
-from sinks.packing import PackedWindows, packed_history, packed_windows, unpacked
+from sinks.packing import PackedWindows, packed_ahead, packed_history, packed_windows, unpacked
 from sinks.patience import START_SECONDS, Stopping, Wait, never, pause
 from sinks.store import TOTALS_SCHEMA, Applied, StoreError, Writer
 
@@ -91,7 +90,7 @@ class RedisStore:
         again from there.
         """
         applied = Applied()
-        for chunk, packed in _packed_ahead(rows):
+        for chunk, packed in packed_ahead(rows, CHUNK):
             done, absent = self._apply(entity, packed, [])
             applied += done
             for at in range(0, len(absent), FILL_CHUNK):
@@ -214,20 +213,6 @@ class RedisStore:
         ids, hashes = self._link.ask(read)
         # The index may name ids that have expired since.
         return ((entity_id, held) for entity_id, held in zip(ids, hashes, strict=True) if held)
-
-
-def _packed_ahead(rows: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, PackedWindows]]:
-    """Yield chunks of rows, packed; the next is packed while Redis is at work on one."""
-    chunks = list(rows.iter_slices(CHUNK))
-    if not chunks:
-        return
-    with ThreadPoolExecutor(1, "pack") as packer:
-        ahead = packer.submit(packed_windows, chunks[0])
-        for chunk, following in zip(chunks, [*chunks[1:], None], strict=True):
-            packed = ahead.result()
-            if following is not None:
-                ahead = packer.submit(packed_windows, following)
-            yield chunk, packed
 
 
 def _micro(units: str) -> int:

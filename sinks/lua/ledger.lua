@@ -23,26 +23,31 @@ local function start_of(count, start)
   return tonumber(count) > 0 and start
 end
 
--- The state of an id without windows. Amounts are in whole units and millionths (`_micro`), carried.
+-- The state of the id at hand; one table for all, as each would be garbage. Amounts are in whole units
+-- and millionths (`_micro`), carried.
 --   older: start of the earliest trip whose window the ledger no longer holds
 --   oldest: no window in the ledger starts before this; newest: the last one starts here
+local at_hand = {}
+
+-- Make it that of an id without windows.
 local function nothing()
-  return {
-    count = 0, duration = 0, duration_micro = 0, distance = 0, distance_micro = 0,
-    revenue = 0, revenue_micro = 0,
-    start = false, older = false, oldest = math.huge, newest = -math.huge,
-  }
+  at_hand.count, at_hand.oldest, at_hand.newest = 0, math.huge, -math.huge
+  at_hand.duration, at_hand.duration_micro = 0, 0
+  at_hand.distance, at_hand.distance_micro = 0, 0
+  at_hand.revenue, at_hand.revenue_micro = 0, 0
+  at_hand.start, at_hand.older = false, false
+  return at_hand
 end
 
--- The state of a text in a ledger; `write` makes it.
+-- Make it that of a text in a ledger; `write` makes the text.
 local function thawed(text)
   local count, d, d_micro, k, k_micro, r, r_micro, oldest, newest, start, older = match(text, STATE)
-  return {
-    count = count + 0, duration = d + 0, duration_micro = d_micro + 0, distance = k + 0,
-    distance_micro = k_micro + 0, revenue = r + 0, revenue_micro = r_micro + 0,
-    start = start ~= '-' and start, older = older ~= '-' and older,
-    oldest = oldest + 0, newest = newest + 0,
-  }
+  at_hand.count, at_hand.oldest, at_hand.newest = count + 0, oldest + 0, newest + 0
+  at_hand.duration, at_hand.duration_micro = d + 0, d_micro + 0
+  at_hand.distance, at_hand.distance_micro = k + 0, k_micro + 0
+  at_hand.revenue, at_hand.revenue_micro = r + 0, r_micro + 0
+  at_hand.start, at_hand.older = start ~= '-' and start, older ~= '-' and older
+  return at_hand
 end
 
 -- Look through the whole ledger, which is rarely needed: drop what is too old, find the start anew.
