@@ -110,6 +110,7 @@ def _ours(settings: Settings, store: Store) -> Write:
         for piece in rows.iter_slices(_UPDATE):
             mark = piece["window_start"][-1]
             partition.write_batch([WindowUpdate(entity, 0, 1, mark, piece)])
+        partition.snapshot()  # waits for the last commit
         partition.close()
 
     return write

@@ -85,7 +85,8 @@ class FlowPartition(StatefulSinkPartition[WindowUpdate, None]):
 
     def snapshot(self) -> None:
         """Return what the partition does."""
-        return self._partition.snapshot()
+        with _refusing():
+            return self._partition.snapshot()
 
     def close(self) -> None:
         """Close the store."""

@@ -33,6 +33,10 @@ class RedisKeys:
         """Return the sorted set of ids by the time of their last news, in epoch seconds."""
         return f"{self.prefix}seen:{entity.name}"
 
+    def live(self, entity: Entity) -> str:
+        """Return the stream of changes: an entry a call, its windows as JSON in the field `w`."""
+        return f"{self.prefix}live:{entity.name}"
+
     def progress(self, entity: Entity) -> str:
         """Return the hash from shard to its watermark in epoch ms."""
         return f"{self.prefix}progress:{entity.name}"

@@ -1,21 +1,18 @@
 """The stores as Bytewax sinks: one partition a shard."""
 
-import logging
-from typing import Final
+import threading
+from collections.abc import Callable
 
-import polars as pl
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from mobility.entities import Entity
 from mobility.records import WindowUpdate
 from mobility.settings import Settings
-from sinks.coalescing import coalesced
+from sinks.feed import Feed
 from sinks.pair import connect_stores
 from sinks.patience import Stopping, never
 from sinks.refiller import Refiller
-from sinks.store import Store, Writer
-
-_log: Final = logging.getLogger(__name__)
+from sinks.store import Writer
 
 
 def store_sinks(
@@ -36,7 +33,7 @@ class StoreSink(FixedPartitionedSink[WindowUpdate, None]):
     """Writes an entity's windows to the stores: `(key, update)`, the key being the shard's number.
 
     Effectively once: delivery is at least once, and versions make a repeat harmless. All that a
-    partition was given is committed before it takes more, so it has no state to snapshot.
+    partition was given is committed before its snapshot, which is therefore empty.
     """
 
     def __init__(
@@ -46,6 +43,9 @@ class StoreSink(FixedPartitionedSink[WindowUpdate, None]):
         self._entity = entity
         self._writer: Writer = writer
         self._stopping = stopping
+        self._lock = threading.Lock()
+        self._feed: Feed | None = None
+        self._partitions = 0
 
     def list_parts(self) -> list[str]:
         """Return the shards as text, padded with zeros so that they sort by number."""
@@ -71,42 +71,51 @@ class StoreSink(FixedPartitionedSink[WindowUpdate, None]):
 
         Where Redis can be filled from Postgres, the first partition of a cluster sees to it.
         """
-        store = connect_stores(self._settings, self._writer, stopping=self._stopping)
+        feed = self._joined()
         refiller = None
         if for_part == self.list_parts()[0] and {"redis", "postgres"} <= {*self._settings.stores}:
             refiller = Refiller(self._settings, self._entity, self._writer)
             refiller.start()
-        return StorePartition(store, self._entity, refiller)
+        return StorePartition(feed, self._left, refiller)
+
+    def _joined(self) -> Feed:
+        """Return the feed that all partitions in this process share."""
+        with self._lock:
+            if self._feed is None:
+                store = connect_stores(self._settings, self._writer, stopping=self._stopping)
+                self._feed = Feed(store, self._entity)
+            self._partitions += 1
+            return self._feed
+
+    def _left(self) -> None:
+        """Close the feed after the last partition."""
+        with self._lock:
+            self._partitions -= 1
+            if self._partitions == 0 and self._feed is not None:
+                self._feed.close()
+                self._feed = None
 
 
 class StorePartition(StatefulSinkPartition[WindowUpdate, None]):
-    """Writes one shard's windows, then how far it has got."""
+    """Hands one shard's updates to the feed; what it was given is committed at its snapshot."""
 
-    def __init__(self, store: Store, entity: Entity, refiller: Refiller | None = None) -> None:
-        self._store = store
-        self._entity = entity
+    def __init__(
+        self, feed: Feed, leave: Callable[[], None], refiller: Refiller | None = None
+    ) -> None:
+        self._feed = feed
+        self._leave = leave
         self._refiller = refiller
 
     def write_batch(self, values: list[WindowUpdate]) -> None:
-        """Commit the rows of all updates, then their watermark."""
-        rows = coalesced(pl.concat([update.rows for update in values]))
-        if not rows.is_empty():
-            refused = self._store.apply(self._entity, rows).refused
-            if refused:
-                _log.warning(
-                    "Redis refused %d windows of %s: they are older than its ledger reaches back",
-                    refused,
-                    self._entity.name,
-                )
-        marks = [update.watermark for update in values if update.watermark is not None]
-        last = values[-1]
-        self._store.record_progress(self._entity, last.shard, last.shards, max(marks, default=None))
+        """Hand the updates over. Raises what became of earlier ones."""
+        self._feed.put(values)
 
     def snapshot(self) -> None:
-        """Return nothing: everything written is committed."""
+        """Return nothing, once everything handed over is committed."""
+        self._feed.flush()
 
     def close(self) -> None:
-        """Close the stores."""
+        """Leave the feed, which closes the stores after its last partition."""
         if self._refiller is not None:
             self._refiller.close()
-        self._store.close()
+        self._leave()

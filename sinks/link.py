@@ -30,6 +30,13 @@ LEASE_MS: Final = 30_000
 _HOPELESS: Final = (redis.AuthenticationError, redis.exceptions.AuthorizationError)
 _PASSING: Final = (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError)
 
+_SCRIPTS: Final = {
+    "sign": ("lease", "sign"),
+    "apply": ("lease", "amounts", "ledger", "apply"),
+    "progress": ("lease", "progress"),
+    "release": ("lease", "release"),
+}
+
 T = TypeVar("T")
 
 
@@ -68,8 +75,8 @@ class Link:
         who = f"process {os.getpid()} on {socket.gethostname()} ({secrets.token_hex(4)})"
         self._as = [writer, LEASE_MS, "" if fence is None else fence, who]
         self._scripts = {
-            name: client.register_script(text("lua", "lease.lua") + text("lua", f"{name}.lua"))
-            for name in ("sign", "apply", "progress", "release")
+            name: client.register_script("".join(text("lua", f"{part}.lua") for part in parts))
+            for name, parts in _SCRIPTS.items()
         }
         self._readers = {"absent": client.register_script(text("lua", "absent.lua"))}
 
@@ -94,7 +101,7 @@ class Link:
             refuse_fingerprint(self._name, held, answers, self._settings)
         return int(token)
 
-    def run(self, script: str, keys: list[str], args: list[str | int]) -> Any:  # noqa: ANN401 - what the script returns
+    def run(self, script: str, keys: list[str], args: list[str | int | bytes]) -> Any:  # noqa: ANN401 - what the script returns
         """Return what a script answers; its keys follow the meta hash.
 
         A Redis that was emptied is signed again first. Whatever ran and whose answer was lost runs
@@ -102,7 +109,7 @@ class Link:
         """
         return self.ask(lambda: self._signed(script, keys, args))
 
-    def read(self, script: str, keys: list[str], args: list[str | int]) -> Any:  # noqa: ANN401 - as `run`
+    def read(self, script: str, keys: list[str], args: list[str | int | bytes]) -> Any:  # noqa: ANN401 - as `run`
         """Return what a script that only reads answers; whoever asks needs no lease."""
         return self.ask(lambda: self._readers[script](keys, args))
 
@@ -122,7 +129,7 @@ class Link:
                 self._script("release", [], [])
         self.client.close()
 
-    def _signed(self, script: str, keys: list[str], args: list[str | int]) -> Any:  # noqa: ANN401 - as `run`
+    def _signed(self, script: str, keys: list[str], args: list[str | int | bytes]) -> Any:  # noqa: ANN401 - as `run`
         while True:
             try:
                 return self._script(script, keys, args)
@@ -131,7 +138,7 @@ class Link:
                     raise
             self.sign()
 
-    def _script(self, name: str, keys: list[str], args: list[str | int]) -> Any:  # noqa: ANN401 - as `run`
+    def _script(self, name: str, keys: list[str], args: list[str | int | bytes]) -> Any:  # noqa: ANN401 - as `run`
         return self._scripts[name]([self._meta, *keys], [*self._as, *args])
 
     def _explain(self, error: redis.RedisError) -> None:

@@ -1,7 +1,11 @@
-"""Frames as the lines of text that the Redis scripts read, and ledgers back as frames."""
+"""Frames as the Redis scripts read them, and ledgers back as frames."""
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import polars as pl
 
 from mobility.records import TOTALS, WINDOW_SCHEMA
@@ -9,13 +13,53 @@ from mobility.times import epoch_ms, iso_text
 from sinks.history import History
 
 _FIELDS: Final = ("generation", "trip_count", *TOTALS, "start_time", "pane")
+_EXACT: Final = 10**15
 NOTHING: Final = "-"
 """The history of an id that the lasting store has never seen either; the start of no trips."""
 
 
-def packed_windows(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return a row an id (`id`, `windows`): a line of text a window, in the order of the rows."""
-    return _lines(rows, "windows")
+@dataclass(frozen=True, slots=True)
+class PackedWindows:
+    """Windows as apply.lua reads them: columns as msgpack, and lines of JSON for the stream."""
+
+    columns: bytes
+    news: str
+
+
+def packed_windows(rows: pl.DataFrame) -> PackedWindows:
+    """Return windows (WINDOW_SCHEMA, those of an id together) for Redis.
+
+    All that does not depend on what the store holds is worked out here, by columns: the interpreter
+    there would do it row by row, while nobody else is served.
+    """
+    columns = rows.select(
+        "id",
+        pl.col("window_start").cast(pl.String),
+        _line().alias("text"),
+        "generation",
+        "trip_count",
+        *TOTALS,
+        iso_text(pl.col("start_time")),
+        news=_news(),
+    )
+    news = columns.drop_in_place("news")
+    return PackedWindows(
+        msgspec.msgpack.encode([_values(column) for column in columns]), ",\n".join(news)
+    )
+
+
+def packed_ahead(rows: pl.DataFrame, size: int) -> Iterator[tuple[pl.DataFrame, PackedWindows]]:
+    """Yield chunks of `size` rows, packed; the next is packed while somebody is at work on one."""
+    chunks = list(rows.iter_slices(size))
+    if not chunks:
+        return
+    with ThreadPoolExecutor(1, "pack") as packer:
+        ahead = packer.submit(packed_windows, chunks[0])
+        for chunk, following in zip(chunks, [*chunks[1:], None], strict=True):
+            packed = ahead.result()
+            if following is not None:
+                ahead = packer.submit(packed_windows, following)
+            yield chunk, packed
 
 
 def packed_history(ids: list[str], history: History) -> pl.DataFrame:
@@ -64,6 +108,29 @@ def _start(name: str) -> pl.Expr:
 
 
 def _lines(rows: pl.DataFrame, name: str) -> pl.DataFrame:
-    fields = [iso_text(pl.col(field)) if field == "start_time" else field for field in _FIELDS]
-    line = pl.concat_str("window_start", *fields, separator=" ")
+    line = pl.concat_str(pl.col("window_start").cast(pl.String), _line(), separator=" ")
     return rows.group_by("id", maintain_order=True).agg(line.str.join("\n").alias(name))
+
+
+def _line() -> pl.Expr:
+    """Return a window as its field in the ledger has it."""
+    fields = [iso_text(pl.col(field)) if field == "start_time" else field for field in _FIELDS]
+    return pl.concat_str(*fields, separator=" ")
+
+
+def _news() -> pl.Expr:
+    """Return a window as the stream of changes has it: a JSON list, amounts as text."""
+    named = pl.struct("id").struct.json_encode()  # {"id":"..."}, which escapes it
+    entity_id = named.str.slice(len('{"id":')).str.strip_suffix("}")
+    amounts = (part for name in TOTALS for part in (pl.lit(',"'), name, pl.lit('"')))
+    return pl.concat_str(
+        *(pl.lit("["), entity_id, pl.lit(","), "window_start", pl.lit(","), "trip_count"),
+        *(*amounts, pl.lit(',"'), "pane", pl.lit('"]')),
+    )
+
+
+def _values(column: pl.Series) -> list[int | str]:
+    """Return values for Lua, whose numbers are doubles: as text where one would not be exact."""
+    if column.dtype != pl.Int64 or (column.abs() < _EXACT).all():
+        return column.to_list()
+    return [value if abs(value) < _EXACT else str(value) for value in column]

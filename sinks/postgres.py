@@ -1,5 +1,10 @@
 """The lasting store: windows and totals in Postgres, for ever."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Final
+
 import polars as pl
 from psycopg import sql
 
@@ -8,10 +13,10 @@ from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
 from mobility.settings import Settings
 from sinks.copying import copy_in, copy_out
 from sinks.migrations import Connection
-from sinks.patience import Stopping, Wait, never, pause
+from sinks.patience import SECONDS, START_SECONDS, Stopping, Wait, never, pause
 from sinks.scripts import for_entity, text
 from sinks.session import Session, open_session
-from sinks.store import TOTALS_SCHEMA, Applied, Writer
+from sinks.store import FLOWS, TOTALS_SCHEMA, Applied, Writer
 
 
 def connect_postgres(
@@ -22,31 +27,61 @@ def connect_postgres(
     Raises StoreError where Postgres does not answer, was filled with other settings, or is written
     to by another flow.
     """
-    return PostgresStore(open_session(settings, writer, wait=wait, stopping=stopping))
+
+    def connect(patience: float) -> Session:
+        return open_session(settings, writer, wait=wait, stopping=stopping, patience=patience)
+
+    # A backfill's lock is its own alone: a second session of it would be refused.
+    beside = partial(connect, SECONDS) if writer in FLOWS else None
+    return PostgresStore(connect(START_SECONDS), beside)
+
+
+SPLIT: Final = 2_000
+"""Rows from which a batch is two transactions: one commits while the other works."""
 
 
 class PostgresStore:
-    """Reconciles a batch in one transaction, committed before `apply` returns.
+    """Reconciles a batch in a transaction or two, committed before `apply` returns.
 
     Versions make replays harmless, not the transaction: what was committed before a crash is
     applied again without effect, so rows need not wait for a snapshot to become visible.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, beside: Callable[[], Session] | None = None) -> None:
+        """Use `session`, and for large batches another one, which `beside` opens when needed."""
         self._session = session
+        self._open = beside
+        self._beside: Session | None = None
 
     def apply(self, entity: Entity, rows: pl.DataFrame) -> Applied:
         """Reconcile coalesced rows (WINDOW_SCHEMA); nothing is ever too old to be applied."""
+        half = 0
+        if self._open is not None and rows.height >= SPLIT:
+            self._beside = self._beside or self._open()
+            # Rows of one id stay together, so that the parts have nothing to wait for.
+            half = rows["id"].search_sorted(rows["id"][rows.height // 2])
+        if self._beside is None or half == 0:
+            applied = self._apply(self._session, entity, rows)
+        else:
+            with ThreadPoolExecutor(1, "postgres") as line:
+                other = line.submit(self._apply, self._beside, entity, rows.head(half))
+                applied = self._apply(self._session, entity, rows.tail(-half)) + other.result()
+        return Applied(applied=applied, unchanged=rows.height - applied)
+
+    def _apply(self, session: Session, entity: Entity, rows: pl.DataFrame) -> int:
+        """Reconcile rows in one transaction; return how many were applied."""
 
         def reconcile(connection: Connection) -> int:
             copy_in(connection, sql.Identifier("staged"), rows)
-            connection.execute(for_entity(entity, "sql", "enlist.sql"))
-            connection.execute(for_entity(entity, "sql", "lock.sql"))
-            answer = connection.execute(for_entity(entity, "sql", "reconcile.sql")).fetchone()
-            return 0 if answer is None else int(str(answer[0]))
+            added, ids = _counts(connection, for_entity(entity, "sql", "add.sql"))
+            if added == rows.height:
+                return added
+            if ids < rows["id"].n_unique():
+                connection.execute(for_entity(entity, "sql", "lock.sql"))
+            (changed,) = _counts(connection, for_entity(entity, "sql", "reconcile.sql"))
+            return added + changed
 
-        applied = self._session.run(reconcile)
-        return Applied(applied=applied, unchanged=rows.height - applied)
+        return session.run(reconcile)
 
     def record_progress(
         self, entity: Entity, shard: int, shards: int, watermark: int | None
@@ -92,9 +127,16 @@ class PostgresStore:
     def close(self) -> None:
         """Close the connection, and with it give up the flow's lock."""
         self._session.close()
+        if self._beside is not None:
+            self._beside.close()
 
     def _table(self, entity: Entity, name: str, schema: pl.Schema) -> pl.DataFrame:
         columns = sql.SQL(", ").join(map(sql.Identifier, schema.names()))
         table = sql.Identifier(f"{entity.name}_{name}")
         query = sql.SQL("SELECT {} FROM {}").format(columns, table)
         return self._session.run(lambda connection: copy_out(connection, query, schema))
+
+
+def _counts(connection: Connection, statement: sql.Composed) -> list[int]:
+    ((*counts,),) = connection.execute(statement).fetchall()
+    return [int(str(count)) for count in counts]

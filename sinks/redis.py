@@ -6,16 +6,17 @@ from decimal import Decimal
 from itertools import chain
 from typing import Final
 
+import msgspec
 import polars as pl
 
 from mobility.entities import Entity
 from mobility.keys import RedisKeys
-from mobility.records import MICRO, MIN_EVENT_TIME, TOTALS
+from mobility.records import MICRO, MIN_EVENT_TIME, TOTALS, WINDOW_SCHEMA
 from mobility.settings import Settings
 from mobility.times import epoch_ms
 from sinks.history import History, HistorySource, open_history
 from sinks.link import Link, redis_client
-from sinks.packing import packed_history, packed_windows, unpacked
+from sinks.packing import PackedWindows, packed_ahead, packed_history, packed_windows, unpacked
 from sinks.patience import START_SECONDS, Stopping, Wait, never, pause
 from sinks.store import TOTALS_SCHEMA, Applied, StoreError, Writer
 
@@ -31,7 +32,11 @@ FILL_BYTES: Final = 500_000
 ABSENT_CHUNK: Final = 5_000
 """Ids that are looked for in one call."""
 
-_NO_WINDOWS: Final = pl.Schema({"id": pl.String, "windows": pl.String})
+LIVE_ENTRIES: Final = 500
+"""Calls that the stream of changes remembers: a minute of live traffic, and at most CHUNK windows
+each, or a catch-up would fill the memory."""
+
+_NO_WINDOWS: Final = pl.DataFrame(schema=WINDOW_SCHEMA)
 _TEXTS: Final = pl.Schema(
     {
         name: pl.String if name in ("trip_count", "start_time") else kind
@@ -85,13 +90,11 @@ class RedisStore:
         again from there.
         """
         applied = Applied()
-        for chunk in rows.iter_slices(CHUNK):
-            windows = packed_windows(chunk)
-            done, absent = self._apply(entity, windows.with_columns(history=pl.lit("")))
+        for chunk, packed in packed_ahead(rows, CHUNK):
+            done, absent = self._apply(entity, packed, [])
             applied += done
-            unknown = windows.filter(pl.col("id").is_in(absent))
-            for part in unknown.iter_slices(FILL_CHUNK):
-                applied += self._fill(entity, part)
+            for at in range(0, len(absent), FILL_CHUNK):
+                applied += self._fill(entity, absent[at : at + FILL_CHUNK], chunk)
         return applied
 
     def refill(self, entity: Entity, ids: list[str]) -> None:
@@ -100,9 +103,8 @@ class RedisStore:
         For ids that Redis has lost, and for those with windows from before its ledger. Whoever
         writes a window to both stores writes it to Postgres first: see sinks/pair.py.
         """
-        nothing = pl.DataFrame({"id": ids, "windows": ""}, schema=_NO_WINDOWS)
-        for part in nothing.iter_slices(FILL_CHUNK):
-            self._fill(entity, part)
+        for at in range(0, len(ids), FILL_CHUNK):
+            self._fill(entity, ids[at : at + FILL_CHUNK], _NO_WINDOWS)
 
     def absent(self, entity: Entity, ids: list[str]) -> list[str]:
         """Return which of these ids are not here whole: both hashes and their index entries."""
@@ -162,35 +164,38 @@ class RedisStore:
         if self._history is not None:
             self._history.close()
 
-    def _fill(self, entity: Entity, windows: pl.DataFrame) -> Applied:
-        """Replace ids by what the lasting store holds, then reconcile their windows as usual."""
+    def _fill(self, entity: Entity, ids: list[str], rows: pl.DataFrame) -> Applied:
+        """Replace ids by what the lasting store holds, then reconcile their rows as usual."""
         if self._history is None:
             return Applied()
-        ids = windows["id"].to_list()
 
         def fill(history: History) -> Applied:
-            texts = windows.join(packed_history(ids, history), on="id")
+            known = packed_history(ids, history)
             call = pl.col("history").str.len_bytes().cum_sum() // FILL_BYTES
-            parts = texts.with_columns(call=call).partition_by("call", include_key=False)
-            return sum((self._apply(entity, part)[0] for part in parts), Applied())
+            applied = Applied()
+            for part in known.with_columns(call=call).partition_by("call", include_key=False):
+                news = rows.filter(pl.col("id").is_in(part["id"].implode()))
+                texts = list(chain.from_iterable(part.rows()))
+                applied += self._apply(entity, packed_windows(news), texts)[0]
+            return applied
 
         return self._history.hold(entity, ids, fill)
 
-    def _apply(self, entity: Entity, texts: pl.DataFrame) -> tuple[Applied, list[str]]:
-        """Run the script on a row an id (`id`, `windows`, `history`)."""
+    def _apply(
+        self, entity: Entity, windows: PackedWindows, histories: list[str]
+    ) -> tuple[Applied, list[str]]:
+        """Run the script on windows, after filling ids from their histories."""
         settings, keys = self._settings, self._keys
         applied, unchanged, refused, absent = self._link.run(
             "apply",
-            [keys.index(entity), keys.seen(entity)],
+            [keys.index(entity), keys.seen(entity), keys.live(entity)],
             [
-                entity.name,
-                keys.totals(entity, ""),
-                keys.ledger(entity, ""),
-                settings.redis_expiry,
-                settings.redis_ledger_hours * 3_600_000,
-                int(self._history is not None),
-                # One argument: the client packs each in Python, which costs more than all else.
-                json.dumps(list(chain.from_iterable(texts.iter_rows())), ensure_ascii=False),
+                *(keys.totals(entity, ""), keys.ledger(entity, "")),
+                *(settings.redis_expiry, settings.redis_ledger_hours * 3_600_000),
+                *(entity.name, int(self._history is not None), LIVE_ENTRIES),
+                windows.columns,
+                msgspec.msgpack.encode(histories),
+                windows.news,
             ],
         )
         return Applied(applied, unchanged, refused), absent

@@ -1,4 +1,4 @@
--- One writer at a time an id. All writers lock in the order of ids, so they can't deadlock.
+-- One writer at a time an id, also where another has added it since the batch was begun.
 SELECT count(*)
 FROM (
     SELECT FROM {totals}

@@ -49,7 +49,7 @@ replaced AS (
         pane = accepted.pane,
         generation = accepted.generation
     FROM accepted
-    WHERE held.ctid = accepted.place
+    WHERE accepted.place IS NOT NULL AND held.ctid = accepted.place
 ),
 differences AS (
     SELECT

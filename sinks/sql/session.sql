@@ -16,6 +16,9 @@ CREATE TEMPORARY TABLE staged (
 -- would lose to reading the whole ledger.
 SET random_page_cost = 1.1;
 
+-- Compiling a statement takes longer than running it on a batch.
+SET jit = off;
+
 -- Whoever waits longer for somebody else's lock begins again, so that the log can say what is waited
 -- for, and a stop that was asked for meanwhile is noticed.
 SET lock_timeout = '5s';

@@ -15,6 +15,7 @@ from mobility.records import WINDOW_SCHEMA, WindowUpdate
 from mobility.settings import Settings
 from sinks import StoreSink, store_sinks
 from sinks.bytewax import StorePartition
+from sinks.feed import Feed
 from sinks.memory import MemoryStore
 from sinks.postgres import connect_postgres
 from sinks.redis import connect_redis
@@ -111,7 +112,8 @@ def test_rows_before_progress(window: Build, frame: Build) -> None:
             super().record_progress(entity, shard, shards, watermark)
 
     store = Watched()
-    partition = StorePartition(store, DRIVER)
+    feed = Feed(store, DRIVER)
+    partition = StorePartition(feed, feed.close)
     empty = pl.DataFrame(schema=WINDOW_SCHEMA)
     partition.write_batch(
         [
@@ -119,7 +121,9 @@ def test_rows_before_progress(window: Build, frame: Build) -> None:
             WindowUpdate(DRIVER, 0, 1, None, frame(window(trip_count=1))),
         ]
     )
+    partition.snapshot()
     partition.write_batch([WindowUpdate(DRIVER, 0, 1, 6_000, empty)])
+    partition.snapshot()
     assert calls == ["apply", "progress", "progress"]
     assert store.progress(DRIVER) == {0: 6_000}
     assert store.totals(DRIVER)["trip_count"].to_list() == [2]
@@ -130,8 +134,10 @@ def test_refused_windows_are_reported(
     alone: Settings, window: Build, frame: Build, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A window that is too old for the ledger is named in the log, not lost in silence."""
-    partition = StorePartition(connect_redis(alone, "main"), DRIVER)
+    feed = Feed(connect_redis(alone, "main"), DRIVER)
+    partition = StorePartition(feed, feed.close)
     for at in (9_999, 0):
         partition.write_batch([WindowUpdate(DRIVER, 0, 1, None, frame(window(at=at)))])
+        partition.snapshot()
     partition.close()
     assert "Redis refused 1 windows of driver" in caplog.text

@@ -203,6 +203,24 @@ def test_many_windows_at_once(store: Store, window: Build, frame: Build) -> None
     assert_frame_equal(store.windows(DRIVER), rows)
 
 
+def test_new_ids_beside_known_ones(store: Store, window: Build, frame: Build) -> None:
+    """A large batch of new ids, grown windows and new windows of known ids is applied whole."""
+    first = coalesced(frame(*(window(f"d{n:04}", at=n % 3) for n in range(0, 3_000, 2))))
+    store.apply(DRIVER, first)
+    second = coalesced(
+        frame(
+            *(window(f"d{n:04}", at=n % 3, trip_count=1 + n % 2) for n in range(3_000)),
+            *(window(f"d{n:04}", at=4, generation=n % 2) for n in range(0, 3_000, 5)),
+        )
+    )
+    assert store.apply(DRIVER, second) == Applied(applied=2_100, unchanged=1_500)
+    reference = MemoryStore()
+    for rows in (first, second):
+        reference.apply(DRIVER, rows)
+    assert_frame_equal(store.totals(DRIVER), reference.totals(DRIVER))
+    assert_frame_equal(store.windows(DRIVER), reference.windows(DRIVER))
+
+
 def test_progress_never_goes_back(store: Store) -> None:
     """A shard stands at its highest watermark, at the start of time before it has one."""
     store.record_progress(DRIVER, 1, 3, None)

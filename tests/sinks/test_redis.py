@@ -74,6 +74,69 @@ def test_amounts_are_exact(
     store.close()
 
 
+def test_a_store_of_an_older_version_goes_on(
+    alone: Settings, client: redis.Redis, window: Build, frame: Build
+) -> None:
+    """What stands in the hashes of an id is read as it was always written, and written so again."""
+    keys, store = RedisKeys.of(alone), connect_redis(alone, "main")
+    ledger, start = keys.ledger(DRIVER, "d1"), window()["window_start"]
+    held = "0 2 25000000 9007199254740993 -50000 2025-01-01T00:00:05Z early"
+    state = "3 37 500000 9007199260 990993 -1 999999 {0} {0} 2024-12-31T23:59:59.500Z {1}"
+    client.hset(
+        ledger,
+        mapping={str(start): held, "totals": state.format(start, "2024-12-31T23:59:59.500Z")},
+    )
+    client.hset(keys.totals(DRIVER, "d1"), "trip_count", "3")
+    grown = window(trip_count=3, total_distance=2**53 + 3, total_revenue=0)
+    assert store.apply(DRIVER, frame(grown)) == Applied(applied=1)
+    assert client.hgetall(ledger) == {
+        str(start): "0 3 12500000 9007199254740995 0 2025-01-01T00:00:05Z early",
+        "totals": "4 25 0 9007199260 990995 0 49999 {0} {0} 2024-12-31T23:59:59.500Z {1}".format(
+            start, "2024-12-31T23:59:59.500Z"
+        ),
+    }
+    assert hash_of(client, alone) == {
+        "trip_count": "4",
+        "avg_duration": "6.25",
+        "total_duration": "25",
+        "total_distance": "9007199260.990995",
+        "total_revenue": "0.049999",
+    }
+    store.close()
+
+
+@pytest.mark.parametrize("index", ["index", "seen"])
+def test_an_index_that_was_lost_comes_back(
+    alone: Settings, client: redis.Redis, window: Build, frame: Build, index: str
+) -> None:
+    """The next news of an id puts it back into a sorted set that somebody has deleted."""
+    keys, store = RedisKeys.of(alone), connect_redis(alone, "main")
+    store.apply(DRIVER, frame(window("a"), window("b")))
+    client.delete(getattr(keys, index)(DRIVER))
+    store.apply(DRIVER, frame(window("a", at=1)))
+    store.apply(DRIVER, frame(window("b", at=1)))
+    for members in (keys.index(DRIVER), keys.seen(DRIVER)):
+        assert client.zrange(members, 0, -1) == ["a", "b"]
+    store.close()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 64, 999, 1_000])
+@pytest.mark.parametrize(
+    "micro", [1, 7, 99, 100, 101, 123_456, 10**6, 12_340_000, 10**15 - 1, 10**15, -5, -(10**13) - 1]
+)
+def test_a_mean_reads_back(
+    alone: Settings, client: redis.Redis, window: Build, frame: Build, micro: int, count: int
+) -> None:
+    """The mean is the shortest text of 15 digits, or of 17, that is the same double."""
+    store = connect_redis(alone, "main")
+    store.apply(DRIVER, frame(window(total_duration=micro, trip_count=count)))
+    mean = micro / (count * 1_000_000)
+    short = f"{mean:.15g}"
+    text = short if float(short) == mean else f"{mean:.17g}"
+    assert hash_of(client, alone)["avg_duration"] == text
+    store.close()
+
+
 def test_both_halves_expire(
     alone: Settings, client: redis.Redis, window: Build, frame: Build
 ) -> None:

@@ -1,0 +1,124 @@
+"""What a process feeds an entity's stores with: one thread that writes for all partitions.
+
+The flow goes on while a store commits. Whatever comes meanwhile waits and is written together: many
+shards in one transaction, and of a window that has changed again the last pane alone. So the busier
+a store is, the less it is asked for.
+"""
+
+import logging
+import threading
+from typing import Final
+
+import polars as pl
+
+from mobility.entities import Entity
+from mobility.records import WindowUpdate
+from sinks.coalescing import coalesced
+from sinks.store import Store
+
+ROOM: Final = 20_000
+"""Rows that may wait; whoever brings more waits too, and so does the source in the end. A graceful
+stop has seconds for what waits here."""
+
+AT_ONCE: Final = 10_000
+"""Rows that are written together, or a little more."""
+
+_log: Final = logging.getLogger(__name__)
+
+
+class Feed:
+    """Writes updates to a store in the order in which they were put, in a thread of its own.
+
+    First the rows of some updates, then their watermarks, and then the next updates.
+    """
+
+    def __init__(self, store: Store, entity: Entity) -> None:
+        """Write to `store`, which is the feed's to close."""
+        self._store = store
+        self._entity = entity
+        self._news = threading.Condition()
+        self._waiting: list[WindowUpdate] = []
+        self._rows = 0
+        self._is_writing = False
+        self._is_over = False
+        self._failure: BaseException | None = None
+        self._is_told = False
+        self._recorded: dict[int, tuple[int, int | None]] = {}
+        self._thread = threading.Thread(target=self._run, name=f"feed {entity.name}", daemon=True)
+        self._thread.start()
+
+    def put(self, updates: list[WindowUpdate]) -> None:
+        """Take updates to write; wait while there is no room. Raises what a write raised."""
+        with self._news:
+            self._news.wait_for(lambda: self._rows < ROOM or self._failure)
+            self._check()
+            self._waiting += updates
+            self._rows += sum(update.rows.height for update in updates)
+            self._news.notify_all()
+
+    def flush(self) -> None:
+        """Wait until all that was put is committed. Raises what a write raised."""
+        with self._news:
+            self._news.wait_for(lambda: self._failure or not (self._waiting or self._is_writing))
+            self._check()
+
+    def close(self) -> None:
+        """Write what waits, unless a write has failed; end the thread and close the store.
+
+        Raises what a write raised, if nobody has been told yet.
+        """
+        with self._news:
+            self._is_over = True
+            self._news.notify_all()
+        self._thread.join()
+        self._store.close()
+        if not self._is_told:
+            self._check()
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            self._is_told = True
+            raise self._failure
+
+    def _run(self) -> None:
+        try:
+            while updates := self._next():
+                self._write(updates)
+        except BaseException as error:  # noqa: BLE001 - it is raised where the flow sees it
+            with self._news:
+                self._failure = error
+                self._news.notify_all()
+
+    def _next(self) -> list[WindowUpdate]:
+        """Return what is to be written together; nothing at the end."""
+        with self._news:
+            self._is_writing = False
+            self._news.notify_all()
+            self._news.wait_for(lambda: self._waiting or self._is_over)
+            taken = rows = 0
+            while taken < len(self._waiting) and rows < AT_ONCE:
+                rows += self._waiting[taken].rows.height
+                taken += 1
+            updates, self._waiting = self._waiting[:taken], self._waiting[taken:]
+            self._rows -= rows
+            self._is_writing = bool(updates)
+            return updates
+
+    def _write(self, updates: list[WindowUpdate]) -> None:
+        """Commit the rows of all updates, then the watermark of each shard."""
+        rows = coalesced(pl.concat([update.rows for update in updates]))
+        if not rows.is_empty():
+            refused = self._store.apply(self._entity, rows).refused
+            if refused:
+                _log.warning(
+                    "Redis refused %d windows of %s: they are older than its ledger reaches back",
+                    refused,
+                    self._entity.name,
+                )
+        for shard in dict.fromkeys(update.shard for update in updates):
+            ours = [update for update in updates if update.shard == shard]
+            marks = [update.watermark for update in ours if update.watermark is not None]
+            reached = ours[-1].shards, max(marks, default=None)
+            if self._recorded.get(shard) != reached:
+                self._store.record_progress(self._entity, shard, *reached)
+                self._recorded[shard] = reached

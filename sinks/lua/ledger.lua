@@ -1,0 +1,120 @@
+-- What is known of an id, its state, and the hashes that it is kept in: totals for any reader, and
+-- the ledger, whose field `totals` is the state and whose other fields are windows. This goes after
+-- amounts.lua and before the script that uses it, whose ARGV has after those of lease.lua: prefix of
+-- totals, prefix of ledgers, expiry in s, retention of the ledger in ms.
+
+local min, max = math.min, math.max
+local TOTALS, LEDGER = ARGV[5], ARGV[6]
+local EXPIRY, RETENTION = tonumber(ARGV[7]), tonumber(ARGV[8])
+-- generation, trip_count, duration, distance, revenue, start; a space and the pane follow
+local WINDOW = '^([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) '
+local NINE = '^([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ \n]+)'
+local STATE = NINE .. ' ([^ ]+) ([^ ]+)'
+
+-- Lua can't pass more than some thousand arguments at once; an even number keeps pairs together.
+local function in_parts(command, key, arguments, number)
+  for first = 1, number, 1000 do
+    redis.call(command, key, unpack(arguments, first, min(first + 999, number)))
+  end
+end
+
+-- A window without trips, which a backfill can leave, has no start that means anything.
+local function start_of(count, start)
+  return tonumber(count) > 0 and start
+end
+
+-- The state of the id at hand; one table for all, as each would be garbage. Amounts are in whole units
+-- and millionths (`_micro`), carried.
+--   older: start of the earliest trip whose window the ledger no longer holds
+--   oldest: no window in the ledger starts before this; newest: the last one starts here
+local at_hand = {}
+
+-- Make it that of an id without windows.
+local function nothing()
+  at_hand.count, at_hand.oldest, at_hand.newest = 0, math.huge, -math.huge
+  at_hand.duration, at_hand.duration_micro = 0, 0
+  at_hand.distance, at_hand.distance_micro = 0, 0
+  at_hand.revenue, at_hand.revenue_micro = 0, 0
+  at_hand.start, at_hand.older = false, false
+  return at_hand
+end
+
+-- Make it that of a text in a ledger; `write` makes the text.
+local function thawed(text)
+  local count, d, d_micro, k, k_micro, r, r_micro, oldest, newest, start, older = match(text, STATE)
+  at_hand.count, at_hand.oldest, at_hand.newest = count + 0, oldest + 0, newest + 0
+  at_hand.duration, at_hand.duration_micro = d + 0, d_micro + 0
+  at_hand.distance, at_hand.distance_micro = k + 0, k_micro + 0
+  at_hand.revenue, at_hand.revenue_micro = r + 0, r_micro + 0
+  at_hand.start, at_hand.older = start ~= '-' and start, older ~= '-' and older
+  return at_hand
+end
+
+-- Look through the whole ledger, which is rarely needed: drop what is too old, find the start anew.
+local function survey(ledger, state)
+  local dropped = {}
+  local fields = redis.call('HGETALL', ledger)
+  state.oldest, state.start = math.huge, false
+  for i = 1, #fields, 2 do
+    local window_start = tonumber(fields[i])
+    if window_start then
+      local _, count, _, _, _, start = match(fields[i + 1], WINDOW)
+      start = start_of(count, start)
+      if window_start < state.newest - RETENTION then
+        dropped[#dropped + 1] = fields[i]
+        state.older = earlier(state.older, start)
+      else
+        state.oldest = min(state.oldest, window_start)
+        state.start = earlier(state.start, start)
+      end
+    end
+  end
+  state.start = earlier(state.start, state.older)
+  in_parts('HDEL', ledger, dropped, #dropped)
+end
+
+-- The field that tells the start, where it differs from what is told already.
+local function start_field(start, told)
+  if start ~= told then
+    return 'start_time', start or ''
+  end
+end
+
+-- Write an id's state and the first `filled` of a list that gives fields of its ledger and has room
+-- for two more. `told` is the start as the totals have it, nil where there are none.
+local function write(id, ledger, state, fields, filled, told)
+  local count = state.count
+  fields[filled + 1] = 'totals'
+  fields[filled + 2] = format('%d %d %d %d %d %d %d %d %d %s %s',
+    count, state.duration, state.duration_micro, state.distance, state.distance_micro,
+    state.revenue, state.revenue_micro, state.oldest, state.newest,
+    state.start or '-', state.older or '-')
+  in_parts('HSET', ledger, fields, filled + 2)
+  redis.call('HSET', TOTALS .. id,
+    'trip_count', format('%d', count),
+    'avg_duration', mean(state.duration, state.duration_micro, count),
+    'total_duration', units(state.duration, state.duration_micro),
+    'total_distance', units(state.distance, state.distance_micro),
+    'total_revenue', units(state.revenue, state.revenue_micro),
+    start_field(state.start, told))
+end
+
+-- Write what a lasting store holds of an id. Returns how long it is to stay, in s.
+local function restore(id, ledger, history)
+  local state, fields = nothing(), {}
+  local count, duration, distance, revenue, start, left, oldest, newest, recent =
+    match(history, NINE)
+  state.count = tonumber(count)
+  state.duration, state.duration_micro = carried(amount(duration))
+  state.distance, state.distance_micro = carried(amount(distance))
+  state.revenue, state.revenue_micro = carried(amount(revenue))
+  state.oldest, state.newest = tonumber(oldest), tonumber(newest)
+  state.start = start ~= '-' and start
+  state.older = start ~= recent and state.start -- it began before these windows
+  for window_start, window in string.gmatch(history, '\n([^ ]+) ([^\n]+)') do
+    fields[#fields + 1] = window_start
+    fields[#fields + 1] = window
+  end
+  write(id, ledger, state, fields, #fields, nil)
+  return tonumber(left)
+end
