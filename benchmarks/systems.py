@@ -43,13 +43,15 @@ class Ceiling:
 
 
 OURS: Final = "mobility-hub"
+TWO: Final = "mobility-hub-two-processes"
 ENRICHED: Final = "mobility-hub-enriched"
 STORES: Final = "mobility-hub-stores"
 DECODE: Final = "consume-and-decode"
 
 _NOTES: Final = {
     OURS: "Kafka to four `aggregated.*` topics, all semantics on",
-    ENRICHED: "the same and four `enriched.*` topics",
+    TWO: "the same with `--processes 2`, as Flink has parallelism 2",
+    ENRICHED: "the first and four `enriched.*` topics",
     STORES: "the same as the first, and Redis and Postgres to the last row",
     "consume": "ceiling: one process reads, no more",
     DECODE: "ceiling: one process reads and decodes, no more",
@@ -79,6 +81,8 @@ def entries(bench: Bench, names: Sequence[str]) -> list[tuple[System, TripLog, s
 
 def _own(name: str) -> System:
     match name:
+        case "mobility-hub-two-processes":
+            return Flow(name, processes=2)
         case "mobility-hub-enriched":
             return Flow(name, enriched=True)
         case "mobility-hub-stores":
