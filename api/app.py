@@ -9,13 +9,16 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
+from api.analysis import PostgresAnalyst
 from api.paths import WholeIds
 from api.postgres import PostgresReader
 from api.problems import PROBLEMS
 from api.reader import Reader
 from api.readers import Readers
 from api.redis import RedisReader
-from api.routes import health, listing, metrics
+from api.routes import QUERIES
+from api.routes.health import health
+from api.windows import Windows
 from mobility.settings import Settings, Store
 
 # Pages that draw the schema would load their scripts from other hosts.
@@ -29,11 +32,14 @@ _OPENAPI: Final = OpenAPIConfig(
 
 def create_app(settings: Settings) -> Litestar:
     """Return the application; it connects to the stores at the first request that needs them."""
-    return app_over(Readers(_reader(store, settings) for store in settings.stores))
+    readers = (_reader(store, settings) for store in settings.stores)
+    analyst = PostgresAnalyst(settings.postgres) if "postgres" in settings.stores else None
+    return app_over(Readers(readers, analyst=analyst), settings)
 
 
-def app_over(readers: Readers) -> Litestar:
+def app_over(readers: Readers, settings: Settings) -> Litestar:
     """Return the application over given readers, which it closes when it shuts down."""
+    windows = Windows.of(settings)
 
     @asynccontextmanager
     async def closing(_app: Litestar) -> AsyncIterator[None]:
@@ -43,8 +49,11 @@ def app_over(readers: Readers) -> Litestar:
             await readers.close()
 
     app = Litestar(
-        route_handlers=[metrics, listing, health],
-        dependencies={"readers": Provide(lambda: readers, sync_to_thread=False)},
+        route_handlers=[QUERIES, health],
+        dependencies={
+            "readers": Provide(lambda: readers, sync_to_thread=False),
+            "windows": Provide(lambda: windows, sync_to_thread=False),
+        },
         lifespan=[closing],
         plugins=[PROBLEMS],
         openapi_config=_OPENAPI,
