@@ -9,7 +9,9 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
+from api.access.headers import guard_browsers
 from api.analysis import PostgresAnalyst
+from api.pages import PAGES
 from api.paths import WholeIds
 from api.postgres import PostgresReader
 from api.problems import PROBLEMS
@@ -18,6 +20,7 @@ from api.readers import Readers
 from api.redis import RedisReader
 from api.routes import QUERIES
 from api.routes.health import health
+from api.status.routes import live, ready, status
 from api.windows import Windows
 from mobility.settings import Settings, Store
 
@@ -49,12 +52,14 @@ def app_over(readers: Readers, settings: Settings) -> Litestar:
             await readers.close()
 
     app = Litestar(
-        route_handlers=[QUERIES, health],
+        route_handlers=[QUERIES, health, live, ready, status, PAGES],
         dependencies={
             "readers": Provide(lambda: readers, sync_to_thread=False),
+            "settings": Provide(lambda: settings, sync_to_thread=False),
             "windows": Provide(lambda: windows, sync_to_thread=False),
         },
         lifespan=[closing],
+        before_send=[guard_browsers],
         plugins=[PROBLEMS],
         openapi_config=_OPENAPI,
         logging_config=None,

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+import psycopg
 from psycopg import sql
 
 from api.connections import ANSWER_SECONDS
@@ -16,6 +17,8 @@ from api.reader import (
     Part,
     Place,
     Series,
+    StoreDown,
+    Told,
     Totals,
     as_time,
 )
@@ -23,6 +26,7 @@ from api.tables import Tables, about, present, sums, text
 from api.times import time_of
 from mobility.entities import ENTITIES, Entity
 from mobility.settings import Store
+from mobility.status import EXPIRY
 
 
 class PostgresReader:
@@ -89,6 +93,17 @@ class PostgresReader:
         """Return each entity's watermark."""
         watermarks: dict[str, int] = dict(await self._tables.fetch(sql.SQL(text("freshness.sql"))))
         return {entity.name: as_time(watermarks.get(entity.name)) for entity in ENTITIES}
+
+    async def statuses(self) -> Sequence[Told]:
+        """Return what each process has said of itself within a minute."""
+        try:
+            rows = await self._tables.fetch(sql.SQL(text("statuses.sql")), {"expiry": EXPIRY})
+        except StoreDown as down:
+            # The table came later than the totals, and is made when the flow starts the next time.
+            if isinstance(down.__cause__, psycopg.errors.UndefinedTable):
+                return []
+            raise
+        return [Told(process, age, record) for process, age, record in rows]
 
     async def close(self) -> None:
         """Close the connections."""

@@ -111,6 +111,15 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What a process has told a store of itself: its record, and how many seconds ago that was."""
+
+    process: str
+    age: float
+    record: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ranked:
     """An id among the others: those with an equal amount have an equal rank."""
 
@@ -191,6 +200,10 @@ class Reader(Asked, Protocol):
 
     async def freshness(self) -> Mapping[str, datetime | None]:
         """Return, for each entity's name, the watermark that all its shards have passed."""
+        ...
+
+    async def statuses(self) -> Sequence[Told]:
+        """Return what each process has said of itself within a minute, by the processes' names."""
         ...
 
 

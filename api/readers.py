@@ -12,7 +12,19 @@ from datetime import datetime
 from typing import Final, Generic, TypeVar
 
 from api.line import Line
-from api.reader import Analyst, Asked, Batch, Order, Page, Place, Reader, Series, StoreDown, Totals
+from api.reader import (
+    Analyst,
+    Asked,
+    Batch,
+    Order,
+    Page,
+    Place,
+    Reader,
+    Series,
+    StoreDown,
+    Told,
+    Totals,
+)
 from api.refusals import BeyondLedger, NeedsPostgres
 from mobility.entities import Entity
 from mobility.settings import Store
@@ -105,6 +117,26 @@ class Readers:
         if self._analyst is None:
             raise NeedsPostgres(what)
         return await _only(self._analyst, question)
+
+    async def statuses(self) -> Answer[Sequence[Told]]:
+        """Return what the processes have said of themselves; raises StoresDown.
+
+        A Redis that was emptied hears of them again within a second, so it can lack them: the last
+        store is asked then.
+        """
+        failures: list[StoreDown] = []
+        answer: Answer[Sequence[Told]] | None = None
+        for line in self._lines:
+            try:
+                answer = Answer(line.store, await line.ask(lambda reader: reader.statuses()))
+            except StoreDown as down:
+                failures.append(down)
+            else:
+                if answer.value:
+                    return answer
+        if answer is None:
+            raise StoresDown(failures)
+        return answer
 
     async def freshness(self) -> Mapping[Store, Mapping[str, datetime | None] | StoreDown]:
         """Ask every configured store how far it has got; one that is down gives its failure."""
