@@ -7,7 +7,10 @@ from typing import Any
 
 import msgspec
 import polars as pl
+from litestar import Litestar
+from litestar.testing import TestClient
 
+from api.app import create_app
 from mobility.entities import BY_NAME
 from mobility.records import MICRO, TOTALS, WINDOW_SCHEMA
 from mobility.settings import Settings
@@ -49,6 +52,11 @@ def fill(settings: Settings, rows: pl.DataFrame, watermark: int = NOON) -> None:
     sink.close()
 
 
+def client(settings: Settings) -> TestClient[Litestar]:
+    """Return a client of the application over the stores of these settings."""
+    return TestClient(create_app(settings), "http://127.0.0.1")
+
+
 def alone(settings: Settings, *stores: str) -> Settings:
     """Return the settings with these stores only."""
     return msgspec.structs.replace(settings, stores=stores)
@@ -80,3 +88,11 @@ def only(answer: dict[str, Any], *names: str) -> dict[str, Any]:
 def iso(ms: int) -> str:
     """Return epoch ms as the API shows them."""
     return datetime.fromtimestamp(ms / 1_000, UTC).isoformat().replace("+00:00", "Z")
+
+
+def answer(http: TestClient[Litestar], url: str, **query: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return the JSON of a 200."""
+    response = http.get(url, params=query or None)
+    assert response.status_code == 200, response.text
+    body: dict[str, Any] = response.json()
+    return body

@@ -8,7 +8,6 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from api.app import create_app
 from mobility.records import MICRO
 from mobility.settings import Settings
 from tests.api.counted import (
@@ -17,6 +16,8 @@ from tests.api.counted import (
     SUMS,
     added,
     alone,
+    answer,
+    client,
     fill,
     iso,
     only,
@@ -58,14 +59,6 @@ def counted(over: dict[str, int]) -> pl.DataFrame:
     return ROWS.filter(within).group_by("id").agg(pl.col(name).sum() for name in SUMS)
 
 
-def answer(http: TestClient[Litestar], url: str, **query: Any) -> dict[str, Any]:  # noqa: ANN401
-    """Return the JSON of a 200."""
-    response = http.get(url, params=query)
-    assert response.status_code == 200, response.text
-    body: dict[str, Any] = response.json()
-    return body
-
-
 def asked(over: dict[str, int]) -> dict[str, str]:
     """Return a range as parameters."""
     return {name: iso(at) for name, at in over.items()}
@@ -80,7 +73,7 @@ def test_the_first_ids(filled: Settings, by: str, over: dict[str, int]) -> None:
     ranked = sums.with_columns(rank=pl.col(amount).rank("min", descending=True).cast(pl.Int64))
     expected = ranked.sort("rank", "id").to_dicts()
     whole = sums.select(pl.col(name).sum() for name in SUMS).to_dicts()[0]
-    with TestClient(create_app(filled), "http://127.0.0.1") as http:
+    with client(filled) as http:
         body = answer(http, "/top/driver", by=by, limit=7, **asked(over))
         assert body["active_ids"] == len(expected)
         assert body["total"] == shown(whole)
@@ -105,7 +98,7 @@ def test_the_first_ids(filled: Settings, by: str, over: dict[str, int]) -> None:
 def test_the_whole_entity(filled: Settings, over: dict[str, int]) -> None:
     """Sums are those of all ids, and percentiles values that ids have, by their nearest rank."""
     sums = counted(over)
-    with TestClient(create_app(filled), "http://127.0.0.1") as http:
+    with client(filled) as http:
         body = answer(http, "/summary/driver", **asked(over))
     assert [only(body)] == added(sums)
     assert body["active_ids"] == sums.height
@@ -121,7 +114,7 @@ def test_the_whole_entity(filled: Settings, over: dict[str, int]) -> None:
 def test_nothing_was_counted(filled: Settings) -> None:
     """A range without trips and an entity without any have no first ids and no distribution."""
     empty = {"from": iso(NOON + HOUR), "to": iso(NOON + 2 * HOUR)}
-    with TestClient(create_app(filled), "http://127.0.0.1") as http:
+    with client(filled) as http:
         for entity, query in (("driver", empty), ("h3", {}), ("h3", empty)):
             top = answer(http, f"/top/{entity}", **query)
             assert (top["items"], top["active_ids"], top["total"]["trip_count"]) == ([], 0, 0)
@@ -134,7 +127,7 @@ def test_nothing_was_counted(filled: Settings) -> None:
 
 def test_a_range_is_complete_when_it_lies_behind_the_watermark(filled: Settings) -> None:
     """A range that ended ten minutes ago is, later ones and one without an end are not."""
-    with TestClient(create_app(filled), "http://127.0.0.1") as http:
+    with client(filled) as http:
         for path in ("/top/driver", "/summary/driver"):
             assert answer(http, path, to=iso(NOON - 900_000))["complete"]
             assert not answer(http, path, to=iso(NOON - 600_000))["complete"]
@@ -147,7 +140,7 @@ def test_sorted_lists_lead_through_all_ids(filled: Settings, sort: str) -> None:
     sums = counted({})
     amount = AMOUNTS[sort.removeprefix("-")]
     expected = sums.sort(amount, "id", descending=sort.startswith("-"))["id"].to_list()
-    with TestClient(create_app(filled), "http://127.0.0.1") as http:
+    with client(filled) as http:
         assert pages(http, sort=sort) == expected
 
 
@@ -172,7 +165,7 @@ def test_lists_of_a_prefix(settings: Settings, store: str) -> None:
     one = alone(settings, store)
     fill(one, ROWS)
     ordered = sorted(IDS, key=str.encode)
-    with TestClient(create_app(one), "http://127.0.0.1") as http:
+    with client(one) as http:
         for prefix in ("", "a", "a/", "水", "%", "🚲", "zzz", "_", "windows"):
             assert pages(http, prefix=prefix) == [i for i in ordered if i.startswith(prefix)]
         by_id = {item["id"]: item for item in answer(http, "/metrics/driver")["items"]}
@@ -182,7 +175,7 @@ def test_lists_of_a_prefix(settings: Settings, store: str) -> None:
 
 def test_a_sorted_prefix(filled: Settings) -> None:
     """Prefix and sort go together, and a cursor belongs to both."""
-    with TestClient(create_app(filled), "http://127.0.0.1") as http:
+    with client(filled) as http:
         found = pages(http, prefix="a", sort="-trips")
         sums = counted({}).filter(pl.col("id").str.starts_with("a"))
         assert found == sums.sort("trip_count", "id", descending=True)["id"].to_list()
@@ -196,7 +189,7 @@ def test_a_sorted_prefix(filled: Settings) -> None:
 def test_redis_alone_says_what_it_cannot(settings: Settings) -> None:
     """Without Postgres these questions are a documented problem; while it is down they are 503."""
     urls = ("/metrics/driver?sort=-trips", "/top/driver", "/summary/driver")
-    with TestClient(create_app(alone(settings, "redis")), "http://127.0.0.1") as http:
+    with client(alone(settings, "redis")) as http:
         for url in urls:
             problem = http.get(url)
             assert problem.status_code == 404
@@ -204,7 +197,7 @@ def test_redis_alone_says_what_it_cannot(settings: Settings) -> None:
             assert http.get(problem.json()["type"]).status_code == 200
     nowhere = Settings(redis="redis://127.0.0.1:1/0", postgres="postgresql://127.0.0.1:1/x")
     for missing in (Settings(), alone(nowhere, "redis", "postgres")):
-        with TestClient(create_app(missing), "http://127.0.0.1") as http:
+        with client(missing) as http:
             for url in urls:
                 down = http.get(url)
                 assert down.status_code == 503

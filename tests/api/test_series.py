@@ -2,7 +2,6 @@
 
 import io
 from datetime import datetime, timedelta
-from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
@@ -10,11 +9,8 @@ import httpx
 import msgspec
 import polars as pl
 import pytest
-from litestar import Litestar
-from litestar.testing import TestClient
 from redis import Redis
 
-from api.app import create_app
 from mobility.keys import RedisKeys
 from mobility.settings import Settings
 from tests.api.counted import (
@@ -24,6 +20,8 @@ from tests.api.counted import (
     NOON,
     added,
     alone,
+    answer,
+    client,
     fill,
     iso,
     only,
@@ -49,14 +47,6 @@ def path(entity_id: str, tail: str = "") -> str:
     return f"/metrics/driver/{quote(entity_id, safe='')}{tail}"
 
 
-def answer(http: TestClient[Litestar], url: str, **query: Any) -> dict[str, Any]:  # noqa: ANN401
-    """Return the JSON of a 200."""
-    response = http.get(url, params=query)
-    assert response.status_code == 200, response.text
-    body: dict[str, Any] = response.json()
-    return body
-
-
 def local(start: int, step: str) -> int:
     """Return where the hour or day of a window begins in Berlin, as epoch ms."""
     time = datetime.fromtimestamp(start / 1_000, BERLIN)
@@ -68,7 +58,7 @@ def local(start: int, step: str) -> int:
 
 def test_a_series_is_the_windows(filled: Settings) -> None:
     """Each id has exactly its windows, of the last day by default, and each says if it can move."""
-    with TestClient(create_app(filled), "http://127.0.0.1") as http:
+    with client(filled) as http:
         for entity_id in IDS:
             mine = ROWS.filter(pl.col("id") == entity_id)
             end = max(mine["window_start"].to_list()) + LENGTH
@@ -95,7 +85,7 @@ def test_a_series_is_the_windows(filled: Settings) -> None:
 def test_hours_and_days_are_those_of_the_zone(filled: Settings, step: str) -> None:
     """Windows add up to the hours and days of clocks that change, and each is in one of them."""
     start, end = NOON - 30 * 3_600_000, NOON
-    with TestClient(create_app(filled), "http://127.0.0.1") as http:
+    with client(filled) as http:
         for entity_id in IDS:
             query = {"from": iso(start), "to": iso(end), "granularity": step}
             body = answer(http, path(entity_id, "/windows"), tz="Europe/Berlin", **query)
@@ -120,7 +110,7 @@ def test_hours_and_days_are_those_of_the_zone(filled: Settings, step: str) -> No
 def test_a_range_of_an_id(filled: Settings) -> None:
     """Totals of a range are those of its windows; one without trips is zeros, not a 404."""
     start, end = NOON - 20 * 3_600_000, NOON - 7 * 3_600_000
-    with TestClient(create_app(filled), "http://127.0.0.1") as http:
+    with client(filled) as http:
         for entity_id in IDS:
             query = {"from": iso(start), "to": iso(end)}
             body = answer(http, path(entity_id), **query)
@@ -144,7 +134,7 @@ def test_a_range_of_an_id(filled: Settings) -> None:
 
 def test_ids_shadow_nothing(filled: Settings) -> None:
     """An id that is called like a route, or ends like one, has totals and a series of its own."""
-    with TestClient(create_app(filled), "http://127.0.0.1") as http:
+    with client(filled) as http:
         for entity_id in ("windows", "a/windows", "a"):
             assert answer(http, path(entity_id))["id"] == entity_id
             assert answer(http, path(entity_id, "/windows"))["id"] == entity_id
@@ -168,7 +158,7 @@ def test_a_series_in_every_format(filled: Settings) -> None:
         assert response.headers["vary"] == "Accept"
         return response
 
-    with TestClient(create_app(filled), "http://127.0.0.1") as http:
+    with client(filled) as http:
         items = ask("application/json").json()["items"]
         ndjson = ask("application/x-ndjson").content
         csv = ask("text/csv").content
@@ -190,7 +180,7 @@ def test_a_series_in_every_format(filled: Settings) -> None:
 
 def test_who_has_the_newest_answer_is_told_so(filled: Settings) -> None:
     """A tag is the answer's: asked with it the API says 304, until any number is another."""
-    with TestClient(create_app(filled), "http://127.0.0.1") as http:
+    with client(filled) as http:
         first = http.get(path("a"))
         tag = first.headers["etag"]
         for wanted in (tag, tag.removeprefix("W/"), f'"x", {tag}', "*"):
@@ -213,7 +203,7 @@ def test_redis_alone_says_where_its_ledger_ends(settings: Settings) -> None:
     fill(short, ROWS)
     newest = max(ROWS.filter(pl.col("id") == "a")["window_start"].to_list())
     reaches = newest - 10 * 3_600_000
-    with TestClient(create_app(short), "http://127.0.0.1") as http:
+    with client(short) as http:
         inside = {"from": iso(reaches), "to": iso(NOON)}
         found = answer(http, path("a", "/windows"), **inside)["items"]
         assert (
@@ -235,8 +225,8 @@ def test_postgres_remembers_what_redis_does_not(settings: Settings) -> None:
     recent = {"from": iso(NOON - 3_600_000), "to": iso(NOON)}
     whole = {"from": iso(NOON - 40 * 3_600_000), "to": iso(NOON)}
     with (
-        TestClient(create_app(both), "http://127.0.0.1") as http,
-        TestClient(create_app(alone(both, "postgres")), "http://127.0.0.1") as lasting,
+        client(both) as http,
+        client(alone(both, "postgres")) as lasting,
         Redis.from_url(both.redis) as redis,
     ):
         for query, store in ((recent, "redis"), (whole, "postgres")):
