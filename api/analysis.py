@@ -7,15 +7,19 @@ from psycopg import sql
 from api.amounts import NAMES
 from api.reader import (
     AMOUNT_OF,
+    LAST,
     PERCENTILES,
     By,
+    Order,
+    Page,
+    Place,
     Ranked,
     Summary,
     Top,
     Total,
     as_time,
 )
-from api.tables import Tables, about, present, sums
+from api.tables import Tables, about, page, present, sums
 from api.windows import Range
 from mobility.entities import Entity
 from mobility.settings import Store
@@ -33,7 +37,7 @@ class PostgresAnalyst:
     store: Final[Store] = "postgres"
 
     def __init__(self, url: str) -> None:
-        self._tables = Tables(url, seconds=ANALYSIS_SECONDS, size=3, memory="64MB")
+        self._tables = Tables(url, seconds=ANALYSIS_SECONDS, size=2, memory="128MB")
 
     async def top(
         self, entity: Entity, over: Range, by: By, limit: int, only: str | None = None
@@ -50,6 +54,19 @@ class PostgresAnalyst:
             for entity_id, rank, *amounts in (row[7:] for row in present(rows, 7))
         ]
         return Top(ids, active, sums(total), newest, as_time(watermark))
+
+    async def page(self, entity: Entity, order: Order, after: Place | None, limit: int) -> Page:
+        """Return up to `limit` ids from a place on, in an order by an amount."""
+        values = {
+            "entity": entity.name,
+            "prefix": order.prefix,
+            "beyond": order.prefix + LAST,
+            "after": after.last_id if after else "",
+            "value": after.value if after else 0,
+            # One more than asked for tells whether there are more.
+            "limit": limit + 1,
+        }
+        return page(await self._tables.fetch(_page(entity, order, after), values), limit)
 
     async def total(self, entity: Entity, over: Range) -> Total:
         """Return the sums of all ids over a range."""
@@ -85,3 +102,17 @@ def _sums(entity: Entity, over: Range) -> sql.Composed:
     """Return the question for the sums of each id over a range."""
     rows = _rows(entity, over)
     return rows if over.is_open else about(entity, "sums_between.sql", rows=rows)
+
+
+def _page(entity: Entity, order: Order, after: Place | None) -> sql.Composed:
+    amount = sql.Identifier(AMOUNT_OF[order.by or "trips"])
+    follows = "({}, id) < (%(value)s, %(after)s)"
+    if not order.descending:
+        follows = follows.replace("<", ">")
+    return about(
+        entity,
+        "page_by.sql",
+        amount=amount,
+        after=sql.SQL(follows).format(amount) if after else sql.SQL("true"),
+        direction=sql.SQL("DESC" if order.descending else "ASC"),
+    )

@@ -9,20 +9,17 @@ from psycopg import sql
 
 from api.connections import ANSWER_SECONDS
 from api.reader import (
-    AMOUNT_OF,
     LAST,
     Batch,
-    Order,
     Page,
     Part,
-    Place,
     Series,
     StoreDown,
     Told,
     Totals,
     as_time,
 )
-from api.tables import Tables, about, present, sums, text
+from api.tables import Tables, about, page, present, sums, text
 from api.times import time_of
 from mobility.entities import ENTITIES, Entity
 from mobility.settings import Store
@@ -68,20 +65,17 @@ class PostgresReader:
         ]
         return Series(parts, as_time(rows[0][-1]))
 
-    async def page(self, entity: Entity, order: Order, after: Place | None, limit: int) -> Page:
-        """Return up to `limit` ids that follow a place."""
+    async def page(self, entity: Entity, prefix: str, after: str, limit: int) -> Page:
+        """Return up to `limit` ids that follow an id."""
         values = {
             "entity": entity.name,
-            "prefix": order.prefix,
-            "beyond": order.prefix + LAST,
-            "after": after.last_id if after else "",
-            "value": after.value if after else 0,
+            "prefix": prefix,
+            "beyond": prefix + LAST,
+            "after": after,
             # One more than asked for tells whether there are more.
             "limit": limit + 1,
         }
-        rows = await self._tables.fetch(_page(entity, order, after), values)
-        found = [(row[0], sums(row[1:5])) for row in present(rows, 0)]
-        return Page(found[:limit], len(found) > limit, as_time(rows[0][-1]))
+        return page(await self._tables.fetch(about(entity, "page.sql"), values), limit)
 
     async def count(self, entity: Entity, prefix: str) -> int:
         """Return how many ids begin with a prefix."""
@@ -108,24 +102,6 @@ class PostgresReader:
     async def close(self) -> None:
         """Close the connections."""
         await self._tables.close()
-
-
-def _page(entity: Entity, order: Order, after: Place | None) -> sql.Composed:
-    if order.by is None:
-        return about(entity, "page.sql")
-    amount = sql.Identifier(AMOUNT_OF[order.by])
-    start = (
-        "({}, id) < (%(value)s, %(after)s)"
-        if order.descending
-        else ("({}, id) > (%(value)s, %(after)s)")
-    )
-    return about(
-        entity,
-        "page_by.sql",
-        amount=amount,
-        after=sql.SQL(start).format(amount) if after else sql.SQL("true"),
-        direction=sql.SQL("DESC" if order.descending else "ASC"),
-    )
 
 
 def _totals(cells: Sequence[Any]) -> Totals:

@@ -190,8 +190,8 @@ class Reader(Asked, Protocol):
         """
         ...
 
-    async def page(self, entity: Entity, order: Order, after: Place | None, limit: int) -> Page:
-        """Return up to `limit` ids from a place on; raises NeedsPostgres for an order it lacks."""
+    async def page(self, entity: Entity, prefix: str, after: str, limit: int) -> Page:
+        """Return up to `limit` ids with a prefix that follow an id; all follow the empty string."""
         ...
 
     async def count(self, entity: Entity, prefix: str) -> int:
@@ -214,6 +214,10 @@ class Analyst(Asked, Protocol):
         self, entity: Entity, over: Range, by: By, limit: int, only: str | None = None
     ) -> Top:
         """Return the first ids by an amount over a range, or `only` one of them, with its rank."""
+        ...
+
+    async def page(self, entity: Entity, order: Order, after: Place | None, limit: int) -> Page:
+        """Return up to `limit` ids from a place on, in an order by an amount."""
         ...
 
     async def total(self, entity: Entity, over: Range) -> Total:

@@ -104,7 +104,12 @@ class Readers:
         Only the last store is asked: a list from Redis can lack ids that it has lost and not yet
         got back from Postgres, and nothing in the list would show it.
         """
-        return await self._last(lambda reader: reader.page(entity, order, after, limit))
+        if order.by is not None:
+            return await self.analysis(
+                "Sorted lists", lambda store: store.page(entity, order, after, limit)
+            )
+        last_id = after.last_id if after else ""
+        return await self._last(lambda store: store.page(entity, order.prefix, last_id, limit))
 
     async def count(self, entity: Entity, prefix: str) -> int:
         """Return how many ids begin with a prefix, from where the lists come; raises StoresDown."""

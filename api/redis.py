@@ -14,9 +14,7 @@ from api.ledger import STATE, newest_of, parts_of
 from api.reader import (
     LAST,
     Batch,
-    Order,
     Page,
-    Place,
     Series,
     StoreDown,
     Sums,
@@ -25,7 +23,7 @@ from api.reader import (
     as_time,
     micro,
 )
-from api.refusals import BeyondLedger, NeedsPostgres
+from api.refusals import BeyondLedger
 from api.times import time_of
 from mobility.entities import ENTITIES, Entity
 from mobility.keys import RedisKeys
@@ -78,12 +76,9 @@ class RedisReader:
         """Return an id's trips in the spans between edges, None where it is not here."""
         return await self._answered(self._series(entity, entity_id, edges))
 
-    async def page(self, entity: Entity, order: Order, after: Place | None, limit: int) -> Page:
-        """Return up to `limit` ids that follow a place, in the order of ids only."""
-        if order.by is not None:
-            msg = "Sorted lists"
-            raise NeedsPostgres(msg)
-        return await self._answered(self._page(entity, order, after, limit))
+    async def page(self, entity: Entity, prefix: str, after: str, limit: int) -> Page:
+        """Return up to `limit` ids that follow an id."""
+        return await self._answered(self._page(entity, prefix, after, limit))
 
     async def count(self, entity: Entity, prefix: str) -> int:
         """Return how many ids begin with a prefix."""
@@ -131,15 +126,15 @@ class RedisReader:
             raise BeyondLedger(time_of(reaches))
         return Series(parts_of(ledger, edges), _slowest(watermarks))
 
-    async def _page(self, entity: Entity, order: Order, after: Place | None, limit: int) -> Page:
+    async def _page(self, entity: Entity, prefix: str, after: str, limit: int) -> Page:
         watermarks = await self._redis.hvals(self._keys.progress(entity))
         as_of = _slowest(watermarks)
         found: list[tuple[str, Sums]] = []
-        start = f"({after.last_id}" if after else f"[{order.prefix}"
+        start = f"({after}" if after else f"[{prefix}"
         # One more than asked for tells whether there are more; the index may name expired ids.
         while len(found) <= limit:
             names: list[str] = await self._redis.zrangebylex(  # type: ignore[assignment]
-                self._keys.index(entity), start, f"({order.prefix}{LAST}", start=0, num=limit + 1
+                self._keys.index(entity), start, f"({prefix}{LAST}", start=0, num=limit + 1
             )  # the types do not know of decode_responses
             if not names:
                 break

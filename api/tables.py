@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 
 from api.connections import Connections, Question, Row
-from api.reader import StoreDown, Sums
+from api.reader import Page, StoreDown, Sums, as_time
 from mobility.entities import Entity
 from mobility.settings import Store
 
@@ -61,6 +61,12 @@ def sums(cells: Iterable[Any]) -> Sums:
 def present(rows: list[Row], column: int) -> Iterator[Row]:
     """Yield the rows that hold something: those that are there for the watermark hold null."""
     return (row for row in rows if row[column] is not None)
+
+
+def page(rows: list[Row], limit: int) -> Page:
+    """Return up to `limit` rows of an id, its sums and the watermark as a page."""
+    found = [(row[0], sums(row[1:5])) for row in present(rows, 0)]
+    return Page(found[:limit], len(found) > limit, as_time(rows[0][-1]))
 
 
 def _reason(error: Exception) -> str:

@@ -1,3 +1,4 @@
+-- A window without trips, which a backfill can leave, has no amounts either.
 SELECT
     id,
     sum(trip_count)::bigint AS trip_count,
@@ -6,4 +7,3 @@ SELECT
     sum(total_revenue)::bigint AS total_revenue
 FROM ({rows}) AS counted
 GROUP BY id
-HAVING sum(trip_count) > 0

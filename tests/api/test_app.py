@@ -15,9 +15,8 @@ from litestar.testing import TestClient
 
 from api.app import app_over, create_app
 from api.line import REST
-from api.reader import NOTHING, Batch, Order, Page, Place, Series, StoreDown, Sums, Told, Totals
+from api.reader import NOTHING, Batch, Page, Series, StoreDown, Sums, Told, Totals
 from api.readers import Readers
-from api.refusals import NeedsPostgres
 from mobility.entities import ENTITIES, Entity
 from mobility.settings import Settings, Store
 
@@ -55,14 +54,10 @@ class MemoryReader:
         self._answer()
         return Series((), self.as_of) if entity_id in self.ids and edges else None
 
-    async def page(self, _entity: Entity, order: Order, after: Place | None, limit: int) -> Page:
-        """Return a page, of ASCII ids in their own order."""
+    async def page(self, _entity: Entity, prefix: str, after: str, limit: int) -> Page:
+        """Return a page, of ASCII ids."""
         self._answer()
-        if order.by is not None:
-            what = "Sorted lists"
-            raise NeedsPostgres(what)
-        begin = after.last_id if after else ""
-        rest = [name for name in self._named(order.prefix) if name > begin]
+        rest = [name for name in self._named(prefix) if name > after]
         ids = tuple((name, self.ids[name].sums) for name in rest[:limit])
         return Page(ids, len(rest) > limit, self.as_of)
 
