@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from api.amounts import shown
 from api.answers import Batch, Known
+from api.documented import BatchQuestion
 from api.paths import is_storable
 from api.reader import Totals
 from api.readers import Readers
@@ -26,7 +27,12 @@ class Ids(msgspec.Struct, frozen=True):
     ]
 
 
-@post("/batch/{entity_name:str}", status_code=200, summary="The totals of many ids")
+@post(
+    "/batch/{entity_name:str}",
+    status_code=200,
+    summary="The totals of many ids",
+    operation_class=BatchQuestion,
+)
 async def batch(
     entity_name: EntityName, data: JSONBody[Ids], readers: NamedDependency[Readers]
 ) -> Batch:

@@ -9,6 +9,7 @@ from litestar.params import QueryParameter
 from api.answers import Amounts, Comparison, Ratio, Side
 from api.comparing import differences, ratios
 from api.counting import Count, count_all, count_id
+from api.documented import Question
 from api.readers import ORDER, Readers
 from api.refusals import BadQuery
 from api.routes.parameters import AskedId, EntityName, From, To, entity_of, id_in_query, unknown
@@ -27,7 +28,7 @@ OtherTo = Annotated[
 ]
 
 
-@get("/compare/{entity_name:str}", summary="Two ids or two ranges")
+@get("/compare/{entity_name:str}", summary="Two ids or two ranges", operation_class=Question)
 async def compare(
     entity_name: EntityName,
     readers: NamedDependency[Readers],

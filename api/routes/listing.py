@@ -9,6 +9,7 @@ from litestar.params import QueryParameter
 from api.amounts import shown_sums
 from api.answers import Item, Listing, Metrics
 from api.cursor import Cursor, decode_cursor, encode_cursor
+from api.documented import Question
 from api.reader import AMOUNT_OF, By, Order, Place, Sums
 from api.readers import Readers
 from api.routes.metrics import metrics_of
@@ -32,7 +33,7 @@ Sort = Literal[
 ]
 
 
-@get("/metrics/{entity_name:str}", summary="The ids of an entity")
+@get("/metrics/{entity_name:str}", summary="The ids of an entity", operation_class=Question)
 async def listing(
     entity_name: EntityName,
     readers: NamedDependency[Readers],

@@ -5,6 +5,7 @@ from litestar.di import NamedDependency
 
 from api.answers import LastWindow, Metrics
 from api.counting import count_id
+from api.documented import Question
 from api.readers import Readers
 from api.routes.parameters import EncodedId, EntityName, From, To, entity_of, id_in_path, unknown
 from api.times import time_of
@@ -12,7 +13,9 @@ from api.windows import Range, Windows
 from mobility.entities import Entity
 
 
-@get("/metrics/{entity_name:str}/{entity_id:str}", summary="An id's totals")
+@get(
+    "/metrics/{entity_name:str}/{entity_id:str}", summary="An id's totals", operation_class=Question
+)
 async def metrics(
     entity_name: EntityName,
     entity_id: EncodedId,

@@ -6,17 +6,25 @@ from http import HTTPStatus
 from litestar import get
 from litestar.params import FromPath
 
+from api.documented import Explanation
 from api.kinds import KINDS, Kind
 from api.problems import problem
 
 
-@get("/problems", sync_to_thread=False, summary="All types of problems")
+@get(
+    "/problems", sync_to_thread=False, summary="All types of problems", operation_class=Explanation
+)
 def kinds() -> Mapping[str, Kind]:
     """Return what each type of problem means and what to do about it."""
     return KINDS
 
 
-@get("/problems/{slug:str}", sync_to_thread=False, summary="A type of problem")
+@get(
+    "/problems/{slug:str}",
+    sync_to_thread=False,
+    summary="A type of problem",
+    operation_class=Explanation,
+)
 def kind(slug: FromPath[str]) -> Kind:
     """Return what a type of problem means and what to do about it."""
     found = KINDS.get(slug)

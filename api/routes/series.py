@@ -9,6 +9,7 @@ from litestar.params import QueryParameter
 
 from api.amounts import shown
 from api.answers import Series, Span
+from api.documented import SeriesQuestion
 from api.formats import JSON, negotiated, written
 from api.freshness import freshness_headers
 from api.reader import Series as Found
@@ -40,7 +41,10 @@ Zone = Annotated[
         examples=[Example(value="Europe/Berlin"), Example(value="UTC")],
     ),
 ]
-_OPERATION: Final[dict[str, Any]] = {"summary": "An id's windows"}
+_OPERATION: Final[dict[str, Any]] = {
+    "summary": "An id's windows",
+    "operation_class": SeriesQuestion,
+}
 
 
 @get("/metrics/{entity_name:str}/{entity_id:str}/windows", **_OPERATION)

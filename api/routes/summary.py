@@ -7,13 +7,14 @@ from litestar.di import NamedDependency
 
 from api.amounts import NAMES, shown, shown_sums
 from api.answers import Distribution, Percentiles, Summary
+from api.documented import Question
 from api.reader import Sums
 from api.readers import Readers
 from api.routes.parameters import EntityName, From, To, entity_of
 from api.windows import Windows
 
 
-@get("/summary/{entity_name:str}", summary="The whole entity")
+@get("/summary/{entity_name:str}", summary="The whole entity", operation_class=Question)
 async def summary(
     entity_name: EntityName,
     readers: NamedDependency[Readers],

@@ -8,6 +8,7 @@ from litestar.params import QueryParameter
 
 from api.amounts import part_of, shown
 from api.answers import Amounts, Ranked, Top
+from api.documented import Question
 from api.reader import AMOUNT_OF, By
 from api.readers import Readers
 from api.routes.parameters import AskedId, EntityName, From, To, entity_of, id_in_query
@@ -16,7 +17,7 @@ from api.windows import Windows
 MAX_TOP: Final = 5_000
 
 
-@get("/top/{entity_name:str}", summary="The first ids by an amount")
+@get("/top/{entity_name:str}", summary="The first ids by an amount", operation_class=Question)
 async def top(
     entity_name: EntityName,
     readers: NamedDependency[Readers],
