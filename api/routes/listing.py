@@ -12,6 +12,7 @@ from api.cursor import Cursor, decode_cursor, encode_cursor
 from api.documented import Question
 from api.reader import AMOUNT_OF, By, Order, Place, Sums
 from api.readers import Readers
+from api.refusals import BadQuery
 from api.routes.metrics import metrics_of
 from api.routes.parameters import (
     AskedId,
@@ -55,8 +56,14 @@ async def listing(
     """
     entity = entity_of(entity_name)
     if asked_id is not None:
+        if cursor is not None or prefix or sort is not None:
+            msg = "id: names one; `cursor`, `prefix` and `sort` are for a list"
+            raise BadQuery(msg)
         found = id_in_query(entity, asked_id)
         return await metrics_of(entity, found, windows.range(from_, to), readers, windows)
+    if from_ is not None or to is not None:
+        msg = f"{'to' if from_ is None else 'from'}: is for one id, which `id` names"
+        raise BadQuery(msg)
     order = _order(prefix_of(prefix), sort)
     begun = None if cursor is None else decode_cursor(cursor, order)
     return await _page(entity, order, begun, limit, readers)
