@@ -9,6 +9,7 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
+from api.access.authentication import OPEN
 from api.answers import Component, Health, Item, Listing, Metrics
 from api.cursor import decode_cursor, encode_cursor
 from api.paths import decode_id
@@ -59,7 +60,7 @@ async def listing(
     )
 
 
-@get("/health")
+@get("/health", opt={OPEN: True})
 async def health(readers: NamedDependency[Readers]) -> Health:
     """Return the state of each component; a store that is configured and down makes it 503."""
     stores = await readers.freshness()

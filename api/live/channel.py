@@ -86,8 +86,14 @@ class Channel:
                 # Others have waited for this one.
                 await asyncio.sleep(0)
 
+    def end(self) -> None:
+        """Let go of all readers."""
+        for places in (self._all, *self._by_id.values()):
+            for reader in places:
+                reader.drop()
+
     async def close(self) -> None:
-        """Stop following; readers are ended by the server."""
+        """Stop following."""
         if self._following is not None:
             self._following.cancel()
             await asyncio.gather(self._following, return_exceptions=True)

@@ -46,6 +46,11 @@ class Hub:
         """Return the changes of an entity."""
         return self.channels[entity.name]
 
+    def end(self) -> None:
+        """End all streams: their readers resume elsewhere, or later."""
+        for channel in self.channels.values():
+            channel.end()
+
     async def close(self) -> None:
         """Stop following and close the connections."""
         for channel in self.channels.values():
