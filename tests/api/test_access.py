@@ -328,7 +328,7 @@ def test_named_origins_may_ask(shared: TestClient[Litestar]) -> None:
 @pytest.mark.parametrize("text", ["<img src=x onerror=alert(1)>", "</script><script>1</script>"])
 def test_ids_are_never_pages(text: str) -> None:
     """An id comes back as JSON that no browser takes for anything else."""
-    app = app_over(Readers([MemoryReader("redis", {text: totals()})]))
+    app = app_over(Readers([MemoryReader("redis", {text: totals()})]), Settings())
     with TestClient(app, "http://127.0.0.1") as http:
         answer = http.get(f"/metrics/driver/{quote(text, safe='')}")
     assert answer.json()["id"] == text
