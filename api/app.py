@@ -17,6 +17,7 @@ from api.access.session import log_in, log_out, session
 from api.analysis import PostgresAnalyst
 from api.live.hub import Hub
 from api.live.routes import live_entity, live_id
+from api.observing import prometheus
 from api.pages import PAGES
 from api.paths import WholeIds
 from api.postgres import PostgresReader
@@ -31,7 +32,7 @@ from api.windows import Windows
 from mobility.settings import Settings, Store
 
 _HEALTH: Final = (health, live, ready, status)
-_LIVE: Final = (live_entity, live_id)
+_LIVE: Final = (live_entity, live_id, prometheus)
 _SESSION: Final = (session, log_in, log_out)
 
 

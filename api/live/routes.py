@@ -11,9 +11,12 @@ from litestar.types import ASGIApp
 
 from api.live.hub import Hub
 from api.live.stream import EventStream
+from api.observing import UNCOUNTED
 from api.paths import decode_id
 from api.problems import problem
 from mobility.entities import BY_NAME
+
+_OPT: Final = {UNCOUNTED: True}
 
 LastId = Annotated[str | None, HeaderParameter(name="Last-Event-ID")]
 
@@ -30,7 +33,7 @@ _EVENTS: Final = {
 }
 
 
-@get("/live/{entity_name:str}", media_type="text/event-stream", responses=_EVENTS)
+@get("/live/{entity_name:str}", opt=_OPT, media_type="text/event-stream", responses=_EVENTS)
 async def live_entity(
     entity_name: FromPath[str],
     hub: NamedDependency[Hub | None],
@@ -41,7 +44,12 @@ async def live_entity(
     return _stream(hub, entity_name, id, last_event_id)
 
 
-@get("/live/{entity_name:str}/{entity_id:str}", media_type="text/event-stream", responses=_EVENTS)
+@get(
+    "/live/{entity_name:str}/{entity_id:str}",
+    opt=_OPT,
+    media_type="text/event-stream",
+    responses=_EVENTS,
+)
 async def live_id(
     entity_name: FromPath[str],
     entity_id: FromPath[str],
