@@ -4,13 +4,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from litestar import Litestar
+from litestar import Litestar, Router
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
-from api.access.headers import guard_browsers
+from api.access import access
+from api.access.authentication import OPEN
+from api.access.listening import tokens_of
+from api.access.session import log_in, log_out, session
 from api.analysis import PostgresAnalyst
+from api.live.hub import Hub
+from api.live.routes import live_entity, live_id
+from api.observing import prometheus
 from api.pages import PAGES
 from api.paths import WholeIds
 from api.postgres import PostgresReader
@@ -24,48 +31,66 @@ from api.status.routes import live, ready, status
 from api.windows import Windows
 from mobility.settings import Settings, Store
 
-# Pages that draw the schema would load their scripts from other hosts.
-_OPENAPI: Final = OpenAPIConfig(
-    title="Mobility Hub",
-    version="0.1.0",
-    use_handler_docstrings=True,
-    render_plugins=[JsonRenderPlugin(path="/")],
-)
+_HEALTH: Final = (health, live, ready, status)
+_LIVE: Final = (live_entity, live_id, prometheus)
+_SESSION: Final = (session, log_in, log_out)
 
 
 def create_app(settings: Settings) -> Litestar:
-    """Return the application; it connects to the stores at the first request that needs them."""
+    """Return the application; it connects to the stores at the first request that needs them.
+
+    Raises TokensError where it may not listen where the settings say.
+    """
     readers = (_reader(store, settings) for store in settings.stores)
     analyst = PostgresAnalyst(settings.postgres) if "postgres" in settings.stores else None
-    return app_over(Readers(readers, analyst=analyst), settings)
+    hub = Hub(settings) if "redis" in settings.stores else None
+    return app_over(Readers(readers, analyst=analyst), settings, hub)
 
 
-def app_over(readers: Readers, settings: Settings) -> Litestar:
-    """Return the application over given readers, which it closes when it shuts down."""
-    windows = Windows.of(settings)
+def app_over(readers: Readers, settings: Settings, hub: Hub | None = None) -> Litestar:
+    """Return the application over given readers and events, which it closes when it shuts down."""
+    windows, tokens = Windows.of(settings), tokens_of(settings)
 
     @asynccontextmanager
     async def closing(_app: Litestar) -> AsyncIterator[None]:
         try:
             yield
         finally:
+            if hub is not None:
+                await hub.close()
             await readers.close()
 
     app = Litestar(
-        route_handlers=[QUERIES, health, live, ready, status, PAGES],
+        route_handlers=[QUERIES, *_HEALTH, *_LIVE, *_SESSION, PAGES],
         dependencies={
             "readers": Provide(lambda: readers, sync_to_thread=False),
+            "hub": Provide(lambda: hub, sync_to_thread=False),
             "settings": Provide(lambda: settings, sync_to_thread=False),
+            "tokens": Provide(lambda: tokens, sync_to_thread=False),
             "windows": Provide(lambda: windows, sync_to_thread=False),
         },
         lifespan=[closing],
-        before_send=[guard_browsers],
+        state=State({"hub": hub}),
         plugins=[PROBLEMS],
-        openapi_config=_OPENAPI,
+        openapi_config=_openapi(),
         logging_config=None,
+        **access(settings, tokens),
     )
     app.asgi_handler = WholeIds(app.asgi_handler)
     return app
+
+
+def _openapi() -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="Mobility Hub",
+        version="0.1.0",
+        use_handler_docstrings=True,
+        # Pages that draw the schema would load their scripts from other hosts.
+        render_plugins=[JsonRenderPlugin(path="/")],
+        openapi_router=Router(
+            "/schema", route_handlers=[], opt={OPEN: True}, include_in_schema=False
+        ),
+    )
 
 
 def _reader(store: Store, settings: Settings) -> Reader:

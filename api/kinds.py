@@ -25,6 +25,40 @@ KINDS: Final = {
         "A series of more spans than one answer holds (10,000).",
         "Ask for a coarser `granularity`, or for several shorter ranges.",
     ),
+    "token-needed": Kind(
+        HTTPStatus.UNAUTHORIZED,
+        "The API takes requests with a token only, and this one has none, or none of ours.",
+        "Send `Authorization: Bearer` with a token; whoever runs the API makes one with `just "
+        "token NAME`. Pages exchange it for a cookie by POST /session.",
+    ),
+    "out-of-scope": Kind(
+        HTTPStatus.FORBIDDEN,
+        "The token is ours, but does not open this entity.",
+        "GET /session names the entities that it opens; ask for a token with more.",
+    ),
+    "unknown-host": Kind(
+        HTTPStatus.MISDIRECTED_REQUEST,
+        "The API was asked by a name that it does not go by. This keeps pages of other sites from "
+        "pointing names of their own at it.",
+        "Ask by 127.0.0.1 or localhost, or set MOBILITY_API_HOSTS to the name in the URL.",
+    ),
+    "too-many-requests": Kind(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "More requests came from this address within a second than one may send.",
+        "Wait as long as the header Retry-After says; MOBILITY_API_RATE is the limit. POST /batch "
+        "answers for many ids at once.",
+    ),
+    "too-many-readers": Kind(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "As many readers of live events are served as may be at once.",
+        "Come again after the seconds that the header Retry-After names, or raise "
+        "MOBILITY_API_LIVE_READERS.",
+    ),
+    "needs-redis": Kind(
+        HTTPStatus.NOT_FOUND,
+        "Live events come from Redis, and the system runs without it.",
+        "Run it with Redis (MOBILITY_STORES=redis,postgres), or ask again from time to time.",
+    ),
     "not-found": Kind(
         HTTPStatus.NOT_FOUND,
         "There is no such path, entity or id. An id is there once a trip was counted for it, and "

@@ -4,11 +4,20 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, Generic, TypeVar
 
+from prometheus_client import Counter, Histogram
+
 from api.reader import Asked, StoreDown
 from mobility.settings import Store, masked
 
 REST: Final = 1.0
 """Seconds that a store which failed is left alone."""
+
+_SECONDS: Final = Histogram(
+    "mobility_store_answer_seconds", "How long a store took to answer, or to fail", ["store"]
+)
+_FAILURES: Final = Counter(
+    "mobility_store_failures", "Questions that a store did not answer", ["store"]
+)
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Asked)
@@ -35,8 +44,10 @@ class Line(Generic[R]):
         if self._failure is not None and self._clock() < self._rests_until:
             raise StoreDown(self.store, self._failure.reason)
         try:
-            answer = await question(self._reader)
+            with _SECONDS.labels(self.store).time():
+                answer = await question(self._reader)
         except StoreDown as down:
+            _FAILURES.labels(self.store).inc()
             if self._failure is None:
                 cause = " ".join(masked(str(down.__cause__)).split())
                 _log.warning("%s (%s)", down, cause or type(down.__cause__).__name__)

@@ -2,28 +2,39 @@
 
 from typing import Final
 
-from litestar.types import Message, Scope
+from litestar.types import BeforeMessageSendHookHandler, Message, Scope
 
-_POLICY: Final = (
-    "default-src 'self'; img-src 'self' data:; form-action 'self'; "
-    "base-uri 'none'; object-src 'none'; frame-ancestors 'none'"
-)
-"""Content Security Policy Level 3: no inline script or style, so no text can become either."""
+from mobility.settings import Settings
 
-_HEADERS: Final = tuple(
-    (name.encode(), value.encode())
-    for name, value in {
-        "content-security-policy": _POLICY,
-        "cross-origin-opener-policy": "same-origin",
-        "permissions-policy": "camera=(), geolocation=(), microphone=()",
-        "referrer-policy": "no-referrer",
-        "x-content-type-options": "nosniff",
-        "x-frame-options": "DENY",
-    }.items()
-)
+_HEADERS: Final = {
+    "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
 
 
-async def guard_browsers(message: Message, _scope: Scope) -> None:
-    """Add the security headers to whatever is answered, errors and refusals too (`before_send`)."""
-    if message["type"] == "http.response.start":
-        message["headers"] = [*message["headers"], *_HEADERS]
+def guard_browsers(settings: Settings) -> BeforeMessageSendHookHandler:
+    """Return the hook that adds the headers to whatever is answered, errors and refusals too."""
+    headers = [
+        (name.encode(), value.encode())
+        for name, value in {"content-security-policy": policy(settings), **_HEADERS}.items()
+    ]
+
+    async def add(message: Message, _scope: Scope) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], *headers]
+
+    return add
+
+
+def policy(_settings: Settings) -> str:
+    """Return the Content Security Policy (Level 3) of pages.
+
+    Nothing inline may run or style, so no text can become either.
+    """
+    return (
+        "default-src 'self'; img-src 'self' data:; form-action 'self'; "
+        "base-uri 'none'; object-src 'none'; frame-ancestors 'none'"
+    )

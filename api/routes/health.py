@@ -6,6 +6,7 @@ from datetime import datetime
 from litestar import get
 from litestar.di import NamedDependency
 
+from api.access.authentication import OPEN
 from api.answers import Component, Health
 from api.problems import unavailable
 from api.reader import StoreDown
@@ -15,7 +16,7 @@ from mobility.settings import Store
 Freshness = Mapping[str, datetime | None]
 
 
-@get("/health")
+@get("/health", opt={OPEN: True})
 async def health(readers: NamedDependency[Readers]) -> Health:
     """Return the state of each component; a store that is configured and down makes it 503."""
     stores = await readers.freshness()

@@ -6,13 +6,18 @@ from http import HTTPStatus
 from litestar import get
 from litestar.params import FromPath
 
+from api.access.authentication import OPEN
 from api.documented import Explanation
 from api.kinds import KINDS, Kind
 from api.problems import problem
 
 
 @get(
-    "/problems", sync_to_thread=False, summary="All types of problems", operation_class=Explanation
+    "/problems",
+    opt={OPEN: True},
+    sync_to_thread=False,
+    summary="All types of problems",
+    operation_class=Explanation,
 )
 def kinds() -> Mapping[str, Kind]:
     """Return what each type of problem means and what to do about it."""
@@ -21,6 +26,7 @@ def kinds() -> Mapping[str, Kind]:
 
 @get(
     "/problems/{slug:str}",
+    opt={OPEN: True},
     sync_to_thread=False,
     summary="A type of problem",
     operation_class=Explanation,
