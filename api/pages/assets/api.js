@@ -2,9 +2,9 @@
 
 /** An answer that is none: what happened, in the API's own words where there are any. */
 export class Problem extends Error {
-  constructor(status, title, detail, slug = "") {
+  constructor(status, title, detail, slug = "", members = {}) {
     super(detail || title);
-    Object.assign(this, { status, title, detail, slug });
+    Object.assign(this, { status, title, detail, slug, members });
   }
 }
 
@@ -39,7 +39,7 @@ async function fetched(url, options) {
   if (response.ok) return response;
   const found = await response.json().catch(() => ({}));
   const slug = String(found.type ?? "").split("/").at(-1);
-  const problem = new Problem(response.status, found.title ?? `Status ${response.status}`, found.detail ?? "", slug);
+  const problem = new Problem(response.status, found.title ?? `Status ${response.status}`, found.detail ?? "", slug, found);
   if (response.status === 401 && options.method !== "POST") ask?.();
   throw problem;
 }

@@ -35,7 +35,7 @@ export function perWindow({ kinds, series, window, asOf }, times) {
   const total = (start) => kinds.reduce((sum, id) => sum + trips(id, start), 0);
   const minutes = window / 60_000;
   return {
-    note: `Windows of ${minutes} minutes, the last three hours of event time. The palest bars are still counting.`,
+    note: `Windows of ${minutes} minutes, the last three hours of event time. Pale bars are still counting.`,
     summary: `${count(total(starts.at(-2) ?? starts[0]))} trips in the last window that is over.`,
     columns: [{ name: "Window (UTC)" }, ...kinds.map((name) => ({ name })), { name: "All" }],
     rows: () => starts.toReversed().map((start) => [span(start, start + window), ...kinds.map((id) => count(trips(id, start))), count(total(start))]),

@@ -18,7 +18,7 @@ const view = { kinds: [], series: new Map() };
 
 const figures = el("dl", { class: "figures" });
 const charts = {
-  second: new Chart({ title: "Trips counted a second", note: "The last three minutes of the wall clock, as they reach the stores.", small: true }),
+  second: new Chart({ title: "Trips counted a second", note: "The last three minutes of the wall clock, as they reach the stores, since this page was opened.", small: true }),
   windows: new Chart({ title: "Trips by vehicle type" }),
   hours: new Chart({ title: "Revenue by vehicle type", small: true }),
 };
@@ -107,13 +107,14 @@ function change(now, before, text) {
   if (now === undefined || before === undefined) return "";
   if (!before) return "none in the hour before";
   const by = now / before - 1;
-  const mark = Math.abs(by) < 0.0005 ? "as" : by > 0 ? `▲ ${percent(by)} on` : `▼ ${percent(-by)} on`;
-  return el("span", {}, el("span", { class: by > 0 ? "up" : "down" }, mark), ` the hour before (${text(before)})`);
+  if (Math.abs(by) < 0.0005) return "as in the hour before";
+  const mark = by > 0 ? `▲ ${percent(by)}` : `▼ ${percent(-by)}`;
+  return el("span", {}, el("span", { class: by > 0 ? "up" : "down" }, mark), ` on the hour before (${text(before)})`);
 }
 
 function drawKinds({ top, topBefore }) {
   const before = new Map(topBefore.items.map((item) => [item.id, item]));
-  const columns = ["Vehicle type", "Trips", "Revenue", "Share", "On the hour before"].map((name) => ({ name }));
+  const columns = ["Vehicle type", "Trips", "Revenue", "Share", "Change"].map((name) => ({ name }));
   kinds.replaceChildren(table("Vehicle types in the last hour", columns, top.items.map((item) => {
     const old = before.get(item.id)?.total_revenue;
     const index = view.kinds.indexOf(item.id);
