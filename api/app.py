@@ -9,6 +9,8 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
+from api.access.headers import guard_browsers
+from api.pages import PAGES
 from api.paths import WholeIds
 from api.postgres import PostgresReader
 from api.problems import PROBLEMS
@@ -16,6 +18,7 @@ from api.reader import Reader
 from api.readers import Readers
 from api.redis import RedisReader
 from api.routes import health, listing, metrics
+from api.status.routes import live, ready, status
 from mobility.settings import Settings, Store
 
 # Pages that draw the schema would load their scripts from other hosts.
@@ -29,11 +32,13 @@ _OPENAPI: Final = OpenAPIConfig(
 
 def create_app(settings: Settings) -> Litestar:
     """Return the application; it connects to the stores at the first request that needs them."""
-    return app_over(Readers(_reader(store, settings) for store in settings.stores))
+    readers = Readers(_reader(store, settings) for store in settings.stores)
+    return app_over(readers, settings)
 
 
-def app_over(readers: Readers) -> Litestar:
+def app_over(readers: Readers, settings: Settings | None = None) -> Litestar:
     """Return the application over given readers, which it closes when it shuts down."""
+    told = settings or Settings()
 
     @asynccontextmanager
     async def closing(_app: Litestar) -> AsyncIterator[None]:
@@ -43,9 +48,13 @@ def app_over(readers: Readers) -> Litestar:
             await readers.close()
 
     app = Litestar(
-        route_handlers=[metrics, listing, health],
-        dependencies={"readers": Provide(lambda: readers, sync_to_thread=False)},
+        route_handlers=[metrics, listing, health, live, ready, status, PAGES],
+        dependencies={
+            "readers": Provide(lambda: readers, sync_to_thread=False),
+            "settings": Provide(lambda: told, sync_to_thread=False),
+        },
         lifespan=[closing],
+        before_send=[guard_browsers],
         plugins=[PROBLEMS],
         openapi_config=_OPENAPI,
         logging_config=None,

@@ -1,6 +1,6 @@
 """Reads the tables that the Postgres sink writes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
@@ -10,9 +10,10 @@ import psycopg
 from psycopg import sql
 
 from api.connections import Connections, Question, Row
-from api.reader import Page, StoreDown, Totals, as_time, micro
+from api.reader import Page, StoreDown, Told, Totals, as_time, micro
 from mobility.entities import ENTITIES, Entity
 from mobility.settings import Store
+from mobility.status import EXPIRY
 
 
 class PostgresReader:
@@ -52,6 +53,17 @@ class PostgresReader:
         """Return each entity's watermark."""
         watermarks: dict[str, int] = dict(await self._fetch(sql.SQL(_text("freshness.sql"))))
         return {entity.name: as_time(watermarks.get(entity.name)) for entity in ENTITIES}
+
+    async def statuses(self) -> Sequence[Told]:
+        """Return what each process has said of itself within a minute."""
+        try:
+            rows = await self._fetch(sql.SQL(_text("statuses.sql")), {"expiry": EXPIRY})
+        except StoreDown as down:
+            # The table came later than the totals, and is made when the flow starts the next time.
+            if isinstance(down.__cause__, psycopg.errors.UndefinedTable):
+                return []
+            raise
+        return [Told(process, age, record) for process, age, record in rows]
 
     async def close(self) -> None:
         """Close the connections."""

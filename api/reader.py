@@ -1,6 +1,6 @@
 """The contract of everything the API reads from, and what it answers with."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -54,6 +54,15 @@ class Page:
     has_more: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a process has told a store of itself: its record, and how many seconds ago that was."""
+
+    process: str
+    age: float
+    record: str
+
+
 class Reader(Protocol):
     """Reads one store. All methods raise StoreDown where the store does not answer in time."""
 
@@ -72,6 +81,10 @@ class Reader(Protocol):
 
     async def freshness(self) -> Mapping[str, datetime | None]:
         """Return, for each entity's name, the watermark that all its shards have passed."""
+        ...
+
+    async def statuses(self) -> Sequence[Told]:
+        """Return what each process has said of itself within a minute, by the processes' names."""
         ...
 
     async def close(self) -> None:

@@ -7,12 +7,12 @@ Lists come from Postgres where there is one.
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Generic, TypeVar
 
-from api.reader import Page, Reader, StoreDown, Totals
+from api.reader import Page, Reader, StoreDown, Told, Totals
 from mobility.entities import Entity
 from mobility.settings import Store, masked
 
@@ -87,6 +87,26 @@ class Readers:
         except StoreDown as down:
             raise StoresDown([down]) from down
         return Answer(line.store, page)
+
+    async def statuses(self) -> Answer[Sequence[Told]]:
+        """Return what the processes have said of themselves; raises StoresDown.
+
+        A Redis that was emptied hears of them again within a second, so it can lack them: the last
+        store is asked then.
+        """
+        failures: list[StoreDown] = []
+        answer: Answer[Sequence[Told]] | None = None
+        for line in self._lines:
+            try:
+                answer = Answer(line.store, await line.ask(lambda reader: reader.statuses()))
+            except StoreDown as down:
+                failures.append(down)
+            else:
+                if answer.value:
+                    return answer
+        if answer is None:
+            raise StoresDown(failures)
+        return answer
 
     async def freshness(self) -> Mapping[Store, Mapping[str, datetime | None] | StoreDown]:
         """Ask every configured store how far it has got; one that is down gives its failure."""

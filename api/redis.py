@@ -1,7 +1,7 @@
 """Reads the hashes and sorted sets that the Redis sink writes."""
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, TypeVar
 
@@ -10,10 +10,11 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from api.reader import Page, StoreDown, Totals, as_time, micro
+from api.reader import Page, StoreDown, Told, Totals, as_time, micro
 from mobility.entities import ENTITIES, Entity
 from mobility.keys import RedisKeys
 from mobility.settings import Settings, Store
+from mobility.status import EXPIRY
 
 ANSWER_SECONDS: Final = 2.0
 
@@ -58,6 +59,10 @@ class RedisReader:
     async def freshness(self) -> Mapping[str, datetime | None]:
         """Return each entity's watermark."""
         return await self._answered(self._freshness())
+
+    async def statuses(self) -> Sequence[Told]:
+        """Return what each process has said of itself within a minute."""
+        return await self._answered(self._statuses())
 
     async def close(self) -> None:
         """Close the connections."""
@@ -120,6 +125,17 @@ class RedisReader:
             entity.name: _slowest(watermarks)
             for entity, watermarks in zip(ENTITIES, answers, strict=True)
         }
+
+    async def _statuses(self) -> Sequence[Told]:
+        members: set[str] = await self._redis.smembers(self._keys.processes)  # type: ignore[assignment]
+        processes = sorted(members)  # the types do not know of decode_responses
+        async with self._redis.pipeline(transaction=True) as questions:
+            for process in processes:
+                questions.get(self._keys.status(process))
+                questions.pttl(self._keys.status(process))
+            answers = await questions.execute()
+        found = zip(processes, answers[::2], answers[1::2], strict=True)
+        return [Told(name, EXPIRY - left / 1_000, record) for name, record, left in found if record]
 
     async def _answered(self, question: Awaitable[T]) -> T:
         try:

@@ -95,9 +95,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redis_expiry: Positive = 86_400
     redis_ledger_hours: Positive = 48
 
-    # Where the API listens.
+    # Where the API listens, by which names and from which pages it may be asked, and by whom.
     api_host: str = "127.0.0.1"
     api_port: Annotated[int, Meta(ge=0, le=65_535)] = 8_000
+    api_hosts: tuple[str, ...] = ()
+    api_origins: tuple[str, ...] = ()
+    api_tokens: str | None = None
+    api_rate: NonNegative = 200
+    api_live_readers: NonNegative = 1_000
+
+    # How far behind the flow may be while the API counts as ready (0: as far as it likes).
+    ready_lag: NonNegative = 100_000
+    ready_age: NonNegative = 1_800
 
     @property
     def window_ms(self) -> int:

@@ -14,7 +14,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from api.app import app_over, create_app
-from api.reader import Page, StoreDown, Totals
+from api.reader import Page, StoreDown, Told, Totals
 from api.readers import REST, Readers
 from mobility.entities import ENTITIES, Entity
 from mobility.settings import Settings, Store
@@ -30,6 +30,7 @@ class MemoryReader:
     store: Store
     ids: dict[str, Totals] = field(default_factory=dict)
     as_of: datetime | None = AS_OF
+    said: list[Told] = field(default_factory=list)
     down: bool = False
     broken: Exception | None = None
     asked: int = 0
@@ -51,6 +52,11 @@ class MemoryReader:
         """Return the one watermark for each entity."""
         self._answer()
         return {entity.name: self.as_of for entity in ENTITIES}
+
+    async def statuses(self) -> list[Told]:
+        """Return what the processes have said."""
+        self._answer()
+        return self.said
 
     async def close(self) -> None:
         """Note that it is closed."""
@@ -84,7 +90,8 @@ def client(
     *readers: MemoryReader, clock: Callable[[], float] = lambda: 0.0
 ) -> TestClient[Litestar]:
     """Return a client of an application over these stores."""
-    return TestClient(app_over(Readers(readers, clock)), raise_server_exceptions=False)
+    app = app_over(Readers(readers, clock))
+    return TestClient(app, "http://127.0.0.1", raise_server_exceptions=False)
 
 
 def problem_of(response: httpx.Response, status: int) -> dict[str, Any]:
@@ -278,7 +285,7 @@ def test_a_silent_flow_is_down_but_the_stores_are_well() -> None:
 
 def test_without_stores_nothing_is_served() -> None:
     """Where no store is configured the answer says which setting to use, and health is honest."""
-    with TestClient(create_app(Settings())) as http:
+    with TestClient(create_app(Settings()), "http://127.0.0.1") as http:
         assert "MOBILITY_STORES" in problem_of(http.get("/metrics/driver/d1"), 503)["detail"]
         components = http.get("/health").json()["components"]
     assert {name: found["state"] for name, found in components.items()} == {
@@ -314,6 +321,9 @@ def test_the_schema_is_plain_json() -> None:
         assert schema["info"]["version"] == project["version"]
         assert set(schema["paths"]) == {
             "/health",
+            "/health/live",
+            "/health/ready",
+            "/status",
             "/metrics/{entity_name}",
             "/metrics/{entity_name}/{entity_id}",
         }

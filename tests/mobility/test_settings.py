@@ -61,6 +61,13 @@ OTHERS: dict[str, Any] = {
     "redis_ledger_hours": 1,
     "api_host": "::1",
     "api_port": 0,
+    "api_hosts": ("city.example", "*.example.org"),
+    "api_origins": ("https://city.example",),
+    "api_tokens": "a folder/tokens",
+    "api_rate": 0,
+    "api_live_readers": 0,
+    "ready_lag": 0,
+    "ready_age": 0,
 }
 NAMES = sorted(OTHERS)
 
