@@ -1,7 +1,8 @@
-"""`python -m stack.vendor`: the browser's libraries, fetched by npm, checked, laid beside the pages.
+"""`python -m stack.vendor`: the browser's libraries, fetched by npm, checked, laid in their folder.
 
-What is vendored stands in `packages.json`: the version, the sha512 that npm publishes of its archive, and
-which of its files are kept under which name, with their sha256. Nothing of a package is run.
+What is vendored stands in `packages.json`: the version, the sha512 that npm publishes of its
+archive, and which of its files are kept under which name, with their sha256. Nothing of a package
+is run.
 """
 
 import argparse
@@ -64,7 +65,7 @@ def fetch(package: Package, target: Path) -> None:
         archive = _packed(package, Path(scratch))
         found = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
         if f"sha512-{found}" != package.integrity:
-            msg = f"{package.name} {package.version}: the archive is not the pinned one, keep off it"
+            msg = f"{package.name} {package.version}: the archive is not the pinned one"
             raise VendorError(msg)
         with tarfile.open(archive) as tar:
             for kept in package.files:
@@ -74,9 +75,14 @@ def fetch(package: Package, target: Path) -> None:
 def _packed(package: Package, scratch: Path) -> Path:
     """Return the archive of a package, as npm downloads it."""
     wish = f"{package.name}@{package.version}"
-    command = ["npm", "pack", wish, "--ignore-scripts", "--silent", "--pack-destination", scratch]
+    options = ("--ignore-scripts", "--silent", "--pack-destination", str(scratch))
     try:
-        subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - pinned names
+        subprocess.run(  # noqa: S603 - the names are pinned
+            ["npm", "pack", wish, *options],  # noqa: S607 - wherever the user has it
+            check=True,
+            capture_output=True,
+            text=True,
+        )
     except FileNotFoundError:
         msg = "npm is needed to fetch the browser's libraries: install Node.js, which brings it"
         raise VendorError(msg) from None

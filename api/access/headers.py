@@ -1,19 +1,15 @@
 """What a browser may do with answers: everything from here, and nothing from or to elsewhere."""
 
 from typing import Final
+from urllib.parse import urlsplit
 
-from litestar.types import Message, Scope
+from litestar.types import BeforeMessageSendHookHandler, Message, Scope
 
-_POLICY: Final = (
-    "default-src 'self'; img-src 'self' data:; form-action 'self'; "
-    "base-uri 'none'; object-src 'none'; frame-ancestors 'none'"
-)
-"""Content Security Policy Level 3: no inline script or style, so no text can become either."""
+from mobility.settings import Settings
 
 _HEADERS: Final = tuple(
     (name.encode(), value.encode())
     for name, value in {
-        "content-security-policy": _POLICY,
         "cross-origin-opener-policy": "same-origin",
         "permissions-policy": "camera=(), geolocation=(), microphone=()",
         "referrer-policy": "no-referrer",
@@ -23,7 +19,34 @@ _HEADERS: Final = tuple(
 )
 
 
-async def guard_browsers(message: Message, _scope: Scope) -> None:
-    """Add the security headers to whatever is answered, errors and refusals too (`before_send`)."""
-    if message["type"] == "http.response.start":
-        message["headers"] = [*message["headers"], *_HEADERS]
+def policy(settings: Settings) -> str:
+    """Return the Content Security Policy (Level 3).
+
+    No inline script or style, so no text can become either; images from the one server of map
+    tiles that is configured.
+
+    >>> policy(Settings(map_tiles="https://tiles.example/{z}/{x}/{y}.png")).split("; ")[1]
+    "img-src 'self' data: https://tiles.example"
+    """
+    images = ["'self'", "data:"]
+    if settings.map_tiles:
+        server = urlsplit(settings.map_tiles)
+        images.append(f"{server.scheme}://{server.netloc}")
+    return (
+        f"default-src 'self'; img-src {' '.join(images)}; form-action 'self'; "
+        "base-uri 'none'; object-src 'none'; frame-ancestors 'none'"
+    )
+
+
+def guard_browsers(settings: Settings) -> BeforeMessageSendHookHandler:
+    """Return a hook (`before_send`) that adds the security headers to every answer.
+
+    They stand on errors and refusals too.
+    """
+    headers = (*_HEADERS, (b"content-security-policy", policy(settings).encode()))
+
+    async def add(message: Message, _scope: Scope) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], *headers]
+
+    return add

@@ -69,7 +69,7 @@ def test_no_page_runs_or_styles_inline() -> None:
         assert not re.search(r"""(src|href)=["']?(https?:)?//""", text), page
 
 
-@pytest.mark.parametrize("path", ["/", "/assets/style.css", "/nowhere", "/health", "/status"])
+@pytest.mark.parametrize("path", ["/", "/assets/base.css", "/nowhere", "/health", "/status"])
 def test_every_answer_binds_the_browser(path: str) -> None:
     """The policy and its companions stand on pages, files, data, and refusals."""
     with client() as http:

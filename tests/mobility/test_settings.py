@@ -66,6 +66,8 @@ OTHERS: dict[str, Any] = {
     "api_tokens": "a folder/tokens",
     "api_rate": 0,
     "api_live_readers": 0,
+    "map_tiles": "https://tiles.example:8443/{z}/{x}/{y}.png",
+    "map_credit": "© people who survey",
     "ready_lag": 0,
     "ready_age": 0,
 }

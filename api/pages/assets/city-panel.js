@@ -6,6 +6,7 @@ import { count, decimal, metricOf, METRICS, minutes, money, shortId, valueOf } f
 
 const HOT = 12;
 const PLACES = 60;
+const ENOUGH = 5;
 const SPANS = [["5 minutes", 5], ["15 minutes", 15], ["1 hour", 60], ["6 hours", 360], ["24 hours", 1440]];
 
 export class CityPanel {
@@ -45,10 +46,15 @@ export class CityPanel {
       ["Cells with trips", data(active, count(active), { id: "sum-cells" })],
       ["Is it final?", complete ? "Yes" : "Not yet"],
     ].map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
-    const sorted = items.filter(({ id }) => isCell(id)).sort((a, b) => valueOf(metric, b) - valueOf(metric, a));
+    // A mean of a few trips says little of a cell: it may be hot by chance.
+    const least = metric.of ? ENOUGH : 0;
+    const sorted = items.filter((item) => isCell(item.id) && item.trip_count >= least).sort((a, b) => valueOf(metric, b) - valueOf(metric, a));
     const most = sorted.length ? valueOf(metric, sorted[0]) : 1;
     this.hotTitle.textContent = sorted.length ? `Hot cells by ${metric.name.toLowerCase()}` : "No cell is hot";
-    this.hotNote.textContent = active > items.length ? `The first ${count(items.length)} of ${count(active)} are on the map.` : "";
+    this.hotNote.textContent = [
+      least ? `Of those with at least ${ENOUGH} trips.` : "",
+      active > items.length ? `The map shows the first ${count(items.length)} of ${count(active)}.` : "",
+    ].join(" ");
     this.keepFocus(() => this.hot.replaceChildren(...sorted.slice(0, HOT).map((item, index) => this.line(item, index, metric, most))));
     this.showPlaces(items.filter(({ id }) => !isCell(id)), metric, step);
   }
