@@ -11,7 +11,6 @@ from litestar.openapi.plugins import JsonRenderPlugin
 
 from api.access.headers import guard_browsers
 from api.pages import PAGES
-from api.pages.settings import page_settings
 from api.paths import WholeIds
 from api.postgres import PostgresReader
 from api.problems import PROBLEMS
@@ -49,7 +48,7 @@ def app_over(readers: Readers, settings: Settings | None = None) -> Litestar:
             await readers.close()
 
     app = Litestar(
-        route_handlers=[metrics, listing, health, live, ready, status, page_settings, PAGES],
+        route_handlers=[metrics, listing, health, live, ready, status, PAGES],
         dependencies={
             "readers": Provide(lambda: readers, sync_to_thread=False),
             "settings": Provide(lambda: told, sync_to_thread=False),

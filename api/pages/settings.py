@@ -16,7 +16,7 @@ class PageSettings(msgspec.Struct, frozen=True, kw_only=True):
     tiles_credit: str | None
 
 
-@get("/page-settings", opt={"open": True}, include_in_schema=False)
+@get("/page-settings", include_in_schema=False)
 async def page_settings(settings: NamedDependency[Settings]) -> PageSettings:
     """Return what a page must know of the settings; nothing in it is secret."""
     return PageSettings(
