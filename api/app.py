@@ -10,6 +10,8 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
 from api.access.headers import guard_browsers
+from api.live.hub import Hub
+from api.live.routes import live_entity, live_id
 from api.pages import PAGES
 from api.paths import WholeIds
 from api.postgres import PostgresReader
@@ -33,11 +35,14 @@ _OPENAPI: Final = OpenAPIConfig(
 def create_app(settings: Settings) -> Litestar:
     """Return the application; it connects to the stores at the first request that needs them."""
     readers = Readers(_reader(store, settings) for store in settings.stores)
-    return app_over(readers, settings)
+    hub = Hub(settings) if "redis" in settings.stores else None
+    return app_over(readers, settings, hub)
 
 
-def app_over(readers: Readers, settings: Settings | None = None) -> Litestar:
-    """Return the application over given readers, which it closes when it shuts down."""
+def app_over(
+    readers: Readers, settings: Settings | None = None, hub: Hub | None = None
+) -> Litestar:
+    """Return the application over given readers and events, which it closes at its end."""
     told = settings or Settings()
 
     @asynccontextmanager
@@ -45,12 +50,15 @@ def app_over(readers: Readers, settings: Settings | None = None) -> Litestar:
         try:
             yield
         finally:
+            if hub is not None:
+                await hub.close()
             await readers.close()
 
     app = Litestar(
-        route_handlers=[metrics, listing, health, live, ready, status, PAGES],
+        route_handlers=[metrics, listing, health, live, ready, status, live_entity, live_id, PAGES],
         dependencies={
             "readers": Provide(lambda: readers, sync_to_thread=False),
+            "hub": Provide(lambda: hub, sync_to_thread=False),
             "settings": Provide(lambda: told, sync_to_thread=False),
         },
         lifespan=[closing],

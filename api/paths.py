@@ -9,7 +9,7 @@ from urllib.parse import unquote_to_bytes
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-_COLLECTION: Final = b"/metrics/"
+_COLLECTIONS: Final = (b"/metrics/", b"/live/")
 
 
 class WholeIds:
@@ -22,10 +22,11 @@ class WholeIds:
         """Route by the path as it was sent, where an id follows."""
         if scope["type"] == ScopeType.HTTP:
             path, _, _ = scope["raw_path"].partition(b"?")
-            entity, _, entity_id = path.removeprefix(_COLLECTION).partition(b"/")
-            if path.startswith(_COLLECTION) and entity_id:
-                whole = _COLLECTION + entity + b"/" + entity_id.replace(b"/", b"%2F")
-                scope["path"] = whole.decode("latin-1")
+            for collection in _COLLECTIONS:
+                entity, _, entity_id = path.removeprefix(collection).partition(b"/")
+                if path.startswith(collection) and entity_id:
+                    whole = collection + entity + b"/" + entity_id.replace(b"/", b"%2F")
+                    scope["path"] = whole.decode("latin-1")
         await self._app(scope, receive, send)
 
 

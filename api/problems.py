@@ -22,11 +22,16 @@ def problem(
     status: HTTPStatus,
     detail: str,
     *,
+    slug: str | None = None,
     headers: Mapping[str, str] | None = None,
     **members: Any,  # noqa: ANN401 - extension members are any JSON
 ) -> ProblemDetailsException:
-    """Return an exception to raise; `members` are further members of the problem's object."""
+    """Return an exception to raise; `members` are further members of the problem's object.
+
+    Its type is one of KINDS, by default the one that is called like the status.
+    """
     return ProblemDetailsException(
+        type_=f"/problems/{slug or _slug_of(status)}",
         status_code=status,
         title=status.phrase,
         detail=detail,
@@ -64,6 +69,10 @@ def _of_stores_down(error: StoresDown) -> ProblemDetailsException:
 def _of_surprise(error: Exception) -> ProblemDetailsException:
     _log.error("unexpected error", exc_info=error)
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "Our fault; the log of the API says more")
+
+
+def _slug_of(status: HTTPStatus) -> str:
+    return status.phrase.lower().replace(" ", "-")
 
 
 PROBLEMS: Final = ProblemDetailsPlugin(
