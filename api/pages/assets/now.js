@@ -44,15 +44,13 @@ async function ask() {
     const { window } = await pageSettings();
     const times = hours(view.asOf, window);
     const last = { from: iso(times.from), to: iso(times.to) };
-    const earlier = { other_from: iso(times.before), other_to: iso(times.from) };
     const before = { from: iso(times.before), to: iso(times.from) };
-    const [both, drivers, driversBefore, top, topBefore] = await Promise.all([
-      get("/compare/vehicle_type", { ...last, ...earlier }),
+    const [drivers, driversBefore, top, topBefore] = await Promise.all([
       get("/summary/driver", last), get("/summary/driver", before),
       get("/top/vehicle_type", { ...last, by: "revenue", limit: 50 }),
       get("/top/vehicle_type", { ...before, by: "revenue", limit: 50 }),
     ]);
-    view.hour = { times, both, drivers, driversBefore, top, topBefore };
+    view.hour = { times, drivers, driversBefore, top, topBefore };
     await askSeries(times, window);
     message.hidden = true;
     draw();
@@ -85,12 +83,12 @@ function draw() {
 }
 
 function drawFigures(hour) {
-  const { left, right } = hour?.both ?? {};
+  const [last, before] = [hour?.top.total, hour?.topBefore.total];
   const rate = pulse.rate();
   figures.replaceChildren(
     figure("Trips a second", "rate", rate, decimal, "counted in the last 10 s"),
-    figure("Trips in the last hour", "trips", left?.trip_count, count, change(left?.trip_count, right?.trip_count, count)),
-    figure("Revenue in the last hour", "revenue", left?.total_revenue, money, change(left?.total_revenue, right?.total_revenue, money)),
+    figure("Trips in the last hour", "trips", last?.trip_count, count, change(last?.trip_count, before?.trip_count, count)),
+    figure("Revenue in the last hour", "revenue", last?.total_revenue, money, change(last?.total_revenue, before?.total_revenue, money)),
     figure("Active drivers", "drivers", hour?.drivers.active_ids, count, change(hour?.drivers.active_ids, hour?.driversBefore.active_ids, count)),
   );
 }

@@ -10,7 +10,8 @@ export const STEPS = 6;
  */
 export function bounds(values) {
   const sorted = values.filter((value) => value > 0).sort((a, b) => a - b);
-  if (!sorted.length) return [];
+  const distinct = [...new Set(sorted)];
+  if (distinct.length <= STEPS) return distinct.slice(1);
   const found = [];
   for (let step = 1; step < STEPS; step += 1) {
     // Towards the upper end classes get smaller: that is where one looks.
