@@ -11,7 +11,7 @@ onTheme(() => charts.forEach((chart) => chart.paint()));
  */
 export class Chart {
   constructor({ title, note = "", small = false }) {
-    this.box = el("div", { class: `chart${small ? " small" : ""}`, role: "img" });
+    this.box = el("div", { class: `chart${small ? " small" : ""}`, role: "img", "aria-label": `${title}. Nothing to show yet.` });
     this.rows = el("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": `${title}: table` });
     this.details = el("details", { class: "table", ontoggle: () => this.paintTable() }, el("summary", {}, "As a table"), this.rows);
     this.note = el("p", { class: "note" }, note);

@@ -22,7 +22,7 @@ const charts = {
   windows: new Chart({ title: "Trips by vehicle type" }),
   hours: new Chart({ title: "Revenue by vehicle type", small: true }),
 };
-const kinds = el("div", { class: "scroll kinds", tabIndex: 0, role: "region", "aria-label": "Vehicle types" });
+const kinds = el("div", { class: "scroll kinds", tabIndex: 0, role: "region", "aria-label": "Vehicle types: table" });
 const heading = el("p", { class: "note" });
 const message = el("div", { hidden: true });
 document.getElementById("main").append(
@@ -96,7 +96,7 @@ function drawFigures(hour) {
 function figure(name, id, value, text, more) {
   const missing = value === null || value === undefined;
   return el("div", { class: "figure panel" }, el("dt", {}, name),
-    el("dd", { class: "value" }, missing ? el("span", { class: "loading" }, "0,000") : data(value, text(value), { id })),
+    el("dd", { class: "value" }, missing ? el("span", { class: "loading" }) : data(value, text(value), { id })),
     el("dd", { class: "more" }, more));
 }
 
