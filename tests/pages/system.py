@@ -39,6 +39,9 @@ HOSTILE: Final = (
 )
 """Ids that would run, break out or overflow where a page took them for more than text."""
 
+HOSTILE_TRIPS: Final = 20
+"""How many trips each of them has, all within the last hour."""
+
 _PATIENCE: Final = 60.0
 _DAY: Final = datetime(2025, 6, 2, 17, 10, tzinfo=UTC)
 _HOURS: Final = timedelta(hours=3)
@@ -121,7 +124,8 @@ def new_system(services: Settings, folder: Path) -> Iterator[System]:
                 _started(settings, "dataflows", "-r", str(folder / "recovery")) as flow,
                 _started(settings, "api") as api,
             ):
-                system.produce([*_sample(), *_hostile()])
+                trips = [*_sample(), *_hostile()]
+                system.produce(sorted(trips, key=lambda one: str(one["start_time"])))
                 until(lambda: _alive(flow, api) and _counted(system) == system.trips)
                 yield system
         finally:
@@ -149,14 +153,16 @@ def _sample() -> list[dict[str, object]]:
 
 def _hostile() -> list[dict[str, object]]:
     """Return trips whose ids are not nice; without coordinates a location is the region."""
+    now = datetime.now(UTC)
     return [
         {
             **trip(driver_id=text, passenger_id=text, vehicle_type=text, start_location_id=text),
+            "start_time": (now - timedelta(minutes=30 + minute)).isoformat(timespec="milliseconds"),
             "start_lat": None,
             "start_lng": None,
         }
         for text in HOSTILE
-        for _ in range(40)
+        for minute in range(HOSTILE_TRIPS)
     ]
 
 

@@ -13,7 +13,7 @@ export class Chart {
   constructor({ title, note = "", small = false }) {
     this.box = el("div", { class: `chart${small ? " small" : ""}`, role: "img", "aria-label": `${title}. Nothing to show yet.` });
     this.rows = el("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": `${title}: table` });
-    this.details = el("details", { class: "table", ontoggle: () => this.paintTable() }, el("summary", {}, "As a table"), this.rows);
+    this.details = el("details", { class: "table", ontoggle: () => this.paintTable() }, el("summary", {}, "As a table", el("span", { class: "unseen" }, `: ${title}`)), this.rows);
     this.note = el("p", { class: "note" }, note);
     this.title = title;
     this.node = el("section", { class: "panel", "aria-label": title }, el("h2", {}, title), this.note, this.box, this.details);

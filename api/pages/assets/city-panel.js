@@ -77,7 +77,7 @@ export class CityPanel {
       el("h2", {}, "Places without coordinates"),
       el("p", { class: "note" }, "Trips that only name their start: no cell on the map."),
       el("ul", { class: "places" }, places.slice(0, PLACES).map((place) => el("li", {},
-        el("a", { href: link(place.id) }, el("span", { class: `swatch fill-${step(place)}` }), place.id,
+        el("a", { href: link(place.id) }, el("span", { class: `swatch fill-${step(place)}` }), el("span", {}, place.id),
           data(valueOf(metric, place), metric.text(valueOf(metric, place))))))),
       places.length > PLACES ? el("p", { class: "note" }, `and ${count(places.length - PLACES)} more`) : "");
   }

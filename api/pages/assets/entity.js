@@ -26,21 +26,21 @@ const figures = el("dl", { class: "figures" });
 let series = null;
 
 function go(entity, id) {
+  search.put(entity, id);
   history.pushState(null, "", `?${new URLSearchParams(id === null ? { entity } : { entity, id })}`);
   open(entity, id);
 }
 
 addEventListener("popstate", () => {
   const now = new URLSearchParams(location.search);
-  open(now.get("entity") ?? "driver", now.get("id"));
+  search.put(now.get("entity") ?? "driver", now.get("id"));
+  open(search.entity, now.get("id"));
 });
 
 function open(entity, id) {
   view.end();
   view.question?.abort();
   Object.assign(view, { entity, id, drawn: false });
-  search.entities.value = entity;
-  search.input.value = id ?? "";
   document.title = `${id ?? "Entity"} · Mobility Hub`;
   if (view.asOf === null) return story.replaceChildren(state("empty", "Waiting for the first watermark", "The flow has not yet told how far it is."));
   if (id === null) return showMany(entity);

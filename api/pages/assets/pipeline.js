@@ -14,8 +14,8 @@ const view = { status: null, health: null };
 const verdict = el("p", { class: "verdict", role: "status" }, el("span", { class: "dot", "aria-hidden": "true" }), el("span", {}, "Asking the API"));
 const problems = el("ul", { class: "problems" });
 const flow = el("div", {}, state("empty", "Asking the API"));
-const partitions = el("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": "Partitions" });
-const processes = el("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": "Processes" });
+const partitions = el("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": "Partitions: table" });
+const processes = el("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": "Processes: table" });
 const panel = (title, note, node) => el("section", { class: "panel", "aria-label": title }, el("h2", {}, title), note ? el("p", { class: "note" }, note) : null, node);
 document.getElementById("main").append(
   el("div", { class: "heading" }, el("h1", {}, "Pipeline"), verdict), problems,

@@ -11,7 +11,7 @@ const PAUSE = 120;
 export class Search {
   constructor({ entity, id, onChoose, onEntity }) {
     Object.assign(this, { onChoose, items: [], active: -1 });
-    this.entities = el("select", { id: "entity", onchange: () => { this.input.value = ""; this.close(); this.placeholder(); onEntity(this.entity); } },
+    this.entities = el("select", { id: "entity", onchange: () => { this.close(); onEntity(this.entity); } },
       ENTITIES.map(({ name, title }) => el("option", { value: name, selected: name === entity }, title)));
     this.list = el("ul", { id: "found", role: "listbox", class: "found", hidden: true, "aria-label": "Ids that begin so" });
     this.input = el("input", {
@@ -29,6 +29,13 @@ export class Search {
 
   get entity() {
     return this.entities.value;
+  }
+
+  /** Show what was chosen elsewhere. */
+  put(entity, id) {
+    this.entities.value = entity;
+    this.input.value = id ?? "";
+    this.placeholder();
   }
 
   placeholder() {
@@ -100,7 +107,6 @@ export class Search {
     const id = this.items[this.active]?.id ?? this.input.value;
     this.close();
     if (!id) return;
-    this.input.value = id;
     this.onChoose(this.entity, id);
   }
 }

@@ -16,7 +16,7 @@ export class Timeline {
     this.play = el("button", { type: "button", onclick: () => (this.playing ? this.stop() : this.start()) }, "Play the day");
     this.slider = el("input", {
       id: "when", type: "range", "aria-label": "End of the shown time, over the last 24 hours",
-      oninput: () => { this.stop(); this.slide(); },
+      oninput: () => this.slide(Number(this.slider.value)),
     });
     this.chart = svg("svg", { preserveAspectRatio: "none", "aria-hidden": "true" });
     this.ticks = el("div", { class: "ticks", "aria-hidden": "true" });
@@ -63,8 +63,8 @@ export class Timeline {
     this.onChoose();
   }
 
-  slide() {
-    const steps = Number(this.slider.value);
+  slide(steps) {
+    this.stop();
     this.choose(steps === 0 ? null : this.newest + steps * this.window);
   }
 
