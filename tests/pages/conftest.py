@@ -55,14 +55,14 @@ def visit(browser: Browser, system: System) -> Iterator[Visit]:
     visitors: list[Visitor] = []
 
     def open_page(
-        path: str, scheme: str = "light", width: int = 1280, height: int = 800
+        path: str, look: str = "light", width: int = 1280, height: int = 800, *, expected: str = ""
     ) -> Visitor:
         context = browser.new_context(
-            color_scheme="dark" if scheme == "dark" else "light",
+            color_scheme="dark" if look == "dark" else "light",
             viewport={"width": width, "height": height},
             accept_downloads=True,
         )
-        visitor = Visitor(context, system.url)
+        visitor = Visitor(context, system.url, expected)
         visitors.append(visitor)
         visitor.open(path)
         return visitor

@@ -156,5 +156,5 @@ def test_pipeline(visit: Visit, system: System) -> None:
     visitor.wait_for_value("#late", counts["late"])
     visitor.wait_for_value("#dead", counts["dead"])
     visitor.wait_for_value("#lag", 0)
-    partitions = visitor.page.get_by_role("region", name="Partitions").locator("tbody tr")
+    partitions = visitor.page.get_by_role("region", name="Partitions: table").locator("tbody tr")
     expect(partitions).to_have_count(len(status["processes"][0]["partitions"]))

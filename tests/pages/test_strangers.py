@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.pages.conftest import Visit
-from tests.pages.system import HOSTILE
+from tests.pages.system import HOSTILE, HOSTILE_TRIPS
 
 pytestmark = [
     pytest.mark.e2e,
@@ -41,16 +41,14 @@ def test_each_has_its_page(visit: Visit, entity: str, text: str) -> None:
     search.fill(text[:4])
     visitor.page.get_by_role("option").filter(has_text=text).click()
     expect(visitor.page.locator(".who")).to_contain_text(text)
-    visitor.wait_for_value("#trips", 40)
+    visitor.wait_for_value("#trips", HOSTILE_TRIPS)
     assert visitor.page.title() == f"{text} · Mobility Hub"
 
 
 def test_they_are_harmless_in_addresses(visit: Visit) -> None:
     """An address may ask for what is nobody's: the page says that it knows nothing of it."""
-    visitor = visit(
-        "/entity?entity=%3Cimg%20src%3Dx%3E&id=%3Cimg%20src%3Dx%20onerror%3Dalert(9)%3E"
-    )
-    visitor.expected.add("404")
+    nobody = "%3Cimg%20src%3Dx%20onerror%3Dalert(9)%3E"
+    visitor = visit(f"/entity?entity={nobody}&id={nobody}", expected="404")
     visitor.page.get_by_text("Nothing is known of this driver").wait_for()
     visitor.open("/?metric=__proto__&span=-1e9")
     visitor.page.locator("#sum-trips").wait_for()

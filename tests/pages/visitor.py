@@ -22,7 +22,7 @@ FLAGS: Final = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE: Final = 30_000
+PATIENCE: Final = 20_000
 """Milliseconds until something that must come is missed."""
 
 _WATCH: Final = """
@@ -33,13 +33,16 @@ document.addEventListener("securitypolicyviolation", (event) =>
 
 
 class Visitor:
-    """One page in a browser context of its own; `complaints` are what must not have happened."""
+    """One page in a browser context of its own; `complaints` are what must not have happened.
 
-    def __init__(self, context: BrowserContext, url: str) -> None:
+    An error in the console that contains what is `expected` is none.
+    """
+
+    def __init__(self, context: BrowserContext, url: str, expected: str = "") -> None:
         self._url = url
         self._context = context
         self.complaints: list[str] = []
-        self.expected: set[str] = set()
+        self._expected = expected
         context.add_init_script(_WATCH)
         self.page: Page = context.new_page()
         self.page.set_default_timeout(PATIENCE)
@@ -78,7 +81,8 @@ class Visitor:
         dialog.dismiss()
 
     def _console(self, message: ConsoleMessage) -> None:
-        if message.type == "error" and not any(part in message.text for part in self.expected):
+        is_expected = bool(self._expected) and self._expected in message.text
+        if message.type == "error" and not is_expected:
             self.complaints.append(f"console: {message.text} {message.location}")
 
     def _error(self, error: Error) -> None:
