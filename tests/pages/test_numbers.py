@@ -77,14 +77,16 @@ def test_city_over_another_time(visit: Visit) -> None:
     expect(live).to_have_attribute("aria-pressed", "true")
 
 
-def test_now(visit: Visit) -> None:
+def test_now(visit: Visit, system: System) -> None:
     """The last hour, and the vehicle types in it."""
-    visitor = visit("/pipeline")
-    drivers = again(asked(visitor, "/summary/driver?", "/now"))
+    visitor = visit("/now")
+    visitor.page.locator("#drivers").wait_for()
+    # It asks for the last hour and for the one before.
+    hours = [parse_qs(urlsplit(url).query) for url in visitor.asked if "/summary/driver?" in url]
+    hour = {name: max(asked[name][0] for asked in hours) for name in ("from", "to")}
+    drivers = system.get("/summary/driver", **hour)
+    top = system.get("/top/vehicle_type", by="revenue", limit=50, **hour)
     visitor.wait_for_value("#drivers", drivers["active_ids"])
-    hour = {"from": drivers["from"], "to": drivers["to"]}
-    url = drivers_url(visitor)
-    top = httpx.get(f"{url}/top/vehicle_type", params=hour | {"by": "revenue", "limit": 50}).json()
     visitor.wait_for_value("#trips", top["total"]["trip_count"])
     visitor.wait_for_value("#revenue", top["total"]["total_revenue"])
     rows = visitor.page.locator(".kinds tbody tr")
@@ -93,12 +95,6 @@ def test_now(visit: Visit) -> None:
     assert values == [
         amount for item in top["items"] for amount in (item["trip_count"], item["total_revenue"])
     ]
-
-
-def drivers_url(visitor: Visitor) -> str:
-    """Return where the API of a visitor's page is."""
-    parts = urlsplit(visitor.page.url)
-    return f"{parts.scheme}://{parts.netloc}"
 
 
 def test_entity(visit: Visit, system: System) -> None:

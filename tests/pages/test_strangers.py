@@ -39,7 +39,7 @@ def test_each_has_its_page(visit: Visit, entity: str, text: str) -> None:
     visitor = visit(f"/entity?entity={entity}")
     search = visitor.page.get_by_role("combobox", name="Id, or how it begins")
     search.fill(text[:4])
-    visitor.page.get_by_role("option").filter(has_text=text).click()
+    visitor.page.locator("#found [role=option]").filter(has_text=text).click()
     expect(visitor.page.locator(".who")).to_contain_text(text)
     visitor.wait_for_value("#trips", HOSTILE_TRIPS)
     assert visitor.page.title() == f"{text} · Mobility Hub"

@@ -35,13 +35,14 @@ document.addEventListener("securitypolicyviolation", (event) =>
 class Visitor:
     """One page in a browser context of its own; `complaints` are what must not have happened.
 
-    An error in the console that contains what is `expected` is none.
+    An error in the console that contains what is `expected` is none. `asked` are all addresses.
     """
 
     def __init__(self, context: BrowserContext, url: str, expected: str = "") -> None:
         self._url = url
         self._context = context
         self.complaints: list[str] = []
+        self.asked: list[str] = []
         self._expected = expected
         context.add_init_script(_WATCH)
         self.page: Page = context.new_page()
@@ -89,6 +90,7 @@ class Visitor:
         self.complaints.append(f"script: {error}")
 
     def _request(self, request: Request) -> None:
+        self.asked.append(request.url)
         to = urlsplit(request.url)
         if to.scheme not in {"data", "blob"} and to.netloc != urlsplit(self._url).netloc:
             self.complaints.append(f"another host: {request.url}")
