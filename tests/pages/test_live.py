@@ -20,7 +20,7 @@ pytestmark = [
     ("path", "number"),
     [
         ("/entity?entity=driver&id=d000001", "#trips"),
-        ("/?span=60", "#sum-trips"),
+        ("/?span=1440", "#sum-trips"),
     ],
 )
 def test_a_trip_arrives(

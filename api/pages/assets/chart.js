@@ -55,13 +55,20 @@ function base(theme) {
     animation: false, // numbers that change every second must not dance
     textStyle: { color: theme.muted, fontFamily: "ui-sans-serif, system-ui, sans-serif" },
     grid: { left: 4, right: 8, top: 34, bottom: 4, containLabel: true },
-    legend: { top: 0, left: 0, itemWidth: 12, itemHeight: 12, itemGap: 16, icon: "roundRect", textStyle: { color: theme.ink } },
+    legend: {
+      type: "scroll", top: 0, left: 0, right: 0, itemWidth: 12, itemHeight: 12, itemGap: 16, icon: "roundRect",
+      textStyle: { color: theme.ink }, formatter: shortened, pageTextStyle: { color: theme.muted },
+      pageIconColor: theme.accent, pageIconInactiveColor: theme.line,
+    },
     tooltip: {
       trigger: "axis", renderMode: "richText", confine: true, backgroundColor: theme.panel, borderColor: theme.line,
       textStyle: { color: theme.ink, fontSize: 12 }, axisPointer: { type: "line", lineStyle: { color: theme.muted } },
     },
   };
 }
+
+const LONGEST = 20;
+const shortened = (text) => (text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}…` : text);
 
 /** An axis of event time; `format` writes its marks. */
 export const timeAxis = (theme, format, more = {}) => ({

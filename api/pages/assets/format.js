@@ -19,7 +19,7 @@ export const decimal = or((value) => one.format(value));
 export const money = or((value) => two.format(value));
 export const compact = or((value) => short.format(value));
 export const percent = or((value) => `${one.format(value * 100)} %`);
-export const km = or((value) => `${value < 100 ? one.format(value) : whole.format(value)} km`);
+export const km = or((value) => `${value < 1000 ? one.format(value) : whole.format(value)} km`);
 export const minutes = or((value) => `${one.format(value)} min`);
 /** Minutes, as hours where there are many. */
 export const hours = or((value) => (value < 600 ? minutes(value) : `${whole.format(value / 60)} h`));

@@ -43,6 +43,7 @@ export function frame(title) {
   onStatus((status) => {
     const wrong = status.problems?.length ?? 0;
     count.hidden = !wrong;
+    count.dataset.worst = status.problems?.some(({ severity }) => severity === "error") ? "error" : "warning";
     count.textContent = wrong || "";
     count.setAttribute("aria-label", `${wrong} ${wrong === 1 ? "problem" : "problems"}`);
     show();

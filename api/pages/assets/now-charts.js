@@ -64,7 +64,7 @@ export function inHours({ hour }) {
     rows: () => shown.map((item, index) => [item.id, money(item.total_revenue), money(old[index])]),
     option: (theme) => ({
       xAxis: valueAxis(theme, compact),
-      yAxis: { type: "category", inverse: true, data: shown.map(({ id }) => id), axisTick: { show: false }, axisLine: { lineStyle: { color: theme.line } }, axisLabel: { color: theme.ink } },
+      yAxis: { type: "category", inverse: true, data: shown.map(({ id }) => id), axisTick: { show: false }, axisLine: { lineStyle: { color: theme.line } }, axisLabel: { color: theme.ink, width: 92, overflow: "truncate" } },
       tooltip: { ...tooltip(theme, (name) => name, money, ""), axisPointer: { type: "shadow" } },
       series: [
         { name: "Last hour", type: "bar", data: shown.map((item) => item.total_revenue), itemStyle: { color: theme.accent } },
