@@ -62,6 +62,11 @@ topics:
 data *args:
     python -m data "$@"
 
+# Make a token for the API: NAME [SCOPES]; its line goes to stdout, for the file MOBILITY_API_TOKENS.
+[no-cd]
+token *args:
+    python -m api.access "$@"
+
 # Every test, on its own services, three at a time, as most wait for one (`-n 0`: in one process).
 test *args:
     python -m stack run -- python -m pytest -n 3 --dist loadgroup "$@"

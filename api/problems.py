@@ -12,8 +12,9 @@ from litestar.plugins.problem_details import (
     ProblemDetailsPlugin,
 )
 
-from api.cursor import BadCursor
-from api.readers import REST, StoresDown
+from api.line import REST
+from api.readers import StoresDown
+from api.refusals import Refusal
 
 _log = logging.getLogger(__name__)
 
@@ -55,9 +56,8 @@ def _of_http(error: HTTPException) -> ProblemDetailsException:
     return problem(status, detail or status.description, headers=error.headers)
 
 
-def _of_bad_cursor(_error: BadCursor) -> ProblemDetailsException:
-    detail = "cursor: not one of ours; take it from `next` of the page before"
-    return problem(HTTPStatus.BAD_REQUEST, detail)
+def _of_refusal(refusal: Refusal) -> ProblemDetailsException:
+    return problem(refusal.status, refusal.detail, slug=refusal.slug, **refusal.members)
 
 
 def _of_stores_down(error: StoresDown) -> ProblemDetailsException:
@@ -72,14 +72,16 @@ def _of_surprise(error: Exception) -> ProblemDetailsException:
 
 
 def _slug_of(status: HTTPStatus) -> str:
-    return status.phrase.lower().replace(" ", "-")
+    # Python calls 413 by its older name.
+    name = "content too large" if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else status.phrase
+    return name.lower().replace(" ", "-")
 
 
 PROBLEMS: Final = ProblemDetailsPlugin(
     ProblemDetailsConfig(
         exception_to_problem_detail_map={
             HTTPException: _of_http,
-            BadCursor: _of_bad_cursor,
+            Refusal: _of_refusal,
             StoresDown: _of_stores_down,
             Exception: _of_surprise,
         }

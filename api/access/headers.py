@@ -7,23 +7,34 @@ from litestar.types import BeforeMessageSendHookHandler, Message, Scope
 
 from mobility.settings import Settings
 
-_HEADERS: Final = tuple(
-    (name.encode(), value.encode())
-    for name, value in {
-        "cross-origin-opener-policy": "same-origin",
-        "permissions-policy": "camera=(), geolocation=(), microphone=()",
-        "referrer-policy": "no-referrer",
-        "x-content-type-options": "nosniff",
-        "x-frame-options": "DENY",
-    }.items()
-)
+_HEADERS: Final = {
+    "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+
+
+def guard_browsers(settings: Settings) -> BeforeMessageSendHookHandler:
+    """Return the hook that adds the headers to whatever is answered, errors and refusals too."""
+    headers = [
+        (name.encode(), value.encode())
+        for name, value in {"content-security-policy": policy(settings), **_HEADERS}.items()
+    ]
+
+    async def add(message: Message, _scope: Scope) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], *headers]
+
+    return add
 
 
 def policy(settings: Settings) -> str:
-    """Return the Content Security Policy (Level 3).
+    """Return the Content Security Policy (Level 3) of pages.
 
-    No inline script or style, so no text can become either; images from the one server of map
-    tiles that is configured.
+    Nothing inline may run or style, so no text can become either. Images may also come from the
+    one server of map tiles that is configured.
 
     >>> policy(Settings(map_tiles="https://tiles.example/{z}/{x}/{y}.png")).split("; ")[1]
     "img-src 'self' data: https://tiles.example"
@@ -36,17 +47,3 @@ def policy(settings: Settings) -> str:
         f"default-src 'self'; img-src {' '.join(images)}; form-action 'self'; "
         "base-uri 'none'; object-src 'none'; frame-ancestors 'none'"
     )
-
-
-def guard_browsers(settings: Settings) -> BeforeMessageSendHookHandler:
-    """Return a hook (`before_send`) that adds the security headers to every answer.
-
-    They stand on errors and refusals too.
-    """
-    headers = (*_HEADERS, (b"content-security-policy", policy(settings).encode()))
-
-    async def add(message: Message, _scope: Scope) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], *headers]
-
-    return add

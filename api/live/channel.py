@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from redis.exceptions import RedisError
@@ -40,7 +40,7 @@ class Channel:
         # What came up to here is either kept or can't be had any more.
         self._since = NOTHING
         self._position: StreamId | None = None
-        self._known = asyncio.Event()
+        self._settled = asyncio.Event()
         self._away: bytes | None = None
         self._following: asyncio.Task[None] | None = None
 
@@ -66,16 +66,27 @@ class Channel:
             if entity_id is not None and not places:
                 self._by_id.pop(entity_id, None)
 
+    async def settled(self) -> None:
+        """Wait until it is known where the stream stands, or that Redis is away.
+
+        From then on a reader gets whatever comes.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_START_SECONDS):
+                await self._settled.wait()
+
     async def missed(self, reader: Reader, last: str) -> AsyncIterator[bytes]:
         """Yield what a reader has missed since the event `last`; a gap where that is not known."""
+        kept, position = list(self._kept), self._position
         try:
             seen = StreamId.of(last)
-            async with asyncio.timeout(_START_SECONDS):
-                await self._known.wait()
-        except (ValueError, TimeoutError):
+        except ValueError:
             yield _gap("where you left off is not known")
             return
-        kept, position = list(self._kept), self._position
+        if position is not None and position < seen <= await self._newest():
+            # Another process was quicker: what it has sent is on its way to us.
+            reader.has_seen(seen)
+            return
         if position is None or not self._since <= seen <= position:
             yield _gap("what came since is not kept any more")
             return
@@ -86,8 +97,14 @@ class Channel:
                 # Others have waited for this one.
                 await asyncio.sleep(0)
 
+    def end(self) -> None:
+        """Let go of all readers."""
+        for places in (self._all, *self._by_id.values()):
+            for reader in places:
+                reader.drop()
+
     async def close(self) -> None:
-        """Stop following; readers are ended by the server."""
+        """Stop following."""
         if self._following is not None:
             self._following.cancel()
             await asyncio.gather(self._following, return_exceptions=True)
@@ -108,7 +125,7 @@ class Channel:
         oldest, newest = await self._log.ends()
         if self._position is None:
             self._since = self._position = oldest
-            await self._remember()
+            await self._remember(newest)
         elif not oldest <= self._position <= newest:
             self._forget(newest)
             self._tell(_gap("Redis has lost what came meanwhile"))
@@ -116,13 +133,24 @@ class Channel:
             self._away = None
             _log.warning("live events of %s go on", self._entity)
             self._tell(event("back", {}))
-        self._known.set()
+        self._settled.set()
 
-    async def _remember(self) -> None:
-        """Keep what the stream holds of the past, as far as there is room."""
-        while found := await self._log.after(self._position or NOTHING):
+    async def _newest(self) -> StreamId:
+        with suppress(RedisError, OSError, TimeoutError):
+            return (await self._log.ends())[1]
+        return NOTHING
+
+    async def _remember(self, newest: StreamId) -> None:
+        """Keep what the stream holds up to an entry, as far as there is room.
+
+        What comes after that is for those who read already.
+        """
+        while (position := self._position or NOTHING) < newest:
+            found = [entry for entry in await self._log.after(position) if entry.at <= newest]
             for entry in found:
                 self._keep(entry)
+            if not found:
+                self._position = newest
 
     async def _read(self) -> None:
         """Hand out what is new."""
@@ -169,6 +197,7 @@ class Channel:
             _log.warning("live events of %s wait for Redis: %s", self._entity, reason)
             self._away = event("away", {"reason": "redis does not answer; the server tries again"})
             self._tell(self._away)
+        self._settled.set()
 
 
 def _gap(reason: str) -> bytes:

@@ -15,12 +15,12 @@ _GRACE_SECONDS = 2.0
 
 
 class Hub:
-    """Connects at the first reader; each channel has one connection, however many read."""
+    """Connects at the first reader; a channel follows over one connection, however many read."""
 
     def __init__(self, settings: Settings) -> None:
         pool = BlockingConnectionPool.from_url(
             settings.redis,
-            max_connections=len(ENTITIES),
+            max_connections=2 * len(ENTITIES),
             timeout=_CONNECT_SECONDS,
             socket_connect_timeout=_CONNECT_SECONDS,
             # An answer that is waited for in vain is not one that does not come.
@@ -45,6 +45,11 @@ class Hub:
     def channel(self, entity: Entity) -> Channel:
         """Return the changes of an entity."""
         return self.channels[entity.name]
+
+    def end(self) -> None:
+        """End all streams: their readers resume elsewhere, or later."""
+        for channel in self.channels.values():
+            channel.end()
 
     async def close(self) -> None:
         """Stop following and close the connections."""

@@ -47,6 +47,7 @@ class EventStream:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - for the types: this runs in the task made above
         with self._channel.reading(self._entity_id, task.cancel) as reader:
+            await self._channel.settled()
             await _send_part(send, _OPENING)
             if self._last is not None:
                 async for event in self._channel.missed(reader, self._last):

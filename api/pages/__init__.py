@@ -9,6 +9,7 @@ from litestar.datastructures import CacheControlHeader
 from litestar.params import FromPath
 from litestar.response import File
 
+from api.access.authentication import OPEN
 from api.pages.not_modified import NotModified
 from api.pages.settings import page_settings
 from api.problems import problem
@@ -68,7 +69,7 @@ PAGES: Final = Router(
     route_handlers=[page, asset, page_settings],
     middleware=[NotModified()],
     # Whoever has no token must be able to see the page that asks for it.
-    opt={"open": True},
+    opt={OPEN: True},
 )
 
 

@@ -1,10 +1,11 @@
 """`/status`, and whether this process lives and is ready to be asked."""
 
-from typing import Any, Final
+from typing import Final
 
 from litestar import get
 from litestar.di import NamedDependency
 
+from api.access.authentication import OPEN
 from api.answers import Component, Health
 from api.problems import unavailable
 from api.readers import Readers
@@ -13,7 +14,7 @@ from api.status.overview import overview
 from api.status.readiness import readiness
 from mobility.settings import Settings
 
-OPEN: Final[dict[str, Any]] = {"open": True}
+_OPEN: Final = {OPEN: True}
 """Whoever watches over the process needs no token."""
 
 
@@ -25,13 +26,13 @@ async def status(
     return await overview(readers, settings)
 
 
-@get("/health/live", opt=OPEN)
+@get("/health/live", opt=_OPEN)
 async def live() -> Health:
     """Say that this process answers; no store is asked."""
     return Health(components={"api": Component(state="ok")})
 
 
-@get("/health/ready", opt=OPEN)
+@get("/health/ready", opt=_OPEN)
 async def ready(readers: NamedDependency[Readers], settings: NamedDependency[Settings]) -> Health:
     """Return whether answers can be had and are fresh enough; otherwise 503 says what is not."""
     components = await readiness(readers, settings)

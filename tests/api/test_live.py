@@ -118,7 +118,7 @@ class City:
 
     async def settled(self) -> None:
         """Wait until the channel follows the stream."""
-        await until(self.channel._known.is_set)
+        await until(lambda: self.channel._position is not None)
 
 
 @asynccontextmanager
