@@ -113,7 +113,7 @@ def new_system(services: Settings, folder: Path) -> Iterator[System]:
         snapshot_interval=1,
         drivers=str(ROOT / "data" / "drivers.parquet"),
         locations=str(ROOT / "data" / "locations.parquet"),
-        api_port=_free_port(),
+        api_port=free_port(),
     )
     system = System(settings, f"http://127.0.0.1:{settings.api_port}")
     with psycopg.connect(services.postgres, autocommit=True) as connection:
@@ -121,8 +121,8 @@ def new_system(services: Settings, folder: Path) -> Iterator[System]:
         try:
             ensure_topics(settings.kafka, topic_table(settings))
             with (
-                _started(settings, "dataflows", "-r", str(folder / "recovery")) as flow,
-                _started(settings, "api") as api,
+                started(settings, "dataflows", "-r", str(folder / "recovery")) as flow,
+                started(settings, "api") as api,
             ):
                 trips = [*_sample(), *_hostile()]
                 system.produce(sorted(trips, key=lambda one: str(one["start_time"])))
@@ -167,7 +167,8 @@ def _hostile() -> list[dict[str, object]]:
 
 
 @contextlib.contextmanager
-def _started(settings: Settings, *module: str) -> Iterator[subprocess.Popen[bytes]]:
+def started(settings: Settings, *module: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a module of ours as a process, until the end of the block."""
     others = {k: v for k, v in os.environ.items() if not k.startswith("MOBILITY_")}
     with subprocess.Popen(
         [sys.executable, "-m", *module],
@@ -202,7 +203,8 @@ def _forget(services: Settings, name: str) -> None:
         removal.result()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
