@@ -87,6 +87,10 @@ check:
     mypy
     lint-imports
 
+# Fetch the pinned libraries of the pages with npm, hashes checked: [--check compares only].
+vendor *args:
+    python -m stack.vendor "$@"
+
 # Pin and hash every dependency, for Python 3.11 and 3.12.
 lock:
     uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock

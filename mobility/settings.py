@@ -25,6 +25,8 @@ Positive = Annotated[int, Meta(gt=0)]
 NonNegative = Annotated[int, Meta(ge=0)]
 Store = Literal["redis", "postgres"]
 
+_TILES: Final = r"\A(?=.*\{z\})(?=.*\{x\})(?=.*\{y\})https?://[a-zA-Z0-9.-]+(:[0-9]{1,5})?/\S*\Z"
+
 
 class SettingsError(ValueError):
     """Settings that cannot be used; the message lists every fault, one a line."""
@@ -107,6 +109,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # How far behind the flow may be while the API counts as ready (0: as far as it likes).
     ready_lag: NonNegative = 100_000
     ready_age: NonNegative = 1_800
+
+    # What lies below the cells on the map of the pages: nothing is fetched from elsewhere without.
+    map_tiles: Annotated[str, Meta(pattern=_TILES)] | None = None
+    map_credit: str | None = None
 
     @property
     def window_ms(self) -> int:

@@ -1,6 +1,7 @@
 """What a browser may do with answers: everything from here, and nothing from or to elsewhere."""
 
 from typing import Final
+from urllib.parse import urlsplit
 
 from litestar.types import BeforeMessageSendHookHandler, Message, Scope
 
@@ -29,12 +30,20 @@ def guard_browsers(settings: Settings) -> BeforeMessageSendHookHandler:
     return add
 
 
-def policy(_settings: Settings) -> str:
+def policy(settings: Settings) -> str:
     """Return the Content Security Policy (Level 3) of pages.
 
-    Nothing inline may run or style, so no text can become either.
+    Nothing inline may run or style, so no text can become either. Images may also come from the
+    one server of map tiles that is configured.
+
+    >>> policy(Settings(map_tiles="https://tiles.example/{z}/{x}/{y}.png")).split("; ")[1]
+    "img-src 'self' data: https://tiles.example"
     """
+    images = ["'self'", "data:"]
+    if settings.map_tiles:
+        server = urlsplit(settings.map_tiles)
+        images.append(f"{server.scheme}://{server.netloc}")
     return (
-        "default-src 'self'; img-src 'self' data:; form-action 'self'; "
+        f"default-src 'self'; img-src {' '.join(images)}; form-action 'self'; "
         "base-uri 'none'; object-src 'none'; frame-ancestors 'none'"
     )

@@ -11,6 +11,7 @@ from litestar.response import File
 
 from api.access.authentication import OPEN
 from api.pages.not_modified import NotModified
+from api.pages.settings import page_settings
 from api.problems import problem
 
 _FOLDER: Final = Path(__file__).parent
@@ -65,7 +66,7 @@ async def asset(name: FromPath[Path]) -> File:
 
 PAGES: Final = Router(
     "/",
-    route_handlers=[page, asset],
+    route_handlers=[page, asset, page_settings],
     middleware=[NotModified()],
     # Whoever has no token must be able to see the page that asks for it.
     opt={OPEN: True},

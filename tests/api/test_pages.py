@@ -69,7 +69,7 @@ def test_no_page_runs_or_styles_inline() -> None:
         assert not re.search(r"""(src|href)=["']?(https?:)?//""", text), page
 
 
-@pytest.mark.parametrize("path", ["/", "/assets/style.css", "/nowhere", "/health", "/status"])
+@pytest.mark.parametrize("path", ["/", "/assets/base.css", "/nowhere", "/health", "/status"])
 def test_every_answer_binds_the_browser(path: str) -> None:
     """The policy and its companions stand on pages, files, data, and refusals."""
     with client() as http:
@@ -83,3 +83,24 @@ def test_every_answer_binds_the_browser(path: str) -> None:
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
     assert headers["x-frame-options"] == "DENY"
+
+
+def test_pages_are_told_what_they_need() -> None:
+    """The length of a window and the lateness, and no setting that is nobody's business."""
+    told = Settings(window=60, allowed_lateness=30, api_tokens=None)
+    with TestClient(create_app(told), "http://127.0.0.1") as http:
+        found = http.get("/page-settings").json()
+    assert found == {"window": 60, "allowed_lateness": 30, "tiles": None, "tiles_credit": None}
+
+
+def test_tiles_open_the_policy_for_their_server_only() -> None:
+    """Images may then come from it; scripts and all else stay as they were."""
+    tiles = "https://tiles.example:8443/{z}/{x}/{y}.png?style=plain"
+    told = Settings(map_tiles=tiles, map_credit="© surveyors")
+    with TestClient(create_app(told), "http://127.0.0.1") as http:
+        page = http.get("/")
+        assert http.get("/page-settings").json()["tiles"] == tiles
+    policy = page.headers["content-security-policy"].split("; ")
+    assert "img-src 'self' data: https://tiles.example:8443" in policy
+    assert "default-src 'self'" in policy
+    assert sum("tiles.example" in part for part in policy) == 1
