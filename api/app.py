@@ -19,6 +19,7 @@ from api.live.hub import Hub
 from api.live.routes import live_entity, live_id
 from api.observing import prometheus
 from api.pages import PAGES
+from api.pages.schema import SchemaPage
 from api.paths import WholeIds
 from api.postgres import PostgresReader
 from api.problems import PROBLEMS
@@ -85,8 +86,7 @@ def _openapi() -> OpenAPIConfig:
         title="Mobility Hub",
         version="0.1.0",
         use_handler_docstrings=True,
-        # Pages that draw the schema would load their scripts from other hosts.
-        render_plugins=[JsonRenderPlugin(path="/")],
+        render_plugins=[SchemaPage(path="/"), JsonRenderPlugin()],
         openapi_router=Router(
             "/schema", route_handlers=[], opt={OPEN: True}, include_in_schema=False
         ),

@@ -19,6 +19,9 @@ from api.kinds import KINDS
 
 PROBLEM: Final = "application/problem+json"
 
+_ANYWHERE: Final = ("bad-request", "not-found", "too-many-requests")
+_CLOSED: Final = ("token-needed", "out-of-scope")
+
 _TEXT: Final = Schema(type=OpenAPIType.STRING)
 _PROBLEM: Final = Schema(
     type=OpenAPIType.OBJECT,
@@ -61,7 +64,7 @@ class Explanation(Operation):
             "304": OpenAPIResponse(
                 description="If-None-Match names this answer.", headers={**_TAG}
             ),
-            **dict(map(problem_response, ("bad-request", "not-found"))),
+            **dict(map(problem_response, _ANYWHERE)),
         }
 
 
@@ -70,13 +73,14 @@ class Question(Explanation):
     """A question to the stores."""
 
     def __post_init__(self) -> None:
-        """Add that none may answer."""
+        """Add that it may take a token, and that none of them may answer."""
         super().__post_init__()
         seconds = OpenAPIHeader(
             schema=Schema(type=OpenAPIType.INTEGER), description="Seconds to wait."
         )
         status, down = problem_response("service-unavailable", **{"Retry-After": seconds})
-        self.responses = {**(self.responses or {}), status: down}
+        refused = dict(map(problem_response, _CLOSED))
+        self.responses = {**(self.responses or {}), **refused, status: down}
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """The application over stores that live in memory."""
 
+import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -354,11 +355,11 @@ def test_readers_are_closed_with_the_application() -> None:
     assert [reader.closed for reader in (redis, postgres)] == [True, True]
 
 
-def test_the_schema_is_plain_json() -> None:
-    """The OpenAPI document is served as JSON, and no page that loads scripts from elsewhere."""
+def test_the_schema_is_served_from_here() -> None:
+    """The OpenAPI document is JSON, and a page draws it that loads nothing from elsewhere."""
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     with client(MemoryReader("redis")) as http:
-        schema = http.get("/schema").json()
+        schema = http.get("/schema/openapi.json").json()
         assert schema["info"]["version"] == project["version"]
         assert set(schema["paths"]) >= {
             "/health",
@@ -376,5 +377,12 @@ def test_the_schema_is_plain_json() -> None:
             "/summary/{entity_name}",
             "/problems/{slug}",
         }
-        for page in ("swagger", "redoc", "elements", "rapidoc"):
-            assert http.get(f"/schema/{page}").status_code == 404
+        for other in ("swagger", "redoc", "elements", "rapidoc"):
+            assert http.get(f"/schema/{other}").status_code == 404
+        page = http.get("/schema")
+        assert page.headers["content-type"].startswith("text/html")
+        loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+        assert len(loaded) > 3
+        for path in loaded:
+            assert path.startswith("/")
+            assert http.get(path).status_code == 200
