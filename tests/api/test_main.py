@@ -43,8 +43,9 @@ def api(settings: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
     try:
         yield process
     finally:
-        process.kill()
-        process.communicate()
+        # Killed, it would leave its worker behind, and that the pipes that we read open.
+        process.terminate()
+        process.communicate(timeout=20)
 
 
 def health_of(port: int) -> dict[str, object]:
