@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -119,11 +119,12 @@ def test_readers_of_live_events_do_not_hold_up_the_end(
         "MOBILITY_STORES": "redis",
         "MOBILITY_REDIS": services.redis,
     }
-    with api(settings) as process:
+    with api(settings) as process, ExitStack() as opened:
         health_of(port)
         streams = []
         for path in ("/live/driver", "/live/driver/x"):
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            opened.enter_context(closing(connection))
             connection.request("GET", path)
             streams.append(connection.getresponse())
         for stream in streams:
