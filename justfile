@@ -62,6 +62,11 @@ topics:
 data *args:
     python -m data "$@"
 
+# Make a token for the API: NAME [SCOPES]; its line goes to stdout, for the file MOBILITY_API_TOKENS.
+[no-cd]
+token *args:
+    python -m api.access "$@"
+
 # Every test, on its own services, three at a time, as most wait for one (`-n 0`: in one process).
 test *args:
     python -m stack run -- python -m pytest -n 3 --dist loadgroup "$@"
@@ -81,6 +86,10 @@ check:
     ruff format --check
     mypy
     lint-imports
+
+# Fetch the pinned libraries of the pages with npm, hashes checked: [--check compares only].
+vendor *args:
+    python -m stack.vendor "$@"
 
 # Pin and hash every dependency, for Python 3.11 and 3.12.
 lock:

@@ -10,7 +10,10 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 from litestar import Litestar
 
+from api.access.listening import tokens_of
+from api.access.tokens import TokensError
 from api.app import create_app
+from api.live.ending import end_with_the_server
 from mobility.settings import SettingsError, read_settings
 
 
@@ -18,7 +21,8 @@ def main() -> int:
     """Serve the API; return the exit status: 2 for bad settings, 1 where the port is taken."""
     try:
         settings = read_settings(os.environ)
-    except SettingsError as error:
+        tokens_of(settings)
+    except (SettingsError, TokensError) as error:
         sys.stderr.write(f"The settings can't be used:\n{error}\n")
         return 2
     where = f"{settings.api_host}:{settings.api_port}"
@@ -48,7 +52,9 @@ def main() -> int:
 def app() -> Litestar:
     """Return the application of this process's environment, in the worker that serves it."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    return create_app(read_settings(os.environ))
+    made = create_app(read_settings(os.environ))
+    made.on_startup.append(end_with_the_server)
+    return made
 
 
 def _check_free(host: str, port: int) -> None:

@@ -17,19 +17,28 @@ CONNECT_SECONDS: Final = 2
 
 ANSWER_SECONDS: Final = 2.0
 
-_SIZE: Final = 8
-
 
 class Connections:
     """Asks one question a connection at a time; those beyond the size wait for their turn.
 
     `session` is asked first on every new connection. Nothing is opened before the first question.
+    A question that takes longer than `seconds` fails.
     """
 
-    def __init__(self, url: str, session: Question) -> None:
+    def __init__(
+        self,
+        url: str,
+        session: Question,
+        values: Mapping[str, object] | None = None,
+        *,
+        size: int = 8,
+        seconds: float = ANSWER_SECONDS,
+    ) -> None:
         self._url = url
         self._session = session
-        self._places = asyncio.Semaphore(_SIZE)
+        self._values = values
+        self._seconds = seconds
+        self._places = asyncio.Semaphore(size)
         self._idle: list[psycopg.AsyncConnection[Row]] = []
 
     async def fetch(
@@ -55,7 +64,7 @@ class Connections:
         connection = await psycopg.AsyncConnection.connect(
             self._url, autocommit=True, connect_timeout=CONNECT_SECONDS, client_encoding="UTF8"
         )
-        await self._ask(connection, self._session, None)
+        await self._ask(connection, self._session, self._values)
         return self._idle.pop()
 
     async def _ask(
@@ -64,7 +73,7 @@ class Connections:
         question: Question,
         values: Mapping[str, object] | None,
     ) -> list[Row]:
-        hang_up = asyncio.get_running_loop().call_later(ANSWER_SECONDS, _hang_up, connection)
+        hang_up = asyncio.get_running_loop().call_later(self._seconds, _hang_up, connection)
         try:
             cursor = await connection.execute(question, values)
             rows = await cursor.fetchall()

@@ -9,11 +9,15 @@ from urllib.parse import unquote_to_bytes
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-_COLLECTION: Final = b"/metrics/"
+_COLLECTIONS: Final = {b"/metrics/": b"/windows", b"/live/": b""}
+"""Where ids follow an entity's name, and what can follow an id there."""
 
 
 class WholeIds:
-    """ASGI middleware: what follows `/metrics/<entity>/` is one segment, and stays encoded."""
+    """ASGI middleware: what follows `/metrics/<entity>/` is one segment, and stays encoded.
+
+    Except for a last `/windows` after an id: an id that ends in it has its slash encoded.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -22,11 +26,19 @@ class WholeIds:
         """Route by the path as it was sent, where an id follows."""
         if scope["type"] == ScopeType.HTTP:
             path, _, _ = scope["raw_path"].partition(b"?")
-            entity, _, entity_id = path.removeprefix(_COLLECTION).partition(b"/")
-            if path.startswith(_COLLECTION) and entity_id:
-                whole = _COLLECTION + entity + b"/" + entity_id.replace(b"/", b"%2F")
-                scope["path"] = whole.decode("latin-1")
+            for collection, tail in _COLLECTIONS.items():
+                entity, _, rest = path.removeprefix(collection).partition(b"/")
+                if path.startswith(collection) and rest:
+                    whole = collection + entity + b"/" + _whole(rest, tail)
+                    scope["path"] = whole.decode("latin-1")
         await self._app(scope, receive, send)
+
+
+def _whole(rest: bytes, tail: bytes) -> bytes:
+    entity_id = rest.removesuffix(tail)
+    if not entity_id:
+        return rest.replace(b"/", b"%2F")
+    return entity_id.replace(b"/", b"%2F") + rest[len(entity_id) :]
 
 
 def decode_id(segment: str) -> str | None:
@@ -41,4 +53,16 @@ def decode_id(segment: str) -> str | None:
         entity_id = unquote_to_bytes(segment).decode()
     except UnicodeDecodeError:
         return None
-    return None if "\0" in entity_id else entity_id
+    return entity_id if is_storable(entity_id) else None
+
+
+def is_storable(entity_id: str) -> bool:
+    r"""Tell whether a store can hold such an id: Postgres has no NUL, and lone surrogates no UTF-8.
+
+    >>> is_storable("a/b"), is_storable("a\0b")
+    (True, False)
+    """
+    try:
+        return b"\0" not in entity_id.encode()
+    except UnicodeEncodeError:
+        return False

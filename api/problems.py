@@ -12,8 +12,9 @@ from litestar.plugins.problem_details import (
     ProblemDetailsPlugin,
 )
 
-from api.cursor import BadCursor
-from api.readers import REST, StoresDown
+from api.line import REST
+from api.readers import StoresDown
+from api.refusals import Refusal
 
 _log = logging.getLogger(__name__)
 
@@ -22,11 +23,16 @@ def problem(
     status: HTTPStatus,
     detail: str,
     *,
+    slug: str | None = None,
     headers: Mapping[str, str] | None = None,
     **members: Any,  # noqa: ANN401 - extension members are any JSON
 ) -> ProblemDetailsException:
-    """Return an exception to raise; `members` are further members of the problem's object."""
+    """Return an exception to raise; `members` are further members of the problem's object.
+
+    Its type is one of KINDS, by default the one that is called like the status.
+    """
     return ProblemDetailsException(
+        type_=f"/problems/{slug or _slug_of(status)}",
         status_code=status,
         title=status.phrase,
         detail=detail,
@@ -50,9 +56,8 @@ def _of_http(error: HTTPException) -> ProblemDetailsException:
     return problem(status, detail or status.description, headers=error.headers)
 
 
-def _of_bad_cursor(_error: BadCursor) -> ProblemDetailsException:
-    detail = "cursor: not one of ours; take it from `next` of the page before"
-    return problem(HTTPStatus.BAD_REQUEST, detail)
+def _of_refusal(refusal: Refusal) -> ProblemDetailsException:
+    return problem(refusal.status, refusal.detail, slug=refusal.slug, **refusal.members)
 
 
 def _of_stores_down(error: StoresDown) -> ProblemDetailsException:
@@ -66,11 +71,17 @@ def _of_surprise(error: Exception) -> ProblemDetailsException:
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "Our fault; the log of the API says more")
 
 
+def _slug_of(status: HTTPStatus) -> str:
+    # Python calls 413 by its older name.
+    name = "content too large" if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else status.phrase
+    return name.lower().replace(" ", "-")
+
+
 PROBLEMS: Final = ProblemDetailsPlugin(
     ProblemDetailsConfig(
         exception_to_problem_detail_map={
             HTTPException: _of_http,
-            BadCursor: _of_bad_cursor,
+            Refusal: _of_refusal,
             StoresDown: _of_stores_down,
             Exception: _of_surprise,
         }

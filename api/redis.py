@@ -1,7 +1,7 @@
 """Reads the hashes and sorted sets that the Redis sink writes."""
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, TypeVar
 
@@ -10,15 +10,31 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from api.reader import Page, StoreDown, Totals, as_time, micro
+from api.ledger import STATE, newest_of, parts_of
+from api.reader import (
+    LAST,
+    Batch,
+    Page,
+    Series,
+    StoreDown,
+    Sums,
+    Told,
+    Totals,
+    as_time,
+    micro,
+)
+from api.refusals import BeyondLedger
+from api.times import time_of
 from mobility.entities import ENTITIES, Entity
 from mobility.keys import RedisKeys
 from mobility.settings import Settings, Store
+from mobility.status import EXPIRY
 
 ANSWER_SECONDS: Final = 2.0
 
 _CONNECT_SECONDS: Final = 1.0
 _SIZE: Final = 16
+_SUMS: Final = ("trip_count", "total_duration", "total_distance", "total_revenue")
 
 T = TypeVar("T")
 
@@ -34,6 +50,7 @@ class RedisReader:
     def __init__(self, settings: Settings) -> None:
         self._keys = RedisKeys.of(settings)
         self._expiry = settings.redis_expiry
+        self._retention = settings.redis_ledger_hours * 3_600_000
         # A store that fails is left to the next one: no retries. The pool itself notices
         # connections that the server has closed in the meantime.
         pool = BlockingConnectionPool.from_url(
@@ -49,67 +66,107 @@ class RedisReader:
 
     async def totals(self, entity: Entity, entity_id: str) -> Totals | None:
         """Return an id's totals, None where it has none."""
-        return await self._answered(self._totals(entity, entity_id))
+        return (await self.batch(entity, [entity_id])).totals.get(entity_id)
 
-    async def page(self, entity: Entity, after: str, limit: int) -> Page:
-        """Return up to `limit` ids that follow `after`, and the number of all."""
-        return await self._answered(self._page(entity, after, limit))
+    async def batch(self, entity: Entity, ids: Sequence[str]) -> Batch:
+        """Return the totals of those ids that are here."""
+        return await self._answered(self._batch(entity, ids))
+
+    async def series(self, entity: Entity, entity_id: str, edges: Sequence[int]) -> Series | None:
+        """Return an id's trips in the spans between edges, None where it is not here."""
+        return await self._answered(self._series(entity, entity_id, edges))
+
+    async def page(self, entity: Entity, prefix: str, after: str, limit: int) -> Page:
+        """Return up to `limit` ids that follow an id."""
+        return await self._answered(self._page(entity, prefix, after, limit))
+
+    async def count(self, entity: Entity, prefix: str) -> int:
+        """Return how many ids begin with a prefix."""
+        return await self._answered(self._count(entity, prefix))
 
     async def freshness(self) -> Mapping[str, datetime | None]:
         """Return each entity's watermark."""
         return await self._answered(self._freshness())
 
+    async def statuses(self) -> Sequence[Told]:
+        """Return what each process has said of itself within a minute."""
+        return await self._answered(self._statuses())
+
     async def close(self) -> None:
         """Close the connections."""
         await self._redis.aclose()
 
-    async def _totals(self, entity: Entity, entity_id: str) -> Totals | None:
-        async with self._redis.pipeline(transaction=True) as questions:
-            questions.hgetall(self._keys.totals(entity, entity_id))
-            questions.exists(self._keys.ledger(entity, entity_id))
+    async def _batch(self, entity: Entity, ids: Sequence[str]) -> Batch:
+        async with self._redis.pipeline(transaction=False) as questions:
+            # The watermark first: totals only move on, so it promises no more than they hold.
             questions.hvals(self._keys.progress(entity))
-            fields, has_ledger, watermarks = await questions.execute()
-        if not fields or not has_ledger:
-            return None
-        return Totals(
-            trip_count=int(fields["trip_count"]),
-            total_duration=micro(fields["total_duration"]),
-            total_distance=micro(fields["total_distance"]),
-            total_revenue=micro(fields["total_revenue"]),
-            start_time=datetime.fromisoformat(start) if (start := fields["start_time"]) else None,
-            as_of=_slowest(watermarks),
-        )
+            for entity_id in ids:
+                questions.hgetall(self._keys.totals(entity, entity_id))
+                questions.hget(self._keys.ledger(entity, entity_id), STATE)
+            watermarks, *answers = await questions.execute()
+        as_of = _slowest(watermarks)
+        held = zip(ids, answers[::2], answers[1::2], strict=True)
+        found = {
+            entity_id: _totals(fields, state, as_of)
+            for entity_id, fields, state in held
+            if fields and state
+        }
+        return Batch(found, as_of)
 
-    async def _page(self, entity: Entity, after: str, limit: int) -> Page:
-        index = self._keys.index(entity)
-        ids: list[tuple[str, int]] = []
+    async def _series(self, entity: Entity, entity_id: str, edges: Sequence[int]) -> Series | None:
+        async with self._redis.pipeline(transaction=True) as questions:
+            questions.hvals(self._keys.progress(entity))
+            questions.exists(self._keys.totals(entity, entity_id))
+            questions.hgetall(self._keys.ledger(entity, entity_id))
+            watermarks, has_totals, ledger = await questions.execute()
+        if not has_totals or not ledger:
+            return None
+        reaches = newest_of(ledger[STATE]) - self._retention
+        if edges[0] < reaches:
+            raise BeyondLedger(time_of(reaches))
+        return Series(parts_of(ledger, edges), _slowest(watermarks))
+
+    async def _page(self, entity: Entity, prefix: str, after: str, limit: int) -> Page:
+        watermarks = await self._redis.hvals(self._keys.progress(entity))
+        as_of = _slowest(watermarks)
+        found: list[tuple[str, Sums]] = []
+        start = f"({after}" if after else f"[{prefix}"
         # One more than asked for tells whether there are more; the index may name expired ids.
-        while len(ids) <= limit:
-            start = f"({after}" if after else "-"
+        while len(found) <= limit:
             names: list[str] = await self._redis.zrangebylex(  # type: ignore[assignment]
-                index, start, "+", start=0, num=limit + 1
+                self._keys.index(entity), start, f"({prefix}{LAST}", start=0, num=limit + 1
             )  # the types do not know of decode_responses
             if not names:
                 break
-            ids += await self._alive(entity, names)
-            after = names[-1]
-        return Page(tuple(ids[:limit]), await self._total(entity), has_more=len(ids) > limit)
+            found += await self._alive(entity, names)
+            start = f"({names[-1]}"
+        return Page(found[:limit], len(found) > limit, as_of)
 
-    async def _total(self, entity: Entity) -> int:
+    async def _count(self, entity: Entity, prefix: str) -> int:
+        if prefix:
+            count: int = await self._redis.zlexcount(
+                self._keys.index(entity), f"[{prefix}", f"({prefix}{LAST}"
+            )
+            return count
         # The sink forgets expired ids at its next write; who reads before that counts them out.
         now, _ = await self._redis.time()
-        seen = self._keys.seen(entity)
-        total: int = await self._redis.zcount(seen, f"({now - self._expiry}", "+inf")
+        total: int = await self._redis.zcount(
+            self._keys.seen(entity), f"({now - self._expiry}", "+inf"
+        )
         return total
 
-    async def _alive(self, entity: Entity, names: list[str]) -> list[tuple[str, int]]:
+    async def _alive(self, entity: Entity, names: list[str]) -> Iterator[tuple[str, Sums]]:
         async with self._redis.pipeline(transaction=False) as questions:
             for name in names:
-                questions.hget(self._keys.totals(entity, name), "trip_count")
+                questions.hmget(self._keys.totals(entity, name), _SUMS)
                 questions.exists(self._keys.ledger(entity, name))
             answers = await questions.execute()
-        found = zip(names, answers[::2], answers[1::2], strict=True)
-        return [(name, int(count)) for name, count, has_ledger in found if count and has_ledger]
+        held = zip(names, answers[::2], answers[1::2], strict=True)
+        return (
+            (name, _sums(dict(zip(_SUMS, cells, strict=True))))
+            for name, cells, has_ledger in held
+            if cells[0] and has_ledger
+        )
 
     async def _freshness(self) -> Mapping[str, datetime | None]:
         async with self._redis.pipeline(transaction=False) as questions:
@@ -121,6 +178,17 @@ class RedisReader:
             for entity, watermarks in zip(ENTITIES, answers, strict=True)
         }
 
+    async def _statuses(self) -> Sequence[Told]:
+        members: set[str] = await self._redis.smembers(self._keys.processes)  # type: ignore[assignment]
+        processes = sorted(members)  # the types do not know of decode_responses
+        async with self._redis.pipeline(transaction=True) as questions:
+            for process in processes:
+                questions.get(self._keys.status(process))
+                questions.pttl(self._keys.status(process))
+            answers = await questions.execute()
+        found = zip(processes, answers[::2], answers[1::2], strict=True)
+        return [Told(name, EXPIRY - left / 1_000, record) for name, record, left in found if record]
+
     async def _answered(self, question: Awaitable[T]) -> T:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
@@ -129,7 +197,21 @@ class RedisReader:
             raise StoreDown(self.store, _reason(error)) from error
 
 
-def _slowest(watermarks: list[str]) -> datetime | None:
+def _sums(fields: Mapping[str, str]) -> Sums:
+    count, *amounts = (fields[name] for name in _SUMS)
+    return Sums(int(count), *map(micro, amounts))
+
+
+def _totals(fields: Mapping[str, str], state: str, as_of: datetime | None) -> Totals:
+    return Totals(
+        _sums(fields),
+        start_time=datetime.fromisoformat(start) if (start := fields["start_time"]) else None,
+        newest=newest_of(state),
+        as_of=as_of,
+    )
+
+
+def _slowest(watermarks: Iterable[str | bytes]) -> datetime | None:
     return as_time(min(map(int, watermarks), default=None))
 
 

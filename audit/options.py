@@ -68,11 +68,13 @@ def environment(
         "MOBILITY_STATUS_DIR": str(scratch),
         "MOBILITY_API_HOST": "127.0.0.1",
         "MOBILITY_API_PORT": str(port),
+        # It is asked for every id, as fast as it answers, and by nobody else.
+        "MOBILITY_API_RATE": "0",
         **{f"MOBILITY_{name.upper()}": str(path) for name, path in options.tables.items()},
     }
     if options.partitions is not None:
         ours["MOBILITY_PARTITIONS"] = str(options.partitions)
-    foreign = {f"MOBILITY_{name.upper()}" for name in TABLES}
+    foreign = {f"MOBILITY_{name.upper()}" for name in (*TABLES, "api_tokens")}
     kept = {name: value for name, value in base.items() if name not in foreign}
     root = str(Path(__file__).resolve().parent.parent)
     paths = [root, *filter(None, [base.get("PYTHONPATH")])]

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from audit.checks import Check
+from mobility.status import AuditStatus, encode_status
 
 
 @dataclass(slots=True)
@@ -41,6 +42,11 @@ class Tally:
         self.behind = behind
         if checked and not any(check.comparison.differences for check in checks):
             self.last_success = round(time.time() * 1_000)
+
+    def record(self) -> bytes:
+        """Return the status record for the stores."""
+        now = round(time.time() * 1_000)
+        return encode_status(AuditStatus(at=now, **asdict(self)))
 
     def write(self, folder: Path) -> None:
         """Replace `audit.json` in the folder of status files."""

@@ -1,7 +1,8 @@
 """`python -m audit.watch`: the audit of a running system, at low priority, until it is stopped.
 
 Counts windows again once they are over, a few of each entity, and tells what differs: in its log,
-as metrics (MOBILITY_AUDIT_PORT) and in `audit.json` beside the flow's status files.
+as metrics (MOBILITY_AUDIT_PORT), in `audit.json` beside the flow's status files, and in the stores
+for the API.
 """
 
 import os
@@ -24,6 +25,8 @@ from audit.tail import TailError
 from audit.tally import Tally
 from audit.watching import Watch
 from mobility.settings import Settings, SettingsError, read_settings
+from mobility.status import AUDIT
+from sinks.status import Teller
 
 _LOWEST: Final = 19
 _RETRY: Final = 5.0
@@ -46,7 +49,11 @@ def main() -> int:
     metrics = Metrics()
     if settings.audit_port:
         metrics.serve(settings.audit_port)
-    Rounds(settings, metrics, console.print, stop).run(secrets.randbelow(1_000_000))
+    rounds = Rounds(settings, metrics, console.print, stop)
+    teller = Teller(settings, AUDIT, rounds.tally.record)
+    teller.start()
+    rounds.run(secrets.randbelow(1_000_000))
+    teller.close()
     return 0
 
 

@@ -70,6 +70,7 @@ def _settings(bench: Bench, folder: Path) -> Settings:
         stores=("redis", "postgres"),
         status_dir=str(folder / "status"),
         api_port=free_port(),
+        api_rate=0,
     )
 
 

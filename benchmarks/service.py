@@ -17,8 +17,10 @@ _STOP_LIMIT: Final = 30.0
 
 
 @contextmanager
-def running(arguments: list[str], log: Path, environ: dict[str, str]) -> Iterator[None]:
+def running(arguments: list[str], log: Path, environ: dict[str, str]) -> Iterator[int]:
     """Run `python -m <arguments>` while the body does; then stop it as a person would.
+
+    The body is given its process id.
 
     Raises BenchmarkError where it has ended by itself or does not stop.
     """
@@ -28,7 +30,7 @@ def running(arguments: list[str], log: Path, environ: dict[str, str]) -> Iterato
             command, env=environ, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
         )
     try:
-        yield
+        yield process.pid
         if process.poll() is not None:
             raise failure(command, f"ended with exit code {process.returncode}", log)
     finally:

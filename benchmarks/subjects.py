@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from benchmarks import curve, live, memory, processes, recovery, sinks, start, throughput
+from benchmarks import curve, live, memory, processes, readers, recovery, sinks, start, throughput
 from benchmarks.bench import Bench
 from benchmarks.section import Section
 
@@ -13,6 +13,7 @@ SUBJECTS: Final[dict[str, Callable[[Bench], Section]]] = {
     "memory": memory.measure,
     "sinks": sinks.measure,
     "live": live.measure,
+    "readers": readers.measure,
     "recovery": recovery.measure,
     "start": start.measure,
     "curve": curve.measure,

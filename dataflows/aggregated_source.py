@@ -13,7 +13,9 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from bytewax.operators import KeyedStream
 from confluent_kafka import Message
 
+from dataflows.board import Board, Standing
 from dataflows.continuity import Continuity, Place
+from dataflows.intake import Counts
 from dataflows.items import Positioned
 from dataflows.kafka_sink import shard_key
 from dataflows.log_topic import Topic, asking, described
@@ -51,10 +53,16 @@ class AggregatedSource(FixedPartitionedSource[Windows, Any]):
     """
 
     def __init__(
-        self, settings: Settings, entity: Entity, stopping: Callable[[], bool], past: Past
+        self,
+        settings: Settings,
+        entity: Entity,
+        board: Board,
+        stopping: Callable[[], bool],
+        past: Past,
     ) -> None:
         self._settings = settings
         self._entity = entity
+        self._board = board
         self._stopping = stopping
         self._continuity = Continuity(settings, past)
 
@@ -81,7 +89,10 @@ class AggregatedSource(FixedPartitionedSource[Windows, Any]):
         begin = partial(self._continuity.first_offset, self._topic, int(for_part), place)
         peers = len(ENTITIES) * len(self._topic.partitions)
         reader = PartitionReader(self._settings, self._topic.name, int(for_part), begin, peers)
-        return AggregatedPartition(self._entity, self._topic, int(for_part), reader, self._stopping)
+        standing = self._board.standings[int(for_part)] = Standing()
+        return AggregatedPartition(
+            self._entity, self._topic, int(for_part), reader, standing, self._stopping
+        )
 
 
 class AggregatedPartition(StatefulSourcePartition[Windows, Any]):
@@ -93,12 +104,14 @@ class AggregatedPartition(StatefulSourcePartition[Windows, Any]):
         topic: Topic,
         partition: int,
         reader: PartitionReader,
+        standing: Standing,
         stopping: Callable[[], bool],
     ) -> None:
         self._entity = entity
         self._topic = topic
         self._partition = partition
         self._reader = reader
+        self._standing = standing
         self._stopping = stopping
 
     def next_batch(self) -> list[Windows]:
@@ -106,7 +119,9 @@ class AggregatedPartition(StatefulSourcePartition[Windows, Any]):
         if self._stopping() or self._reader.finished:
             raise StopIteration
         messages = self._reader.poll()
-        return [self._windows(messages)] if messages else []
+        batch = [self._windows(messages)] if messages else []
+        self._note(batch)
+        return batch
 
     def next_awake(self) -> datetime | None:
         """Return when to poll again."""
@@ -119,6 +134,15 @@ class AggregatedPartition(StatefulSourcePartition[Windows, Any]):
     def close(self) -> None:
         """Leave the broker."""
         self._reader.close()
+
+    def _note(self, batch: list[Windows]) -> None:
+        """Say where the partition stands; what it counts are windows."""
+        reader, standing = self._reader, self._standing
+        standing.position, standing.lag = reader.position, reader.lag
+        standing.status = "behind" if reader.behind else "caught_up"
+        for windows in batch:
+            counted, dead = windows.rows.height, len(windows.dead.offsets)
+            standing.counts += Counts(read=counted + dead, counted=counted, dead=dead)
 
     def _windows(self, messages: list[Message]) -> Windows:
         try:

@@ -15,13 +15,17 @@ from mobility.entities import ENTITIES
 
 @dataclass(slots=True)
 class Standing:
-    """Where a partition stands: event time in epoch ms, `lag` in messages behind the log's end."""
+    """Where a partition stands: event time in epoch ms, `lag` in messages behind the log's end.
+
+    `position` is the offset that is read next.
+    """
 
     latest: int | None = None
     watermark: int | None = None
     status: Status = "behind"
     lag: int = 0
     counts: Counts = field(default_factory=Counts)
+    position: int | None = None
 
 
 @dataclass(slots=True)
@@ -81,25 +85,39 @@ class Board:
         # Nothing may come after a last snapshot.
         self.publish(now=True)
 
-    def status(self) -> dict[str, object]:
-        """Return the status record of this process; times in epoch ms."""
-        standings = self.standings.values()
+    @property
+    def counts(self) -> Counts:
+        """What became of the messages of all partitions."""
+        return sum((standing.counts for standing in list(self.standings.values())), Counts())
+
+    @property
+    def watermark(self) -> int | None:
+        """The lowest watermark of the partitions that speak, or of all where none does."""
+        standings = list(self.standings.values())
         watermarks = [s.watermark for s in standings if s.status not in ("idle", "finished")]
         watermarks = watermarks or [s.watermark for s in standings]
         known = [watermark for watermark in watermarks if watermark is not None]
-        total = sum((s.counts for s in standings), Counts())
+        return min(known) if known and len(known) == len(watermarks) else None
+
+    @property
+    def lag(self) -> int:
+        """Messages that this process has not read yet."""
+        return sum(standing.lag for standing in list(self.standings.values()))
+
+    def status(self) -> dict[str, object]:
+        """Return what the status file holds; times in epoch ms."""
         return {
             "process": self.process,
             "pid": os.getpid(),
             "at": round(self.clock() * 1_000),
-            **asdict(total),
+            **asdict(self.counts),
             "windows_out": self.windows_out,
             "partitions_unread": self.partitions_unread,
             "gaps": self.gaps,
             "punctuations_refused": self.punctuations_refused,
             "delivered": self._delivered_by_entity(),
-            "watermark": min(known) if known and len(known) == len(watermarks) else None,
-            "lag": sum(s.lag for s in standings),
+            "watermark": self.watermark,
+            "lag": self.lag,
             "partitions": {
                 str(number): {"watermark": s.watermark, "status": s.status, "lag": s.lag}
                 for number, s in sorted(self.standings.items())

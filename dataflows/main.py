@@ -11,6 +11,7 @@ from pathlib import Path
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 
+from dataflows.account import Account
 from dataflows.board import Board
 from dataflows.branches import quieted, told_apart, windowed
 from dataflows.encoding import (
@@ -25,16 +26,18 @@ from dataflows.recovery import NO_PAST, Past
 from dataflows.source import TripSource
 from dataflows.starting import process_number, started
 from dataflows.stopping import stop_requested
-from dataflows.stores import attached
+from dataflows.stores import attached, teller
 from mobility.entities import ENTITIES
 from mobility.settings import Settings
+from mobility.topics import trips_topic
 
 
 def build(settings: Settings, past: Past = NO_PAST) -> Dataflow:
     """Return the flow; nothing is connected before it runs."""
     folder = None if settings.status_dir is None else Path(settings.status_dir)
     board = Board(settings.alignment * 1_000, process_number(), folder)
-    deliveries = Deliveries(settings, board)
+    account = Account("main", board.process, {trips_topic(settings): board})
+    deliveries, told = Deliveries(settings, board), teller(settings, account)
 
     flow = Dataflow("mobility_hub")
     intakes = op.input("trips_stream", flow, TripSource(settings, board, stop_requested, past))
@@ -53,7 +56,7 @@ def build(settings: Settings, past: Past = NO_PAST) -> Dataflow:
         windows = windowed(entity, intakes, settings)
         aggregated = KafkaSink(settings, deliveries, windows_encoder(settings, entity, board))
         op.output(f"aggregated_{entity.name}", windows, aggregated)
-        for stores, sink in attached(settings, entity, "main", stop_requested):
+        for stores, sink in attached(settings, entity, "main", stop_requested, told):
             op.output(f"{stores}_{entity.name}", windows, sink)
     return flow
 

@@ -9,7 +9,6 @@ from prometheus_client.registry import Collector
 
 from dataflows.board import Board
 from dataflows.failures import RefusalError
-from dataflows.intake import Counts
 from mobility.settings import Settings
 
 _HOST: Final = "127.0.0.1"
@@ -54,7 +53,7 @@ class BoardCollector(Collector):
         """Yield what the board says now."""
         board = self._board
         standings = sorted(board.standings.items())
-        total = sum((standing.counts for _, standing in standings), Counts())
+        total = board.counts
         for field, (name, text) in _COUNTERS.items():
             yield CounterMetricFamily(name, text, value=getattr(total, field))
         yield CounterMetricFamily(

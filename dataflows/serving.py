@@ -10,27 +10,36 @@ attaches no stores: a second writer is refused by name.
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 
+from dataflows.account import Account
 from dataflows.aggregated_source import AggregatedSource, told_apart
+from dataflows.board import Board
 from dataflows.encoding import dead_encoder
 from dataflows.kafka_sink import Deliveries, KafkaSink
 from dataflows.recovery import NO_PAST, Past
-from dataflows.starting import started
+from dataflows.starting import process_number, started
 from dataflows.stopping import stop_requested
-from dataflows.stores import attached
+from dataflows.stores import attached, teller
 from mobility.entities import ENTITIES
 from mobility.settings import Settings
+from mobility.topics import aggregated_topic
 
 
 def build(settings: Settings, past: Past = NO_PAST) -> Dataflow:
     """Return the flow; nothing is connected before it runs."""
     deliveries = Deliveries(settings)
+    process = process_number()
+    boards = {
+        aggregated_topic(settings, e): Board(settings.alignment * 1_000, process) for e in ENTITIES
+    }
+    told = teller(settings, Account("serving", process, boards))
     flow = Dataflow("mobility_serving")
     for entity in ENTITIES:
-        source = AggregatedSource(settings, entity, stop_requested, past)
+        board = boards[aggregated_topic(settings, entity)]
+        source = AggregatedSource(settings, entity, board, stop_requested, past)
         branches = told_apart(entity, op.input(f"aggregated_{entity.name}", flow, source), settings)
         dead = KafkaSink(settings, deliveries, dead_encoder(settings))
         op.output(f"dlq_{entity.name}", branches.dead, dead)
-        for stores, sink in attached(settings, entity, "serving", stop_requested):
+        for stores, sink in attached(settings, entity, "serving", stop_requested, told):
             op.output(f"{stores}_{entity.name}", branches.windows, sink)
     return flow
 

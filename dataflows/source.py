@@ -169,4 +169,5 @@ class TripPartition(StatefulSourcePartition[Intake, dict[str, Any]]):
         self._standing.watermark = watermark
         self._standing.status = status
         self._standing.lag = lag
+        self._standing.position = self._intake.next_offset
         self._standing.counts = self._intake.counts

@@ -7,17 +7,19 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
+from dataflows.account import Account
 from dataflows.failures import RefusalError, StartError
 from mobility.entities import Entity
 from mobility.records import WindowUpdate
 from mobility.settings import Settings
-from sinks import StoreError, StoreRefusedError, StoreSink, store_sinks, take_fence
+from sinks import StoreError, StoreRefusedError, StoreSink, Teller, store_sinks, take_fence
 from sinks.store import Writer
 
 
@@ -40,26 +42,40 @@ def fenced(settings: Settings, folder: Path | None) -> Settings:
         raise StartError(str(error)) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What this process says of itself, and who tells the stores."""
+
+    account: Account
+    teller: Teller
+
+
+def teller(settings: Settings, account: Account) -> Told:
+    """Return who tells the stores of this process; it begins when the flow does."""
+    return Told(account, Teller(settings, account.name, account.record))
+
+
 def attached(
-    settings: Settings, entity: Entity, writer: Writer, stopping: Callable[[], bool]
+    settings: Settings, entity: Entity, writer: Writer, stopping: Callable[[], bool], told: Told
 ) -> list[tuple[str, "FlowSink"]]:
     """Return the sink that feeds the stores, by their names; nothing is connected yet.
 
     A store that is away when a stop is asked for is not waited for any longer.
     """
-    return [
-        (name, FlowSink(sink)) for name, sink in store_sinks(settings, entity, writer, stopping)
-    ]
+    sinks = store_sinks(settings, entity, writer, stopping)
+    return [(name, FlowSink(sink, told)) for name, sink in sinks]
 
 
 class FlowSink(FixedPartitionedSink[WindowUpdate, None]):
     """A store's sink, whose refusal ends the flow for good."""
 
-    def __init__(self, sink: StoreSink) -> None:
+    def __init__(self, sink: StoreSink, told: Told) -> None:
         self._sink = sink
+        self._told = told
 
     def list_parts(self) -> list[str]:
-        """Return the store's partitions."""
+        """Return the store's partitions. Every process is asked at its start, so it speaks now."""
+        self._told.teller.start()
         return self._sink.list_parts()
 
     def part_fn(self, item_key: str) -> int:
@@ -69,22 +85,28 @@ class FlowSink(FixedPartitionedSink[WindowUpdate, None]):
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> "FlowPartition":
         """Connect to the store."""
         with _refusing():
-            return FlowPartition(self._sink.build_part(step_id, for_part, resume_state))
+            partition = self._sink.build_part(step_id, for_part, resume_state)
+        return FlowPartition(partition, self._told.account)
 
 
 class FlowPartition(StatefulSinkPartition[WindowUpdate, None]):
     """A partition of a store's sink."""
 
-    def __init__(self, partition: StatefulSinkPartition[WindowUpdate, None]) -> None:
+    def __init__(
+        self, partition: StatefulSinkPartition[WindowUpdate, None], account: Account
+    ) -> None:
         self._partition = partition
+        self._account = account
 
     def write_batch(self, values: list[WindowUpdate]) -> None:
         """Write the updates."""
         with _refusing():
             self._partition.write_batch(values)
+        self._account.note_written(sum(update.rows.height for update in values))
 
     def snapshot(self) -> None:
         """Return what the partition does."""
+        self._account.note_snapshot()
         with _refusing():
             return self._partition.snapshot()
 

@@ -41,6 +41,19 @@ class RedisKeys:
         """Return the hash from shard to its watermark in epoch ms."""
         return f"{self.prefix}progress:{entity.name}"
 
+    def live(self, entity: Entity) -> str:
+        """Return the stream of an entity's changed windows."""
+        return f"{self.prefix}live:{entity.name}"
+
+    def status(self, process: str) -> str:
+        """Return the status record of a process."""
+        return f"{self.prefix}status:{process}"
+
+    @property
+    def processes(self) -> str:
+        """Return the set of the processes that have told their status."""
+        return f"{self.prefix}processes"
+
     @property
     def meta(self) -> str:
         """Return the hash of the store's fingerprint and writer."""

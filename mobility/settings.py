@@ -25,6 +25,8 @@ Positive = Annotated[int, Meta(gt=0)]
 NonNegative = Annotated[int, Meta(ge=0)]
 Store = Literal["redis", "postgres"]
 
+_TILES: Final = r"\A(?=.*\{z\})(?=.*\{x\})(?=.*\{y\})https?://[a-zA-Z0-9.-]+(:[0-9]{1,5})?/\S*\Z"
+
 
 class SettingsError(ValueError):
     """Settings that cannot be used; the message lists every fault, one a line."""
@@ -95,9 +97,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redis_expiry: Positive = 86_400
     redis_ledger_hours: Positive = 48
 
-    # Where the API listens.
+    # Where the API listens, by which names and from which pages it may be asked, and by whom.
     api_host: str = "127.0.0.1"
     api_port: Annotated[int, Meta(ge=0, le=65_535)] = 8_000
+    api_hosts: tuple[str, ...] = ()
+    api_origins: tuple[str, ...] = ()
+    api_tokens: str | None = None
+    api_rate: NonNegative = 200
+    api_live_readers: NonNegative = 1_000
+
+    # How far behind the flow may be while the API counts as ready (0: as far as it likes).
+    ready_lag: NonNegative = 100_000
+    ready_age: NonNegative = 1_800
+
+    # What lies below the cells on the map of the pages: nothing is fetched from elsewhere without.
+    map_tiles: Annotated[str, Meta(pattern=_TILES)] | None = None
+    map_credit: str | None = None
 
     @property
     def window_ms(self) -> int:

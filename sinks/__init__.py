@@ -7,12 +7,14 @@ for name, sink in store_sinks(settings, entity, "main"):
 from sinks.bytewax import StoreSink, store_sinks
 from sinks.fencing import take_fence
 from sinks.pair import connect_stores
+from sinks.status import Teller
 from sinks.store import StoreError, StoreRefusedError
 
 __all__ = [
     "StoreError",
     "StoreRefusedError",
     "StoreSink",
+    "Teller",
     "connect_stores",
     "store_sinks",
     "take_fence",

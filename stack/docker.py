@@ -2,11 +2,15 @@
 
 import os
 import subprocess
+import sys
 from typing import Final
 
 from stack.checkout import ROOT
 
 COMPOSE_FILE: Final = ROOT / "compose.yaml"
+TOKENS_FILE: Final = ROOT / "api-tokens"
+"""Where compose.yaml looks for the hashes of the API's tokens."""
+
 _COMPOSE: Final = ("docker", "compose", "-f", str(COMPOSE_FILE))
 _LIMIT: Final = 10.0
 
@@ -32,7 +36,18 @@ def compose_up() -> None:
 
     Raises OSError where there is no such command.
     """
+    if "API_TOKENS" not in os.environ and not TOKENS_FILE.exists():
+        make_token()
     os.execvp(_COMPOSE[0], [*_COMPOSE, "up", "--build"])  # noqa: S606 - no shell wanted
+
+
+def make_token() -> None:
+    """Make the first token of the API, whose container refuses to start without; it is shown."""
+    command = [sys.executable, "-m", "api.access", "docker"]
+    made = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)  # noqa: S603 - ours
+    # Hashes, which the container's user must be able to read.
+    TOKENS_FILE.write_bytes(made.stdout)
+    sys.stderr.write(f"Its hash is in {TOKENS_FILE}; pages ask for the token once.\n")
 
 
 def compose_down() -> int:

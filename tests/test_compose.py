@@ -17,6 +17,7 @@ import dataflows.command
 from mobility.settings import Settings, read_settings
 from mobility.topics import topic_table
 from producer.options import parse
+from stack.docker import TOKENS_FILE
 from stack.jars import VERSION
 from stack.kafka import _SINGLE_NODE
 
@@ -148,6 +149,21 @@ def test_only_the_api_is_published() -> None:
     assert (
         f"http://127.0.0.1:{inside.api_port}/health" in SERVICES["api"]["healthcheck"]["test"][-1]
     )
+
+
+def test_the_api_takes_tokens_from_a_secret() -> None:
+    """It listens beyond its container, so it needs them; the file stays out of image and git."""
+    found = settings("api")
+    assert SERVICES["api"]["secrets"] == ["api_tokens"]
+    assert found.api_tokens == "/run/secrets/api_tokens"
+    assert interpolated_file() == f"./{TOKENS_FILE.name}"
+    assert f"/{TOKENS_FILE.name}" in (ROOT / ".gitignore").read_text().splitlines()
+    assert not [name for name in OURS if name != "api" and "secrets" in SERVICES[name]]
+
+
+def interpolated_file() -> str:
+    """Return where Compose finds the secret."""
+    return interpolated(COMPOSE["secrets"]["api_tokens"]["file"])
 
 
 @pytest.mark.parametrize("service", OURS)

@@ -1,7 +1,8 @@
 """The application over stores that live in memory."""
 
+import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,13 +15,16 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from api.app import app_over, create_app
-from api.reader import Page, StoreDown, Totals
-from api.readers import REST, Readers
+from api.line import REST
+from api.reader import NOTHING, Batch, Page, Series, StoreDown, Sums, Told, Totals
+from api.readers import Readers
 from mobility.entities import ENTITIES, Entity
 from mobility.settings import Settings, Store
 
 START = datetime(2025, 1, 1, 8, 30, tzinfo=UTC)
 AS_OF = datetime(2025, 1, 1, 12, 0, tzinfo=UTC)
+NEWEST = 1_735_731_900_000
+"""The window from 11:45 to 11:50: at noon its last trips may still be uncounted."""
 
 
 @dataclass
@@ -30,6 +34,7 @@ class MemoryReader:
     store: Store
     ids: dict[str, Totals] = field(default_factory=dict)
     as_of: datetime | None = AS_OF
+    said: list[Told] = field(default_factory=list)
     down: bool = False
     broken: Exception | None = None
     asked: int = 0
@@ -40,21 +45,44 @@ class MemoryReader:
         self._answer()
         return self.ids.get(entity_id)
 
-    async def page(self, _entity: Entity, after: str, limit: int) -> Page:
+    async def batch(self, _entity: Entity, ids: Sequence[str]) -> Batch:
+        """Return the totals of those ids that are here."""
+        self._answer()
+        return Batch({name: self.ids[name] for name in ids if name in self.ids}, self.as_of)
+
+    async def series(self, _entity: Entity, entity_id: str, edges: Sequence[int]) -> Series | None:
+        """Return no trips at all."""
+        self._answer()
+        return Series((), self.as_of) if entity_id in self.ids and edges else None
+
+    async def page(self, _entity: Entity, prefix: str, after: str, limit: int) -> Page:
         """Return a page, of ASCII ids."""
         self._answer()
-        rest = sorted(name for name in self.ids if name > after)
-        ids = tuple((name, self.ids[name].trip_count) for name in rest[:limit])
-        return Page(ids, len(self.ids), has_more=len(rest) > limit)
+        rest = [name for name in self._named(prefix) if name > after]
+        ids = tuple((name, self.ids[name].sums) for name in rest[:limit])
+        return Page(ids, len(rest) > limit, self.as_of)
+
+    async def count(self, _entity: Entity, prefix: str) -> int:
+        """Return how many ids begin so."""
+        self._answer()
+        return len(self._named(prefix))
 
     async def freshness(self) -> Mapping[str, datetime | None]:
         """Return the one watermark for each entity."""
         self._answer()
         return {entity.name: self.as_of for entity in ENTITIES}
 
+    async def statuses(self) -> list[Told]:
+        """Return what the processes have said."""
+        self._answer()
+        return self.said
+
     async def close(self) -> None:
         """Note that it is closed."""
         self.closed = True
+
+    def _named(self, prefix: str) -> list[str]:
+        return sorted(name for name in self.ids if name.startswith(prefix))
 
     def _answer(self) -> None:
         self.asked += 1
@@ -77,14 +105,16 @@ class Hand:
 
 def totals(trip_count: int = 3, duration: int = 10_000_000) -> Totals:
     """Return totals whose other amounts have six decimals each."""
-    return Totals(trip_count, duration, 1_234_567, -500_000, START, AS_OF)
+    sums = Sums(trip_count, duration, 1_234_567, -500_000)
+    return Totals(sums, START, NEWEST, AS_OF)
 
 
 def client(
     *readers: MemoryReader, clock: Callable[[], float] = lambda: 0.0
 ) -> TestClient[Litestar]:
     """Return a client of an application over these stores."""
-    return TestClient(app_over(Readers(readers, clock)), raise_server_exceptions=False)
+    app = app_over(Readers(readers, clock=clock), Settings())
+    return TestClient(app, "http://127.0.0.1", raise_server_exceptions=False)
 
 
 def problem_of(response: httpx.Response, status: int) -> dict[str, Any]:
@@ -114,6 +144,16 @@ def test_metrics_are_in_units() -> None:
         "start_time": "2025-01-01T08:30:00Z",
         "as_of": "2025-01-01T12:00:00Z",
         "store": "redis",
+        "avg_distance": 1.234567 / 3,
+        "avg_revenue": -0.5 / 3,
+        "from": None,
+        "to": None,
+        "last_window": {
+            "window_start": "2025-01-01T11:45:00Z",
+            "window_end": "2025-01-01T11:50:00Z",
+            "complete": False,
+        },
+        "complete": False,
     }
 
 
@@ -174,7 +214,16 @@ def test_pages_lead_through_all_ids() -> None:
             assert page["total"] == 7
             found += page["items"]
             parameters["cursor"] = page["next"]
-    assert found == [{"id": name, "trip_count": of.trip_count} for name, of in ids.items()]
+    assert found == [
+        {
+            "id": name,
+            "trip_count": of.sums.trip_count,
+            "total_duration": 10.0,
+            "total_distance": 1.234567,
+            "total_revenue": -0.5,
+        }
+        for name, of in ids.items()
+    ]
 
 
 def test_one_store_answers_for_the_other() -> None:
@@ -204,7 +253,7 @@ def test_lists_come_from_the_lasting_store() -> None:
 
 def test_an_id_can_be_left_without_trips() -> None:
     """After a backfill that moved its trips elsewhere an id is still there, and has no start."""
-    none = Totals(0, 0, 0, 0, None, AS_OF)
+    none = Totals(NOTHING, None, NEWEST, AS_OF)
     with client(MemoryReader("redis", {"d1": none})) as http:
         body = http.get("/metrics/driver/d1").json()
     assert (body["trip_count"], body["avg_duration"], body["start_time"]) == (0, 0.0, None)
@@ -278,7 +327,7 @@ def test_a_silent_flow_is_down_but_the_stores_are_well() -> None:
 
 def test_without_stores_nothing_is_served() -> None:
     """Where no store is configured the answer says which setting to use, and health is honest."""
-    with TestClient(create_app(Settings())) as http:
+    with TestClient(create_app(Settings()), "http://127.0.0.1") as http:
         assert "MOBILITY_STORES" in problem_of(http.get("/metrics/driver/d1"), 503)["detail"]
         components = http.get("/health").json()["components"]
     assert {name: found["state"] for name, found in components.items()} == {
@@ -306,16 +355,34 @@ def test_readers_are_closed_with_the_application() -> None:
     assert [reader.closed for reader in (redis, postgres)] == [True, True]
 
 
-def test_the_schema_is_plain_json() -> None:
-    """The OpenAPI document is served as JSON, and no page that loads scripts from elsewhere."""
+def test_the_schema_is_served_from_here() -> None:
+    """The OpenAPI document is JSON, and a page draws it that loads nothing from elsewhere."""
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     with client(MemoryReader("redis")) as http:
-        schema = http.get("/schema").json()
+        schema = http.get("/schema/openapi.json").json()
         assert schema["info"]["version"] == project["version"]
-        assert set(schema["paths"]) == {
+        assert set(schema["paths"]) >= {
             "/health",
+            "/health/live",
+            "/health/ready",
+            "/live/{entity_name}",
+            "/live/{entity_name}/{entity_id}",
+            "/session",
+            "/status",
             "/metrics/{entity_name}",
             "/metrics/{entity_name}/{entity_id}",
+            "/metrics/{entity_name}/{entity_id}/windows",
+            "/windows/{entity_name}",
+            "/top/{entity_name}",
+            "/summary/{entity_name}",
+            "/problems/{slug}",
         }
-        for page in ("swagger", "redoc", "elements", "rapidoc"):
-            assert http.get(f"/schema/{page}").status_code == 404
+        for other in ("swagger", "redoc", "elements", "rapidoc"):
+            assert http.get(f"/schema/{other}").status_code == 404
+        page = http.get("/schema")
+        assert page.headers["content-type"].startswith("text/html")
+        loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+        assert len(loaded) > 3
+        for path in loaded:
+            assert path.startswith("/")
+            assert http.get(path).status_code == 200

@@ -34,7 +34,7 @@ def test_a_mute_store_is_given_up(store: str) -> None:
             postgres=f"postgresql://mobility@127.0.0.1:{port}/mobility",
             stores=("redis",) if store == "redis" else ("postgres",),
         )
-        with TestClient(create_app(settings)) as http:
+        with TestClient(create_app(settings), "http://127.0.0.1") as http:
             began = time.monotonic()
             response = http.get("/metrics/driver/d1")
             took = time.monotonic() - began

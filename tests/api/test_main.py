@@ -1,5 +1,6 @@
 """`python -m api` as a process, without stores."""
 
+import http.client
 import json
 import os
 import signal
@@ -10,10 +11,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
+
+from api.access.tokens import make_token
+from mobility.settings import Settings
 
 _PROJECT = Path(__file__).parents[2]
 
@@ -39,8 +43,9 @@ def api(settings: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
     try:
         yield process
     finally:
-        process.kill()
-        process.communicate()
+        # Killed, it would leave its worker behind, and that the pipes that we read open.
+        process.terminate()
+        process.communicate(timeout=20)
 
 
 def health_of(port: int) -> dict[str, object]:
@@ -84,6 +89,52 @@ def test_bad_settings_are_all_told() -> None:
         assert name in errors
     assert "hunter2" not in errors
     assert "Traceback" not in errors
+
+
+def test_beyond_this_machine_it_starts_with_tokens_only(tmp_path: Path) -> None:
+    """Without them it ends with 2 and says what to do; with them it serves."""
+    port = free_port()
+    everywhere = {"MOBILITY_API_PORT": str(port), "MOBILITY_API_HOST": "0.0.0.0"}  # noqa: S104
+    with api(everywhere) as process:
+        _, errors = process.communicate(timeout=20)
+        assert process.returncode == 2
+    assert "just token NAME" in errors
+    assert "MOBILITY_API_TOKENS" in errors
+    assert "Traceback" not in errors
+    _, line = make_token("me", "all")
+    (tmp_path / "tokens").write_text(line)
+    with api({**everywhere, "MOBILITY_API_TOKENS": str(tmp_path / "tokens")}):
+        assert "components" in health_of(port)
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_readers_of_live_events_do_not_hold_up_the_end(
+    services: Settings, number: signal.Signals
+) -> None:
+    """Streams have no end of their own: a stop ends them, at once and without a kill."""
+    port = free_port()
+    settings = {
+        "MOBILITY_API_PORT": str(port),
+        "MOBILITY_STORES": "redis",
+        "MOBILITY_REDIS": services.redis,
+    }
+    with api(settings) as process, ExitStack() as opened:
+        health_of(port)
+        streams = []
+        for path in ("/live/driver", "/live/driver/x"):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            opened.enter_context(closing(connection))
+            connection.request("GET", path)
+            streams.append(connection.getresponse())
+        for stream in streams:
+            assert stream.readline() == b"retry: 2000\n"
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=20)
+        assert (process.returncode, errors) == (0, "")
+        for stream in streams:
+            with suppress(http.client.IncompleteRead):
+                stream.read()
 
 
 def test_a_taken_port_is_told() -> None:

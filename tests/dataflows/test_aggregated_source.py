@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from dataflows.aggregated_source import AggregatedSource
+from dataflows.board import Board
 from dataflows.failures import RefusalError
 from dataflows.log_topic import Topic
 from dataflows.recovery import Past
@@ -35,7 +36,9 @@ def source(monkeypatch: pytest.MonkeyPatch) -> AggregatedSource:
     monkeypatch.setattr("dataflows.aggregated_source.PartitionReader", FakeReader)
     monkeypatch.setattr("dataflows.aggregated_source.described", lambda *_: TOPIC)
     keys = {"mobility_serving.aggregated_driver": {"000", "001"}}
-    return AggregatedSource(Settings(), BY_NAME["driver"], lambda: False, Past(None, keys))
+    return AggregatedSource(
+        Settings(), BY_NAME["driver"], Board(1), lambda: False, Past(None, keys)
+    )
 
 
 @pytest.mark.parametrize(
@@ -67,6 +70,8 @@ def test_fewer_partitions_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The state of the third would belong to nobody."""
     monkeypatch.setattr("dataflows.aggregated_source.described", lambda *_: TOPIC)
     keys = {"mobility_serving.aggregated_driver": {"000", "001", "002"}}
-    made = AggregatedSource(Settings(), BY_NAME["driver"], lambda: False, Past(None, keys))
+    made = AggregatedSource(
+        Settings(), BY_NAME["driver"], Board(1), lambda: False, Past(None, keys)
+    )
     with pytest.raises(RefusalError, match="partition 2"):
         made.list_parts()

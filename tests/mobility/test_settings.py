@@ -61,6 +61,15 @@ OTHERS: dict[str, Any] = {
     "redis_ledger_hours": 1,
     "api_host": "::1",
     "api_port": 0,
+    "api_hosts": ("city.example", "*.example.org"),
+    "api_origins": ("https://city.example",),
+    "api_tokens": "a folder/tokens",
+    "api_rate": 0,
+    "api_live_readers": 0,
+    "map_tiles": "https://tiles.example:8443/{z}/{x}/{y}.png",
+    "map_credit": "© people who survey",
+    "ready_lag": 0,
+    "ready_age": 0,
 }
 NAMES = sorted(OTHERS)
 
@@ -149,6 +158,9 @@ def test_every_fault_is_reported_at_once() -> None:
         ("KAFKA", "h:1,"),
         ("POSTGRES", "mysql://h/d"),
         ("REDIS", ""),
+        ("MAP_TILES", "https://tiles.example/{z}/{x}.png"),
+        ("MAP_TILES", "data:{z}{x}{y}"),
+        ("MAP_TILES", "https://tiles.example; script-src */{z}/{x}/{y}"),
     ],
 )
 def test_a_value_that_does_not_fit_is_named(name: str, text: str) -> None:

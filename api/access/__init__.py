@@ -1,0 +1,49 @@
+"""Who may ask, from where, how often, and what a browser may do with the answer."""
+
+from typing import Any
+
+from litestar.config.cors import CORSConfig
+from litestar.middleware import DefineMiddleware
+from litestar.types import Middleware
+
+from api.access.answered import Answered
+from api.access.authentication import Authentication, may_read
+from api.access.headers import guard_browsers
+from api.access.hosts import Hosts
+from api.access.rate import Rate
+from api.access.tokens import Tokens
+from api.observing import request_metrics
+from mobility.settings import Settings
+
+
+def access(settings: Settings, tokens: Tokens | None) -> dict[str, Any]:
+    """Return what the application is given to keep: arguments of Litestar's constructor."""
+    listens_at = () if settings.api_host in {"0.0.0.0", "::"} else (settings.api_host,)  # noqa: S104
+    middleware: list[Middleware] = [
+        # First, as Litestar's metrics fail over a host that is none.
+        Hosts((*listens_at, *settings.api_hosts)),
+        request_metrics(),
+        Answered(),
+    ]
+    if settings.api_rate:
+        middleware.append(Rate(settings.api_rate))
+    if tokens is not None:
+        middleware.append(DefineMiddleware(Authentication, tokens=tokens))
+    return {
+        "middleware": middleware,
+        "guards": [] if tokens is None else [may_read],
+        "before_send": [guard_browsers(settings)],
+        "cors_config": _cors(settings),
+    }
+
+
+def _cors(settings: Settings) -> CORSConfig | None:
+    """Let pages of the named origins ask; no cookie of ours goes with it, they need a token."""
+    if not settings.api_origins:
+        return None
+    return CORSConfig(
+        allow_origins=list(settings.api_origins),
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type", "If-None-Match", "Last-Event-ID"],
+        expose_headers=["ETag", "Retry-After"],
+    )

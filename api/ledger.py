@@ -1,0 +1,42 @@
+"""An id's windows as Redis keeps them: a hash from window start to a line of text."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from operator import add
+from typing import Final
+
+from api.reader import Part, Sums
+from api.spans import span_at
+
+STATE: Final = "totals"
+"""The field beside the windows: numbers about all of them, the 9th is the newest window's start."""
+
+_NEWEST: Final = 8
+
+
+def newest_of(state: str) -> int:
+    """Return the start of the newest window (epoch ms)."""
+    return int(state.split(" ", _NEWEST + 1)[_NEWEST])
+
+
+def parts_of(ledger: Mapping[str, str], edges: Sequence[int]) -> list[Part]:
+    """Return the spans between edges that have trips, in order.
+
+    A window is `generation trip_count duration distance revenue start pane`, amounts in millionths.
+    """
+    found: dict[int, tuple[list[int], datetime]] = {}
+    for field, window in ledger.items():
+        if field == STATE or not edges[0] <= (window_start := int(field)) < edges[-1]:
+            continue
+        _, count, duration, distance, revenue, start_text, _ = window.split(" ")
+        if count == "0":
+            continue
+        span = span_at(edges, window_start)
+        sums = [int(count), int(duration), int(distance), int(revenue)]
+        start = datetime.fromisoformat(start_text)
+        if span in found:
+            others, earliest = found[span]
+            found[span] = (list(map(add, sums, others)), min(start, earliest))
+        else:
+            found[span] = (sums, start)
+    return [Part(span, Sums(*sums), start) for span, (sums, start) in sorted(found.items())]

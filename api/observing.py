@@ -1,0 +1,110 @@
+"""`/prometheus`: what this process does, and how the flow and the stores are, for scraping.
+
+Requests are counted by Litestar's own middleware, by the template of the route: by path each id
+would be a series of its own.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.middleware import DefineMiddleware
+from litestar.plugins.prometheus import PrometheusConfig
+from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+
+from api.live.hub import Hub
+from api.reader import StoreDown
+from api.readers import Readers, StoresDown
+from api.status.answers import Process
+from api.status.overview import Freshness, flows, known
+
+UNCOUNTED: Final = "uncounted"
+"""The key of a route's `opt` whose requests are not timed: a stream lasts as long as its reader."""
+
+
+def request_metrics() -> DefineMiddleware:
+    """Return the middleware that counts and times requests."""
+    return PrometheusConfig(
+        app_name="api", prefix="mobility_api", group_path=True, exclude_opt_key=UNCOUNTED
+    ).middleware
+
+
+@get("/prometheus", media_type="text/plain", include_in_schema=False)
+async def prometheus(
+    readers: NamedDependency[Readers], hub: NamedDependency[Hub | None]
+) -> Response[bytes]:
+    """Return the metrics as Prometheus reads them; the stores are asked for them now."""
+    freshness = await readers.freshness()
+    try:
+        processes = flows((await readers.statuses()).value)
+    except StoresDown:
+        processes = []
+    registry = CollectorRegistry()
+    registry.register(_Now([*_of_stores(freshness), *_of_flows(processes), *_of_readers(hub)]))
+    body = generate_latest(REGISTRY) + generate_latest(registry)
+    return Response(body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+class _Now(Collector):
+    """What was found out for one scrape."""
+
+    def __init__(self, metrics: list[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> list[Metric]:
+        return self._metrics
+
+
+def _of_stores(freshness: Freshness) -> Iterator[Metric]:
+    up = GaugeMetricFamily(
+        "mobility_store_up", "Whether a configured store answers", labels=["store"]
+    )
+    for store, found in freshness.items():
+        up.add_metric([store], not isinstance(found, StoreDown))
+    yield up
+    marks = GaugeMetricFamily(
+        "mobility_watermark_timestamp_seconds",
+        "What the numbers of an entity are complete up to; absent before all shards spoke",
+        labels=["entity"],
+    )
+    for entity, watermark in (known(freshness) or {}).items():
+        if watermark is not None:
+            marks.add_metric([entity], watermark.timestamp())
+    yield marks
+
+
+def _of_flows(processes: list[Process]) -> Iterator[Metric]:
+    lags = GaugeMetricFamily(
+        "mobility_log_lag_messages",
+        "Messages that are not read yet, as a process last said",
+        labels=["process", "topic", "partition"],
+    )
+    ages = GaugeMetricFamily(
+        "mobility_status_age_seconds", "Since a process last spoke", labels=["process"]
+    )
+    for process in processes:
+        ages.add_metric([process.process], process.age)
+        for found in process.partitions:
+            lags.add_metric([process.process, found.topic, str(found.partition)], found.lag)
+    yield lags
+    yield ages
+
+
+def _of_readers(hub: Hub | None) -> Iterator[Metric]:
+    reading = GaugeMetricFamily(
+        "mobility_live_readers", "Readers of live events", labels=["entity"]
+    )
+    dropped = CounterMetricFamily(
+        "mobility_live_readers_dropped",
+        "Readers that took events too slowly and were let go",
+        labels=["entity"],
+    )
+    for entity, channel in ({} if hub is None else hub.channels).items():
+        reading.add_metric([entity], channel.readers)
+        dropped.add_metric([entity], channel.dropped)
+    yield reading
+    yield dropped

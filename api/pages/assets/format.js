@@ -1,0 +1,71 @@
+// Numbers and times for people. Times are UTC, as everywhere in the API.
+
+const LOCALE = "en-GB";
+const whole = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 0 });
+const one = new Intl.NumberFormat(LOCALE, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+const two = new Intl.NumberFormat(LOCALE, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+const short = new Intl.NumberFormat(LOCALE, { notation: "compact", maximumSignificantDigits: 3 });
+const utc = (options) => new Intl.DateTimeFormat(LOCALE, { timeZone: "UTC", hourCycle: "h23", ...options });
+const hm = utc({ hour: "2-digit", minute: "2-digit" });
+const hms = utc({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const dayMonth = utc({ day: "numeric", month: "short" });
+const fullDay = utc({ day: "numeric", month: "short", year: "numeric" });
+
+export const NONE = "–";
+const or = (format) => (value) => (value === null || value === undefined ? NONE : format(value));
+
+export const count = or((value) => whole.format(value));
+export const decimal = or((value) => one.format(value));
+export const money = or((value) => two.format(value));
+export const compact = or((value) => short.format(value));
+export const percent = or((value) => `${one.format(value * 100)} %`);
+export const km = or((value) => `${value < 1000 ? one.format(value) : whole.format(value)} km`);
+export const minutes = or((value) => `${one.format(value)} min`);
+/** Minutes, as hours where there are many. */
+export const hours = or((value) => (value < 600 ? minutes(value) : `${whole.format(value / 60)} h`));
+
+export const clock = or((time) => hm.format(new Date(time)));
+export const seconds = or((time) => hms.format(new Date(time)));
+export const day = or((time) => dayMonth.format(new Date(time)));
+export const date = or((time) => fullDay.format(new Date(time)));
+export const moment = or((time) => `${day(time)} ${clock(time)}`);
+
+/** A span of time as `13:55–14:00`, with the day where the spans of a list differ in it. */
+export const span = (from, to, withDay = false) =>
+  `${withDay ? `${day(from)} ` : ""}${clock(from)}–${clock(to)}`;
+
+/** How long ago, from milliseconds. */
+export function ago(ms) {
+  const past = Math.max(0, ms) / 1000;
+  if (past < 100) return `${Math.round(past)} s ago`;
+  if (past < 5400) return `${Math.round(past / 60)} min ago`;
+  if (past < 172800) return `${Math.round(past / 3600)} h ago`;
+  return `${Math.round(past / 86400)} days ago`;
+}
+
+/** An H3 cell without the filling at its end; other ids as they are. */
+export const shortId = (id) => (/^8[0-9a-f]{14}$/.test(id) ? id.replace(/f+$/, "") : id);
+
+/** What can be asked of windows: how it is called, sorted by, and written. */
+export const METRICS = [
+  { key: "trip_count", name: "Trips", by: "trips", unit: "trips", text: count },
+  { key: "total_revenue", name: "Revenue", by: "revenue", unit: "in the trips’ currency", text: money },
+  { key: "total_distance", name: "Distance", by: "distance", unit: "km", text: km },
+  { key: "total_duration", name: "Riding time", by: "duration", unit: "minutes", text: hours },
+  { key: "avg_revenue", name: "Revenue per trip", by: "trips", unit: "in the trips’ currency, mean", text: money, of: "total_revenue" },
+  { key: "avg_duration", name: "Minutes per trip", by: "trips", unit: "minutes, mean", text: minutes, of: "total_duration" },
+];
+export const metricOf = (key) => METRICS.find((metric) => metric.key === key) ?? METRICS[0];
+
+/** A metric of totals; means are a division, never a sum. */
+export function valueOf(metric, totals) {
+  if (!metric.of) return totals[metric.key];
+  return totals.trip_count ? totals[metric.of] / totals.trip_count : 0;
+}
+
+export const ENTITIES = [
+  { name: "driver", title: "Driver", many: "drivers" },
+  { name: "passenger", title: "Passenger", many: "passengers" },
+  { name: "vehicle_type", title: "Vehicle type", many: "vehicle types" },
+  { name: "h3", title: "Cell", many: "cells" },
+];

@@ -1,0 +1,27 @@
+"""What a page must know of the settings."""
+
+import msgspec
+from litestar import get
+from litestar.di import NamedDependency
+
+from mobility.settings import Settings
+
+
+class PageSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Windows and lateness in seconds; tiles as a URL template with {z}, {x} and {y}."""
+
+    window: int
+    allowed_lateness: int
+    tiles: str | None
+    tiles_credit: str | None
+
+
+@get("/page-settings", include_in_schema=False)
+async def page_settings(settings: NamedDependency[Settings]) -> PageSettings:
+    """Return what a page must know of the settings; nothing in it is secret."""
+    return PageSettings(
+        window=settings.window,
+        allowed_lateness=settings.allowed_lateness,
+        tiles=settings.map_tiles,
+        tiles_credit=settings.map_credit,
+    )

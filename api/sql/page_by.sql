@@ -1,0 +1,13 @@
+-- By an amount and then the id, both in one direction. All totals are read for it: see docs/adr/0011-totals-have-no-index-by-amount.md.
+SELECT
+    page.*,
+    (SELECT min(watermark) FROM progress WHERE entity = %(entity)s)
+FROM (SELECT) AS one
+LEFT JOIN (
+    SELECT id, trip_count, total_duration, total_distance, total_revenue
+    FROM {totals}
+    WHERE {after} AND id >= %(prefix)s AND id < %(beyond)s
+    ORDER BY {amount} {direction}, id {direction}
+    LIMIT %(limit)s
+) AS page ON true
+ORDER BY page.{amount} {direction}, page.id {direction}

@@ -1,0 +1,1 @@
+"""What the flow says of itself, and whether that is good enough."""

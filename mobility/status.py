@@ -1,0 +1,101 @@
+"""The status record: what a process says of itself, as the stores keep it and the API reads it.
+
+JSON, one object a process; times are epoch ms. Fields may be added: readers skip what they don't
+know, and what an older process does not say has a default.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+EXPIRY: Final = 60
+"""Seconds after which a process that says nothing any more is forgotten."""
+
+AUDIT: Final = "audit"
+"""The name of the running audit among the processes."""
+
+
+class PartitionStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a process stands in a partition.
+
+    `position` is the offset that it reads next, `end` the one that the next message will get, and
+    `lag` what lies between them.
+    """
+
+    topic: str
+    partition: int
+    position: int | None = None
+    end: int | None = None
+    lag: int = 0
+    watermark: int | None = None
+    status: Literal["behind", "caught_up", "idle", "finished"] = "behind"
+
+
+class Rates(msgspec.Struct, frozen=True, kw_only=True):
+    """What went through, a second, over the last ten."""
+
+    trips_per_s: float = 0.0
+    windows_per_s: float = 0.0
+
+
+class Outcomes(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the messages read in this run."""
+
+    read: int = 0
+    counted: int = 0
+    late: int = 0
+    dead: int = 0
+    duplicates: int = 0
+    punctuations: int = 0
+    windows_out: int = 0
+
+
+class FlowStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="flow"):
+    """A process of a flow. `watermark` is None while a partition that speaks has none."""
+
+    flow: Literal["main", "serving"]
+    at: int
+    host: str
+    pid: int
+    watermark: int | None = None
+    lag: int = 0
+    partitions: tuple[PartitionStatus, ...] = ()
+    rates: Rates = Rates()
+    counts: Outcomes = Outcomes()
+    snapshot_at: int | None = None
+    punctuations_refused: int = 0
+    partitions_unread: int = 0
+    gaps: int = 0
+
+
+class AuditStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="audit"):
+    """The running audit, since its start; `drift` counts the windows that differed."""
+
+    at: int
+    drift: int = 0
+    drifts: dict[str, int] = msgspec.field(default_factory=dict)
+    checked: int = 0
+    amended: int = 0
+    rounds: int = 0
+    failures: int = 0
+    behind: int = 0
+    last_success: int | None = None
+
+
+Status = FlowStatus | AuditStatus
+
+_DECODER: Final[msgspec.json.Decoder[Status]] = msgspec.json.Decoder(Status)
+
+
+def encode_status(status: Status) -> bytes:
+    """Return a record as it is stored."""
+    return msgspec.json.encode(status)
+
+
+def decode_status(record: str | bytes) -> Status:
+    """Return what a stored record says; raises msgspec.DecodeError where it is none.
+
+    >>> decode_status('{"kind": "audit", "at": 5, "new": true}').at
+    5
+    """
+    return _DECODER.decode(record)

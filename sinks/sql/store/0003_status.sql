@@ -1,0 +1,8 @@
+-- One row a process, replaced every second: room in each page lets the new row lie beside the old.
+CREATE TABLE status (
+    process text PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT now(),
+    record jsonb NOT NULL
+) WITH (fillfactor = 50);
+COMMENT ON TABLE status IS
+    'What each process says of itself, and when it did: one that has been silent for a minute is gone.';

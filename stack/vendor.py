@@ -1,0 +1,127 @@
+"""`python -m stack.vendor`: the browser's libraries, fetched by npm, checked, laid in their folder.
+
+What is vendored stands in `packages.json`: the version, the sha512 that npm publishes of its
+archive, and which of its files are kept under which name, with their sha256. Nothing of a package
+is run.
+"""
+
+import argparse
+import base64
+import hashlib
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from stack.checkout import ROOT
+
+FOLDER: Final = ROOT / "api" / "pages" / "assets" / "vendor"
+
+
+class VendorError(Exception):
+    """A library that can't be had as it was pinned; the message says what to do."""
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A file of a package: its path there, its name here, and the sha256 of its content."""
+
+    path: str
+    name: str
+    sha256: str
+
+
+class Package(msgspec.Struct, frozen=True):
+    """A package of npm, pinned: `integrity` is `sha512-` and the base64 of its archive's hash."""
+
+    name: str
+    version: str
+    license: str
+    integrity: str
+    files: tuple[Kept, ...]
+
+
+def packages(folder: Path = FOLDER) -> list[Package]:
+    """Return what a folder's `packages.json` names."""
+    return msgspec.json.decode((folder / "packages.json").read_bytes(), type=list[Package])
+
+
+def differing(folder: Path = FOLDER) -> Iterator[str]:
+    """Yield the names of files that are not there or not as they were pinned."""
+    for package in packages(folder):
+        for kept in package.files:
+            path = folder / kept.name
+            if not path.is_file() or _sha256(path.read_bytes()) != kept.sha256:
+                yield kept.name
+
+
+def fetch(package: Package, target: Path) -> None:
+    """Lay a package's files into `target`; raises VendorError where one is not as pinned."""
+    with tempfile.TemporaryDirectory() as scratch:
+        archive = _packed(package, Path(scratch))
+        found = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
+        if f"sha512-{found}" != package.integrity:
+            msg = f"{package.name} {package.version}: the archive is not the pinned one"
+            raise VendorError(msg)
+        with tarfile.open(archive) as tar:
+            for kept in package.files:
+                (target / kept.name).write_bytes(_content(tar, package, kept))
+
+
+def _packed(package: Package, scratch: Path) -> Path:
+    """Return the archive of a package, as npm downloads it."""
+    wish = f"{package.name}@{package.version}"
+    options = ("--ignore-scripts", "--silent", "--pack-destination", str(scratch))
+    try:
+        subprocess.run(  # noqa: S603 - the names are pinned
+            ["npm", "pack", wish, *options],  # noqa: S607 - wherever the user has it
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+    except FileNotFoundError:
+        msg = "npm is needed to fetch the browser's libraries: install Node.js, which brings it"
+        raise VendorError(msg) from None
+    except subprocess.CalledProcessError as error:
+        msg = f"npm can't fetch {wish}:\n{error.stderr}"
+        raise VendorError(msg) from None
+    return next(scratch.glob("*.tgz"))
+
+
+def _content(tar: tarfile.TarFile, package: Package, kept: Kept) -> bytes:
+    member = tar.extractfile(f"package/{kept.path}")
+    content = member.read() if member else b""
+    if _sha256(content) != kept.sha256:
+        msg = f"{package.name} {package.version}: {kept.path} is not the pinned file"
+        raise VendorError(msg)
+    return content
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def main() -> int:
+    """Fetch every package, or only compare what is there; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m stack.vendor", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="compare only, and fetch nothing")
+    if parser.parse_args().check:
+        wrong = list(differing())
+        sys.stdout.write(f"not as pinned: {', '.join(wrong)}\n" if wrong else "all as pinned\n")
+        return 1 if wrong else 0
+    try:
+        for package in packages():
+            fetch(package, FOLDER)
+            sys.stdout.write(f"{package.name} {package.version}\n")
+    except VendorError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

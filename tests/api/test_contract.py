@@ -1,0 +1,72 @@
+"""The running API does what its OpenAPI document says, by all checks of Schemathesis."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from mobility.settings import Settings, to_environ
+from tests.api.counted import alone, fill, windows
+from tests.api.test_main import api, free_port
+
+CONFIG = Path(__file__).with_name("schemathesis.toml")
+QUESTIONS = "^/(metrics|windows|top|summary|compare|batch|problems)"
+
+
+def contradictions(folder: Path, settings: Settings, *options: str, examples: int = 25) -> str:
+    """Return what Schemathesis finds to differ from the document, with its own words."""
+    port = free_port()
+    command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG), "run"]
+    with api(to_environ(msgspec.structs.replace(settings, api_port=port, api_rate=10_000))):
+        listens(port)
+        done = subprocess.run(
+            [
+                *command,
+                f"http://127.0.0.1:{port}/schema/openapi.json",
+                *("--include-path-regex", QUESTIONS, "--max-examples", str(examples)),
+                *("--seed", "1", "--no-color", *options),
+            ],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+def listens(port: int) -> None:
+    """Return once the API takes connections."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("stores", [("redis",), ("postgres",), ("redis", "postgres")], ids=str)
+def test_it_keeps_to_its_document(
+    tmp_path: Path, settings: Settings, stores: Sequence[str]
+) -> None:
+    """Over filled stores nothing that is sent gets a server error or an undocumented answer."""
+    served = alone(settings, *stores)
+    fill(served, windows())
+    assert contradictions(tmp_path, served) == ""
+
+
+def test_it_keeps_to_its_document_without_stores(tmp_path: Path) -> None:
+    """With the stores away the one server error is the documented 503."""
+    nowhere = Settings(redis="redis://127.0.0.1:1/0", postgres="postgresql://127.0.0.1:1/x")
+    away = alone(nowhere, "redis", "postgres")
+    assert contradictions(tmp_path, away, "--exclude-checks", "not_a_server_error") == ""

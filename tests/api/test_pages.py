@@ -1,0 +1,106 @@
+"""The pages are files, and what they may do stands in their headers."""
+
+import re
+from pathlib import Path
+
+import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+
+import api.pages
+from api.app import create_app
+from mobility.settings import Settings
+
+FOLDER = Path(api.pages.__file__).parent
+
+
+def client() -> TestClient[Litestar]:
+    """Return a client of an application without stores."""
+    return TestClient(create_app(Settings()), "http://127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("/", "index"), ("/now", "now"), ("/entity", "entity"), ("/pipeline", "pipeline")],
+)
+def test_each_page_is_its_file(path: str, name: str) -> None:
+    """A page is sent as it lies in the package, and a browser that has it keeps it."""
+    with client() as http:
+        found = http.get(path)
+        assert found.content == (FOLDER / f"{name}.html").read_bytes()
+        assert found.headers["content-type"] == "text/html; charset=utf-8"
+        assert found.headers["cache-control"] == "no-cache"
+        again = http.get(path, headers={"if-none-match": found.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+        other = http.get(path, headers={"if-none-match": '"another"'})
+        assert other.status_code == 200
+
+
+def test_every_asset_is_served() -> None:
+    """Whatever lies in the folder, with its type, so that a browser takes it as what it is."""
+    assets = [path for path in (FOLDER / "assets").rglob("*") if path.is_file()]
+    assert assets
+    types = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+    with client() as http:
+        for asset in assets:
+            found = http.get(f"/assets/{asset.relative_to(FOLDER / 'assets').as_posix()}")
+            assert found.status_code == 200
+            assert found.content == asset.read_bytes()
+            expected = types.get(asset.suffix)
+            assert expected is None or found.headers["content-type"].startswith(expected)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../index.html", "%2e%2e/index.html", "..%2findex.html", "x.css", "vendor/x.js", "%00", ""],
+)
+def test_nothing_else_is_served(path: str) -> None:
+    """What is not in the folder is not there, however it is written."""
+    with client() as http:
+        assert http.get(f"/assets/{path}").status_code == 404
+
+
+def test_no_page_runs_or_styles_inline() -> None:
+    """The policy would stop it in a browser: no script, style or handler in the page itself."""
+    for page in FOLDER.glob("*.html"):
+        text = page.read_text()
+        assert not re.search(r"<script(?![^>]*\bsrc=)", text), page
+        assert not re.search(r"<style|\sstyle=|\son[a-z]+=", text), page
+        assert not re.search(r"""(src|href)=["']?(https?:)?//""", text), page
+
+
+@pytest.mark.parametrize("path", ["/", "/assets/base.css", "/nowhere", "/health", "/status"])
+def test_every_answer_binds_the_browser(path: str) -> None:
+    """The policy and its companions stand on pages, files, data, and refusals."""
+    with client() as http:
+        headers = http.get(path).headers
+    policy = dict(
+        part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";")
+    )
+    assert policy["default-src"] == "'self'"
+    assert policy["frame-ancestors"] == policy["object-src"] == policy["base-uri"] == "'none'"
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["x-frame-options"] == "DENY"
+
+
+def test_pages_are_told_what_they_need() -> None:
+    """The length of a window and the lateness, and no setting that is nobody's business."""
+    told = Settings(window=60, allowed_lateness=30, api_tokens=None)
+    with TestClient(create_app(told), "http://127.0.0.1") as http:
+        found = http.get("/page-settings").json()
+    assert found == {"window": 60, "allowed_lateness": 30, "tiles": None, "tiles_credit": None}
+
+
+def test_tiles_open_the_policy_for_their_server_only() -> None:
+    """Images may then come from it; scripts and all else stay as they were."""
+    tiles = "https://tiles.example:8443/{z}/{x}/{y}.png?style=plain"
+    told = Settings(map_tiles=tiles, map_credit="© surveyors")
+    with TestClient(create_app(told), "http://127.0.0.1") as http:
+        page = http.get("/")
+        assert http.get("/page-settings").json()["tiles"] == tiles
+    policy = page.headers["content-security-policy"].split("; ")
+    assert "img-src 'self' data: https://tiles.example:8443" in policy
+    assert "default-src 'self'" in policy
+    assert sum("tiles.example" in part for part in policy) == 1

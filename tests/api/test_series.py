@@ -1,0 +1,240 @@
+"""Series and ranges of single ids, from either store."""
+
+import io
+from datetime import datetime, timedelta
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+import httpx
+import msgspec
+import polars as pl
+import pytest
+from redis import Redis
+
+from mobility.keys import RedisKeys
+from mobility.settings import Settings
+from tests.api.counted import (
+    DRIVER,
+    IDS,
+    LENGTH,
+    NOON,
+    added,
+    alone,
+    answer,
+    client,
+    fill,
+    iso,
+    only,
+    windows,
+)
+
+pytestmark = pytest.mark.services
+
+ROWS = windows()
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+@pytest.fixture(params=["redis", "postgres"])
+def filled(request: pytest.FixtureRequest, settings: Settings) -> Settings:
+    """Return settings with one store, which holds the windows."""
+    one = alone(settings, request.param)
+    fill(one, ROWS)
+    return one
+
+
+def path(entity_id: str, tail: str = "") -> str:
+    """Return the path of an id, encoded as JavaScript would."""
+    return f"/metrics/driver/{quote(entity_id, safe='')}{tail}"
+
+
+def local(start: int, step: str) -> int:
+    """Return where the hour or day of a window begins in Berlin, as epoch ms."""
+    time = datetime.fromtimestamp(start / 1_000, BERLIN)
+    # An hour of a clock that changes on full hours is one of UTC.
+    if step == "PT1H":
+        return start // 3_600_000 * 3_600_000
+    return int(time.replace(hour=0, minute=0, fold=0).timestamp() * 1_000)
+
+
+def test_a_series_is_the_windows(filled: Settings) -> None:
+    """Each id has exactly its windows, of the last day by default, and each says if it can move."""
+    with client(filled) as http:
+        for entity_id in IDS:
+            mine = ROWS.filter(pl.col("id") == entity_id)
+            end = max(mine["window_start"].to_list()) + LENGTH
+            body = answer(http, path(entity_id, "/windows"))
+            assert (body["entity"], body["id"]) == ("driver", entity_id)
+            assert (body["granularity"], body["tz"]) == ("PT5M", "UTC")
+            assert (body["from"], body["to"]) == (iso(end - 86_400_000), iso(end))
+            assert (body["store"], body["as_of"]) == (filled.stores[0], iso(NOON))
+            day = mine.filter(pl.col("window_start") >= end - 86_400_000)
+            expected = added(day, ["window_start"])
+            for window in expected:
+                start = window["window_start"]
+                closes = start + LENGTH + 600_000
+                window |= {
+                    "window_start": iso(start),
+                    "window_end": iso(start + LENGTH),
+                    "complete": closes < NOON,
+                }
+            assert body["items"] == expected
+            assert answer(http, "/windows/driver", id=entity_id) == body
+
+
+@pytest.mark.parametrize("step", ["PT1H", "P1D"])
+def test_hours_and_days_are_those_of_the_zone(filled: Settings, step: str) -> None:
+    """Windows add up to the hours and days of clocks that change, and each is in one of them."""
+    start, end = NOON - 30 * 3_600_000, NOON
+    with client(filled) as http:
+        for entity_id in IDS:
+            query = {"from": iso(start), "to": iso(end), "granularity": step}
+            body = answer(http, path(entity_id, "/windows"), tz="Europe/Berlin", **query)
+            mine = ROWS.filter(
+                pl.col("id") == entity_id, pl.col("window_start").is_between(start, end, "left")
+            ).with_columns(
+                span=pl.col("window_start").map_elements(
+                    lambda at: max(local(at, step), start), pl.Int64
+                )
+            )
+            expected = added(mine, ["span"])
+            found = [only(item, "window_start") for item in body["items"]]
+            assert found == [{**only(item), "window_start": iso(item["span"])} for item in expected]
+            lengths = {
+                datetime.fromisoformat(item["window_end"])
+                - datetime.fromisoformat(item["window_start"])
+                for item in body["items"][1:-1]
+            }
+            assert lengths <= {timedelta(hours=1 if step == "PT1H" else 23)}
+
+
+def test_a_range_of_an_id(filled: Settings) -> None:
+    """Totals of a range are those of its windows; one without trips is zeros, not a 404."""
+    start, end = NOON - 20 * 3_600_000, NOON - 7 * 3_600_000
+    with client(filled) as http:
+        for entity_id in IDS:
+            query = {"from": iso(start), "to": iso(end)}
+            body = answer(http, path(entity_id), **query)
+            mine = ROWS.filter(
+                pl.col("id") == entity_id, pl.col("window_start").is_between(start, end, "left")
+            )
+            assert [only(body)] == added(mine)
+            assert body["start_time"] == iso(min(mine["start_time"].to_list()))
+            assert (body["from"], body["to"], body["complete"]) == (iso(start), iso(end), True)
+            assert answer(http, "/metrics/driver", id=entity_id, **query) == body
+        empty = {"from": iso(NOON + LENGTH), "to": iso(NOON + 2 * LENGTH)}
+        body = answer(http, path("a"), **empty)
+        assert (body["trip_count"], body["avg_revenue"], body["start_time"]) == (0, 0.0, None)
+        assert body["complete"] is False
+        assert answer(http, path("a", "/windows"), **empty)["items"] == []
+        nothing = {"from": iso(NOON), "to": iso(NOON)}
+        assert answer(http, path("a", "/windows"), **nothing)["items"] == []
+        for tail in ("", "/windows"):
+            assert http.get(path("nobody", tail), params=empty).status_code == 404
+
+
+def test_ids_shadow_nothing(filled: Settings) -> None:
+    """An id that is called like a route, or ends like one, has totals and a series of its own."""
+    with client(filled) as http:
+        for entity_id in ("windows", "a/windows", "a"):
+            assert answer(http, path(entity_id))["id"] == entity_id
+            assert answer(http, path(entity_id, "/windows"))["id"] == entity_id
+        # A slash may stand as it is, unless it would begin the tail.
+        assert answer(http, "/metrics/driver/a/b")["id"] == "a/b"
+        assert "items" not in answer(http, "/metrics/driver/windows")
+        assert answer(http, "/metrics/driver/a/windows")["items"]
+        assert answer(http, "/metrics/driver/windows/windows")["id"] == "windows"
+        assert answer(http, "/metrics/driver/a/b/windows")["id"] == "a/b"
+
+
+def test_a_series_in_every_format(filled: Settings) -> None:
+    """NDJSON, CSV and Parquet have the rows of the JSON, and say in headers how fresh they are."""
+
+    def ask(media_type: str) -> httpx.Response:
+        response = http.get(path("a", "/windows"), headers={"accept": media_type})
+        assert response.status_code == 200
+        assert response.headers["content-type"].partition(";")[0] == media_type
+        assert response.headers["mobility-as-of"] == iso(NOON)
+        assert response.headers["mobility-store"] == filled.stores[0]
+        assert response.headers["vary"] == "Accept"
+        return response
+
+    with client(filled) as http:
+        items = ask("application/json").json()["items"]
+        ndjson = ask("application/x-ndjson").content
+        csv = ask("text/csv").content
+        parquet = ask("application/vnd.apache.parquet").content
+        browser = {"accept": "text/html,application/xml;q=0.9,*/*;q=0.8"}
+        assert http.get(path("a", "/windows"), headers=browser).json()["items"] == items
+        refused = http.get(path("a", "/windows"), headers={"accept": "image/png"})
+    assert [msgspec.json.decode(line) for line in ndjson.splitlines()] == items
+    expected = pl.DataFrame(items).with_columns(
+        pl.col("window_start", "window_end").str.to_datetime(time_unit="ms", time_zone="UTC")
+    )
+    columns = pl.read_parquet(io.BytesIO(parquet)).columns
+    assert pl.read_parquet(io.BytesIO(parquet)).equals(expected.select(columns))
+    read = pl.read_csv(io.BytesIO(csv)).select(columns)
+    assert read.equals(pl.DataFrame(items).select(columns))
+    assert refused.status_code == 406
+    assert refused.json()["type"] == "/problems/not-acceptable"
+
+
+def test_who_has_the_newest_answer_is_told_so(filled: Settings) -> None:
+    """A tag is the answer's: asked with it the API says 304, until any number is another."""
+    with client(filled) as http:
+        first = http.get(path("a"))
+        tag = first.headers["etag"]
+        for wanted in (tag, tag.removeprefix("W/"), f'"x", {tag}', "*"):
+            again = http.get(path("a"), headers={"if-none-match": wanted})
+            assert (again.status_code, again.content) == (304, b"")
+            assert again.headers["etag"] == tag
+            assert again.headers["mobility-as-of"] == iso(NOON)
+            assert "content-type" not in again.headers
+        others = [http.get(path("b")), http.get(path("a", "/windows")), http.get("/top/tram")]
+        assert {response.headers.get("etag") for response in others} & {tag} == set()
+        fill(filled, ROWS.filter(pl.col("id") == "a"), NOON + 1)
+        moved = http.get(path("a"), headers={"if-none-match": tag})
+    assert moved.status_code == 200
+    assert moved.json() == {**first.json(), "as_of": "2025-03-30T12:00:00.001000Z"}
+
+
+def test_redis_alone_says_where_its_ledger_ends(settings: Settings) -> None:
+    """Windows from before the ledger are a documented problem there, which says what there is."""
+    short = msgspec.structs.replace(alone(settings, "redis"), redis_ledger_hours=10)
+    fill(short, ROWS)
+    newest = max(ROWS.filter(pl.col("id") == "a")["window_start"].to_list())
+    reaches = newest - 10 * 3_600_000
+    with client(short) as http:
+        inside = {"from": iso(reaches), "to": iso(NOON)}
+        found = answer(http, path("a", "/windows"), **inside)["items"]
+        assert (
+            len(found) == ROWS.filter(pl.col("id") == "a", pl.col("window_start") >= reaches).height
+        )
+        for url in (path("a"), path("a", "/windows")):
+            beyond = http.get(url, params={"from": iso(reaches - LENGTH), "to": iso(NOON)})
+            assert beyond.status_code == 404
+            problem = beyond.json()
+            assert problem["type"] == "/problems/beyond-ledger"
+            assert problem["reaches"] == iso(reaches)
+            assert http.get(problem["type"]).json()["do"]
+
+
+def test_postgres_remembers_what_redis_does_not(settings: Settings) -> None:
+    """With both, Redis answers as far as its ledger goes, else Postgres does."""
+    both = msgspec.structs.replace(settings, redis_ledger_hours=10)
+    fill(both, ROWS)
+    recent = {"from": iso(NOON - 3_600_000), "to": iso(NOON)}
+    whole = {"from": iso(NOON - 40 * 3_600_000), "to": iso(NOON)}
+    with (
+        client(both) as http,
+        client(alone(both, "postgres")) as lasting,
+        Redis.from_url(both.redis) as redis,
+    ):
+        for query, store in ((recent, "redis"), (whole, "postgres")):
+            for tail in ("", "/windows"):
+                found = answer(http, path("a", tail), **query)
+                assert found.pop("store") == store
+                from_postgres = answer(lasting, path("a", tail), **query)
+                assert from_postgres.pop("store") == "postgres"
+                assert found == from_postgres
+        redis.delete(RedisKeys.of(both).ledger(DRIVER, "a"))
+        assert answer(http, path("a", "/windows"), **recent)["store"] == "postgres"

@@ -1,0 +1,102 @@
+"""What the API answers about ranges of a flow's log is what one batch computation gives."""
+
+from typing import Any
+
+import msgspec
+import polars as pl
+import pytest
+
+from audit.log import read_topic
+from audit.oracle import Answer, answer, read_log
+from mobility.entities import ENTITIES, Entity
+from mobility.records import MICRO, TOTALS
+from mobility.settings import Store
+from mobility.topics import trips_topic
+from tests.api.counted import SUMS, client, iso, only, shown
+from tests.api.counted import answer as asked
+from tests.dataflows.conftest import Hub, trips_log
+from tests.strategies import MINUTE, NOON
+
+pytestmark = pytest.mark.services
+
+HOUR = 60 * MINUTE
+RANGES = [(NOON, NOON + HOUR), (NOON + 25 * MINUTE, NOON + 95 * MINUTE), (NOON - HOUR, NOON + HOUR)]
+BY = {"trips": "trip_count", **{name.removeprefix("total_"): name for name in TOTALS}}
+
+
+@pytest.fixture
+def counted(hub: Hub) -> Answer:
+    """Run the flow over a log with repeats, disorder and late trips; return the batch answer."""
+    hub.settings = msgspec.structs.replace(hub.settings, stores=("redis", "postgres"))
+    hub.make_topics()
+    hub.write(trips_log(7))
+    done = hub.run()
+    assert done.returncode == 0, done.stderr
+    log = read_log(read_topic(hub.settings.kafka, trips_topic(hub.settings)), hub.settings)
+    expected = answer(log, hub.settings)
+    assert expected.count("late") > 0
+    assert expected.count("duplicate") > 0
+    assert set(expected.windows["entity"]) == {"driver", "vehicle_type"}
+    return expected
+
+
+def within(expected: Answer, entity: Entity, start: int, end: int) -> pl.DataFrame:
+    """Return an entity's windows in a range."""
+    in_range = pl.col("window_start").is_between(start, end, closed="left")
+    return expected.windows.filter(pl.col("entity") == entity.name, in_range)
+
+
+def sums(windows: pl.DataFrame, *by: str) -> list[dict[str, Any]]:
+    """Return exact sums, by columns or of all."""
+    totals = [pl.col(name).sum() for name in SUMS]
+    return (windows.group_by(by).agg(totals) if by else windows.select(totals)).to_dicts()
+
+
+@pytest.mark.parametrize("store", ["redis", "postgres"])
+def test_series_are_the_batch_answer(hub: Hub, counted: Answer, store: Store) -> None:
+    """Every id of every entity has the windows and hours that the batch computation gives."""
+    alone = msgspec.structs.replace(hub.settings, stores=(store,))
+    start, end = NOON - 12 * HOUR, NOON + 12 * HOUR
+    with client(alone) as http:
+        for entity in ENTITIES:
+            windows = within(counted, entity, start, end)
+            hours = windows.with_columns(window_start=pl.col("window_start") // HOUR * HOUR)
+            for entity_id in windows["id"].unique().to_list():
+                for granularity, rows in (("PT5M", windows), ("PT1H", hours)):
+                    mine = rows.filter(pl.col("id") == entity_id)
+                    query = {"from": iso(start), "to": iso(end), "granularity": granularity}
+                    body = asked(http, f"/windows/{entity.name}", id=entity_id, **query)
+                    found = [only(item, "window_start") for item in body["items"]]
+                    expected = sorted(sums(mine, "window_start"), key=lambda s: s["window_start"])
+                    assert found == [
+                        {**shown(row), "window_start": iso(row["window_start"])} for row in expected
+                    ]
+
+
+@pytest.mark.parametrize(("start", "end"), RANGES)
+def test_ranges_are_the_batch_answer(hub: Hub, counted: Answer, start: int, end: int) -> None:
+    """Tops, summaries and comparisons of a range add up what the batch computation counted."""
+    over = {"from": iso(start), "to": iso(end)}
+    with client(hub.settings) as http:
+        for entity in ENTITIES:
+            windows = within(counted, entity, start, end)
+            ids = sums(windows, "id")
+            [whole] = sums(windows)
+            for by, amount in BY.items():
+                top = asked(http, f"/top/{entity.name}", by=by, limit=100, **over)
+                ranked = sorted(ids, key=lambda row: (-row[amount], row["id"]))
+                assert [only(item, "id") for item in top["items"]] == [shown(row) for row in ranked]
+                assert top["total"] == shown(whole)
+            summary = asked(http, f"/summary/{entity.name}", **over)
+            assert only(summary) == shown(whole)
+            if ids:
+                middle = sorted(row["total_revenue"] for row in ids)[(len(ids) + 1) // 2 - 1]
+                assert summary["distribution"]["total_revenue"]["p50"] == middle / MICRO
+            other = {"other_from": iso(NOON), "other_to": iso(NOON + 10 * MINUTE)}
+            compared = asked(http, f"/compare/{entity.name}", **over, **other)
+            [right] = sums(within(counted, entity, NOON, NOON + 10 * MINUTE))
+            assert only(compared["left"]) == shown(whole)
+            assert only(compared["right"]) == shown(right)
+            assert compared["difference"]["total_revenue"] == (
+                (whole["total_revenue"] - right["total_revenue"]) / MICRO
+            )

@@ -1,0 +1,210 @@
+"""The flow and the API as processes of their own, and trips for them."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import msgspec
+import polars as pl
+import psycopg
+import redis
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+from psycopg import sql
+
+from mobility.settings import Settings, to_environ
+from mobility.topics import topic_table, trips_topic
+from producer.topics import ensure_topics
+
+ROOT: Final = Path(__file__).parents[2]
+HOSTILE: Final = (
+    '<img src=x onerror="alert(1)">',
+    "</script><script>alert(2)</script>",
+    "{a|b} %s ${1} {{1}} \\u0000",
+    '"><svg onload=alert(3)>',
+    "javascript:alert(4)",
+    "../../etc/passwd?x=1&y=2#z",
+    "Ünïcode 🛴 مرحبا",
+)
+"""Ids that would run, break out or overflow where a page took them for more than text."""
+
+HOSTILE_TRIPS: Final = 20
+"""How many trips each of them has, all within the last hour."""
+
+_PATIENCE: Final = 60.0
+_DAY: Final = datetime(2025, 6, 2, 17, 10, tzinfo=UTC)
+_HOURS: Final = timedelta(hours=3)
+_EVERY: Final = 6
+
+
+@dataclass(slots=True)
+class System:
+    """A running system; `url` is where its API and pages are, `trips` how many it was given."""
+
+    settings: Settings
+    url: str
+    trips: int = 0
+
+    def get(self, path: str, **parameters: object) -> Any:  # noqa: ANN401 - any JSON
+        """Ask the API as a program does."""
+        asked = {name: str(value) for name, value in parameters.items()}
+        return httpx.get(self.url + path, params=asked, timeout=10).raise_for_status().json()
+
+    def produce(self, trips: Sequence[dict[str, object]]) -> None:
+        """Write trips to the topic, in this order."""
+        producer = Producer(
+            {"bootstrap.servers": self.settings.kafka, "partitioner": "murmur2_random"}
+        )
+        for trip in trips:
+            value = json.dumps(trip, ensure_ascii=False).encode()
+            producer.produce(trips_topic(self.settings), value, key=str(trip["trip_id"]))
+            producer.poll(0)
+        assert producer.flush(_PATIENCE) == 0
+        self.trips += len(trips)
+
+
+def trip(**fields: object) -> dict[str, object]:
+    """Return a trip that starts now, with these fields instead of the usual ones."""
+    return {
+        "trip_id": uuid.uuid4().hex,
+        "driver_id": "d000001",
+        "passenger_id": "p000001",
+        "vehicle_type": "car",
+        "start_lat": 38.7102,
+        "start_lng": -9.1401,
+        "start_time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "duration_min": 12.5,
+        "distance_km": 4.2,
+        "price": 8.4,
+    } | fields
+
+
+def until(happened: Callable[[], object]) -> None:
+    """Wait for something that other processes do."""
+    deadline = time.monotonic() + _PATIENCE
+    while not happened():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.2)
+
+
+def new_system(services: Settings, folder: Path) -> Iterator[System]:
+    """Yield a system that has counted three hours of trips, the last of them a moment ago."""
+    name = f"pages_{uuid.uuid4().hex[:8]}"
+    separator = "&" if "?" in services.postgres else "?"
+    settings = msgspec.structs.replace(
+        services,
+        topic_prefix=f"{name}.",
+        redis_prefix=f"{name}:",
+        postgres=f"{services.postgres}{separator}options=-csearch_path%3D{name}",
+        stores=("redis", "postgres"),
+        partitions=3,
+        shards=2,
+        snapshot_interval=1,
+        drivers=str(ROOT / "data" / "drivers.parquet"),
+        locations=str(ROOT / "data" / "locations.parquet"),
+        api_port=free_port(),
+    )
+    system = System(settings, f"http://127.0.0.1:{settings.api_port}")
+    with psycopg.connect(services.postgres, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
+        try:
+            ensure_topics(settings.kafka, topic_table(settings))
+            with (
+                started(settings, "dataflows", "-r", str(folder / "recovery")) as flow,
+                started(settings, "api") as api,
+            ):
+                trips = [*_sample(), *_hostile()]
+                system.produce(sorted(trips, key=lambda one: str(one["start_time"])))
+                until(lambda: _alive(flow, api) and _counted(system) == system.trips)
+                yield system
+        finally:
+            connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(name)))
+            _forget(services, name)
+
+
+def _sample() -> list[dict[str, object]]:
+    """Return some of the sample's trips, as though the last had started just now."""
+    rows = (
+        pl.scan_parquet(ROOT / "data" / "trips.parquet")
+        .filter(pl.col("start_time").is_between(_DAY - _HOURS, _DAY))
+        .gather_every(_EVERY)
+        .sort("start_time")
+        .drop("end_time")
+        .collect()
+    )
+    shift = datetime.now(UTC) - _DAY
+    return [
+        {name: value for name, value in row.items() if value is not None}
+        | {"start_time": (row["start_time"] + shift).isoformat(timespec="milliseconds")}
+        for row in rows.to_dicts()
+    ]
+
+
+def _hostile() -> list[dict[str, object]]:
+    """Return trips whose ids are not nice; without coordinates a location is the region."""
+    now = datetime.now(UTC)
+    return [
+        {
+            **trip(driver_id=text, passenger_id=text, vehicle_type=text, start_location_id=text),
+            "start_time": (now - timedelta(minutes=30 + minute)).isoformat(timespec="milliseconds"),
+            "start_lat": None,
+            "start_lng": None,
+        }
+        for text in HOSTILE
+        for minute in range(HOSTILE_TRIPS)
+    ]
+
+
+@contextlib.contextmanager
+def started(settings: Settings, *module: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a module of ours as a process, until the end of the block."""
+    others = {k: v for k, v in os.environ.items() if not k.startswith("MOBILITY_")}
+    with subprocess.Popen(
+        [sys.executable, "-m", *module],
+        cwd=ROOT,
+        env=others | to_environ(settings) | {"PYTHONPATH": str(ROOT)},
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def _alive(*processes: subprocess.Popen[bytes]) -> bool:
+    assert all(process.poll() is None for process in processes), "a process has ended"
+    return True
+
+
+def _counted(system: System) -> int:
+    try:
+        return int(system.get("/summary/vehicle_type")["trip_count"])
+    except httpx.HTTPError:
+        return 0
+
+
+def _forget(services: Settings, name: str) -> None:
+    with redis.Redis.from_url(services.redis) as client:
+        for key in client.scan_iter(f"{name}:*"):
+            client.delete(key)
+    admin = AdminClient({"bootstrap.servers": services.kafka})
+    topics = [topic for topic in admin.list_topics(timeout=15).topics if topic.startswith(name)]
+    for removal in admin.delete_topics(topics).values() if topics else ():
+        removal.result()
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,90 @@
+"""The parts of the pages that calculate, run in the browser that they are for."""
+
+import random
+from typing import Any
+
+import pytest
+
+from tests.pages.conftest import Visit
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.services,
+    pytest.mark.xdist_group("pages"),
+]
+
+
+def test_bounds_of_the_legend(visit: Visit) -> None:
+    """Bounds ascend, lie within the values, and put every value into a class that has a colour."""
+    visitor = visit("/pipeline")
+    draw = random.Random(1)  # noqa: S311 - the same values each time
+    samples: list[list[float]] = [[], [0], [5], [1, 1, 1], [1, 2, 3], [0.001, 0.002, 7]]
+    samples += [[draw.paretovariate(0.7) * 10**size for _ in range(300)] for size in range(-2, 7)]
+    samples += [[draw.randint(1, most) for _ in range(200)] for most in (2, 5, 30, 10**6)]
+    script = """async (samples) => {
+      const { bounds, classOf, stepOf } = await import("/assets/scale.js");
+      return samples.map((values) => {
+        const limits = bounds(values);
+        const classes = limits.length ? [...limits.keys(), limits.length] : [];
+        return { limits, classes: values.map((value) => classOf(value, limits)),
+          steps: classes.map((one) => stepOf(one, limits)) };
+      });
+    }"""
+    for values, found in zip(samples, visitor.evaluate(script, samples), strict=True):
+        limits, classes, steps = found["limits"], found["classes"], found["steps"]
+        assert limits == sorted(set(limits))
+        assert len(limits) <= 5
+        assert classes == [sum(value >= limit for limit in limits) for value in values]
+        assert steps == sorted(set(steps))
+        assert all(0 <= step <= 5 for step in steps)
+        if len(set(values)) > 1 and min(values) > 0:
+            assert limits
+            assert min(values) < limits[0]
+            assert limits[-1] <= max(values)
+
+
+def test_the_rate_counts_each_trip_once(visit: Visit) -> None:
+    """Windows carry their whole count: repeats and late panes add only what is new."""
+    visitor = visit("/pipeline")
+    steps: list[tuple[int, list[dict[str, Any]]]] = [
+        (0, [{"id": "car", "window_start": "2025-01-01T12:00:00Z", "trip_count": 12}]),
+        (2_000, [{"id": "car", "window_start": "2025-01-01T12:00:00Z", "trip_count": 15}]),
+        (2_500, [{"id": "car", "window_start": "2025-01-01T12:00:00Z", "trip_count": 15}]),
+        (4_000, [{"id": "car", "window_start": "2025-01-01T12:05:00Z", "trip_count": 4}]),
+        (6_000, [{"id": "car", "window_start": "2025-01-01T11:55:00Z", "trip_count": 70}]),
+        (8_000, [{"id": "bike", "window_start": "2025-01-01T12:05:00Z", "trip_count": 9}]),
+    ]
+    script = """async (steps) => {
+      const { Pulse } = await import("/assets/pulse.js");
+      const pulse = new Pulse();
+      pulse.know("car", "2025-01-01T12:00:00Z", 10);
+      const start = Math.ceil(Date.now() / 2000) * 2000;
+      for (const [after, windows] of steps) pulse.take(windows, start + after);
+      return [...pulse.slots].map(([time, trips]) => [time - start, trips]);
+    }"""
+    # What was never heard of before, but is no newer window, may have been counted long ago.
+    assert visitor.evaluate(script, steps) == [[0, 2], [2_000, 3], [4_000, 4]]
+
+
+def test_cells_are_grouped_by_sums(visit: Visit) -> None:
+    """A group has the sums of its cells and nothing else; no cell is lost."""
+    visitor = visit("/")
+    script = """async () => {
+      const { grouped } = await import("/assets/cells.js");
+      const { items } = await (await fetch("/top/h3?limit=5000")).json();
+      const cells = items.filter(({ id }) => h3.isValidCell(id));
+      return [9, 8, 7, 5].map((level) => {
+        const groups = [...grouped(cells, level).values()];
+        return [groups.length, groups.every(({ id }) => h3.getResolution(id) <= level),
+          groups.reduce((sum, one) => sum + one.cells, 0),
+          groups.reduce((sum, one) => sum + one.trip_count, 0),
+          cells.length, cells.reduce((sum, one) => sum + one.trip_count, 0)];
+      });
+    }"""
+    sizes = []
+    for groups, fits, cells, trips, all_cells, all_trips in visitor.evaluate(script):
+        assert fits
+        assert (cells, trips) == (all_cells, all_trips)
+        sizes.append(groups)
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] > sizes[-1]

@@ -1,0 +1,64 @@
+"""Where tokens are needed, a page asks for one and keeps it as a cookie."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+from playwright.sync_api import Browser, expect
+
+from api.access.tokens import make_token
+from tests.pages.system import System, free_port, started, until
+from tests.pages.visitor import Visitor
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.services,
+    pytest.mark.xdist_group("pages"),
+]
+
+
+@pytest.fixture
+def guarded(system: System, tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """Return the address of an API over the same stores that wants a token, and a token for it."""
+    token, line = make_token("fleet", "driver,vehicle_type,h3")
+    tokens = tmp_path / "tokens"
+    tokens.write_text(f"{line}\n")
+    tokens.chmod(0o600)
+    port = free_port()
+    settings = msgspec.structs.replace(system.settings, api_port=port, api_tokens=str(tokens))
+    url = f"http://127.0.0.1:{port}"
+    with started(settings, "api"):
+        until(lambda: _answers(url))
+        yield url, token
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health/live").is_success
+    except httpx.HTTPError:
+        return False
+
+
+def test_a_token_opens_the_pages(browser: Browser, guarded: tuple[str, str]) -> None:
+    """A wrong one is told so; the right one shows the numbers that its scopes open, and no more."""
+    url, token = guarded
+    visitor = Visitor(browser.new_context(), url, expected="status of 40")
+    visitor.open("/entity?entity=vehicle_type&id=car")
+    page = visitor.page
+    field = page.get_by_label("Token", exact=True)
+    field.fill("not a token")
+    field.press("Enter")
+    expect(page.get_by_role("alert").filter(has_text="no token of ours")).to_be_visible()
+    field.fill(token)
+    field.press("Enter")
+    page.locator("#trips").wait_for()
+    assert token not in page.content()
+    assert visitor.evaluate("document.cookie") == ""
+    assert token not in str(visitor.evaluate("({...localStorage, ...sessionStorage})"))
+    visitor.open("/entity?entity=passenger")
+    expect(page.get_by_role("alert").first).to_be_visible()
+    assert page.locator("main table").count() == 0
+    visitor.leave()
+    assert visitor.complaints == []
