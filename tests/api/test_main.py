@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -118,21 +118,17 @@ def test_readers_of_live_events_do_not_hold_up_the_end(
         "MOBILITY_STORES": "redis",
         "MOBILITY_REDIS": services.redis,
     }
-    with api(settings) as process:
+    with api(settings) as process, ExitStack() as stack:
         health_of(port)
-        streams = []
         for path in ("/live/driver", "/live/driver/x"):
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            stack.callback(connection.close)
             connection.request("GET", path)
-            streams.append(connection.getresponse())
-        for stream in streams:
+            stream = stack.enter_context(connection.getresponse())
             assert stream.readline() == b"retry: 2000\n"
         process.send_signal(number)
         _, errors = process.communicate(timeout=20)
         assert (process.returncode, errors) == (0, "")
-        for stream in streams:
-            with suppress(http.client.IncompleteRead):
-                stream.read()
 
 
 def test_a_taken_port_is_told() -> None:
