@@ -61,3 +61,19 @@ def test_a_page_comes_back(visit: Visit, system: System) -> None:
     visitor.page.get_by_text("As of").wait_for()
     system.produce([trip()])
     visitor.wait_for_value("#trips", before + 1)
+
+
+def test_now_is_event_time(visit: Visit, system: System) -> None:
+    """In a replay "now" is what the watermark says: the day of the trips, not of the reader."""
+    status = system.get("/status")
+    then = dict.fromkeys(status["as_of"], "2025-06-02T19:07:31Z")
+    visitor = visit("/now")
+    visitor.page.route("**/status", lambda route: route.fulfill(json=status | {"as_of": then}))
+    visitor.open("/now")
+    fresh = visitor.page.locator("#fresh")
+    expect(fresh).to_contain_text("2 Jun 2025 19:07:31 UTC, replay")
+    expect(fresh).to_contain_text("complete until 18:55")
+    hour = re.compile("The last hour is 18:05.19:05 UTC")
+    expect(visitor.page.locator("main")).to_contain_text(hour)
+    visitor.wait_for_value("#trips", 0)
+    assert any("from=2025-06-02T18%3A05%3A00Z" in url for url in visitor.asked)
