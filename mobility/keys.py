@@ -41,10 +41,6 @@ class RedisKeys:
         """Return the hash from shard to its watermark in epoch ms."""
         return f"{self.prefix}progress:{entity.name}"
 
-    def live(self, entity: Entity) -> str:
-        """Return the stream of an entity's changed windows."""
-        return f"{self.prefix}live:{entity.name}"
-
     def status(self, process: str) -> str:
         """Return the status record of a process."""
         return f"{self.prefix}status:{process}"

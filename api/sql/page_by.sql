@@ -1,4 +1,4 @@
--- By an amount and then the id, both in one direction. All totals are read for it: see docs/adr/0011-totals-have-no-index-by-amount.md.
+-- By an amount and then the id, both in one direction. All totals are read for it: see docs/adr/0012-totals-have-no-index-by-amount.md.
 SELECT
     page.*,
     (SELECT min(watermark) FROM progress WHERE entity = %(entity)s)
