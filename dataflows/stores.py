@@ -112,7 +112,8 @@ class FlowPartition(StatefulSinkPartition[WindowUpdate, None]):
 
     def close(self) -> None:
         """Close the store."""
-        self._partition.close()
+        with _refusing():
+            self._partition.close()
 
 
 @contextmanager

@@ -28,7 +28,7 @@ def test_a_trip_arrives(
 ) -> None:
     """A trip that is produced shows without anybody's doing; how soon is told, not judged."""
     visitor = visit(path)
-    before = visitor.value(number)
+    before = visitor.settled(number)
     ages = []
     for more in range(1, 6):
         started = time.monotonic()
