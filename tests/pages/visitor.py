@@ -64,6 +64,14 @@ class Visitor:
         found.wait_for()
         return float(found.get_attribute("value") or "nan")
 
+    def settled(self, selector: str) -> float:
+        """Return a number once it has stayed the same for three seconds: each entity is in time."""
+        latest, value = float("nan"), self.value(selector)
+        while value != latest:
+            self.page.wait_for_timeout(3_000)
+            latest, value = value, self.value(selector)
+        return value
+
     def wait_for_value(self, selector: str, value: float) -> None:
         """Wait until a number has become this one."""
         expect(self.page.locator(selector)).to_have_attribute("value", f"{value:.15g}")
