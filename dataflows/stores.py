@@ -6,7 +6,7 @@ A store that refuses this cluster will go on doing so: that is a refusal here to
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ import msgspec
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from dataflows.account import Account
-from dataflows.failures import RefusalError, StartError
+from dataflows.failures import RefusalError, StartError, is_refused
 from mobility.entities import Entity
 from mobility.records import WindowUpdate
 from mobility.settings import Settings
@@ -111,8 +111,9 @@ class FlowPartition(StatefulSinkPartition[WindowUpdate, None]):
             return self._partition.snapshot()
 
     def close(self) -> None:
-        """Close the store."""
-        with _refusing():
+        """Close the store; what the flow was refused with already is not raised again."""
+        # Bytewax closes while it unwinds, where a second error would end the process at once.
+        with suppress(StoreRefusedError) if is_refused() else _refusing():
             self._partition.close()
 
 
