@@ -23,11 +23,6 @@ class RefusalError(RuntimeError):
         _refusals.append(message)
 
 
-def is_refused() -> bool:
-    """Tell whether this process has met a refusal."""
-    return bool(_refusals)
-
-
 class StartError(RuntimeError):
     """A start that failed and may succeed later; the message says why."""
 

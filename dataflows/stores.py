@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import msgspec
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from dataflows.account import Account
-from dataflows.failures import RefusalError, StartError, is_refused
+from dataflows.failures import RefusalError, StartError
 from mobility.entities import Entity
 from mobility.records import WindowUpdate
 from mobility.settings import Settings
@@ -44,10 +44,11 @@ def fenced(settings: Settings, folder: Path | None) -> Settings:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What this process says of itself, and who tells the stores."""
+    """What this process says of itself, who tells the stores, and what has failed in it."""
 
     account: Account
     teller: Teller
+    failures: list[Exception] = field(default_factory=list)
 
 
 def teller(settings: Settings, account: Account) -> Told:
@@ -86,35 +87,49 @@ class FlowSink(FixedPartitionedSink[WindowUpdate, None]):
         """Connect to the store."""
         with _refusing():
             partition = self._sink.build_part(step_id, for_part, resume_state)
-        return FlowPartition(partition, self._told.account)
+        return FlowPartition(partition, self._told.account, self._told.failures)
 
 
 class FlowPartition(StatefulSinkPartition[WindowUpdate, None]):
     """A partition of a store's sink."""
 
     def __init__(
-        self, partition: StatefulSinkPartition[WindowUpdate, None], account: Account
+        self,
+        partition: StatefulSinkPartition[WindowUpdate, None],
+        account: Account,
+        failures: list[Exception],
     ) -> None:
+        """Share `failures` with all partitions of the flow in this process."""
         self._partition = partition
         self._account = account
+        self._failures = failures
 
     def write_batch(self, values: list[WindowUpdate]) -> None:
         """Write the updates."""
-        with _refusing():
+        with self._telling():
             self._partition.write_batch(values)
         self._account.note_written(sum(update.rows.height for update in values))
 
     def snapshot(self) -> None:
         """Return what the partition does."""
         self._account.note_snapshot()
-        with _refusing():
+        with self._telling():
             return self._partition.snapshot()
 
     def close(self) -> None:
-        """Close the store; what the flow was refused with already is not raised again."""
-        # Bytewax closes while it unwinds, where a second error would end the process at once.
-        with suppress(StoreRefusedError) if is_refused() else _refusing():
+        """Close the store; after a failure what else has failed is not raised any more."""
+        # Bytewax closes while it unwinds, where a second error would abort the process.
+        with suppress(Exception) if self._failures else self._telling():
             self._partition.close()
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            with _refusing():
+                yield
+        except Exception as error:
+            self._failures.append(error)
+            raise
 
 
 @contextmanager
