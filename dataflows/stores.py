@@ -112,9 +112,9 @@ class FlowPartition(StatefulSinkPartition[WindowUpdate, None]):
 
     def snapshot(self) -> None:
         """Return what the partition does."""
-        self._account.note_snapshot()
         with self._telling():
-            return self._partition.snapshot()
+            self._partition.snapshot()
+        self._account.note_snapshot()
 
     def close(self) -> None:
         """Close the store; after a failure what else has failed is not raised any more."""

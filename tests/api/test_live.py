@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import msgspec
+import polars as pl
 import pytest
 from litestar.testing import TestClient
 from litestar.types import HTTPScope, Message
@@ -23,7 +24,9 @@ from api.live.reader import QUEUE
 from api.live.stream import EventStream
 from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
+from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings
+from sinks.redis import connect_redis
 from tests.api.test_app import problem_of
 from tests.strategies import NOON
 
@@ -163,6 +166,27 @@ def test_changes_arrive_in_units_and_in_order(settings: Settings) -> None:
                 "total_revenue": -0.25,
                 "pane": "early",
             }
+
+    asyncio.run(run())
+
+
+def test_what_the_sinks_apply_arrives(settings: Settings) -> None:
+    """The sinks' own script writes the entries: a window that changed, and no repeat of it."""
+
+    async def run() -> None:
+        async with city(settings) as here:
+            client = here.read("a/b")
+            await here.settled()
+            sink = connect_redis(settings, "main")
+            for count in (1, 1, 3):
+                row = ("a/b", NOON, count, 10_000_001, 2_500_000, -1, NOON + 1, "early", 0)
+                sink.apply(DRIVER, pl.DataFrame([row], schema=WINDOW_SCHEMA, orient="row"))
+            sink.close()
+            await until(lambda: client.counts == [1, 3])
+            (window,) = client.events[-1][2]["windows"]
+            assert window["total_duration"] == 10.000001
+            assert window["total_revenue"] == -0.000001
+            assert (window["window_start"], window["pane"]) == ("2025-01-01T12:00:00Z", "early")
 
     asyncio.run(run())
 
