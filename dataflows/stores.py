@@ -50,6 +50,16 @@ class Told:
     teller: Teller
     failures: list[Exception] = field(default_factory=list)
 
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Note what a store raises; a refusal of its is one of the flow's."""
+        try:
+            with _refusing():
+                yield
+        except Exception as error:
+            self.failures.append(error)
+            raise
+
 
 def teller(settings: Settings, account: Account) -> Told:
     """Return who tells the stores of this process; it begins when the flow does."""
@@ -85,51 +95,36 @@ class FlowSink(FixedPartitionedSink[WindowUpdate, None]):
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> "FlowPartition":
         """Connect to the store."""
-        with _refusing():
+        with self._told.noting():
             partition = self._sink.build_part(step_id, for_part, resume_state)
-        return FlowPartition(partition, self._told.account, self._told.failures)
+        return FlowPartition(partition, self._told)
 
 
 class FlowPartition(StatefulSinkPartition[WindowUpdate, None]):
     """A partition of a store's sink."""
 
-    def __init__(
-        self,
-        partition: StatefulSinkPartition[WindowUpdate, None],
-        account: Account,
-        failures: list[Exception],
-    ) -> None:
-        """Share `failures` with all partitions of the flow in this process."""
+    def __init__(self, partition: StatefulSinkPartition[WindowUpdate, None], told: Told) -> None:
         self._partition = partition
-        self._account = account
-        self._failures = failures
+        self._told = told
 
     def write_batch(self, values: list[WindowUpdate]) -> None:
         """Write the updates."""
-        with self._telling():
+        with self._told.noting():
             self._partition.write_batch(values)
-        self._account.note_written(sum(update.rows.height for update in values))
+        self._told.account.note_written(sum(update.rows.height for update in values))
 
     def snapshot(self) -> None:
         """Return what the partition does."""
-        with self._telling():
+        with self._told.noting():
             self._partition.snapshot()
-        self._account.note_snapshot()
+        self._told.account.note_snapshot()
 
     def close(self) -> None:
         """Close the store; after a failure what else has failed is not raised any more."""
-        # Bytewax closes while it unwinds, where a second error would abort the process.
-        with suppress(Exception) if self._failures else self._telling():
+        # Bytewax closes while it unwinds, where a second error would abort the process. That would
+        # look like a crash, after which the launcher starts again what a later cluster has ended.
+        with suppress(Exception) if self._told.failures else self._told.noting():
             self._partition.close()
-
-    @contextmanager
-    def _telling(self) -> Iterator[None]:
-        try:
-            with _refusing():
-                yield
-        except Exception as error:
-            self._failures.append(error)
-            raise
 
 
 @contextmanager
