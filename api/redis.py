@@ -10,6 +10,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from api.amounts import NAMES
 from api.ledger import STATE, newest_of, parts_of
 from api.reader import (
     LAST,
@@ -34,9 +35,26 @@ ANSWER_SECONDS: Final = 2.0
 
 _CONNECT_SECONDS: Final = 1.0
 _SIZE: Final = 16
-_SUMS: Final = ("trip_count", "total_duration", "total_distance", "total_revenue")
 
 T = TypeVar("T")
+
+
+def client(url: str, size: int, seconds: float, *, decode_responses: bool) -> Redis:
+    """Return a client with up to `size` connections, each of which waits so long for an answer.
+
+    A Redis that fails is left to whoever asks: no retries. The pool itself notices connections that
+    the server has closed in the meantime.
+    """
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=size,
+        timeout=_CONNECT_SECONDS,
+        socket_connect_timeout=_CONNECT_SECONDS,
+        socket_timeout=seconds,
+        retry=Retry(NoBackoff(), retries=0),
+        decode_responses=decode_responses,
+    )
+    return Redis.from_pool(pool)
 
 
 class RedisReader:
@@ -51,18 +69,7 @@ class RedisReader:
         self._keys = RedisKeys.of(settings)
         self._expiry = settings.redis_expiry
         self._retention = settings.redis_ledger_hours * 3_600_000
-        # A store that fails is left to the next one: no retries. The pool itself notices
-        # connections that the server has closed in the meantime.
-        pool = BlockingConnectionPool.from_url(
-            settings.redis,
-            max_connections=_SIZE,
-            timeout=_CONNECT_SECONDS,
-            socket_connect_timeout=_CONNECT_SECONDS,
-            socket_timeout=ANSWER_SECONDS,
-            retry=Retry(NoBackoff(), retries=0),
-            decode_responses=True,
-        )
-        self._redis = Redis.from_pool(pool)
+        self._redis = client(settings.redis, _SIZE, ANSWER_SECONDS, decode_responses=True)
 
     async def totals(self, entity: Entity, entity_id: str) -> Totals | None:
         """Return an id's totals, None where it has none."""
@@ -158,12 +165,12 @@ class RedisReader:
     async def _alive(self, entity: Entity, names: list[str]) -> Iterator[tuple[str, Sums]]:
         async with self._redis.pipeline(transaction=False) as questions:
             for name in names:
-                questions.hmget(self._keys.totals(entity, name), _SUMS)
+                questions.hmget(self._keys.totals(entity, name), NAMES)
                 questions.exists(self._keys.ledger(entity, name))
             answers = await questions.execute()
         held = zip(names, answers[::2], answers[1::2], strict=True)
         return (
-            (name, _sums(dict(zip(_SUMS, cells, strict=True))))
+            (name, _sums(dict(zip(NAMES, cells, strict=True))))
             for name, cells, has_ledger in held
             if cells[0] and has_ledger
         )
@@ -198,7 +205,7 @@ class RedisReader:
 
 
 def _sums(fields: Mapping[str, str]) -> Sums:
-    count, *amounts = (fields[name] for name in _SUMS)
+    count, *amounts = (fields[name] for name in NAMES)
     return Sums(int(count), *map(micro, amounts))
 
 

@@ -155,10 +155,13 @@ class PartitionIntake:
         self, messages: list[Message], decoded: Decoded
     ) -> tuple[pl.DataFrame, Decoded]:
         """Tell the punctuations from the other messages that are no trips."""
-        empty = decoded.rejected.filter(pl.col("error") == TOMBSTONE)["row"]
-        if empty.is_empty():
+        times = {
+            row: time
+            for row, error, _ in decoded.rejected.iter_rows()
+            if error == TOMBSTONE and (time := _punctuation(messages[row])) is not None
+        }
+        if not times:
             return pl.DataFrame(schema=_PUNCTUATIONS), decoded
-        times = {row: time for row in empty if (time := _punctuation(messages[row])) is not None}
         punctuations = pl.DataFrame(list(times.items()), schema=_PUNCTUATIONS, orient="row")
         others = decoded.rejected.filter(~pl.col("row").is_in(list(times)))
         ahead = self._in_future(punctuations, messages)

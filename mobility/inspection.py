@@ -34,8 +34,10 @@ Reason = Literal[
 ]
 
 OVERSIZED: Final = "oversized"
-TOMBSTONE: Final = "tombstone"
 """The reason of a message that is too large to be read, or to be copied into the dead letters."""
+
+TOMBSTONE: Final = "tombstone"
+"""The reason of a message without a value, which can be a punctuation."""
 
 STRINGS: Final = ("trip_id", "driver_id", "passenger_id", "vehicle_type")
 LOCATIONS: Final = ("start_location_id", "end_location_id")

@@ -1,16 +1,12 @@
 """The channels of this process, one an entity, over one Redis."""
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-
 from api.live.changes import BLOCK_SECONDS, ChangeLog
 from api.live.channel import Channel
+from api.redis import client
 from mobility.entities import ENTITIES, Entity
 from mobility.keys import RedisKeys
 from mobility.settings import Settings
 
-_CONNECT_SECONDS = 1.0
 _GRACE_SECONDS = 2.0
 
 
@@ -18,16 +14,10 @@ class Hub:
     """Connects at the first reader; a channel follows over one connection, however many read."""
 
     def __init__(self, settings: Settings) -> None:
-        pool = BlockingConnectionPool.from_url(
-            settings.redis,
-            max_connections=2 * len(ENTITIES),
-            timeout=_CONNECT_SECONDS,
-            socket_connect_timeout=_CONNECT_SECONDS,
-            # An answer that is waited for in vain is not one that does not come.
-            socket_timeout=BLOCK_SECONDS + _GRACE_SECONDS,
-            retry=Retry(NoBackoff(), retries=0),
-        )
-        self._redis = redis = Redis.from_pool(pool)
+        # An answer that is waited for in vain is not one that does not come.
+        seconds = BLOCK_SECONDS + _GRACE_SECONDS
+        size = 2 * len(ENTITIES)
+        self._redis = redis = client(settings.redis, size, seconds, decode_responses=False)
         keys = RedisKeys.of(settings)
         self.most = settings.api_live_readers
         self.channels = {

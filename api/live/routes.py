@@ -14,7 +14,7 @@ from api.live.stream import EventStream
 from api.observing import UNCOUNTED
 from api.paths import decode_id
 from api.problems import problem
-from mobility.entities import BY_NAME
+from api.routes.parameters import entity_of
 
 _OPT: Final = {UNCOUNTED: True}
 
@@ -64,9 +64,7 @@ async def live_id(
 
 
 def _stream(hub: Hub | None, entity_name: str, entity_id: str | None, last: str | None) -> ASGIApp:
-    entity = BY_NAME.get(entity_name)
-    if entity is None:
-        raise problem(HTTPStatus.NOT_FOUND, f"No such entity; there are {', '.join(BY_NAME)}")
+    entity = entity_of(entity_name)
     if hub is None:
         raise problem(
             HTTPStatus.NOT_FOUND,

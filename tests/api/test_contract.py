@@ -10,9 +10,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from audit.steps import free_port
 from mobility.settings import Settings, to_environ
 from tests.api.counted import alone, fill, windows
-from tests.api.test_main import api, free_port
+from tests.api.test_main import api
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 QUESTIONS = "^/(metrics|windows|top|summary|compare|batch|problems)"

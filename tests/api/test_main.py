@@ -17,15 +17,10 @@ from pathlib import Path
 import pytest
 
 from api.access.tokens import make_token
+from audit.steps import free_port
 from mobility.settings import Settings
 
 _PROJECT = Path(__file__).parents[2]
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 // Questions to the API. Errors are problem details; a missing token asks for one.
 
 /** An answer that is none: what happened, in the API's own words where there are any. */
-export class Problem extends Error {
+class Problem extends Error {
   constructor(status, title, detail, slug = "", members = {}) {
     super(detail || title);
     Object.assign(this, { status, title, detail, slug, members });

@@ -6,12 +6,12 @@ export const isCell = (id) => isValidCell(id);
 export const resolution = (id) => getResolution(id);
 
 /** Web Mercator: the world is the square from 0 to 1. */
-export function project(lat, lng) {
+function project(lat, lng) {
   const sine = Math.sin((Math.max(-85, Math.min(85, lat)) * Math.PI) / 180);
   return [lng / 360 + 0.5, 0.5 - Math.log((1 + sine) / (1 - sine)) / (4 * Math.PI)];
 }
 
-export function unproject(x, y) {
+function unproject(x, y) {
   return [(Math.atan(Math.sinh(Math.PI * (1 - 2 * y))) * 180) / Math.PI, (x - 0.5) * 360];
 }
 

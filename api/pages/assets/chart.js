@@ -60,10 +60,6 @@ function base(theme) {
       textStyle: { color: theme.ink }, formatter: shortened, pageTextStyle: { color: theme.muted },
       pageIconColor: theme.accent, pageIconInactiveColor: theme.line,
     },
-    tooltip: {
-      trigger: "axis", renderMode: "richText", confine: true, backgroundColor: theme.panel, borderColor: theme.line,
-      textStyle: { color: theme.ink, fontSize: 12 }, axisPointer: { type: "line", lineStyle: { color: theme.muted } },
-    },
   };
 }
 
@@ -80,3 +76,20 @@ export const valueAxis = (theme, format) => ({
   type: "value", min: 0, splitNumber: 4, axisLabel: { color: theme.muted, formatter: (value) => format(value) },
   splitLine: { lineStyle: { color: theme.line } },
 });
+
+/** A tooltip of plain text lines: nothing in it is read as markup. */
+export function tooltip(theme, title, text, unit) {
+  return {
+    trigger: "axis", renderMode: "richText", confine: true, backgroundColor: theme.panel, borderColor: theme.line,
+    textStyle: { color: theme.ink, fontSize: 12 }, axisPointer: { type: "line", lineStyle: { color: theme.muted } },
+    formatter(points) {
+      const [first] = points;
+      const value = (point) => (Array.isArray(point.value) ? point.value[1] : point.value);
+      const lines = points.filter((point) => value(point) !== null).map((point) => `${plain(point.seriesName)}  ${text(value(point))}${unit}`);
+      return [plain(String(title(first.axisValue))), ...lines].join("\n");
+    },
+  };
+}
+
+/** Braces and bars are ECharts' own markup of styles: {name|text}. */
+const plain = (text) => text.replaceAll("{", "(").replaceAll("|", "¦");

@@ -1,5 +1,6 @@
 // Beside the map: what is shown, its sums, the hot cells, and places that are no cells.
 
+import { address } from "./api.js";
 import { isCell } from "./cells.js";
 import { data, el } from "./dom.js";
 import { count, decimal, metricOf, METRICS, minutes, money, shortId, valueOf } from "./format.js";
@@ -103,4 +104,4 @@ export class CityPanel {
   }
 }
 
-const link = (id) => `/entity?${new URLSearchParams({ entity: "h3", id })}`;
+const link = (id) => address("/entity", { entity: "h3", id });

@@ -32,6 +32,14 @@ export function data(value, text, properties = {}) {
   return el("data", { value: value === null ? "" : String(value), ...properties }, text);
 }
 
+/** A number in a panel of its own, with more about it below; one that is not known yet is loading. */
+export function figure(name, id, value, text, more) {
+  const missing = value === null || value === undefined;
+  return el("div", { class: "figure panel" }, el("dt", {}, name),
+    el("dd", { class: "value" }, missing ? el("span", { class: "loading" }) : data(value, text(value), { id })),
+    el("dd", { class: "more" }, more));
+}
+
 /** A table: columns are {name, text?}, rows hold nodes or text; the first cell of a row heads it. */
 export function table(caption, columns, rows) {
   const side = (index) => (columns[index].text ? { class: "text" } : {});

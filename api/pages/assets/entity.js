@@ -1,7 +1,7 @@
 // Entity: everything about one driver, passenger, vehicle type or cell.
 
-import { get, live, paced, pageSettings } from "./api.js";
-import { data, el, state, table } from "./dom.js";
+import { address, get, live, paced, pageSettings } from "./api.js";
+import { data, el, figure, state, table } from "./dom.js";
 import { count, ENTITIES, hours, km, minutes, moment, money, span } from "./format.js";
 import { eventTime, frame, onStatus } from "./frame.js";
 import { Search } from "./search.js";
@@ -103,14 +103,10 @@ function show(totals, [trips, revenue]) {
 const fact = (name, text) => el("span", {}, `${name} `, el("strong", {}, text));
 const titleOf = (entity) => ENTITIES.find(({ name }) => name === entity).title;
 
-function figure(name, id, value, text, more) {
-  return el("div", { class: "figure panel" }, el("dt", {}, name), el("dd", { class: "value" }, data(value, text(value), { id })), el("dd", { class: "more" }, more));
-}
-
 /** Nobody is chosen: those with the most trips. */
 async function showMany(entity) {
   const { title, many } = ENTITIES.find(({ name }) => name === entity);
-  const link = (id) => el("a", { href: `/entity?${new URLSearchParams({ entity, id })}`, onclick: (event) => { event.preventDefault(); go(entity, id); } }, id);
+  const link = (id) => el("a", { href: address("/entity", { entity, id }), onclick: (event) => { event.preventDefault(); go(entity, id); } }, id);
   try {
     const { items, active_ids: all } = await get(`/top/${entity}`, { by: "trips", limit: 20 });
     if (view.id !== null || view.entity !== entity) return;

@@ -11,7 +11,7 @@ const hms = utc({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const dayMonth = utc({ day: "numeric", month: "short" });
 const fullDay = utc({ day: "numeric", month: "short", year: "numeric" });
 
-export const NONE = "–";
+const NONE = "–";
 const or = (format) => (value) => (value === null || value === undefined ? NONE : format(value));
 
 export const count = or((value) => whole.format(value));

@@ -1,6 +1,6 @@
 // What the charts of the page Now show, from what it has been told.
 
-import { kindColour, timeAxis, valueAxis } from "./chart.js";
+import { kindColour, timeAxis, tooltip, valueAxis } from "./chart.js";
 import { clock, compact, count, decimal, money, seconds, span } from "./format.js";
 
 /** Trips a second of the last minutes. */
@@ -73,20 +73,3 @@ export function inHours({ hour }) {
     }),
   };
 }
-
-/** A tooltip of plain text lines: nothing in it is read as markup. */
-export function tooltip(theme, title, text, unit) {
-  return {
-    trigger: "axis", renderMode: "richText", confine: true, backgroundColor: theme.panel, borderColor: theme.line,
-    textStyle: { color: theme.ink, fontSize: 12 }, axisPointer: { type: "line", lineStyle: { color: theme.muted } },
-    formatter(points) {
-      const [first] = points;
-      const value = (point) => (Array.isArray(point.value) ? point.value[1] : point.value);
-      const lines = points.filter((point) => value(point) !== null).map((point) => `${plain(point.seriesName)}  ${text(value(point))}${unit}`);
-      return [plain(String(title(first.axisValue))), ...lines].join("\n");
-    },
-  };
-}
-
-/** Braces and bars are ECharts' own markup of styles: {name|text}. */
-const plain = (text) => text.replaceAll("{", "(").replaceAll("|", "¦");

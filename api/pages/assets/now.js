@@ -1,8 +1,8 @@
 // Now: the last hour of event time against the one before, and what comes in this second.
 
-import { get, iso, live, paced, pageSettings } from "./api.js";
+import { address, get, iso, live, paced, pageSettings } from "./api.js";
 import { Chart } from "./chart.js";
-import { data, el, state, table } from "./dom.js";
+import { data, el, figure, state, table } from "./dom.js";
 import { count, decimal, money, percent, span } from "./format.js";
 import { eventTime, frame, onStatus } from "./frame.js";
 import { inHours, perSecond, perWindow } from "./now-charts.js";
@@ -93,13 +93,6 @@ function drawFigures(hour) {
   );
 }
 
-function figure(name, id, value, text, more) {
-  const missing = value === null || value === undefined;
-  return el("div", { class: "figure panel" }, el("dt", {}, name),
-    el("dd", { class: "value" }, missing ? el("span", { class: "loading" }) : data(value, text(value), { id })),
-    el("dd", { class: "more" }, more));
-}
-
 /** How a number stands to the one of the hour before. */
 function change(now, before, text) {
   if (now === undefined || before === undefined) return "";
@@ -116,7 +109,7 @@ function drawKinds({ top, topBefore }) {
   kinds.replaceChildren(table("Vehicle types in the last hour", columns, top.items.map((item) => {
     const old = before.get(item.id)?.total_revenue;
     const index = view.kinds.indexOf(item.id);
-    const link = el("a", { href: `/entity?${new URLSearchParams({ entity: "vehicle_type", id: item.id })}` }, item.id);
+    const link = el("a", { href: address("/entity", { entity: "vehicle_type", id: item.id }) }, item.id);
     return [
       el("span", {}, el("span", { class: `swatch kind-${index < 0 ? 3 : index}` }), link),
       data(item.trip_count, count(item.trip_count)), data(item.total_revenue, money(item.total_revenue)),

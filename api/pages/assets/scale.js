@@ -1,6 +1,6 @@
 // From numbers to a few colours, with bounds that a legend can show.
 
-export const STEPS = 6;
+const STEPS = 6;
 
 /**
  * Bounds between classes that hold about as many values each, rounded to numbers one can read.

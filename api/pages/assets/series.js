@@ -1,10 +1,9 @@
 // An id's windows over time: chosen, drawn, and taken along as a file.
 
 import { address, download, get, iso } from "./api.js";
-import { Chart, timeAxis, valueAxis } from "./chart.js";
+import { Chart, timeAxis, tooltip, valueAxis } from "./chart.js";
 import { el } from "./dom.js";
 import { clock, compact, count, day, decimal, km, METRICS, metricOf, minutes, moment, money, span, valueOf } from "./format.js";
-import { tooltip } from "./now-charts.js";
 
 const MINUTE = 60_000;
 const RANGES = [["6 hours", 360], ["24 hours", 1440], ["7 days", 10_080], ["31 days", 44_640]];
