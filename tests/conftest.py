@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-import psycopg
 import pytest
-import redis
-from psycopg import sql
 
+from benchmarks.tenant import emptied, tenant
 from mobility.settings import Settings, read_settings
 
 _NEEDED = ("MOBILITY_KAFKA", "MOBILITY_REDIS", "MOBILITY_POSTGRES")
@@ -52,16 +50,5 @@ def services() -> Settings:
 def settings(services: Settings) -> Iterator[Settings]:
     """Return settings with keys and a schema of their own in both stores."""
     name = f"test_{secrets.token_hex(4)}"
-    separator = "&" if "?" in services.postgres else "?"
-    with psycopg.connect(services.postgres, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
-        yield msgspec.structs.replace(
-            services,
-            redis_prefix=f"{name}:",
-            postgres=f"{services.postgres}{separator}options=-csearch_path%3D{name}",
-            stores=("redis", "postgres"),
-        )
-        connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(name)))
-    with redis.Redis.from_url(services.redis) as client:
-        for key in client.scan_iter(f"{name}:*"):
-            client.delete(key)
+    with emptied(services, name):
+        yield msgspec.structs.replace(tenant(services, name), stores=("redis", "postgres"))

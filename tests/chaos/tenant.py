@@ -12,6 +12,7 @@ import msgspec
 import psycopg
 from psycopg import sql
 
+from benchmarks.tenant import tenant
 from mobility.settings import Settings
 from mobility.topics import topic_table
 from producer.topics import ensure_topics
@@ -51,18 +52,15 @@ def a_day_ago() -> int:
 def new_tenant(services: Settings, folder: Path, **replaced: object) -> Iterator[Tenant]:
     """Make a tenant with both stores and snapshots every second; `replaced` are other settings."""
     name = f"chaos_{uuid.uuid4().hex[:8]}"
-    separator = "&" if "?" in services.postgres else "?"
     chosen: dict[str, object] = {
         "topic_prefix": f"{name}.",
-        "redis_prefix": f"{name}:",
-        "postgres": f"{services.postgres}{separator}options=-csearch_path%3D{name}",
         "stores": ("redis", "postgres"),
         "partitions": 3,
         "shards": 2,
         "batch_size": 500,
         "snapshot_interval": 1,
     }
-    settings = msgspec.structs.replace(services, **(chosen | replaced))
+    settings = msgspec.structs.replace(tenant(services, name), **(chosen | replaced))
     with psycopg.connect(services.postgres, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
     ensure_topics(settings.kafka, topic_table(settings))

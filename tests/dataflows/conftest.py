@@ -19,6 +19,7 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined] # exported
 from psycopg import sql
 
+from benchmarks.tenant import tenant
 from mobility.entities import Entity
 from mobility.messages import decode_windows
 from mobility.records import PARTIAL_SCHEMA
@@ -152,12 +153,9 @@ def until(happened: Callable[[], bool]) -> None:
 def hub(services: Settings, tmp_path: Path) -> Iterator[Hub]:
     """Return a tenant without topics; what it made and started is gone in the end."""
     name = f"flow_{uuid.uuid4().hex[:8]}"
-    separator = "&" if "?" in services.postgres else "?"
     settings = msgspec.structs.replace(
-        services,
+        tenant(services, name),
         topic_prefix=f"{name}.",
-        redis_prefix=f"{name}:",
-        postgres=f"{services.postgres}{separator}options=-csearch_path%3D{name}",
         partitions=PARTITIONS,
         shards=2,
         batch_size=100,

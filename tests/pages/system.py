@@ -3,12 +3,11 @@
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,15 +16,16 @@ from typing import Any, Final
 import httpx
 import msgspec
 import polars as pl
-import psycopg
-import redis
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient
-from psycopg import sql
 
+from audit.steps import free_port
+from benchmarks.log import forget_topics
+from benchmarks.tenant import emptied, tenant
+from mobility.entities import BY_NAME
 from mobility.settings import Settings, to_environ
 from mobility.topics import topic_table, trips_topic
 from producer.topics import ensure_topics
+from tests.chaos.waiting import until
 
 ROOT: Final = Path(__file__).parents[2]
 HOSTILE: Final = (
@@ -43,6 +43,7 @@ HOSTILE_TRIPS: Final = 20
 """How many trips each of them has, all within the last hour."""
 
 _PATIENCE: Final = 60.0
+_REST: Final = 3.0
 _DAY: Final = datetime(2025, 6, 2, 17, 10, tzinfo=UTC)
 _HOURS: Final = timedelta(hours=3)
 _EVERY: Final = 6
@@ -90,23 +91,12 @@ def trip(**fields: object) -> dict[str, object]:
     } | fields
 
 
-def until(happened: Callable[[], object]) -> None:
-    """Wait for something that other processes do."""
-    deadline = time.monotonic() + _PATIENCE
-    while not happened():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.2)
-
-
 def new_system(services: Settings, folder: Path) -> Iterator[System]:
     """Yield a system that has counted three hours of trips, the last of them a moment ago."""
     name = f"pages_{uuid.uuid4().hex[:8]}"
-    separator = "&" if "?" in services.postgres else "?"
     settings = msgspec.structs.replace(
-        services,
+        tenant(services, name),
         topic_prefix=f"{name}.",
-        redis_prefix=f"{name}:",
-        postgres=f"{services.postgres}{separator}options=-csearch_path%3D{name}",
         stores=("redis", "postgres"),
         partitions=3,
         shards=2,
@@ -116,21 +106,24 @@ def new_system(services: Settings, folder: Path) -> Iterator[System]:
         api_port=free_port(),
     )
     system = System(settings, f"http://127.0.0.1:{settings.api_port}")
-    with psycopg.connect(services.postgres, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
+    topics = topic_table(settings)
+    with emptied(services, name):
         try:
-            ensure_topics(settings.kafka, topic_table(settings))
+            ensure_topics(settings.kafka, topics)
             with (
                 started(settings, "dataflows", "-r", str(folder / "recovery")) as flow,
                 started(settings, "api") as api,
             ):
                 trips = [*_sample(), *_hostile()]
                 system.produce(sorted(trips, key=lambda one: str(one["start_time"])))
-                until(lambda: _alive(flow, api) and _counted(system) == system.trips)
+                until(
+                    lambda: _alive(flow, api) and _counted(system) == system.trips,
+                    "all trips to be counted",
+                )
+                until(lambda: _stands(system), "all entities to come to rest")
                 yield system
         finally:
-            connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(name)))
-            _forget(services, name)
+            forget_topics(settings.kafka, [topic.name for topic in topics])
 
 
 def _sample() -> list[dict[str, object]]:
@@ -193,18 +186,13 @@ def _counted(system: System) -> int:
         return 0
 
 
-def _forget(services: Settings, name: str) -> None:
-    with redis.Redis.from_url(services.redis) as client:
-        for key in client.scan_iter(f"{name}:*"):
-            client.delete(key)
-    admin = AdminClient({"bootstrap.servers": services.kafka})
-    topics = [topic for topic in admin.list_topics(timeout=15).topics if topic.startswith(name)]
-    for removal in admin.delete_topics(topics).values() if topics else ():
-        removal.result()
+def _stands(system: System) -> bool:
+    """Tell whether every entity has come to rest: until then pages move on by themselves."""
+    before = _standing(system)
+    time.sleep(_REST)
+    return _standing(system) == before
 
 
-def free_port() -> int:
-    """Return a port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _standing(system: System) -> tuple[Any, ...]:
+    counts = [system.get(f"/summary/{name}")["trip_count"] for name in BY_NAME]
+    return system.get("/status")["as_of"], counts

@@ -9,7 +9,9 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from api.access.tokens import make_token
-from tests.pages.system import System, free_port, started, until
+from audit.steps import free_port
+from tests.chaos.waiting import until
+from tests.pages.system import System, started
 from tests.pages.visitor import Visitor
 
 pytestmark = [
@@ -30,7 +32,7 @@ def guarded(system: System, tmp_path: Path) -> Iterator[tuple[str, str]]:
     settings = msgspec.structs.replace(system.settings, api_port=port, api_tokens=str(tokens))
     url = f"http://127.0.0.1:{port}"
     with started(settings, "api"):
-        until(lambda: _answers(url))
+        until(lambda: _answers(url), "the API to answer")
         yield url, token
 
 
