@@ -74,7 +74,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     read: Literal["forever", "once"] = "forever"
     enriched: tuple[str, ...] = ()
     shards: Positive = 4
-    batch_size: Positive = 10_000
+    batch_size: Positive = 20_000
     fetch_memory_mb: Positive = 256
     idle_after: Positive = 5
     punctuate_after: Positive = 600

@@ -66,11 +66,13 @@ _FLOAT_LOCATION: Final = r'_location_id"\s*:\s*-?[0-9]+[.eE]'
 _PRINTABLE_ASCII: Final = "^[ -~]*$"
 
 # What of a message without escapes Polars may read as a text that it is not: anything but a string
-# or null where a string belongs, a location that is no short integer, a time in digits.
+# or null where a string belongs, a location that is no short integer, a time in digits. Names are
+# told by their ends, which costs a third less; a field that only ends alike is a doubt too many.
+_ENDS: Final = "|".join(sorted({name[-4:] for name in STRINGS}))
 _DOUBTFUL: Final = (
-    rf'"(?:{"|".join(STRINGS)})"\s*:\s*[^"\sn]'
-    r'|_location_id"\s*:\s*(?:[^"\s0-9n-]|-?[0-9]+[.eE]|-?[0-9]{19}|-0)'
-    r'|_time"\s*:\s*"-?[0-9]{1,15}"'
+    rf'(?:{_ENDS})"\s*:\s*[^"\sn]'
+    r'|n_id"\s*:\s*(?:[^"\s0-9n-]|-?[0-9]+[.eE]|-?[0-9]{19}|-0)'
+    r'|time"\s*:\s*"-?[0-9]{1,15}"'
 )
 
 _Number = float | None
