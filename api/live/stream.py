@@ -31,7 +31,6 @@ class EventStream:
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Send events until the client leaves, falls too far behind, or the server ends."""
-        await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
         sending = asyncio.create_task(self._send(send))
         leaving = asyncio.create_task(_disconnected(receive))
         try:
@@ -48,6 +47,8 @@ class EventStream:
         assert task is not None  # noqa: S101 - for the types: this runs in the task made above
         with self._channel.reading(self._entity_id, task.cancel) as reader:
             await self._channel.settled()
+            # Not before: whoever asks once this has arrived misses nothing between the two.
+            await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
             await _send_part(send, _OPENING)
             if self._last is not None:
                 async for event in self._channel.missed(reader, self._last):

@@ -16,9 +16,15 @@ pytestmark = [
 ]
 
 
-def test_a_trip_arrives(visit: Visit, system: System, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("path", "number"),
+    [("/entity?entity=driver&id=d000001", "#trips"), ("/?span=1440", "#sum-trips")],
+    ids=["entity", "city"],
+)
+def test_a_trip_arrives(
+    visit: Visit, system: System, capsys: pytest.CaptureFixture[str], path: str, number: str
+) -> None:
     """A trip that is produced shows without anybody's doing; how soon is told, not judged."""
-    path, number = "/entity?entity=driver&id=d000001", "#trips"
     visitor = visit(path)
     before = visitor.settled(number)
     ages = []

@@ -63,25 +63,21 @@ export function pageSettings() {
 }
 
 /**
- * Follow an entity's changes, or an id's: `onWindows(list)` as they come; `onGap()` when some were
- * missed and the page must ask again; `onState("live" | "away")`. Returns a function that ends it.
+ * Follow an entity's changes, or an id's: `onWindows(list)` as they come; `onGap()` when some may
+ * have been missed and the page must ask again, as whenever the stream begins;
+ * `onState("live" | "away")`. Returns a function that ends it.
  */
 export function live(entity, id, { onWindows, onGap = () => {}, onState = () => {} }) {
   const source = new EventSource(address(`/live/${entity}`, { id }));
-  let broken = false;
   source.addEventListener("open", () => {
     onState("live");
-    if (broken) onGap();
-    broken = false;
+    onGap();
   });
   source.addEventListener("windows", (event) => onWindows(JSON.parse(event.data).windows));
   source.addEventListener("gap", () => onGap());
   source.addEventListener("away", () => onState("away"));
   source.addEventListener("back", () => onState("live"));
-  source.addEventListener("error", () => {
-    broken = true;
-    onState("away");
-  });
+  source.addEventListener("error", () => onState("away"));
   const end = () => source.close();
   addEventListener("pagehide", end);
   return () => {

@@ -5,7 +5,7 @@ import { ancestor, grouped, isCell } from "./cells.js";
 import { CityPanel } from "./city-panel.js";
 import { el, state, svg } from "./dom.js";
 import { metricOf, valueOf } from "./format.js";
-import { eventTime, frame, onStatus } from "./frame.js";
+import { frame, furthestTime, onStatus } from "./frame.js";
 import { Legend, tooltip } from "./legend.js";
 import { CellMap } from "./map.js";
 import { bounds, classOf, stepOf } from "./scale.js";
@@ -125,7 +125,8 @@ async function askDay() {
 
 const refresh = paced(ask, 1000);
 onStatus((status) => {
-  const time = eventTime(status);
+  // Not what all partitions have reached: the newest windows are open, and theirs are the live trips.
+  const time = furthestTime(status);
   if (status.error || time === null) {
     if (!view.answer) tell(waiting(status.error));
     return;

@@ -24,6 +24,13 @@ export function eventTime(status) {
   return times.length && times.every(Boolean) ? Math.min(...times.map(Date.parse)) : null;
 }
 
+/** How far the newest trips are: the furthest watermark of a partition, in epoch ms, or null. */
+export function furthestTime(status) {
+  const time = eventTime(status);
+  const marks = (status.processes ?? []).flatMap(({ partitions }) => partitions).map(({ watermark }) => Date.parse(watermark));
+  return time && Math.max(time, ...marks.filter(Number.isFinite));
+}
+
 /** Draw the frame and keep it fresh. */
 export function frame(title) {
   const count = el("span", { class: "count", hidden: true });
