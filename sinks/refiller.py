@@ -36,6 +36,9 @@ SHARE: Final = 0.1
 LINES: Final = 2
 """Connections to each store that a filling uses at once."""
 
+_ON_ITS_WAY: Final = 1.0
+"""Seconds after which what Postgres has been given is in Redis too, where nothing was lost."""
+
 _PART: Final = 1_000
 _AT_ONCE: Final = 0.0
 
@@ -96,12 +99,20 @@ class Refiller:
             return 0
         # Before the sweep: whatever empties Redis from now on takes the mark with it.
         line.link.ask(lambda: line.link.client.hset(*mark, "1"))
-        absent = line.fast.absent(entity, line.history.recent(entity)["id"].to_list())
+        absent = self._lost(line)
         looked = self._clock()
         filled = self._refill(absent)
         self._restore_progress(line)
         self._sweep_at = self._clock() + max(SWEEP_SECONDS, (looked - began) / SHARE)
         return filled
+
+    def _lost(self, line: "_Line") -> list[str]:
+        """Return the ids that Redis lacks: for long, as Postgres is written to first."""
+        ids = line.history.recent(self._entity)["id"].to_list()
+        absent = line.fast.absent(self._entity, ids)
+        if not absent or self._over.wait(_ON_ITS_WAY):
+            return []
+        return line.fast.absent(self._entity, absent)
 
     def _refill(self, ids: list[str]) -> int:
         """Fill ids, over all lines at once: Postgres reads for one while Redis writes for another.

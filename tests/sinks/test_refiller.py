@@ -113,6 +113,21 @@ def test_an_emptied_redis_is_whole_again_at_once(
     assert refiller.look() == 0
 
 
+def test_what_is_on_its_way_is_not_lost(
+    whole: Settings, client: redis.Redis, both: Store, refiller: Refiller, hand: Hand
+) -> None:
+    """Between a commit in Postgres and the call to Redis its ids are missing, but not for long."""
+    ids = client.zrange(RedisKeys.of(whole).index(DRIVER), 0, -1)
+    scores = dict.fromkeys(map(str, ids), 0.0)
+    client.delete(RedisKeys.of(whole).index(DRIVER))
+    hand.now += 60
+    arrival = threading.Timer(0.2, client.zadd, (RedisKeys.of(whole).index(DRIVER), scores))
+    arrival.start()
+    assert refiller.look() == 0
+    arrival.join()
+    assert both.totals(DRIVER)["id"].to_list() == IDS
+
+
 @pytest.mark.parametrize("pattern", ["driver:d[02]*", "ledger:driver:d[13]*", "index:*", "seen:*"])
 def test_keys_that_were_evicted_are_found_by_the_sweep(
     whole: Settings,
