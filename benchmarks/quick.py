@@ -1,5 +1,6 @@
 """The regression guard: ratios alone, on few trips, in under three minutes."""
 
+from dataclasses import replace
 from typing import Final
 
 from benchmarks.bench import Bench
@@ -7,11 +8,11 @@ from benchmarks.figures import Measured
 from benchmarks.section import ratio
 from benchmarks.systems import DECODE, OURS, entries
 from benchmarks.throughput import CEILING_TARGET, NAIVE_TARGET
-from benchmarks.workload import Load
 
 TRIPS: Final = 400_000
-NAIVE_TRIPS: Final = 20_000
-"""Enough for the rate that it keeps: while it knows few ids, a trip costs a sixth of that."""
+NAIVE_TRIPS: Final = 80_000
+"""Enough for the rate that it keeps (1,175 trips/s; 1,170 over 200,000): its first windows close
+after 60,000. Before that a trip costs a sixth, and 20,000 make 7,000/s."""
 
 REPEAT: Final = 3
 
@@ -22,10 +23,10 @@ _TOLERATED: Final = 0.5
 
 def guard(bench: Bench) -> tuple[str, bool]:
     """Measure; return the last line to print, and whether no ratio is below half of its target."""
-    found = entries(bench, [OURS, DECODE, _NAIVE])
-    system, _, note = found[-1]
-    measured = bench.in_turn([*found[:-1], (system, bench.log(Load(NAIVE_TRIPS)), note)])
-    return verdict(measured)
+    # Once: it takes more than a minute, in which what else the machine does evens out.
+    naive = replace(bench, trips=NAIVE_TRIPS, repeat=1)
+    measured = naive.in_turn(entries(naive, [_NAIVE]))
+    return verdict([*bench.in_turn(entries(bench, [OURS, DECODE])), *measured])
 
 
 def verdict(measured: list[Measured]) -> tuple[str, bool]:
