@@ -1,5 +1,6 @@
 """`python -m api`: serve until SIGTERM or SIGINT."""
 
+import gc
 import logging
 import os
 import socket
@@ -54,6 +55,9 @@ def app() -> Litestar:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     made = create_app(read_settings(os.environ))
     made.on_startup.append(end_with_the_server)
+    # What is loaded by now stays: looking for garbage in it took 40 ms, in the midst of answers.
+    gc.collect()
+    gc.freeze()
     return made
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from litestar import Litestar, Router
 from litestar.datastructures import State
-from litestar.di import Provide
+from litestar.di import NamedDependency, Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
@@ -61,6 +61,11 @@ def app_over(readers: Readers, settings: Settings, hub: Hub | None = None) -> Li
                 await hub.close()
             await readers.close()
 
+    def after_readers(readers: NamedDependency[Readers]) -> Windows:
+        # It needs none, but Litestar gives each of those that it can have at once a task.
+        del readers
+        return windows
+
     app = Litestar(
         route_handlers=[QUERIES, *_HEALTH, *_LIVE, *_SESSION, PAGES],
         dependencies={
@@ -68,7 +73,7 @@ def app_over(readers: Readers, settings: Settings, hub: Hub | None = None) -> Li
             "hub": Provide(lambda: hub, sync_to_thread=False),
             "settings": Provide(lambda: settings, sync_to_thread=False),
             "tokens": Provide(lambda: tokens, sync_to_thread=False),
-            "windows": Provide(lambda: windows, sync_to_thread=False),
+            "windows": Provide(after_readers, sync_to_thread=False),
         },
         lifespan=[closing],
         state=State({"hub": hub}),

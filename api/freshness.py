@@ -23,8 +23,11 @@ def freshness_headers(as_of: datetime | None, store: Store) -> dict[str, str]:
     return headers
 
 
-def say_how_fresh(response: Response[Any]) -> Response[Any]:
-    """Add the headers to a response whose content has `as_of` and `store` (litestar's hook)."""
+async def say_how_fresh(response: Response[Any]) -> Response[Any]:
+    """Add the headers to a response whose content has `as_of` and `store` (litestar's hook).
+
+    A coroutine, although it awaits nothing: Litestar calls what is none on another thread.
+    """
     content = response.content
     if hasattr(content, "as_of") and hasattr(content, "store"):
         response.headers.update(freshness_headers(content.as_of, content.store))

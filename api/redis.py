@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Final, TypeVar
 
 from redis import exceptions
@@ -26,6 +27,7 @@ from api.reader import (
 )
 from api.refusals import BeyondLedger
 from api.times import time_of
+from api.together import Together
 from mobility.entities import ENTITIES, Entity
 from mobility.keys import RedisKeys
 from mobility.settings import Settings, Store
@@ -70,10 +72,13 @@ class RedisReader:
         self._expiry = settings.redis_expiry
         self._retention = settings.redis_ledger_hours * 3_600_000
         self._redis = client(settings.redis, _SIZE, ANSWER_SECONDS, decode_responses=True)
+        self._together = {
+            entity.name: Together(partial(self._totals_of, entity)) for entity in ENTITIES
+        }
 
     async def totals(self, entity: Entity, entity_id: str) -> Totals | None:
         """Return an id's totals, None where it has none."""
-        return (await self.batch(entity, [entity_id])).totals.get(entity_id)
+        return await self._together[entity.name].one(entity_id)
 
     async def batch(self, entity: Entity, ids: Sequence[str]) -> Batch:
         """Return the totals of those ids that are here."""
@@ -102,6 +107,9 @@ class RedisReader:
     async def close(self) -> None:
         """Close the connections."""
         await self._redis.aclose()
+
+    async def _totals_of(self, entity: Entity, ids: Sequence[str]) -> Mapping[str, Totals]:
+        return (await self.batch(entity, ids)).totals
 
     async def _batch(self, entity: Entity, ids: Sequence[str]) -> Batch:
         async with self._redis.pipeline(transaction=False) as questions:

@@ -3,7 +3,18 @@
 from collections.abc import Callable
 from typing import Final
 
-from benchmarks import curve, live, memory, processes, readers, recovery, sinks, start, throughput
+from benchmarks import (
+    curve,
+    live,
+    memory,
+    processes,
+    readers,
+    recovery,
+    requests,
+    sinks,
+    start,
+    throughput,
+)
 from benchmarks.bench import Bench
 from benchmarks.section import Section
 
@@ -14,6 +25,7 @@ SUBJECTS: Final[dict[str, Callable[[Bench], Section]]] = {
     "sinks": sinks.measure,
     "live": live.measure,
     "readers": readers.measure,
+    "requests": requests.measure,
     "recovery": recovery.measure,
     "start": start.measure,
     "curve": curve.measure,

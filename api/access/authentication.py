@@ -41,8 +41,11 @@ class Authentication(AbstractAuthenticationMiddleware):
         return AuthenticationResult(user=token.name, auth=token)
 
 
-def may_read(connection: Connection, _handler: BaseRouteHandler) -> None:
-    """Refuse an entity that the token does not open (a guard of all routes)."""
+async def may_read(connection: Connection, _handler: BaseRouteHandler) -> None:
+    """Refuse an entity that the token does not open (a guard of all routes).
+
+    A coroutine, although it awaits nothing: Litestar calls what is none on another thread.
+    """
     entity = connection.path_params.get("entity_name")
     token = connection.scope.get("auth")
     if entity in EVERYTHING and isinstance(token, Token) and entity not in token.scopes:
