@@ -16,6 +16,10 @@ from tests.api.counted import alone, fill, windows
 from tests.api.test_main import api
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
+NOWHERE = {"redis": "redis://127.0.0.1:1/0", "postgres": "postgresql://127.0.0.1:1/x"}
+ONLY_503 = ("--exclude-checks", "not_a_server_error")
+"""The check of documented statuses remains, and the only server error there is 503."""
+
 QUESTIONS = "^/(metrics|windows|top|summary|compare|batch|problems)"
 
 
@@ -66,8 +70,20 @@ def test_it_keeps_to_its_document(
     assert contradictions(tmp_path, served) == ""
 
 
+@pytest.mark.services
+@pytest.mark.parametrize("away", NOWHERE)
+def test_it_keeps_to_its_document_with_a_store_away(
+    tmp_path: Path, settings: Settings, away: str
+) -> None:
+    """What the other store can't answer gets the documented 503, and nothing another error."""
+    served = alone(settings, "redis", "postgres")
+    fill(served, windows())
+    without = msgspec.structs.replace(served, **{away: NOWHERE[away]})
+    assert contradictions(tmp_path, without, *ONLY_503) == ""
+
+
 def test_it_keeps_to_its_document_without_stores(tmp_path: Path) -> None:
     """With the stores away the one server error is the documented 503."""
-    nowhere = Settings(redis="redis://127.0.0.1:1/0", postgres="postgresql://127.0.0.1:1/x")
+    nowhere = msgspec.structs.replace(Settings(), **NOWHERE)
     away = alone(nowhere, "redis", "postgres")
-    assert contradictions(tmp_path, away, "--exclude-checks", "not_a_server_error") == ""
+    assert contradictions(tmp_path, away, *ONLY_503) == ""

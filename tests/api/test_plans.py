@@ -1,0 +1,117 @@
+"""However much Postgres holds, a question about some ids reads what is theirs alone."""
+
+import secrets
+from datetime import UTC, datetime
+from typing import LiteralString
+
+import msgspec
+import psycopg
+import pytest
+from litestar.testing import TestClient
+
+from api.app import create_app
+from mobility.entities import BY_NAME
+from mobility.settings import Settings
+from sinks.postgres import connect_postgres
+from tests.chaos.waiting import until
+
+pytestmark = pytest.mark.services
+
+DRIVER = BY_NAME["driver"]
+IDS = 20_000
+WINDOWS = 12
+START = datetime(2025, 1, 1, 8, tzinfo=UTC)
+
+_TOTALS = """
+    INSERT INTO driver_totals
+        (id, trip_count, total_duration, total_distance, total_revenue, start_time)
+    SELECT 'd' || to_char(number, 'FM000000'), 1, 1, 1, number, %(start)s
+    FROM generate_series(1, %(ids)s) AS number
+"""
+_LEDGER = """
+    INSERT INTO driver_windows
+        (id, window_start, trip_count, total_duration, total_distance, total_revenue, start_time,
+        pane, generation)
+    SELECT id, %(start)s + place * 300000, 1, 1, 1, 1, %(start)s, 'on_time', 0
+    FROM driver_totals, generate_series(0, %(windows)s - 1) AS place
+"""
+_SCANS = """
+    SELECT coalesce(sum(seq_scan), 0)
+    FROM pg_stat_user_tables
+    WHERE schemaname = current_schema() AND relname IN ('driver_totals', 'driver_windows')
+"""
+
+
+@pytest.fixture
+def large(settings: Settings) -> Settings:
+    """Return settings with Postgres, which holds more than anybody would read through."""
+    alone = msgspec.structs.replace(settings, stores=("postgres",))
+    store = connect_postgres(alone, "main")
+    store.record_progress(DRIVER, 0, 1, int(START.timestamp() * 1_000))
+    store.close()
+    values = {"ids": IDS, "windows": WINDOWS, "start": int(START.timestamp() * 1_000)}
+    with psycopg.connect(alone.postgres, autocommit=True) as connection:
+        connection.execute(_TOTALS, values)
+        connection.execute(_LEDGER, values)
+        connection.execute("VACUUM ANALYZE driver_totals, driver_windows")
+    return alone
+
+
+def scans(settings: Settings, path: str, **asked: object) -> int:
+    """Ask the API; return how often Postgres read one of the tables from end to end for it."""
+    name = f"plans_{secrets.token_hex(4)}"
+    named = f"{settings.postgres}&application_name={name}"
+    before = _scans(settings)
+    with TestClient(
+        create_app(msgspec.structs.replace(settings, postgres=named)), "http://127.0.0.1"
+    ) as http:
+        answer = http.post(path, json=asked) if asked else http.get(path)
+        assert answer.status_code in {200, 201}, answer.text
+    # A session's counts are there for others once it has ended.
+    until(lambda: not _sessions(settings, name), "the API's sessions to end", 10)
+    return _scans(settings) - before
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/metrics/driver/d000007",
+        "/metrics/driver/d000007?from=2025-01-01T08:10:00Z&to=2025-01-01T08:40:00Z",
+        "/metrics/driver/d000007/windows?from=2025-01-01T08:00:00Z&to=2025-01-02T08:00:00Z",
+        "/metrics/driver?limit=500",
+        "/metrics/driver?prefix=d0100&limit=50",
+    ],
+)
+def test_what_is_asked_of_some_ids_is_found_by_their_keys(large: Settings, path: str) -> None:
+    """Totals, ranges, series and pages use the primary keys."""
+    assert scans(large, path) == 0
+
+
+def test_a_batch_is_found_by_its_keys(large: Settings) -> None:
+    """A thousand ids are a thousand places in the index."""
+    ids = [f"d{number:06}" for number in range(1, IDS, IDS // 1_000)]
+    assert scans(large, "/batch/driver", ids=ids[:1_000]) == 0
+
+
+def test_a_scan_would_be_seen(large: Settings) -> None:
+    """What does read all totals, by ADR 12, is counted as such."""
+    assert scans(large, "/metrics/driver?sort=-revenue&limit=5") > 0
+
+
+def _scans(settings: Settings) -> int:
+    return _number(settings, _SCANS)
+
+
+def _sessions(settings: Settings, name: str) -> int:
+    return _number(
+        settings,
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = %(name)s",
+        name=name,
+    )
+
+
+def _number(settings: Settings, question: LiteralString, **values: object) -> int:
+    with psycopg.connect(settings.postgres, autocommit=True) as connection:
+        row = connection.execute(question, values).fetchone()
+        assert row is not None
+        return int(row[0])
