@@ -13,7 +13,9 @@ REST: Final = 1.0
 """Seconds that a store which failed is left alone."""
 
 _SECONDS: Final = Histogram(
-    "mobility_store_answer_seconds", "How long a store took to answer, or to fail", ["store"]
+    "mobility_store_answer_seconds",
+    "How long an answer of a store, or its failure, was waited for",
+    ["store"],
 )
 _FAILURES: Final = Counter(
     "mobility_store_failures", "Questions that a store did not answer", ["store"]

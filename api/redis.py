@@ -40,6 +40,9 @@ _SIZE: Final = 16
 
 T = TypeVar("T")
 
+_Held = tuple[Mapping[str, str], str, datetime | None]
+"""What is held of an id: the hash of its totals, its ledger's state, and the watermark."""
+
 
 def client(url: str, size: int, seconds: float, *, decode_responses: bool) -> Redis:
     """Return a client with up to `size` connections, each of which waits so long for an answer.
@@ -73,16 +76,18 @@ class RedisReader:
         self._retention = settings.redis_ledger_hours * 3_600_000
         self._redis = client(settings.redis, _SIZE, ANSWER_SECONDS, decode_responses=True)
         self._together = {
-            entity.name: Together(partial(self._totals_of, entity)) for entity in ENTITIES
+            entity.name: Together(partial(self._held_of, entity)) for entity in ENTITIES
         }
 
     async def totals(self, entity: Entity, entity_id: str) -> Totals | None:
         """Return an id's totals, None where it has none."""
-        return await self._together[entity.name].one(entity_id)
+        held = await self._together[entity.name].one(entity_id)
+        return None if held is None else _totals(held)
 
     async def batch(self, entity: Entity, ids: Sequence[str]) -> Batch:
         """Return the totals of those ids that are here."""
-        return await self._answered(self._batch(entity, ids))
+        as_of, held = await self._answered(self._held(entity, ids))
+        return Batch({entity_id: _totals(each) for entity_id, each in held.items()}, as_of)
 
     async def series(self, entity: Entity, entity_id: str, edges: Sequence[int]) -> Series | None:
         """Return an id's trips in the spans between edges, None where it is not here."""
@@ -106,12 +111,16 @@ class RedisReader:
 
     async def close(self) -> None:
         """Close the connections."""
+        for together in self._together.values():
+            await together.close()
         await self._redis.aclose()
 
-    async def _totals_of(self, entity: Entity, ids: Sequence[str]) -> Mapping[str, Totals]:
-        return (await self.batch(entity, ids)).totals
+    async def _held_of(self, entity: Entity, ids: Sequence[str]) -> Mapping[str, _Held]:
+        return (await self._answered(self._held(entity, ids)))[1]
 
-    async def _batch(self, entity: Entity, ids: Sequence[str]) -> Batch:
+    async def _held(
+        self, entity: Entity, ids: Sequence[str]
+    ) -> tuple[datetime | None, dict[str, _Held]]:
         async with self._redis.pipeline(transaction=False) as questions:
             # The watermark first: totals only move on, so it promises no more than they hold.
             questions.hvals(self._keys.progress(entity))
@@ -121,12 +130,11 @@ class RedisReader:
             watermarks, *answers = await questions.execute()
         as_of = _slowest(watermarks)
         held = zip(ids, answers[::2], answers[1::2], strict=True)
-        found = {
-            entity_id: _totals(fields, state, as_of)
+        return as_of, {
+            entity_id: (fields, state, as_of)
             for entity_id, fields, state in held
             if fields and state
         }
-        return Batch(found, as_of)
 
     async def _series(self, entity: Entity, entity_id: str, edges: Sequence[int]) -> Series | None:
         async with self._redis.pipeline(transaction=True) as questions:
@@ -217,7 +225,8 @@ def _sums(fields: Mapping[str, str]) -> Sums:
     return Sums(int(count), *map(micro, amounts))
 
 
-def _totals(fields: Mapping[str, str], state: str, as_of: datetime | None) -> Totals:
+def _totals(held: _Held) -> Totals:
+    fields, state, as_of = held
     return Totals(
         _sums(fields),
         start_time=datetime.fromisoformat(start) if (start := fields["start_time"]) else None,

@@ -12,6 +12,8 @@ T = TypeVar("T")
 MOST: Final = 200
 """Ids a question: few enough that nobody waits long for the others."""
 
+_Waiting = list[tuple[str, "asyncio.Future[T | None]"]]
+
 
 class Together(Generic[T]):
     """Answers for one id from a question about many; there is one out at a time."""
@@ -19,26 +21,41 @@ class Together(Generic[T]):
     def __init__(self, ask: Callable[[Sequence[str]], Awaitable[Mapping[str, T]]]) -> None:
         """Ask with `ask`, which leaves out what it does not know."""
         self._ask = ask
-        self._waiting: list[tuple[str, asyncio.Future[T | None]]] = []
+        self._waiting: _Waiting[T] = []
         self._asking: asyncio.Task[None] | None = None
 
     async def one(self, entity_id: str) -> T | None:
-        """Return the answer for an id, None where there is none; raises what the question did."""
+        """Return the answer for an id, None where there is none.
+
+        Raises what the question did, also to those who only waited for its end: otherwise they
+        would find out one after the other.
+        """
         future: asyncio.Future[T | None] = asyncio.get_running_loop().create_future()
         self._waiting.append((entity_id, future))
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask_for_all())
         return await future
 
+    async def close(self) -> None:
+        """Ask no more; whoever waits is cancelled."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.gather(self._asking, return_exceptions=True)
+
     async def _ask_for_all(self) -> None:
         while self._waiting:
             asked, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
             try:
                 found = await self._ask(list(dict.fromkeys(entity_id for entity_id, _ in asked)))
-            except Exception as error:  # noqa: BLE001 - it is raised where each was asked for
+            except BaseException as error:
+                asked, self._waiting = asked + self._waiting, []
                 for _, future in asked:
-                    if not future.done():
+                    if isinstance(error, Exception) and not future.done():
                         future.set_exception(error)
+                    else:
+                        future.cancel()
+                if not isinstance(error, Exception):
+                    raise
             else:
                 for entity_id, future in asked:
                     if not future.done():  # whoever asked may have gone

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from itertools import cycle
 from typing import Final
@@ -19,7 +19,7 @@ class Answered:
     """What came of a load: seconds until each answer was whole, in a run of so many seconds."""
 
     seconds: float
-    latencies: list[float] = field(default_factory=list)
+    latencies: list[float]
 
     @property
     def rate(self) -> float:
@@ -30,25 +30,26 @@ class Answered:
 async def loaded(port: int, requests: list[bytes], connections: int, seconds: float) -> Answered:
     """Ask a server on this machine for so long; each connection sends the requests in turn.
 
-    Raises BenchmarkError for an answer that is not 200, or none.
+    Raises BenchmarkError for an answer that is not 200, and for a connection that gets none.
     """
-    answered = Answered(seconds)
     loop = asyncio.get_running_loop()
     clients = []
     for number in range(connections):
         start = number * len(requests) // connections
-        client = _Client(cycle(requests[start:] + requests[:start]), answered.latencies)
+        client = _Client(cycle(requests[start:] + requests[:start]))
         await loop.create_connection(partial(_same, client), "127.0.0.1", port)
         clients.append(client)
     began = time.perf_counter()
+    for client in clients:
+        client.ask()
     await asyncio.sleep(seconds)
-    answered.seconds = time.perf_counter() - began
+    took = time.perf_counter() - began
     for client in clients:
         client.end()
-    if failed := [client.failure for client in clients if client.failure]:
+    if failed := [client.failure or "no answer" for client in clients if not client.is_well]:
         msg = f"{len(failed)} of {connections} connections failed; the first: {failed[0]}"
         raise BenchmarkError(msg)
-    return answered
+    return Answered(took, [latency for client in clients for latency in client.latencies])
 
 
 def _same(client: "_Client") -> "_Client":
@@ -58,11 +59,10 @@ def _same(client: "_Client") -> "_Client":
 class _Client(asyncio.Protocol):
     """One connection. It reads heads only as far as their length: the load must cost little."""
 
-    failure = ""
-
-    def __init__(self, requests: Iterator[bytes], latencies: list[float]) -> None:
+    def __init__(self, requests: Iterator[bytes]) -> None:
+        self.latencies: list[float] = []
+        self.failure = ""
         self._requests = requests
-        self._latencies = latencies
         self._transport: asyncio.Transport | None = None
         self._asked = 0.0
         self._over = False
@@ -71,7 +71,6 @@ class _Client(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the types
         self._transport = transport
-        self._ask()
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -86,22 +85,28 @@ class _Client(asyncio.Protocol):
         length = int(head.partition(_LENGTH)[2].partition(b"\r\n")[0])
         if len(self._received) < end + len(_HEAD) + length:
             return
-        self._latencies.append(time.perf_counter() - self._asked)
+        self.latencies.append(time.perf_counter() - self._asked)
         self._received = b""
         if not self._over:
-            self._ask()
+            self.ask()
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self._over:
             self.failure = self.failure or f"the server hung up ({error})"
+
+    @property
+    def is_well(self) -> bool:
+        """Whether it was answered, and nothing went wrong."""
+        return bool(self.latencies) and not self.failure
+
+    def ask(self) -> None:
+        """Send the next request."""
+        self._asked = time.perf_counter()
+        if self._transport is not None:
+            self._transport.write(next(self._requests))
 
     def end(self) -> None:
         """Ask no more."""
         self._over = True
         if self._transport is not None:
             self._transport.close()
-
-    def _ask(self) -> None:
-        self._asked = time.perf_counter()
-        if self._transport is not None:
-            self._transport.write(next(self._requests))

@@ -38,7 +38,7 @@ _SECONDS: Final = 10.0
 _NO_LIMIT: Final = 1_000_000
 _LEAST: Final = 4.0
 _PATIENCE: Final = 30.0
-_PACKAGES: Final = ("fastapi==0.165.0", "uvicorn[standard]==0.54.0", "redis==8.1.0")
+_PACKAGES: Final = ("fastapi==0.165.0", "uvicorn[standard]==0.54.0", "redis[hiredis]==8.1.0")
 _PEER: Final = Path(__file__).parent / "peers" / "run_fastapi.py"
 _OURS: Final = "mobility-hub"
 _THEIRS: Final = "fastapi"
@@ -46,8 +46,8 @@ _THEIRS: Final = "fastapi"
 _TEXT: Final = (
     f"`GET /metrics/passenger/<id>` over Redis with {_IDS:,} ids, each connection asking again once"
     " it is answered. Ours has tokens, rate limit, host check, CORS, security headers, ETags and "
-    "metrics on; the other is FastAPI with a synchronous redis-py and nothing else, on uvloop. One "
-    "worker each; the load shares the two cores with them and with Redis."
+    "metrics on; the other is FastAPI with a synchronous redis-py and nothing else. Both have one "
+    "worker, uvloop and hiredis; the load shares the two cores with them and with Redis."
 )
 
 

@@ -35,8 +35,10 @@ def emptied(settings: Settings, name: str) -> Iterator[None]:
     ):
         _forget(connection, client, name)
         connection.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
-        yield
-        _forget(connection, client, name)
+        try:
+            yield
+        finally:
+            _forget(connection, client, name)
 
 
 def _forget(

@@ -52,7 +52,7 @@ def started(flow: str) -> tuple[Settings, Past]:
 
 
 def _collect_seldom() -> None:
-    """Look for garbage after a batch instead of thirty times in it.
+    """Look for garbage once in some batches instead of thirty times in each.
 
     The messages of a batch are many, live short and refer to nothing: looking at them, and at all
     the modules, took a twelfth of the flow's time.

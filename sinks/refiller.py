@@ -67,6 +67,7 @@ class Refiller:
         self._clock = clock
         self._lines: list[_Line] = []
         self._sweep_at = clock()
+        self._has_marked = False
         self._failing = False
         self._over = threading.Event()
         self._thread = threading.Thread(
@@ -95,24 +96,25 @@ class Refiller:
         line, entity = self._lines[0], self._entity
         mark = RedisKeys.of(self._settings).meta, f"swept:{entity.name}"
         began = self._clock()
-        if began < self._sweep_at and line.link.ask(lambda: line.link.client.hexists(*mark)):
+        is_marked = line.link.ask(lambda: line.link.client.hexists(*mark))
+        if began < self._sweep_at and is_marked:
             return 0
         # Before the sweep: whatever empties Redis from now on takes the mark with it.
         line.link.ask(lambda: line.link.client.hset(*mark, "1"))
-        absent = self._lost(line)
+        absent = line.fast.absent(entity, line.history.recent(entity)["id"].to_list())
         looked = self._clock()
-        filled = self._refill(absent)
+        was_emptied = self._has_marked and not is_marked
+        self._has_marked = True
+        filled = self._refill(absent if was_emptied else self._still_absent(line, absent))
         self._restore_progress(line)
         self._sweep_at = self._clock() + max(SWEEP_SECONDS, (looked - began) / SHARE)
         return filled
 
-    def _lost(self, line: "_Line") -> list[str]:
-        """Return the ids that Redis lacks: for long, as Postgres is written to first."""
-        ids = line.history.recent(self._entity)["id"].to_list()
-        absent = line.fast.absent(self._entity, ids)
-        if not absent or self._over.wait(_ON_ITS_WAY):
+    def _still_absent(self, line: "_Line", ids: list[str]) -> list[str]:
+        """Return the ids that are missing for long: Postgres is written to first."""
+        if not ids or self._over.wait(_ON_ITS_WAY):
             return []
-        return line.fast.absent(self._entity, absent)
+        return line.fast.absent(self._entity, ids)
 
     def _refill(self, ids: list[str]) -> int:
         """Fill ids, over all lines at once: Postgres reads for one while Redis writes for another.

@@ -67,13 +67,14 @@ class Channel:
                 self._by_id.pop(entity_id, None)
 
     async def settled(self) -> None:
-        """Wait until it is known where the stream stands, or that Redis is away.
+        """Wait until it is known where the stream stands, or for a while, or that Redis is away.
 
-        From then on a reader gets whatever comes.
+        From then on a reader gets whatever comes, or is told of a gap.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(_START_SECONDS):
                 await self._settled.wait()
+        self._settled.set()
 
     async def missed(self, reader: Reader, last: str) -> AsyncIterator[bytes]:
         """Yield what a reader has missed since the event `last`; a gap where that is not known."""
@@ -126,6 +127,8 @@ class Channel:
         if self._position is None:
             self._since = self._position = oldest
             await self._remember(newest)
+            if self._settled.is_set():
+                self._tell(_gap("Redis did not answer when you came"))
         elif not oldest <= self._position <= newest:
             self._forget(newest)
             self._tell(_gap("Redis has lost what came meanwhile"))

@@ -16,7 +16,7 @@ async def end_with_the_server(app: Litestar) -> None:
     """Let the signals that stop the server end all streams too (`on_startup`).
 
     Granian listens by the event loop, which is woken beside whatever handler Python calls: this one
-    stands in the place of asyncio's, which does nothing.
+    stands in the place of the loop's, which does nothing.
     """
     hub: Hub | None = app.state.get("hub")
     if hub is None:

@@ -28,6 +28,7 @@ class EventStream:
         self._channel = channel
         self._entity_id = entity_id
         self._last = last
+        self._has_begun = False
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Send events until the client leaves, falls too far behind, or the server ends."""
@@ -41,6 +42,9 @@ class EventStream:
             for task in (sending, leaving):
                 task.cancel()
             await asyncio.gather(sending, leaving, return_exceptions=True)
+        if not self._has_begun:
+            # A stream that ends is asked for again; a server error would not be.
+            await self._begin(send)
 
     async def _send(self, send: Send) -> None:
         task = asyncio.current_task()
@@ -48,13 +52,17 @@ class EventStream:
         with self._channel.reading(self._entity_id, task.cancel) as reader:
             await self._channel.settled()
             # Not before: whoever asks once this has arrived misses nothing between the two.
-            await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-            await _send_part(send, _OPENING)
+            await self._begin(send)
             if self._last is not None:
                 async for event in self._channel.missed(reader, self._last):
                     await _send_part(send, event)
             while True:
                 await _send_part(send, await reader.next())
+
+    async def _begin(self, send: Send) -> None:
+        self._has_begun = True
+        await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+        await _send_part(send, _OPENING)
 
 
 async def _send_part(send: Send, body: bytes) -> None:

@@ -17,6 +17,7 @@ from redis import Redis
 import api.live.channel
 import api.live.reader
 from api.app import create_app
+from api.live.changes import ChangeLog
 from api.live.channel import Channel
 from api.live.entry import Entry, StreamId
 from api.live.hub import Hub
@@ -377,6 +378,50 @@ def test_without_redis_at_the_start_a_reader_waits(settings: Settings) -> None:
                 here.redis = redis
                 here.change(1)
                 await until(lambda: client.counts == [1])
+            names = [name for _, name, _ in client.events]
+            assert names == ["away", "gap", "back", "windows"]
+
+    asyncio.run(run())
+
+
+def test_an_answer_begins_when_nothing_is_missed_any_more(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks a question once the stream is open gets every change after the answer."""
+    ends = ChangeLog.ends
+    opened = asyncio.Event()
+
+    async def held(log: ChangeLog) -> tuple[StreamId, StreamId]:
+        await opened.wait()
+        return await ends(log)
+
+    monkeypatch.setattr(ChangeLog, "ends", held)
+
+    async def run() -> None:
+        async with city(settings) as here:
+            client = here.read()
+            await asyncio.sleep(0.1)
+            assert not client.started
+            opened.set()
+            await until(lambda: client.started)
+            here.change(1)
+            await until(lambda: client.counts == [1])
+
+    asyncio.run(run())
+
+
+def test_a_server_that_ends_before_a_stream_begins_lets_it_come_again(settings: Settings) -> None:
+    """The client finds an empty stream, not an error, after which it would not return."""
+
+    async def run() -> None:
+        async with proxied(settings) as (_, behind), city(behind) as here:
+            client = here.read()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            here.hub.end()
+            await asyncio.gather(*here.calls)
+            assert client.started
+            assert client.events == []
 
     asyncio.run(run())
 

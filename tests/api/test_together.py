@@ -49,19 +49,34 @@ def test_what_comes_while_a_question_is_out_goes_out_together() -> None:
     asyncio.run(ask())
 
 
-def test_a_failure_is_everybodys_who_shared_it_and_nobody_elses() -> None:
-    """What the question raised is raised where each was asked for; the next one is asked anew."""
+def test_a_failure_is_everybodys_who_waits() -> None:
+    """What a question raised is raised to those behind it too; the next one is asked anew."""
 
     async def ask() -> None:
         store = Store()
         together = Together(store.ask)
-        first = await started(together, "a")
-        shared = await started(together, "b", "fail")
+        tasks = await started(together, "fail")
+        tasks += await started(together, "a", "b")
         store.open.set()
-        assert await first[0] == 1
-        results = await asyncio.gather(*shared, return_exceptions=True)
-        assert [type(result) for result in results] == [ConnectionError, ConnectionError]
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [type(result) for result in results] == [ConnectionError] * 3
+        assert store.asked == [["fail"]]
         assert await together.one("again") == 5
+
+    asyncio.run(ask())
+
+
+def test_nobody_waits_after_the_end() -> None:
+    """Whoever is asking when the reader closes is cancelled."""
+
+    async def ask() -> None:
+        store = Store()
+        together = Together(store.ask)
+        tasks = await started(together, "a")
+        tasks += await started(together, "b")
+        await together.close()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [type(result) for result in results] == [asyncio.CancelledError] * 2
 
     asyncio.run(ask())
 

@@ -190,7 +190,7 @@ def _stands(system: System) -> bool:
     """Tell whether every entity has come to rest: until then pages move on by themselves."""
     before = _standing(system)
     time.sleep(_REST)
-    return _standing(system) == before
+    return all(before[0].values()) and _standing(system) == before
 
 
 def _standing(system: System) -> tuple[Any, ...]:

@@ -114,7 +114,7 @@ def test_an_emptied_redis_is_whole_again_at_once(
 
 
 def test_what_is_on_its_way_is_not_lost(
-    whole: Settings, client: redis.Redis, both: Store, refiller: Refiller, hand: Hand
+    whole: Settings, client: redis.Redis, fast: RedisStore, refiller: Refiller, hand: Hand
 ) -> None:
     """Between a commit in Postgres and the call to Redis its ids are missing, but not for long."""
     ids = client.zrange(RedisKeys.of(whole).index(DRIVER), 0, -1)
@@ -125,7 +125,7 @@ def test_what_is_on_its_way_is_not_lost(
     arrival.start()
     assert refiller.look() == 0
     arrival.join()
-    assert both.totals(DRIVER)["id"].to_list() == IDS
+    assert fast.totals(DRIVER)["id"].to_list() == IDS
 
 
 @pytest.mark.parametrize("pattern", ["driver:d[02]*", "ledger:driver:d[13]*", "index:*", "seen:*"])

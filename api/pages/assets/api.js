@@ -64,12 +64,14 @@ export function pageSettings() {
 
 /**
  * Follow an entity's changes, or an id's: `onWindows(list)` as they come; `onGap()` when some may
- * have been missed and the page must ask again, as whenever the stream begins;
+ * have been missed and the page must ask again, as whenever the stream begins, or can't at first;
  * `onState("live" | "away")`. Returns a function that ends it.
  */
 export function live(entity, id, { onWindows, onGap = () => {}, onState = () => {} }) {
   const source = new EventSource(address(`/live/${entity}`, { id }));
+  let tried = false;
   source.addEventListener("open", () => {
+    tried = true;
     onState("live");
     onGap();
   });
@@ -77,7 +79,11 @@ export function live(entity, id, { onWindows, onGap = () => {}, onState = () => 
   source.addEventListener("gap", () => onGap());
   source.addEventListener("away", () => onState("away"));
   source.addEventListener("back", () => onState("live"));
-  source.addEventListener("error", () => onState("away"));
+  source.addEventListener("error", () => {
+    if (!tried) onGap();
+    tried = true;
+    onState("away");
+  });
   const end = () => source.close();
   addEventListener("pagehide", end);
   return () => {

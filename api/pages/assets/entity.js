@@ -46,7 +46,6 @@ function open(entity, id) {
   if (id === null) return showMany(entity);
   story.replaceChildren(state("empty", "Asking the API", ""));
   view.end = live(entity, id, { onWindows: () => refresh(), onGap: () => refresh() });
-  refresh();
 }
 
 async function ask() {

@@ -27,8 +27,8 @@ export function eventTime(status) {
 /** How far the newest trips are: the furthest watermark of a partition, in epoch ms, or null. */
 export function furthestTime(status) {
   const time = eventTime(status);
-  const marks = (status.processes ?? []).flatMap(({ partitions }) => partitions).map(({ watermark }) => Date.parse(watermark));
-  return time && Math.max(time, ...marks.filter(Number.isFinite));
+  const partitions = (status.processes ?? []).flatMap((process) => process.partitions);
+  return time && Math.max(time, ...partitions.map(({ watermark }) => Date.parse(watermark)).filter(Number.isFinite));
 }
 
 /** Draw the frame and keep it fresh. */
