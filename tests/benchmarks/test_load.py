@@ -26,14 +26,16 @@ def load(*parts: bytes, connections: int = 2) -> tuple[Answered, list[bytes]]:
                     break
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
-        writer.close()
+        finally:
+            writer.close()
 
     async def run() -> Answered:
         async with await asyncio.start_server(serve, "127.0.0.1") as server:
             port: int = server.sockets[0].getsockname()[1]
-            answered = await loaded(port, REQUESTS, connections, 0.2)
-            await asyncio.sleep(0.05)  # for the server to notice that everybody has left
-            return answered
+            try:
+                return await loaded(port, REQUESTS, connections, 0.2)
+            finally:
+                await asyncio.sleep(0.05)  # for the server to notice that everybody has left
 
     return asyncio.run(run()), asked
 
