@@ -12,7 +12,7 @@ T = TypeVar("T")
 MOST: Final = 200
 """Ids a question: few enough that nobody waits long for the others."""
 
-_Waiting = list[tuple[str, "asyncio.Future[T | None]"]]
+_Waiting = list[tuple[str, asyncio.Future[T | None]]]
 
 
 class Together(Generic[T]):
@@ -41,22 +41,22 @@ class Together(Generic[T]):
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.gather(self._asking, return_exceptions=True)
+        for _, future in self._taken(len(self._waiting)):
+            future.cancel()
 
     async def _ask_for_all(self) -> None:
         while self._waiting:
-            asked, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+            asked = [entity_id for entity_id, _ in self._waiting[:MOST]]
             try:
-                found = await self._ask(list(dict.fromkeys(entity_id for entity_id, _ in asked)))
-            except BaseException as error:
-                asked, self._waiting = asked + self._waiting, []
-                for _, future in asked:
-                    if isinstance(error, Exception) and not future.done():
-                        future.set_exception(error)
-                    else:
-                        future.cancel()
-                if not isinstance(error, Exception):
-                    raise
+                found = await self._ask(list(dict.fromkeys(asked)))
+            except Exception as error:  # noqa: BLE001 - it is raised where each was asked for
+                for _, future in self._taken(len(self._waiting)):
+                    future.set_exception(error)
             else:
-                for entity_id, future in asked:
-                    if not future.done():  # whoever asked may have gone
-                        future.set_result(found.get(entity_id))
+                for entity_id, future in self._taken(len(asked)):
+                    future.set_result(found.get(entity_id))
+
+    def _taken(self, number: int) -> _Waiting[T]:
+        """Take the first off the list; return those of them whose asker has not gone."""
+        taken, self._waiting = self._waiting[:number], self._waiting[number:]
+        return [(entity_id, future) for entity_id, future in taken if not future.done()]

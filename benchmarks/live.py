@@ -22,7 +22,7 @@ from benchmarks.section import Section, Target
 from benchmarks.service import messages_read, running, wait_until
 from benchmarks.tenant import emptied, tenant
 from benchmarks.workload import Load, trips
-from mobility.settings import Settings, to_environ
+from mobility.settings import Settings
 from mobility.topics import PARTITIONER, topic_table, trips_topic
 from producer.topics import ensure_topics
 
@@ -81,12 +81,12 @@ def _empty_topics(settings: Settings) -> None:
 
 
 def _ages(bench: Bench, settings: Settings, folder: Path) -> list[float]:
-    others = {k: v for k, v in bench.commands.environ.items() if not k.startswith("MOBILITY_")}
-    environ = others | to_environ(settings)
-    flow = ["dataflows", "-r", str(folder / "recovery")]
+    flow = ("dataflows", "-r", str(folder / "recovery"))
     traffic = Traffic(settings)
-    logs = bench.commands.folder
-    with running(flow, logs / "flow.log", environ), running(["api"], logs / "api.log", environ):
+    with (
+        running(bench.commands, settings, *flow),
+        running(bench.commands, settings, "api"),
+    ):
         traffic.start()
         try:
             wait_until(

@@ -15,9 +15,9 @@ from audit.log import read_topic
 from audit.oracle import Answer, Log, answer, read_log
 from audit.steps import Commands, Update
 from audit.verdicts import Message
-from benchmarks.running import BenchmarkError, timed
+from benchmarks.running import BenchmarkError, environ_with, timed
 from benchmarks.workload import Load, write_trips
-from mobility.settings import Settings, to_environ
+from mobility.settings import Settings
 from mobility.topics import topic_table, trips_topic
 from producer.topics import ensure_topics
 
@@ -64,8 +64,7 @@ class TripLog:
 
     def environ(self, settings: Settings) -> dict[str, str]:
         """Return the environment of a command that is to have these settings."""
-        others = {k: v for k, v in self.commands.environ.items() if not k.startswith("MOBILITY_")}
-        return others | to_environ(settings)
+        return environ_with(self.commands, settings)
 
     def forget_output(self) -> None:
         """Delete what a run of the flow wrote, and make its topics again, empty."""

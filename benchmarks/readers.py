@@ -6,7 +6,6 @@ import socket
 import time
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -21,7 +20,7 @@ from benchmarks.service import running
 from benchmarks.tenant import emptied, tenant
 from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
-from mobility.settings import Settings, to_environ
+from mobility.settings import Settings
 
 _TENANT: Final = "bench_readers"
 _ENTITY: Final = BY_NAME["driver"]
@@ -100,9 +99,7 @@ def measure(bench: Bench) -> Section:
 
 
 def _run(bench: Bench, settings: Settings) -> tuple[list[Heard], int, tuple[float, float]]:
-    others = {k: v for k, v in bench.commands.environ.items() if not k.startswith("MOBILITY_")}
-    log: Path = bench.commands.folder / "api.log"
-    with running(["api"], log, others | to_environ(settings)) as pid:
+    with running(bench.commands, settings, "api") as pid:
         return asyncio.run(_read_and_write(settings, Family(pid)))
 
 

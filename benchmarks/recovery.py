@@ -64,17 +64,15 @@ def restart(log: TripLog, update: Update) -> float:
     with TemporaryDirectory(prefix="mobility-bench-") as folder:
         status = Path(folder) / "status"
         settings = msgspec.structs.replace(log.settings, status_dir=str(status))
-        command = ["dataflows", "-r", str(Path(folder) / "recovery")]
-        output = log.commands.folder / "restart.log"
-        environ = log.environ(settings)
-        with running(command, output, environ):
+        command = ("dataflows", "-r", str(Path(folder) / "recovery"))
+        with running(log.commands, settings, *command):
             update("reading the log")
             wait_until(lambda: messages_read(status) >= log.rows, "the log was read", _LIMIT)
         update("new trips")
         _send_news(log)
         first = _first_output(settings)
         update("restarting")
-        with running(command, output, environ):
+        with running(log.commands, settings, *command):
             return wait_until(lambda: next(first), "the flow wrote a window", _LIMIT)
 
 

@@ -25,7 +25,7 @@ from benchmarks.service import running, wait_until
 from benchmarks.sinks import windows
 from benchmarks.tenant import emptied, tenant
 from mobility.entities import BY_NAME
-from mobility.settings import Settings, to_environ
+from mobility.settings import Settings
 from sinks.pair import connect_stores
 
 _TENANT: Final = "bench_requests"
@@ -68,7 +68,7 @@ def measure(bench: Bench) -> Section:
     )
     with emptied(bench.settings, _TENANT):
         ids = _fill(settings)[:_ASKED]
-        with _ours(bench, settings), _theirs(bench, settings, python) as port:
+        with running(bench.commands, settings, "api"), _theirs(bench, settings, python) as port:
             ports = {_OURS: settings.api_port, _THEIRS: port}
             asked = {name: _requests(port, ids, token) for name, port in ports.items()}
             for each in ports.values():
@@ -130,13 +130,6 @@ def _fill(settings: Settings) -> list[str]:
         return rows["id"].unique(maintain_order=True).to_list()
     finally:
         store.close()
-
-
-@contextmanager
-def _ours(bench: Bench, settings: Settings) -> Iterator[None]:
-    others = {k: v for k, v in bench.commands.environ.items() if not k.startswith("MOBILITY_")}
-    with running(["api"], bench.commands.folder / "api.log", others | to_environ(settings)):
-        yield
 
 
 @contextmanager

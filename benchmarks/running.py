@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from audit.steps import Commands
 from benchmarks.figures import Run
+from mobility.settings import Settings, to_environ
 
 _SAMPLE_SECONDS: Final = 0.1
 _KIB_A_MIB: Final = 1024
@@ -62,6 +64,12 @@ def timed(
     # wait4 tells of the children that a command has waited for; a JVM that it left is not one.
     cpu_seconds = max(usage.ru_utime + usage.ru_stime, seen.cpu_seconds)
     return Run(seconds, cpu_seconds, seen.peak_mb)
+
+
+def environ_with(commands: Commands, settings: Settings) -> dict[str, str]:
+    """Return the environment of a command that is to have these settings and no others."""
+    others = {k: v for k, v in commands.environ.items() if not k.startswith("MOBILITY_")}
+    return others | to_environ(settings)
 
 
 def failure(argv: Sequence[str | Path], what: str, log: Path) -> BenchmarkError:

@@ -10,21 +10,25 @@ from pathlib import Path
 from typing import Final
 
 from audit.comparing import flow_counters
-from benchmarks.running import BenchmarkError, failure
+from audit.steps import Commands
+from benchmarks.running import BenchmarkError, environ_with, failure
+from mobility.settings import Settings
 
 _PAUSE: Final = 0.05
 _STOP_LIMIT: Final = 30.0
 
 
 @contextmanager
-def running(arguments: list[str], log: Path, environ: dict[str, str]) -> Iterator[int]:
+def running(commands: Commands, settings: Settings, *arguments: str) -> Iterator[int]:
     """Run `python -m <arguments>` while the body does; then stop it as a person would.
 
-    The body is given its process id.
+    It has these settings and no others; the body is given its process id.
 
     Raises BenchmarkError where it has ended by itself or does not stop.
     """
     command = [sys.executable, "-m", *arguments]
+    log = commands.folder / f"{arguments[0]}.log"
+    environ = environ_with(commands, settings)
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - the project's own modules
             command, env=environ, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT

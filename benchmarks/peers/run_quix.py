@@ -1,6 +1,7 @@
 """Quix Streams: one entity, whose id is the key of the topic already, windows when they close."""
 
 import tempfile
+import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -30,7 +31,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as state:
         app = Application(
             broker_address=options.brokers,
-            consumer_group=f"{options.prefix}quix",
+            # New each time: a group that has read the log would go on at its end.
+            consumer_group=f"{options.prefix}{uuid.uuid4().hex}",
             auto_offset_reset="earliest",
             auto_create_topics=True,
             use_changelog_topics=False,
