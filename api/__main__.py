@@ -7,7 +7,7 @@ import socket
 import sys
 
 from granian import Granian
-from granian.constants import Interfaces
+from granian.constants import Interfaces, RuntimeModes
 from granian.log import LogLevels
 from litestar import Litestar
 
@@ -42,6 +42,9 @@ def main() -> int:
         address=settings.api_host,
         port=settings.api_port,
         interface=Interfaces.ASGI,
+        # The other mode can miss its own word that it has stopped, and is killed then: its thread
+        # waits for a condition without looking whether it holds already.
+        runtime_mode=RuntimeModes.st,
         factory=True,
         log_level=LogLevels.warning,
         websockets=False,

@@ -6,7 +6,7 @@ from typing import Final
 import polars as pl
 
 from dataflows.board import Board
-from dataflows.items import Enriched, Headers, Positioned, Punctuation, Records
+from dataflows.items import Columns, Enriched, Headers, Positioned, Punctuation, Records
 from mobility.entities import Entity
 from mobility.messages import encode_windows
 from mobility.records import WindowUpdate
@@ -25,15 +25,15 @@ _LONGEST_DETAIL: Final = 500
 
 def windows_encoder(
     settings: Settings, entity: Entity, board: Board
-) -> Callable[[WindowUpdate], Iterator[Records]]:
+) -> Callable[[WindowUpdate], Iterator[Columns]]:
     """Return the encoder for `aggregated.<entity>`: key is the id."""
     topic = aggregated_topic(settings, entity)
 
-    def encode(update: WindowUpdate) -> Iterator[Records]:
+    def encode(update: WindowUpdate) -> Iterator[Columns]:
         if update.rows.height:
-            values = encode_windows(update.rows, entity, settings.window_ms).to_list()
+            values = encode_windows(update.rows, entity, settings.window_ms)
             board.windows_out += update.rows.height
-            yield Records(topic, update.rows["id"].to_list(), values)
+            yield Columns(topic, update.rows["id"], values)
         # Here the records are the producer's: each is asked for when the one before is sent.
         if update.watermark is not None:
             board.sent[entity.name, update.shard] = update.watermark

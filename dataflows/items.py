@@ -85,11 +85,20 @@ class Punctuation:
 
 
 @dataclass(frozen=True, slots=True)
+class Columns:
+    """Messages for one topic: strings without nulls, equally many; the key decides where."""
+
+    topic: str
+    keys: pl.Series
+    values: pl.Series
+
+
+@dataclass(frozen=True, slots=True)
 class Records:
-    """Messages for one topic: equally long lists. Without `partition` the key decides."""
+    """Messages with headers for one topic: equally long lists. Without `partition` the key decides."""
 
     topic: str
     keys: list[str | bytes | None]
     values: list[str | bytes | None]
-    headers: list[Headers] | None = None
+    headers: list[Headers]
     partition: int | None = None

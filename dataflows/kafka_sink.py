@@ -1,153 +1,17 @@
 """Output to Kafka that recovery can rely on: nothing is snapshot before it is delivered."""
 
-import logging
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from itertools import repeat
-from typing import Any, Final, Generic, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from dataflows.board import Board
-from dataflows.items import Records
+from dataflows.deliveries import Deliveries
+from dataflows.items import Columns, Records
 from mobility.settings import Settings
-from mobility.topics import PARTITIONER, trips_topic
 
 X = TypeVar("X")
 
-_POLL_SECONDS: Final = 0.1
-_FLUSH_SECONDS: Final = 1.0
-_QUEUE_MESSAGES: Final = 200_000
-
-PARTITION_UNASSIGNED: Final = -1
-"""librdkafka's RD_KAFKA_PARTITION_UA: the partitioner decides."""
-
-_log: Final = logging.getLogger(__name__)
-
-
-class DeliveryError(RuntimeError):
-    """Messages that the broker has not taken: the flow ends, and its next run sends them again."""
-
-
-class Deliveries:
-    """The one producer of this process, made when first used, and what went wrong with it.
-
-    Idempotent, so that a retry repeats nothing (KIP-98); only failures are reported, as a callback
-    a message costs a sixth of the sending. All that is written into the log of trips itself are
-    punctuations: where the broker does not allow them, window state stays, which is no failure.
-    """
-
-    def __init__(self, settings: Settings, board: Board | None = None) -> None:
-        """Report to the board, if there is one, what is known to be delivered."""
-        self._settings = settings
-        self._board = board
-        self._log_topic = trips_topic(settings)
-        self._lock = threading.Lock()
-        self._made: Producer | None = None
-        self._failures: list[str] = []
-        self.reported = False
-
-    def send(self, records: Records) -> None:
-        """Hand records to the producer, waiting while its queue is full."""
-        producer = self._producer
-        for call in _calls(records):
-            try:
-                producer.produce(records.topic, *call)
-            except BufferError:
-                self._wait_for_room()
-                producer.produce(records.topic, *call)
-            except KafkaException as error:
-                # Once refused, a topic's messages are refused here and not in a report.
-                if not self._is_refused_punctuation(error.args[0], records.topic):
-                    raise
-                self._note_refused(error.args[0])
-        self._producer.poll(0)
-        self._check()
-
-    def flush(self) -> None:
-        """Return when everything sent is in the log; raise DeliveryError where it can't be."""
-        sent = {} if self._board is None else dict(self._board.sent)
-        while self._producer.flush(_FLUSH_SECONDS) > 0:
-            self._check()
-        self._check()
-        if self._board is not None:
-            self._board.note_delivered(sent)
-
-    @property
-    def _producer(self) -> Producer:
-        with self._lock:
-            if self._made is None:
-                self._made = Producer(producer_config(self._settings, self._delivered))
-            return self._made
-
-    def _is_refused_punctuation(self, error: KafkaError, topic: str | None) -> bool:
-        return topic == self._log_topic and error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
-
-    def _note_refused(self, error: KafkaError) -> None:
-        if self._board is None:
-            return
-        if not self._board.punctuations_refused:
-            _log.warning(
-                "punctuations for %s are refused (%s): while a partition is quiet, window state "
-                "stays; allow the flow to write there",
-                self._log_topic,
-                error.str(),
-            )
-        self._board.punctuations_refused += 1
-
-    def _wait_for_room(self) -> None:
-        while len(self._producer) >= _QUEUE_MESSAGES // 2:
-            self._producer.poll(_POLL_SECONDS)
-            self._check()
-
-    def _delivered(self, error: KafkaError | None, message: Message) -> None:
-        if error is None:
-            return
-        if self._is_refused_punctuation(error, message.topic()):
-            self._note_refused(error)
-        else:
-            where = f"{message.topic()} partition {message.partition()}"
-            self._failures.append(f"{where}: {error.str()}")
-
-    def _check(self) -> None:
-        if self._failures:
-            first = self._failures[0]
-            self.reported = True
-            msg = f"{len(self._failures)} messages were not delivered; the first to {first}"
-            raise DeliveryError(msg)
-
-
-def _calls(records: Records) -> Iterator[tuple[Any, ...]]:
-    """Return the positional arguments of `produce` for each record, as few as possible."""
-    if records.headers is None and records.partition is None:
-        return zip(records.values, records.keys, strict=True)
-    partition = repeat(PARTITION_UNASSIGNED if records.partition is None else records.partition)
-    headers = repeat(None) if records.headers is None else records.headers
-    # In between stand two names of the callback, which is the producer's own, and the time.
-    nothing, now = repeat(None), repeat(0)
-    return zip(
-        records.values, records.keys, partition, nothing, nothing, now, headers, strict=False
-    )
-
-
-def producer_config(
-    settings: Settings, delivered: Callable[[KafkaError | None, Message], None]
-) -> dict[str, Any]:
-    """Return the configuration of the flow's producer."""
-    return {
-        "bootstrap.servers": settings.kafka,
-        "enable.idempotence": True,
-        "partitioner": PARTITIONER,
-        "compression.type": "lz4",
-        "linger.ms": 20,
-        "batch.size": 1024 * 1024,
-        "message.max.bytes": 16 * 1024 * 1024,
-        "queue.buffering.max.messages": _QUEUE_MESSAGES,
-        "queue.buffering.max.kbytes": 256 * 1024,
-        "delivery.report.only.error": True,
-        "on_delivery": delivered,
-    }
+Encode = Callable[[X], Iterable[Records | Columns]]
 
 
 class KafkaSink(FixedPartitionedSink[X, None], Generic[X]):
@@ -157,9 +21,7 @@ class KafkaSink(FixedPartitionedSink[X, None], Generic[X]):
     producer; recovery waits until what it was handed is delivered.
     """
 
-    def __init__(
-        self, settings: Settings, deliveries: Deliveries, encode: Callable[[X], Iterable[Records]]
-    ) -> None:
+    def __init__(self, settings: Settings, deliveries: Deliveries, encode: Encode[X]) -> None:
         self._shards = settings.shards
         self._deliveries = deliveries
         self._encode = encode
@@ -183,7 +45,7 @@ class KafkaSink(FixedPartitionedSink[X, None], Generic[X]):
 class KafkaSinkPartition(StatefulSinkPartition[X, None], Generic[X]):
     """Sends at once and lets the snapshot wait for the deliveries."""
 
-    def __init__(self, deliveries: Deliveries, encode: Callable[[X], Iterable[Records]]) -> None:
+    def __init__(self, deliveries: Deliveries, encode: Encode[X]) -> None:
         self._deliveries = deliveries
         self._encode = encode
 

@@ -14,6 +14,7 @@ from bytewax.dataflow import Dataflow
 from dataflows.account import Account
 from dataflows.board import Board
 from dataflows.branches import quieted, told_apart, windowed
+from dataflows.deliveries import Deliveries
 from dataflows.encoding import (
     dead_encoder,
     enriched_encoder,
@@ -21,7 +22,7 @@ from dataflows.encoding import (
     punctuation_encoder,
     windows_encoder,
 )
-from dataflows.kafka_sink import Deliveries, KafkaSink
+from dataflows.kafka_sink import KafkaSink
 from dataflows.recovery import NO_PAST, Past
 from dataflows.source import TripSource
 from dataflows.starting import process_number, started

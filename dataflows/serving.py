@@ -13,8 +13,9 @@ from bytewax.dataflow import Dataflow
 from dataflows.account import Account
 from dataflows.aggregated_source import AggregatedSource, told_apart
 from dataflows.board import Board
+from dataflows.deliveries import Deliveries
 from dataflows.encoding import dead_encoder
-from dataflows.kafka_sink import Deliveries, KafkaSink
+from dataflows.kafka_sink import KafkaSink
 from dataflows.recovery import NO_PAST, Past
 from dataflows.starting import process_number, started
 from dataflows.stopping import stop_requested
