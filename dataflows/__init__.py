@@ -7,3 +7,5 @@ import os
 os.environ.setdefault("POLARS_MAX_THREADS", "1")
 # Its streaming engine hands each query to a thread of its own, which has to get a core first.
 os.environ.setdefault("POLARS_ENGINE_AFFINITY", "in-memory")
+# NumPy starts threads for matrices, and there are none here.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

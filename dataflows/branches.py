@@ -36,8 +36,8 @@ def told_apart(intakes: Stream[Intake], settings: Settings) -> Branches:
 
     def enriched(intake: Intake) -> Iterator[tuple[str, Enriched]]:
         if settings.enriched and intake.counted.height:
-            columns = ["offset", "json", *(entity.id_column for entity in ENTITIES)]
-            yield key(intake), Enriched(intake.heard.partition, intake.counted.select(columns))
+            columns = ["json", *(entity.id_column for entity in ENTITIES)]
+            yield key(intake), Enriched(intake.counted.select(columns))
 
     def late(intake: Intake) -> Iterator[tuple[str, Positioned]]:
         if intake.late.offsets:

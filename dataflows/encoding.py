@@ -3,8 +3,6 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
-import polars as pl
-
 from dataflows.board import Board
 from dataflows.items import Columns, Enriched, Headers, Positioned, Punctuation, Records
 from mobility.entities import Entity
@@ -41,18 +39,14 @@ def windows_encoder(
     return encode
 
 
-def enriched_encoder(settings: Settings, entity: Entity) -> Callable[[Enriched], Iterator[Records]]:
+def enriched_encoder(settings: Settings, entity: Entity) -> Callable[[Enriched], Iterator[Columns]]:
     """Return the encoder for `enriched.<entity>`: key is the id, trips without one stay away."""
     topic = enriched_topic(settings, entity)
-    source = trips_topic(settings)
 
-    def encode(enriched: Enriched) -> Iterator[Records]:
-        trips = enriched.trips.filter(pl.col(entity.id_column).is_not_null())
+    def encode(enriched: Enriched) -> Iterator[Columns]:
+        trips = enriched.trips.drop_nulls(entity.id_column)
         if trips.height:
-            headers = [_position(source, enriched.partition, offset) for offset in trips["offset"]]
-            yield Records(
-                topic, trips[entity.id_column].to_list(), trips["json"].to_list(), headers
-            )
+            yield Columns(topic, trips[entity.id_column], trips["json"])
 
     return encode
 

@@ -146,10 +146,9 @@ class PartitionIntake:
         rows = counted["row"].to_list()
         originals = [messages[row].value() or b"" for row in rows]
         offsets = [offset_of(messages[row]) for row in rows]
-        return counted.with_columns(
-            pl.Series("offset", offsets, dtype=pl.Int64),
-            enriched_messages(counted, originals, self._tables).alias("json"),
-        )
+        placed = counted.with_columns(pl.Series("offset", offsets, dtype=pl.Int64))
+        texts = enriched_messages(placed, originals, self._tables, self._topic, self.partition)
+        return counted.with_columns(texts.alias("json"))
 
     def _punctuated(
         self, messages: list[Message], decoded: Decoded

@@ -47,7 +47,7 @@ class Intake:
     """A batch of one partition, told apart.
 
     `counted` holds enriched trips: mobility.trips.TRIP_SCHEMA, `window_start`, `h3_region`, and,
-    where enriched trips go out, `offset` and `json`.
+    where enriched trips go out, `json`.
     """
 
     heard: Heard
@@ -58,9 +58,8 @@ class Intake:
 
 @dataclass(frozen=True, slots=True)
 class Enriched:
-    """Counted trips of a batch on their way to `enriched.*`: `offset`, `json` and the ids."""
+    """Counted trips of a batch on their way to `enriched.*`: `json` and the ids."""
 
-    partition: int
     trips: pl.DataFrame
 
 
@@ -95,7 +94,7 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """Messages with headers for one topic: equally long lists. Without `partition` the key decides."""
+    """Messages with headers: equally long lists. Without `partition` the key decides where."""
 
     topic: str
     keys: list[str | bytes | None]

@@ -5,11 +5,15 @@ import polars as pl
 from mobility.enrichment import Tables
 
 
-def enriched_messages(trips: pl.DataFrame, originals: list[bytes], tables: Tables) -> pl.Series:
+def enriched_messages(
+    trips: pl.DataFrame, originals: list[bytes], tables: Tables, topic: str, partition: int
+) -> pl.Series:
     """Return one JSON text a trip: its original object with the enrichment's fields at the end.
 
-    `trips` are enriched trips, `originals` their messages in the same order. A field that the
-    original has too stands there twice, and JSON readers take the last.
+    `trips` are enriched trips with their `offset` in that partition of the log, `originals` their
+    messages in the same order. The last field, `log`, says where a trip stands in the log, by which
+    a repeat is recognised. A field that the original has too stands there twice, and JSON readers
+    take the last.
     """
     texts = pl.Series("original", originals, dtype=pl.Binary).cast(pl.String)
     framed = _with_further_columns(trips, tables).with_columns(
@@ -19,7 +23,9 @@ def enriched_messages(trips: pl.DataFrame, originals: list[bytes], tables: Table
     own_type = pl.when("has_own_type").then(pl.lit("{}")).otherwise(_object("vehicle_type"))
     region = pl.when(pl.col("h3_region").is_null()).then(pl.lit("{}"))
     objects = [own_type, region.otherwise(_object("h3_region")), *further]
-    members = pl.concat_str([_members(object_) for object_ in objects])
+    # Names of topics have no character that JSON would escape.
+    place = pl.lit(f',"log":{{"topic":"{topic}","partition":{partition},"offset":')
+    members = pl.concat_str(*map(_members, objects), place, "offset", pl.lit("}"))
     first = pl.col("original") == "{"
     return framed.select(
         pl.concat_str(

@@ -230,13 +230,13 @@ def test_state_of_another_version_is_refused() -> None:
         intake().resume({**intake().snapshot(), "version": 99})
 
 
-def test_enriched_trips_carry_their_offset_and_json_only_where_wanted() -> None:
+def test_enriched_trips_carry_their_json_only_where_wanted() -> None:
     """The messages are spliced for counted trips alone, in their order."""
     fakes = messages(FakeMessage(b"x", 4), FakeMessage(trip(NOON, note=[1]), 5))
     assert "json" not in intake().take(fakes, "behind", PEERS).counted.columns
     counted = intake(Settings(enriched=("driver",))).take(fakes, "behind", PEERS).counted
-    assert counted["offset"].to_list() == [5]
     record = json.loads(counted["json"].item())
+    assert record["log"] == {"topic": "trips_stream", "partition": 3, "offset": 5}
     assert record["note"] == [1]
     assert record["vehicle_type"] == "unknown"
     assert counted.select(pl.col("h3_region").is_null()).item()

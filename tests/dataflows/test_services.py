@@ -15,6 +15,7 @@ from polars.testing import assert_frame_equal
 
 from mobility.entities import BY_NAME
 from mobility.settings import Settings
+from mobility.topics import trips_topic
 from tests.dataflows.conftest import Hub, trips_log, until
 from tests.dataflows.doubles import batch_answer
 from tests.strategies import MINUTE, NOON, Entry
@@ -71,7 +72,10 @@ def test_the_log_becomes_windows(hub: Hub, processes: str) -> None:
 
     late = positions(hub, "trips_late")
     assert late == late_places(dirty, hub.settings)
-    enriched = positions(hub, "enriched.driver")
+    records = [json.loads(message.value() or b"") for message in hub.messages("enriched.driver")]
+    enriched = {(record["log"]["partition"], record["log"]["offset"]) for record in records}
+    assert len(enriched) == len(records)
+    assert {record["log"]["topic"] for record in records} == {trips_topic(hub.settings)}
     drivers = batch_answer(log, DRIVER, hub.settings)["trip_count"].sum()
     assert len(enriched) == drivers
     assert enriched.isdisjoint(late)

@@ -2,7 +2,7 @@
 
 import json
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 import pytest
@@ -130,10 +130,14 @@ def test_a_table_without_its_columns_is_refused(
         prepare(pl.DataFrame({column: [1.0] for column in columns}))
 
 
+PLACE: Final = {"topic": "p.trips_stream", "partition": 3, "offset": 12}
+
+
 def spliced(value: bytes, tables: Tables) -> dict[str, Any]:
     """Return the enriched message of one trip, read by a JSON reader."""
     trips = enrich(decode_trips([value], TripRules()).trips, tables, Settings())
-    text = enriched_messages(trips, [value], tables).item()
+    placed = trips.with_columns(offset=pl.lit(12))
+    text = enriched_messages(placed, [value], tables, "p.trips_stream", 3).item()
     record = json.loads(text)
     assert isinstance(record, dict)
     return record
@@ -141,13 +145,14 @@ def spliced(value: bytes, tables: Tables) -> dict[str, Any]:
 
 @given(good_messages(), st.sampled_from((Tables(), TABLES)))
 def test_splicing_keeps_the_original_and_adds_to_it(value: bytes, tables: Tables) -> None:
-    """The result is JSON: each original field as it was, the type and region at the end."""
+    """The result is JSON: each original field as it was, type, region and place at the end."""
     original = json.loads(value)
     record = spliced(value, tables)
-    own = {key: v for key, v in original.items() if key != "vehicle_type"}
+    own = {key: v for key, v in original.items() if key not in {"vehicle_type", "log"}}
     assert {key: record[key] for key in own} == own
     assert record["vehicle_type"] == (original.get("vehicle_type") or "unknown")
-    added = set(record) - set(original) - {"vehicle_type", "h3_region"}
+    assert record["log"] == PLACE
+    added = set(record) - set(original) - {"vehicle_type", "h3_region", "log"}
     assert all(key.startswith(("driver_", "passenger_", "start_location_")) for key in added)
 
 
@@ -164,4 +169,5 @@ def test_further_columns_travel_along() -> None:
         "passenger_name": 'O"Neil\\é',
         "start_location_lat": LAT,
         "start_location_lng": LNG,
+        "log": PLACE,
     }
