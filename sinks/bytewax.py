@@ -9,7 +9,7 @@ from mobility.entities import Entity
 from mobility.records import WindowUpdate
 from mobility.settings import Settings
 from sinks.feed import Feed
-from sinks.pair import connect_stores
+from sinks.pair import connect_each
 from sinks.patience import Stopping, never
 from sinks.refiller import Refiller
 from sinks.store import Writer
@@ -82,8 +82,8 @@ class StoreSink(FixedPartitionedSink[WindowUpdate, None]):
         """Return the feed that all partitions in this process share."""
         with self._lock:
             if self._feed is None:
-                store = connect_stores(self._settings, self._writer, stopping=self._stopping)
-                self._feed = Feed(store, self._entity)
+                stores = connect_each(self._settings, self._writer, stopping=self._stopping)
+                self._feed = Feed(stores, self._entity)
             self._partitions += 1
             return self._feed
 

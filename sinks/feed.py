@@ -2,11 +2,14 @@
 
 The flow goes on while a store commits. Whatever comes meanwhile waits and is written together: many
 shards in one transaction, and of a window that has changed again the last pane alone. So the busier
-a store is, the less it is asked for.
+a store is, the less it is asked for. Where there are two stores, one takes a batch while the other
+takes the next.
 """
 
 import logging
 import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 import polars as pl
@@ -27,14 +30,15 @@ _log: Final = logging.getLogger(__name__)
 
 
 class Feed:
-    """Writes updates to a store in the order in which they were put, in a thread of its own.
+    """Writes updates to the stores in the order in which they were put, in threads of its own.
 
-    First the rows of some updates, then their watermarks, and then the next updates.
+    A batch is the rows of some updates: the first store has it before the second does, both have it
+    before the watermarks of those updates are recorded, and each store takes batches in order.
     """
 
-    def __init__(self, store: Store, entity: Entity) -> None:
-        """Write to `store`, which is the feed's to close."""
-        self._store = store
+    def __init__(self, stores: Sequence[Store], entity: Entity) -> None:
+        """Write to these stores, which are the feed's to close."""
+        self._first, *self._others = stores
         self._entity = entity
         self._news = threading.Condition()
         self._waiting: list[WindowUpdate] = []
@@ -63,7 +67,7 @@ class Feed:
             self._check()
 
     def close(self) -> None:
-        """Write what waits, unless a write has failed; end the thread and close the store.
+        """Write what waits, unless a write has failed; end the threads and close the stores.
 
         Raises what a write raised, if nobody has been told yet.
         """
@@ -71,7 +75,8 @@ class Feed:
             self._is_over = True
             self._news.notify_all()
         self._thread.join()
-        self._store.close()
+        for store in (*self._others, self._first):
+            store.close()
         if not self._is_told:
             self._check()
 
@@ -82,12 +87,25 @@ class Feed:
 
     def _run(self) -> None:
         try:
-            while updates := self._next():
-                self._write(updates)
+            with ThreadPoolExecutor(1, f"feed {self._entity.name}") as line:
+                self._write_all(line)
         except BaseException as error:  # noqa: BLE001 - it is raised where the flow sees it
             with self._news:
                 self._failure = error
                 self._news.notify_all()
+
+    def _write_all(self, line: ThreadPoolExecutor) -> None:
+        before: Future[None] | None = None
+        while updates := self._next():
+            rows = coalesced(pl.concat([update.rows for update in updates]))
+            self._apply(self._first, rows)
+            if before is not None:
+                before.result()
+            before = line.submit(self._finish, rows, updates)
+            # What waits is the next batch for the first store; where nothing does, this one is over
+            # when it is with all stores.
+            if not (self._others and self._waiting):
+                before.result()
 
     def _next(self) -> list[WindowUpdate]:
         """Return what is to be written together; nothing at the end."""
@@ -104,21 +122,24 @@ class Feed:
             self._is_writing = bool(updates)
             return updates
 
-    def _write(self, updates: list[WindowUpdate]) -> None:
-        """Commit the rows of all updates, then the watermark of each shard."""
-        rows = coalesced(pl.concat([update.rows for update in updates]))
-        if not rows.is_empty():
-            refused = self._store.apply(self._entity, rows).refused
-            if refused:
-                _log.warning(
-                    "Redis refused %d windows of %s: they are older than its ledger reaches back",
-                    refused,
-                    self._entity.name,
-                )
+    def _finish(self, rows: pl.DataFrame, updates: list[WindowUpdate]) -> None:
+        """Bring a batch that the first store has to the others; then record the watermarks."""
+        for store in self._others:
+            self._apply(store, rows)
         for shard in dict.fromkeys(update.shard for update in updates):
             ours = [update for update in updates if update.shard == shard]
             marks = [update.watermark for update in ours if update.watermark is not None]
             reached = ours[-1].shards, max(marks, default=None)
             if self._recorded.get(shard) != reached:
-                self._store.record_progress(self._entity, shard, *reached)
+                for store in (self._first, *self._others):
+                    store.record_progress(self._entity, shard, *reached)
                 self._recorded[shard] = reached
+
+    def _apply(self, store: Store, rows: pl.DataFrame) -> None:
+        refused = 0 if rows.is_empty() else store.apply(self._entity, rows).refused
+        if refused:
+            _log.warning(
+                "Redis refused %d windows of %s: they are older than its ledger reaches back",
+                refused,
+                self._entity.name,
+            )

@@ -10,6 +10,10 @@
 
 With the order left open the second would be false: a window that Redis took first, and lost before
 Postgres had it, would be missing from the filling and from everything after.
+
+A feed has Postgres take the next batch while Redis takes one (sinks/feed.py), so what Redis is
+filled with may hold a window of the next batch already. That window changes nothing when it comes,
+and so is not told of in the stream of changes: readers see it with the next change of its id.
 """
 
 import polars as pl
@@ -22,24 +26,35 @@ from sinks.redis import connect_redis
 from sinks.store import Applied, Store, StoreError, Writer
 
 
-def connect_stores(
+def connect_each(
     settings: Settings, writer: Writer, *, wait: Wait = pause, stopping: Stopping = never
-) -> Store:
-    """Connect to the stores of the settings, as one; raises StoreError where there is none."""
+) -> list[Store]:
+    """Connect to each store of the settings, in the order in which windows go to them.
+
+    Raises StoreError where there is none, or one can't be used.
+    """
     if not settings.stores:
         msg = "There is no store to connect to: set MOBILITY_STORES."
         raise StoreError(msg)
-    if "postgres" not in settings.stores:
-        return connect_redis(settings, writer, wait=wait, stopping=stopping)
-    lasting = connect_postgres(settings, writer, wait=wait, stopping=stopping)
-    if "redis" not in settings.stores:
-        return lasting
+    connected: list[Store] = []
     try:
-        fast = connect_redis(settings, writer, wait=wait, stopping=stopping)
+        if "postgres" in settings.stores:
+            connected.append(connect_postgres(settings, writer, wait=wait, stopping=stopping))
+        if "redis" in settings.stores:
+            connected.append(connect_redis(settings, writer, wait=wait, stopping=stopping))
     except StoreError:
-        lasting.close()
+        for store in connected:
+            store.close()
         raise
-    return Pair(lasting, fast)
+    return connected
+
+
+def connect_stores(
+    settings: Settings, writer: Writer, *, wait: Wait = pause, stopping: Stopping = never
+) -> Store:
+    """Connect to the stores of the settings, as one; raises StoreError as `connect_each`."""
+    first, *others = connect_each(settings, writer, wait=wait, stopping=stopping)
+    return Pair(first, *others) if others else first
 
 
 class Pair:

@@ -48,10 +48,15 @@ class PostgresStore:
     """
 
     def __init__(self, session: Session, beside: Callable[[], Session] | None = None) -> None:
-        """Use `session`, and for large batches another one, which `beside` opens when needed."""
+        """Use `session`, and more, which `beside` opens when needed.
+
+        One is for large batches, one for progress: that of a batch is recorded while the next is
+        applied.
+        """
         self._session = session
         self._open = beside
         self._beside: Session | None = None
+        self._marking: Session | None = None
 
     def apply(self, entity: Entity, rows: pl.DataFrame) -> Applied:
         """Reconcile coalesced rows (WINDOW_SCHEMA); nothing is ever too old to be applied."""
@@ -105,7 +110,9 @@ class PostgresStore:
                 connection.execute(layout)
                 connection.execute(statement, row)
 
-        self._session.run(record)
+        if self._open is not None:
+            self._marking = self._marking or self._open()
+        (self._marking or self._session).run(record)
 
     def progress(self, entity: Entity) -> dict[int, int]:
         """Return the watermark (epoch ms) of each shard."""
@@ -125,10 +132,10 @@ class PostgresStore:
         return self._table(entity, "ledger", WINDOW_SCHEMA).sort("id", "window_start")
 
     def close(self) -> None:
-        """Close the connection, and with it give up the flow's lock."""
-        self._session.close()
-        if self._beside is not None:
-            self._beside.close()
+        """Close the connections, and with them give up the flow's lock."""
+        for session in (self._session, self._beside, self._marking):
+            if session is not None:
+                session.close()
 
     def _table(self, entity: Entity, name: str, schema: pl.Schema) -> pl.DataFrame:
         columns = sql.SQL(", ").join(map(sql.Identifier, schema.names()))

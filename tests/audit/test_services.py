@@ -7,7 +7,6 @@ import pytest
 import redis
 from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 from msgspec.structs import replace
 
 from audit.log import count_messages, read_topic
@@ -15,6 +14,8 @@ from audit.stores import redis_index, redis_totals
 from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
 from mobility.settings import Settings
+from mobility.topics import Topic
+from producer.topics import ensure_topics
 
 pytestmark = pytest.mark.services
 
@@ -23,10 +24,9 @@ pytestmark = pytest.mark.services
 def topic(services: Settings) -> Iterator[str]:
     """Create a topic of three partitions and delete it afterwards."""
     name = f"audit-{uuid.uuid4().hex}"
-    admin = AdminClient({"bootstrap.servers": services.kafka})
-    admin.create_topics([NewTopic(name, 3, 1)])[name].result()
+    ensure_topics(services.kafka, [Topic(name, 3, 1, {})])
     yield name
-    admin.delete_topics([name])[name].result()
+    AdminClient({"bootstrap.servers": services.kafka}).delete_topics([name])[name].result()
 
 
 def test_a_log_is_read_to_the_end_it_has(services: Settings, topic: str) -> None:

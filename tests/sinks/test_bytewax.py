@@ -112,7 +112,7 @@ def test_rows_before_progress(window: Build, frame: Build) -> None:
             super().record_progress(entity, shard, shards, watermark)
 
     store = Watched()
-    feed = Feed(store, DRIVER)
+    feed = Feed([store], DRIVER)
     partition = StorePartition(feed, feed.close)
     empty = pl.DataFrame(schema=WINDOW_SCHEMA)
     partition.write_batch(
@@ -134,7 +134,7 @@ def test_refused_windows_are_reported(
     alone: Settings, window: Build, frame: Build, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A window that is too old for the ledger is named in the log, not lost in silence."""
-    feed = Feed(connect_redis(alone, "main"), DRIVER)
+    feed = Feed([connect_redis(alone, "main")], DRIVER)
     partition = StorePartition(feed, feed.close)
     for at in (9_999, 0):
         partition.write_batch([WindowUpdate(DRIVER, 0, 1, None, frame(window(at=at)))])

@@ -12,6 +12,7 @@ from sinks import feed as feeds
 from sinks.feed import Feed
 from sinks.memory import MemoryStore
 from sinks.store import Applied, StoreError
+from tests.dataflows.conftest import until
 
 DRIVER = BY_NAME["driver"]
 EMPTY = pl.DataFrame(schema=WINDOW_SCHEMA)
@@ -59,7 +60,7 @@ class Broken(MemoryStore):
 def test_what_waits_is_written_together(window: Build, frame: Build) -> None:
     """Of a window that changed again while the store was busy the last pane alone is written."""
     store = Held()
-    feed = Feed(store, DRIVER)
+    feed = Feed([store], DRIVER)
     feed.put([WindowUpdate(DRIVER, 0, 3, 1_000, frame(window("a")))])
     assert store.has_begun.wait(30)
     for count in range(2, 5):
@@ -77,7 +78,7 @@ def test_a_watermark_is_recorded_once() -> None:
     """The same again is not written, a new layout of the shards is."""
     store = Held()
     store.may_go_on.set()
-    feed = Feed(store, DRIVER)
+    feed = Feed([store], DRIVER)
     for shards in (1, 1, 2):
         feed.put([WindowUpdate(DRIVER, 0, shards, 5, EMPTY)])
         feed.flush()
@@ -89,7 +90,7 @@ def test_a_watermark_is_recorded_once() -> None:
 def test_flush_waits_for_the_commit(window: Build, frame: Build) -> None:
     """A snapshot is not over before everything that was put is in the store."""
     store = Held()
-    feed = Feed(store, DRIVER)
+    feed = Feed([store], DRIVER)
     feed.put([WindowUpdate(DRIVER, 0, 1, 1, frame(window()))])
     flushing = threading.Thread(target=feed.flush)
     flushing.start()
@@ -108,7 +109,7 @@ def test_who_brings_too_much_waits(
     """Where there is no room the flow stands still until the store has taken something."""
     monkeypatch.setattr(feeds, "ROOM", 2)
     store = Held()
-    feed = Feed(store, DRIVER)
+    feed = Feed([store], DRIVER)
 
     def put_all() -> None:
         for at in range(6):
@@ -130,7 +131,7 @@ def test_close_writes_what_waits(window: Build, frame: Build) -> None:
     """Nothing that was put is lost without a snapshot."""
     store = Held()
     store.may_go_on.set()
-    feed = Feed(store, DRIVER)
+    feed = Feed([store], DRIVER)
     feed.put([WindowUpdate(DRIVER, 0, 1, 1, frame(window()))])
     feed.close()
     assert store.calls == [1, (0, 1)]
@@ -140,7 +141,7 @@ def test_a_failure_is_told(window: Build, frame: Build) -> None:
     """It ends each later call, and a close that nobody was told before; nothing is recorded."""
     update = WindowUpdate(DRIVER, 0, 1, 1, frame(window()))
     store = Broken()
-    feed = Feed(store, DRIVER)
+    feed = Feed([store], DRIVER)
     feed.put([update])
     for call in (feed.flush, feed.flush, lambda: feed.put([update])):
         with pytest.raises(StoreError, match="no"):
@@ -148,7 +149,47 @@ def test_a_failure_is_told(window: Build, frame: Build) -> None:
     feed.close()
     assert store.progress(DRIVER) == {}
 
-    feed = Feed(Broken(), DRIVER)
+    feed = Feed([Broken()], DRIVER)
     feed.put([update])
     with pytest.raises(StoreError, match="no"):
         feed.close()
+
+
+def test_the_first_store_takes_the_next_batch_meanwhile(
+    window: Build, frame: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second has batches in the same order, and progress comes after both have the rows."""
+    monkeypatch.setattr(feeds, "AT_ONCE", 1)
+    first, second = Held(), Held()
+    first.may_go_on.set()
+    feed = Feed([first, second], DRIVER)
+    for at in range(3):
+        feed.put([WindowUpdate(DRIVER, 0, 1, at, frame(window(at=at)))])
+    assert second.has_begun.wait(30)
+    until(lambda: first.calls == [1, 1])
+    assert second.calls == []
+    flushing = threading.Thread(target=feed.flush)
+    flushing.start()
+    flushing.join(0.2)
+    assert flushing.is_alive()
+    second.may_go_on.set()
+    flushing.join(30)
+    assert not flushing.is_alive()
+    assert second.calls == [1, (0, 0), 1, (0, 1), 1, (0, 2)]
+    assert [call for call in first.calls if call != 1] == [(0, 0), (0, 1), (0, 2)]
+    assert first.windows(DRIVER).equals(second.windows(DRIVER))
+    feed.close()
+    assert first.is_closed
+    assert second.is_closed
+
+
+def test_what_the_second_store_raises_reaches_the_flow(window: Build, frame: Build) -> None:
+    """No watermark is recorded for rows that it lacks."""
+    first = Held()
+    first.may_go_on.set()
+    feed = Feed([first, Broken()], DRIVER)
+    feed.put([WindowUpdate(DRIVER, 0, 1, 5, frame(window()))])
+    with pytest.raises(StoreError, match="no"):
+        feed.flush()
+    assert first.calls == [1]
+    feed.close()
