@@ -24,7 +24,7 @@ pytestmark = pytest.mark.services
 def topic(services: Settings) -> Iterator[str]:
     """Create a topic of three partitions and delete it afterwards."""
     name = f"audit-{uuid.uuid4().hex}"
-    ensure_topics(services.kafka, [Topic(name, 3, 1, {})])
+    ensure_topics(services.kafka, [Topic(name, "raw", 3, 1, -1, "producer")])
     yield name
     AdminClient({"bootstrap.servers": services.kafka}).delete_topics([name])[name].result()
 
