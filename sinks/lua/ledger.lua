@@ -9,7 +9,7 @@ local EXPIRY, RETENTION = tonumber(ARGV[7]), tonumber(ARGV[8])
 -- generation, trip_count, duration, distance, revenue, start; a space and the pane follow
 local WINDOW = '^([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) '
 local NINE = '^([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ \n]+)'
-local STATE = NINE .. ' ([^ ]+) ([^ ]+)'
+local STATE = NINE .. ' ([^ ]+) ([^ ]+) ?(%d*)' -- states of the first release end before the number
 
 -- Lua can't pass more than some thousand arguments at once; an even number keeps pairs together.
 local function in_parts(command, key, arguments, number)
@@ -27,6 +27,7 @@ end
 -- and millionths (`_micro`), carried.
 --   older: start of the earliest trip whose window the ledger no longer holds
 --   oldest: no window in the ledger starts before this; newest: the last one starts here
+--   renewed: when it was last given its whole time to live, in epoch ms; 0 if it must be with any news
 local at_hand = {}
 
 -- Make it that of an id without windows.
@@ -35,18 +36,20 @@ local function nothing()
   at_hand.duration, at_hand.duration_micro = 0, 0
   at_hand.distance, at_hand.distance_micro = 0, 0
   at_hand.revenue, at_hand.revenue_micro = 0, 0
-  at_hand.start, at_hand.older = false, false
+  at_hand.start, at_hand.older, at_hand.renewed = false, false, 0
   return at_hand
 end
 
 -- Make it that of a text in a ledger; `write` makes the text.
 local function thawed(text)
-  local count, d, d_micro, k, k_micro, r, r_micro, oldest, newest, start, older = match(text, STATE)
+  local count, d, d_micro, k, k_micro, r, r_micro, oldest, newest, start, older, renewed =
+    match(text, STATE)
   at_hand.count, at_hand.oldest, at_hand.newest = count + 0, oldest + 0, newest + 0
   at_hand.duration, at_hand.duration_micro = d + 0, d_micro + 0
   at_hand.distance, at_hand.distance_micro = k + 0, k_micro + 0
   at_hand.revenue, at_hand.revenue_micro = r + 0, r_micro + 0
   at_hand.start, at_hand.older = start ~= '-' and start, older ~= '-' and older
+  at_hand.renewed = tonumber(renewed) or 0
   return at_hand
 end
 
@@ -85,10 +88,10 @@ end
 local function write(id, ledger, state, fields, filled, told)
   local count = state.count
   fields[filled + 1] = 'totals'
-  fields[filled + 2] = format('%d %d %d %d %d %d %d %d %d %s %s',
+  fields[filled + 2] = format('%d %d %d %d %d %d %d %d %d %s %s %d',
     count, state.duration, state.duration_micro, state.distance, state.distance_micro,
     state.revenue, state.revenue_micro, state.oldest, state.newest,
-    state.start or '-', state.older or '-')
+    state.start or '-', state.older or '-', state.renewed)
   in_parts('HSET', ledger, fields, filled + 2)
   redis.call('HSET', TOTALS .. id,
     'trip_count', format('%d', count),

@@ -1,5 +1,6 @@
 """What only the fast store has: readable hashes, forgetting, filling and a lease."""
 
+import time
 from typing import Any
 
 import msgspec
@@ -89,12 +90,14 @@ def test_a_store_of_an_older_version_goes_on(
     client.hset(keys.totals(DRIVER, "d1"), "trip_count", "3")
     grown = window(trip_count=3, total_distance=2**53 + 3, total_revenue=0)
     assert store.apply(DRIVER, frame(grown)) == Applied(applied=1)
-    assert client.hgetall(ledger) == {
-        str(start): "0 3 12500000 9007199254740995 0 2025-01-01T00:00:05Z early",
-        "totals": "4 25 0 9007199260 990995 0 49999 {0} {0} 2024-12-31T23:59:59.500Z {1}".format(
-            start, "2024-12-31T23:59:59.500Z"
-        ),
-    }
+    now_held = client.hgetall(ledger)
+    assert now_held[str(start)] == "0 3 12500000 9007199254740995 0 2025-01-01T00:00:05Z early"
+    totals, _, renewed = now_held["totals"].rpartition(" ")
+    assert totals == "4 25 0 9007199260 990995 0 49999 {0} {0} 2024-12-31T23:59:59.500Z {1}".format(
+        start, "2024-12-31T23:59:59.500Z"
+    )
+    assert abs(int(renewed) / 1_000 - time.time()) < 30
+    assert client.ttl(ledger) == 86_400
     assert hash_of(client, alone) == {
         "trip_count": "4",
         "avg_duration": "6.25",
@@ -145,6 +148,7 @@ def test_both_halves_expire(
     halves = [keys.totals(DRIVER, "d1"), keys.ledger(DRIVER, "d1")]
     store.apply(DRIVER, frame(window()))
     assert {client.ttl(half) for half in halves} == {86_400}
+    age(client, keys.ledger(DRIVER, "d1"), 60_000)
     for half in halves:
         client.expire(half, 100)
     store.apply(DRIVER, frame(window()))
@@ -152,6 +156,33 @@ def test_both_halves_expire(
     store.apply(DRIVER, frame(window(at=1)))
     assert {client.ttl(half) for half in halves} == {86_400}
     store.close()
+
+
+def test_news_of_the_same_minute_renew_nothing(
+    alone: Settings, client: redis.Redis, window: Build, frame: Build
+) -> None:
+    """So an id lives for a day after its last news, less a minute at most, and costs half."""
+    keys, store = RedisKeys.of(alone), connect_redis(alone, "main")
+    halves = [keys.totals(DRIVER, "d1"), keys.ledger(DRIVER, "d1")]
+    store.apply(DRIVER, frame(window()))
+    seen = client.zscore(keys.seen(DRIVER), "d1")
+    age(client, keys.ledger(DRIVER, "d1"), 55_000)
+    for half in halves:
+        client.expire(half, 86_345)
+    store.apply(DRIVER, frame(window(at=1)))
+    assert {client.ttl(half) for half in halves} == {86_345}
+    assert client.zscore(keys.seen(DRIVER), "d1") == seen
+    age(client, keys.ledger(DRIVER, "d1"), 5_000)
+    store.apply(DRIVER, frame(window(at=2)))
+    assert {client.ttl(half) for half in halves} == {86_400}
+    assert store.totals(DRIVER)["trip_count"].to_list() == [3]
+    store.close()
+
+
+def age(client: redis.Redis, ledger: str, milliseconds: int) -> None:
+    """Make an id's time to live as long ago as if the clock had gone on by so much."""
+    totals, _, renewed = str(client.hget(ledger, "totals")).rpartition(" ")
+    client.hset(ledger, "totals", f"{totals} {int(renewed) - milliseconds}")
 
 
 @pytest.mark.parametrize("half", ["totals", "ledger"])
