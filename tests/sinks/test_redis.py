@@ -92,7 +92,7 @@ def test_a_store_of_an_older_version_goes_on(
     assert store.apply(DRIVER, frame(grown)) == Applied(applied=1)
     now_held = client.hgetall(ledger)
     assert now_held[str(start)] == "0 3 12500000 9007199254740995 0 2025-01-01T00:00:05Z early"
-    totals, _, renewed = now_held["totals"].rpartition(" ")
+    totals, _, renewed = str(now_held["totals"]).rpartition(" ")
     assert totals == "4 25 0 9007199260 990995 0 49999 {0} {0} 2024-12-31T23:59:59.500Z {1}".format(
         start, "2024-12-31T23:59:59.500Z"
     )
