@@ -95,4 +95,3 @@ vendor *args:
 lock:
     uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
     uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.runtime.lock
-    uv pip compile --group pyproject.toml:chaos --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.chaos.lock

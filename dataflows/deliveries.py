@@ -85,18 +85,24 @@ class Deliveries:
             return self._made
 
     def _send_singly(self, records: Records) -> None:
-        producer = self._producer
         for call in _calls(records):
             try:
-                producer.produce(records.topic, *call)
-            except BufferError:
-                self._wait_for_room()
-                producer.produce(records.topic, *call)
+                while not self._is_queued(records.topic, call):
+                    self._producer.poll(_POLL_SECONDS)
+                    self._check()
             except KafkaException as error:
                 # Once refused, a topic's messages are refused here and not in a report.
                 if not self._is_refused_punctuation(error.args[0], records.topic):
                     raise
                 self._note_refused(error.args[0])
+
+    def _is_queued(self, topic: str, call: tuple[Any, ...]) -> bool:
+        """Return whether the queue, which is bounded in messages and in bytes, had room."""
+        try:
+            self._producer.produce(topic, *call)
+        except BufferError:
+            return False
+        return True
 
     def _is_refused_punctuation(self, error: KafkaError, topic: str | None) -> bool:
         return topic == self._log_topic and error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
@@ -112,11 +118,6 @@ class Deliveries:
                 error.str(),
             )
         self._board.punctuations_refused += 1
-
-    def _wait_for_room(self) -> None:
-        while len(self._producer) >= _QUEUE_MESSAGES // 2:
-            self._producer.poll(_POLL_SECONDS)
-            self._check()
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is None:

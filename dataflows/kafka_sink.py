@@ -17,8 +17,8 @@ Encode = Callable[[X], Iterable[Records | Columns]]
 class KafkaSink(FixedPartitionedSink[X, None], Generic[X]):
     """Writes what `encode` makes of each item: at least once, never silently lost.
 
-    Items come keyed by shard, as `00`, `01` and so on. All partitions of a process share one
-    producer; recovery waits until what it was handed is delivered.
+    Items come keyed by shard, as `00`, `01` and so on. All partitions of a process share its
+    deliveries; recovery waits until all that those were handed is delivered.
     """
 
     def __init__(self, settings: Settings, deliveries: Deliveries, encode: Encode[X]) -> None:

@@ -8,6 +8,7 @@ Source: rdkafka.h of librdkafka 2, "Producer API" and "Event interface".
 """
 
 import ctypes
+import threading
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -98,6 +99,7 @@ class ColumnProducer:
         self._handle = _opened(config)
         self._reports = _library.rd_kafka_queue_get_main(self._handle)
         self._topics: dict[str, int] = {}
+        self._lock = threading.Lock()
         closing = weakref.finalize(self, _close, self._handle, self._reports, self._topics)
         # Where the process ends, its threads do, and nothing may be waited for.
         closing.atexit = False
@@ -141,9 +143,13 @@ class ColumnProducer:
         return len(self)
 
     def _topic(self, name: str) -> int:
-        if name not in self._topics:
-            self._topics[name] = _library.rd_kafka_topic_new(self._handle, name.encode(), None)
-        return self._topics[name]
+        with self._lock:
+            if name not in self._topics:
+                topic = _library.rd_kafka_topic_new(self._handle, name.encode(), None)
+                if not topic:
+                    raise _invalid(name)
+                self._topics[name] = topic
+            return self._topics[name]
 
     def _queue(self, topic: int, name: str, messages: NDArray[np.void]) -> None:
         while messages.size:
@@ -182,17 +188,17 @@ def _opened(config: Mapping[str, object]) -> int:
     for name, setting in config.items():
         text = str(setting).lower() if isinstance(setting, bool) else str(setting)
         if _library.rd_kafka_conf_set(made, name.encode(), text.encode(), told, _ERROR_BYTES):
-            raise _invalid(told)
+            raise _invalid(told.value.decode())
     _library.rd_kafka_conf_set_events(made, _EVENT_DELIVERIES)
     handle = _library.rd_kafka_new(_PRODUCER, made, told, _ERROR_BYTES)
     if not handle:
-        raise _invalid(told)
+        raise _invalid(told.value.decode())
     return int(handle)
 
 
-def _invalid(told: ctypes.Array[ctypes.c_char]) -> KafkaException:
+def _invalid(what: str) -> KafkaException:
     code = KafkaError._INVALID_ARG  # noqa: SLF001 - its public name is this
-    return KafkaException(KafkaError(code, told.value.decode()))
+    return KafkaException(KafkaError(code, what))
 
 
 def _close(handle: int, reports: int, topics: dict[str, int]) -> None:

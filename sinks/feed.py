@@ -1,4 +1,4 @@
-"""What a process feeds an entity's stores with: one thread that writes for all partitions.
+"""What a process feeds an entity's stores with: a thread a store, for all partitions.
 
 The flow goes on while a store commits. Whatever comes meanwhile waits and is written together: many
 shards in one transaction, and of a window that has changed again the last pane alone. So the busier

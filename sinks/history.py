@@ -103,7 +103,7 @@ class PostgresHistory:
         return self._session.run(read_and_use, self._patience)
 
     def recent(self, entity: Entity) -> pl.DataFrame:
-        """Return the ids (`id`) with news in the last `redis_expiry` seconds, sorted."""
+        """Return the ids (`id`) that Redis must not have forgotten yet, sorted."""
         query = for_entity(entity, "sql", "recent.sql", expiry=self._expiry)
         return self._session.run(
             lambda connection: copy_out(connection, query, _IDS), self._patience

@@ -12,8 +12,8 @@ With the order left open the second would be false: a window that Redis took fir
 Postgres had it, would be missing from the filling and from everything after.
 
 A feed has Postgres take the next batch while Redis takes one (sinks/feed.py), so what Redis is
-filled with may hold a window of the next batch already. That window changes nothing when it comes,
-and so is not told of in the stream of changes: readers see it with the next change of its id.
+filled with may hold windows of the next batches already. Those change nothing when they come, and
+are not told of in the stream of changes: questions are answered with them at once.
 """
 
 import polars as pl

@@ -36,8 +36,9 @@ SHARE: Final = 0.1
 LINES: Final = 2
 """Connections to each store that a filling uses at once."""
 
-_ON_ITS_WAY: Final = 1.0
-"""Seconds after which what Postgres has been given is in Redis too, where nothing was lost."""
+_ON_ITS_WAY: Final = 3.0
+"""Seconds after which what Postgres has been given is in Redis too, where nothing was lost: a feed
+has Postgres take a batch or two ahead."""
 
 _PART: Final = 1_000
 _AT_ONCE: Final = 0.0

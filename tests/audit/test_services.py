@@ -26,7 +26,8 @@ def topic(services: Settings) -> Iterator[str]:
     name = f"audit-{uuid.uuid4().hex}"
     ensure_topics(services.kafka, [Topic(name, "raw", 3, 1, -1, "producer")])
     yield name
-    AdminClient({"bootstrap.servers": services.kafka}).delete_topics([name])[name].result()
+    admin = AdminClient({"bootstrap.servers": services.kafka})
+    admin.delete_topics([name])[name].result()
 
 
 def test_a_log_is_read_to_the_end_it_has(services: Settings, topic: str) -> None:

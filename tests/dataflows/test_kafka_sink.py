@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, KafkaException
 from dataflows.board import Board
 from dataflows.deliveries import Deliveries, DeliveryError, producer_config
 from dataflows.encoding import windows_encoder
-from dataflows.items import Records
+from dataflows.items import Columns, Records
 from dataflows.kafka_sink import KafkaSinkPartition
 from mobility.entities import BY_NAME
 from mobility.records import WINDOW_SCHEMA, WindowUpdate
@@ -72,9 +72,8 @@ def singly(topic: str, *values: str, partition: int | None = None) -> Records:
 
 
 @pytest.fixture
-def deliveries(monkeypatch: pytest.MonkeyPatch) -> tuple[Deliveries, FakeProducer]:
+def deliveries() -> tuple[Deliveries, FakeProducer]:
     """Return deliveries over a fake producer with a small queue."""
-    monkeypatch.setattr("dataflows.deliveries._QUEUE_MESSAGES", 2)
     made, fake = Deliveries(Settings()), FakeProducer()
     made._made = fake  # type: ignore[assignment]
     return made, fake
@@ -96,6 +95,19 @@ def test_a_snapshot_waits_for_every_delivery(deliveries: tuple[Deliveries, FakeP
     part.snapshot()
     assert len(fake.delivered) == 5
     assert not fake.queue
+
+
+def test_a_snapshot_waits_for_columns_and_single_messages(
+    deliveries: tuple[Deliveries, FakeProducer],
+) -> None:
+    """Either producer may have something left."""
+    sent, fake = deliveries
+    sent._made_columns = columns = FakeColumns()  # type: ignore[assignment]
+    sent.send(singly("t", "1", "2", "3"))
+    sent.send(Columns("t", pl.Series(["k"] * 3), pl.Series(["a", "b", "c"])))
+    assert columns.delivered == []
+    sent.flush()
+    assert (len(fake.delivered), len(columns.delivered)) == (3, 3)
 
 
 def test_delivered_is_what_was_sent_before(deliveries: tuple[Deliveries, FakeProducer]) -> None:

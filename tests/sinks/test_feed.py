@@ -161,10 +161,10 @@ def test_the_first_store_takes_the_next_batch_meanwhile(
     """The second has batches in the same order, and progress comes after both have the rows."""
     monkeypatch.setattr(feeds, "AT_ONCE", 1)
     first, second = Held(), Held()
-    first.may_go_on.set()
     feed = Feed([first, second], DRIVER)
     for at in range(3):
         feed.put([WindowUpdate(DRIVER, 0, 1, at, frame(window(at=at)))])
+    first.may_go_on.set()
     assert second.has_begun.wait(30)
     until(lambda: first.calls == [1, 1])
     assert second.calls == []

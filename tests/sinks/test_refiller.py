@@ -167,6 +167,26 @@ def test_only_recent_ids_come_back_for_what_is_left_of_their_time(
     assert both.totals(DRIVER).height == len(IDS)
 
 
+def test_an_id_that_redis_forgot_a_minute_early_is_not_lost(
+    whole: Settings, client: redis.Redis, both: Store, refiller: Refiller, hand: Hand
+) -> None:
+    """News of the same minute renew nothing in Redis, which so forgets up to a minute early."""
+    with psycopg.connect(whole.postgres) as connection:
+        for name, seconds in ((IDS[0], 86_341), (IDS[1], 86_300)):
+            connection.execute(
+                "UPDATE driver_totals SET updated_at = now() - %s * interval '1 second' "
+                "WHERE id = %s",
+                (seconds, name),
+            )
+    keys = RedisKeys.of(whole)
+    for name in IDS[:2]:
+        client.delete(keys.totals(DRIVER, name), keys.ledger(DRIVER, name))
+    hand.now += 60
+    assert refiller.look() == 1
+    assert client.exists(keys.totals(DRIVER, IDS[0]), keys.totals(DRIVER, IDS[1])) == 1
+    assert both.totals(DRIVER).height == len(IDS)
+
+
 def test_windows_arrive_while_it_is_filled(
     whole: Settings,
     client: redis.Redis,
