@@ -81,10 +81,23 @@ def _end_offsets(consumer: Consumer, topic: str) -> dict[int, int]:
         raise KafkaException(metadata.error)
     ends = {}
     for partition in metadata.partitions:
-        place = TopicPartition(topic, partition)
-        first, end = consumer.get_watermark_offsets(place, timeout=_TIMEOUT)
+        first, end = _reach(consumer, TopicPartition(topic, partition))
         ends[partition] = end if end > first else 0
     return ends
+
+
+def _reach(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
+    """Return the offsets between which a partition has messages."""
+    deadline = time.monotonic() + _TIMEOUT
+    while True:
+        try:
+            return consumer.get_watermark_offsets(place, timeout=_TIMEOUT)
+        except KafkaException as error:
+            # A broker can be named the leader of a new partition a moment before it knows.
+            not_yet = error.args[0].code() == KafkaError.NOT_LEADER_FOR_PARTITION
+            if not not_yet or time.monotonic() > deadline:
+                raise
+        time.sleep(_PATIENCE)
 
 
 def _finished(batch: list[confluent_kafka.Message], ends: Mapping[int, int]) -> set[int]:
