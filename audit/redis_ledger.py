@@ -100,10 +100,11 @@ class RedisLedger:
 
     def _note(self, found: _Found, name: tuple[str, str], ledger: Hash, totals: Hash) -> None:
         summary = ledger.get(_SUMMARY, "").split(" ")
-        if len(summary) != _MADE_WHOLE + 4 or not totals:
+        # The first release wrote all but the last, when the id was given its time to live.
+        if len(summary) - _MADE_WHOLE not in (4, 5) or not totals:
             return
         count, *amounts = summary[:_MADE_WHOLE]
-        _, newest, start, older = summary[_MADE_WHOLE:]
+        _, newest, start, older = summary[_MADE_WHOLE : _MADE_WHOLE + 4]
         sums = [_joined(*pair) for pair in zip(amounts[::2], amounts[1::2], strict=True)]
         found.newest.append((*name, float(newest)))
         found.summaries.append((*name, _number(count), *sums, start))
