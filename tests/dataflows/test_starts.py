@@ -6,8 +6,10 @@ import subprocess
 import sys
 
 import pytest
+import redis
 
 from mobility.entities import BY_NAME
+from mobility.keys import RedisKeys
 from mobility.settings import to_environ
 from tests.dataflows.conftest import ROOT, Hub, trips_log, until
 from tests.dataflows.doubles import batch_answer
@@ -145,10 +147,16 @@ def test_a_later_cluster_ends_the_earlier_one_for_good(hub: Hub, processes: str)
     hub.write(log)
     old = hub.start("--processes", processes, stores=("redis",))
     hub.wait_for_windows(DRIVER)
+    store = redis.Redis.from_url(hub.settings.redis)
+    held = store.hget(RedisKeys.of(hub.settings).meta, "fence")
+    assert held
     other = Hub(hub.settings, hub.recovery.with_name("other"))
     new = other.start(stores=("redis",))
     hub.started.append(new)
+    # Before that the older might write all there is, and would have nothing more to be refused.
+    until(lambda: store.hget(RedisKeys.of(hub.settings).meta, "fence") != held)
     hub.write(rest)
+    store.close()
     _, err = old.communicate(timeout=60)
     assert old.returncode == 2, err[-3_000:]
     assert f"process {new.pid} on " in err
