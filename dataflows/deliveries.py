@@ -10,16 +10,13 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from dataflows.board import Board
 from dataflows.items import Columns, Records
-from dataflows.librdkafka import ColumnProducer
+from dataflows.librdkafka import PARTITION_UNASSIGNED, ColumnProducer
 from mobility.settings import Settings
 from mobility.topics import PARTITIONER, trips_topic
 
 _POLL_SECONDS: Final = 0.1
 _FLUSH_SECONDS: Final = 1.0
 _QUEUE_MESSAGES: Final = 200_000
-
-PARTITION_UNASSIGNED: Final = -1
-"""librdkafka's RD_KAFKA_PARTITION_UA: the partitioner decides."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -85,24 +82,17 @@ class Deliveries:
             return self._made
 
     def _send_singly(self, records: Records) -> None:
+        producer = self._producer
         for call in _calls(records):
             try:
-                while not self._is_queued(records.topic, call):
-                    self._producer.poll(_POLL_SECONDS)
+                while not _is_queued(producer, records.topic, call):
+                    producer.poll(_POLL_SECONDS)
                     self._check()
             except KafkaException as error:
                 # Once refused, a topic's messages are refused here and not in a report.
                 if not self._is_refused_punctuation(error.args[0], records.topic):
                     raise
                 self._note_refused(error.args[0])
-
-    def _is_queued(self, topic: str, call: tuple[Any, ...]) -> bool:
-        """Return whether the queue, which is bounded in messages and in bytes, had room."""
-        try:
-            self._producer.produce(topic, *call)
-        except BufferError:
-            return False
-        return True
 
     def _is_refused_punctuation(self, error: KafkaError, topic: str | None) -> bool:
         return topic == self._log_topic and error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
@@ -134,6 +124,15 @@ class Deliveries:
             self.reported = True
             msg = f"{len(self._failures)} messages were not delivered; the first to {first}"
             raise DeliveryError(msg)
+
+
+def _is_queued(producer: Producer, topic: str, call: tuple[Any, ...]) -> bool:
+    """Return whether the queue, which is bounded in messages and in bytes, had room."""
+    try:
+        producer.produce(topic, *call)
+    except BufferError:
+        return False
+    return True
 
 
 def _calls(records: Records) -> Iterator[tuple[Any, ...]]:

@@ -22,8 +22,10 @@ _PRODUCER: Final = 0
 _OK: Final = 0
 _COPY: Final = 0x2
 _EVENT_DELIVERIES: Final = 0x1
-_TO_BE_CHOSEN: Final = -1
 _ERROR_BYTES: Final = 512
+
+PARTITION_UNASSIGNED: Final = -1
+"""RD_KAFKA_PARTITION_UA: the partitioner decides."""
 
 _MESSAGE: Final = np.dtype(
     [
@@ -156,7 +158,7 @@ class ColumnProducer:
             while len(self) > self._most:
                 self.poll(0.01)
             taken = _library.rd_kafka_produce_batch(
-                topic, _TO_BE_CHOSEN, _COPY, messages.ctypes.data, messages.size
+                topic, PARTITION_UNASSIGNED, _COPY, messages.ctypes.data, messages.size
             )
             if taken == messages.size:
                 return
