@@ -104,7 +104,12 @@ class Traffic:
     def __init__(self, settings: Settings) -> None:
         self._topic = trips_topic(settings)
         self._producer = Producer(
-            {"bootstrap.servers": settings.kafka, "partitioner": PARTITIONER, "linger.ms": 5}
+            {
+                "bootstrap.servers": settings.kafka,
+                "partitioner": PARTITIONER,
+                "enable.idempotence": True,
+                "linger.ms": 5,
+            }
         )
         self._trips = trips(Load(_RATE * 10)).drop("start_time").to_dicts()
         self._stopping = threading.Event()

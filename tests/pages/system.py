@@ -64,14 +64,22 @@ class System:
 
     def produce(self, trips: Sequence[dict[str, object]]) -> None:
         """Write trips to the topic, in this order."""
+        failures: list[object] = []
+        # Without idempotence a batch that is tried again may come after a later one: late trips.
         producer = Producer(
-            {"bootstrap.servers": self.settings.kafka, "partitioner": "murmur2_random"}
+            {
+                "bootstrap.servers": self.settings.kafka,
+                "partitioner": "murmur2_random",
+                "enable.idempotence": True,
+                "on_delivery": lambda error, _message: failures.append(error) if error else None,
+            }
         )
         for trip in trips:
             value = json.dumps(trip, ensure_ascii=False).encode()
             producer.produce(trips_topic(self.settings), value, key=str(trip["trip_id"]))
             producer.poll(0)
         assert producer.flush(_PATIENCE) == 0
+        assert failures == []
         self.trips += len(trips)
 
 
@@ -116,10 +124,7 @@ def new_system(services: Settings, folder: Path) -> Iterator[System]:
             ):
                 trips = [*_sample(), *_hostile()]
                 system.produce(sorted(trips, key=lambda one: str(one["start_time"])))
-                until(
-                    lambda: _alive(flow, api) and _counted(system) == system.trips,
-                    "all trips to be counted",
-                )
+                _await_all(system, flow, api)
                 until(lambda: _stands(system), "all entities to come to rest")
                 yield system
         finally:
@@ -172,6 +177,20 @@ def started(settings: Settings, *module: str) -> Iterator[subprocess.Popen[bytes
             yield process
         finally:
             process.terminate()
+
+
+def _await_all(system: System, *processes: subprocess.Popen[bytes]) -> None:
+    """Wait until every trip is counted; where that does not come, tell what came instead."""
+    try:
+        until(
+            lambda: _alive(*processes) and _counted(system) == system.trips,
+            "all trips to be counted",
+        )
+    except AssertionError as error:
+        paths = "/summary/vehicle_type", "/status"
+        answers = [httpx.get(system.url + path).text for path in paths]
+        error.add_note(f"{system.trips} trips were sent; the API says {answers}")
+        raise
 
 
 def _alive(*processes: subprocess.Popen[bytes]) -> bool:
