@@ -61,7 +61,7 @@ class LastWindow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Metrics(Counted, frozen=True, kw_only=True):
-    """An id's running totals, or those of a range.
+    """An id's running totals, or those of a range, and when its first and its last trip started.
 
     An id whose trips were all found to be another's stays, with 0 trips and without a start.
     """
@@ -69,6 +69,7 @@ class Metrics(Counted, frozen=True, kw_only=True):
     entity: str
     id: str
     start_time: datetime | None
+    last_start_time: datetime | None
     last_window: LastWindow | None
     as_of: datetime | None
     store: Store
@@ -197,6 +198,7 @@ class Known(Amounts, frozen=True, kw_only=True):
 
     id: str
     start_time: datetime | None
+    last_start_time: datetime | None
 
 
 class Batch(Fresh, frozen=True, kw_only=True):

@@ -14,11 +14,15 @@ from mobility.settings import Store
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Sums over a range, the earliest start in it, and the newest window there is (epoch ms)."""
+    """Sums over a range, and when its earliest and its latest trip started.
+
+    `newest` is the start of the newest window there is (epoch ms).
+    """
 
     over: Range
     sums: Sums
     start_time: datetime | None
+    last_start_time: datetime | None
     newest: int | None
     as_of: datetime | None
     store: Store
@@ -36,19 +40,30 @@ async def count_id(readers: Readers, entity: Entity, entity_id: str, over: Range
         return None
     totals = known.value
     if over.is_open:
-        return Count(over, totals.sums, totals.start_time, totals.newest, totals.as_of, known.store)
+        return Count(
+            over,
+            totals.sums,
+            totals.start_time,
+            totals.last_start_time,
+            totals.newest,
+            totals.as_of,
+            known.store,
+        )
     found = await readers.series(entity, entity_id, over.edges)
     if found is None:
         return None
     # A span between two edges is the only one, and is left out without trips.
     part = next(iter(found.value.parts), None)
-    start = None if part is None else part.start_time
-    sums = NOTHING if part is None else part.sums
-    return Count(over, sums, start, totals.newest, found.value.as_of, found.store)
+    sums, start, last = (
+        (NOTHING, None, None)
+        if part is None
+        else (part.sums, part.start_time, part.last_start_time)
+    )
+    return Count(over, sums, start, last, totals.newest, found.value.as_of, found.store)
 
 
 async def count_all(readers: Readers, entity: Entity, over: Range) -> Count:
     """Count all ids of an entity together."""
     answer = await readers.analysis("Sums of all ids", lambda store: store.total(entity, over))
     total = answer.value
-    return Count(over, total.sums, None, total.newest, total.as_of, answer.store)
+    return Count(over, total.sums, None, None, total.newest, total.as_of, answer.store)

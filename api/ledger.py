@@ -22,21 +22,25 @@ def newest_of(state: str) -> int:
 def parts_of(ledger: Mapping[str, str], edges: Sequence[int]) -> list[Part]:
     """Return the spans between edges that have trips, in order.
 
-    A window is `generation trip_count duration distance revenue start pane`, amounts in millionths.
+    A window is `generation trip_count duration distance revenue start pane last`, amounts in
+    millionths. The first release left out the start of its latest trip.
     """
-    found: dict[int, tuple[list[int], datetime]] = {}
+    found: dict[int, tuple[list[int], datetime, datetime]] = {}
     for field, window in ledger.items():
         if field == STATE or not edges[0] <= (window_start := int(field)) < edges[-1]:
             continue
-        _, count, duration, distance, revenue, start_text, _ = window.split(" ")
+        _, count, duration, distance, revenue, start_text, _, *last_text = window.split(" ")
         if count == "0":
             continue
         span = span_at(edges, window_start)
         sums = [int(count), int(duration), int(distance), int(revenue)]
         start = datetime.fromisoformat(start_text)
+        last = datetime.fromisoformat(last_text[0]) if last_text else start
         if span in found:
-            others, earliest = found[span]
-            found[span] = (list(map(add, sums, others)), min(start, earliest))
-        else:
-            found[span] = (sums, start)
-    return [Part(span, Sums(*sums), start) for span, (sums, start) in sorted(found.items())]
+            others, earliest, latest = found[span]
+            sums = list(map(add, sums, others))
+            start, last = min(start, earliest), max(last, latest)
+        found[span] = (sums, start, last)
+    return [
+        Part(span, Sums(*sums), start, last) for span, (sums, start, last) in sorted(found.items())
+    ]

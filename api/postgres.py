@@ -60,8 +60,8 @@ class PostgresReader:
         if not rows:
             return None
         parts = [
-            Part(span, sums(amounts), time_of(start))
-            for span, *amounts, start, _ in present(rows, 0)
+            Part(span, sums(amounts), time_of(start), time_of(last))
+            for span, *amounts, start, last, _ in present(rows, 0)
         ]
         return Series(parts, as_time(rows[0][-1]))
 
@@ -105,6 +105,6 @@ class PostgresReader:
 
 
 def _totals(cells: Sequence[Any]) -> Totals:
-    *amounts, start, newest, watermark = cells
-    first_start = None if start is None else time_of(start)
-    return Totals(sums(amounts), first_start, newest, as_time(watermark))
+    *amounts, first, last, newest, watermark = cells
+    start, last_start = (None if ms is None else time_of(ms) for ms in (first, last))
+    return Totals(sums(amounts), start, last_start, newest, as_time(watermark))

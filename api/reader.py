@@ -48,13 +48,15 @@ NOTHING: Final = Sums(0, 0, 0, 0)
 class Totals:
     """An id's running totals, and how far the store had got when it was asked.
 
-    `start_time` is that of the earliest trip; None where a backfill has left no trip at all.
+    `start_time` is that of the earliest trip, `last_start_time` that of the latest; None where a
+    backfill has left no trip at all.
     `newest` is the start of the newest window (epoch ms). `as_of` is the watermark that every shard
     of the entity has passed; None until each has spoken.
     """
 
     sums: Sums
     start_time: datetime | None
+    last_start_time: datetime | None
     newest: int | None
     as_of: datetime | None
 
@@ -66,6 +68,7 @@ class Part:
     span: int
     sums: Sums
     start_time: datetime
+    last_start_time: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,9 +227,13 @@ def _sums(fields: Mapping[str, str]) -> Sums:
 
 def _totals(held: _Held) -> Totals:
     fields, state, as_of = held
+    start = fields["start_time"]
+    # The first release wrote no latest start: see mobility.records.STARTS.
+    last = fields.get("last_start_time", start)
     return Totals(
         _sums(fields),
-        start_time=datetime.fromisoformat(start) if (start := fields["start_time"]) else None,
+        start_time=datetime.fromisoformat(start) if start else None,
+        last_start_time=datetime.fromisoformat(last) if last else None,
         newest=newest_of(state),
         as_of=as_of,
     )

@@ -11,13 +11,13 @@ from audit.export import in_units
 from audit.oracle import Answer, Log
 from audit.trips_file import COPY, numbered, read_trips
 from audit.verdicts import TRIP_SCHEMA
-from mobility.records import TOTALS
+from mobility.records import STARTS, TOTALS
 from mobility.settings import Settings
 from mobility.topics import trips_topic
 
 _ID: Final = ("entity", "id")
 _WINDOW: Final = (*_ID, "window_start")
-_SUMS: Final = ("trip_count", *TOTALS, "start_time")
+_SUMS: Final = ("trip_count", *TOTALS, *STARTS)
 _MEANS: Final = ("avg_duration",)
 _POSITION: Final = ("topic", "partition", "offset")
 

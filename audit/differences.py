@@ -16,7 +16,9 @@ EXAMPLES: Final = 3
 _TOLERANCE: Final = 1e-12
 _FOUND: Final = " found"
 _DIFFERS: Final = " differs"
-_MOMENTS: Final = frozenset({"window_start", "window_end", "start_time", "end_time"})
+_MOMENTS: Final = frozenset(
+    {"window_start", "window_end", "start_time", "last_start_time", "end_time"}
+)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 

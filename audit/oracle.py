@@ -41,8 +41,9 @@ class Answer:
 
     `messages`: the log's rows with `event_time` (epoch ms), `window_start` and `verdict`, which is
     counted, late, duplicate, dead or punctuation. `windows`: one row an (entity, id,
-    window_start) with `window_end`, `start_time` (epoch ms), `trip_count`, micro-unit totals and
-    `avg_duration` (minutes). `totals`: the same an (entity, id).
+    window_start) with `window_end`, the starts of the earliest and the latest trip (`start_time`,
+    `last_start_time`; epoch ms), `trip_count`, micro-unit totals and `avg_duration` (minutes).
+    `totals`: the same an (entity, id).
     """
 
     messages: pl.DataFrame
@@ -80,7 +81,9 @@ def answer(log: Log, settings: Settings) -> Answer:
     messages = judged(log.rows, settings)
     windows = summed(messages.filter(pl.col("verdict") == "counted"), settings)
     totals = windows.group_by("entity", "id").agg(
-        pl.col("trip_count", *TOTALS).sum(), pl.col("start_time").min()
+        pl.col("trip_count", *TOTALS).sum(),
+        pl.col("start_time").min(),
+        pl.col("last_start_time").max(),
     )
     return Answer(messages, with_mean(windows), with_mean(totals))
 
@@ -184,6 +187,7 @@ def _summed(trips: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
         pl.len().cast(pl.Int64).alias("trip_count"),
         *(total(column).alias(name) for name, column in SUMMED.items()),
         pl.col("start_time").min(),
+        pl.col("start_time").max().alias("last_start_time"),
     )
 
 

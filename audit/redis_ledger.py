@@ -100,8 +100,8 @@ class RedisLedger:
 
     def _note(self, found: _Found, name: tuple[str, str], ledger: Hash, totals: Hash) -> None:
         summary = ledger.get(_SUMMARY, "").split(" ")
-        # The first release wrote all but the last, when the id was given its time to live.
-        if len(summary) - _MADE_WHOLE not in (4, 5) or not totals:
+        # Earlier ones end before when the id was given its time to live, or after it.
+        if len(summary) - _MADE_WHOLE not in (4, 5, 7) or not totals:
             return
         count, *amounts = summary[:_MADE_WHOLE]
         _, newest, start, older = summary[_MADE_WHOLE : _MADE_WHOLE + 4]

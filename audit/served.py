@@ -13,7 +13,7 @@ import polars as pl
 
 from audit.decimals import epoch_ms
 from mobility.entities import ENTITIES
-from mobility.records import TOTALS
+from mobility.records import STARTS, TOTALS
 
 _PAGE: Final = 500
 _THREADS: Final = 4
@@ -26,7 +26,7 @@ SERVED_SCHEMA: Final = pl.Schema(
     [
         *LISTED_SCHEMA.items(),
         *[(name, pl.Float64) for name in (*TOTALS, "avg_duration")],  # units
-        ("start_time", pl.String),
+        *[(name, pl.String) for name in STARTS],
     ]
 )
 
@@ -55,7 +55,7 @@ class Api:
     def served(self, ids: pl.DataFrame) -> pl.DataFrame:
         """Return the answer for every (entity, id); one that it does not know is left out.
 
-        Amounts are the doubles that the API shows, in units; start_time is epoch ms.
+        Amounts are the doubles that the API shows, in units; starts are epoch ms.
         """
         paths = [
             f"/metrics/{entity}/{quote(i, safe='')}"
@@ -65,7 +65,7 @@ class Api:
         with ThreadPoolExecutor(_THREADS) as threads:
             rows = [row for share in threads.map(self._answers, shares) for row in share]
         frame = pl.DataFrame(rows, schema=SERVED_SCHEMA, orient="row")
-        return frame.with_columns(epoch_ms(pl.col("start_time")))
+        return frame.with_columns(epoch_ms(pl.col(name)) for name in STARTS)
 
     def is_healthy(self) -> bool:
         """Tell whether the API answers and all its components are well."""

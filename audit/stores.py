@@ -13,21 +13,21 @@ from psycopg import sql
 from audit.decimals import epoch_ms, micro
 from mobility.entities import ENTITIES, Entity
 from mobility.keys import RedisKeys
-from mobility.records import TOTALS
+from mobility.records import STARTS, TOTALS
 from mobility.settings import Settings
 
 _CHUNK: Final = 1_000
-_FIELDS: Final = ("trip_count", *TOTALS, "avg_duration", "start_time")
+_FIELDS: Final = ("trip_count", *TOTALS, "avg_duration", *STARTS)
 
 
 def postgres_totals(settings: Settings) -> pl.DataFrame:
     """Return the rows of every `<entity>_metrics`: the columns of the oracle's totals."""
-    return _postgres(settings, "metrics", ["start_time"])
+    return _postgres(settings, "metrics", [*STARTS])
 
 
 def postgres_windows(settings: Settings) -> pl.DataFrame:
     """Return the rows of every `<entity>_windows`: the columns of the oracle's windows."""
-    return _postgres(settings, "windows", ["window_start", "window_end", "start_time"])
+    return _postgres(settings, "windows", ["window_start", "window_end", *STARTS])
 
 
 def redis_totals(settings: Settings) -> pl.DataFrame:
@@ -41,7 +41,7 @@ def redis_totals(settings: Settings) -> pl.DataFrame:
         pl.col("trip_count").cast(pl.Int64, strict=False),
         *(micro(pl.col(name)).alias(name) for name in TOTALS),
         pl.col("avg_duration").cast(pl.Float64, strict=False),
-        epoch_ms(pl.col("start_time")),
+        *(epoch_ms(pl.col(name)) for name in STARTS),
     )
 
 

@@ -9,7 +9,7 @@ from audit.decimals import epoch_ms, micro
 from audit.log import read_topic
 from audit.verdicts import Message
 from mobility.entities import ENTITIES, Entity
-from mobility.records import TOTALS
+from mobility.records import STARTS, TOTALS
 from mobility.settings import Settings
 from mobility.topics import REPLAYED_HEADER, aggregated_topic
 
@@ -43,7 +43,7 @@ def decode_windows(values: list[bytes | None], entity: Entity) -> pl.DataFrame:
     text = pl.Series("text", values, dtype=pl.Binary).cast(pl.String)
     fields = {
         entity.id_field: pl.String,
-        **dict.fromkeys(("window_start", "window_end", "start_time"), pl.String),
+        **dict.fromkeys(("window_start", "window_end", *STARTS), pl.String),
         **dict.fromkeys(_VERSION, pl.Int64),
         "avg_duration": pl.Float64,
     }
@@ -55,7 +55,7 @@ def decode_windows(values: list[bytes | None], entity: Entity) -> pl.DataFrame:
         *_VERSION,
         # From the text itself: a JSON number that has gone through a double may be another.
         *(micro(_number(name)).alias(name) for name in TOTALS),
-        epoch_ms(pl.col("start_time")),
+        *(epoch_ms(pl.col(name)) for name in STARTS),
         "avg_duration",
     )
 

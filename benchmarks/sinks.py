@@ -90,6 +90,7 @@ def windows(number: int) -> Rows:
         pl.len().cast(pl.Int64).alias("trip_count"),
         *((pl.col(of) * MICRO).round().cast(pl.Int64).sum().alias(n) for n, of in totals.items()),
         pl.col("start_time").min(),
+        pl.col("start_time").max().alias("last_start_time"),
     )
     labelled = grouped.with_columns(pane=pl.lit("on_time"), generation=pl.lit(0, pl.Int64))
     return labelled.sort("window_start", "id").head(number).select(WINDOW_SCHEMA.names())
@@ -130,7 +131,7 @@ def _naive_postgres(settings: Settings) -> Write:
             connection.execute(
                 "CREATE TABLE naive_windows (id text, window_start bigint, trip_count bigint, "
                 "total_duration bigint, total_distance bigint, total_revenue bigint, "
-                "start_time bigint, pane text, generation bigint, "
+                "start_time bigint, last_start_time bigint, pane text, generation bigint, "
                 "PRIMARY KEY (id, window_start))"
             )
             for batch in _batches(rows):

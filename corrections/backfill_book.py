@@ -20,6 +20,7 @@ from corrections.backfill_inputs import Corrections, read_corrections
 from corrections.backfill_plan import Changes
 from corrections.backfill_range import Range, read_range, shown
 from mobility.settings import Settings
+from mobility.totals import upgraded
 
 _RECORD: Final = "record.json"
 _FRAMES: Final = ("before", "after")
@@ -176,7 +177,10 @@ class Book:
     def changes(self, record: Record) -> Changes:
         """Return the windows before and after a backfill."""
         return Changes(
-            *(pl.read_parquet(self.folder / record.id / f"{name}.parquet") for name in _FRAMES)
+            *(
+                upgraded(pl.read_parquet(self.folder / record.id / f"{name}.parquet"))
+                for name in _FRAMES
+            )
         )
 
     def _make(self, record: Record, changes: Changes, corrections: Sequence[Corrections]) -> None:

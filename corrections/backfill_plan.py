@@ -10,7 +10,7 @@ from audit.oracle import summed
 from audit.verdicts import TRIP_SCHEMA
 from corrections.backfill_inputs import Corrections
 from corrections.backfill_range import Range
-from mobility.records import TOTALS, WINDOW_SCHEMA
+from mobility.records import STARTS, TOTALS, WINDOW_SCHEMA
 from mobility.settings import Settings
 
 HELD_SCHEMA: Final = pl.Schema([("entity", pl.String), *WINDOW_SCHEMA.items()])
@@ -19,7 +19,7 @@ HELD_SCHEMA: Final = pl.Schema([("entity", pl.String), *WINDOW_SCHEMA.items()])
 KEY: Final = ("entity", "id", "window_start")
 AMOUNTS: Final = ("trip_count", *TOTALS)
 
-_FACTS: Final = (*KEY, *AMOUNTS, "start_time")
+_FACTS: Final = (*KEY, *AMOUNTS, *STARTS)
 _POSITION: Final = ("partition", "offset")
 
 
@@ -37,7 +37,7 @@ class Changes:
 def recounted(
     logged: pl.DataFrame, corrections: Sequence[Corrections], span: Range, settings: Settings
 ) -> pl.DataFrame:
-    """Return the windows of a range: KEY, amounts and `start_time`.
+    """Return the windows of a range: KEY, amounts and STARTS.
 
     `logged` (LOGGED_SCHEMA) has the trips of the log before those of `trips_late`. Corrections
     stand in the order in which they were given, the newest last.
@@ -87,14 +87,14 @@ def without_repeats(trips: pl.DataFrame) -> pl.DataFrame:
 def changes(wanted: pl.DataFrame, held: pl.DataFrame, generation: int) -> Changes:
     """Return what must be written so that a place that has `held` (HELD_SCHEMA) has `wanted`.
 
-    `wanted` has KEY, amounts and `start_time`, no window without trips, and is the whole truth
+    `wanted` has KEY, amounts and STARTS, no window without trips, and is the whole truth
     about the windows that `held` may speak of: what only `held` has is emptied.
     """
     filled = held.filter(pl.col("trip_count") > 0)
     emptied = filled.join(wanted, on=KEY, how="anti").select(
         *KEY,
         *(pl.lit(0, pl.Int64).alias(name) for name in AMOUNTS),
-        pl.col("window_start").alias("start_time"),
+        *(pl.col("window_start").alias(name) for name in STARTS),
     )
     differing = wanted.select(_FACTS).join(filled, on=_FACTS, how="anti")
     after = pl.concat([differing, emptied]).with_columns(

@@ -6,7 +6,7 @@ from typing import Any, Final
 import polars as pl
 
 from mobility.records import PARTIAL_SCHEMA, WINDOW_SCHEMA
-from mobility.totals import merged
+from mobility.totals import merged, upgraded
 
 STATE_VERSION: Final = 1
 
@@ -126,7 +126,7 @@ class WindowState:
 
     def resume(self, state: dict[str, Any]) -> None:
         """Go on from a snapshot."""
-        totals = pl.read_ipc(state["totals"])
+        totals = upgraded(pl.read_ipc(state["totals"]))
         self.starts = _starts(totals)
         self.closed = set(state["closed"])
         over, self.open = self._told_apart(totals)

@@ -5,7 +5,7 @@ from typing import Final
 import polars as pl
 
 from mobility.entities import Entity
-from mobility.records import MICRO, TOTALS, WINDOW_SCHEMA
+from mobility.records import MICRO, STARTS, TOTALS, WINDOW_SCHEMA
 from mobility.times import epoch_ms, iso_text
 
 _UNITS: Final = pl.Decimal(38, 6)
@@ -20,13 +20,14 @@ def encode_windows(rows: pl.DataFrame, entity: Entity, window_ms: int) -> pl.Ser
     return rows.select(
         pl.format(
             '{}{},"trip_count":{},"avg_duration":{},"total_duration":{},"total_distance":{},'
-            '"total_revenue":{},"start_time":"{}","pane":"{}","generation":{}}}',
+            '"total_revenue":{},"start_time":"{}","last_start_time":"{}","pane":"{}",'
+            '"generation":{}}}',
             _id_object(entity).str.strip_suffix("}"),
             _bounds(rows["window_start"], window_ms),
             "trip_count",
             mean_duration(),
             *map(units, TOTALS),
-            iso_text(pl.col("start_time")),
+            *(iso_text(pl.col(name)) for name in STARTS),
             "pane",
             "generation",
         )
@@ -41,7 +42,7 @@ def decode_windows(values: list[bytes], entity: Entity) -> pl.DataFrame:
     schema = pl.Schema(
         {
             entity.id_field: pl.String,
-            **dict.fromkeys(("window_start", "start_time", "pane"), pl.String),
+            **dict.fromkeys(("window_start", *STARTS, "pane"), pl.String),
             **dict.fromkeys(("trip_count", "generation"), pl.Int64),
         }
     )
@@ -61,6 +62,9 @@ def decode_windows(values: list[bytes], entity: Entity) -> pl.DataFrame:
         "trip_count",
         *totals,
         epoch_ms(fields["start_time"]),
+        epoch_ms(fields["last_start_time"].fill_null(fields["start_time"])).alias(
+            "last_start_time"
+        ),
         "pane",
         "generation",
     )

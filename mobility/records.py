@@ -23,6 +23,10 @@ MIN_EVENT_TIME: Final = -62_135_596_800_000
 
 TOTALS: Final = ("total_duration", "total_distance", "total_revenue")
 
+STARTS: Final = ("start_time", "last_start_time")
+"""The starts of the earliest and the latest trip. What the first release has counted knows only the
+earliest, which stands for both."""
+
 WINDOW_SCHEMA: Final = pl.Schema(
     {
         "id": pl.String,
@@ -32,6 +36,7 @@ WINDOW_SCHEMA: Final = pl.Schema(
         "total_distance": pl.Int64,  # micro-kilometres
         "total_revenue": pl.Int64,  # millionths of the currency unit
         "start_time": pl.Int64,  # epoch ms of the earliest trip
+        "last_start_time": pl.Int64,  # epoch ms of the latest trip
         "pane": pl.String,  # early, on_time or late
         "generation": pl.Int64,  # rises with a backfill
     }

@@ -31,6 +31,7 @@ def partial_totals(trips: pl.DataFrame, entity: Entity) -> pl.DataFrame:
             total_distance=pl.col("distance").sum(),
             total_revenue=pl.col("revenue").sum(),
             start_time=pl.col("start_time").min(),
+            last_start_time=pl.col("start_time").max(),
         )
         .collect()
     )
@@ -46,7 +47,16 @@ def merged(partials: list[pl.DataFrame], *, changed: bool = False) -> pl.DataFra
     flags = [pl.col("changed").any()] if changed else []
     sums = [pl.col(name).sum() for name in _SUMS]
     totals = pl.concat(partials).lazy().group_by(KEY)
-    return totals.agg(*sums, pl.col("start_time").min(), *flags).collect()
+    starts = pl.col("start_time").min(), pl.col("last_start_time").max()
+    return totals.agg(*sums, *starts, *flags).collect()
+
+
+def upgraded(windows: pl.DataFrame) -> pl.DataFrame:
+    """Return windows that may have been stored by an earlier release, with both of STARTS."""
+    if "last_start_time" in windows.columns:
+        return windows
+    place = windows.columns.index("start_time") + 1
+    return windows.clone().insert_column(place, windows["start_time"].alias("last_start_time"))
 
 
 def by_shard(partials: pl.DataFrame, shards: int) -> dict[int, pl.DataFrame]:

@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 
 from mobility.entities import Entity
-from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
+from mobility.records import MIN_EVENT_TIME, TOTALS, WINDOW_SCHEMA
 from sinks.store import TOTALS_SCHEMA, Applied
 
 Row = dict[str, Any]
@@ -48,10 +48,18 @@ class MemoryStore:
 
     def totals(self, entity: Entity) -> pl.DataFrame:
         """Return every id's running totals (TOTALS_SCHEMA), sorted by id."""
-        sums = [pl.col(name).sum() for name in list(TOTALS_SCHEMA)[1:-1]]
+        windows = self.windows(entity).group_by("id")
         # A window without trips, which a backfill can leave, has no start that means anything.
-        first = pl.col("start_time").filter(pl.col("trip_count") > 0).min()
-        return self.windows(entity).group_by("id").agg(*sums, first).sort("id")
+        has_trips = pl.col("trip_count") > 0
+        return (
+            windows.agg(
+                pl.col("trip_count", *TOTALS).sum(),
+                pl.col("start_time").filter(has_trips).min(),
+                pl.col("last_start_time").filter(has_trips).max(),
+            )
+            .select(TOTALS_SCHEMA.names())
+            .sort("id")
+        )
 
     def windows(self, entity: Entity) -> pl.DataFrame:
         """Return the ledger (WINDOW_SCHEMA), sorted by id and window start."""

@@ -8,11 +8,11 @@ from typing import Final
 import msgspec
 import polars as pl
 
-from mobility.records import TOTALS, WINDOW_SCHEMA
+from mobility.records import STARTS, TOTALS, WINDOW_SCHEMA
 from mobility.times import epoch_ms, iso_text
 from sinks.history import History
 
-_FIELDS: Final = ("generation", "trip_count", *TOTALS, "start_time", "pane")
+_FIELDS: Final = ("generation", "trip_count", *TOTALS, "start_time", "pane", "last_start_time")
 _EXACT: Final = 10**15
 NOTHING: Final = "-"
 """The history of an id that the lasting store has never seen either; the start of no trips."""
@@ -39,7 +39,7 @@ def packed_windows(rows: pl.DataFrame) -> PackedWindows:
         "generation",
         "trip_count",
         *TOTALS,
-        iso_text(pl.col("start_time")),
+        *(iso_text(pl.col(name)) for name in STARTS),
         news=_news(),
     )
     news = columns.drop_in_place("news")
@@ -76,7 +76,7 @@ def packed_history(ids: list[str], history: History) -> pl.DataFrame:
             *TOTALS,
             _start("start_time"),
             *("left_seconds", "oldest", "newest"),
-            _start("recent"),
+            *map(_start, ("recent", "last_start_time", "older_last_start_time")),
             separator=" ",
         ).alias("totals"),
     )
@@ -90,7 +90,10 @@ def packed_history(ids: list[str], history: History) -> pl.DataFrame:
 
 
 def unpacked(windows: list[tuple[str, str, str]]) -> pl.DataFrame:
-    """Return windows (WINDOW_SCHEMA) from ids and the fields and values of their ledgers."""
+    """Return windows (WINDOW_SCHEMA) from ids and the fields and values of their ledgers.
+
+    Values of the first release end before the latest start (see STARTS).
+    """
     rows = pl.DataFrame(
         windows,
         schema={"id": pl.String, "window_start": pl.String, "window": pl.String},
@@ -98,7 +101,8 @@ def unpacked(windows: list[tuple[str, str, str]]) -> pl.DataFrame:
     )
     parts = pl.col("window").str.splitn(" ", len(_FIELDS)).struct.rename_fields(list(_FIELDS))
     texts = rows.with_columns(parts).unnest("window")
-    return texts.with_columns(epoch_ms(texts["start_time"])).select(
+    last = texts["last_start_time"].fill_null(texts["start_time"])
+    return texts.with_columns(epoch_ms(texts["start_time"]), epoch_ms(last)).select(
         pl.col(name).cast(kind) for name, kind in WINDOW_SCHEMA.items()
     )
 
@@ -114,7 +118,7 @@ def _lines(rows: pl.DataFrame, name: str) -> pl.DataFrame:
 
 def _line() -> pl.Expr:
     """Return a window as its field in the ledger has it."""
-    fields = [iso_text(pl.col(field)) if field == "start_time" else field for field in _FIELDS]
+    fields = [iso_text(pl.col(field)) if field in STARTS else field for field in _FIELDS]
     return pl.concat_str(*fields, separator=" ")
 
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from mobility.entities import Entity
 from mobility.keys import RedisKeys
-from mobility.records import MICRO, MIN_EVENT_TIME, TOTALS, WINDOW_SCHEMA
+from mobility.records import MICRO, MIN_EVENT_TIME, STARTS, TOTALS, WINDOW_SCHEMA
 from mobility.settings import Settings
 from mobility.times import epoch_ms
 from sinks.history import History, HistorySource, open_history
@@ -39,7 +39,7 @@ each, or a catch-up would fill the memory."""
 _NO_WINDOWS: Final = pl.DataFrame(schema=WINDOW_SCHEMA)
 _TEXTS: Final = pl.Schema(
     {
-        name: pl.String if name in ("trip_count", "start_time") else kind
+        name: pl.String if name in ("trip_count", *STARTS) else kind
         for name, kind in TOTALS_SCHEMA.items()
     }
 )
@@ -140,12 +140,13 @@ class RedisStore:
                 held["trip_count"],
                 *(_micro(held[name]) for name in TOTALS),
                 held["start_time"],
+                held.get("last_start_time", held["start_time"]),
             )
             for entity_id, held in self._hashes(entity, self._keys.totals)
         ]
         frame = pl.DataFrame(rows, schema=_TEXTS, orient="row")
         return frame.with_columns(
-            pl.col("trip_count").cast(pl.Int64), epoch_ms(frame["start_time"])
+            pl.col("trip_count").cast(pl.Int64), *(epoch_ms(frame[name]) for name in STARTS)
         ).sort("id")
 
     def windows(self, entity: Entity) -> pl.DataFrame:

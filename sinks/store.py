@@ -35,13 +35,14 @@ TOTALS_SCHEMA: Final = pl.Schema(
             "total_distance",
             "total_revenue",
             "start_time",
+            "last_start_time",
         )
     }
 )
 """A frame of running totals: a row an id, in the units of WINDOW_SCHEMA.
 
-A backfill can leave windows without trips. They take no part in the earliest start, and an id that
-has no others stays, with 0 trips and no start (null).
+A backfill can leave windows without trips. They take no part in the starts of the earliest and the
+latest trip, and an id that has no others stays, with 0 trips and no starts (null).
 """
 
 

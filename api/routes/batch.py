@@ -55,4 +55,9 @@ async def batch(
 def _known(entity_id: str, totals: Totals | None) -> Known | None:
     if totals is None:
         return None
-    return Known(id=entity_id, start_time=totals.start_time, **shown(totals.sums))
+    return Known(
+        id=entity_id,
+        start_time=totals.start_time,
+        last_start_time=totals.last_start_time,
+        **shown(totals.sums),
+    )

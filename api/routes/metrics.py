@@ -49,6 +49,7 @@ async def metrics_of(
         entity=entity.name,
         id=entity_id,
         start_time=count.start_time,
+        last_start_time=count.last_start_time,
         last_window=last,
         as_of=count.as_of,
         store=count.store,

@@ -5,6 +5,7 @@ SELECT
     total_distance,
     total_revenue,
     start_time,
+    last_start_time,
     newest.start,
     progress.watermark
 FROM (SELECT min(watermark) AS watermark FROM progress WHERE entity = %(entity)s) AS progress

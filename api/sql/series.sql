@@ -11,7 +11,8 @@ LEFT JOIN (
         sum(total_duration)::bigint AS total_duration,
         sum(total_distance)::bigint AS total_distance,
         sum(total_revenue)::bigint AS total_revenue,
-        min(start_time) FILTER (WHERE trip_count > 0) AS start_time
+        min(start_time) FILTER (WHERE trip_count > 0) AS start_time,
+        max(last_start_time) FILTER (WHERE trip_count > 0) AS last_start_time
     FROM {ledger}
     WHERE id = %(id)s AND window_start >= %(start)s AND window_start < %(end)s
     GROUP BY span

@@ -5,6 +5,7 @@ SELECT
     total_distance,
     total_revenue,
     start_time,
+    last_start_time,
     (SELECT max(window_start) FROM {ledger} WHERE id = %(id)s),
     (SELECT min(watermark) FROM progress WHERE entity = %(entity)s)
 FROM {totals}

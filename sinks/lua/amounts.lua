@@ -82,3 +82,11 @@ local function earlier(one, other)
   end
   return sub(one, 1, -2) < sub(other, 1, -2) and one or other
 end
+
+-- The later of the two.
+local function later(one, other)
+  if not one or not other or one == other then
+    return one or other
+  end
+  return sub(one, 1, -2) < sub(other, 1, -2) and other or one
+end

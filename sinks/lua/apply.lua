@@ -8,14 +8,15 @@
 -- stream has them, a line of JSON each, all but the last with a comma.
 --   windows: a list a column, of which rows of one id stand together, in order of window start: id,
 --            start in epoch ms as text, text for the ledger, `generation trip_count duration distance
---            revenue start pane`, generation, trip_count, duration, distance, revenue, earliest trip
---            in ISO 8601; amounts in millionths, as numbers where those are exact, else as text
+--            revenue start pane last`, generation, trip_count, duration, distance, revenue, earliest
+--            and latest trip in ISO 8601; amounts in millionths, as numbers where those are exact,
+--            else as text
 --   histories: an id and what a lasting store holds of it at this moment, which replaces what is
 --            here, and so on: `-` for nothing, else a line of totals, `trip_count duration distance
---            revenue start left oldest newest recent`, and lines of windows, `window_start` and the
---            text for the ledger. `left` is in seconds; the last three are about those windows:
---            starts of the first and the last, and the start of their earliest trip; a start of no
---            trip is `-`
+--            revenue start left oldest newest recent last older_last`, and lines of windows,
+--            `window_start` and the text for the ledger. `left` is in seconds; the next three are
+--            about those windows: starts of the first and the last, and the start of their earliest
+--            trip; `older_last` is the latest start before them; a start of no trip is `-`
 -- Returns counts of windows {applied, unchanged, refused} and the ids that need a history.
 
 local META, INDEX, SEEN, LIVE = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -35,7 +36,7 @@ local RENEWAL = EXPIRY * 1000 / 1440
 local histories = cmsgpack.unpack(ARGV[13])
 local FILLING = #histories > 0
 
-local ids, starts, texts, generations, counts, durations, distances, revenues, firsts =
+local ids, starts, texts, generations, counts, durations, distances, revenues, firsts, lasts =
   unpack(cmsgpack.unpack(ARGV[12]))
 
 local applied, unchanged, refused_rows = 0, 0, 0
@@ -67,14 +68,14 @@ end
 
 -- Move the totals from a window's old text, if there is one, to row `i`. Returns whether it did,
 -- which needs a version not below the old one and any difference at all, and whether that took the
--- earliest trip away, as a new generation can.
+-- earliest or the latest trip away, as a new generation can.
 local function move(state, i, old)
-  local count, start, old_start = counts[i], firsts[i], false
+  local count, old_start, old_last = counts[i], false, false
   local duration, duration_micro = amount(durations[i])
   local distance, distance_micro = amount(distances[i])
   local revenue, revenue_micro = amount(revenues[i])
   if old then
-    local generation, old_count, a, b, c, first = match(old, WINDOW)
+    local generation, old_count, a, b, c, first, latest = match(old, WINDOW)
     local ahead = generations[i] - generation
     old_count = old_count + 0
     if ahead < 0 or (ahead == 0 and count < old_count) then
@@ -87,7 +88,7 @@ local function move(state, i, old)
     distance, distance_micro = distance - whole, distance_micro - micro
     whole, micro = amount(c)
     revenue, revenue_micro = revenue - whole, revenue_micro - micro
-    old_start = old_count > 0 and first
+    old_start, old_last = starts_of(old_count, first, latest)
   end
   state.count = state.count + count
   state.duration, state.duration_micro =
@@ -96,16 +97,17 @@ local function move(state, i, old)
     carried(state.distance + distance, state.distance_micro + distance_micro)
   state.revenue, state.revenue_micro =
     carried(state.revenue + revenue, state.revenue_micro + revenue_micro)
-  start = count > 0 and start
-  state.start = earlier(state.start, start)
-  return true, old_start and old_start == state.start and old_start ~= start
+  local start, last = starts_of(count, firsts[i], lasts[i])
+  state.start, state.last = earlier(state.start, start), later(state.last, last)
+  return true, (old_start and old_start == state.start and old_start ~= start)
+    or (old_last and old_last == state.last and old_last ~= last)
 end
 
 local fields = {} -- of the ledger of the id at hand; one table for all, as each would be garbage
 
 -- Reconcile rows with the state of their id and the texts that are held of them, which follow that
 -- of the state, and list the fields of the ledger to be written. Returns their number, how many rows
--- were refused, and whether the start must be found anew.
+-- were refused, and whether the starts must be found anew.
 local function reconcile(state, held, first, last)
   local filled, refused, withdrawn = 0, 0, false
   for i = first, last do
@@ -131,7 +133,7 @@ end
 -- Write what has changed of an id, to stay for as long as anything does (see RENEWAL).
 local function renew(id, ledger, state, filled, withdrawn, told)
   -- A quarter more than the retention may pile up, so that few calls look through the ledger.
-  if withdrawn or state.oldest < state.newest - RETENTION * 1.25 then
+  if withdrawn or not state.is_whole or state.oldest < state.newest - RETENTION * 1.25 then
     in_parts('HSET', ledger, fields, filled)
     filled = 0
     survey(ledger, state)

@@ -6,10 +6,13 @@
 local min, max = math.min, math.max
 local TOTALS, LEDGER = ARGV[5], ARGV[6]
 local EXPIRY, RETENTION = tonumber(ARGV[7]), tonumber(ARGV[8])
--- generation, trip_count, duration, distance, revenue, start; a space and the pane follow
-local WINDOW = '^([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) '
+-- generation, trip_count, duration, distance, revenue, start, pane, which is not captured, latest
+-- start; windows of the first release end with the pane, and the start stands for both
+local WINDOW = '^([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) [^ ]+ ?(.*)$'
 local NINE = '^([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ \n]+)'
-local STATE = NINE .. ' ([^ ]+) ([^ ]+) ?(%d*)' -- states of the first release end before the number
+local HISTORY = NINE .. ' ([^ ]+) ([^ \n]+)'
+-- states of the first release end before the number, or after it
+local STATE = NINE .. ' ([^ ]+) ([^ ]+) ?(%d*) ?([^ ]*) ?([^ ]*)'
 
 -- Lua can't pass more than some thousand arguments at once; an even number keeps pairs together.
 local function in_parts(command, key, arguments, number)
@@ -18,14 +21,20 @@ local function in_parts(command, key, arguments, number)
   end
 end
 
--- A window without trips, which a backfill can leave, has no start that means anything.
-local function start_of(count, start)
-  return tonumber(count) > 0 and start
+-- The starts of a window's earliest and latest trip, from what WINDOW captures. One without trips,
+-- which a backfill can leave, has none that means anything.
+local function starts_of(count, start, last)
+  if tonumber(count) == 0 then
+    return false, false
+  end
+  return start, last ~= '' and last or start
 end
 
 -- The state of the id at hand; one table for all, as each would be garbage. Amounts are in whole units
 -- and millionths (`_micro`), carried.
---   older: start of the earliest trip whose window the ledger no longer holds
+--   start, last: starts of the earliest and of the latest trip
+--   older, older_last: the same of the windows that the ledger no longer holds
+--   is_whole: false where it must be looked through for the latest, which the first release left out
 --   oldest: no window in the ledger starts before this; newest: the last one starts here
 --   renewed: when it was last given its whole time to live, in epoch ms; 0 if it must be with any news
 local at_hand = {}
@@ -37,42 +46,51 @@ local function nothing()
   at_hand.distance, at_hand.distance_micro = 0, 0
   at_hand.revenue, at_hand.revenue_micro = 0, 0
   at_hand.start, at_hand.older, at_hand.renewed = false, false, 0
+  at_hand.last, at_hand.older_last, at_hand.is_whole = false, false, true
   return at_hand
 end
 
 -- Make it that of a text in a ledger; `write` makes the text.
 local function thawed(text)
-  local count, d, d_micro, k, k_micro, r, r_micro, oldest, newest, start, older, renewed =
-    match(text, STATE)
+  local count, d, d_micro, k, k_micro, r, r_micro, oldest, newest, start, older, renewed, last,
+    older_last = match(text, STATE)
   at_hand.count, at_hand.oldest, at_hand.newest = count + 0, oldest + 0, newest + 0
   at_hand.duration, at_hand.duration_micro = d + 0, d_micro + 0
   at_hand.distance, at_hand.distance_micro = k + 0, k_micro + 0
   at_hand.revenue, at_hand.revenue_micro = r + 0, r_micro + 0
   at_hand.start, at_hand.older = start ~= '-' and start, older ~= '-' and older
   at_hand.renewed = tonumber(renewed) or 0
+  at_hand.is_whole = last ~= ''
+  if not at_hand.is_whole then
+    last, older_last = start, older
+  end
+  at_hand.last, at_hand.older_last = last ~= '-' and last, older_last ~= '-' and older_last
   return at_hand
 end
 
--- Look through the whole ledger, which is rarely needed: drop what is too old, find the start anew.
+-- Look through the whole ledger, which is rarely needed: drop what is too old, find the starts anew.
 local function survey(ledger, state)
   local dropped = {}
   local fields = redis.call('HGETALL', ledger)
-  state.oldest, state.start = math.huge, false
+  state.oldest, state.start, state.last, state.is_whole = math.huge, false, false, true
   for i = 1, #fields, 2 do
     local window_start = tonumber(fields[i])
     if window_start then
-      local _, count, _, _, _, start = match(fields[i + 1], WINDOW)
-      start = start_of(count, start)
+      local _, count, _, _, _, first, latest = match(fields[i + 1], WINDOW)
+      local start, last = starts_of(count, first, latest)
       if window_start < state.newest - RETENTION then
         dropped[#dropped + 1] = fields[i]
         state.older = earlier(state.older, start)
+        state.older_last = later(state.older_last, last)
       else
         state.oldest = min(state.oldest, window_start)
         state.start = earlier(state.start, start)
+        state.last = later(state.last, last)
       end
     end
   end
   state.start = earlier(state.start, state.older)
+  state.last = later(state.last, state.older_last)
   in_parts('HDEL', ledger, dropped, #dropped)
 end
 
@@ -88,10 +106,11 @@ end
 local function write(id, ledger, state, fields, filled, told)
   local count = state.count
   fields[filled + 1] = 'totals'
-  fields[filled + 2] = format('%d %d %d %d %d %d %d %d %d %s %s %d',
+  fields[filled + 2] = format('%d %d %d %d %d %d %d %d %d %s %s %d %s %s',
     count, state.duration, state.duration_micro, state.distance, state.distance_micro,
     state.revenue, state.revenue_micro, state.oldest, state.newest,
-    state.start or '-', state.older or '-', state.renewed)
+    state.start or '-', state.older or '-', state.renewed, state.last or '-',
+    state.older_last or '-')
   in_parts('HSET', ledger, fields, filled + 2)
   redis.call('HSET', TOTALS .. id,
     'trip_count', format('%d', count),
@@ -99,14 +118,15 @@ local function write(id, ledger, state, fields, filled, told)
     'total_duration', units(state.duration, state.duration_micro),
     'total_distance', units(state.distance, state.distance_micro),
     'total_revenue', units(state.revenue, state.revenue_micro),
+    'last_start_time', state.last or '',
     start_field(state.start, told))
 end
 
 -- Write what a lasting store holds of an id. Returns how long it is to stay, in s.
 local function restore(id, ledger, history)
   local state, fields = nothing(), {}
-  local count, duration, distance, revenue, start, left, oldest, newest, recent =
-    match(history, NINE)
+  local count, duration, distance, revenue, start, left, oldest, newest, recent, last, older_last =
+    match(history, HISTORY)
   state.count = tonumber(count)
   state.duration, state.duration_micro = carried(amount(duration))
   state.distance, state.distance_micro = carried(amount(distance))
@@ -114,6 +134,7 @@ local function restore(id, ledger, history)
   state.oldest, state.newest = tonumber(oldest), tonumber(newest)
   state.start = start ~= '-' and start
   state.older = start ~= recent and state.start -- it began before these windows
+  state.last, state.older_last = last ~= '-' and last, older_last ~= '-' and older_last
   for window_start, window in string.gmatch(history, '\n([^ ]+) ([^\n]+)') do
     fields[#fields + 1] = window_start
     fields[#fields + 1] = window

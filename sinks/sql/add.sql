@@ -17,7 +17,8 @@ WITH known AS MATERIALIZED (
 ),
 added AS (
     INSERT INTO {totals} (
-        id, trip_count, total_duration, total_distance, total_revenue, start_time
+        id, trip_count, total_duration, total_distance, total_revenue, start_time,
+        last_start_time
     )
     SELECT
         id,
@@ -25,7 +26,8 @@ added AS (
         sum(total_duration)::bigint,
         sum(total_distance)::bigint,
         sum(total_revenue)::bigint,
-        min(start_time) FILTER (WHERE trip_count > 0)
+        min(start_time) FILTER (WHERE trip_count > 0),
+        max(last_start_time) FILTER (WHERE trip_count > 0)
     FROM staged
     WHERE NOT EXISTS (SELECT FROM known WHERE known.id = staged.id)
     GROUP BY id
@@ -38,10 +40,13 @@ taken AS (
     RETURNING staged.*
 ),
 inserted AS (
-    INSERT INTO {ledger}
+    INSERT INTO {ledger} (
+        id, window_start, trip_count, total_duration, total_distance, total_revenue, start_time,
+        last_start_time, pane, generation
+    )
     SELECT
         id, window_start, trip_count, total_duration, total_distance, total_revenue, start_time,
-        pane, generation
+        last_start_time, pane, generation
     FROM taken
     ORDER BY id, window_start
 )

@@ -7,13 +7,16 @@ SELECT
     totals.total_distance AS all_total_distance,
     totals.total_revenue AS all_total_revenue,
     totals.start_time AS all_start_time,
+    totals.last_start_time AS all_last_start_time,
     greatest(1, {expiry} - extract(epoch FROM now() - totals.updated_at))::bigint AS left_seconds,
+    older.last_start_time AS older_last_start_time,
     recent.window_start,
     recent.trip_count,
     recent.total_duration,
     recent.total_distance,
     recent.total_revenue,
     recent.start_time,
+    recent.last_start_time,
     recent.pane,
     recent.generation
 FROM {totals} AS totals
@@ -25,5 +28,12 @@ CROSS JOIN LATERAL (
     WHERE held.id = totals.id AND held.window_start >= newest.start - {retention}
     OFFSET 0
 ) AS recent
+LEFT JOIN LATERAL (
+    SELECT held.last_start_time FROM {ledger} AS held
+    WHERE held.id = totals.id AND held.window_start < newest.start - {retention}
+        AND held.trip_count > 0
+    ORDER BY held.window_start DESC
+    LIMIT 1
+) AS older ON true
 WHERE totals.id = ANY ({ids})
 ORDER BY totals.id, recent.window_start

@@ -16,6 +16,8 @@ WITH accepted AS MATERIALIZED (
         -- A window without trips, which a backfill can leave, has no start that means anything.
         CASE WHEN new.trip_count > 0 THEN new.start_time END AS first_start,
         CASE WHEN old.trip_count > 0 THEN old.start_time END AS old_first_start,
+        CASE WHEN new.trip_count > 0 THEN new.last_start_time END AS last_start,
+        CASE WHEN old.trip_count > 0 THEN old.last_start_time END AS old_last_start,
         old.ctid AS place
     FROM staged AS new
     LEFT JOIN {ledger} AS old USING (id, window_start)
@@ -24,17 +26,22 @@ WITH accepted AS MATERIALIZED (
         OR (
             (new.generation, new.trip_count) = (old.generation, old.trip_count)
             AND (
-                new.total_duration, new.total_distance, new.total_revenue, new.start_time, new.pane
+                new.total_duration, new.total_distance, new.total_revenue, new.start_time,
+                new.last_start_time, new.pane
             ) IS DISTINCT FROM (
-                old.total_duration, old.total_distance, old.total_revenue, old.start_time, old.pane
+                old.total_duration, old.total_distance, old.total_revenue, old.start_time,
+                old.last_start_time, old.pane
             )
         )
 ),
 inserted AS (
-    INSERT INTO {ledger}
+    INSERT INTO {ledger} (
+        id, window_start, trip_count, total_duration, total_distance, total_revenue, start_time,
+        last_start_time, pane, generation
+    )
     SELECT
         id, window_start, trip_count, total_duration, total_distance, total_revenue, start_time,
-        pane, generation
+        last_start_time, pane, generation
     FROM accepted
     WHERE place IS NULL
     ORDER BY id, window_start
@@ -46,6 +53,7 @@ replaced AS (
         total_distance = accepted.total_distance,
         total_revenue = accepted.total_revenue,
         start_time = accepted.start_time,
+        last_start_time = accepted.last_start_time,
         pane = accepted.pane,
         generation = accepted.generation
     FROM accepted
@@ -60,7 +68,10 @@ differences AS (
         sum(total_revenue - old_total_revenue)::bigint AS total_revenue,
         min(first_start) AS start_time,
         min(old_first_start) FILTER (WHERE coalesce(first_start > old_first_start, true))
-            AS withdrawn
+            AS withdrawn,
+        max(last_start) AS last_start_time,
+        max(old_last_start) FILTER (WHERE coalesce(last_start < old_last_start, true))
+            AS last_withdrawn
     FROM accepted
     GROUP BY id
 ),
@@ -84,6 +95,21 @@ moved AS (
                 )
             )
             ELSE least(totals.start_time, by.start_time)
+        END,
+        last_start_time = CASE
+            -- Or the latest.
+            WHEN by.last_withdrawn >= totals.last_start_time THEN greatest(
+                by.last_start_time,
+                (
+                    SELECT max(kept.last_start_time)
+                    FROM {ledger} AS kept
+                    WHERE kept.id = by.id AND kept.trip_count > 0 AND NOT EXISTS (
+                        SELECT FROM accepted
+                        WHERE accepted.id = kept.id AND accepted.window_start = kept.window_start
+                    )
+                )
+            )
+            ELSE greatest(totals.last_start_time, by.last_start_time)
         END,
         updated_at = now()
     FROM differences AS by

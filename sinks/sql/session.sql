@@ -8,6 +8,7 @@ CREATE TEMPORARY TABLE staged (
     total_distance bigint NOT NULL,
     total_revenue bigint NOT NULL,
     start_time bigint NOT NULL,
+    last_start_time bigint NOT NULL,
     pane text NOT NULL,
     generation bigint NOT NULL
 ) ON COMMIT DELETE ROWS;

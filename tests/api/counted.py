@@ -34,7 +34,8 @@ def windows(seed: int = 7, hours: int = 40) -> pl.DataFrame:
             *(entity_id, start, count := draw.randint(1, 3)),
             *(count * draw.choice([1, 333_333, 10_000_000]) for _ in range(2)),
             count * draw.choice([-1_000_001, 0, 2_500_000, 2**50]),
-            *(start + draw.randrange(LENGTH), "on_time", 0),
+            *sorted((start + draw.randrange(LENGTH), start + draw.randrange(LENGTH))),
+            *("on_time", 0),
         )
         for entity_id in IDS
         for start in starts

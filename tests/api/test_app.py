@@ -23,6 +23,7 @@ from mobility.settings import Settings, Store
 
 START = datetime(2025, 1, 1, 8, 30, tzinfo=UTC)
 AS_OF = datetime(2025, 1, 1, 12, 0, tzinfo=UTC)
+LAST_START = datetime(2025, 1, 1, 11, 47, tzinfo=UTC)
 NEWEST = 1_735_731_900_000
 """The window from 11:45 to 11:50: at noon its last trips may still be uncounted."""
 
@@ -106,7 +107,7 @@ class Hand:
 def totals(trip_count: int = 3, duration: int = 10_000_000) -> Totals:
     """Return totals whose other amounts have six decimals each."""
     sums = Sums(trip_count, duration, 1_234_567, -500_000)
-    return Totals(sums, START, NEWEST, AS_OF)
+    return Totals(sums, START, LAST_START, NEWEST, AS_OF)
 
 
 def client(
@@ -142,6 +143,7 @@ def test_metrics_are_in_units() -> None:
         "total_distance": 1.234567,
         "total_revenue": -0.5,
         "start_time": "2025-01-01T08:30:00Z",
+        "last_start_time": "2025-01-01T11:47:00Z",
         "as_of": "2025-01-01T12:00:00Z",
         "store": "redis",
         "avg_distance": 1.234567 / 3,
@@ -253,7 +255,7 @@ def test_lists_come_from_the_lasting_store() -> None:
 
 def test_an_id_can_be_left_without_trips() -> None:
     """After a backfill that moved its trips elsewhere an id is still there, and has no start."""
-    none = Totals(NOTHING, None, NEWEST, AS_OF)
+    none = Totals(NOTHING, None, None, NEWEST, AS_OF)
     with client(MemoryReader("redis", {"d1": none})) as http:
         body = http.get("/metrics/driver/d1").json()
     assert (body["trip_count"], body["avg_duration"], body["start_time"]) == (0, 0.0, None)

@@ -135,7 +135,7 @@ def test_a_batch_is_in_the_order_of_its_ids(settings: Settings, store: str) -> N
             if entity_id in IDS:
                 single = answer(http, "/metrics/driver", id=entity_id)
                 assert item == {name: single[name] for name in item}
-                assert set(item) == {"id", "start_time", *only(single)}
+                assert set(item) == {"id", "start_time", "last_start_time", *only(single)}
             else:
                 assert item is None
         assert http.post("/batch/h3", json={"ids": ids}).json()["items"] == [None] * len(ids)

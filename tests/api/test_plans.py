@@ -24,15 +24,16 @@ START = datetime(2025, 1, 1, 8, tzinfo=UTC)
 
 _TOTALS = """
     INSERT INTO driver_totals
-        (id, trip_count, total_duration, total_distance, total_revenue, start_time)
-    SELECT 'd' || to_char(number, 'FM000000'), 1, 1, 1, number, %(start)s
+        (id, trip_count, total_duration, total_distance, total_revenue, start_time,
+        last_start_time)
+    SELECT 'd' || to_char(number, 'FM000000'), 1, 1, 1, number, %(start)s, %(start)s
     FROM generate_series(1, %(ids)s) AS number
 """
 _LEDGER = """
     INSERT INTO driver_ledger
         (id, window_start, trip_count, total_duration, total_distance, total_revenue, start_time,
-        pane, generation)
-    SELECT id, %(start)s + place * 300000, 1, 1, 1, 1, %(start)s, 'on_time', 0
+        last_start_time, pane, generation)
+    SELECT id, %(start)s + place * 300000, 1, 1, 1, 1, %(start)s, %(start)s, 'on_time', 0
     FROM driver_totals, generate_series(0, %(windows)s - 1) AS place
 """
 _SCANS = """

@@ -119,11 +119,13 @@ def test_a_range_of_an_id(filled: Settings) -> None:
             )
             assert [only(body)] == added(mine)
             assert body["start_time"] == iso(min(mine["start_time"].to_list()))
+            assert body["last_start_time"] == iso(max(mine["last_start_time"].to_list()))
             assert (body["from"], body["to"], body["complete"]) == (iso(start), iso(end), True)
             assert answer(http, "/metrics/driver", id=entity_id, **query) == body
         empty = {"from": iso(NOON + LENGTH), "to": iso(NOON + 2 * LENGTH)}
         body = answer(http, path("a"), **empty)
-        assert (body["trip_count"], body["avg_revenue"], body["start_time"]) == (0, 0.0, None)
+        assert (body["trip_count"], body["avg_revenue"]) == (0, 0.0)
+        assert (body["start_time"], body["last_start_time"]) == (None, None)
         assert body["complete"] is False
         assert answer(http, path("a", "/windows"), **empty)["items"] == []
         nothing = {"from": iso(NOON), "to": iso(NOON)}

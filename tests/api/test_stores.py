@@ -32,11 +32,11 @@ IDS = ("A", "Z", "a", "a/b", "b c", "é", "水", "🚲")
 def fill(sink: Sink) -> None:
     """Put two windows of each id into a store, and the watermarks of two shards."""
     windows = [
-        (entity_id, START + number * 300_000, number + 1, 10_000_001, 2_500_000, 7_000_000, START)
+        (entity_id, START + number * 300_000, number + 1, 10_000_001, 2_500_000, 7_000_000)
         for entity_id in IDS
         for number in range(2)
     ]
-    rows = [(*window, "on_time", 0) for window in windows]
+    rows = [(*window, START, window[1] + 1_500, "on_time", 0) for window in windows]
     sink.apply(DRIVER, pl.DataFrame(rows, schema=WINDOW_SCHEMA, orient="row"))
     sink.record_progress(DRIVER, 0, 2, START + 600_000)
     sink.record_progress(DRIVER, 1, 2, START + 1_600_500)
@@ -66,6 +66,7 @@ def test_both_stores_tell_the_same(filled: Settings) -> None:
                 "total_distance": 5.0,
                 "total_revenue": 14.0,
                 "start_time": "2025-01-01T08:30:00Z",
+                "last_start_time": "2025-01-01T08:35:01.500000Z",
                 "as_of": "2025-01-01T08:40:00Z",
                 "store": filled.stores[0],
                 "avg_distance": 5 / 3,
@@ -126,7 +127,7 @@ def test_a_page_skips_what_has_expired(settings: Settings) -> None:
 
 def test_both_stores_tell_of_no_trips(settings: Settings) -> None:
     """An id whose trips a backfill has moved elsewhere has 0 of them, a mean of 0 and no start."""
-    moved = (IDS[0], START, 0, 0, 0, 0, START, "late", 1)
+    moved = (IDS[0], START, 0, 0, 0, 0, START, START, "late", 1)
     for store in settings.stores:
         alone = msgspec.structs.replace(settings, stores=(store,))
         sink = connect_stores(alone, "main")
@@ -135,7 +136,8 @@ def test_both_stores_tell_of_no_trips(settings: Settings) -> None:
         with TestClient(create_app(alone), "http://127.0.0.1") as http:
             body = http.get(f"/metrics/driver/{IDS[0]}").json()
             listed = http.get("/metrics/driver").json()
-        assert (body["trip_count"], body["avg_duration"], body["start_time"]) == (0, 0.0, None)
+        assert (body["trip_count"], body["avg_duration"]) == (0, 0.0)
+        assert (body["start_time"], body["last_start_time"]) == (None, None)
         assert [(item["id"], item["trip_count"]) for item in listed["items"]] == [(IDS[0], 0)]
         assert listed["total"] == 1
 

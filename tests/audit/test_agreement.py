@@ -15,7 +15,7 @@ from dataflows.intake import PartitionIntake
 from dataflows.items import Intake
 from dataflows.tables import read_tables
 from mobility.entities import ENTITIES
-from mobility.records import TOTALS
+from mobility.records import STARTS, TOTALS
 from mobility.settings import Settings
 from tests.strategies import MINUTE, NOON, batches, good_messages, messages
 
@@ -63,7 +63,7 @@ def test_intake_and_oracle_agree(settings: Settings, data: st.DataObject) -> Non
     assert _sums(taken) == {
         tuple(row)
         for row in expected.windows.select(
-            "entity", "id", "window_start", "trip_count", *TOTALS, "start_time"
+            "entity", "id", "window_start", "trip_count", *TOTALS, *STARTS
         ).iter_rows()
     }
 
@@ -111,6 +111,7 @@ def _sums(taken: list[Intake]) -> set[tuple[Any, ...]]:
             pl.len(),
             pl.col("duration", "distance", "revenue").sum(),
             pl.col("start_time").min(),
+            pl.col("start_time").max().alias("last_start_time"),
         )
         .iter_rows()
     }

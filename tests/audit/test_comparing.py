@@ -71,6 +71,7 @@ WINDOW_FIELDS: Final = (
     "total_distance",
     "total_revenue",
     "start_time",
+    "last_start_time",
     "avg_duration",
 )
 

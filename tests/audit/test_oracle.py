@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from audit.oracle import Answer, answer, read_log
 from audit.verdicts import Message
+from mobility.records import STARTS
 from mobility.settings import Settings
 
 MIDNIGHT: Final = 1_735_689_600_000
@@ -79,6 +80,7 @@ def test_windows_and_totals_by_hand() -> None:
         "total_distance": 2_500_000,
         "total_revenue": 9_990_000,
         "start_time": MIDNIGHT,
+        "last_start_time": MIDNIGHT + round(4.9999 * MINUTE),
         "window_end": MIDNIGHT + 5 * MINUTE,
         "avg_duration": 0.15,
     }
@@ -86,8 +88,8 @@ def test_windows_and_totals_by_hand() -> None:
     assert windows(found, "vehicle_type") == {("unknown", 0): 2, ("unknown", 5): 1}
     assert windows(found, "passenger") == windows(found, "h3") == {}
     totals = found.totals.filter(pl.col("entity") == "vehicle_type")
-    assert totals.select("trip_count", "total_duration", "start_time").rows() == [
-        (3, 30_300_000, MIDNIGHT)
+    assert totals.select("trip_count", "total_duration", *STARTS).rows() == [
+        (3, 30_300_000, MIDNIGHT, MIDNIGHT + 5 * MINUTE)
     ]
 
 

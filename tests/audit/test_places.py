@@ -76,7 +76,8 @@ WINDOW: Final = (
     b'{"driver_id":"d\\"total_revenue\\":1,","window_start":"2025-01-01T00:00:00Z",'
     b'"window_end":"2025-01-01T00:05:00Z","trip_count":3,"avg_duration":2.5,'
     b'"total_duration":7.5,"total_distance":9007199254.740993,"total_revenue":-1,'
-    b'"start_time":"2025-01-01T00:00:00.250Z","pane":"early","generation":0}'
+    b'"start_time":"2025-01-01T00:00:00.250Z","last_start_time":"2025-01-01T00:00:01Z",'
+    b'"pane":"early","generation":0}'
 )
 
 
@@ -93,6 +94,7 @@ def test_windows_are_read_from_their_messages() -> None:
         "total_distance": 9_007_199_254_740_993,
         "total_revenue": -1_000_000,
         "start_time": 1_735_689_600_250,
+        "last_start_time": 1_735_689_601_000,
         "avg_duration": 2.5,
     }
 
@@ -198,6 +200,7 @@ def answer_for(id_: str) -> dict[str, object]:
         "total_revenue": 3.5,
         "avg_duration": 0.05,
         "start_time": "2025-01-01T00:00:00Z",
+        "last_start_time": "2025-01-01T00:00:01Z",
         "as_of": None,
     }
 
@@ -227,6 +230,7 @@ def test_the_api_is_asked_for_every_page_and_every_id() -> None:
     assert served.filter(pl.col("id") == "a/b").row(0, named=True) == {
         **{name: value for name, value in answer_for("a/b").items() if name != "as_of"},
         "start_time": 1_735_689_600_000,
+        "last_start_time": 1_735_689_601_000,
     }
 
 
@@ -249,6 +253,7 @@ TOTALS: Final = pl.DataFrame(
         "total_revenue": [-1, 2],
         "avg_duration": [1e-6, 1.25],
         "start_time": [0, 1],
+        "last_start_time": [0, 2],
     }
 )
 

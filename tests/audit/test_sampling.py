@@ -127,7 +127,7 @@ POSTGRES_FAULTS = (
         ("Postgres totals",),
     ),
     (
-        "INSERT INTO vehicle_type_ledger VALUES ('ghost', 1735732800000, 1, 1, 1, 1, 1, 'late', 0)",
+        "INSERT INTO vehicle_type_ledger VALUES ('ghost', 1735732800000, 1, 1, 1, 1, 1, 'x', 0, 1)",
         "DELETE FROM vehicle_type_ledger WHERE id = 'ghost'",
         ("Postgres", "Postgres totals"),
     ),

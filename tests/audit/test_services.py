@@ -70,6 +70,7 @@ def test_redis_is_read_under_any_prefix_and_id(services: Settings) -> None:
         "total_revenue": "-1.5",
         "avg_duration": "0.0000005",
         "start_time": "2025-01-01T00:00:00Z",
+        "last_start_time": "2025-01-01T00:00:01Z",
     }
     ids = sorted(["a:b", "*", "ü\n", "ledger:driver:x"])
     with redis.Redis.from_url(services.redis) as client:
@@ -95,4 +96,5 @@ def test_redis_is_read_under_any_prefix_and_id(services: Settings) -> None:
         "total_revenue": -1_500_000,
         "avg_duration": 0.0000005,
         "start_time": 1_735_689_600_000,
+        "last_start_time": 1_735_689_601_000,
     }

@@ -10,7 +10,7 @@ from audit.differences import Comparison, compare
 from audit.log import read_topic
 from audit.oracle import Answer, Log, answer, read_log
 from audit.verdicts import Message
-from mobility.records import TOTALS
+from mobility.records import STARTS, TOTALS
 from mobility.settings import Settings
 from mobility.topics import dead_topic, late_topic, trips_topic
 from tests.chaos.feed import Feed, Prints
@@ -77,7 +77,7 @@ def _windows(settings: Settings, expected: Answer) -> Iterator[Comparison]:
             expected.windows,
             redis_windows(settings),
             keys=("entity", "id", "window_start"),
-            fields=("trip_count", *TOTALS, "start_time"),
+            fields=("trip_count", *TOTALS, *STARTS),
         )
         yield comparing.totals_at("Redis totals", expected, stores.redis_totals(settings))
         yield comparing.indexed(expected, stores.redis_index(settings))

@@ -8,7 +8,7 @@ import redis
 
 from mobility.entities import ENTITIES
 from mobility.keys import RedisKeys
-from mobility.records import TOTALS
+from mobility.records import STARTS, TOTALS
 from mobility.settings import Settings
 
 _MS: Final = timedelta(milliseconds=1)
@@ -21,7 +21,7 @@ _SCHEMA: Final = pl.Schema(
         "window_start": pl.Int64,
         "trip_count": pl.Int64,
         **dict.fromkeys(TOTALS, pl.Int64),
-        "start_time": pl.Int64,
+        **dict.fromkeys(STARTS, pl.Int64),
     }
 )
 
@@ -49,6 +49,7 @@ def redis_windows(settings: Settings) -> pl.DataFrame:
 
 
 def _window(text: str) -> tuple[int, ...]:
-    _generation, count, duration, distance, revenue, start, _pane = text.split(" ")
-    moment = datetime.fromisoformat(start)
-    return int(count), int(duration), int(distance), int(revenue), (moment - _EPOCH) // _MS
+    _generation, count, duration, distance, revenue, start, _pane, last = text.split(" ")
+    moments = (datetime.fromisoformat(each) - _EPOCH for each in (start, last))
+    starts = (moment // _MS for moment in moments)
+    return int(count), int(duration), int(distance), int(revenue), *starts

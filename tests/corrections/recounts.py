@@ -50,10 +50,12 @@ def windows(trips: Iterable[Entry], entity: str, settings: Settings) -> pl.DataF
         name = trip.driver if entity == "driver" else trip.vehicle or "unknown"
         if name is None:
             continue
-        row = found.setdefault((name, window_of(trip, settings)), [0, 0, 0, 0, trip.time])
+        row = found.setdefault(
+            (name, window_of(trip, settings)), [0, 0, 0, 0, trip.time, trip.time]
+        )
         row[0] += 1
         row[1:4] = [total + trip.micro for total in row[1:4]]
-        row[4] = min(row[4], trip.time)
+        row[4:] = [min(row[4], trip.time), max(row[5], trip.time)]
     rows = [(*key, *row) for key, row in found.items()]
     frame = pl.DataFrame(rows, schema=PARTIAL_SCHEMA, orient="row")
     return frame.sort("id", "window_start")
@@ -67,8 +69,8 @@ def both(before: Iterable[Entry], after: Iterable[Entry], start: int, end: int) 
 
 def totals(found: pl.DataFrame) -> pl.DataFrame:
     """Return the totals of ids over windows."""
-    sums = [pl.col("trip_count", *TOTALS).sum(), pl.col("start_time").min()]
-    return found.group_by("id").agg(sums).sort("id")
+    starts = [pl.col("start_time").min(), pl.col("last_start_time").max()]
+    return found.group_by("id").agg(pl.col("trip_count", *TOTALS).sum(), *starts).sort("id")
 
 
 def window_of(trip: Entry, settings: Settings) -> int:

@@ -44,7 +44,7 @@ def given(tmp_path: Path) -> Given:
 
 def one_window(generation: int, trips: int = 1) -> Changes:
     """Return changes of one window that did not exist before."""
-    row = ("driver", "d1", NOON, trips, 1, 1, 1, NOON, "late", generation)
+    row = ("driver", "d1", NOON, trips, 1, 1, 1, NOON, NOON, "late", generation)
     after = pl.DataFrame([row], schema=HELD_SCHEMA, orient="row")
     return Changes(after.clear(), after)
 

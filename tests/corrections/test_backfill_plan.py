@@ -15,7 +15,7 @@ from corrections.backfill_inputs import Corrections, read_corrections
 from corrections.backfill_log import LOGGED_SCHEMA, Reading
 from corrections.backfill_plan import HELD_SCHEMA, KEY, changes, recounted
 from corrections.backfill_range import Range
-from mobility.records import MAX_EVENT_TIME, PARTIAL_SCHEMA, TOTALS
+from mobility.records import MAX_EVENT_TIME, PARTIAL_SCHEMA, STARTS, TOTALS
 from mobility.settings import Settings
 from tests.corrections import recounts
 from tests.strategies import MINUTE, NOON, Entry, batches, logs
@@ -101,7 +101,14 @@ def test_a_recount_is_the_batch_answer_with_corrections(
 
 
 _windows = st.builds(
-    lambda name, at, count, amount: (name, NOON + at * 5 * MINUTE, count, *[amount] * 3, NOON),
+    lambda name, at, count, amount: (
+        name,
+        NOON + at * 5 * MINUTE,
+        count,
+        *[amount] * 3,
+        NOON,
+        NOON,
+    ),
     st.sampled_from(("d1", "d2")),
     st.integers(0, 2),
     st.integers(1, 2),
@@ -125,7 +132,7 @@ def test_changes_are_all_that_differs(
     wanted: list[tuple[object, ...]], held: list[tuple[object, ...]], empty: list[tuple[int, ...]]
 ) -> None:
     """Written over what is held, they make what is wanted, windows without trips aside."""
-    now = frame([*held, *((*row[:2], 0, 0, 0, 0, row[-1]) for row in empty)], held=True)
+    now = frame([*held, *((*row[:2], 0, 0, 0, 0, *row[-2:]) for row in empty)], held=True)
     goal = frame(wanted, held=False)
     found = changes(goal, now, 3)
     written = pl.concat([found.after, now]).unique(KEY, keep="first", maintain_order=True)
@@ -137,7 +144,8 @@ def test_changes_are_all_that_differs(
     assert_frame_equal(found.before, now.join(found.after, on=KEY, how="semi").sort(KEY))
     emptied = found.after.filter(pl.col("trip_count") == 0)
     assert emptied.select(*TOTALS).sum().sum_horizontal().item() == 0
-    assert emptied["start_time"].equals(emptied["window_start"].rename("start_time"))
+    for name in STARTS:
+        assert emptied[name].equals(emptied["window_start"].rename(name))
     assert changes(goal, written, 4).after.is_empty()
 
 

@@ -22,7 +22,7 @@ from corrections.backfill_log import first_offsets, read_late_trips
 from corrections.backfill_range import Range, shown
 from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
-from mobility.records import PARTIAL_SCHEMA, TOTALS
+from mobility.records import PARTIAL_SCHEMA, STARTS, TOTALS
 from mobility.settings import Settings, Store, to_environ
 from mobility.topics import trips_topic
 from tests.corrections import recounts
@@ -53,7 +53,7 @@ def assert_everywhere(settings: Settings, trips: list[Entry]) -> None:
             assert_frame_equal(ours, expected)
         for found in totals:
             filled = found.filter(pl.col("entity") == entity, pl.col("trip_count") > 0)
-            ours = filled.select("id", "trip_count", *TOTALS, "start_time").sort("id")
+            ours = filled.select("id", "trip_count", *TOTALS, *STARTS).sort("id")
             assert_frame_equal(ours, recounts.totals(expected))
 
 

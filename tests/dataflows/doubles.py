@@ -87,7 +87,7 @@ class Clock:
 def partial(*rows: tuple[str, int], micro: int = 1_000_000) -> pl.DataFrame:
     """Return partial sums of one trip for each (id, window start)."""
     return pl.DataFrame(
-        [(name, start, 1, micro, micro, micro, start) for name, start in rows],
+        [(name, start, 1, micro, micro, micro, start, start) for name, start in rows],
         schema=PARTIAL_SCHEMA,
         orient="row",
     )
@@ -135,6 +135,7 @@ def batch_answer(log: list[list[Entry]], entity: Entity, settings: Settings) -> 
             pl.len().cast(pl.Int64).alias("trip_count"),
             pl.sum("total_duration", "total_distance", "total_revenue"),
             pl.min("start_time"),
+            pl.max("start_time").alias("last_start_time"),
         )
     )
     return sums.select(*PARTIAL_SCHEMA).sort("id", "window_start")

@@ -53,7 +53,7 @@ def test_dead_letters_say_what_is_wrong() -> None:
 
 def test_windows_go_out_under_their_id() -> None:
     """Key is the id; an update without rows writes nothing."""
-    row = ("d1", NOON, 1, 2, 3, 4, NOON, "early", 0)
+    row = ("d1", NOON, 1, 2, 3, 4, NOON, NOON, "early", 0)
     rows = pl.DataFrame([row], schema=WINDOW_SCHEMA, orient="row")
     driver, board = BY_NAME["driver"], Board(1)
     encode = windows_encoder(Settings(topic_prefix="p."), driver, board)

@@ -118,7 +118,7 @@ def test_delivered_is_what_was_sent_before(deliveries: tuple[Deliveries, FakePro
     driver = BY_NAME["driver"]
     encode = windows_encoder(Settings(), driver, board)
     part: KafkaSinkPartition[WindowUpdate] = KafkaSinkPartition(sent, encode)
-    row = ("d", NOON, 1, 1, 1, 1, NOON, "on_time", 0)
+    row = ("d", NOON, 1, 1, 1, 1, NOON, NOON, "on_time", 0)
     rows = pl.DataFrame([row], schema=WINDOW_SCHEMA, orient="row")
     records = encode(WindowUpdate(driver, 1, 2, NOON, rows))
     next(records)

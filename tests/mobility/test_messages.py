@@ -1,6 +1,7 @@
 """Windows as messages: exact both ways."""
 
 import json
+import re
 from decimal import Decimal
 
 import polars as pl
@@ -27,6 +28,7 @@ windows = st.fixed_dictionaries(
         "total_distance": st.integers(0, 2**63 - 1),
         "total_revenue": _whole | st.integers(-(10**6), 10**6),
         "start_time": st.integers(-(10**12), 10**13),
+        "last_start_time": st.integers(-(10**12), 10**13),
         "pane": st.sampled_from(("early", "on_time", "late")),
         "generation": st.integers(0, 10**6),
     }
@@ -43,6 +45,7 @@ def one(**fields: object) -> pl.DataFrame:
         "total_distance": 7_250_001,
         "total_revenue": -500_000,
         "start_time": NOON + 1_042,
+        "last_start_time": NOON + 2_000,
         "pane": "late",
         "generation": 2,
     }
@@ -56,8 +59,18 @@ def test_a_message_looks_like_this(entity: Entity) -> None:
         f'{{"{entity.id_field}":"d1","window_start":"2025-01-01T12:00:00Z",'
         '"window_end":"2025-01-01T12:05:00Z","trip_count":3,"avg_duration":3.3333333333333335,'
         '"total_duration":10.000000,"total_distance":7.250001,"total_revenue":-0.500000,'
-        '"start_time":"2025-01-01T12:00:01.042Z","pane":"late","generation":2}'
+        '"start_time":"2025-01-01T12:00:01.042Z","last_start_time":"2025-01-01T12:00:02Z",'
+        '"pane":"late","generation":2}'
     )
+
+
+def test_a_message_of_an_earlier_release_is_read() -> None:
+    """It tells the start of the earliest trip alone, which stands for the latest too."""
+    (message,) = encode_windows(one(), DRIVER, WINDOW)
+    earlier = re.sub('"last_start_time":"[^"]+",', "", message)
+    assert earlier != message
+    expected = one(last_start_time=NOON + 1_042)
+    assert_frame_equal(decode_windows([earlier.encode()], DRIVER), expected)
 
 
 def test_a_window_without_trips_has_a_mean_of_zero() -> None:

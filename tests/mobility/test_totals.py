@@ -8,7 +8,7 @@ from polars.testing import assert_frame_equal
 
 from mobility.entities import BY_NAME, ENTITIES, Entity
 from mobility.records import PARTIAL_SCHEMA
-from mobility.totals import KEY, by_shard, merged, partial_totals
+from mobility.totals import KEY, by_shard, merged, partial_totals, upgraded
 from tests.strategies import NOON, batches, ids, shard_counts
 
 DRIVER = BY_NAME["driver"]
@@ -48,6 +48,7 @@ def one_group_by(rows: list[dict[str, object]]) -> pl.DataFrame:
             pl.sum("distance").alias("total_distance"),
             pl.sum("revenue").alias("total_revenue"),
             pl.min("start_time"),
+            pl.max("start_time").alias("last_start_time"),
         )
         .sort(KEY)
     )
@@ -111,4 +112,7 @@ def test_partial_sums_have_the_declared_schema(entity: Entity) -> None:
     trips = frame([]).rename({"driver_id": entity.id_column})
     partial = partial_totals(trips, entity)
     assert partial.schema == merged([]).schema == PARTIAL_SCHEMA
+    assert upgraded(partial) is partial
+    stored = partial.drop("last_start_time")
+    assert upgraded(stored).equals(partial.with_columns(last_start_time="start_time"))
     assert by_shard(partial, 3) == {}

@@ -69,6 +69,7 @@ def window() -> Window:
             "total_distance": 3_250_000,
             "total_revenue": 9_990_000,
             "start_time": window_start + 5_000,
+            "last_start_time": window_start + 65_000,
             "pane": "early",
             "generation": 0,
             **fields,

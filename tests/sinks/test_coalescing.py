@@ -21,6 +21,7 @@ rows = st.fixed_dictionaries(
         "total_distance": st.just(0),
         "total_revenue": st.just(0),
         "start_time": st.just(0),
+        "last_start_time": st.just(0),
         "pane": st.sampled_from(("early", "on_time", "late")),
         "generation": st.integers(0, 2),
     }

@@ -53,6 +53,7 @@ def version(entity_id: str, at: int, generation: int, count: int) -> Row:
         "total_distance": count * (1 + generation) + at,
         "total_revenue": count * (10**15 - 7) * (-1 if (at + generation) % 2 else 1),
         "start_time": window_start + 100_001 * generation - 999 * count + 90_000,
+        "last_start_time": window_start - 100_001 * generation + 999 * count + 190_000,
         "pane": "early",
         "generation": generation,
     }
@@ -71,9 +72,11 @@ batches = st.lists(st.lists(versions, min_size=1, max_size=12), min_size=1, max_
 def totals_of(rows: list[Row]) -> pl.DataFrame:
     """Return the totals (TOTALS_SCHEMA) of the highest version of each window."""
     final = coalesced(pl.DataFrame(rows, schema=WINDOW_SCHEMA))
-    sums = [pl.col(name).sum() for name in list(TOTALS_SCHEMA)[1:-1]]
-    first = pl.col("start_time").filter(pl.col("trip_count") > 0).min()
-    return final.group_by("id").agg(*sums, first).sort("id")
+    has_trips = pl.col("trip_count") > 0
+    sums = [pl.col(name).sum() for name in list(TOTALS_SCHEMA)[1:-2]]
+    first = pl.col("start_time").filter(has_trips).min()
+    last = pl.col("last_start_time").filter(has_trips).max()
+    return final.group_by("id").agg(*sums, first, last).sort("id")
 
 
 @given(batches=batches, data=st.data())
@@ -138,6 +141,20 @@ def test_a_withdrawn_start_is_found_anew(store: Store, window: Build, frame: Bui
     assert store.totals(DRIVER)["start_time"].to_list() == [second["start_time"]]
 
 
+def test_a_withdrawn_last_start_is_found_anew(store: Store, window: Build, frame: Build) -> None:
+    """Where a new generation has no trip that late, the id's last trip is the one before."""
+    first, second = window(at=0), window(at=1)
+    store.apply(DRIVER, frame(first, second))
+    early = second["window_start"] + 6_000
+    store.apply(DRIVER, frame(second | {"generation": 1, "last_start_time": early}))
+    assert store.totals(DRIVER)["last_start_time"].to_list() == [early]
+    empty = {"trip_count": 0, "total_duration": 0, "total_distance": 0, "total_revenue": 0}
+    store.apply(DRIVER, frame(second | {"generation": 2, **empty}))
+    assert store.totals(DRIVER)["last_start_time"].to_list() == [first["last_start_time"]]
+    store.apply(DRIVER, frame(window(at=2)))
+    assert store.totals(DRIVER)["last_start_time"].to_list() == [window(at=2)["last_start_time"]]
+
+
 def test_an_id_can_lose_all_its_trips(store: Store, window: Build, frame: Build) -> None:
     """A backfill that finds a window's trips to be another's leaves it empty, and the id there."""
     empty = {"trip_count": 0, "total_duration": 0, "total_distance": 0, "total_revenue": 0}
@@ -146,7 +163,7 @@ def test_an_id_can_lose_all_its_trips(store: Store, window: Build, frame: Build)
     assert store.apply(DRIVER, frame(moved)) == Applied(applied=1)
     assert store.totals(DRIVER)["start_time"].to_list()[0] == window(at=1)["start_time"]
     store.apply(DRIVER, frame(window(at=1, generation=1, **empty)))
-    expected = {"id": "d1", **empty, "start_time": None}
+    expected = {"id": "d1", **empty, "start_time": None, "last_start_time": None}
     assert store.totals(DRIVER).row(0, named=True) == expected
     assert store.apply(DRIVER, frame(window(trip_count=9), moved)) == Applied(unchanged=2)
     assert store.totals(DRIVER).row(0, named=True) == expected
@@ -176,18 +193,22 @@ def test_ids_are_data(store: Store, window: Build, frame: Build) -> None:
 @pytest.mark.parametrize("time", [MIN_EVENT_TIME, -1, 0, 1_735_689_600_001, 253_402_300_799_999])
 def test_times_are_exact(store: Store, window: Build, frame: Build, time: int) -> None:
     """Times of the years 1 to 9999 come back to the millisecond."""
-    store.apply(DRIVER, frame(window(window_start=time, start_time=time)))
-    assert store.totals(DRIVER)["start_time"].to_list() == [time]
+    store.apply(DRIVER, frame(window(window_start=time, start_time=time, last_start_time=time)))
+    assert store.totals(DRIVER).row(0)[-2:] == (time, time)
     assert store.windows(DRIVER)["window_start"].to_list() == [time]
 
 
 def test_milliseconds_decide_the_start(store: Store, window: Build, frame: Build) -> None:
     """A whole second is earlier than its milliseconds, whichever comes first."""
     whole = window()["window_start"] + 7_000
-    store.apply(DRIVER, frame(window(start_time=whole), window(at=1, start_time=whole + 500)))
-    store.apply(DRIVER, frame(window("d2", start_time=whole + 500)))
-    store.apply(DRIVER, frame(window("d2", at=1, start_time=whole)))
-    assert store.totals(DRIVER)["start_time"].to_list() == [whole, whole]
+    first = {"start_time": whole, "last_start_time": whole}
+    then = {"start_time": whole + 500, "last_start_time": whole + 500}
+    store.apply(DRIVER, frame(window(**first), window(at=1, **then)))
+    store.apply(DRIVER, frame(window("d2", **then)))
+    store.apply(DRIVER, frame(window("d2", at=1, **first)))
+    totals = store.totals(DRIVER)
+    assert totals["start_time"].to_list() == [whole] * 2
+    assert totals["last_start_time"].to_list() == [whole + 500] * 2
 
 
 def test_many_windows_at_once(store: Store, window: Build, frame: Build) -> None:

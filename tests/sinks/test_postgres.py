@@ -39,11 +39,13 @@ def test_the_views_speak_in_units(settings: Settings, window: Build, frame: Buil
         settings,
         "SELECT id, window_start AT TIME ZONE 'UTC', window_end AT TIME ZONE 'UTC', trip_count, "
         "avg_duration, total_duration, total_distance, total_revenue, "
-        "start_time AT TIME ZONE 'UTC', pane, generation FROM driver_windows",
+        "start_time AT TIME ZONE 'UTC', pane, generation, "
+        "last_start_time AT TIME ZONE 'UTC' FROM driver_windows",
     )
     assert [str(value) for value in seen] == [
         *("d1", "2025-01-01 00:00:00", "2025-01-01 00:05:00", "2", "12.5000005"),
         *("25.000001", "3.250000", "-0.000001", "2025-01-01 00:00:05", "early", "0"),
+        "2025-01-01 00:01:05",
     ]
     (metrics,) = query(settings, "SELECT total_duration, avg_duration FROM driver_metrics")
     assert metrics == (Decimal("25.000001"), 12.5000005)
@@ -83,6 +85,28 @@ def test_a_fifth_entity_gets_its_tables(settings: Settings) -> None:
     with psycopg.connect(settings.postgres) as connection:
         migrate(connection, (*ENTITIES, fifth))
     assert query(settings, 'SELECT * FROM "odd ""name""_metrics"') == []
+
+
+def test_tables_of_an_earlier_release_get_their_latest_starts(settings: Settings) -> None:
+    """They knew the earliest alone: it stands for both, and windows without trips have none."""
+    last = max(numbered("entity"))
+    assert numbered("entity")[last] == "0004_last_start_time.sql"
+    with psycopg.connect(settings.postgres) as connection:
+        migrate(connection)
+        connection.execute("DROP VIEW driver_metrics, driver_windows")
+        connection.execute("ALTER TABLE driver_totals DROP COLUMN last_start_time")
+        connection.execute("ALTER TABLE driver_ledger DROP COLUMN last_start_time")
+        connection.execute("DELETE FROM migrations WHERE scope = 'driver' AND number = %s", [last])
+        connection.execute(
+            "INSERT INTO driver_ledger VALUES ('d', 0, 1, 1, 1, 1, 7, 'late', 0), "
+            "('d', 300000, 2, 1, 1, 1, 300008, 'late', 0), "
+            "('d', 600000, 0, 0, 0, 0, 600000, 'late', 1)"
+        )
+        connection.execute("INSERT INTO driver_totals VALUES ('d', 3, 2, 2, 2, 7)")
+    store = connect_postgres(settings, "main")
+    assert store.totals(DRIVER).row(0)[-2:] == (7, 300_008)
+    assert store.windows(DRIVER)["last_start_time"].to_list() == [7, 300_008, 600_000]
+    store.close()
 
 
 def test_a_newer_schema_is_refused(settings: Settings) -> None:

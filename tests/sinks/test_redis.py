@@ -11,6 +11,7 @@ from polars.testing import assert_frame_equal
 
 from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
+from mobility.records import TOTALS
 from mobility.settings import Settings
 from sinks.coalescing import coalesced
 from sinks.postgres import connect_postgres
@@ -45,6 +46,7 @@ def test_the_hash_is_readable(
         "total_distance": "0.000007",
         "total_revenue": "-0.05",
         "start_time": "2025-01-01T00:00:05Z",
+        "last_start_time": "2025-01-01T00:01:05Z",
     }
     store.close()
 
@@ -91,8 +93,11 @@ def test_a_store_of_an_older_version_goes_on(
     grown = window(trip_count=3, total_distance=2**53 + 3, total_revenue=0)
     assert store.apply(DRIVER, frame(grown)) == Applied(applied=1)
     now_held = client.hgetall(ledger)
-    assert now_held[str(start)] == "0 3 12500000 9007199254740995 0 2025-01-01T00:00:05Z early"
-    totals, _, renewed = str(now_held["totals"]).rpartition(" ")
+    assert now_held[str(start)] == (
+        "0 3 12500000 9007199254740995 0 2025-01-01T00:00:05Z early 2025-01-01T00:01:05Z"
+    )
+    totals, renewed, *last = str(now_held["totals"]).rsplit(" ", 3)
+    assert last == ["2025-01-01T00:01:05Z", "2024-12-31T23:59:59.500Z"]
     assert totals == "4 25 0 9007199260 990995 0 49999 {0} {0} 2024-12-31T23:59:59.500Z {1}".format(
         start, "2024-12-31T23:59:59.500Z"
     )
@@ -104,7 +109,32 @@ def test_a_store_of_an_older_version_goes_on(
         "total_duration": "25",
         "total_distance": "9007199260.990995",
         "total_revenue": "0.049999",
+        "last_start_time": "2025-01-01T00:01:05Z",
     }
+    store.close()
+
+
+def test_what_knew_no_latest_start_finds_it(
+    alone: Settings, client: redis.Redis, window: Build, frame: Build
+) -> None:
+    """An earlier release kept the earliest alone: it stands for both until the id has news."""
+    keys, store = RedisKeys.of(alone), connect_redis(alone, "main")
+    ledger, start = keys.ledger(DRIVER, "d1"), window()["window_start"]
+    moments = ["2025-01-01T00:00:05Z", "2025-01-01T00:05:05Z"]
+    for at, moment in enumerate(moments):
+        client.hset(ledger, str(start + at * 300_000), f"0 1 1 1 1 {moment} on_time")
+    state = f"2 0 2 0 2 0 2 {start} {start + 300_000} {moments[0]} -"
+    client.hset(ledger, "totals", f"{state} 1735689600000")
+    totals = {"trip_count": "2", "start_time": moments[0]} | dict.fromkeys(TOTALS, "0.000002")
+    for name, value in totals.items():
+        client.hset(keys.totals(DRIVER, "d1"), name, value)
+    for members in (keys.index(DRIVER), keys.seen(DRIVER)):
+        client.zadd(members, {"d1": time.time() if members == keys.seen(DRIVER) else 0})
+    first, second = start + 5_000, start + 305_000
+    assert store.totals(DRIVER).row(0)[-2:] == (first, first)
+    assert store.windows(DRIVER)["last_start_time"].to_list() == [first, second]
+    store.apply(DRIVER, frame(window(generation=1)))
+    assert store.totals(DRIVER).row(0)[-2:] == (first, second)
     store.close()
 
 
@@ -181,8 +211,8 @@ def test_news_of_the_same_minute_renew_nothing(
 
 def age(client: redis.Redis, ledger: str, milliseconds: int) -> None:
     """Make an id's time to live as long ago as if the clock had gone on by so much."""
-    totals, _, renewed = str(client.hget(ledger, "totals")).rpartition(" ")
-    client.hset(ledger, "totals", f"{totals} {int(renewed) - milliseconds}")
+    totals, renewed, *last = str(client.hget(ledger, "totals")).rsplit(" ", 3)
+    client.hset(ledger, "totals", " ".join([totals, str(int(renewed) - milliseconds), *last]))
 
 
 @pytest.mark.parametrize("half", ["totals", "ledger"])
@@ -310,6 +340,24 @@ def test_a_filled_id_keeps_its_earliest_start(
     fast.apply(DRIVER, frame(corrected))
     fast.apply(DRIVER, frame(window(at=TWO_DAYS * 3)))  # prunes the ledger
     assert fast.totals(DRIVER)["start_time"].to_list() == [window()["start_time"]]
+    for store in (lasting, fast):
+        store.close()
+
+
+def test_a_filled_id_keeps_its_latest_start(
+    settings: Settings, window: Build, frame: Build
+) -> None:
+    """Where the filled windows are all emptied, the last trip is one from before them."""
+    lasting = connect_postgres(settings, "main")
+    fast = connect_redis(settings, "main")
+    recent = window(at=TWO_DAYS + 2)
+    lasting.apply(DRIVER, frame(window(at=0), window(at=1), recent))
+    empty = {"trip_count": 0, "total_duration": 0, "total_distance": 0, "total_revenue": 0}
+    for store in (lasting, fast):
+        store.apply(DRIVER, frame(recent | {"generation": 1, **empty}))
+        assert store.totals(DRIVER)["last_start_time"].to_list() == [
+            window(at=1)["last_start_time"]
+        ]
     for store in (lasting, fast):
         store.close()
 

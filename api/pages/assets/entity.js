@@ -85,6 +85,7 @@ function show(totals, [trips, revenue]) {
   const window = totals.last_window;
   facts.replaceChildren(
     fact("first trip", totals.start_time ? moment(totals.start_time) : "none"),
+    fact("last trip", totals.last_start_time ? moment(totals.last_start_time) : "none"),
     fact("newest window", window ? `${span(window.window_start, window.window_end, true)}${window.complete ? ", final" : ", can still change"}` : "none"),
     fact("from", totals.store === "redis" ? "Redis" : "Postgres"));
   const place = (top) => {
