@@ -72,6 +72,8 @@ def page(rows: list[Row], limit: int) -> Page:
 def _reason(error: Exception) -> str:
     if isinstance(error, psycopg.errors.UndefinedTable):
         return "has no tables yet: the flow makes them when it starts"
+    if isinstance(error, psycopg.errors.UndefinedColumn):
+        return "has the tables of an earlier release: the flow upgrades them when it starts"
     if isinstance(
         error, TimeoutError | psycopg.errors.ConnectionTimeout | psycopg.errors.QueryCanceled
     ):

@@ -12,11 +12,11 @@ from audit.differences import Comparison, compare
 from audit.places import NO_WINDOWS, Held, Progress, Span, refuse_others, slowest
 from audit.sample import SUMS_SCHEMA
 from mobility.entities import Entity
-from mobility.records import TOTALS
+from mobility.records import STARTS, TOTALS
 from mobility.settings import Settings
 
 _SUMS: Final = ("trip_count", *TOTALS)
-_COLUMNS: Final = (*_SUMS, "start_time")
+_COLUMNS: Final = (*_SUMS, *STARTS)
 _WINDOW_COLUMNS: Final = [name for name in SUMS_SCHEMA if name != "entity"]
 _TOTALS_SCHEMA: Final = pl.Schema(
     [
@@ -35,15 +35,18 @@ WHERE window_start BETWEEN %(first)s AND %(last)s AND (%(ids)s::text[] IS NULL O
 """
 
 # One statement sees one moment: totals and windows belong together whatever is written meanwhile.
-# After a backfill the earliest trip may be one that is counted no more: no word on the start then.
+# After a backfill the first trip may be one that is counted no more: no word on the starts then.
 _ADDED_UP: Final = """
 SELECT
-    id, {totals}, CASE WHEN generation = 0 THEN totals.start_time END, {windows}, windows.start_time
+    id, {totals}, CASE WHEN generation = 0 THEN totals.start_time END,
+    CASE WHEN generation = 0 THEN totals.last_start_time END,
+    {windows}, windows.start_time, windows.last_start_time
 FROM (SELECT * FROM {store} WHERE %(ids)s::text[] IS NULL OR id = ANY(%(ids)s)) AS totals
 FULL JOIN (
     SELECT
         id, {sums}, max(generation) AS generation,
-        CASE WHEN max(generation) = 0 THEN min(start_time) END AS start_time
+        CASE WHEN max(generation) = 0 THEN min(start_time) END AS start_time,
+        CASE WHEN max(generation) = 0 THEN max(last_start_time) END AS last_start_time
     FROM {ledger}
     WHERE %(ids)s::text[] IS NULL OR id = ANY(%(ids)s)
     GROUP BY id

@@ -13,11 +13,11 @@ from audit.places import Held, Progress, Span, refuse_others, slowest
 from audit.sample import KEY, SUMS_SCHEMA
 from mobility.entities import ENTITIES, Entity
 from mobility.keys import RedisKeys
-from mobility.records import MICRO, TOTALS
+from mobility.records import MICRO, STARTS, TOTALS
 from mobility.settings import Settings
 
 _SUMS: Final = ("trip_count", *TOTALS)
-_TOTALS: Final = (*_SUMS, "start_time")
+_TOTALS: Final = (*_SUMS, *STARTS)
 _IDS: Final = 100
 _SUMMARY: Final = "totals"
 _TEXTS: Final = {**dict.fromkeys(("entity", "id", *_TOTALS), pl.String)}
@@ -104,10 +104,11 @@ class RedisLedger:
         if len(summary) - _MADE_WHOLE not in (4, 5, 7) or not totals:
             return
         count, *amounts = summary[:_MADE_WHOLE]
-        _, newest, start, older = summary[_MADE_WHOLE : _MADE_WHOLE + 4]
+        _, newest, start, older, *more = summary[_MADE_WHOLE:]
+        last = more[1] if len(more) > 1 else None
         sums = [_joined(*pair) for pair in zip(amounts[::2], amounts[1::2], strict=True)]
         found.newest.append((*name, float(newest)))
-        found.summaries.append((*name, _number(count), *sums, start))
+        found.summaries.append((*name, _number(count), *sums, start, last))
         found.totals.append((*name, *(totals.get(field) for field in _TOTALS)))
         if older == "-" and self._starts_in_order:
             found.whole.add(name)
@@ -130,12 +131,12 @@ class RedisLedger:
         """Compare the totals with the ledger's summary, and that with what it sums up."""
         schema = {"entity": pl.String, "id": pl.String, **dict.fromkeys(_SUMS, pl.Int64)}
         summaries = pl.DataFrame(
-            found.summaries, schema={**schema, "start_time": pl.String}, orient="row"
-        ).with_columns(epoch_ms(pl.col("start_time")))
+            found.summaries, schema={**schema, **dict.fromkeys(STARTS, pl.String)}, orient="row"
+        ).with_columns(epoch_ms(pl.col(name)) for name in STARTS)
         totals = pl.DataFrame(found.totals, schema=_TEXTS, orient="row").with_columns(
             pl.col("trip_count").cast(pl.Int64, strict=False),
             *(micro(pl.col(name)).alias(name) for name in TOTALS),
-            epoch_ms(pl.col("start_time")),
+            *(epoch_ms(pl.col(name)) for name in STARTS),
         )
         names = pl.DataFrame(
             sorted(found.whole), schema={"entity": pl.String, "id": pl.String}, orient="row"

@@ -55,7 +55,8 @@ def decode_windows(values: list[bytes | None], entity: Entity) -> pl.DataFrame:
         *_VERSION,
         # From the text itself: a JSON number that has gone through a double may be another.
         *(micro(_number(name)).alias(name) for name in TOTALS),
-        *(epoch_ms(pl.col(name)) for name in STARTS),
+        epoch_ms(pl.col("start_time")),
+        epoch_ms(pl.coalesce("last_start_time", "start_time")).alias("last_start_time"),
         "avg_duration",
     )
 

@@ -62,9 +62,7 @@ def decode_windows(values: list[bytes], entity: Entity) -> pl.DataFrame:
         "trip_count",
         *totals,
         epoch_ms(fields["start_time"]),
-        epoch_ms(fields["last_start_time"].fill_null(fields["start_time"])).alias(
-            "last_start_time"
-        ),
+        epoch_ms(fields["last_start_time"].fill_null(fields["start_time"])),
         "pane",
         "generation",
     )

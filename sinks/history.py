@@ -24,9 +24,8 @@ T = TypeVar("T")
 class History:
     """What is known of some ids.
 
-    `totals` has a row an id: TOTALS_SCHEMA, `left_seconds`, for which Redis would still keep the id
-    without news, and `older_last_start_time`, the latest start before the recent windows. `windows`
-    has those, of ids that are in the totals (WINDOW_SCHEMA).
+    `totals` has a row an id (TOTALS_SCHEMA and `left_seconds`: how long Redis would still keep the
+    id without news), `windows` the recent ones of those that are in the totals (WINDOW_SCHEMA).
     """
 
     totals: pl.DataFrame
@@ -60,7 +59,6 @@ _SCHEMA: Final = pl.Schema(
         "id": WINDOW_SCHEMA["id"],
         **{_PREFIX + name: TOTALS_SCHEMA[name] for name in list(TOTALS_SCHEMA)[1:]},
         "left_seconds": pl.Int64(),
-        "older_last_start_time": pl.Int64(),
         **{name: WINDOW_SCHEMA[name] for name in list(WINDOW_SCHEMA)[1:]},
     }
 )
@@ -121,7 +119,6 @@ def _history(rows: pl.DataFrame) -> History:
         "id",
         *(pl.col(_PREFIX + name).alias(name) for name in list(TOTALS_SCHEMA)[1:]),
         "left_seconds",
-        "older_last_start_time",
     )
     return History(
         totals=totals.unique("id", keep="first", maintain_order=True),

@@ -68,6 +68,7 @@ def packed_history(ids: list[str], history: History) -> pl.DataFrame:
         oldest=pl.col("window_start").min(),
         newest=pl.col("window_start").max(),
         recent=pl.col("start_time").filter(pl.col("trip_count") > 0).min(),
+        recent_last=pl.col("last_start_time").filter(pl.col("trip_count") > 0).max(),
     )
     totals = history.totals.join(recent, on="id").select(
         "id",
@@ -76,7 +77,7 @@ def packed_history(ids: list[str], history: History) -> pl.DataFrame:
             *TOTALS,
             _start("start_time"),
             *("left_seconds", "oldest", "newest"),
-            *map(_start, ("recent", "last_start_time", "older_last_start_time")),
+            *map(_start, ("recent", "last_start_time", "recent_last")),
             separator=" ",
         ).alias("totals"),
     )

@@ -17,6 +17,13 @@ _NEEDED = ("MOBILITY_KAFKA", "MOBILITY_REDIS", "MOBILITY_POSTGRES")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let a folder of public trip files be named."""
     parser.addoption(
+        "--examples",
+        default=25,
+        type=int,
+        metavar="N",
+        help="what the API's contract is tried with: N examples an operation",
+    )
+    parser.addoption(
         "--public-trips", type=Path, metavar="DIR", help="folder with public trip data sets"
     )
 

@@ -10,13 +10,13 @@
 --            start in epoch ms as text, text for the ledger, `generation trip_count duration distance
 --            revenue start pane last`, generation, trip_count, duration, distance, revenue, earliest
 --            and latest trip in ISO 8601; amounts in millionths, as numbers where those are exact,
---            else as text
+--            else as text; `start` and `last` are those of the same trips
 --   histories: an id and what a lasting store holds of it at this moment, which replaces what is
 --            here, and so on: `-` for nothing, else a line of totals, `trip_count duration distance
---            revenue start left oldest newest recent last older_last`, and lines of windows,
---            `window_start` and the text for the ledger. `left` is in seconds; the next three are
---            about those windows: starts of the first and the last, and the start of their earliest
---            trip; `older_last` is the latest start before them; a start of no trip is `-`
+--            revenue start left oldest newest recent last recent_last`, and lines of windows,
+--            `window_start` and the text for the ledger. `left` is in seconds; `oldest` and `newest`
+--            are starts of those windows, `recent` and `recent_last` those of their earliest and
+--            latest trip; a start of no trip is `-`
 -- Returns counts of windows {applied, unchanged, refused} and the ids that need a history.
 
 local META, INDEX, SEEN, LIVE = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -35,6 +35,7 @@ local EXPIRE_AT, SEEN_AT = format('%d', NOW_MS + EXPIRY * 1000), format('%d', NO
 local RENEWAL = EXPIRY * 1000 / 1440
 local histories = cmsgpack.unpack(ARGV[13])
 local FILLING = #histories > 0
+local MAY_ASK = CAN_FILL and not FILLING
 
 local ids, starts, texts, generations, counts, durations, distances, revenues, firsts, lasts =
   unpack(cmsgpack.unpack(ARGV[12]))
@@ -133,10 +134,11 @@ end
 -- Write what has changed of an id, to stay for as long as anything does (see RENEWAL).
 local function renew(id, ledger, state, filled, withdrawn, told)
   -- A quarter more than the retention may pile up, so that few calls look through the ledger.
-  if withdrawn or not state.is_whole or state.oldest < state.newest - RETENTION * 1.25 then
+  local anew = withdrawn or not state.knows_last
+  if anew or state.oldest < state.newest - RETENTION * 1.25 then
     in_parts('HSET', ledger, fields, filled)
     filled = 0
-    survey(ledger, state)
+    survey(ledger, state, anew)
   end
   local is_due = told == nil or math.abs(NOW_MS - state.renewed) >= RENEWAL
   if is_due then
@@ -158,11 +160,12 @@ end
 local function recall(id, ledger, first, last)
   local held = redis.call('HMGET', ledger, 'totals', unpack(starts, first, last))
   local state = held[1] and redis.call('EXISTS', TOTALS .. id) == 1 and thawed(held[1])
-  local may_ask = CAN_FILL and not FILLING
-  -- Where there is a lasting store, a window from before the ledger is in its totals.
-  if state and not (may_ask and starts[first] + 0 < state.newest - RETENTION) then
+  -- Where there is a lasting store, a window from before the ledger is in its totals, and so is the
+  -- latest start.
+  if state and not (MAY_ASK
+    and (starts[first] + 0 < state.newest - RETENTION or not state.knows_last)) then
     return state, held, state.start
-  elseif may_ask then
+  elseif MAY_ASK then
     return nil
   end
   redis.call('DEL', ledger, TOTALS .. id)
@@ -177,7 +180,16 @@ local function take(id, first, last)
     absent[#absent + 1] = id
     return
   end
+  local told_of = news
   local filled, refused, withdrawn = reconcile(state, held, first, last)
+  if withdrawn and MAY_ASK then -- the trip that is now the first or last may be from before the ledger
+    for i = first, last do
+      is_news[i] = nil
+    end
+    news = told_of
+    absent[#absent + 1] = id
+    return
+  end
   if filled > 0 then
     renew(id, ledger, state, filled, withdrawn, told)
   end

@@ -34,7 +34,7 @@ end
 -- and millionths (`_micro`), carried.
 --   start, last: starts of the earliest and of the latest trip
 --   older, older_last: the same of the windows that the ledger no longer holds
---   is_whole: false where it must be looked through for the latest, which the first release left out
+--   knows_last: whether it told the latest start, which earlier releases left out
 --   oldest: no window in the ledger starts before this; newest: the last one starts here
 --   renewed: when it was last given its whole time to live, in epoch ms; 0 if it must be with any news
 local at_hand = {}
@@ -46,7 +46,7 @@ local function nothing()
   at_hand.distance, at_hand.distance_micro = 0, 0
   at_hand.revenue, at_hand.revenue_micro = 0, 0
   at_hand.start, at_hand.older, at_hand.renewed = false, false, 0
-  at_hand.last, at_hand.older_last, at_hand.is_whole = false, false, true
+  at_hand.last, at_hand.older_last, at_hand.knows_last = false, false, true
   return at_hand
 end
 
@@ -60,37 +60,40 @@ local function thawed(text)
   at_hand.revenue, at_hand.revenue_micro = r + 0, r_micro + 0
   at_hand.start, at_hand.older = start ~= '-' and start, older ~= '-' and older
   at_hand.renewed = tonumber(renewed) or 0
-  at_hand.is_whole = last ~= ''
-  if not at_hand.is_whole then
+  at_hand.knows_last = last ~= ''
+  if not at_hand.knows_last then
     last, older_last = start, older
   end
   at_hand.last, at_hand.older_last = last ~= '-' and last, older_last ~= '-' and older_last
   return at_hand
 end
 
--- Look through the whole ledger, which is rarely needed: drop what is too old, find the starts anew.
-local function survey(ledger, state)
+-- Look through the whole ledger, which is rarely needed: drop what is too old and, where `anew` says
+-- so, find the starts. Dropping takes no trip away, so it changes none of them.
+local function survey(ledger, state, anew)
   local dropped = {}
   local fields = redis.call('HGETALL', ledger)
-  state.oldest, state.start, state.last, state.is_whole = math.huge, false, false, true
+  local earliest, latest = false, false
+  state.oldest = math.huge
   for i = 1, #fields, 2 do
     local window_start = tonumber(fields[i])
     if window_start then
-      local _, count, _, _, _, first, latest = match(fields[i + 1], WINDOW)
-      local start, last = starts_of(count, first, latest)
+      local _, count, _, _, _, first, final = match(fields[i + 1], WINDOW)
+      local start, last = starts_of(count, first, final)
       if window_start < state.newest - RETENTION then
         dropped[#dropped + 1] = fields[i]
         state.older = earlier(state.older, start)
         state.older_last = later(state.older_last, last)
       else
         state.oldest = min(state.oldest, window_start)
-        state.start = earlier(state.start, start)
-        state.last = later(state.last, last)
+        earliest, latest = earlier(earliest, start), later(latest, last)
       end
     end
   end
-  state.start = earlier(state.start, state.older)
-  state.last = later(state.last, state.older_last)
+  if anew then
+    state.start, state.last = earlier(earliest, state.older), later(latest, state.older_last)
+    state.knows_last = true
+  end
   in_parts('HDEL', ledger, dropped, #dropped)
 end
 
@@ -125,7 +128,7 @@ end
 -- Write what a lasting store holds of an id. Returns how long it is to stay, in s.
 local function restore(id, ledger, history)
   local state, fields = nothing(), {}
-  local count, duration, distance, revenue, start, left, oldest, newest, recent, last, older_last =
+  local count, duration, distance, revenue, start, left, oldest, newest, recent, last, recent_last =
     match(history, HISTORY)
   state.count = tonumber(count)
   state.duration, state.duration_micro = carried(amount(duration))
@@ -134,7 +137,8 @@ local function restore(id, ledger, history)
   state.oldest, state.newest = tonumber(oldest), tonumber(newest)
   state.start = start ~= '-' and start
   state.older = start ~= recent and state.start -- it began before these windows
-  state.last, state.older_last = last ~= '-' and last, older_last ~= '-' and older_last
+  state.last = last ~= '-' and last
+  state.older_last = last ~= recent_last and state.last
   for window_start, window in string.gmatch(history, '\n([^ ]+) ([^\n]+)') do
     fields[#fields + 1] = window_start
     fields[#fields + 1] = window

@@ -9,7 +9,6 @@ SELECT
     totals.start_time AS all_start_time,
     totals.last_start_time AS all_last_start_time,
     greatest(1, {expiry} - extract(epoch FROM now() - totals.updated_at))::bigint AS left_seconds,
-    older.last_start_time AS older_last_start_time,
     recent.window_start,
     recent.trip_count,
     recent.total_duration,
@@ -28,12 +27,5 @@ CROSS JOIN LATERAL (
     WHERE held.id = totals.id AND held.window_start >= newest.start - {retention}
     OFFSET 0
 ) AS recent
-LEFT JOIN LATERAL (
-    SELECT held.last_start_time FROM {ledger} AS held
-    WHERE held.id = totals.id AND held.window_start < newest.start - {retention}
-        AND held.trip_count > 0
-    ORDER BY held.window_start DESC
-    LIMIT 1
-) AS older ON true
 WHERE totals.id = ANY ({ids})
 ORDER BY totals.id, recent.window_start

@@ -4,7 +4,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -23,8 +23,22 @@ ONLY_503 = ("--exclude-checks", "not_a_server_error")
 QUESTIONS = "^/(metrics|windows|top|summary|compare|batch|problems)"
 
 
-def contradictions(folder: Path, settings: Settings, *options: str, examples: int = 25) -> str:
-    """Return what Schemathesis finds to differ from the document, with its own words."""
+Contradictions = Callable[..., str]
+
+
+@pytest.fixture
+def contradictions(tmp_path: Path, request: pytest.FixtureRequest) -> Contradictions:
+    """Return what tells, in Schemathesis' own words, where the API differs from its document."""
+    examples = int(request.config.getoption("--examples"))
+
+    def found(settings: Settings, *options: str) -> str:
+        return found_in(tmp_path, settings, *options, examples=examples)
+
+    return found
+
+
+def found_in(folder: Path, settings: Settings, *options: str, examples: int) -> str:
+    """Serve under these settings, and try so many examples an operation."""
     port = free_port()
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG), "run"]
     with api(to_environ(msgspec.structs.replace(settings, api_port=port, api_rate=10_000))):
@@ -39,7 +53,7 @@ def contradictions(folder: Path, settings: Settings, *options: str, examples: in
             cwd=folder,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=120 + 2 * examples,
             check=False,
         )
     return "" if done.returncode == 0 else done.stdout + done.stderr
@@ -62,29 +76,29 @@ def listens(port: int) -> None:
 @pytest.mark.services
 @pytest.mark.parametrize("stores", [("redis",), ("postgres",), ("redis", "postgres")], ids=str)
 def test_it_keeps_to_its_document(
-    tmp_path: Path, settings: Settings, stores: Sequence[str]
+    settings: Settings, contradictions: Contradictions, stores: Sequence[str]
 ) -> None:
     """Over filled stores nothing that is sent gets a server error or an undocumented answer."""
     served = alone(settings, *stores)
     fill(served, windows())
-    assert contradictions(tmp_path, served) == ""
+    assert contradictions(served) == ""
 
 
 @pytest.mark.services
 @pytest.mark.parametrize("away", NOWHERE)
 def test_it_keeps_to_its_document_with_a_store_away(
-    tmp_path: Path, settings: Settings, away: str
+    settings: Settings, contradictions: Contradictions, away: str
 ) -> None:
     """Postgres answers everything; what Redis can't gets the documented 503, nothing another."""
     served = alone(settings, "redis", "postgres")
     fill(served, windows())
     without = msgspec.structs.replace(served, **{away: NOWHERE[away]})
     allowed = ONLY_503 if away == "postgres" else ()
-    assert contradictions(tmp_path, without, *allowed) == ""
+    assert contradictions(without, *allowed) == ""
 
 
-def test_it_keeps_to_its_document_without_stores(tmp_path: Path) -> None:
+def test_it_keeps_to_its_document_without_stores(contradictions: Contradictions) -> None:
     """With the stores away the one server error is the documented 503."""
     nowhere = msgspec.structs.replace(Settings(), **NOWHERE)
     away = alone(nowhere, "redis", "postgres")
-    assert contradictions(tmp_path, away, *ONLY_503) == ""
+    assert contradictions(away, *ONLY_503) == ""

@@ -125,6 +125,22 @@ def test_a_page_skips_what_has_expired(settings: Settings) -> None:
             assert http.get(f"/metrics/driver/{quote(entity_id, safe='')}").status_code == 404
 
 
+def test_what_an_earlier_release_wrote_is_read(settings: Settings) -> None:
+    """Neither its totals nor its windows tell the latest start: the earliest stands for it."""
+    alone = msgspec.structs.replace(settings, stores=("redis",))
+    fill(connect_redis(alone, "main"))
+    keys = RedisKeys.of(alone)
+    with Redis.from_url(alone.redis, decode_responses=True) as redis:
+        redis.hdel(keys.totals(DRIVER, "a"), "last_start_time")
+        for field, value in redis.hgetall(keys.ledger(DRIVER, "a")).items():
+            redis.hset(keys.ledger(DRIVER, "a"), field, value.rpartition(" ")[0])
+    with TestClient(create_app(alone), "http://127.0.0.1") as http:
+        whole = http.get("/metrics/driver/a").json()
+        hour = http.get("/metrics/driver/a", params={"from": "2025-01-01T08:00:00Z"}).json()
+    assert whole["last_start_time"] == hour["last_start_time"] == "2025-01-01T08:30:00Z"
+    assert (whole["trip_count"], hour["trip_count"]) == (3, 3)
+
+
 def test_both_stores_tell_of_no_trips(settings: Settings) -> None:
     """An id whose trips a backfill has moved elsewhere has 0 of them, a mean of 0 and no start."""
     moved = (IDS[0], START, 0, 0, 0, 0, START, START, "late", 1)

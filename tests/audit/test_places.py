@@ -106,6 +106,13 @@ def test_a_field_that_is_absent_is_null() -> None:
     assert (row["total_duration"], row["trip_count"]) == (None, None)
 
 
+def test_a_message_of_an_earlier_release_has_one_start() -> None:
+    """It tells the earliest alone, which stands for the latest too."""
+    value = WINDOW.replace(b'"last_start_time":"2025-01-01T00:00:01Z",', b"")
+    row = topics.decode_windows([value], BY_NAME["driver"]).row(0, named=True)
+    assert row["last_start_time"] == row["start_time"] == 1_735_689_600_250
+
+
 def test_broken_messages_are_an_error() -> None:
     """A window that is no JSON can't be overlooked."""
     with pytest.raises(pl.exceptions.ComputeError):

@@ -127,6 +127,11 @@ POSTGRES_FAULTS = (
         ("Postgres totals",),
     ),
     (
+        "UPDATE driver_totals SET last_start_time = last_start_time + 1 WHERE id = 'd1'",
+        "UPDATE driver_totals SET last_start_time = last_start_time - 1 WHERE id = 'd1'",
+        ("Postgres totals",),
+    ),
+    (
         "INSERT INTO vehicle_type_ledger VALUES ('ghost', 1735732800000, 1, 1, 1, 1, 1, 'x', 0, 1)",
         "DELETE FROM vehicle_type_ledger WHERE id = 'ghost'",
         ("Postgres", "Postgres totals"),
@@ -140,6 +145,7 @@ def redis_faults(client: redis.Redis, settings: Settings) -> Iterator[tuple[str,
     prefix = settings.redis_prefix
     yield f"{prefix}driver:d1", "trip_count", "1", "Redis totals"
     yield f"{prefix}driver:d1", "total_revenue", "0.000001", "Redis totals"
+    yield f"{prefix}driver:d1", "last_start_time", "2025-01-01T00:00:00Z", "Redis totals"
     ledger = f"{prefix}ledger:driver:d1"
     window = min(str(each) for each in client.hkeys(ledger) if each != "totals")
     numbers = str(client.hget(ledger, window)).split(" ")

@@ -74,6 +74,14 @@ def test_a_record_comes_back_as_it_was_written(book: Book, given: Given) -> None
     assert book.changes(record).after.equals(one_window(3, trips=0).after)
 
 
+def test_windows_of_an_earlier_release_have_one_start(book: Book) -> None:
+    """A book that it kept can be taken back: the earliest start stands for the latest too."""
+    record = book.begin(HOUR, one_window(3), (), None)
+    stored = book.folder / record.id / "after.parquet"
+    pl.read_parquet(stored).drop("last_start_time").write_parquet(stored)
+    assert book.changes(record).after.equals(one_window(3).after)
+
+
 def test_corrections_stand_in_their_order_until_taken_back(book: Book, given: Given) -> None:
     """Only those of ranges that meet the one in question."""
     apply(book, HOUR, given(HOUR, "a"), given(HOUR, "b"))

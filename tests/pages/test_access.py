@@ -75,6 +75,18 @@ def test_the_keyboard_reaches_everything(visit: Visit, name: str) -> None:
     assert len({(tag, name) for tag, name, _, _ in seen}) == controls, seen
 
 
+def test_tab_leaves_an_open_list(visit: Visit) -> None:
+    """From the search it goes on to the button, whether or not the ids are there by then."""
+    visitor = visit("/entity?entity=driver")
+    search = visitor.page.get_by_role("combobox", name="Id, or how it begins")
+    search.focus()
+    visitor.page.get_by_role("option").first.wait_for()
+    is_scroller = "(list) => list.scrollHeight > list.clientHeight"
+    assert visitor.page.locator("#found").evaluate(is_scroller)
+    visitor.page.keyboard.press("Tab")
+    expect(visitor.page.get_by_role("button", name="Show")).to_be_focused()
+
+
 def test_the_skip_link_skips(visit: Visit) -> None:
     """The first Tab offers to go past the frame, and Enter does."""
     visitor = visit("/pipeline")

@@ -11,7 +11,7 @@ from polars.testing import assert_frame_equal
 
 from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
-from mobility.records import TOTALS
+from mobility.records import STARTS, TOTALS
 from mobility.settings import Settings
 from sinks.coalescing import coalesced
 from sinks.postgres import connect_postgres
@@ -347,17 +347,44 @@ def test_a_filled_id_keeps_its_earliest_start(
 def test_a_filled_id_keeps_its_latest_start(
     settings: Settings, window: Build, frame: Build
 ) -> None:
-    """Where the filled windows are all emptied, the last trip is one from before them."""
+    """Where the filled windows are all emptied, the last trip is one from before them.
+
+    It need not be in the last of those: by their ends, a later window can hold an earlier start.
+    """
     lasting = connect_postgres(settings, "main")
     fast = connect_redis(settings, "main")
     recent = window(at=TWO_DAYS + 2)
-    lasting.apply(DRIVER, frame(window(at=0), window(at=1), recent))
+    long = window(at=1, **dict.fromkeys(STARTS, window()["start_time"] - 7_200_000))
+    lasting.apply(DRIVER, frame(window(at=0), long, recent))
+    fast.refill(DRIVER, ["d1"])
     empty = {"trip_count": 0, "total_duration": 0, "total_distance": 0, "total_revenue": 0}
     for store in (lasting, fast):
         store.apply(DRIVER, frame(recent | {"generation": 1, **empty}))
-        assert store.totals(DRIVER)["last_start_time"].to_list() == [
-            window(at=1)["last_start_time"]
-        ]
+        assert store.totals(DRIVER)["last_start_time"].to_list() == [window()["last_start_time"]]
+    for store in (lasting, fast):
+        store.close()
+
+
+def test_what_knew_no_latest_start_is_filled_from_postgres(
+    settings: Settings, client: redis.Redis, window: Build, frame: Build
+) -> None:
+    """An id of an earlier release counts as lost, and its next news bring it back whole."""
+    lasting = connect_postgres(settings, "main")
+    fast = connect_redis(settings, "main")
+    for store in (lasting, fast):
+        store.apply(DRIVER, frame(window("d1"), window("d2")))
+    keys = RedisKeys.of(settings)
+    for name in ("d1", "d2"):
+        client.hdel(keys.totals(DRIVER, name), "last_start_time")
+        ledger = keys.ledger(DRIVER, name)
+        earlier, *_ = str(client.hget(ledger, "totals")).rsplit(" ", 2)
+        client.hset(ledger, "totals", earlier)
+    assert fast.absent(DRIVER, ["d1", "d2"]) == ["d1", "d2"]
+    fast.refill(DRIVER, ["d1"])
+    for store in (lasting, fast):
+        store.apply(DRIVER, frame(window("d2", trip_count=2)))
+    assert fast.absent(DRIVER, ["d1", "d2"]) == []
+    assert_frame_equal(fast.totals(DRIVER), lasting.totals(DRIVER))
     for store in (lasting, fast):
         store.close()
 

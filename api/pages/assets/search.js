@@ -13,7 +13,8 @@ export class Search {
     Object.assign(this, { onChoose, items: [], active: -1 });
     this.entities = el("select", { id: "entity", onchange: () => { this.close(); onEntity(this.entity); } },
       ENTITIES.map(({ name, title }) => el("option", { value: name, selected: name === entity }, title)));
-    this.list = el("ul", { id: "found", role: "listbox", class: "found", hidden: true, "aria-label": "Ids that begin so" });
+    // The list scrolls, which would make it a stop for Tab: there it closes, and the focus would be nowhere.
+    this.list = el("ul", { id: "found", role: "listbox", class: "found", hidden: true, tabIndex: -1, "aria-label": "Ids that begin so" });
     this.input = el("input", {
       type: "search", id: "search", role: "combobox", autocomplete: "off", spellcheck: false, value: id ?? "",
       "aria-controls": "found", "aria-expanded": "false", "aria-autocomplete": "list",

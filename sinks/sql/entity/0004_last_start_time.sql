@@ -1,7 +1,12 @@
 -- When the latest trip started. What is here already knows the earliest alone, which stands for both.
+-- In the order in which readers lock the two, so that none of them can stop it half way.
+LOCK TABLE {totals}, {ledger} IN ACCESS EXCLUSIVE MODE;
+
 ALTER TABLE {ledger} ADD COLUMN last_start_time bigint;
-UPDATE {ledger} SET last_start_time = start_time;
-ALTER TABLE {ledger} ALTER COLUMN last_start_time SET NOT NULL;
+-- Not an UPDATE, which would leave as many dead rows as there are: this writes the table anew.
+ALTER TABLE {ledger}
+    ALTER COLUMN last_start_time TYPE bigint USING start_time,
+    ALTER COLUMN last_start_time SET NOT NULL;
 
 ALTER TABLE {totals} ADD COLUMN last_start_time bigint;
 UPDATE {totals} AS totals SET last_start_time = windows.last_start_time
