@@ -80,7 +80,7 @@ def test_tab_leaves_an_open_list(visit: Visit) -> None:
     visitor = visit("/entity?entity=driver")
     search = visitor.page.get_by_role("combobox", name="Id, or how it begins")
     search.focus()
-    visitor.page.get_by_role("option").first.wait_for()
+    visitor.page.locator("#found [role=option]").first.wait_for()
     is_scroller = "(list) => list.scrollHeight > list.clientHeight"
     assert visitor.page.locator("#found").evaluate(is_scroller)
     visitor.page.keyboard.press("Tab")
