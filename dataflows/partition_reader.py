@@ -164,6 +164,6 @@ def consumer_config(settings: Settings, peers: int) -> dict[str, Any]:
         "isolation.level": "read_committed",
         "fetch.message.max.bytes": 4 * 1024 * 1024,
         "fetch.wait.max.ms": 100,
-        "queued.min.messages": 2 * settings.batch_size,
+        "queued.min.messages": settings.batch_size,
         "queued.max.messages.kbytes": max(memory, 1024),
     }
