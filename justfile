@@ -11,9 +11,11 @@ export PYTHONPATH := root
 default:
     just --justfile "{{ justfile() }}" --list --unsorted
 
+# What runs until it is told to stop replaces the shell, which would not pass SIGTERM on to it.
+
 # Start the whole system, live, until Ctrl-C (`up native` and `up docker` choose).
 up *args:
-    python -m stack.live "$@"
+    exec python -m stack.live "$@"
 
 # Stop what a crashed `up` left running.
 down:
@@ -36,7 +38,7 @@ audit *args:
 # Run the flow against services that run already: -r DIR [--processes N] [--flow serving] [--accept-gap].
 [no-cd]
 run *args:
-    python -m dataflows "$@"
+    exec python -m dataflows "$@"
 
 # Dead letters: list, show POSITION, replay [--with FILE of corrected trips]; each has --help.
 [no-cd]
