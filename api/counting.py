@@ -54,11 +54,9 @@ async def count_id(readers: Readers, entity: Entity, entity_id: str, over: Range
         return None
     # A span between two edges is the only one, and is left out without trips.
     part = next(iter(found.value.parts), None)
-    sums, start, last = (
-        (NOTHING, None, None)
-        if part is None
-        else (part.sums, part.start_time, part.last_start_time)
-    )
+    sums = NOTHING if part is None else part.sums
+    start = None if part is None else part.start_time
+    last = None if part is None else part.last_start_time
     return Count(over, sums, start, last, totals.newest, found.value.as_of, found.store)
 
 

@@ -5,11 +5,10 @@ from typing import Final
 from benchmarks.bench import Bench
 from benchmarks.flow import Flow
 from benchmarks.section import Section, Target
+from benchmarks.throughput import MOST_MIB
 from benchmarks.workload import PASSENGERS, Load
 
 _PASSENGERS: Final = (10_000, 100_000, 1_000_000)
-_MOST_MIB: Final = 572.0
-"""600 MB."""
 
 _TEXT: Final = (
     "Peak memory of the flow with ten thousand, a hundred thousand and a million passengers: it "
@@ -23,5 +22,5 @@ def measure(bench: Bench) -> Section:
     entries = [(Flow(f"{each.passengers:,} passengers"), bench.log(each), "") for each in loads]
     measured = bench.in_turn(entries)
     usual = measured[_PASSENGERS.index(PASSENGERS)]
-    target = Target(f"peak MiB with {usual.system}", usual.peak_mb, _MOST_MIB, most=True)
+    target = Target(f"peak MiB with {usual.system}", usual.peak_mb, MOST_MIB, most=True)
     return Section("memory", "Memory", _TEXT, tuple(measured), targets=(target,))

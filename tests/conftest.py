@@ -15,7 +15,7 @@ _NEEDED = ("MOBILITY_KAFKA", "MOBILITY_REDIS", "MOBILITY_POSTGRES")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let a folder of public trip files be named."""
+    """Let public trip files be named, and how hard the API's contract is tried."""
     parser.addoption(
         "--examples",
         default=25,

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -29,16 +30,11 @@ Contradictions = Callable[..., str]
 @pytest.fixture
 def contradictions(tmp_path: Path, request: pytest.FixtureRequest) -> Contradictions:
     """Return what tells, in Schemathesis' own words, where the API differs from its document."""
-    examples = int(request.config.getoption("--examples"))
-
-    def found(settings: Settings, *options: str) -> str:
-        return found_in(tmp_path, settings, *options, examples=examples)
-
-    return found
+    return partial(found_in, tmp_path, examples=int(request.config.getoption("--examples")))
 
 
 def found_in(folder: Path, settings: Settings, *options: str, examples: int) -> str:
-    """Serve under these settings, and try so many examples an operation."""
+    """Serve under these settings; return what so many examples an operation find."""
     port = free_port()
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG), "run"]
     with api(to_environ(msgspec.structs.replace(settings, api_port=port, api_rate=10_000))):

@@ -180,18 +180,7 @@ def test_what_the_sinks_apply_arrives(settings: Settings) -> None:
             await here.settled()
             sink = connect_redis(settings, "main")
             for count in (1, 1, 3):
-                row = (
-                    "a/b",
-                    NOON,
-                    count,
-                    10_000_001,
-                    2_500_000,
-                    -1,
-                    NOON + 1,
-                    NOON + 1,
-                    "early",
-                    0,
-                )
+                row = ("a/b", NOON, count, 10_000_001, 2_500_000, -1, *[NOON + 1] * 2, "early", 0)
                 sink.apply(DRIVER, pl.DataFrame([row], schema=WINDOW_SCHEMA, orient="row"))
             sink.close()
             await until(lambda: client.counts == [1, 3])
