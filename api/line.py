@@ -33,6 +33,7 @@ class Line(Generic[R]):
     def __init__(self, reader: R, clock: Callable[[], float]) -> None:
         self._reader = reader
         self._clock = clock
+        self._seconds = _SECONDS.labels(reader.store)
         self._failure: StoreDown | None = None
         self._rests_until = 0.0
 
@@ -46,7 +47,7 @@ class Line(Generic[R]):
         if self._failure is not None and self._clock() < self._rests_until:
             raise StoreDown(self.store, self._failure.reason)
         try:
-            with _SECONDS.labels(self.store).time():
+            with self._seconds.time():
                 answer = await question(self._reader)
         except StoreDown as down:
             _FAILURES.labels(self.store).inc()

@@ -1,17 +1,30 @@
 """`/prometheus`: what this process does, and how the flow and the stores are, for scraping.
 
-Requests are counted by Litestar's own middleware, by the template of the route: by path each id
-would be a series of its own.
+Requests are counted by the template of the route: by path each id would be a series of its own.
+Litestar's own middleware would do so too, in a fifth of the time that all of a request takes: it
+reads the URL anew and looks its metrics up by name and labels eight times.
 """
 
+import time
 from collections.abc import Iterator
+from functools import cache
+from http import HTTPStatus
 from typing import Final
 
 from litestar import Response, get
 from litestar.di import NamedDependency
-from litestar.middleware import DefineMiddleware
-from litestar.plugins.prometheus import PrometheusConfig
-from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
+from litestar.enums import ScopeType
+from litestar.exceptions import HTTPException
+from litestar.middleware import ASGIMiddleware
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from prometheus_client import (
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
@@ -26,11 +39,50 @@ UNCOUNTED: Final = "uncounted"
 """The key of a route's `opt` whose requests are not timed: a stream lasts as long as its reader."""
 
 
-def request_metrics() -> DefineMiddleware:
-    """Return the middleware that counts and times requests."""
-    return PrometheusConfig(
-        app_name="api", prefix="mobility_api", group_path=True, exclude_opt_key=UNCOUNTED
-    ).middleware
+_LABELS: Final = ("method", "path", "status_code")
+_REQUESTS: Final = Counter("mobility_api_requests", "Requests that were answered", _LABELS)
+_SECONDS: Final = Histogram(
+    "mobility_api_request_duration_seconds", "From a request to the end of its answer", _LABELS
+)
+_IN_PROGRESS: Final = Gauge("mobility_api_requests_in_progress", "Requests not answered yet")
+
+
+class Counted(ASGIMiddleware):
+    """Counts and times requests by method, template of the route, and status."""
+
+    scopes = (ScopeType.HTTP,)
+    exclude_opt_key = UNCOUNTED
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Go on, and count what came of it; a refusal of a middleware by the status it will get."""
+        assert scope["type"] == ScopeType.HTTP  # noqa: S101 - for the types
+        status: int = HTTPStatus.INTERNAL_SERVER_ERROR
+
+        async def note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        _IN_PROGRESS.inc()
+        began = time.perf_counter()
+        try:
+            await next_app(scope, receive, note)
+        except HTTPException as refusal:
+            status = refusal.status_code
+            raise
+        finally:
+            requests, seconds = _of(scope["method"], scope["path_template"], int(status))
+            seconds.observe(time.perf_counter() - began)
+            requests.inc()
+            _IN_PROGRESS.dec()
+
+
+@cache
+def _of(method: str, template: str, status: int) -> tuple[Counter, Histogram]:
+    """Return the series of these labels: as many as there are routes and what they answer."""
+    labels = (method, template, str(status))
+    return _REQUESTS.labels(*labels), _SECONDS.labels(*labels)
 
 
 @get("/prometheus", media_type="text/plain", include_in_schema=False)

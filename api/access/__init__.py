@@ -6,13 +6,12 @@ from litestar.config.cors import CORSConfig
 from litestar.middleware import DefineMiddleware
 from litestar.types import Middleware
 
-from api.access.answered import Answered
-from api.access.authentication import Authentication, may_read
+from api.access.authentication import Authentication
 from api.access.headers import guard_browsers
 from api.access.hosts import Hosts
 from api.access.rate import Rate
 from api.access.tokens import Tokens
-from api.observing import request_metrics
+from api.observing import Counted
 from mobility.settings import Settings
 
 
@@ -20,10 +19,9 @@ def access(settings: Settings, tokens: Tokens | None) -> dict[str, Any]:
     """Return what the application is given to keep: arguments of Litestar's constructor."""
     listens_at = () if settings.api_host in {"0.0.0.0", "::"} else (settings.api_host,)  # noqa: S104
     middleware: list[Middleware] = [
-        # First, as Litestar's metrics fail over a host that is none.
+        # First, so that those who are refused are counted.
+        Counted(),
         Hosts((*listens_at, *settings.api_hosts)),
-        request_metrics(),
-        Answered(),
     ]
     if settings.api_rate:
         middleware.append(Rate(settings.api_rate))
@@ -31,7 +29,6 @@ def access(settings: Settings, tokens: Tokens | None) -> dict[str, Any]:
         middleware.append(DefineMiddleware(Authentication, tokens=tokens))
     return {
         "middleware": middleware,
-        "guards": [] if tokens is None else [may_read],
         "before_send": [guard_browsers(settings)],
         "cors_config": _cors(settings),
     }

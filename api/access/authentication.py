@@ -5,7 +5,6 @@ from typing import Any, Final
 
 from litestar.connection import ASGIConnection
 from litestar.enums import ScopeType
-from litestar.handlers import BaseRouteHandler
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
 from litestar.types import ASGIApp
 
@@ -29,7 +28,10 @@ class Authentication(AbstractAuthenticationMiddleware):
         self._tokens = tokens
 
     async def authenticate_request(self, connection: Connection) -> AuthenticationResult:
-        """Return the token; a request without one of ours is refused."""
+        """Return the token; without one of ours, or one that opens the entity, there is a refusal.
+
+        Scopes are looked at here and not in a guard, for which Litestar copies the connection.
+        """
         token = token_of(connection, self._tokens)
         if token is None:
             raise problem(
@@ -38,20 +40,12 @@ class Authentication(AbstractAuthenticationMiddleware):
                 slug="token-needed",
                 headers={"WWW-Authenticate": "Bearer"},
             )
+        entity = connection.path_params.get("entity_name")
+        if entity in EVERYTHING and entity not in token.scopes:
+            raise problem(
+                HTTPStatus.FORBIDDEN, f"This token does not open {entity}", slug="out-of-scope"
+            )
         return AuthenticationResult(user=token.name, auth=token)
-
-
-async def may_read(connection: Connection, _handler: BaseRouteHandler) -> None:
-    """Refuse an entity that the token does not open (a guard of all routes).
-
-    A coroutine, although it awaits nothing: Litestar calls what is none on another thread.
-    """
-    entity = connection.path_params.get("entity_name")
-    token = connection.scope.get("auth")
-    if entity in EVERYTHING and isinstance(token, Token) and entity not in token.scopes:
-        raise problem(
-            HTTPStatus.FORBIDDEN, f"This token does not open {entity}", slug="out-of-scope"
-        )
 
 
 def token_of(connection: Connection, tokens: Tokens) -> Token | None:
