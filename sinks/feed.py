@@ -8,7 +8,7 @@ takes the next.
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
@@ -98,10 +98,10 @@ class Feed:
         before: Future[None] | None = None
         while updates := self._next():
             rows = coalesced(pl.concat([update.rows for update in updates]))
-            self._apply(self._first, rows)
+            unseen = self._apply(self._first, rows)
             if before is not None:
                 before.result()
-            before = line.submit(self._finish, rows, updates)
+            before = line.submit(self._finish, rows, unseen, updates)
             # What waits is the next batch for the first store; where nothing does, this one is over
             # when it is with all stores.
             if not (self._others and self._waiting):
@@ -122,10 +122,12 @@ class Feed:
             self._is_writing = bool(updates)
             return updates
 
-    def _finish(self, rows: pl.DataFrame, updates: list[WindowUpdate]) -> None:
+    def _finish(
+        self, rows: pl.DataFrame, unseen: Collection[str], updates: list[WindowUpdate]
+    ) -> None:
         """Bring a batch that the first store has to the others; then record the watermarks."""
         for store in self._others:
-            self._apply(store, rows)
+            self._apply(store, rows, unseen)
         for shard in dict.fromkeys(update.shard for update in updates):
             ours = [update for update in updates if update.shard == shard]
             marks = [update.watermark for update in ours if update.watermark is not None]
@@ -135,11 +137,17 @@ class Feed:
                     store.record_progress(self._entity, shard, *reached)
                 self._recorded[shard] = reached
 
-    def _apply(self, store: Store, rows: pl.DataFrame) -> None:
-        refused = 0 if rows.is_empty() else store.apply(self._entity, rows).refused
-        if refused:
+    def _apply(
+        self, store: Store, rows: pl.DataFrame, unseen: Collection[str] = ()
+    ) -> Collection[str]:
+        """Bring a batch to a store; return the ids that it had never seen."""
+        if rows.is_empty():
+            return ()
+        applied = store.apply(self._entity, rows, unseen)
+        if applied.refused:
             _log.warning(
                 "Redis refused %d windows of %s: they are older than its ledger reaches back",
-                refused,
+                applied.refused,
                 self._entity.name,
             )
+        return applied.unseen

@@ -1,5 +1,6 @@
 """The store that is obviously right: what the shared test suite compares the others with."""
 
+from collections.abc import Collection
 from typing import Any
 
 import polars as pl
@@ -18,8 +19,9 @@ class MemoryStore:
         self._ledgers: dict[str, dict[tuple[str, int], Row]] = {}
         self._progress: dict[str, dict[int, int]] = {}
 
-    def apply(self, entity: Entity, rows: pl.DataFrame) -> Applied:
-        """Reconcile coalesced rows (WINDOW_SCHEMA)."""
+    def apply(self, entity: Entity, rows: pl.DataFrame, unseen: Collection[str] = ()) -> Applied:
+        """Reconcile coalesced rows (WINDOW_SCHEMA); it is filled from no other store."""
+        del unseen
         ledger = self._ledgers.setdefault(entity.name, {})
         applied = 0
         for row in rows.iter_rows(named=True):

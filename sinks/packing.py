@@ -1,6 +1,6 @@
 """Frames as the Redis scripts read them, and ledgers back as frames."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -26,9 +26,10 @@ class PackedWindows:
     news: str
 
 
-def packed_windows(rows: pl.DataFrame) -> PackedWindows:
+def packed_windows(rows: pl.DataFrame, begins: pl.Series | None = None) -> PackedWindows:
     """Return windows (WINDOW_SCHEMA, those of an id together) for Redis.
 
+    `begins` tells which are the first there ever was of their id; by default none is known to be.
     All that does not depend on what the store holds is worked out here, by columns: the interpreter
     there would do it row by row, while nobody else is served.
     """
@@ -40,6 +41,7 @@ def packed_windows(rows: pl.DataFrame) -> PackedWindows:
         "trip_count",
         *TOTALS,
         *(iso_text(pl.col(name)) for name in STARTS),
+        (pl.lit(value=False) if begins is None else begins).alias("begins"),
         news=_news(),
     )
     news = columns.drop_in_place("news")
@@ -48,18 +50,23 @@ def packed_windows(rows: pl.DataFrame) -> PackedWindows:
     )
 
 
-def packed_ahead(rows: pl.DataFrame, size: int) -> Iterator[tuple[pl.DataFrame, PackedWindows]]:
-    """Yield chunks of `size` rows, packed; the next is packed while somebody is at work on one."""
-    chunks = list(rows.iter_slices(size))
-    if not chunks:
-        return
+def packed_ahead(
+    rows: pl.DataFrame, unseen: Collection[str], size: int
+) -> Iterator[tuple[pl.DataFrame, PackedWindows]]:
+    """Yield chunks of `size` rows, packed: the next ones while somebody is at work on one.
+
+    An `unseen` id begins with its first row of all; a chunk that goes on with it says so no more.
+    """
+    ids = rows["id"]
+    is_unseen = ids.is_in(pl.Series(list(unseen), dtype=pl.String).implode())
+    begins = is_unseen & ids.ne_missing(ids.shift())
+
+    def packed(at: int) -> tuple[pl.DataFrame, PackedWindows]:
+        chunk = rows.slice(at, size)
+        return chunk, packed_windows(chunk, begins.slice(at, size))
+
     with ThreadPoolExecutor(1, "pack") as packer:
-        ahead = packer.submit(packed_windows, chunks[0])
-        for chunk, following in zip(chunks, [*chunks[1:], None], strict=True):
-            packed = ahead.result()
-            if following is not None:
-                ahead = packer.submit(packed_windows, following)
-            yield chunk, packed
+        yield from packer.map(packed, range(0, rows.height, size))
 
 
 def packed_history(ids: list[str], history: History) -> pl.DataFrame:
@@ -134,7 +141,7 @@ def _news() -> pl.Expr:
     )
 
 
-def _values(column: pl.Series) -> list[int | str]:
+def _values(column: pl.Series) -> list[int | str | bool]:
     """Return values for Lua, whose numbers are doubles: as text where one would not be exact."""
     if column.dtype != pl.Int64 or (column.abs() < _EXACT).all():
         return column.to_list()

@@ -8,6 +8,10 @@
    Postgres is true of Redis too: an id that has lost them since is absent, and is not answered from
    there.
 
+4. An id that Postgres had never seen before a batch has no history before it. Redis is told which
+   those are, and where one is absent begins it with the batch instead of asking for the history,
+   which would take as long again: what Postgres is given of it later is given to Redis later.
+
 With the order left open the second would be false: a window that Redis took first, and lost before
 Postgres had it, would be missing from the filling and from everything after.
 
@@ -15,6 +19,8 @@ A feed has Postgres take the next batch while Redis takes one (sinks/feed.py), s
 filled with may hold windows of the next batches already. Those change nothing when they come, and
 are not told of in the stream of changes: questions are answered with them at once.
 """
+
+from collections.abc import Collection
 
 import polars as pl
 
@@ -64,10 +70,11 @@ class Pair:
         self._lasting = lasting
         self._fast = fast
 
-    def apply(self, entity: Entity, rows: pl.DataFrame) -> Applied:
+    def apply(self, entity: Entity, rows: pl.DataFrame, unseen: Collection[str] = ()) -> Applied:
         """Reconcile coalesced rows (WINDOW_SCHEMA); the counts are the lasting store's."""
+        del unseen
         applied = self._lasting.apply(entity, rows)
-        self._fast.apply(entity, rows)
+        self._fast.apply(entity, rows, applied.unseen)
         return applied
 
     def record_progress(

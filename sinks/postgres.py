@@ -1,12 +1,14 @@
 """The lasting store: windows and totals in Postgres, for ever."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 import polars as pl
 from psycopg import sql
+from psycopg.rows import class_row
 
 from mobility.entities import Entity
 from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
@@ -40,6 +42,22 @@ SPLIT: Final = 2_000
 """Rows from which a batch is two transactions: one commits while the other works."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Added:
+    """The windows of `unseen` ids, which are in now, and how many others there are."""
+
+    windows: int
+    known: int
+    unseen: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Changed:
+    """How many windows were reconciled."""
+
+    windows: int
+
+
 class PostgresStore:
     """Reconciles a batch in a transaction or two, committed before `apply` returns.
 
@@ -58,33 +76,36 @@ class PostgresStore:
         self._beside: Session | None = None
         self._marking: Session | None = None
 
-    def apply(self, entity: Entity, rows: pl.DataFrame) -> Applied:
-        """Reconcile coalesced rows (WINDOW_SCHEMA); nothing is ever too old to be applied."""
+    def apply(self, entity: Entity, rows: pl.DataFrame, unseen: Collection[str] = ()) -> Applied:
+        """Reconcile coalesced rows (WINDOW_SCHEMA); nothing is ever too old to be applied.
+
+        It is filled from no other store, and tells which ids it had never seen itself.
+        """
+        del unseen
         half = 0
         if self._open is not None and rows.height >= SPLIT:
             self._beside = self._beside or self._open()
             # Rows of one id stay together, so that the parts have nothing to wait for.
             half = rows["id"].search_sorted(rows["id"][rows.height // 2])
         if self._beside is None or half == 0:
-            applied = self._apply(self._session, entity, rows)
-        else:
-            with ThreadPoolExecutor(1, "postgres") as line:
-                other = line.submit(self._apply, self._beside, entity, rows.head(half))
-                applied = self._apply(self._session, entity, rows.tail(-half)) + other.result()
-        return Applied(applied=applied, unchanged=rows.height - applied)
+            return self._apply(self._session, entity, rows)
+        with ThreadPoolExecutor(1, "postgres") as line:
+            other = line.submit(self._apply, self._beside, entity, rows.head(half))
+            return self._apply(self._session, entity, rows.tail(-half)) + other.result()
 
-    def _apply(self, session: Session, entity: Entity, rows: pl.DataFrame) -> int:
-        """Reconcile rows in one transaction; return how many were applied."""
+    def _apply(self, session: Session, entity: Entity, rows: pl.DataFrame) -> Applied:
+        """Reconcile rows in one transaction."""
 
-        def reconcile(connection: Connection) -> int:
+        def reconcile(connection: Connection) -> Applied:
             copy_in(connection, sql.Identifier("staged"), rows)
-            added, ids = _counts(connection, for_entity(entity, "sql", "add.sql"))
-            if added == rows.height:
-                return added
-            if ids < rows["id"].n_unique():
-                connection.execute(for_entity(entity, "sql", "lock.sql"))
-            (changed,) = _counts(connection, for_entity(entity, "sql", "reconcile.sql"))
-            return added + changed
+            added = _only_row(connection, _Added, for_entity(entity, "sql", "add.sql"))
+            applied = added.windows
+            if applied < rows.height:
+                if added.known + len(added.unseen) < rows["id"].n_unique():
+                    connection.execute(for_entity(entity, "sql", "lock.sql"))
+                statement = for_entity(entity, "sql", "reconcile.sql")
+                applied += _only_row(connection, _Changed, statement).windows
+            return Applied(applied, rows.height - applied, unseen=tuple(added.unseen))
 
         return session.run(reconcile)
 
@@ -144,6 +165,10 @@ class PostgresStore:
         return self._session.run(lambda connection: copy_out(connection, query, schema))
 
 
-def _counts(connection: Connection, statement: sql.Composed) -> list[int]:
-    ((*counts,),) = connection.execute(statement).fetchall()
-    return [int(str(count)) for count in counts]
+R = TypeVar("R")
+
+
+def _only_row(connection: Connection, row: type[R], statement: sql.Composed) -> R:
+    with connection.cursor(row_factory=class_row(row)) as cursor:
+        (found,) = cursor.execute(statement).fetchall()
+        return found

@@ -1,7 +1,7 @@
 """The fast store: what had news in the last day, one hash an id that any Redis client can read."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from decimal import Decimal
 from itertools import chain
 from typing import Final
@@ -82,15 +82,15 @@ class RedisStore:
         self._keys = RedisKeys.of(settings)
         self._history = history
 
-    def apply(self, entity: Entity, rows: pl.DataFrame) -> Applied:
-        """Reconcile coalesced rows (WINDOW_SCHEMA).
+    def apply(self, entity: Entity, rows: pl.DataFrame, unseen: Collection[str] = ()) -> Applied:
+        """Reconcile coalesced rows (WINDOW_SCHEMA); `unseen` ids have no history yet.
 
         Windows that start more than `redis_ledger_hours` before their id's newest can't be told
         from those counted long ago. They are refused, or where Postgres is, their id is filled
         again from there.
         """
         applied = Applied()
-        for chunk, packed in packed_ahead(rows, CHUNK):
+        for chunk, packed in packed_ahead(rows, unseen, CHUNK):
             done, absent = self._apply(entity, packed, [])
             applied += done
             for at in range(0, len(absent), FILL_CHUNK):

@@ -5,7 +5,8 @@ as whole totals with a version, `(generation, trip_count)`: one that is not belo
 replaces it, and the totals move by the difference. Replays, repeats and disorder change nothing.
 """
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from typing import Final, Literal, NoReturn, Protocol
 
 import polars as pl
@@ -101,26 +102,33 @@ class Applied:
     """What became of the windows of one call.
 
     `unchanged` counts those the store already had, in this or a higher version; `refused` those
-    older than its ledger reaches back, which can't be told from windows counted long ago.
+    older than its ledger reaches back, which can't be told from windows counted long ago. `unseen`
+    are ids that the store had never seen before, as far as it can tell.
     """
 
     applied: int = 0
     unchanged: int = 0
     refused: int = 0
+    unseen: tuple[str, ...] = field(default=(), compare=False)
 
     def __add__(self, other: "Applied") -> "Applied":
         return Applied(
             self.applied + other.applied,
             self.unchanged + other.unchanged,
             self.refused + other.refused,
+            self.unseen + other.unseen,
         )
 
 
 class Store(Protocol):
     """Reconciles windows. All methods raise StoreError where the store can't be used."""
 
-    def apply(self, entity: Entity, rows: pl.DataFrame) -> Applied:
-        """Reconcile coalesced rows (WINDOW_SCHEMA, see `coalesced`); durable on return."""
+    def apply(self, entity: Entity, rows: pl.DataFrame, unseen: Collection[str] = ()) -> Applied:
+        """Reconcile coalesced rows (WINDOW_SCHEMA, see `coalesced`); durable on return.
+
+        `unseen` are ids of which the store that this one is filled from had seen nothing before it
+        was given these rows.
+        """
         ...
 
     def record_progress(

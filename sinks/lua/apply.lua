@@ -9,8 +9,9 @@
 --   windows: a list a column, of which rows of one id stand together, in order of window start: id,
 --            start in epoch ms as text, text for the ledger, `generation trip_count duration distance
 --            revenue start pane last`, generation, trip_count, duration, distance, revenue, earliest
---            and latest trip in ISO 8601; amounts in millionths, as numbers where those are exact,
---            else as text; `start` and `last` are those of the same trips
+--            and latest trip in ISO 8601, whether the id begins with this window, so that the
+--            lasting store has no history of it; amounts in millionths, as numbers where those are
+--            exact, else as text; `start` and `last` are those of the same trips
 --   histories: an id and what a lasting store holds of it at this moment, which replaces what is
 --            here, and so on: `-` for nothing, else a line of totals, `trip_count duration distance
 --            revenue start left oldest newest recent last recent_last`, and lines of windows,
@@ -37,8 +38,8 @@ local histories = cmsgpack.unpack(ARGV[13])
 local FILLING = #histories > 0
 local MAY_ASK = CAN_FILL and not FILLING
 
-local ids, starts, texts, generations, counts, durations, distances, revenues, firsts, lasts =
-  unpack(cmsgpack.unpack(ARGV[12]))
+local ids, starts, texts, generations, counts, durations, distances, revenues, firsts, lasts,
+  begins = unpack(cmsgpack.unpack(ARGV[12]))
 
 local applied, unchanged, refused_rows = 0, 0, 0
 local index, seen, absent = {}, {}, {}
@@ -165,7 +166,7 @@ local function recall(id, ledger, first, last)
   if state and not (MAY_ASK
     and (starts[first] + 0 < state.newest - RETENTION or not state.knows_last)) then
     return state, held, state.start
-  elseif MAY_ASK then
+  elseif MAY_ASK and (state or not begins[first]) then
     return nil
   end
   redis.call('DEL', ledger, TOTALS .. id)

@@ -52,4 +52,5 @@ inserted AS (
 )
 SELECT
     (SELECT count(*) FROM taken) AS windows,
-    (SELECT count(*) FROM known) + (SELECT count(*) FROM added) AS ids
+    (SELECT count(*) FROM known) AS known,
+    ARRAY(SELECT id FROM added) AS unseen

@@ -1,5 +1,6 @@
 """The sinks in a flow, on real stores."""
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -101,9 +102,11 @@ def test_rows_before_progress(window: Build, frame: Build) -> None:
     calls: list[str] = []
 
     class Watched(MemoryStore):
-        def apply(self, entity: Entity, rows: pl.DataFrame) -> Applied:
+        def apply(
+            self, entity: Entity, rows: pl.DataFrame, unseen: Collection[str] = ()
+        ) -> Applied:
             calls.append("apply")
-            return super().apply(entity, rows)
+            return super().apply(entity, rows, unseen)
 
         def record_progress(
             self, entity: Entity, shard: int, shards: int, watermark: int | None

@@ -1,6 +1,8 @@
 """The thread that writes what an entity's partitions are given."""
 
 import threading
+from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -29,12 +31,12 @@ class Held(MemoryStore):
         self.may_go_on = threading.Event()
         self.is_closed = False
 
-    def apply(self, entity: Entity, rows: pl.DataFrame) -> Applied:
+    def apply(self, entity: Entity, rows: pl.DataFrame, unseen: Collection[str] = ()) -> Applied:
         """Apply rows; note how many."""
         self.has_begun.set()
         assert self.may_go_on.wait(30)
         self.calls.append(rows.height)
-        return super().apply(entity, rows)
+        return super().apply(entity, rows, unseen)
 
     def record_progress(
         self, entity: Entity, shard: int, shards: int, watermark: int | None
@@ -51,8 +53,9 @@ class Held(MemoryStore):
 class Broken(MemoryStore):
     """A store that refuses everything."""
 
-    def apply(self, entity: Entity, rows: pl.DataFrame) -> Applied:  # noqa: ARG002 - a contract
+    def apply(self, entity: Entity, rows: pl.DataFrame, unseen: Collection[str] = ()) -> Applied:
         """Refuse."""
+        del entity, rows, unseen
         msg = "no"
         raise StoreError(msg)
 
@@ -181,6 +184,29 @@ def test_the_first_store_takes_the_next_batch_meanwhile(
     feed.close()
     assert first.is_closed
     assert second.is_closed
+
+
+def test_the_second_store_is_told_what_the_first_had_never_seen(
+    window: Build, frame: Build
+) -> None:
+    """So that it need not ask for what there can't be."""
+
+    class Watched(Held):
+        def apply(
+            self, entity: Entity, rows: pl.DataFrame, unseen: Collection[str] = ()
+        ) -> Applied:
+            told.append([*unseen])
+            return replace(super().apply(entity, rows), unseen=("d2",))
+
+    told: list[list[str]] = []
+    first, second = Watched(), Watched()
+    for store in (first, second):
+        store.may_go_on.set()
+    feed = Feed([first, second], DRIVER)
+    feed.put([WindowUpdate(DRIVER, 0, 1, 5, frame(window("d1"), window("d2")))])
+    feed.flush()
+    assert told == [[], ["d2"]]
+    feed.close()
 
 
 def test_what_the_second_store_raises_reaches_the_flow(window: Build, frame: Build) -> None:

@@ -1,7 +1,10 @@
 """What only the fast store has: readable hashes, forgetting, filling and a lease."""
 
 import time
-from typing import Any
+from collections.abc import Callable
+from itertools import count
+from typing import Any, TypeVar
+from unittest.mock import patch
 
 import msgspec
 import polars as pl
@@ -9,13 +12,16 @@ import pytest
 import redis
 from polars.testing import assert_frame_equal
 
-from mobility.entities import BY_NAME
+from mobility.entities import BY_NAME, Entity
 from mobility.keys import RedisKeys
 from mobility.records import STARTS, TOTALS
 from mobility.settings import Settings
 from sinks.coalescing import coalesced
+from sinks.history import History, PostgresHistory
+from sinks.link import Link
 from sinks.postgres import connect_postgres
-from sinks.redis import connect_redis
+from sinks.redis import CHUNK, RedisStore, connect_redis
+from sinks.session import open_session
 from sinks.store import Applied, StoreError
 
 pytestmark = pytest.mark.services
@@ -25,6 +31,7 @@ TWO_DAYS = 48 * 12
 """The retention of the ledger, in windows."""
 
 Build = Any
+T = TypeVar("T")
 
 
 def hash_of(client: redis.Redis, settings: Settings, entity_id: str = "d1") -> dict[str, str]:
@@ -324,6 +331,78 @@ def test_a_fill_counts_nothing_twice(
     assert_frame_equal(fast.totals(DRIVER), lasting.totals(DRIVER))
     assert_frame_equal(fast.windows(DRIVER), lasting.windows(DRIVER))
     assert fast.totals(DRIVER)["trip_count"].to_list() == [6]
+    for store in (lasting, fast):
+        store.close()
+
+
+def test_an_id_that_nobody_has_seen_is_not_asked_for(
+    settings: Settings, client: redis.Redis, window: Build, frame: Build
+) -> None:
+    """It begins with its first batch, also over several calls; a lost one is asked for again."""
+    rows = [window("first"), *(window("long", at=at) for at in range(CHUNK + 5)), window("new")]
+    asked: list[list[str]] = []
+
+    class Watched(PostgresHistory):
+        def hold(self, entity: Entity, ids: list[str], use: Callable[[History], T]) -> T:
+            asked.append(ids)
+            return super().hold(entity, ids, use)
+
+    lasting = connect_postgres(settings, "main")
+    link = Link(client, settings, "main")
+    link.sign()
+    fast = RedisStore(link, settings, Watched(open_session(settings), settings))
+    unseen = lasting.apply(DRIVER, frame(*rows)).unseen
+    assert sorted(unseen) == ["first", "long", "new"]
+    fast.apply(DRIVER, frame(*rows), unseen)
+    assert asked == []
+    news = [window(name, at=CHUNK + 9) for name in ("first", "long", "new")]
+    client.delete(RedisKeys.of(settings).ledger(DRIVER, "long"))
+    assert lasting.apply(DRIVER, frame(*news)).unseen == ()
+    fast.apply(DRIVER, frame(*news))
+    assert asked == [["long"]]
+    assert_frame_equal(fast.totals(DRIVER), lasting.totals(DRIVER))
+    for store in (lasting, fast):
+        store.close()
+
+
+def test_what_redis_has_of_an_unseen_id_stays(
+    settings: Settings, window: Build, frame: Build
+) -> None:
+    """Somebody else may have filled it in since Postgres took the batch, with more than that."""
+    lasting = connect_postgres(settings, "main")
+    fast = connect_redis(settings, "main")
+    first, second = frame(window(at=0)), frame(window(at=TWO_DAYS + 1))
+    unseen = lasting.apply(DRIVER, first).unseen
+    lasting.apply(DRIVER, second)
+    fast.refill(DRIVER, ["d1"])
+    for rows in (first, second):
+        assert fast.apply(DRIVER, rows, unseen) == Applied(unchanged=1)
+    assert_frame_equal(fast.totals(DRIVER), lasting.totals(DRIVER))
+    for store in (lasting, fast):
+        store.close()
+
+
+@pytest.mark.parametrize("lost_with", ["its first call", "its second call"])
+def test_an_unseen_id_that_is_lost_half_way_is_whole(
+    settings: Settings, client: redis.Redis, window: Build, frame: Build, lost_with: str
+) -> None:
+    """What its later calls find absent they ask for: only the first may begin it."""
+    rows = frame(*(window(at=at) for at in range(CHUNK + 5)))
+    lasting = connect_postgres(settings, "main")
+    fast = connect_redis(settings, "main")
+    unseen = lasting.apply(DRIVER, rows).unseen
+    lost = 0 if lost_with == "its first call" else CHUNK
+    run, calls = fast._link.run, count()
+
+    def lose(script: str, keys: list[str], args: list[str | int | bytes]) -> list[Any]:
+        if next(calls) * CHUNK == lost:
+            client.delete(RedisKeys.of(settings).ledger(DRIVER, "d1"))
+        done: list[Any] = run(script, keys, args)
+        return done
+
+    with patch.object(fast._link, "run", lose):
+        fast.apply(DRIVER, rows, unseen)
+    assert_frame_equal(fast.totals(DRIVER), lasting.totals(DRIVER))
     for store in (lasting, fast):
         store.close()
 
