@@ -22,6 +22,16 @@ _STATIC: Final = shutil.ignore_patterns("*.a")
 _NAME: Final = "mobility"
 """The database, and the user that owns it."""
 
+_SIZES: Final = {
+    # What a day of a city keeps changing, windows and their index, stays in memory: the default of
+    # 128 MB holds a million windows, and pages that do not fit are written and read again.
+    "shared_buffers": "512MB",
+    # After each checkpoint a page that changes is logged whole once. Ids are all over the index, so
+    # while a backlog is written the fewer checkpoints the better.
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "15min",
+}
+
 
 class Postgres(Service):
     """A Postgres with one database and user, whose random password is kept beside its data.
@@ -69,6 +79,7 @@ class Postgres(Service):
             "port": str(self.port),
             # Nobody asked for a socket, and its path would have to be under 108 bytes.
             "unix_socket_directories": "",
+            **_SIZES,
         }
         flags = (word for name, value in options.items() for word in ("-c", f"{name}={value}"))
         return [binaries / "postgres", "-D", self.home / "data", *flags]

@@ -32,6 +32,8 @@ class Redis(Service):
             "dir": str(self.data),
             "appendonly": "yes",
             "appendfsync": "everysec",
+            # Below this, writing the file anew costs more than what it saves at the next start.
+            "auto-aof-rewrite-min-size": "512mb",
             "save": "",  # the append-only file is the one truth on disk
             "maxmemory-policy": "noeviction",
             "daemonize": "no",
