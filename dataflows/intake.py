@@ -121,7 +121,7 @@ class PartitionIntake:
             "answers": self._settings.answers,
             "next_offset": self.next_offset,
             "latest": self._progress.latest,
-            "seen": self._progress.seen.write_ipc(None).getvalue(),
+            "seen": self._progress.seen.write_ipc(None, compression="zstd").getvalue(),
         }
 
     def resume(self, state: dict[str, Any]) -> None:

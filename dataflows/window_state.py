@@ -121,7 +121,7 @@ class WindowState:
         self.merge()
         if self._stored is None:
             totals = pl.concat([*self.over, self.open])
-            self._stored = totals.write_ipc(None, compression="lz4").getvalue()
+            self._stored = totals.write_ipc(None, compression="zstd").getvalue()
         return {"version": STATE_VERSION, "totals": self._stored, "closed": sorted(self.closed)}
 
     def resume(self, state: dict[str, Any]) -> None:
