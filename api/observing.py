@@ -36,7 +36,7 @@ from api.status.answers import Process
 from api.status.overview import Freshness, flows, known
 
 UNCOUNTED: Final = "uncounted"
-"""The key of a route's `opt` whose requests are not timed: a stream lasts as long as its reader."""
+"""The key of a route's `opt` whose requests are not counted: streams last as long as readers."""
 
 
 _LABELS: Final = ("method", "path", "status_code")
@@ -72,14 +72,14 @@ class Counted(ASGIMiddleware):
             status = refusal.status_code
             raise
         finally:
-            requests, seconds = _of(scope["method"], scope["path_template"], int(status))
+            _IN_PROGRESS.dec()
+            requests, seconds = _series(scope["method"], scope["path_template"], int(status))
             seconds.observe(time.perf_counter() - began)
             requests.inc()
-            _IN_PROGRESS.dec()
 
 
 @cache
-def _of(method: str, template: str, status: int) -> tuple[Counter, Histogram]:
+def _series(method: str, template: str, status: int) -> tuple[Counter, Histogram]:
     """Return the series of these labels: as many as there are routes and what they answer."""
     labels = (method, template, str(status))
     return _REQUESTS.labels(*labels), _SECONDS.labels(*labels)

@@ -80,17 +80,19 @@ class Link:
         }
         self._readers = {"absent": client.register_script(text("lua", "absent.lua"))}
 
-    def sign(self, patience: float | None = None) -> None:
+    def sign(self, patience: float | None = None) -> str:
         """Take the store for this writer and leave the fingerprint of its settings there.
 
-        Raises StoreError where it was filled with other settings or another flow writes to it.
+        Returns the life of the store, which is another one after it was emptied. Raises StoreError
+        where it was filled with other settings or another flow writes to it.
         """
         ours = self._settings
-        held, answers = self.ask(
+        held, answers, life = self.ask(
             lambda: self._script("sign", [], [ours.fingerprint, ours.answers]), patience
         )
         if held != ours.fingerprint:
             refuse_fingerprint(self._name, held, answers, ours)
+        return str(life)
 
     def take_fence(self, offered: int, holder: str) -> int:
         """Take a fencing token that is not below the offered one; see sinks/lua/fence.lua."""

@@ -8,9 +8,10 @@
    Postgres is true of Redis too: an id that has lost them since is absent, and is not answered from
    there.
 
-4. An id that Postgres had never seen before a batch has no history before it. Redis is told which
-   those are, and where one is absent begins it with the batch instead of asking for the history,
-   which would take as long again: what Postgres is given of it later is given to Redis later.
+4. An id that Postgres had never seen before a batch of the flow has no history before it. A feed
+   tells Redis which those are, and it begins one that is absent with the batch instead of asking:
+   what the flow brings later Redis is given later. What a backfill brings is not brought again, so
+   beside one Redis asks, as after it was emptied; and a backfill tells of no such ids.
 
 With the order left open the second would be false: a window that Redis took first, and lost before
 Postgres had it, would be missing from the filling and from everything after.
@@ -74,7 +75,7 @@ class Pair:
         """Reconcile coalesced rows (WINDOW_SCHEMA); the counts are the lasting store's."""
         del unseen
         applied = self._lasting.apply(entity, rows)
-        self._fast.apply(entity, rows, applied.unseen)
+        self._fast.apply(entity, rows)
         return applied
 
     def record_progress(

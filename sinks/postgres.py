@@ -42,6 +42,9 @@ SPLIT: Final = 2_000
 """Rows from which a batch is two transactions: one commits while the other works."""
 
 
+R = TypeVar("R")
+
+
 @dataclass(frozen=True, slots=True)
 class _Added:
     """The windows of `unseen` ids, which are in now, and how many others there are."""
@@ -163,9 +166,6 @@ class PostgresStore:
         table = sql.Identifier(f"{entity.name}_{name}")
         query = sql.SQL("SELECT {} FROM {}").format(columns, table)
         return self._session.run(lambda connection: copy_out(connection, query, schema))
-
-
-R = TypeVar("R")
 
 
 def _only_row(connection: Connection, row: type[R], statement: sql.Composed) -> R:

@@ -56,13 +56,13 @@ def connect_redis(
     link = Link(redis_client(settings), settings, writer, wait=wait, stopping=stopping)
     history = None
     try:
-        link.sign(START_SECONDS)
+        life = link.sign(START_SECONDS)
         if "postgres" in settings.stores:
             history = open_history(settings, wait=wait, stopping=stopping)
     except StoreError:
         link.close()
         raise
-    return RedisStore(link, settings, history)
+    return RedisStore(link, settings, history, life)
 
 
 class RedisStore:
@@ -73,14 +73,22 @@ class RedisStore:
     """
 
     def __init__(
-        self, link: Link, settings: Settings, history: HistorySource | None = None
+        self,
+        link: Link,
+        settings: Settings,
+        history: HistorySource | None = None,
+        life: str = "",
     ) -> None:
-        """Write over `link`; it and the history are this store's to close."""
+        """Write over `link`; it and the history are this store's to close.
+
+        While `life` is that of this Redis, ids that Postgres had never seen are not asked for.
+        """
         self._link = link
         self._client = link.client
         self._settings = settings
         self._keys = RedisKeys.of(settings)
         self._history = history
+        self._life = life
 
     def apply(self, entity: Entity, rows: pl.DataFrame, unseen: Collection[str] = ()) -> Applied:
         """Reconcile coalesced rows (WINDOW_SCHEMA); `unseen` ids have no history yet.
@@ -197,6 +205,7 @@ class RedisStore:
                 windows.columns,
                 msgspec.msgpack.encode(histories),
                 windows.news,
+                self._life,
             ],
         )
         return Applied(applied, unchanged, refused), absent

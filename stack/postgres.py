@@ -28,8 +28,7 @@ _SIZES: Final = {
     "shared_buffers": "512MB",
     # After each checkpoint a page that changes is logged whole once. Ids are all over the index, so
     # while a backlog is written the fewer checkpoints the better.
-    "max_wal_size": "4GB",
-    "checkpoint_timeout": "15min",
+    "max_wal_size": "2GB",
 }
 
 

@@ -19,7 +19,7 @@ def access(settings: Settings, tokens: Tokens | None) -> dict[str, Any]:
     """Return what the application is given to keep: arguments of Litestar's constructor."""
     listens_at = () if settings.api_host in {"0.0.0.0", "::"} else (settings.api_host,)  # noqa: S104
     middleware: list[Middleware] = [
-        # First, so that those who are refused are counted.
+        # First, so that refusals are counted.
         Counted(),
         Hosts((*listens_at, *settings.api_hosts)),
     ]

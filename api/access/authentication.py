@@ -30,7 +30,7 @@ class Authentication(AbstractAuthenticationMiddleware):
     async def authenticate_request(self, connection: Connection) -> AuthenticationResult:
         """Return the token; without one of ours, or one that opens the entity, there is a refusal.
 
-        Scopes are looked at here and not in a guard, for which Litestar copies the connection.
+        Scopes are looked at here and not in a guard, for each of which Litestar copies the handler.
         """
         token = token_of(connection, self._tokens)
         if token is None:

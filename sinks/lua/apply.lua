@@ -4,8 +4,10 @@
 -- KEYS: meta, index, seen, live. The hashes of the ids are not among them: their names are two
 -- prefixes and the id, on one server (a cluster would want each id's keys in one slot).
 -- ARGV after those of ledger.lua: entity, '1' if a lasting store can be asked for histories, entries
--- that the stream of changes keeps, two msgpack lists, windows and histories, and the windows as the
--- stream has them, a line of JSON each, all but the last with a comma.
+-- that the stream of changes keeps, two msgpack lists, windows and histories, the windows as the
+-- stream has them, a line of JSON each, all but the last with a comma,
+-- and the life of this store (see sign.lua) as the writer knew it before the lasting store had the
+-- windows.
 --   windows: a list a column, of which rows of one id stand together, in order of window start: id,
 --            start in epoch ms as text, text for the ledger, `generation trip_count duration distance
 --            revenue start pane last`, generation, trip_count, duration, distance, revenue, earliest
@@ -37,6 +39,10 @@ local RENEWAL = EXPIRY * 1000 / 1440
 local histories = cmsgpack.unpack(ARGV[13])
 local FILLING = #histories > 0
 local MAY_ASK = CAN_FILL and not FILLING
+-- That an id is absent as it begins means that nobody has brought it, and not that it was lost since:
+-- unless everything was, or a backfill is at work, which brings what the flow will not bring again.
+local life, backfill_until = unpack(redis.call('HMGET', META, 'life', 'backfill_until'))
+local MAY_BEGIN = life == ARGV[15] and tonumber(backfill_until or 0) < NOW_MS
 
 local ids, starts, texts, generations, counts, durations, distances, revenues, firsts, lasts,
   begins = unpack(cmsgpack.unpack(ARGV[12]))
@@ -166,7 +172,7 @@ local function recall(id, ledger, first, last)
   if state and not (MAY_ASK
     and (starts[first] + 0 < state.newest - RETENTION or not state.knows_last)) then
     return state, held, state.start
-  elseif MAY_ASK and (state or not begins[first]) then
+  elseif MAY_ASK and (state or not (MAY_BEGIN and begins[first])) then
     return nil
   end
   redis.call('DEL', ledger, TOTALS .. id)

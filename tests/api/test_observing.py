@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 from prometheus_client.parser import text_string_to_metric_families
@@ -78,6 +79,27 @@ def test_refusals_are_counted_as_what_they_are() -> None:
     assert refused
     with client(MemoryReader("redis")) as http:
         assert counted(scraped(http), "/health/live", 429) - before == refused
+
+
+def test_every_end_of_a_request_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the status it had: a name that is not ours, our own fault; and none stays in progress."""
+
+    async def break_down(*_: object) -> None:
+        msg = "a fault"
+        raise RuntimeError(msg)
+
+    template, ends = "/metrics/{entity_name}/{entity_id}", (421, 500)
+    with client(MemoryReader("redis")) as http:
+        before = scraped(http)
+        http.get("/metrics/driver/d1", headers={"Host": "elsewhere.example"})
+        monkeypatch.setattr(MemoryReader, "totals", break_down)
+        http.get("/metrics/driver/d1")
+        after = scraped(http)
+    assert [counted(after, template, end) - counted(before, template, end) for end in ends] == [
+        1,
+        1,
+    ]
+    assert after["mobility_api_requests_in_progress", frozenset()] == 1, "the one that asks"
 
 
 def test_stores_and_flow_are_seen() -> None:

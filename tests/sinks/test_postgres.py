@@ -3,6 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -11,8 +12,9 @@ import pytest
 
 from mobility.entities import BY_NAME, ENTITIES, Entity
 from mobility.settings import Settings
+from sinks.coalescing import coalesced
 from sinks.migrations import migrate
-from sinks.postgres import connect_postgres
+from sinks.postgres import SPLIT, connect_postgres
 from sinks.scripts import numbered
 from sinks.session import open_session
 from sinks.store import StoreError
@@ -123,19 +125,33 @@ def test_writers_of_the_same_ids_at_once(settings: Settings, window: Build, fram
     stores = [connect_postgres(settings, "main") for _ in range(2)]
     together = threading.Barrier(len(stores))
 
-    def write(place: int) -> None:
+    def write(place: int) -> list[str]:
+        unseen: list[str] = []
         for count in range(1, 21):
             rows = [window(f"d{n:02}", trip_count=2 * count + place) for n in range(50)]
             together.wait()
-            stores[place].apply(DRIVER, frame(*rows))
+            unseen += stores[place].apply(DRIVER, frame(*rows)).unseen
+        return unseen
 
     with ThreadPoolExecutor(len(stores)) as pool:
-        list(pool.map(write, range(len(stores))))
+        unseen = [*pool.map(write, range(len(stores)))]
+    assert sorted(chain.from_iterable(unseen)) == [f"d{n:02}" for n in range(50)]
     totals = stores[0].totals(DRIVER)
     assert totals["trip_count"].to_list() == [41] * 50
     assert totals["total_duration"].to_list() == [12_500_000] * 50
     for store in stores:
         store.close()
+
+
+def test_only_new_ids_are_unseen(settings: Settings, window: Build, frame: Build) -> None:
+    """Among known ones, in a batch that is two transactions, and never for a second time."""
+    store = connect_postgres(settings, "main")
+    known, new = ([f"{kind}{n:04}" for n in range(SPLIT)] for kind in ("known", "new"))
+    store.apply(DRIVER, frame(*map(window, known)))
+    rows = coalesced(frame(*(window(name, at=1) for name in (*known, *new))))
+    assert sorted(store.apply(DRIVER, rows).unseen) == new
+    assert store.apply(DRIVER, rows).unseen == ()
+    store.close()
 
 
 def test_a_lost_connection_comes_back(settings: Settings, window: Build, frame: Build) -> None:

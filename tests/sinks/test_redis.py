@@ -349,8 +349,7 @@ def test_an_id_that_nobody_has_seen_is_not_asked_for(
 
     lasting = connect_postgres(settings, "main")
     link = Link(client, settings, "main")
-    link.sign()
-    fast = RedisStore(link, settings, Watched(open_session(settings), settings))
+    fast = RedisStore(link, settings, Watched(open_session(settings), settings), link.sign())
     unseen = lasting.apply(DRIVER, frame(*rows)).unseen
     assert sorted(unseen) == ["first", "long", "new"]
     fast.apply(DRIVER, frame(*rows), unseen)
@@ -382,26 +381,46 @@ def test_what_redis_has_of_an_unseen_id_stays(
         store.close()
 
 
-@pytest.mark.parametrize("lost_with", ["its first call", "its second call"])
 def test_an_unseen_id_that_is_lost_half_way_is_whole(
-    settings: Settings, client: redis.Redis, window: Build, frame: Build, lost_with: str
+    settings: Settings, client: redis.Redis, window: Build, frame: Build
 ) -> None:
-    """What its later calls find absent they ask for: only the first may begin it."""
+    """What its second call finds absent it asks for: only the first may begin it."""
     rows = frame(*(window(at=at) for at in range(CHUNK + 5)))
     lasting = connect_postgres(settings, "main")
     fast = connect_redis(settings, "main")
     unseen = lasting.apply(DRIVER, rows).unseen
-    lost = 0 if lost_with == "its first call" else CHUNK
     run, calls = fast._link.run, count()
 
     def lose(script: str, keys: list[str], args: list[str | int | bytes]) -> list[Any]:
-        if next(calls) * CHUNK == lost:
-            client.delete(RedisKeys.of(settings).ledger(DRIVER, "d1"))
+        if next(calls) == 1:
+            assert client.delete(RedisKeys.of(settings).ledger(DRIVER, "d1"))
         done: list[Any] = run(script, keys, args)
         return done
 
     with patch.object(fast._link, "run", lose):
         fast.apply(DRIVER, rows, unseen)
+    assert_frame_equal(fast.totals(DRIVER), lasting.totals(DRIVER))
+    for store in (lasting, fast):
+        store.close()
+
+
+@pytest.mark.parametrize("since", ["it was emptied", "a backfill is at work"])
+def test_an_unseen_id_is_asked_for(
+    settings: Settings, client: redis.Redis, window: Build, frame: Build, since: str
+) -> None:
+    """Where somebody may have brought what the flow does not bring again, and Redis lost it."""
+    lasting = connect_postgres(settings, "main")
+    fast = connect_redis(settings, "main")
+    rows = frame(window(at=0))
+    unseen = lasting.apply(DRIVER, rows).unseen
+    lasting.apply(DRIVER, frame(window(at=1, generation=1)))
+    if since == "it was emptied":
+        assert client.delete(*client.scan_iter(f"{settings.redis_prefix}*"))
+        connect_redis(settings, "main").close()
+    else:
+        until = f"{(time.time() + 30) * 1_000:.0f}"
+        client.hset(RedisKeys.of(settings).meta, "backfill_until", until)
+    assert fast.apply(DRIVER, rows, unseen) == Applied(unchanged=1)
     assert_frame_equal(fast.totals(DRIVER), lasting.totals(DRIVER))
     for store in (lasting, fast):
         store.close()
