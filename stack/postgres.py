@@ -23,8 +23,8 @@ _NAME: Final = "mobility"
 """The database, and the user that owns it."""
 
 _SIZES: Final = {
-    # What a day of a city keeps changing, windows and their index, stays in memory: the default of
-    # 128 MB holds a million windows, and pages that do not fit are written and read again.
+    # The windows that keep changing, and their index, stay in memory: the default of 128 MB holds
+    # some hundred thousand, and pages that do not fit are written and read again and again.
     "shared_buffers": "512MB",
     # After each checkpoint a page that changes is logged whole once. Ids are all over the index, so
     # while a backlog is written the fewer checkpoints the better.
