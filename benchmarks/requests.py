@@ -1,7 +1,6 @@
 """Requests a second of one path over Redis, beside the service that people write first."""
 
 import asyncio
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from benchmarks.load import Answered, loaded
 from benchmarks.peers.environments import python_with
 from benchmarks.running import BenchmarkError
 from benchmarks.section import Section, Target
-from benchmarks.service import running, wait_until
+from benchmarks.service import listens, running, wait_until
 from benchmarks.sinks import windows
 from benchmarks.tenant import emptied, tenant
 from mobility.entities import BY_NAME
@@ -72,7 +71,7 @@ def measure(bench: Bench) -> Section:
             ports = {_OURS: settings.api_port, _THEIRS: port}
             asked = {name: _requests(port, ids, token) for name, port in ports.items()}
             for each in ports.values():
-                wait_until(partial(_listens, each), f"port {each} is listened on", _PATIENCE)
+                wait_until(partial(listens, each), f"port {each} is listened on", _PATIENCE)
             _agree(ports, token, ids[0])
             return _section(_in_turn(bench, ports, asked))
 
@@ -152,11 +151,6 @@ def _theirs(bench: Bench, settings: Settings, python: Path) -> Iterator[int]:
 def _requests(port: int, ids: list[str], token: str) -> list[bytes]:
     head = f"Host: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\n\r\n"
     return [f"GET /metrics/{_ENTITY.name}/{one} HTTP/1.1\r\n{head}".encode() for one in ids]
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _agree(ports: dict[str, int], token: str, entity_id: str) -> None:

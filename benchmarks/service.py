@@ -1,6 +1,7 @@
 """The flow as a service: started, asked how far it is, and stopped, while something is measured."""
 
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -56,6 +57,12 @@ def wait_until(happened: Callable[[], bool], what: str, limit: float) -> float:
             raise BenchmarkError(msg)
         time.sleep(_PAUSE)
     return time.monotonic() - began
+
+
+def listens(port: int) -> bool:
+    """Tell whether something on this machine takes connections at a port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def messages_read(status: Path) -> int:
