@@ -2,12 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import cycle
+from statistics import median
 from typing import Final
 
+from benchmarks.figures import percentile
 from benchmarks.running import BenchmarkError
 
 _LENGTH: Final = b"content-length:"
@@ -25,6 +27,11 @@ class Answered:
     def rate(self) -> float:
         """Answers a second."""
         return len(self.latencies) / self.seconds
+
+
+def milliseconds(runs: Sequence[Answered], part: float) -> float:
+    """Return what a part of the answers did not exceed, from 0 to 1: the median of the runs."""
+    return median(percentile(run.latencies, part) * 1e3 for run in runs)
 
 
 async def loaded(port: int, requests: list[bytes], connections: int, seconds: float) -> Answered:

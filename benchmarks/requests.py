@@ -15,8 +15,7 @@ import msgspec
 from api.access.tokens import make_token
 from audit.steps import free_port
 from benchmarks.bench import Bench
-from benchmarks.figures import percentile
-from benchmarks.load import Answered, loaded
+from benchmarks.load import Answered, loaded, milliseconds
 from benchmarks.peers.environments import python_with
 from benchmarks.running import BenchmarkError
 from benchmarks.section import Section, Target
@@ -94,14 +93,8 @@ def _in_turn(bench: Bench, ports: dict[str, int], asked: dict[str, list[bytes]])
 
 def _section(runs: Runs) -> Section:
     rates = {key: median(run.rate for run in each) for key, each in runs.items()}
-    slowest = {
-        key: median(percentile(run.latencies, 0.99) * 1e3 for run in each)
-        for key, each in runs.items()
-    }
-    middle = {
-        key: median(percentile(run.latencies, 0.5) * 1e3 for run in each)
-        for key, each in runs.items()
-    }
+    slowest = {key: milliseconds(each, 0.99) for key, each in runs.items()}
+    middle = {key: milliseconds(each, 0.5) for key, each in runs.items()}
     rows = tuple(
         (f"`{name}`", f"{n}", f"{rates[key]:,.0f}", f"{middle[key]:.1f}", f"{slowest[key]:.1f}")
         for key in runs

@@ -12,8 +12,7 @@ import psycopg
 
 from audit.steps import Update, free_port
 from benchmarks.bench import Bench
-from benchmarks.figures import percentile
-from benchmarks.load import Answered, loaded
+from benchmarks.load import Answered, loaded, milliseconds
 from benchmarks.running import BenchmarkError
 from benchmarks.section import Section, Target
 from benchmarks.service import listens, running, wait_until
@@ -100,9 +99,7 @@ def _section(runs: Runs) -> Section:
     rows, targets = [], []
     for connections, each in runs.items():
         rate = median(run.rate for run in each)
-        middle, slowest = (
-            median(percentile(run.latencies, part) * 1e3 for run in each) for part in (0.5, 0.99)
-        )
+        middle, slowest = milliseconds(each, 0.5), milliseconds(each, 0.99)
         rows.append((f"{connections}", f"{rate:,.0f}", f"{middle:.1f}", f"{slowest:.1f}"))
         what = f"p99 of a day's series, ms, {connections} connections"
         targets.append(Target(what, slowest, _MOST, most=True))

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 import polars as pl
 from psycopg import sql
-from psycopg.rows import class_row
+from psycopg.rows import BaseRowFactory, class_row, scalar_row
 
 from mobility.entities import Entity
 from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
@@ -54,13 +54,6 @@ class _Added:
     unseen: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Changed:
-    """How many windows were reconciled."""
-
-    windows: int
-
-
 class PostgresStore:
     """Reconciles a batch in a transaction or two, committed before `apply` returns.
 
@@ -101,13 +94,13 @@ class PostgresStore:
 
         def reconcile(connection: Connection) -> Applied:
             copy_in(connection, sql.Identifier("staged"), rows)
-            added = _only_row(connection, _Added, for_entity(entity, "sql", "add.sql"))
+            added = _only(connection, class_row(_Added), for_entity(entity, "sql", "add.sql"))
             applied = added.windows
             if applied < rows.height:
                 if added.known + len(added.unseen) < rows["id"].n_unique():
                     connection.execute(for_entity(entity, "sql", "lock.sql"))
                 statement = for_entity(entity, "sql", "reconcile.sql")
-                applied += _only_row(connection, _Changed, statement).windows
+                applied += _only(connection, scalar_row, statement)
             return Applied(applied, rows.height - applied, unseen=tuple(added.unseen))
 
         return session.run(reconcile)
@@ -168,7 +161,8 @@ class PostgresStore:
         return self._session.run(lambda connection: copy_out(connection, query, schema))
 
 
-def _only_row(connection: Connection, row: type[R], statement: sql.Composed) -> R:
-    with connection.cursor(row_factory=class_row(row)) as cursor:
+def _only(connection: Connection, rows_as: BaseRowFactory[R], statement: sql.Composed) -> R:
+    """Return the only row of a statement's answer."""
+    with connection.cursor(row_factory=rows_as) as cursor:
         (found,) = cursor.execute(statement).fetchall()
         return found

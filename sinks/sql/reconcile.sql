@@ -115,4 +115,4 @@ moved AS (
     FROM differences AS by
     WHERE totals.id = by.id
 )
-SELECT count(*) AS windows FROM accepted
+SELECT count(*) FROM accepted

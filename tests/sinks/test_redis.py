@@ -1,7 +1,7 @@
 """What only the fast store has: readable hashes, forgetting, filling and a lease."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any, TypeVar
 from unittest.mock import patch
@@ -19,7 +19,7 @@ from mobility.settings import Settings
 from sinks.coalescing import coalesced
 from sinks.history import History, PostgresHistory
 from sinks.link import Link
-from sinks.postgres import connect_postgres
+from sinks.postgres import PostgresStore, connect_postgres
 from sinks.redis import CHUNK, RedisStore, connect_redis
 from sinks.session import open_session
 from sinks.store import Applied, StoreError
@@ -31,7 +31,17 @@ TWO_DAYS = 48 * 12
 """The retention of the ledger, in windows."""
 
 Build = Any
+Both = tuple[PostgresStore, RedisStore]
 T = TypeVar("T")
+
+
+@pytest.fixture
+def both(settings: Settings) -> Iterator[Both]:
+    """Return the two stores of these settings, each on its own."""
+    lasting, fast = connect_postgres(settings, "main"), connect_redis(settings, "main")
+    yield lasting, fast
+    for store in (lasting, fast):
+        store.close()
 
 
 def hash_of(client: redis.Redis, settings: Settings, entity_id: str = "d1") -> dict[str, str]:
@@ -295,11 +305,10 @@ def test_expired_ids_leave_the_index(
 
 
 def test_a_forgotten_id_is_filled_from_postgres(
-    settings: Settings, client: redis.Redis, window: Build, frame: Build
+    both: Both, settings: Settings, client: redis.Redis, window: Build, frame: Build
 ) -> None:
     """After Redis lost everything, each id's next window brings all of its totals back."""
-    lasting = connect_postgres(settings, "main")
-    fast = connect_redis(settings, "main")
+    lasting, fast = both
     ids = ["d1", "d 2", 'd"3', "é:4"]
     history = [window(name, at=at) for name in ids for at in (0, 5, TWO_DAYS + 9)]
     for store in (lasting, fast):
@@ -313,17 +322,14 @@ def test_a_forgotten_id_is_filled_from_postgres(
     assert_frame_equal(fast.totals(DRIVER), lasting.totals(DRIVER))
     recent = lasting.windows(DRIVER).filter(pl.col("window_start") > window(at=6)["window_start"])
     assert_frame_equal(fast.windows(DRIVER), recent)
-    for store in (lasting, fast):
-        store.close()
 
 
 @pytest.mark.parametrize("lasting_first", [True, False])
 def test_a_fill_counts_nothing_twice(
-    settings: Settings, window: Build, frame: Build, lasting_first: bool
+    both: Both, window: Build, frame: Build, lasting_first: bool
 ) -> None:
     """The totals are right whether or not the fill already holds the windows being applied."""
-    lasting = connect_postgres(settings, "main")
-    fast = connect_redis(settings, "main")
+    lasting, fast = both
     lasting.apply(DRIVER, frame(window(at=0), window(at=1)))
     news = frame(window(at=1, trip_count=4), window(at=2))
     for store in (lasting, fast) if lasting_first else (fast, lasting):
@@ -331,8 +337,6 @@ def test_a_fill_counts_nothing_twice(
     assert_frame_equal(fast.totals(DRIVER), lasting.totals(DRIVER))
     assert_frame_equal(fast.windows(DRIVER), lasting.windows(DRIVER))
     assert fast.totals(DRIVER)["trip_count"].to_list() == [6]
-    for store in (lasting, fast):
-        store.close()
 
 
 def test_an_id_that_nobody_has_seen_is_not_asked_for(
@@ -364,12 +368,9 @@ def test_an_id_that_nobody_has_seen_is_not_asked_for(
         store.close()
 
 
-def test_what_redis_has_of_an_unseen_id_stays(
-    settings: Settings, window: Build, frame: Build
-) -> None:
+def test_what_redis_has_of_an_unseen_id_stays(both: Both, window: Build, frame: Build) -> None:
     """Somebody else may have filled it in since Postgres took the batch, with more than that."""
-    lasting = connect_postgres(settings, "main")
-    fast = connect_redis(settings, "main")
+    lasting, fast = both
     first, second = frame(window(at=0)), frame(window(at=TWO_DAYS + 1))
     unseen = lasting.apply(DRIVER, first).unseen
     lasting.apply(DRIVER, second)
@@ -377,17 +378,14 @@ def test_what_redis_has_of_an_unseen_id_stays(
     for rows in (first, second):
         assert fast.apply(DRIVER, rows, unseen) == Applied(unchanged=1)
     assert_frame_equal(fast.totals(DRIVER), lasting.totals(DRIVER))
-    for store in (lasting, fast):
-        store.close()
 
 
 def test_an_unseen_id_that_is_lost_half_way_is_whole(
-    settings: Settings, client: redis.Redis, window: Build, frame: Build
+    both: Both, settings: Settings, client: redis.Redis, window: Build, frame: Build
 ) -> None:
     """What its second call finds absent it asks for: only the first may begin it."""
     rows = frame(*(window(at=at) for at in range(CHUNK + 5)))
-    lasting = connect_postgres(settings, "main")
-    fast = connect_redis(settings, "main")
+    lasting, fast = both
     unseen = lasting.apply(DRIVER, rows).unseen
     run, calls = fast._link.run, count()
 
@@ -400,17 +398,14 @@ def test_an_unseen_id_that_is_lost_half_way_is_whole(
     with patch.object(fast._link, "run", lose):
         fast.apply(DRIVER, rows, unseen)
     assert_frame_equal(fast.totals(DRIVER), lasting.totals(DRIVER))
-    for store in (lasting, fast):
-        store.close()
 
 
 @pytest.mark.parametrize("since", ["it was emptied", "a backfill is at work"])
 def test_an_unseen_id_is_asked_for(
-    settings: Settings, client: redis.Redis, window: Build, frame: Build, since: str
+    both: Both, settings: Settings, client: redis.Redis, window: Build, frame: Build, since: str
 ) -> None:
     """Where somebody may have brought what the flow does not bring again, and Redis lost it."""
-    lasting = connect_postgres(settings, "main")
-    fast = connect_redis(settings, "main")
+    lasting, fast = both
     rows = frame(window(at=0))
     unseen = lasting.apply(DRIVER, rows).unseen
     lasting.apply(DRIVER, frame(window(at=1, generation=1)))
@@ -422,35 +417,25 @@ def test_an_unseen_id_is_asked_for(
         client.hset(RedisKeys.of(settings).meta, "backfill_until", until)
     assert fast.apply(DRIVER, rows, unseen) == Applied(unchanged=1)
     assert_frame_equal(fast.totals(DRIVER), lasting.totals(DRIVER))
-    for store in (lasting, fast):
-        store.close()
 
 
-def test_a_filled_id_keeps_its_earliest_start(
-    settings: Settings, window: Build, frame: Build
-) -> None:
+def test_a_filled_id_keeps_its_earliest_start(both: Both, window: Build, frame: Build) -> None:
     """A trip from before the filled windows stays the first when those are corrected or dropped."""
-    lasting = connect_postgres(settings, "main")
-    fast = connect_redis(settings, "main")
+    lasting, fast = both
     lasting.apply(DRIVER, frame(window(at=0), window(at=TWO_DAYS + 1)))
     recent = window(at=TWO_DAYS + 1)
     corrected = recent | {"generation": 1, "start_time": recent["start_time"] + 60_000}
     fast.apply(DRIVER, frame(corrected))
     fast.apply(DRIVER, frame(window(at=TWO_DAYS * 3)))  # prunes the ledger
     assert fast.totals(DRIVER)["start_time"].to_list() == [window()["start_time"]]
-    for store in (lasting, fast):
-        store.close()
 
 
-def test_a_filled_id_keeps_its_latest_start(
-    settings: Settings, window: Build, frame: Build
-) -> None:
+def test_a_filled_id_keeps_its_latest_start(both: Both, window: Build, frame: Build) -> None:
     """Where the filled windows are all emptied, the last trip is one from before them.
 
     It need not be in the last of those: by their ends, a later window can hold an earlier start.
     """
-    lasting = connect_postgres(settings, "main")
-    fast = connect_redis(settings, "main")
+    lasting, fast = both
     recent = window(at=TWO_DAYS + 2)
     long = window(at=1, **dict.fromkeys(STARTS, window()["start_time"] - 7_200_000))
     lasting.apply(DRIVER, frame(window(at=0), long, recent))
@@ -459,16 +444,13 @@ def test_a_filled_id_keeps_its_latest_start(
     for store in (lasting, fast):
         store.apply(DRIVER, frame(recent | {"generation": 1, **empty}))
         assert store.totals(DRIVER)["last_start_time"].to_list() == [window()["last_start_time"]]
-    for store in (lasting, fast):
-        store.close()
 
 
 def test_what_knew_no_latest_start_is_filled_from_postgres(
-    settings: Settings, client: redis.Redis, window: Build, frame: Build
+    both: Both, settings: Settings, client: redis.Redis, window: Build, frame: Build
 ) -> None:
     """An id of an earlier release counts as lost, and its next news bring it back whole."""
-    lasting = connect_postgres(settings, "main")
-    fast = connect_redis(settings, "main")
+    lasting, fast = both
     for store in (lasting, fast):
         store.apply(DRIVER, frame(window("d1"), window("d2")))
     keys = RedisKeys.of(settings)
@@ -483,8 +465,6 @@ def test_what_knew_no_latest_start_is_filled_from_postgres(
         store.apply(DRIVER, frame(window("d2", trip_count=2)))
     assert fast.absent(DRIVER, ["d1", "d2"]) == []
     assert_frame_equal(fast.totals(DRIVER), lasting.totals(DRIVER))
-    for store in (lasting, fast):
-        store.close()
 
 
 def test_the_lease_is_checked_at_every_call(
