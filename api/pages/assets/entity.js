@@ -56,7 +56,9 @@ async function ask() {
   try {
     const [totals, ranks] = await Promise.all([get(`/metrics/${entity}`, { id }, { signal }), ranking(entity, id, signal)]);
     show(totals, ranks);
-    await series.ask(entity, id, view.asOf, signal);
+    // The totals may hold trips of a window that not all partitions have reached: so must the series.
+    const newest = Date.parse(totals.last_window?.window_start ?? 0);
+    await series.ask(entity, id, Math.max(view.asOf, newest), signal);
   } catch (error) {
     if (error.name === "AbortError") return;
     view.drawn = false;

@@ -47,15 +47,16 @@ export class Series {
     return GRAINS.find(([, name]) => name === this.grains.value)[2] * MINUTE;
   }
 
-  parameters(id, asOf) {
-    const to = Math.floor(asOf / this.window) * this.window + this.window;
+  parameters(id, newest) {
+    const to = Math.floor(newest / this.window) * this.window + this.window;
     const length = Number(this.ranges.value) * MINUTE;
     const from = Math.floor((to - length) / this.step) * this.step;
     return { id, from: iso(from), to: iso(to), granularity: this.grains.value };
   }
 
-  async ask(entity, id, asOf, signal) {
-    this.asked = { entity, parameters: this.parameters(id, asOf) };
+  /** Ask for the range that ends with the window that `newest` (epoch ms) is in. */
+  async ask(entity, id, newest, signal) {
+    this.asked = { entity, parameters: this.parameters(id, newest) };
     const { items } = await get(`/windows/${entity}`, this.asked.parameters, { signal });
     this.items = items;
     for (const link of this.node.querySelectorAll("a[data-type]")) link.href = address(`/windows/${entity}`, this.asked.parameters);
