@@ -57,6 +57,24 @@ export function state(kind, title, more = "") {
     el("strong", {}, title), el("span", {}, more));
 }
 
+/** Replace what is in a node. The focus stays on the control with the same data-id. */
+export function redraw(node, ...children) {
+  const focused = node.contains(document.activeElement) ? document.activeElement.dataset.id : undefined;
+  node.replaceChildren(...children);
+  if (focused === undefined) return;
+  controls(node).find(({ dataset }) => dataset.id === focused)?.focus({ preventScroll: true });
+}
+
+/** Whether the keyboard has the focus somewhere in a node. */
+export const hasKeyboard = (node) => node.querySelector(":focus-visible") !== null;
+
+/** The ids of a list in the order to draw them: as they are in it now while the keyboard goes through it. */
+export function steady(node, ids) {
+  return hasKeyboard(node) ? controls(node).map(({ dataset }) => dataset.id) : ids;
+}
+
+const controls = (node) => [...node.querySelectorAll("[data-id]")];
+
 /** The present value of a colour of base.css, as a canvas understands it. */
 export function colour(name) {
   probe.style.color = `var(--${name})`;

@@ -2,7 +2,7 @@
 
 import { address, get, iso, live, paced, pageSettings } from "./api.js";
 import { Chart } from "./chart.js";
-import { data, el, figure, state, table } from "./dom.js";
+import { data, el, figure, redraw, state, table } from "./dom.js";
 import { count, decimal, money, percent, span } from "./format.js";
 import { eventTime, frame, onStatus } from "./frame.js";
 import { inHours, perSecond, perWindow } from "./now-charts.js";
@@ -106,10 +106,10 @@ function change(now, before, text) {
 function drawKinds({ top, topBefore }) {
   const before = new Map(topBefore.items.map((item) => [item.id, item]));
   const columns = ["Vehicle type", "Trips", "Revenue", "Share", "Change"].map((name) => ({ name }));
-  kinds.replaceChildren(table("Vehicle types in the last hour", columns, top.items.map((item) => {
+  redraw(kinds, table("Vehicle types in the last hour", columns, top.items.map((item) => {
     const old = before.get(item.id)?.total_revenue;
     const index = view.kinds.indexOf(item.id);
-    const link = el("a", { href: address("/entity", { entity: "vehicle_type", id: item.id }) }, item.id);
+    const link = el("a", { href: address("/entity", { entity: "vehicle_type", id: item.id }), "data-id": item.id }, item.id);
     return [
       el("span", {}, el("span", { class: `swatch kind-${index < 0 ? 3 : index}` }), link),
       data(item.trip_count, count(item.trip_count)), data(item.total_revenue, money(item.total_revenue)),
