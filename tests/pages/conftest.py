@@ -47,7 +47,8 @@ Visit = Callable[..., Visitor]
 
 @pytest.fixture
 def visit(browser: Browser, system: System) -> Iterator[Visit]:
-    """Return what opens a page; after the test nothing may have gone wrong in any of them."""
+    """Return what opens a page of a system at rest; in none may anything have gone wrong."""
+    system.rest()
     visitors: list[Visitor] = []
 
     def open_page(

@@ -7,8 +7,9 @@ import subprocess
 import sys
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -25,7 +26,7 @@ from mobility.entities import BY_NAME
 from mobility.settings import Settings, to_environ
 from mobility.topics import topic_table, trips_topic
 from producer.topics import ensure_topics
-from tests.waiting import until
+from tests.waiting import DEADLINE, until
 
 ROOT: Final = Path(__file__).parents[2]
 HOSTILE: Final = (
@@ -42,25 +43,69 @@ HOSTILE: Final = (
 HOSTILE_TRIPS: Final = 20
 """How many trips each of them has, all within the last hour."""
 
-_PATIENCE: Final = 60.0
-_REST: Final = 3.0
+_MOMENT: Final = 1.0
 _DAY: Final = datetime(2025, 6, 2, 17, 10, tzinfo=UTC)
 _HOURS: Final = timedelta(hours=3)
 _EVERY: Final = 6
 
+_FIELDS: Final = {
+    "driver": ("driver_id",),
+    "passenger": ("passenger_id",),
+    "vehicle_type": ("trip_id",),  # one that nobody knows has a type too: unknown
+    "h3": ("start_lat", "start_location_id"),
+}
+"""What a trip has at least one of where it counts for an entity."""
+
 
 @dataclass(slots=True)
 class System:
-    """A running system; `url` is where its API and pages are, `trips` how many it was given."""
+    """A running system; `url` is where its API and pages are, `trips` how many it was given.
+
+    `counts` says how many of them each entity has; at `rested` of them it stood still.
+    """
 
     settings: Settings
     url: str
+    processes: Sequence[subprocess.Popen[bytes]] = ()
     trips: int = 0
+    rested: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
 
     def get(self, path: str, **parameters: object) -> Any:  # noqa: ANN401 - any JSON
         """Ask the API as a program does."""
         asked = {name: str(value) for name, value in parameters.items()}
-        return httpx.get(self.url + path, params=asked, timeout=10).raise_for_status().json()
+        found = httpx.get(self.url + path, params=asked, timeout=DEADLINE)
+        return found.raise_for_status().json()
+
+    def rest(self) -> None:
+        """Wait until every trip is counted for every entity: until then pages move on.
+
+        Watermarks must stand too: they move until the last partition is idle, and a moment longer.
+        """
+        if self.rested == self.trips:
+            return
+        expected = {"counted": self.trips, "busy": 0, **self.counts}
+        before = None
+        while before is None or self._seen() != before:
+            before = until(self._seen, f"{expected}", lambda seen: seen.items() >= expected.items())
+            time.sleep(_MOMENT)
+        self.rested = self.trips
+
+    def _seen(self) -> dict[str, object]:
+        """Return what `rest` waits for, as the API tells it."""
+        assert all(process.poll() is None for process in self.processes), "a process has ended"
+        try:
+            status = self.get("/status")
+            counts = {name: self.get(f"/summary/{name}")["trip_count"] for name in BY_NAME}
+        except httpx.HTTPError as error:
+            return {"error": repr(error)}
+        told = status["processes"]
+        partitions = [partition for process in told for partition in process["partitions"]]
+        return counts | {
+            "counted": sum(process["counts"]["counted"] for process in told),
+            "busy": sum(partition["status"] != "idle" for partition in partitions),
+            "as_of": status["as_of"],
+        }
 
     def produce(self, trips: Sequence[dict[str, object]]) -> None:
         """Write trips to the topic, in this order."""
@@ -78,9 +123,11 @@ class System:
             value = json.dumps(trip, ensure_ascii=False).encode()
             producer.produce(trips_topic(self.settings), value, key=str(trip["trip_id"]))
             producer.poll(0)
-        assert producer.flush(_PATIENCE) == 0
+        assert producer.flush(DEADLINE) == 0
         assert failures == []
         self.trips += len(trips)
+        for name, fields in _FIELDS.items():
+            self.counts[name] += sum(any(map(trip.get, fields)) for trip in trips)
 
 
 def trip(**fields: object) -> dict[str, object]:
@@ -109,6 +156,7 @@ def new_system(services: Settings, folder: Path) -> Iterator[System]:
         partitions=3,
         shards=2,
         snapshot_interval=1,
+        idle_after=1,
         drivers=str(ROOT / "data" / "drivers.parquet"),
         locations=str(ROOT / "data" / "locations.parquet"),
         api_port=free_port(),
@@ -122,10 +170,10 @@ def new_system(services: Settings, folder: Path) -> Iterator[System]:
                 started(settings, "dataflows", "-r", str(folder / "recovery")) as flow,
                 started(settings, "api") as api,
             ):
+                system.processes = flow, api
                 trips = [*_sample(), *_hostile()]
                 system.produce(sorted(trips, key=lambda one: str(one["start_time"])))
-                _await_all(system, flow, api)
-                until(lambda: _stands(system), "all entities to come to rest")
+                system.rest()
                 yield system
         finally:
             forget_topics(settings.kafka, [topic.name for topic in topics])
@@ -177,41 +225,3 @@ def started(settings: Settings, *module: str) -> Iterator[subprocess.Popen[bytes
             yield process
         finally:
             process.terminate()
-
-
-def _await_all(system: System, *processes: subprocess.Popen[bytes]) -> None:
-    """Wait until every trip is counted; where that does not come, tell what came instead."""
-    try:
-        until(
-            lambda: _alive(*processes) and _counted(system) == system.trips,
-            "all trips to be counted",
-        )
-    except AssertionError as error:
-        paths = "/summary/vehicle_type", "/status"
-        answers = [httpx.get(system.url + path).text for path in paths]
-        error.add_note(f"{system.trips} trips were sent; the API says {answers}")
-        raise
-
-
-def _alive(*processes: subprocess.Popen[bytes]) -> bool:
-    assert all(process.poll() is None for process in processes), "a process has ended"
-    return True
-
-
-def _counted(system: System) -> int:
-    try:
-        return int(system.get("/summary/vehicle_type")["trip_count"])
-    except httpx.HTTPError:
-        return 0
-
-
-def _stands(system: System) -> bool:
-    """Tell whether every entity has come to rest: until then pages move on by themselves."""
-    before = _standing(system)
-    time.sleep(_REST)
-    return all(before[0].values()) and _standing(system) == before
-
-
-def _standing(system: System) -> tuple[Any, ...]:
-    counts = [system.get(f"/summary/{name}")["trip_count"] for name in BY_NAME]
-    return system.get("/status")["as_of"], counts

@@ -7,6 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.pages.conftest import Visit
+from tests.pages.system import System, trip
 
 pytestmark = [
     pytest.mark.e2e,
@@ -73,6 +74,29 @@ def test_the_keyboard_reaches_everything(visit: Visit, name: str) -> None:
     assert all(name for _, name, _, _ in seen), seen
     assert all(style != "none" and focused for _, _, style, focused in seen), seen
     assert len({(tag, name) for tag, name, _, _ in seen}) == controls, seen
+
+
+def test_the_keyboard_stays_where_it_is_while_trips_come(visit: Visit, system: System) -> None:
+    """A list that it goes through keeps its lines, with new numbers, until it has left."""
+    visitor = visit("/?span=60")
+    hot = visitor.page.locator(".hot button")
+    hot.first.wait_for()
+    lines = [line.get_attribute("data-id") for line in hot.all()]
+    most = int(hot.first.locator("data").get_attribute("value") or 0)
+    hot.first.focus()
+    visitor.page.keyboard.press("Tab")
+    system.produce([trip(start_lat=38.9, start_lng=-9.3) for _ in range(most + 1)])
+    expect(hot.first.locator(".rank")).not_to_have_text("1")
+    assert [line.get_attribute("data-id") for line in hot.all()] == lines
+    expect(hot.nth(1)).to_be_focused()
+    places = visitor.page.locator(".places a")
+    places.first.focus()
+    visitor.page.keyboard.press("Tab")
+    hottest = hot.first.locator("data")
+    expect(hottest).to_have_attribute("value", str(most + 1))
+    system.produce([trip(start_lat=38.9, start_lng=-9.3)])
+    expect(hottest).to_have_attribute("value", str(most + 2))
+    expect(places.nth(1)).to_be_focused()
 
 
 def test_tab_leaves_an_open_list(visit: Visit) -> None:

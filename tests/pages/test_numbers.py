@@ -1,6 +1,7 @@
 """What the pages show is what the API answers, to the last digit."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,6 +12,7 @@ from playwright.sync_api import Response, expect
 from tests.pages.conftest import Visit
 from tests.pages.system import System
 from tests.pages.visitor import Visitor
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.e2e,
@@ -112,6 +114,8 @@ def test_entity(visit: Visit, system: System) -> None:
     visitor.wait_for_value(".figure:first-child .rank", busiest["rank"])
     visitor.page.get_by_text("As a table").click()
     link = visitor.page.get_by_role("link", name="CSV")
+    # The series comes after the totals.
+    expect(link).to_have_attribute("href", re.compile("from="))
     query = {name: found[0] for name, found in parse_qs(urlsplit(link_of(visitor)).query).items()}
     series = system.get("/windows/driver", **query)["items"]
     rows = visitor.page.locator("details tbody tr")
@@ -125,6 +129,25 @@ def test_entity(visit: Visit, system: System) -> None:
         link.click()
     lines = download.value.path().read_text().splitlines()
     assert len(lines) == len(series) + 1
+
+
+def test_the_series_reaches_the_newest_window(visit: Visit, system: System) -> None:
+    """The totals hold trips of windows that not all partitions have reached; so does the series."""
+    visitor = visit("/pipeline")
+    status = system.get("/status")
+    # As where a partition is far behind.
+    past = datetime.now(UTC) - timedelta(hours=2)
+    behind = dict.fromkeys(status["as_of"], past.isoformat(timespec="milliseconds"))
+    visitor.page.route("**/status", lambda route: route.fulfill(json=status | {"as_of": behind}))
+    visitor.open("/entity?entity=vehicle_type&id=car")
+    visitor.page.get_by_text("As a table").click()
+    totals = system.get("/metrics/vehicle_type", id="car")
+    trips = visitor.page.locator("details tbody td:nth-child(2)")
+    until(
+        lambda: sum(int(text.replace(",", "")) for text in trips.all_text_contents()),
+        f"{totals['trip_count']} trips in the series",
+        lambda shown: shown == totals["trip_count"],
+    )
 
 
 def link_of(visitor: Visitor) -> str:

@@ -13,6 +13,8 @@ from playwright.sync_api import (
     expect,
 )
 
+from tests.waiting import DEADLINE
+
 FLAGS: Final = [
     "--no-sandbox",
     "--disable-gpu",
@@ -22,7 +24,7 @@ FLAGS: Final = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE: Final = 20_000
+PATIENCE: Final = DEADLINE * 1_000
 """Milliseconds until something that must come is missed."""
 
 _WATCH: Final = """
@@ -57,20 +59,6 @@ class Visitor:
         """Go to a page, and wait until it says how fresh it is."""
         self.page.goto(self._url + path)
         self.page.wait_for_selector("#fresh strong")
-
-    def value(self, selector: str) -> float:
-        """Return a number of the page, as it is given to programs."""
-        found = self.page.locator(selector)
-        found.wait_for()
-        return float(found.get_attribute("value") or "nan")
-
-    def settled(self, selector: str) -> float:
-        """Return a number once it has stayed the same for three seconds: each entity is in time."""
-        latest, value = float("nan"), self.value(selector)
-        while value != latest:
-            self.page.wait_for_timeout(3_000)
-            latest, value = value, self.value(selector)
-        return value
 
     def wait_for_value(self, selector: str, value: float) -> None:
         """Wait until a number has become this one."""
