@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from corrections.letters import Letter
 from mobility.settings import Settings
-from mobility.validation import Rejection, TripRules, inspect
+from mobility.validation import Rejection, TripRules, validate
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ def correct(letter: Letter, value: bytes | None, settings: Settings, now: int) -
     one made of the letter's position, so that a second replay of it is a repeat. Raises Rejection
     where the message would be dead again.
     """
-    trip = inspect(value, TripRules(settings.event_time, settings.refunds))
+    trip = validate(value, TripRules(settings.event_time, settings.refunds))
     event_time, trip_id = trip["event_time"], trip["trip_id"]
     ahead = event_time - now
     if ahead > settings.future_tolerance * 1_000:

@@ -1,7 +1,7 @@
-"""One message under the magnifying glass: the rules for a trip, in plain Python.
+"""Validates one message: the rules for a trip, in plain Python.
 
 This is the reference for what a valid trip is. The columnar decoder (`mobility.trips`) accepts only
-what it is sure of and sends everything else here, so that the two can't disagree.
+rows that are certainly valid and sends all others here, so that the two can't disagree.
 """
 
 import hashlib
@@ -55,7 +55,7 @@ _MS_PER_MINUTE: Final = 60_000
 
 @dataclass(frozen=True, slots=True)
 class TripRules:
-    """What of the settings decides on a message by itself."""
+    """The settings that decide on a message by itself."""
 
     event_time: Literal["start", "end"] = "start"
     refunds: bool = False
@@ -63,12 +63,12 @@ class TripRules:
 
     @classmethod
     def of(cls, settings: Settings) -> "TripRules":
-        """Return the rules that these settings make."""
+        """Return the rules of these settings."""
         return cls(settings.event_time, settings.refunds, settings.max_message_bytes)
 
 
 @dataclass(frozen=True, slots=True)
-class Rejection(Exception):  # noqa: N818 - it is a finding, raised to leave the checks early
+class Rejection(Exception):  # noqa: N818 - a result, raised to leave the checks early
     """Why a message is not a trip: a reason for programs and a detail for people."""
 
     reason: Reason
@@ -79,7 +79,7 @@ Trip = dict[str, Any]
 """The columns of mobility.trips.TRIP_SCHEMA but `row`."""
 
 
-def inspect(value: bytes | None, rules: TripRules) -> Trip:
+def validate(value: bytes | None, rules: TripRules) -> Trip:
     """Return the trip that a message's value holds.
 
     Raises Rejection with the first check that fails, in a fixed order: the size, the text, the

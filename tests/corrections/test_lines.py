@@ -9,7 +9,7 @@ from hypothesis import given
 from corrections.letterbox import Found
 from corrections.letters import Letter, Position
 from corrections.lines import LineError, as_line, read_lines
-from mobility.validation import Rejection, TripRules, inspect
+from mobility.validation import Rejection, TripRules, validate
 from tests.strategies import good_messages, messages
 
 
@@ -59,11 +59,11 @@ def test_a_value_is_an_object_to_edit_or_its_text(value: bytes | None, shown: ob
 def test_a_good_trip_goes_out_and_comes_back_as_the_same_trip(message: bytes) -> None:
     """Editing nothing changes nothing that counts."""
     rules = TripRules()
-    expected = inspect(message, rules)
+    expected = validate(message, rules)
     made = json.loads(as_line(Found(letter(message), None), values=True))
     if "trip" not in made:  # an unknown field held NaN
         return
-    assert inspect(json.dumps(made["trip"]).encode(), rules) == expected
+    assert validate(json.dumps(made["trip"]).encode(), rules) == expected
 
 
 @given(messages)
@@ -79,7 +79,7 @@ def test_a_dead_letter_comes_back_with_its_fault(message: bytes | None) -> None:
 def verdict(message: bytes | None, rules: TripRules) -> object:
     """Return the trip or the reason."""
     try:
-        return inspect(message, rules)
+        return validate(message, rules)
     except Rejection as rejection:
         return rejection.reason
 
