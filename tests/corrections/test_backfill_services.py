@@ -27,8 +27,9 @@ from mobility.settings import Settings, Store, to_environ
 from mobility.topics import trips_topic
 from tests.corrections import recounts
 from tests.corrections.conftest import Backfill
-from tests.dataflows.conftest import ROOT, Hub, trips_log, until
+from tests.dataflows.conftest import ROOT, Hub, trips_log
 from tests.strategies import MINUTE, NOON, Entry
+from tests.waiting import DEADLINE, until
 
 pytestmark = pytest.mark.services
 
@@ -173,7 +174,7 @@ def test_the_flow_goes_on_and_overwrites_nothing(
     stored.write(log)
     flow = stored.start()
     stored.wait_for_windows(BY_NAME["driver"])
-    until(lambda: backfill(*RANGE) == 0)
+    until(lambda: backfill(*RANGE), "a backfill that succeeds", lambda code: code == 0)
     given = [Entry(NOON + 33 * MINUTE, "given", "d1", "car", 5)]
     assert backfill(*RANGE, "--with", ndjson(tmp_path / "given", *given), "--apply") == 0
 
@@ -186,9 +187,13 @@ def test_the_flow_goes_on_and_overwrites_nothing(
     )
     expected = recounts.both(original, recount, START, END)
     last = max(recounts.window_of(trip, stored.settings) for trip in expected)
-    until(lambda: last in postgres_windows(stored.settings)["window_start"])
+    until(
+        lambda: max(postgres_windows(stored.settings)["window_start"], default=None),
+        f"the window that begins at {last}",
+        lambda newest: newest == last,
+    )
     flow.send_signal(signal.SIGTERM)
-    assert flow.wait(60) == 0
+    assert flow.wait(DEADLINE) == 0
     run_flow(stored)
     assert_everywhere(stored.settings, expected)
 
