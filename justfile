@@ -53,7 +53,7 @@ late *args:
 # Recount closed windows, with corrections: --from T --to T [--with FILE] [--apply], --take-back ID, --list.
 [no-cd]
 backfill *args:
-    python -m stack.beside "{{ root }}/.mobility" python -m corrections.backfill --records "{{ root }}/.mobility/backfills" "$@"
+    python -m stack.beside "{{ root }}/.mobility" python -m backfill --records "{{ root }}/.mobility/backfills" "$@"
 
 # Create the declared topics; report what differs.
 topics:

@@ -1,22 +1,18 @@
 """A person at the command line, on the tenant of the flow's own tests."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
-from corrections import backfill as backfill_command
 from corrections.commands import main
 from mobility.settings import to_environ
 from tests.dataflows.conftest import Hub, hub
 
 __all__ = ["hub"]
-
-Backfill = Callable[..., int]
 
 
 @dataclass(slots=True)
@@ -72,26 +68,3 @@ def desk(
         return Said(code, out, err.decode())
 
     return Desk(run, tmp_path)
-
-
-@pytest.fixture
-def stored(hub: Hub) -> Hub:
-    """Return a tenant that feeds Redis and Postgres, with its topics."""
-    hub.settings = msgspec.structs.replace(hub.settings, stores=("redis", "postgres"))
-    hub.make_topics()
-    return hub
-
-
-@pytest.fixture
-def backfill(stored: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Backfill:
-    """Return `just backfill`, with a book of its own; it takes options, returns the exit code."""
-
-    def run(*arguments: object, last: Sequence[object] = ()) -> int:
-        records = ("--records", tmp_path / "records")
-        with monkeypatch.context() as environ:
-            for name, value in to_environ(stored.settings).items():
-                environ.setenv(name, value)
-            # Of an option that is given twice the last counts.
-            return backfill_command.main([str(each) for each in (*arguments, *records, *last)])
-
-    return run

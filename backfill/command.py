@@ -1,7 +1,6 @@
-"""`python -m corrections.backfill`: recount closed windows; see docs/adr/0007."""
+"""The command `just backfill`: recounts closed windows; see docs/adr/0007."""
 
 import os
-import sys
 from collections.abc import Sequence
 from typing import Final
 
@@ -10,12 +9,12 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from rich.console import Console
 
-from corrections.backfill_book import Book
-from corrections.backfill_errors import BackfillError
-from corrections.backfill_options import Options, parse
-from corrections.backfill_places import DeliveryError
-from corrections.backfill_report import show_records
-from corrections.backfill_run import Run
+from backfill.book import Book
+from backfill.errors import BackfillError
+from backfill.options import Options, parse
+from backfill.places import DeliveryError
+from backfill.report import show_records
+from backfill.run import Run
 from mobility.settings import Settings, SettingsError, read_settings
 from mobility.topics import trips_topic
 from sinks.store import StoreError
@@ -70,7 +69,3 @@ def _log(settings: Settings) -> str:
     admin = AdminClient({"bootstrap.servers": settings.kafka, "log_level": 2})
     cluster = admin.list_topics(timeout=_TIMEOUT).cluster_id
     return f"{trips_topic(settings)} on cluster {cluster}"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -11,8 +11,8 @@ from audit.log import read_topic
 from audit.oracle import placed
 from audit.topics import position
 from audit.verdicts import TRIP_SCHEMA, Message, inspected
-from corrections.backfill_errors import BackfillError
-from corrections.backfill_range import Range, shown
+from backfill.errors import BackfillError
+from backfill.range import Range, shown
 from mobility.records import MAX_EVENT_TIME
 from mobility.settings import Settings
 from mobility.topics import late_topic, trips_topic

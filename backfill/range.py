@@ -7,7 +7,7 @@ from typing import Final
 import polars as pl
 
 from audit.times import epoch_ms
-from corrections.backfill_errors import BackfillError
+from backfill.errors import BackfillError
 from mobility.settings import Settings
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

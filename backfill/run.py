@@ -8,15 +8,15 @@ from pathlib import Path
 import polars as pl
 from rich.console import Console
 
-from corrections.backfill_book import Book, Record
-from corrections.backfill_errors import BackfillError
-from corrections.backfill_held import Say, held_windows, refuse_open, refuse_open_in
-from corrections.backfill_inputs import Corrections, read_corrections
-from corrections.backfill_log import read_late_trips, read_trips_log
-from corrections.backfill_places import open_store, write
-from corrections.backfill_plan import KEY, Changes, changes, recounted
-from corrections.backfill_range import Range, read_range
-from corrections.backfill_report import show_changes, show_elsewhere, show_refused
+from backfill.book import Book, Record
+from backfill.errors import BackfillError
+from backfill.held import Say, held_windows, refuse_open, refuse_open_in
+from backfill.inputs import Corrections, read_corrections
+from backfill.log import read_late_trips, read_trips_log
+from backfill.places import open_store, write
+from backfill.plan import KEY, Changes, changes, recounted
+from backfill.range import Range, read_range
+from backfill.report import show_changes, show_elsewhere, show_refused
 from mobility.settings import Settings
 from mobility.topics import late_topic, trips_topic
 from sinks.store import Store

@@ -7,9 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from corrections.backfill_errors import BackfillError
-from corrections.backfill_inputs import SHOWN_FAULTS, read_corrections
-from corrections.backfill_range import Range
+from backfill.errors import BackfillError
+from backfill.inputs import SHOWN_FAULTS, read_corrections
+from backfill.range import Range
 from mobility.settings import Settings
 from tests.strategies import MINUTE, NOON
 

@@ -7,10 +7,10 @@ from psycopg import sql
 
 from audit.log import read_topic
 from audit.topics import decode_windows, latest
-from corrections.backfill_errors import BackfillError
-from corrections.backfill_log import first_offsets
-from corrections.backfill_plan import HELD_SCHEMA
-from corrections.backfill_range import Range, shown
+from backfill.errors import BackfillError
+from backfill.log import first_offsets
+from backfill.plan import HELD_SCHEMA
+from backfill.range import Range, shown
 from mobility.entities import ENTITIES, Entity
 from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
 from mobility.settings import Settings

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from corrections.backfill_errors import BackfillError
-from corrections.backfill_range import Range, read_range, shown
+from backfill.errors import BackfillError
+from backfill.range import Range, read_range, shown
 from mobility.settings import Settings
 from tests.strategies import MINUTE, NOON
 

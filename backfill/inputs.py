@@ -12,8 +12,8 @@ import polars as pl
 from audit.oracle import placed
 from audit.trips_file import read_trips
 from audit.verdicts import TRIP_SCHEMA, Message, inspected
-from corrections.backfill_errors import BackfillError
-from corrections.backfill_range import Range, shown
+from backfill.errors import BackfillError
+from backfill.range import Range, shown
 from mobility.records import MAX_EVENT_TIME
 from mobility.settings import Settings
 

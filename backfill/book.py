@@ -15,10 +15,10 @@ from typing import Final, Literal
 import msgspec
 import polars as pl
 
-from corrections.backfill_errors import BackfillError
-from corrections.backfill_inputs import Corrections, read_corrections
-from corrections.backfill_plan import Changes
-from corrections.backfill_range import Range, read_range, shown
+from backfill.errors import BackfillError
+from backfill.inputs import Corrections, read_corrections
+from backfill.plan import Changes
+from backfill.range import Range, read_range, shown
 from mobility.settings import Settings
 from mobility.totals import upgraded
 

@@ -8,8 +8,8 @@ import polars as pl
 
 from audit.oracle import summed
 from audit.verdicts import TRIP_SCHEMA
-from corrections.backfill_inputs import Corrections
-from corrections.backfill_range import Range
+from backfill.inputs import Corrections
+from backfill.range import Range
 from mobility.records import STARTS, TOTALS, WINDOW_SCHEMA
 from mobility.settings import Settings
 

@@ -18,15 +18,15 @@ from polars.testing import assert_frame_equal
 
 from audit.stores import postgres_totals, postgres_windows, redis_totals
 from audit.topics import read_windows
-from corrections.backfill_log import first_offsets, read_late_trips
-from corrections.backfill_range import Range, shown
+from backfill.log import first_offsets, read_late_trips
+from backfill.range import Range, shown
 from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
 from mobility.records import PARTIAL_SCHEMA, STARTS, TOTALS
 from mobility.settings import Settings, Store, to_environ
 from mobility.topics import trips_topic
-from tests.corrections import recounts
-from tests.corrections.conftest import Backfill
+from tests.backfill import recounts
+from tests.backfill.conftest import Backfill
 from tests.dataflows.conftest import ROOT, Hub, trips_log, until
 from tests.strategies import MINUTE, NOON, Entry
 
@@ -199,7 +199,7 @@ def test_the_flow_goes_on_and_overwrites_nothing(
 
 KILLED = """
 import os, pkgutil, signal, sys
-from corrections.backfill import main
+from backfill.command import main
 owner, _, name = sys.argv[1].rpartition(".")
 setattr(pkgutil.resolve_name(owner), name, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
 main(sys.argv[2:])
@@ -219,9 +219,9 @@ def kill(hub: Hub, place: str, *arguments: object) -> None:
 @pytest.mark.parametrize(
     "place",
     [
-        "corrections.backfill_run.write",
+        "backfill.run.write",
         "sinks.redis.RedisStore.apply",
-        "corrections.backfill_book.Book.finish",
+        "backfill.book.Book.finish",
     ],
 )
 def test_a_backfill_that_was_killed_is_finished_by_the_same_command(

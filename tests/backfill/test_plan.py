@@ -11,13 +11,13 @@ from polars.testing import assert_frame_equal
 
 from audit.oracle import placed
 from audit.verdicts import Message, inspected
-from corrections.backfill_inputs import Corrections, read_corrections
-from corrections.backfill_log import LOGGED_SCHEMA, Reading
-from corrections.backfill_plan import HELD_SCHEMA, KEY, changes, recounted
-from corrections.backfill_range import Range
+from backfill.inputs import Corrections, read_corrections
+from backfill.log import LOGGED_SCHEMA, Reading
+from backfill.plan import HELD_SCHEMA, KEY, changes, recounted
+from backfill.range import Range
 from mobility.records import MAX_EVENT_TIME, PARTIAL_SCHEMA, STARTS, TOTALS
 from mobility.settings import Settings
-from tests.corrections import recounts
+from tests.backfill import recounts
 from tests.strategies import MINUTE, NOON, Entry, batches, logs
 
 SETTINGS = replace(Settings(), region="location")

@@ -7,11 +7,11 @@ import polars as pl
 import pytest
 from msgspec.structs import replace
 
-from corrections.backfill_book import Book, Record
-from corrections.backfill_errors import BackfillError
-from corrections.backfill_inputs import Corrections, read_corrections
-from corrections.backfill_plan import HELD_SCHEMA, Changes
-from corrections.backfill_range import Range
+from backfill.book import Book, Record
+from backfill.errors import BackfillError
+from backfill.inputs import Corrections, read_corrections
+from backfill.plan import HELD_SCHEMA, Changes
+from backfill.range import Range
 from mobility.settings import Settings
 from tests.strategies import MINUTE, NOON, Entry
 

@@ -7,9 +7,9 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from corrections.backfill_book import Record
-from corrections.backfill_plan import KEY, Changes
-from corrections.backfill_range import shown
+from backfill.book import Record
+from backfill.plan import KEY, Changes
+from backfill.range import shown
 from mobility.entities import ENTITIES
 from mobility.records import MICRO
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from corrections.backfill_options import RECORDS, parse
+from backfill.options import RECORDS, parse
 
 
 def test_a_range_with_corrections() -> None:
