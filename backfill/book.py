@@ -3,12 +3,11 @@
 import fcntl
 import getpass
 import io
-import os
 import shutil
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
 
@@ -18,8 +17,10 @@ import polars as pl
 from backfill.errors import BackfillError
 from backfill.inputs import Corrections, read_corrections
 from backfill.plan import Changes
-from backfill.range import Range, read_range, shown
+from backfill.range import Range, read_range
+from mobility.files import sync_folder, write_atomically
 from mobility.settings import Settings
+from mobility.times import iso_time
 from mobility.totals import upgraded
 
 _RECORD: Final = "record.json"
@@ -148,8 +149,8 @@ class Book:
         record = Record(
             id=f"{max(map(int, names), default=0) + 1:04}",
             log=self._log,
-            start=shown(span.start),
-            end=shown(span.end),
+            start=iso_time(span.start),
+            end=iso_time(span.end),
             status="applying",
             generation=changes.after["generation"].item(0),
             takes_back=takes_back,
@@ -172,7 +173,7 @@ class Book:
     def finish(self, record: Record) -> None:
         """Write down that all of it is written."""
         done = msgspec.structs.replace(record, status="applied", finished=_now())
-        _write(self.folder / record.id / _RECORD, _as_json(done))
+        write_atomically(self.folder / record.id / _RECORD, _as_json(done), durable=True)
 
     def changes(self, record: Record) -> Changes:
         """Return the windows before and after a backfill."""
@@ -189,15 +190,15 @@ class Book:
             shutil.rmtree(draft)
         draft.mkdir()
         for given, each in zip(record.inputs, corrections, strict=True):
-            _write(draft / given.file, each.lines)
+            write_atomically(draft / given.file, each.lines, durable=True)
         for name in _FRAMES:
             frame: pl.DataFrame = getattr(changes, name)
             content = io.BytesIO()
             frame.write_parquet(content)
-            _write(draft / f"{name}.parquet", content.getvalue())
-        _write(draft / _RECORD, _as_json(record))
+            write_atomically(draft / f"{name}.parquet", content.getvalue(), durable=True)
+        write_atomically(draft / _RECORD, _as_json(record), durable=True)
         draft.rename(self.folder / record.id)
-        _sync(self.folder)
+        sync_folder(self.folder)
 
     def _corrections(self, record: Record, given: Input) -> Corrections:
         path = self.folder / record.id / given.file
@@ -205,29 +206,9 @@ class Book:
         return Corrections(given.name, given.source, found.given_for, found.lines, found.rows)
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Replace a file at once; it is on the disk on return."""
-    draft = path.with_name(f"{path.name}.draft")
-    with draft.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    """Return when the names in a folder are on the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _as_json(record: Record) -> bytes:
     return msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")[:-6] + "Z"
+    return iso_time(int(time.time()) * 1_000)

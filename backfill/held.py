@@ -10,10 +10,11 @@ from audit.topics import decode_windows, latest
 from backfill.errors import BackfillError
 from backfill.log import first_offsets
 from backfill.plan import HELD_SCHEMA
-from backfill.range import Range, shown
+from backfill.range import Range
 from mobility.entities import ENTITIES, Entity
 from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
 from mobility.settings import Settings
+from mobility.times import iso_time
 from mobility.topics import aggregated_topic
 from sinks.copying import copy_out
 from sinks.session import Session, open_session
@@ -53,8 +54,8 @@ def refuse_open(span: Range, settings: Settings, reached: int | None, who: str) 
         advice = "Run again when each has, or was given a punctuation."
     else:
         end = (reached - 1 - lateness) // settings.window_ms * settings.window_ms
-        far = f"has come to {shown(reached)} of event time"
-        advice = f"Complete are the windows up to --to {shown(end)}."
+        far = f"has come to {iso_time(reached)} of event time"
+        advice = f"Complete are the windows up to --to {iso_time(end)}."
     msg = (
         f"Not all windows of {span} are complete: {who} {far}, and a window takes trips until "
         f"{settings.allowed_lateness} s after its end. {advice}"

@@ -13,9 +13,10 @@ from audit.oracle import placed
 from audit.trips_file import read_trips
 from audit.verdicts import TRIP_SCHEMA, Message, inspected
 from backfill.errors import BackfillError
-from backfill.range import Range, shown
+from backfill.range import Range
 from mobility.records import MAX_EVENT_TIME
 from mobility.settings import Settings
+from mobility.times import iso_time
 
 SHOWN_FAULTS: Final = 10
 """How many faults of a file are told at once."""
@@ -86,4 +87,4 @@ def _faults(rows: pl.DataFrame, given_for: Range) -> Iterator[str]:
         if reason is not None:
             yield f"line {line}: no valid trip: {reason}"
         else:
-            yield f"line {line}: its time {shown(moment)} is outside {given_for}"
+            yield f"line {line}: its time {iso_time(moment)} is outside {given_for}"

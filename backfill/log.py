@@ -12,9 +12,10 @@ from audit.oracle import placed
 from audit.topics import position
 from audit.verdicts import TRIP_SCHEMA, Message, inspected
 from backfill.errors import BackfillError
-from backfill.range import Range, shown
+from backfill.range import Range
 from mobility.records import MAX_EVENT_TIME
 from mobility.settings import Settings
+from mobility.times import iso_time
 from mobility.topics import late_topic, trips_topic
 
 LOGGED_SCHEMA: Final = pl.Schema(
@@ -116,7 +117,7 @@ def first_offsets(settings: Settings, topic: str, span: Range) -> dict[int, int]
     if short:
         msg = (
             f"{topic} no longer reaches back over {span}: messages were deleted, and none is left "
-            f"that was appended before {shown(since)}, so trips of the range may be missing.\n  "
+            f"that was appended before {iso_time(since)}, so trips of the range may be missing.\n  "
             + "\n  ".join(sorted(short))
             + "\nChoose a later range."
         )
@@ -133,7 +134,7 @@ def _beginning(consumer: Consumer, place: TopicPartition, end: int) -> str:
     oldest = consumer.poll(_TIMEOUT)
     if oldest is None or oldest.error() is not None:
         return text
-    return f"{text}, appended {shown(oldest.timestamp()[1])}"
+    return f"{text}, appended {iso_time(oldest.timestamp()[1])}"
 
 
 def _at_source(message: Message, topic: str) -> Message | None:

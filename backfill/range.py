@@ -1,16 +1,13 @@
 """The range of a backfill: whole windows of event time."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Final
 
 import polars as pl
 
 from audit.times import epoch_ms
 from backfill.errors import BackfillError
 from mobility.settings import Settings
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+from mobility.times import iso_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +18,7 @@ class Range:
     end: int
 
     def __str__(self) -> str:
-        return f"{shown(self.start)} to {shown(self.end)}"
+        return f"{iso_time(self.start)} to {iso_time(self.end)}"
 
     def holds(self, column: str = "window_start") -> pl.Expr:
         """Return whether a window start lies in the range."""
@@ -46,19 +43,10 @@ def read_range(start: str, end: str, settings: Settings) -> Range:
     if whole != Range(first, last):
         msg = (
             f"A backfill recounts whole windows of {settings.window} s, and {start} to {end} cuts "
-            f"some. Around it lie: --from {shown(whole.start)} --to {shown(whole.end)}"
+            f"some. Around it lie: --from {iso_time(whole.start)} --to {iso_time(whole.end)}"
         )
         raise BackfillError(msg)
     return whole
-
-
-def shown(moment: int) -> str:
-    """Return epoch ms as ISO 8601 in UTC; the number itself where it is outside the years."""
-    try:
-        time = _EPOCH + timedelta(milliseconds=moment)
-    except OverflowError:
-        return str(moment)
-    return time.isoformat(timespec="milliseconds" if moment % 1_000 else "seconds")[:-6] + "Z"
 
 
 def _moment(option: str, text: str) -> int:

@@ -9,9 +9,9 @@ from rich.table import Table
 
 from backfill.book import Record
 from backfill.plan import KEY, Changes
-from backfill.range import shown
 from mobility.entities import ENTITIES
 from mobility.records import MICRO
+from mobility.times import iso_time
 
 EXAMPLES: Final = 3
 """How many changed windows of each entity are shown."""
@@ -29,7 +29,7 @@ def show_changes(changes: Changes, console: Console) -> None:
     console.print(table)
     for entity in ENTITIES:
         for row in both.filter(pl.col("entity") == entity.name).head(EXAMPLES).to_dicts():
-            where = f"{entity.name} {row['id']}, {shown(row['window_start'])}"
+            where = f"{entity.name} {row['id']}, {iso_time(row['window_start'])}"
             text = f"{where}: {_window(row, _BEFORE)} → {_window(row, '')}"
             console.print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -59,7 +59,7 @@ def show_elsewhere(trips: pl.DataFrame, console: Console) -> None:
     if trips.is_empty():
         return
     examples = trips.unique().sort("window_start", "trip_id").head(EXAMPLES)
-    shown_trips = ", ".join(f"{name} at {shown(at)}" for name, at in examples.iter_rows())
+    shown_trips = ", ".join(f"{name} at {iso_time(at)}" for name, at in examples.iter_rows())
     text = (
         f"{trips.height:,} trips outside the range have a trip_id of the corrections and stay "
         f"counted where they are: {shown_trips}. If they are to be replaced, widen the range."
@@ -77,7 +77,7 @@ def show_refused(windows: pl.DataFrame, console: Console) -> None:
     )
     console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
     for entity, name, at in windows.select(KEY).iter_rows():
-        console.print(f"  {entity} {name}, {shown(at)}", markup=False, highlight=False)
+        console.print(f"  {entity} {name}, {iso_time(at)}", markup=False, highlight=False)
 
 
 def side_by_side(changes: Changes) -> pl.DataFrame:

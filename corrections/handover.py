@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from corrections.files import write_new
-from corrections.times import iso
 from corrections.trips import Correction
+from mobility.times import iso_time
 
 FOLDER: Final = Path(".mobility/corrections")
 
@@ -30,7 +30,7 @@ class Handover:
     @property
     def command(self) -> str:
         """The command that counts them."""
-        words = ["just", "backfill", "--from", iso(self.begin), "--to", iso(self.end)]
+        words = ["just", "backfill", "--from", iso_time(self.begin), "--to", iso_time(self.end)]
         return shlex.join(words + ([] if self.file is None else ["--with", str(self.file)]))
 
 

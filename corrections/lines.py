@@ -9,7 +9,7 @@ from typing import Any, Final
 from corrections.letterbox import Found
 from corrections.letters import Position, parse_position
 from corrections.printable import printable
-from corrections.times import iso
+from mobility.times import iso_time
 
 _LONGEST_SHOWN: Final = 80
 
@@ -33,7 +33,7 @@ def as_line(found: Found, *, values: bool) -> str:
     line: dict[str, Any] = {
         "position": str(letter.position),
         "topic": letter.topic,
-        "time": iso(letter.time),
+        "time": iso_time(letter.time),
         "reason": letter.reason,
         "detail": letter.detail,
         "size": letter.size,

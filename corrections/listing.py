@@ -14,7 +14,7 @@ from corrections.letterbox import Found
 from corrections.letters import Kind
 from corrections.lines import as_line
 from corrections.printable import printable
-from corrections.times import iso
+from mobility.times import iso_time
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ def print_table(console: Console, kind: Kind, letters: list[Found], summary: Sum
     table.add_column("replayed", overflow="fold")
     for found in letters:
         letter = found.letter
-        cells = [str(letter.position), iso(letter.time)]
+        cells = [str(letter.position), iso_time(letter.time)]
         if kind.has_reasons:
             cells += [letter.reason or "", letter.detail or ""]
         cells += [f"{letter.size:,}", found.replayed or "no"]

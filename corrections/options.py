@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from corrections.letterbox import Filters
 from corrections.letters import KINDS, Kind, Position, parse_position
-from corrections.times import parse_time
+from mobility.times import parse_iso_time
 
 DEFAULT_LIMIT: Final = 100
 """How many rows a table has where nothing else is asked for."""
@@ -165,7 +165,7 @@ def _position(text: str) -> Position:
 
 def _time(text: str) -> int:
     try:
-        return parse_time(text)
+        return parse_iso_time(text)
     except ValueError:
         msg = f"expected a time such as 2025-01-01T12:00:00Z, is {text}"
         raise argparse.ArgumentTypeError(msg) from None

@@ -12,10 +12,10 @@ from corrections.lines import Supplied
 from corrections.partitioner import partition_of
 from corrections.reading import Show
 from corrections.sender import Sender
-from corrections.times import iso
 from corrections.trips import Correction, correct
 from mobility.inspection import Rejection
 from mobility.settings import Settings
+from mobility.times import iso_time
 from mobility.topics import trips_topic
 
 
@@ -140,7 +140,8 @@ class Replay:
         furthest = greatest + self.settings.alignment * 1_000
         refusals = [
             f"{each.letter.position} would make other trips late: its event time is "
-            f"{iso(each.event_time)}, and that of all partitions has got to {iso(greatest)}"
+            f"{iso_time(each.event_time)}, and that of all partitions has got to "
+            f"{iso_time(greatest)}"
             for each in corrections
             if each.event_time > furthest
         ]
@@ -165,5 +166,5 @@ class Replay:
 
     def _mark(self, sender: Sender, each: Correction, how: str) -> None:
         letter = each.letter
-        mark = Mark(letter.topic, letter.position, iso(self.now()), how)
+        mark = Mark(letter.topic, letter.position, iso_time(self.now()), how)
         sender.send(self.kind.topic(self.settings), letter.key, None, mark.headers())

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from corrections.letterbox import Found
 from corrections.printable import printable, printable_bytes
-from corrections.times import iso
+from mobility.times import iso_time
 
 _MOST_SHOWN: Final = 16_384
 
@@ -18,7 +18,7 @@ def print_letter(console: Console, found: Found) -> None:
     letter = found.letter
     lines = [
         ("position", f"{letter.position} of {letter.topic}"),
-        ("written", iso(letter.time)),
+        ("written", iso_time(letter.time)),
         ("replayed", found.replayed or "no"),
         *((f"header {name}", _text(value)) for name, value in letter.headers),
         ("key", _text(letter.key)),

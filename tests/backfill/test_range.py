@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from backfill.errors import BackfillError
-from backfill.range import Range, read_range, shown
+from backfill.range import Range, read_range
 from mobility.settings import Settings
 from tests.strategies import MINUTE, NOON
 
@@ -63,5 +63,3 @@ def test_ranges_overlap_where_a_window_is_in_both() -> None:
     noon = Range(NOON, NOON + WINDOW)
     assert not noon.overlaps(Range(NOON + WINDOW, NOON + 2 * WINDOW))
     assert noon.overlaps(Range(NOON - WINDOW, NOON + 2 * WINDOW))
-    assert shown(NOON + 7) == "2025-01-01T12:00:00.007Z"
-    assert shown(10**18) == str(10**18)

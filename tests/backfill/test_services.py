@@ -19,11 +19,12 @@ from polars.testing import assert_frame_equal
 from audit.stores import postgres_totals, postgres_windows, redis_totals
 from audit.topics import read_windows
 from backfill.log import first_offsets, read_late_trips
-from backfill.range import Range, shown
+from backfill.range import Range
 from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
 from mobility.records import PARTIAL_SCHEMA, STARTS, TOTALS
 from mobility.settings import Settings, Store, to_environ
+from mobility.times import iso_time
 from mobility.topics import trips_topic
 from tests.backfill import recounts
 from tests.backfill.conftest import Backfill
@@ -33,7 +34,7 @@ from tests.strategies import MINUTE, NOON, Entry
 pytestmark = pytest.mark.services
 
 START, END = NOON + 10 * MINUTE, NOON + 80 * MINUTE
-RANGE = ("--from", shown(START), "--to", shown(END))
+RANGE = ("--from", iso_time(START), "--to", iso_time(END))
 ENTITIES = ("driver", "vehicle_type")
 
 
@@ -303,13 +304,13 @@ def test_windows_that_are_not_complete_are_refused(
 ) -> None:
     """A window that still takes trips can't be recounted; the message says up to where it can."""
     stored.write(short_log(Entry(NOON + 12 * MINUTE, "t1", "one", "car", 3))[:2])
-    late = (*RANGE[:2], "--to", shown(NOON + 110 * MINUTE))
+    late = (*RANGE[:2], "--to", iso_time(NOON + 110 * MINUTE))
     assert backfill(*RANGE) == 2
     assert "never spoke" in capsys.readouterr().err
     stored.write([[], [], short_log()[0]])
     assert backfill(*late) == 2
-    assert f"--to {shown(NOON + 105 * MINUTE)}" in capsys.readouterr().err
-    assert backfill(*late[:3], shown(NOON + 105 * MINUTE)) == 0
+    assert f"--to {iso_time(NOON + 105 * MINUTE)}" in capsys.readouterr().err
+    assert backfill(*late[:3], iso_time(NOON + 105 * MINUTE)) == 0
     run_flow(stored)
     assert backfill(*late) == 2
     assert "the flow that feeds the stores has come to" in capsys.readouterr().err
@@ -354,8 +355,8 @@ def test_redis_alone_says_what_it_could_not_take(
     ]
     assert backfill(*RANGE, "--with", ndjson(tmp_path / "given", *given), "--apply") == 0
     said = capsys.readouterr().out
-    assert f"driver one, {shown(NOON + 10 * MINUTE)}" in said
-    assert f"driver one, {shown(NOON + 60 * MINUTE)}\n" not in said.partition("did not take")[2]
+    assert f"driver one, {iso_time(NOON + 10 * MINUTE)}" in said
+    assert f"driver one, {iso_time(NOON + 60 * MINUTE)}\n" not in said.partition("did not take")[2]
     held = redis_totals(stored.settings).filter(pl.col("id") == "one")
     assert held["total_revenue"].item() == 3 + 5 + 100
     sent = read_windows(stored.settings, lambda _: None).filter(pl.col("id") == "one")
