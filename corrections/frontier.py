@@ -7,7 +7,6 @@ greater one. The end of a partition gives such an event time, and from there it 
 a live feed, all of it where history was replayed.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -16,14 +15,14 @@ import polars as pl
 from confluent_kafka import Message
 
 from corrections.reading import Show, TopicReader
+from mobility.event_time import apply_time_rules
 from mobility.inspection import TripRules
 from mobility.lateness import LatenessRules
 from mobility.settings import Settings
-from mobility.topics import WATERMARK_HEADER, trips_topic
+from mobility.topics import trips_topic
 from mobility.trips import decode_trips
 
 _TAIL: Final = 10_000
-_EPOCH_MS: Final = re.compile(rb"-?[0-9]{1,15}")
 _MOST_MARGIN: Final = 60_000
 
 
@@ -103,23 +102,11 @@ def _first_stamp(reader: TopicReader, partition: int, low: int) -> int:
 
 def event_times(messages: Sequence[Message], settings: Settings) -> pl.Series:
     """Return the event times of trips and punctuations; dead letters have none."""
-    rules = TripRules(settings.event_time, settings.refunds)
-    trips = decode_trips([message.value() for message in messages], rules).trips
-    spoken = [
-        (row, int(text))
-        for row, message in enumerate(messages)
-        if message.value() is None and (text := _punctuation(message)) is not None
-    ]
-    schema = {"row": pl.Int64, "event_time": pl.Int64}
-    times = pl.concat(
-        [trips.select("row", "event_time"), pl.DataFrame(spoken, schema=schema, orient="row")]
+    decoded = decode_trips([message.value() for message in messages], TripRules.of(settings))
+    timed = apply_time_rules(
+        decoded,
+        headers=lambda row: messages[row].headers(),
+        append_time=lambda row: messages[row].timestamp()[1],
+        tolerance=settings.future_tolerance * 1_000,
     )
-    stamps = [messages[row].timestamp()[1] for row in times["row"]]
-    stamped = times.with_columns(pl.Series("stamp", stamps, dtype=pl.Int64))
-    tolerance = settings.future_tolerance * 1_000
-    return stamped.filter(pl.col("event_time") - pl.col("stamp") <= tolerance)["event_time"]
-
-
-def _punctuation(message: Message) -> bytes | None:
-    text = dict(message.headers() or ()).get(WATERMARK_HEADER)
-    return text if isinstance(text, bytes) and _EPOCH_MS.fullmatch(text) else None
+    return pl.concat([timed.trips["event_time"], timed.punctuations["event_time"]])

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from corrections.letters import Letter
-from mobility.inspection import Rejection, TripRules, inspect
+from mobility.inspection import IN_FUTURE, Rejection, TripRules, inspect
 from mobility.settings import Settings
 
 
@@ -29,15 +29,18 @@ def correct(letter: Letter, value: bytes | None, settings: Settings, now: int) -
     one made of the letter's position, so that a second replay of it is a repeat. Raises Rejection
     where the message would be dead again.
     """
-    trip = inspect(value, TripRules(settings.event_time, settings.refunds))
+    rules = TripRules.of(settings)
+    trip = inspect(value, rules)
     event_time, trip_id = trip["event_time"], trip["trip_id"]
     ahead = event_time - now
     if ahead > settings.future_tolerance * 1_000:
-        raise Rejection("in_future", f"event time is {ahead // 1_000} s from now")  # noqa: EM101
+        raise Rejection(IN_FUTURE, f"event time is {ahead // 1_000} s from now")
     message = value or b""
     if trip_id is None:
         trip_id = derived_trip_id(letter)
         message = _with_trip_id(message, trip_id)
+        if letter.reason is not None:  # a late trip is not sent again
+            inspect(message, rules)
     return Correction(
         letter=letter,
         key=(trip["driver_id"] or trip_id).encode(),

@@ -39,6 +39,9 @@ OVERSIZED: Final = "oversized"
 TOMBSTONE: Final = "tombstone"
 """The reason of a message without a value, which can be a punctuation."""
 
+IN_FUTURE: Final = "in_future"
+"""The reason of a message whose event time lies too far ahead of when it was appended."""
+
 STRINGS: Final = ("trip_id", "driver_id", "passenger_id", "vehicle_type")
 LOCATIONS: Final = ("start_location_id", "end_location_id")
 COORDINATES: Final = {"start_lat": 90.0, "start_lng": 180.0, "end_lat": 90.0, "end_lng": 180.0}

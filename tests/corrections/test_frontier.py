@@ -1,5 +1,6 @@
 """How far event time has got is found in the log, from its end, and exactly."""
 
+import json
 import time
 from collections.abc import Callable
 
@@ -8,11 +9,12 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from corrections import frontier
-from corrections.frontier import Frontier, read_frontier
+from corrections.frontier import Frontier, event_times, read_frontier
 from mobility.lateness import LatenessRules
 from mobility.settings import Settings
 from mobility.topics import trips_topic
 from tests.dataflows.conftest import PARTITIONS, Hub, trips_log
+from tests.dataflows.doubles import FakeMessage, as_messages
 from tests.strategies import MINUTE, NOON, Entry
 
 RULES = LatenessRules.of(Settings())
@@ -37,6 +39,23 @@ def test_windows_are_complete_where_every_partition_is_past_them() -> None:
     both = Frontier({0: NOON, 1: NOON + MINUTE}, RULES)
     assert both.complete_until == NOON - 10 * MINUTE - MINUTE // 2
     assert both.greatest == NOON + MINUTE
+
+
+def test_event_times_are_those_that_the_flow_takes() -> None:
+    """Of trips up to the largest message size of the settings, and of punctuations."""
+    large = json.dumps(
+        {"start_time": NOON, "duration_min": 1, "distance_km": 1, "price": 1, "note": "x" * 2**20}
+    ).encode()
+    mark = [("watermark", b"%d" % (NOON - MINUTE))]
+    messages = as_messages([FakeMessage(large, 0), FakeMessage(None, 1, marks=mark)])
+    assert event_times(messages, Settings()).to_list() == [NOON - MINUTE]
+    assert event_times(messages, Settings(max_message_bytes=2**21)).sort().to_list() == [
+        NOON - MINUTE,
+        NOON,
+    ]
+    small = as_messages([FakeMessage(Entry(NOON, "t").value, 0)])
+    assert event_times(small, Settings()).to_list() == [NOON]
+    assert event_times(small, Settings(max_message_bytes=50)).to_list() == []
 
 
 @pytest.mark.services

@@ -1,5 +1,6 @@
 """Letters become trips that count, or are refused."""
 
+import dataclasses
 import json
 from typing import Any
 
@@ -64,3 +65,25 @@ def test_what_lies_in_the_future_is_refused() -> None:
         correct(letter(b"{"), value, SETTINGS, NOON + MINUTE - 1)
     assert caught.value.reason == "in_future"
     assert correct(letter(b"{"), value, SETTINGS, NOON + 6 * MINUTE - tolerance).key
+
+
+def test_a_trip_over_the_largest_message_size_is_refused() -> None:
+    """The setting of the flow decides, below and above its default."""
+    value = message(trip_id="t", note="x" * 1024 * 1024)
+    small, large = Settings(max_message_bytes=100), Settings(max_message_bytes=2 * 1024 * 1024)
+    for refused, settings in ((value, SETTINGS), (message(trip_id="t", note="x" * 100), small)):
+        with pytest.raises(Rejection) as caught:
+            correct(letter(b"{"), refused, settings, NOON)
+        assert caught.value.reason == "oversized"
+    assert correct(letter(b"{"), value, large, NOON).value == value
+
+
+def test_the_trip_id_that_is_added_counts_for_the_size() -> None:
+    """The flow sees the message that is sent; a late trip is not sent, and stays as it was."""
+    value = message()
+    settings = Settings(max_message_bytes=len(value))
+    with pytest.raises(Rejection) as caught:
+        correct(letter(b"{"), value, settings, NOON)
+    assert caught.value.reason == "oversized"
+    late = dataclasses.replace(letter(value), reason=None, detail=None)
+    assert not correct(late, value, settings, NOON).recognisable
