@@ -4,8 +4,7 @@ Offset, prefix maximum and what repeats are recognised by are one state, kept by
 partition that reads them.
 """
 
-import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import polars as pl
@@ -15,18 +14,15 @@ from dataflows.failures import RefusalError
 from dataflows.items import Heard, Intake, Positioned, Status
 from dataflows.partition_reader import offset_of
 from mobility.enrichment import Tables, enrich
-from mobility.inspection import OVERSIZED, TOMBSTONE, TripRules
+from mobility.event_time import apply_time_rules
+from mobility.inspection import OVERSIZED, TripRules
 from mobility.lateness import LatenessRules, PartitionProgress, judge
 from mobility.settings import Settings
 from mobility.splicing import enriched_messages
-from mobility.topics import WATERMARK_HEADER, trips_topic
+from mobility.topics import trips_topic
 from mobility.trips import Decoded, decode_trips
 
 STATE_VERSION: Final = 1
-
-_EPOCH_MS: Final = re.compile(rb"-?[0-9]{1,15}")
-
-_PUNCTUATIONS: Final = pl.Schema({"row": pl.Int64, "event_time": pl.Int64})
 
 
 class ResumeError(RefusalError):
@@ -91,9 +87,13 @@ class PartitionIntake:
         decoded: Decoded | None = None,
     ) -> Intake:
         """Take the next messages of the log, `decoded` or yet to be, and tell them apart."""
-        punctuations, decoded = self._punctuated(messages, decoded or self.decode(messages))
-        trips, decoded = self._without_future(decoded, messages)
-        judged = judge(trips, punctuations, self._progress, self._rules)
+        timed = apply_time_rules(
+            decoded or self.decode(messages),
+            headers=lambda row: messages[row].headers(),
+            append_time=lambda row: messages[row].timestamp()[1],
+            tolerance=self._tolerance,
+        )
+        judged = judge(timed.trips, timed.punctuations, self._progress, self._rules)
         self._progress = judged.progress
         if messages:
             self.next_offset = offset_of(messages[-1]) + 1
@@ -101,16 +101,16 @@ class PartitionIntake:
             read=len(messages),
             counted=judged.counted.height,
             late=judged.late.height,
-            dead=decoded.rejected.height,
+            dead=timed.rejected.height,
             duplicates=judged.duplicates,
-            punctuations=punctuations.height,
+            punctuations=timed.punctuations.height,
         )
         counted = enrich(judged.counted, self._tables, self._settings)
         return Intake(
             heard=self.heard(status, partitions),
             counted=self._spliced(counted, messages) if self._settings.enriched else counted,
             late=self._positioned(messages, judged.late["row"].to_list()),
-            dead=self._positioned(messages, decoded.rejected["row"].to_list(), decoded.rejected),
+            dead=self._positioned(messages, timed.rejected["row"].to_list(), timed.rejected),
         )
 
     def snapshot(self) -> dict[str, Any]:
@@ -150,45 +150,6 @@ class PartitionIntake:
         texts = enriched_messages(placed, originals, self._tables, self._topic, self.partition)
         return counted.with_columns(texts.alias("json"))
 
-    def _punctuated(
-        self, messages: list[Message], decoded: Decoded
-    ) -> tuple[pl.DataFrame, Decoded]:
-        """Tell the punctuations from the other messages that are no trips."""
-        times = {
-            row: time
-            for row, error, _ in decoded.rejected.iter_rows()
-            if error == TOMBSTONE and (time := _punctuation(messages[row])) is not None
-        }
-        if not times:
-            return pl.DataFrame(schema=_PUNCTUATIONS), decoded
-        punctuations = pl.DataFrame(list(times.items()), schema=_PUNCTUATIONS, orient="row")
-        others = decoded.rejected.filter(~pl.col("row").is_in(list(times)))
-        ahead = self._in_future(punctuations, messages)
-        if ahead.is_empty():
-            return punctuations, Decoded(decoded.trips, others)
-        kept = punctuations.join(ahead, on="row", how="anti", maintain_order="left")
-        return kept, Decoded(decoded.trips, pl.concat([others, ahead]).sort("row"))
-
-    def _without_future(
-        self, decoded: Decoded, messages: list[Message]
-    ) -> tuple[pl.DataFrame, Decoded]:
-        ahead = self._in_future(decoded.trips, messages)
-        if ahead.is_empty():
-            return decoded.trips, decoded
-        trips = decoded.trips.join(ahead, on="row", how="anti", maintain_order="left")
-        return trips, replace(decoded, rejected=pl.concat([decoded.rejected, ahead]).sort("row"))
-
-    def _in_future(self, timed: pl.DataFrame, messages: list[Message]) -> pl.DataFrame:
-        """Return as rejections the rows stamped too long after their log-append time."""
-        greatest = timed["event_time"].max()
-        # The broker stamps a partition in order, so the first stamp mostly clears the batch.
-        if not isinstance(greatest, int) or greatest <= messages[0].timestamp()[1]:
-            return _rejections(timed.clear())
-        appended = [messages[row].timestamp()[1] for row in timed["row"]]
-        late_by = pl.Series("ahead", appended, dtype=pl.Int64)
-        ahead = timed.with_columns(ahead=pl.col("event_time") - late_by)
-        return _rejections(ahead.filter(pl.col("ahead") > self._tolerance))
-
     def _positioned(
         self, messages: list[Message], rows: list[int], rejected: pl.DataFrame | None = None
     ) -> Positioned:
@@ -207,17 +168,3 @@ class PartitionIntake:
             errors=errors,
             details=[] if rejected is None else rejected["detail"].to_list(),
         )
-
-
-def _punctuation(message: Message) -> int | None:
-    """Return the event time that a message without a value announces, if it does."""
-    text = dict(message.headers() or ()).get(WATERMARK_HEADER)
-    if not isinstance(text, bytes) or not _EPOCH_MS.fullmatch(text):
-        return None
-    return int(text)
-
-
-def _rejections(rows: pl.DataFrame) -> pl.DataFrame:
-    seconds = (pl.col("ahead") // 1_000).cast(pl.String) if "ahead" in rows.columns else pl.lit("")
-    detail = pl.format("event time is {} s after the log-append time", seconds)
-    return rows.select("row", error=pl.lit("in_future"), detail=detail)
