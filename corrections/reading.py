@@ -21,8 +21,8 @@ _WHILE_LEADERS_CHANGE: Final = (
     KafkaError.LEADER_NOT_AVAILABLE,
 )
 
-Show = Callable[[int, int], None]
-"""Told how many messages have been read, and of how many."""
+OnProgress = Callable[[int, int], None]
+"""Called with the number of messages that were read, and with their total."""
 
 
 class LogError(Exception):
@@ -66,7 +66,7 @@ class TopicReader:
         )
         return found.offset if found.offset >= 0 else self.bounds(partition)[1]
 
-    def read(self, starts: Mapping[int, int], show: Show) -> Iterator[list[Message]]:
+    def read(self, starts: Mapping[int, int], on_progress: OnProgress) -> Iterator[list[Message]]:
         """Yield the messages from each partition's start on, in batches, in offset order.
 
         What is appended meanwhile is left out.
@@ -85,9 +85,9 @@ class TopicReader:
                 raise LogError(msg)
             messages = self._taken(batch, ends, left)
             done += len(messages)
-            show(done, total)
+            on_progress(done, total)
             yield messages
-        show(total, total)
+        on_progress(total, total)
 
     def _taken(
         self, batch: list[Message], ends: Mapping[int, int], left: set[int]

@@ -1,4 +1,4 @@
-"""A person at the command line, on the tenant of the flow's own tests."""
+"""The commands `just dlq` and `just late`, on the tenant of the flow's own tests."""
 
 import json
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from corrections.commands import main
+from corrections.command import main
 from mobility.settings import to_environ
 from tests.dataflows.conftest import Hub, hub
 
@@ -16,8 +16,8 @@ __all__ = ["hub"]
 
 
 @dataclass(slots=True)
-class Said:
-    """What a command left with and what it said."""
+class CommandResult:
+    """The exit code and the output of a command."""
 
     code: int
     out: bytes
@@ -25,7 +25,7 @@ class Said:
 
     @property
     def text(self) -> str:
-        """What stands on stdout, as text."""
+        """Stdout as text."""
         return self.out.decode()
 
     def lines(self) -> list[dict[str, Any]]:
@@ -34,10 +34,10 @@ class Said:
 
 
 @dataclass(slots=True)
-class Desk:
+class CommandLine:
     """Runs `just dlq` and `just late` in this process."""
 
-    run: Callable[..., Said]
+    run: Callable[..., CommandResult]
     folder: Path
     files: list[Path] = field(default_factory=list)
 
@@ -50,21 +50,21 @@ class Desk:
 
 
 @pytest.fixture
-def desk(
+def cli(
     hub: Hub,
     monkeypatch: pytest.MonkeyPatch,
     capfdbinary: pytest.CaptureFixture[bytes],
     tmp_path: Path,
-) -> Desk:
-    """Return the commands, on the tenant's settings and in a folder of their own."""
+) -> CommandLine:
+    """Return the commands, with the settings of the tenant and in a folder of their own."""
     for name, value in to_environ(hub.settings).items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments: object) -> Said:
+    def run(*arguments: object) -> CommandResult:
         capfdbinary.readouterr()
         code = main([str(each) for each in arguments])
         out, err = capfdbinary.readouterr()
-        return Said(code, out, err.decode())
+        return CommandResult(code, out, err.decode())
 
-    return Desk(run, tmp_path)
+    return CommandLine(run, tmp_path)

@@ -1,4 +1,4 @@
-"""How far event time has got is found in the log, from its end, and exactly."""
+"""The highest event times are found exactly, in the log and from its end."""
 
 import json
 import time
@@ -8,8 +8,8 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from corrections import frontier
-from corrections.frontier import Frontier, event_times, read_frontier
+from corrections import max_event_times
+from corrections.max_event_times import MaxEventTimes, event_times, read_max_event_times
 from mobility.lateness import LatenessRules
 from mobility.settings import Settings
 from mobility.topics import trips_topic
@@ -20,25 +20,25 @@ from tests.strategies import MINUTE, NOON, Entry
 RULES = LatenessRules.of(Settings())
 
 
-def test_a_window_takes_trips_until_shortly_before_they_would_be_late() -> None:
-    """The margin is a minute; a partition that has said nothing takes everything."""
+def test_a_window_accepts_trips_until_shortly_before_they_would_be_late() -> None:
+    """The margin is a minute; a partition without an event time accepts every trip."""
     late_from = NOON + 5 * MINUTE + 10 * MINUTE + MINUTE // 2
-    for latest, takes in (
+    for latest, accepts in (
         (NOON, True),
         (late_from - MINUTE, True),
         (late_from - MINUTE + 1, False),
         (late_from + 1, False),
     ):
-        assert Frontier({0: latest}, RULES).takes(0, NOON) == takes
-    assert Frontier({0: None}, RULES).takes(0, NOON)
+        assert MaxEventTimes({0: latest}, RULES).accepts(0, NOON) == accepts
+    assert MaxEventTimes({0: None}, RULES).accepts(0, NOON)
 
 
 def test_windows_are_complete_where_every_partition_is_past_them() -> None:
-    """A partition that has said nothing holds all of them up."""
-    assert Frontier({0: NOON, 1: None}, RULES).complete_until is None
-    both = Frontier({0: NOON, 1: NOON + MINUTE}, RULES)
+    """None is complete while a partition has no event time."""
+    assert MaxEventTimes({0: NOON, 1: None}, RULES).complete_until is None
+    both = MaxEventTimes({0: NOON, 1: NOON + MINUTE}, RULES)
     assert both.complete_until == NOON - 10 * MINUTE - MINUTE // 2
-    assert both.greatest == NOON + MINUTE
+    assert both.highest == NOON + MINUTE
 
 
 def test_event_times_are_those_that_the_flow_takes() -> None:
@@ -60,11 +60,11 @@ def test_event_times_are_those_that_the_flow_takes() -> None:
 
 @pytest.mark.services
 @pytest.mark.parametrize("start", [lambda: NOON, lambda: time.time_ns() // 10**6 - 120 * MINUTE])
-def test_the_end_of_the_log_says_it(
+def test_the_end_of_the_log_is_enough(
     hub: Hub, monkeypatch: pytest.MonkeyPatch, start: Callable[[], int]
 ) -> None:
-    """Of history as of a live feed, with dead and late trips and punctuations at the end."""
-    monkeypatch.setattr(frontier, "_TAIL", 3)
+    """For history and a live feed, with dead letters, late trips and punctuations at the end."""
+    monkeypatch.setattr(max_event_times, "_TAIL_MESSAGES", 3)
     hub.make_topics()
     began = start()
     log = trips_log(31, began, trips=60)
@@ -76,19 +76,19 @@ def test_the_end_of_the_log_says_it(
         partition: max(entry.time for entry in entries) for partition, entries in enumerate(log)
     }
     expected[2] = None
-    assert read_frontier(hub.settings, lambda _done, _total: None).latest == expected
+    assert read_max_event_times(hub.settings, lambda _done, _total: None).by_partition == expected
 
 
 @pytest.mark.services
-def test_what_retention_removed_is_thought_to_be_as_new_as_it_may(hub: Hub) -> None:
-    """Up to the tolerance after the first stamp that is left: never called open by mistake."""
+def test_removed_messages_count_with_the_highest_event_time_they_can_have_had(hub: Hub) -> None:
+    """It is the first append time that is left plus the tolerance: no window is open by mistake."""
     hub.make_topics()
     hub.write([[Entry(NOON + MINUTE, "gone"), Entry(NOON, "left")]] * PARTITIONS)
     left = [m for m in hub.messages("trips_stream") if (m.partition(), m.offset()) == (0, 1)]
     admin = AdminClient({"bootstrap.servers": hub.settings.kafka})
-    place = TopicPartition(trips_topic(hub.settings), 0, 1)
-    for removal in admin.delete_records([place]).values():
+    position = TopicPartition(trips_topic(hub.settings), 0, 1)
+    for removal in admin.delete_records([position]).values():
         removal.result()
-    found = read_frontier(hub.settings, lambda _done, _total: None).latest
+    found = read_max_event_times(hub.settings, lambda _done, _total: None).by_partition
     assert found[0] == left[0].timestamp()[1] + hub.settings.future_tolerance * 1_000
     assert found[1] == NOON + MINUTE

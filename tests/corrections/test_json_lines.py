@@ -1,4 +1,4 @@
-"""Letters as lines: what is printed can be edited and read back."""
+"""Rejected messages as lines of JSON: what is printed can be edited and read back."""
 
 import json
 from pathlib import Path
@@ -6,22 +6,24 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
-from corrections.letterbox import Found
-from corrections.letters import Letter, Position
-from corrections.lines import LineError, as_line, read_lines
+from corrections.json_lines import InvalidLinesError, read_corrected_trips, to_json_line
+from corrections.rejected_messages import RejectedMessage, SourcePosition
+from corrections.rejected_topic import ListedMessage
 from mobility.inspection import Rejection, TripRules, inspect
 from tests.strategies import good_messages, messages
 
 
-def letter(value: bytes | None, key: bytes | None = b"k") -> Letter:
-    """Return a letter of the log's position 2:17."""
+def rejected_message(value: bytes | None, key: bytes | None = b"k") -> RejectedMessage:
+    """Return a rejected message of the source position 2:17."""
     headers = (("topic", b"t"), ("partition", b"2"), ("offset", b"17"), ("error", b"not_json"))
-    return Letter("t", Position(2, 17), 1_735_732_800_500, "not_json", "why", key, value, headers)
+    return RejectedMessage(
+        "t", SourcePosition(2, 17), 1_735_732_800_500, "not_json", "why", key, value, headers
+    )
 
 
-def test_a_line_names_the_letter_and_says_what_became_of_it() -> None:
-    """Values only where they are asked for."""
-    line = as_line(Found(letter(b"{"), "stream"), values=False)
+def test_a_line_describes_a_message_and_how_it_was_replayed() -> None:
+    """Without values where they are not asked for."""
+    line = to_json_line(ListedMessage(rejected_message(b"{"), "stream"), with_values=False)
     assert json.loads(line) == {
         "position": "2:17",
         "topic": "t",
@@ -45,9 +47,9 @@ def test_a_line_names_the_letter_and_says_what_became_of_it() -> None:
         (None, {"text": None}),
     ],
 )
-def test_a_value_is_an_object_to_edit_or_its_text(value: bytes | None, shown: object) -> None:
-    """And the line is printable ASCII in any case."""
-    line = as_line(Found(letter(value, b"\xfe"), None), values=True)
+def test_a_value_is_an_object_to_edit_or_text(value: bytes | None, shown: object) -> None:
+    """The line is printable ASCII in any case."""
+    line = to_json_line(ListedMessage(rejected_message(value, b"\xfe"), None), with_values=True)
     assert line.isascii()
     assert line.isprintable()
     made = json.loads(line)
@@ -56,28 +58,36 @@ def test_a_value_is_an_object_to_edit_or_its_text(value: bytes | None, shown: ob
 
 
 @given(good_messages())
-def test_a_good_trip_goes_out_and_comes_back_as_the_same_trip(message: bytes) -> None:
-    """Editing nothing changes nothing that counts."""
+def test_a_valid_trip_is_the_same_after_printing(message: bytes) -> None:
+    """The known fields of a trip do not change where nobody edits them."""
     rules = TripRules()
     expected = inspect(message, rules)
-    made = json.loads(as_line(Found(letter(message), None), values=True))
+    made = json.loads(
+        to_json_line(ListedMessage(rejected_message(message), None), with_values=True)
+    )
     if "trip" not in made:  # an unknown field held NaN
         return
     assert inspect(json.dumps(made["trip"]).encode(), rules) == expected
 
 
 @given(messages)
-def test_a_dead_letter_comes_back_with_its_fault(message: bytes | None) -> None:
-    """What is printed of a broken trip is broken in the same way."""
-    made = json.loads(as_line(Found(letter(message), None), values=True))
+def test_an_invalid_trip_has_the_same_fault_after_printing(
+    message: bytes | None,
+) -> None:
+    """Printing repairs nothing."""
+    made = json.loads(
+        to_json_line(ListedMessage(rejected_message(message), None), with_values=True)
+    )
     if not isinstance(made.get("trip"), dict):
         return
     rules = TripRules()
-    assert verdict(json.dumps(made["trip"]).encode(), rules) == verdict(message, rules)
+    assert trip_or_reason(json.dumps(made["trip"]).encode(), rules) == trip_or_reason(
+        message, rules
+    )
 
 
-def verdict(message: bytes | None, rules: TripRules) -> object:
-    """Return the trip or the reason."""
+def trip_or_reason(message: bytes | None, rules: TripRules) -> object:
+    """Return the trip of a message, or the reason why it is none."""
     try:
         return inspect(message, rules)
     except Rejection as rejection:
@@ -85,25 +95,25 @@ def verdict(message: bytes | None, rules: TripRules) -> object:
 
 
 def test_lines_are_read_with_their_numbers(tmp_path: Path) -> None:
-    """Wrapped or bare; of further fields nothing is asked, and empty lines are none."""
+    """With a position or bare; other fields are ignored, and empty lines are skipped."""
     path = tmp_path / "lines"
     trip = b'{"price":0.1,"note":"\\u00e9"}'
     path.write_bytes(b'{"position":"2:17","reason":"x","trip":%b}\n\n {"price":1}\r\n' % trip)
-    one, two = read_lines(path)
-    assert (one.line, one.position, two.line, two.position) == (1, Position(2, 17), 3, None)
+    one, two = read_corrected_trips(path)
+    assert (one.line, one.position, two.line, two.position) == (1, SourcePosition(2, 17), 3, None)
     assert one.value == trip
     assert two.value == b'{"price":1}'
 
 
-def test_every_line_that_is_wrong_is_named(tmp_path: Path) -> None:
-    """What stands there, and what should."""
+def test_every_invalid_line_is_reported(tmp_path: Path) -> None:
+    """With its number and what was expected."""
     path = tmp_path / "lines"
     path.write_bytes(
         b'{\n[]\n{"position":"x\x1b","trip":{}}\n{"position":"1:2"}\n\xff\n'
         b'{"position":"1:3","trip":{}}\n{"position":"1:3","trip":{}}\n'
     )
-    with pytest.raises(LineError) as caught:
-        read_lines(path)
+    with pytest.raises(InvalidLinesError) as caught:
+        read_corrected_trips(path)
     lines = str(caught.value).splitlines()
     assert [line.split(":")[0] for line in lines] == [f"line {n}" for n in (1, 2, 3, 4, 5, 7)]
     assert "expected a JSON object" in lines[1]

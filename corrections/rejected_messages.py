@@ -1,4 +1,4 @@
-"""Letters: messages that were not counted, as they stand in `trips_dlq` and `trips_late`."""
+"""Messages that were not counted, as the flow writes them to `trips_dlq` and `trips_late`."""
 
 import re
 from collections.abc import Callable
@@ -13,8 +13,8 @@ from mobility.topics import REPLAYED_HEADER, dead_topic, late_topic
 _POSITION: Final = re.compile(r"([0-9]{1,9}):([0-9]{1,14})", re.ASCII)
 
 
-class Position(NamedTuple):
-    """Where a message stands in the log that it came from, written `partition:offset`."""
+class SourcePosition(NamedTuple):
+    """The position of a message in the trips topic, written `partition:offset`."""
 
     partition: int
     offset: int
@@ -24,8 +24,8 @@ class Position(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """One of the two topics of letters: its command's name, and how its letters are called."""
+class RejectedKind:
+    """A kind of rejected messages: the command for it, what people call it, and its topic."""
 
     command: str
     noun: str
@@ -33,21 +33,21 @@ class Kind:
     topic: Callable[[Settings], str]
 
 
-DEAD: Final = Kind("dlq", "dead letters", has_reasons=True, topic=dead_topic)
-LATE: Final = Kind("late", "late trips", has_reasons=False, topic=late_topic)
-KINDS: Final = {kind.command: kind for kind in (DEAD, LATE)}
+DEAD: Final = RejectedKind("dlq", "dead letters", has_reasons=True, topic=dead_topic)
+LATE: Final = RejectedKind("late", "late trips", has_reasons=False, topic=late_topic)
+REJECTED_KINDS: Final = {kind.command: kind for kind in (DEAD, LATE)}
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """A message that was not counted: the original, where it came from, and what is wrong with it.
+class RejectedMessage:
+    """A message that was not counted: the original, its source position and the reason.
 
-    `time` is when the flow wrote it to the topic of letters (epoch ms); `reason` and `detail` are
-    None of a late trip.
+    `topic` and `position` are those of the original. `time` is when the flow wrote the message to
+    `trips_dlq` or `trips_late` (epoch ms). A late trip has no `reason` and no `detail`.
     """
 
     topic: str
-    position: Position
+    position: SourcePosition
     time: int
     reason: str | None
     detail: str | None
@@ -62,47 +62,49 @@ class Letter:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """Says of a letter that it was replayed, and how: `stream` or `backfill:<file>`."""
+class ReplayMarker:
+    """A record that a rejected message was replayed: when, and how.
+
+    `how` is `stream` or `backfill:<file>`.
+    """
 
     topic: str
-    position: Position
+    position: SourcePosition
     at: str
     how: str
 
     def headers(self) -> list[tuple[str, str | bytes | None]]:
-        """Return the headers that are the mark: its message has no value."""
+        """Return the headers of the marker's message, which has no value."""
         return [
             (REPLAYED_HEADER, str(self.position)),
             ("topic", self.topic),
             ("at", self.at),
-            # A file's name may be no UTF-8.
+            # The name of a file may not be valid UTF-8.
             ("how", self.how.encode(errors="surrogateescape")),
         ]
 
 
-def parse_position(text: str) -> Position:
-    """Read `partition:offset`; raise ValueError where it is something else."""
+def parse_position(text: str) -> SourcePosition:
+    """Parse `partition:offset`. Raises ValueError where the text is something else."""
     match = _POSITION.fullmatch(text)
     if match is None:
         msg = f"expected partition:offset, such as 2:17, is {text}"
         raise ValueError(msg)
-    return Position(int(match[1]), int(match[2]))
+    return SourcePosition(int(match[1]), int(match[2]))
 
 
-def read_message(message: Message) -> Letter | Mark | None:
-    """Return what a message of these topics is, None where it names no position."""
+def parse_message(message: Message) -> RejectedMessage | ReplayMarker | None:
+    """Parse a message of these topics; return None where it names no source position."""
     headers = cast("list[tuple[str, bytes | None]]", message.headers() or [])
     texts = {name: (value or b"").decode("utf-8", "replace") for name, value in headers}
     replayed = texts.get(REPLAYED_HEADER)
-    named = replayed or f"{texts.get('partition')}:{texts.get('offset')}"
-    match = _POSITION.fullmatch(named)
+    match = _POSITION.fullmatch(replayed or f"{texts.get('partition')}:{texts.get('offset')}")
     if match is None or "topic" not in texts:
         return None
-    position, topic = Position(int(match[1]), int(match[2])), texts["topic"]
+    position, topic = SourcePosition(int(match[1]), int(match[2])), texts["topic"]
     if replayed is not None:
-        return Mark(topic, position, texts.get("at", ""), texts.get("how", ""))
-    return Letter(
+        return ReplayMarker(topic, position, texts.get("at", ""), texts.get("how", ""))
+    return RejectedMessage(
         topic=topic,
         position=position,
         time=message.timestamp()[1],
