@@ -9,12 +9,12 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from rich.console import Console
 
-from backfill.book import Book
 from backfill.errors import BackfillError
-from backfill.options import Options, parse
-from backfill.places import DeliveryError
-from backfill.report import show_records
-from backfill.run import Run
+from backfill.journal import Journal
+from backfill.options import BackfillOptions, parse_options
+from backfill.report import print_records
+from backfill.run import BackfillRun
+from backfill.writing import DeliveryError
 from mobility.settings import Settings, SettingsError, read_settings
 from mobility.topics import trips_topic
 from sinks.store import StoreError
@@ -31,41 +31,51 @@ _TIMEOUT: Final = 30.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a backfill; return 0 where it did what was asked, 2 where that is refused, else 1."""
-    options = parse(arguments)
+    """Run the command; return 0 where it did what was asked, 2 where it is refused, else 1."""
+    options = parse_options(arguments)
     console, errors = Console(), Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     try:
         settings = read_settings(os.environ)
-        return _run(options, settings, console)
+        _run(options, settings, console)
     except (BackfillError, SettingsError) as error:
         errors.print(str(error))
         return 2
     except _FAILURES as error:
         errors.print(
-            f"backfill stopped: {error}\nIf it had begun to write, the same command finishes it."
+            f"backfill stopped: {error}\n"
+            "If it had started to write, run the same command again: it finishes the backfill."
         )
         return 1
     except KeyboardInterrupt:
-        errors.print("backfill interrupted; if it had begun to write, the same command finishes it")
+        errors.print(
+            "backfill interrupted. "
+            "If it had started to write, run the same command again: it finishes the backfill."
+        )
         return 130
-
-
-def _run(options: Options, settings: Settings, console: Console) -> int:
-    if options.listed:
-        book = Book(options.records, None, settings)
-        show_records(book.records(), book.undone(), console)
-        return 0
-    book = Book(options.records, _log(settings), settings)
-    run = Run(settings, book, console, apply=options.apply, unrecorded=options.unrecorded)
-    if options.take_back is not None:
-        run.take_back(options.take_back)
-    else:
-        run.recount(options.start, options.end, options.corrections)
     return 0
 
 
-def _log(settings: Settings) -> str:
-    """Return the name of the log that is recounted: a topic of one cluster."""
+def _run(options: BackfillOptions, settings: Settings, console: Console) -> None:
+    if options.list_records:
+        journal = Journal(options.journal_folder, None, settings)
+        print_records(journal.records(), journal.reverted(), console)
+        return
+    journal = Journal(options.journal_folder, _log_name(settings), settings)
+    run = BackfillRun(
+        settings,
+        journal,
+        console,
+        apply=options.apply,
+        allow_unrecorded=options.allow_unrecorded,
+    )
+    if options.reverts is not None:
+        run.revert(options.reverts)
+    else:
+        run.recount(options.start, options.end, options.corrections)
+
+
+def _log_name(settings: Settings) -> str:
+    """Return the name of the log for records: the topic and the id of its cluster."""
     admin = AdminClient({"bootstrap.servers": settings.kafka, "log_level": 2})
     cluster = admin.list_topics(timeout=_TIMEOUT).cluster_id
     return f"{trips_topic(settings)} on cluster {cluster}"

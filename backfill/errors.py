@@ -1,5 +1,5 @@
-"""What a backfill says when it does nothing."""
+"""The error of a backfill that is refused."""
 
 
 class BackfillError(RuntimeError):
-    """A backfill that is refused; the message says why and what to do. Nothing was written."""
+    """A backfill is refused; the message says why and what to do. Nothing was written."""

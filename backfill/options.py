@@ -1,4 +1,4 @@
-"""The command line of a backfill."""
+"""The command line of `just backfill`."""
 
 import argparse
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-RECORDS: Final = Path(".mobility/backfills")
+JOURNAL_FOLDER: Final = Path(".mobility/backfills")
 
 _DESCRIPTION: Final = (
     "Recount whole closed windows from the log, late trips and corrections. Shows what would "
@@ -15,39 +15,39 @@ _DESCRIPTION: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """The command line: `start` and `end` stand together, else `listed` or `take_back` does."""
+class BackfillOptions:
+    """The command line: either `start` and `end`, or `reverts`, or `list_records` is set."""
 
     start: str
     end: str
     corrections: tuple[Path, ...]
-    take_back: str | None
-    listed: bool
+    reverts: str | None
+    list_records: bool
     apply: bool
-    unrecorded: bool
-    records: Path
+    allow_unrecorded: bool
+    journal_folder: Path
 
 
-def parse(arguments: Sequence[str] | None) -> Options:
-    """Read the command line; exit with 2 and a word on it where it makes no sense."""
+def parse_options(arguments: Sequence[str] | None) -> BackfillOptions:
+    """Parse the command line; exit with 2 and the usage where it is wrong."""
     parser = _parser()
     found = parser.parse_args(arguments)
-    wanted = [found.start is not None or found.end is not None, found.take_back, found.listed]
-    if sum(map(bool, wanted)) != 1:
+    has_range = found.start is not None or found.end is not None
+    if sum(map(bool, (has_range, found.reverts, found.list_records))) != 1:
         parser.error("give either --from and --to, or --take-back, or --list")
-    if wanted[0] and (found.start is None or found.end is None):
+    if has_range and (found.start is None or found.end is None):
         parser.error("a range needs both --from and --to")
-    if found.corrections and not wanted[0]:
+    if found.corrections and not has_range:
         parser.error("--with needs a range: --from and --to")
-    return Options(
+    return BackfillOptions(
         start=found.start or "",
         end=found.end or "",
         corrections=tuple(found.corrections),
-        take_back=found.take_back,
-        listed=found.listed,
+        reverts=found.reverts,
+        list_records=found.list_records,
         apply=found.apply,
-        unrecorded=found.unrecorded,
-        records=found.records,
+        allow_unrecorded=found.allow_unrecorded,
+        journal_folder=found.journal_folder,
     )
 
 
@@ -64,21 +64,28 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         action="extend",
         default=[],
-        help="trips that replace those with their trip_id, or come in addition: NDJSON or parquet",
+        help="trips that replace those with their trip_id, or are added: NDJSON or parquet",
     )
-    add("--apply", action="store_true", help="write it")
-    add("--take-back", metavar="ID", help="restore the windows from before a backfill")
-    add("--list", dest="listed", action="store_true", help="show the backfills that were made")
+    add("--apply", action="store_true", help="write the changes")
+    add(
+        "--take-back",
+        dest="reverts",
+        metavar="ID",
+        help="revert a backfill: restore the windows from before it",
+    )
+    add("--list", dest="list_records", action="store_true", help="list the backfills")
     add(
         "--unrecorded",
+        dest="allow_unrecorded",
         action="store_true",
-        help="go on where windows come from a backfill that no record here tells of",
+        help="recount windows of a backfill that has no record here, without its corrections",
     )
     add(
         "--records",
+        dest="journal_folder",
         metavar="DIR",
         type=Path,
-        default=RECORDS,
-        help=f"folder of the records ({RECORDS})",
+        default=JOURNAL_FOLDER,
+        help=f"the folder of the records ({JOURNAL_FOLDER})",
     )
     return parser

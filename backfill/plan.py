@@ -1,4 +1,4 @@
-"""What a backfill would change: pure, frames in, frames out."""
+"""The plan of a backfill: recounted windows and what they change. Pure, frames in, frames out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,99 +8,103 @@ import polars as pl
 
 from audit.oracle import summed
 from audit.verdicts import TRIP_SCHEMA
-from backfill.inputs import Corrections
-from backfill.range import Range
+from backfill.correction_file import CorrectionFile
+from backfill.window_range import WindowRange
 from mobility.records import STARTS, TOTALS, WINDOW_SCHEMA
 from mobility.settings import Settings
 
-HELD_SCHEMA: Final = pl.Schema([("entity", pl.String), *WINDOW_SCHEMA.items()])
-"""Windows of all entities, as a place holds them."""
+ENTITY_WINDOW_SCHEMA: Final = pl.Schema([("entity", pl.String), *WINDOW_SCHEMA.items()])
+"""Windows of all entities in one frame."""
 
 KEY: Final = ("entity", "id", "window_start")
 AMOUNTS: Final = ("trip_count", *TOTALS)
 
-_FACTS: Final = (*KEY, *AMOUNTS, *STARTS)
+_COMPARED: Final = (*KEY, *AMOUNTS, *STARTS)
 _POSITION: Final = ("partition", "offset")
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
-    """The windows that differ (HELD_SCHEMA): `after` has them all, `before` those that existed.
+class WindowChanges:
+    """The windows that differ (ENTITY_WINDOW_SCHEMA).
 
-    In `after` each has the new generation; one that no trip is left of has a trip count of 0.
+    `after` has all of them with the new generation; a window that no trip is left of has a trip
+    count of 0. `before` has those that existed.
     """
 
     before: pl.DataFrame
     after: pl.DataFrame
 
 
-def recounted(
-    logged: pl.DataFrame, corrections: Sequence[Corrections], span: Range, settings: Settings
+def recount(
+    logged: pl.DataFrame,
+    corrections: Sequence[CorrectionFile],
+    window_range: WindowRange,
+    settings: Settings,
 ) -> pl.DataFrame:
     """Return the windows of a range: KEY, amounts and STARTS.
 
-    `logged` (LOGGED_SCHEMA) has the trips of the log before those of `trips_late`. Corrections
-    stand in the order in which they were given, the newest last.
+    `logged` (LOGGED_TRIP_SCHEMA) has the trips of the log before those of `trips_late`. The
+    corrections are in the order in which they were given, the newest last.
     """
-    trips = without_repeats(corrected(logged, corrections).filter(span.holds()))
-    return summed(trips, settings).select(_FACTS)
+    trips = apply_corrections(logged, corrections).filter(window_range.contains())
+    return summed(drop_duplicates(trips), settings).select(_COMPARED)
 
 
-def corrected(logged: pl.DataFrame, corrections: Sequence[Corrections]) -> pl.DataFrame:
-    """Return the trips with corrections in their place.
+def apply_corrections(logged: pl.DataFrame, corrections: Sequence[CorrectionFile]) -> pl.DataFrame:
+    """Return the trips with the corrections applied.
 
-    A trip that stands at one place of the log counts once, however many topics hold a copy of it.
-    Each set of corrections then replaces, in the range it was given for, whatever has a trip_id of
-    its own, earlier corrections too, and what was given with the same file before. Of corrections
-    in one file with one trip_id the last stands.
+    A trip at one position of the log counts once, however many topics hold a copy of it. In its
+    range each file of corrections then replaces the trips that have one of its trip_ids, earlier
+    corrections among them, and what the same file brought before. Of corrections in one file with
+    one trip_id the last counts.
     """
-    copies = [*_POSITION, *TRIP_SCHEMA]
-    trips = logged.unique(copies, keep="first", maintain_order=True)
-    trips = trips.with_columns(source=pl.lit(None, pl.String))
-    for each in corrections:
-        named = pl.col("trip_id").is_not_null()
-        given = each.rows.filter(~named | pl.col("trip_id").is_last_distinct())
-        replaced = pl.col("trip_id").is_in(given["trip_id"].drop_nulls().implode())
-        again = pl.col("source").eq_missing(pl.lit(each.source))
-        kept = trips.filter(~(each.given_for.holds() & (replaced.fill_null(value=False) | again)))
-        ours = given.select(
+    trips = logged.unique([*_POSITION, *TRIP_SCHEMA], keep="first", maintain_order=True)
+    trips = trips.with_columns(sha256=pl.lit(None, pl.String))
+    for file in corrections:
+        has_trip_id = pl.col("trip_id").is_not_null()
+        given = file.trips.filter(~has_trip_id | pl.col("trip_id").is_last_distinct())
+        is_replaced = pl.col("trip_id").is_in(given["trip_id"].drop_nulls().implode())
+        is_same_file = pl.col("sha256").eq_missing(pl.lit(file.sha256))
+        is_removed = is_replaced.fill_null(value=False) | is_same_file
+        kept = trips.filter(~(file.window_range.contains() & is_removed))
+        added = given.select(
             pl.lit(None, pl.Int32).alias("partition"),
             pl.col("line").alias("offset"),
             "window_start",
             *TRIP_SCHEMA,
-            pl.lit(each.source).alias("source"),
+            pl.lit(file.sha256).alias("sha256"),
         )
-        trips = pl.concat([kept, ours])
+        trips = pl.concat([kept, added])
     return trips
 
 
-def without_repeats(trips: pl.DataFrame) -> pl.DataFrame:
-    """Return each trip_id once a window: where it stands in the lowest partition and offset.
+def drop_duplicates(trips: pl.DataFrame) -> pl.DataFrame:
+    """Return each trip_id once a window: from the lowest partition and offset.
 
-    Corrections have left nothing beside them that has their trip_id.
+    After `apply_corrections` no other trip has the trip_id of a correction.
     """
     ordered = trips.sort(_POSITION, maintain_order=True)
-    first = pl.struct("trip_id", "window_start").is_first_distinct()
-    return ordered.filter(pl.col("trip_id").is_null() | first)
+    is_first = pl.struct("trip_id", "window_start").is_first_distinct()
+    return ordered.filter(pl.col("trip_id").is_null() | is_first)
 
 
-def changes(wanted: pl.DataFrame, held: pl.DataFrame, generation: int) -> Changes:
-    """Return what must be written so that a place that has `held` (HELD_SCHEMA) has `wanted`.
+def diff_windows(wanted: pl.DataFrame, current: pl.DataFrame, generation: int) -> WindowChanges:
+    """Return what must be written to turn the `current` windows into the `wanted` ones.
 
-    `wanted` has KEY, amounts and STARTS, no window without trips, and is the whole truth
-    about the windows that `held` may speak of: what only `held` has is emptied.
+    `current` has ENTITY_WINDOW_SCHEMA. `wanted` has KEY, amounts and STARTS, and every window that
+    has trips: a window that only `current` has is emptied.
     """
-    filled = held.filter(pl.col("trip_count") > 0)
+    filled = current.filter(pl.col("trip_count") > 0)
     emptied = filled.join(wanted, on=KEY, how="anti").select(
         *KEY,
         *(pl.lit(0, pl.Int64).alias(name) for name in AMOUNTS),
         *(pl.col("window_start").alias(name) for name in STARTS),
     )
-    differing = wanted.select(_FACTS).join(filled, on=_FACTS, how="anti")
+    differing = wanted.select(_COMPARED).join(filled, on=_COMPARED, how="anti")
     after = pl.concat([differing, emptied]).with_columns(
         pane=pl.lit("late"), generation=pl.lit(generation, pl.Int64)
     )
-    return Changes(
-        before=held.join(after, on=KEY, how="semi").sort(KEY),
-        after=after.select(HELD_SCHEMA.names()).sort(KEY),
+    return WindowChanges(
+        before=current.join(after, on=KEY, how="semi").sort(KEY),
+        after=after.select(ENTITY_WINDOW_SCHEMA.names()).sort(KEY),
     )

@@ -1,4 +1,4 @@
-"""The recount equals one that is worked out a trip at a time, and changes are all that differs."""
+"""A recount equals one that is computed trip by trip, and changes are exactly what differs."""
 
 from pathlib import Path
 
@@ -11,28 +11,28 @@ from polars.testing import assert_frame_equal
 
 from audit.oracle import placed
 from audit.verdicts import Message, inspected
-from backfill.inputs import Corrections, read_corrections
-from backfill.log import LOGGED_SCHEMA, Reading
-from backfill.plan import HELD_SCHEMA, KEY, changes, recounted
-from backfill.range import Range
+from backfill.correction_file import CorrectionFile, read_correction_file
+from backfill.plan import ENTITY_WINDOW_SCHEMA, KEY, diff_windows, recount
+from backfill.trip_log import LOGGED_TRIP_SCHEMA, RangeScan
+from backfill.window_range import WindowRange
 from mobility.records import MAX_EVENT_TIME, PARTIAL_SCHEMA, STARTS, TOTALS
 from mobility.settings import Settings
-from tests.backfill import recounts
+from tests.backfill import reference
 from tests.strategies import MINUTE, NOON, Entry, batches, logs
 
 SETTINGS = replace(Settings(), region="location")
-SPAN = Range(NOON - 10 * MINUTE, NOON + 40 * MINUTE)
-EARLIER = Range(NOON - 30 * MINUTE, NOON + 15 * MINUTE)
+RANGE = WindowRange(NOON - 10 * MINUTE, NOON + 40 * MINUTE)
+EARLIER = WindowRange(NOON - 30 * MINUTE, NOON + 15 * MINUTE)
 
 _names = st.none() | st.sampled_from(("t1", "t2", "t3", "new"))
 
 
-def corrections(span: Range) -> st.SearchStrategy[list[Entry]]:
-    """Return corrections of a range, repeated trip_ids among them."""
+def corrections(window_range: WindowRange) -> st.SearchStrategy[list[Entry]]:
+    """Return corrections of a range, some with equal trip_ids."""
     return st.lists(
         st.builds(
             Entry,
-            st.integers(span.start, span.end - 1),
+            st.integers(window_range.start, window_range.end - 1),
             _names,
             st.none() | st.sampled_from(("d1", "d2", "d9")),
             st.none() | st.sampled_from(("car", "bike")),
@@ -42,30 +42,32 @@ def corrections(span: Range) -> st.SearchStrategy[list[Entry]]:
     )
 
 
-def as_message(partition: int, offset: int, entry: Entry) -> Message:
-    """Return an entry as it stands in the log."""
-    mark = [("watermark", b"%d" % entry.time)] if entry.punctuation else []
-    return Message(partition, offset, MAX_EVENT_TIME, entry.value, mark)
+def to_message(partition: int, offset: int, entry: Entry) -> Message:
+    """Return an entry as a message of the log."""
+    headers = [("watermark", b"%d" % entry.time)] if entry.punctuation else []
+    return Message(partition, offset, MAX_EVENT_TIME, entry.value, headers)
 
 
-def as_given(folder: Path, entries: list[Entry], span: Range, number: int) -> Corrections:
-    """Return corrections as a file that holds them."""
+def to_file(
+    folder: Path, entries: list[Entry], window_range: WindowRange, number: int
+) -> CorrectionFile:
+    """Write corrections to a file and read it."""
     file = folder / f"{number}.ndjson"
-    # A blank line makes files of the same trips differ: one file given twice is another matter.
+    # Blank lines give equal trips different hashes: a file that is given twice is another test.
     file.write_bytes(b"\n" * number + b"\n".join(entry.value or b"" for entry in entries))
-    return read_corrections(file, span, SETTINGS)
+    return read_correction_file(file, window_range, SETTINGS)
 
 
-def assert_windows(found: pl.DataFrame, trips: list[Entry], span: Range) -> None:
+def assert_windows(found: pl.DataFrame, trips: list[Entry], window_range: WindowRange) -> None:
     """Assert that a recount has the windows of these trips in the range."""
-    inside = [trip for trip in trips if span.start <= trip.time < span.end]
+    inside = [trip for trip in trips if window_range.start <= trip.time < window_range.end]
     for entity in ("driver", "vehicle_type"):
         ours = found.filter(pl.col("entity") == entity).select(PARTIAL_SCHEMA.names())
-        expected = recounts.windows(inside, entity, SETTINGS)
+        expected = reference.windows(inside, entity, SETTINGS)
         assert_frame_equal(ours.sort("id", "window_start"), expected)
 
 
-@given(st.data(), logs(), corrections(EARLIER), corrections(SPAN))
+@given(st.data(), logs(), corrections(EARLIER), corrections(RANGE))
 def test_a_recount_is_the_batch_answer_with_corrections(
     tmp_path_factory: pytest.TempPathFactory,
     data: st.DataObject,
@@ -73,29 +75,29 @@ def test_a_recount_is_the_batch_answer_with_corrections(
     earlier: list[Entry],
     newer: list[Entry],
 ) -> None:
-    """Late trips count, copies once, repeats once a window; the newest correction stands."""
+    """Late trips count, copies once, duplicates once a window; the newest correction wins."""
     messages = [
-        as_message(partition, offset, entry)
+        to_message(partition, offset, entry)
         for partition, entries in enumerate(log)
         for offset, entry in enumerate(entries)
     ]
-    reading = Reading(SPAN, pl.Series(["t1"]))
+    scan = RangeScan(RANGE, pl.Series(["t1"]))
     for batch in data.draw(batches(messages)):
-        reading.take(placed(inspected(batch, SETTINGS), SETTINGS))
+        scan.add(placed(inspected(batch, SETTINGS), SETTINGS))
     late = data.draw(st.lists(st.sampled_from(messages), max_size=10)) if messages else []
-    copies = Reading(SPAN, pl.Series([], dtype=pl.String))
-    copies.take(placed(inspected(late, SETTINGS), SETTINGS))
-    logged = pl.concat([pl.DataFrame(schema=LOGGED_SCHEMA), *reading.trips, *copies.trips])
+    copies = RangeScan(RANGE, pl.Series([], dtype=pl.String))
+    copies.add(placed(inspected(late, SETTINGS), SETTINGS))
+    logged = pl.concat([pl.DataFrame(schema=LOGGED_TRIP_SCHEMA), *scan.trips, *copies.trips])
 
     folder = tmp_path_factory.mktemp("given")
-    sets = [as_given(folder, earlier, EARLIER, 0), as_given(folder, newer, SPAN, 1)]
-    trips = recounts.counted(log, SETTINGS, late_too=True)
-    trips = recounts.corrected(trips, earlier, EARLIER.start, EARLIER.end)
-    trips = recounts.corrected(trips, newer, SPAN.start, SPAN.end)
-    assert_windows(recounted(logged, sets, SPAN, SETTINGS), trips, SPAN)
+    sets = [to_file(folder, earlier, EARLIER, 0), to_file(folder, newer, RANGE, 1)]
+    trips = reference.counted_trips(log, SETTINGS, with_late=True)
+    trips = reference.with_corrections(trips, earlier, EARLIER.start, EARLIER.end)
+    trips = reference.with_corrections(trips, newer, RANGE.start, RANGE.end)
+    assert_windows(recount(logged, sets, RANGE, SETTINGS), trips, RANGE)
 
-    outside = [e for entries in log for e in entries if not SPAN.start <= e.time < SPAN.end]
-    assert sum(frame.height for frame in reading.elsewhere) == sum(
+    outside = [e for entries in log for e in entries if not RANGE.start <= e.time < RANGE.end]
+    assert sum(frame.height for frame in scan.outside) == sum(
         entry.trip_id == "t1" and not entry.punctuation for entry in outside
     )
 
@@ -116,64 +118,64 @@ _windows = st.builds(
 )
 
 
-def frame(rows: list[tuple[object, ...]], *, held: bool) -> pl.DataFrame:
-    """Return windows of drivers, each once, as a recount gives them or as a place holds them."""
+def frame(rows: list[tuple[object, ...]], *, stored: bool) -> pl.DataFrame:
+    """Return windows of drivers, each once; those that are stored have a pane and generation."""
     once = pl.DataFrame(rows, schema=PARTIAL_SCHEMA, orient="row").unique(["id", "window_start"])
     named = once.select(pl.lit("driver").alias("entity"), pl.all())
-    if not held:
+    if not stored:
         return named
     return named.with_columns(pane=pl.lit("on_time"), generation=pl.lit(2, pl.Int64)).select(
-        HELD_SCHEMA.names()
+        ENTITY_WINDOW_SCHEMA.names()
     )
 
 
 @given(st.lists(_windows), st.lists(_windows), st.lists(_windows))
-def test_changes_are_all_that_differs(
-    wanted: list[tuple[object, ...]], held: list[tuple[object, ...]], empty: list[tuple[int, ...]]
+def test_changes_are_exactly_what_differs(
+    wanted: list[tuple[object, ...]], filled: list[tuple[object, ...]], empty: list[tuple[int, ...]]
 ) -> None:
-    """Written over what is held, they make what is wanted, windows without trips aside."""
-    now = frame([*held, *((*row[:2], 0, 0, 0, 0, *row[-2:]) for row in empty)], held=True)
-    goal = frame(wanted, held=False)
-    found = changes(goal, now, 3)
-    written = pl.concat([found.after, now]).unique(KEY, keep="first", maintain_order=True)
-    filled = written.filter(pl.col("trip_count") > 0).select(goal.columns)
-    assert_frame_equal(filled.sort(KEY), goal.sort(KEY))
+    """Written over the current windows they give the wanted ones, apart from empty windows."""
+    current = frame([*filled, *((*row[:2], 0, 0, 0, 0, *row[-2:]) for row in empty)], stored=True)
+    goal = frame(wanted, stored=False)
+    found = diff_windows(goal, current, 3)
+    written = pl.concat([found.after, current]).unique(KEY, keep="first", maintain_order=True)
+    result = written.filter(pl.col("trip_count") > 0).select(goal.columns)
+    assert_frame_equal(result.sort(KEY), goal.sort(KEY))
     assert set(found.after["generation"]) <= {3}
-    same = found.after.drop("pane", "generation").join(now, on=goal.columns, how="inner")
+    same = found.after.drop("pane", "generation").join(current, on=goal.columns, how="inner")
     assert same.is_empty()
-    assert_frame_equal(found.before, now.join(found.after, on=KEY, how="semi").sort(KEY))
+    assert_frame_equal(found.before, current.join(found.after, on=KEY, how="semi").sort(KEY))
     emptied = found.after.filter(pl.col("trip_count") == 0)
     assert emptied.select(*TOTALS).sum().sum_horizontal().item() == 0
     for name in STARTS:
         assert emptied[name].equals(emptied["window_start"].rename(name))
-    assert changes(goal, written, 4).after.is_empty()
+    assert diff_windows(goal, written, 4).after.is_empty()
 
 
 def test_a_file_given_again_counts_once(tmp_path: Path) -> None:
-    """Trips without a trip_id have no other name than their file and line."""
+    """A trip without a trip_id is identified by its file and line."""
     file = tmp_path / "given.ndjson"
     trips = [Entry(NOON, None, "d1", "car", 1), Entry(NOON, None, "d1", "car", 1)]
     file.write_bytes(b"\n".join(trip.value or b"" for trip in trips))
-    once = read_corrections(file, SPAN, SETTINGS)
-    found = recounted(pl.DataFrame(schema=LOGGED_SCHEMA), [once, once], SPAN, SETTINGS)
-    assert_windows(found, trips, SPAN)
+    once = read_correction_file(file, RANGE, SETTINGS)
+    found = recount(pl.DataFrame(schema=LOGGED_TRIP_SCHEMA), [once, once], RANGE, SETTINGS)
+    assert_windows(found, trips, RANGE)
 
 
-def test_a_place_that_is_another_trip_now_is_no_copy() -> None:
-    """A topic that was made again has new trips at old places: a late one of before is itself."""
+def test_another_trip_at_the_same_position_is_not_a_copy() -> None:
+    """A topic that was created again has other trips at the positions of old late trips."""
     before, now = Entry(NOON, "old", "d1", "car", 1), Entry(NOON, "new", "d1", "car", 1)
-    reading = Reading(SPAN, pl.Series([], dtype=pl.String))
+    scan = RangeScan(RANGE, pl.Series([], dtype=pl.String))
     for entry in (now, now, before):
-        rows = inspected([as_message(0, 5, entry)], SETTINGS)
-        reading.take(placed(rows, SETTINGS))
-    found = recounted(pl.concat(reading.trips), [], SPAN, SETTINGS)
-    assert_windows(found, [before, now], SPAN)
-    assert reading.heard == {0: NOON}
+        rows = inspected([to_message(0, 5, entry)], SETTINGS)
+        scan.add(placed(rows, SETTINGS))
+    found = recount(pl.concat(scan.trips), [], RANGE, SETTINGS)
+    assert_windows(found, [before, now], RANGE)
+    assert scan.max_event_times == {0: NOON}
 
 
-def test_nothing_makes_nothing() -> None:
-    """Without trips and windows there is nothing to change."""
-    nothing = recounted(pl.DataFrame(schema=LOGGED_SCHEMA), [], SPAN, SETTINGS)
-    found = changes(nothing, pl.DataFrame(schema=HELD_SCHEMA), 1)
+def test_nothing_changes_without_trips_and_windows() -> None:
+    """The frames are empty and have their schemas."""
+    nothing = recount(pl.DataFrame(schema=LOGGED_TRIP_SCHEMA), [], RANGE, SETTINGS)
+    found = diff_windows(nothing, pl.DataFrame(schema=ENTITY_WINDOW_SCHEMA), 1)
     assert found.after.is_empty()
-    assert found.before.schema == found.after.schema == HELD_SCHEMA
+    assert found.before.schema == found.after.schema == ENTITY_WINDOW_SCHEMA

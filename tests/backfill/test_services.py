@@ -1,4 +1,4 @@
-"""Backfills of a tenant on real services: every place then has the batch answer with them."""
+"""Backfills on real services: topics and stores then have the batch answer with them."""
 
 import json
 import os
@@ -18,16 +18,16 @@ from polars.testing import assert_frame_equal
 
 from audit.stores import postgres_totals, postgres_windows, redis_totals
 from audit.topics import read_windows
-from backfill.log import first_offsets, read_late_trips
-from backfill.range import Range
+from backfill.trip_log import find_first_offsets, read_late_trips
+from backfill.window_range import WindowRange
 from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
 from mobility.records import PARTIAL_SCHEMA, STARTS, TOTALS
 from mobility.settings import Settings, Store, to_environ
 from mobility.times import iso_time
 from mobility.topics import trips_topic
-from tests.backfill import recounts
-from tests.backfill.conftest import Backfill
+from tests.backfill import reference
+from tests.backfill.conftest import RunBackfill
 from tests.dataflows.conftest import ROOT, Hub, trips_log, until
 from tests.strategies import MINUTE, NOON, Entry
 
@@ -47,7 +47,7 @@ def assert_everywhere(settings: Settings, trips: list[Entry]) -> None:
     if "redis" in settings.stores:
         totals.append(redis_totals(settings))
     for entity in ENTITIES:
-        expected = recounts.windows(trips, entity, settings)
+        expected = reference.windows(trips, entity, settings)
         for found in windows:
             filled = found.filter(pl.col("entity") == entity, pl.col("trip_count") > 0)
             ours = filled.select(PARTIAL_SCHEMA.names()).sort("id", "window_start")
@@ -55,23 +55,23 @@ def assert_everywhere(settings: Settings, trips: list[Entry]) -> None:
         for found in totals:
             filled = found.filter(pl.col("entity") == entity, pl.col("trip_count") > 0)
             ours = filled.select("id", "trip_count", *TOTALS, *STARTS).sort("id")
-            assert_frame_equal(ours, recounts.totals(expected))
+            assert_frame_equal(ours, reference.totals(expected))
 
 
 def ndjson(path: Path, *trips: Entry) -> Path:
-    """Write corrections."""
+    """Write corrections to a file."""
     path.write_bytes(b"\n".join(trip.value or b"" for trip in trips))
     return path
 
 
 def run_flow(hub: Hub) -> None:
-    """Let the flow read the log to its end."""
+    """Run the flow to the end of the log."""
     run = hub.run()
     assert run.returncode == 0, run.stderr[-3_000:]
 
 
-def state(hub: Hub) -> tuple[int, pl.DataFrame, pl.DataFrame]:
-    """Return what must not change: messages in a topic, Postgres' ledger and Redis' totals."""
+def snapshot(hub: Hub) -> tuple[int, pl.DataFrame, pl.DataFrame]:
+    """Return what a dry run must not change: a topic's size, Postgres' windows, Redis' totals."""
     keys = ["entity", "id"]
     return (
         len(hub.messages("aggregated.driver")),
@@ -80,76 +80,76 @@ def state(hub: Hub) -> tuple[int, pl.DataFrame, pl.DataFrame]:
     )
 
 
-def test_late_and_dead_trips_are_counted_and_taken_back(
-    stored: Hub, backfill: Backfill, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_late_and_dead_trips_are_counted_and_reverted(
+    stored: Hub, backfill: RunBackfill, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A dry run changes nothing, applying gives the batch answer, taking back the original."""
+    """A dry run changes nothing, --apply gives the batch answer, a revert the original one."""
     log: list[list[Entry | bytes]] = [list(entries) for entries in trips_log(1)]
     dead = Entry(NOON + 31 * MINUTE, "dead", "d1", "car", 5_000_000)
     log[0].insert(100, b'{"trip_id": "dead", "price": -1}')
     stored.write(log)
     run_flow(stored)
-    original = recounts.counted(log, stored.settings, late_too=False)
+    original = reference.counted_trips(log, stored.settings, with_late=False)
     assert_everywhere(stored.settings, original)
     counted = {id(trip) for trip in original}
     late = [
         trip
-        for trip in recounts.counted(log, stored.settings, late_too=True)
+        for trip in reference.counted_trips(log, stored.settings, with_late=True)
         if START <= trip.time < END and id(trip) not in counted
     ]
-    found = read_late_trips(stored.settings, Range(START, END), lambda _: None)
+    found = read_late_trips(stored.settings, WindowRange(START, END), lambda _: None)
     assert set(found["trip_id"]) >= {trip.trip_id for trip in late} != set()
 
     named = [e for e in log[1] if isinstance(e, Entry) and START + MINUTE < e.time < END]
     wrong = next(e for e in named if e.driver == "d1" and e.trip_id is not None)
     moved = Entry(wrong.time, wrong.trip_id, "d-other", wrong.vehicle, 7)
     file = ndjson(tmp_path / "given.ndjson", dead, moved)
-    everything = recounts.counted(log, stored.settings, late_too=True)
-    with_them = recounts.corrected(everything, [dead, moved], START, END)
-    expected = recounts.both(original, with_them, START, END)
+    everything = reference.counted_trips(log, stored.settings, with_late=True)
+    with_them = reference.with_corrections(everything, [dead, moved], START, END)
+    expected = reference.with_range_replaced(original, with_them, START, END)
 
-    before = state(stored)
+    before = snapshot(stored)
     assert backfill(*RANGE, "--with", file) == 0
     assert "--apply" in capsys.readouterr().out
-    assert before[0] == state(stored)[0]
-    assert_frame_equal(before[1], state(stored)[1])
-    assert_frame_equal(before[2], state(stored)[2])
+    assert before[0] == snapshot(stored)[0]
+    assert_frame_equal(before[1], snapshot(stored)[1])
+    assert_frame_equal(before[2], snapshot(stored)[2])
     assert not (tmp_path / "records").exists()
 
     assert backfill(*RANGE, "--with", file, "--apply") == 0
     assert_everywhere(stored.settings, expected)
     capsys.readouterr()
-    after = state(stored)
+    after = snapshot(stored)
     assert backfill(*RANGE, "--with", file, "--apply") == 0
     assert "No difference" in capsys.readouterr().out
-    # The correction stands, whoever recounts its window next.
+    # The correction counts in every later recount of its window.
     assert backfill(*RANGE, "--apply") == 0
     assert "No difference" in capsys.readouterr().out
-    assert state(stored)[0] == after[0]
+    assert snapshot(stored)[0] == after[0]
 
     assert backfill("--take-back", "0001") == 0
     assert_everywhere(stored.settings, expected)
     assert backfill("--take-back", "0001", "--apply") == 0
     assert_everywhere(stored.settings, original)
     assert backfill("--take-back", "0001", "--apply") == 2
-    assert "taken back already" in capsys.readouterr().err
+    assert "is reverted already" in capsys.readouterr().err
     record = json.loads((tmp_path / "records" / "0002" / "record.json").read_bytes())
     assert (record["takes_back"], record["generation"], record["status"]) == ("0001", 2, "applied")
     assert backfill("--list") == 0
-    assert "taken back by 0002" in capsys.readouterr().out
+    assert "reverted by 0002" in capsys.readouterr().out
 
 
 def short_log(*trips: Entry) -> list[list[Entry]]:
-    """Return a log with these trips, each partition of which then goes on for two hours."""
+    """Return a log with these trips; the watermark of each partition then moves two hours on."""
     rest = [Entry(NOON + 120 * MINUTE, punctuation=True)]
     return [[*trips, *rest], rest, rest]
 
 
 @pytest.mark.parametrize("stores", [("redis", "postgres"), ("redis",), ()])
 def test_a_trip_that_moves_leaves_an_empty_window(
-    stored: Hub, backfill: Backfill, tmp_path: Path, stores: tuple[Store, ...]
+    stored: Hub, backfill: RunBackfill, tmp_path: Path, stores: tuple[Store, ...]
 ) -> None:
-    """Of one driver no trip is left, of another the earliest goes; both are right again later."""
+    """One driver loses the only trip, another the earliest one; a revert restores both."""
     stored.settings = replace(stored.settings, stores=stores)
     alone = Entry(NOON + 12 * MINUTE, "t1", "one", "car", 3)
     first, second = (Entry(NOON + at * MINUTE, f"t{at}", "two", "car", at) for at in (20, 40))
@@ -167,9 +167,9 @@ def test_a_trip_that_moves_leaves_an_empty_window(
 
 
 def test_the_flow_goes_on_and_overwrites_nothing(
-    stored: Hub, backfill: Backfill, tmp_path: Path
+    stored: Hub, backfill: RunBackfill, tmp_path: Path
 ) -> None:
-    """Neither what comes meanwhile nor the whole log read anew brings old windows back."""
+    """Old windows come back neither by trips meanwhile nor by reading the whole log again."""
     log = trips_log(2)
     stored.write(log)
     flow = stored.start()
@@ -181,12 +181,12 @@ def test_the_flow_goes_on_and_overwrites_nothing(
     more = trips_log(3, start=NOON + 120 * MINUTE)
     stored.write(more)
     whole = [one + two for one, two in zip(log, more, strict=True)]
-    original = recounts.counted(whole, stored.settings, late_too=False)
-    recount = recounts.corrected(
-        recounts.counted(log, stored.settings, late_too=True), given, START, END
+    original = reference.counted_trips(whole, stored.settings, with_late=False)
+    recount = reference.with_corrections(
+        reference.counted_trips(log, stored.settings, with_late=True), given, START, END
     )
-    expected = recounts.both(original, recount, START, END)
-    last = max(recounts.window_of(trip, stored.settings) for trip in expected)
+    expected = reference.with_range_replaced(original, recount, START, END)
+    last = max(reference.window_of(trip, stored.settings) for trip in expected)
     until(lambda: last in postgres_windows(stored.settings)["window_start"])
     flow.send_signal(signal.SIGTERM)
     assert flow.wait(60) == 0
@@ -207,10 +207,10 @@ main(sys.argv[2:])
 """
 
 
-def kill(hub: Hub, place: str, *arguments: object) -> None:
-    """Start a backfill that is killed at a place of its program, and let its lease run out."""
+def run_killed(hub: Hub, function: str, *arguments: object) -> None:
+    """Run a backfill that is killed where it calls a function, and end its lease in Redis."""
     others = {k: v for k, v in os.environ.items() if not k.startswith("MOBILITY_")}
-    command = [sys.executable, "-c", KILLED, place, *map(str, arguments)]
+    command = [sys.executable, "-c", KILLED, function, *map(str, arguments)]
     run = subprocess.run(command, env=others | to_environ(hub.settings), cwd=ROOT, check=False)
     assert run.returncode == -signal.SIGKILL
     with redis.Redis.from_url(hub.settings.redis) as client:
@@ -218,21 +218,21 @@ def kill(hub: Hub, place: str, *arguments: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "place",
+    "function",
     [
-        "backfill.run.write",
+        "backfill.run.write_windows",
         "sinks.redis.RedisStore.apply",
-        "backfill.book.Book.finish",
+        "backfill.journal.Journal.finish",
     ],
 )
 def test_a_backfill_that_was_killed_is_finished_by_the_same_command(
     stored: Hub,
-    backfill: Backfill,
+    backfill: RunBackfill,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    place: str,
+    function: str,
 ) -> None:
-    """Another of the same windows is refused till then; record and generation stay the same."""
+    """Until then others of the same windows are refused; record and generation do not change."""
     trip = Entry(NOON + 12 * MINUTE, "t1", "one", "car", 3)
     stored.write(short_log(trip))
     run_flow(stored)
@@ -240,7 +240,7 @@ def test_a_backfill_that_was_killed_is_finished_by_the_same_command(
     command = (*RANGE, "--with", ndjson(tmp_path / "given", moved))
     records = ("--records", tmp_path / "records")
 
-    kill(stored, place, *command, "--apply", *records)
+    run_killed(stored, function, *command, "--apply", *records)
     for other in (RANGE, (*command, ndjson(tmp_path / "more", trip))):
         assert backfill(*other, "--apply") == 2
         assert f"--with {tmp_path / 'given'} --apply" in capsys.readouterr().err
@@ -253,40 +253,40 @@ def test_a_backfill_that_was_killed_is_finished_by_the_same_command(
     assert "0002" not in capsys.readouterr().out
     assert read_windows(stored.settings, lambda _: None)["generation"].max() == 1
 
-    kill(stored, place, "--take-back", "0001", "--apply", *records)
+    run_killed(stored, function, "--take-back", "0001", "--apply", *records)
     assert backfill(*command, "--apply") == 2
     assert "just backfill --take-back 0001 --apply" in capsys.readouterr().err
     assert backfill("--take-back", "0001", "--apply") == 0
     assert_everywhere(stored.settings, [trip])
 
 
-def test_what_a_later_backfill_recounted_is_taken_back_first(
-    stored: Hub, backfill: Backfill, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_later_backfill_of_the_same_windows_is_reverted_first(
+    stored: Hub, backfill: RunBackfill, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Backfills are undone in the reverse of their order, where they met."""
+    """Backfills with windows in common are reverted in reverse order."""
     trips = [Entry(NOON + at * MINUTE, f"t{at}", "one", "car", at) for at in (12, 40)]
     stored.write(short_log(*trips))
     run_flow(stored)
-    once, twice, else_ = (
+    once, twice, other = (
         Entry(trips[which].time, trips[which].trip_id, name, "car", 7)
         for which, name in ((0, "two"), (0, "three"), (1, "four"))
     )
-    for number, given in enumerate((once, twice, else_)):
+    for number, given in enumerate((once, twice, other)):
         file = ndjson(tmp_path / f"{number}", given)
         assert backfill(*RANGE, "--with", file, "--apply") == 0
-    assert_everywhere(stored.settings, [twice, else_])
+    assert_everywhere(stored.settings, [twice, other])
     assert backfill("--take-back", "0001", "--apply") == 2
-    assert "take 0002 back first" in capsys.readouterr().err
+    assert "revert 0002 first" in capsys.readouterr().err
     assert backfill("--take-back", "0002", "--apply") == 0
-    assert_everywhere(stored.settings, [once, else_])
+    assert_everywhere(stored.settings, [once, other])
     assert backfill("--take-back", "0001", "--apply") == 0
-    assert_everywhere(stored.settings, [trips[0], else_])
+    assert_everywhere(stored.settings, [trips[0], other])
 
 
-def test_windows_of_an_unknown_backfill_are_refused(
-    stored: Hub, backfill: Backfill, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_windows_of_an_unrecorded_backfill_are_refused(
+    stored: Hub, backfill: RunBackfill, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its corrections are in no topic: going on would lose them, so that has to be said."""
+    """Its corrections are in no topic: a recount without them needs --unrecorded."""
     trip = Entry(NOON + 12 * MINUTE, "t1", "one", "car", 3)
     stored.write(short_log(trip))
     run_flow(stored)
@@ -300,26 +300,26 @@ def test_windows_of_an_unknown_backfill_are_refused(
 
 
 def test_windows_that_are_not_complete_are_refused(
-    stored: Hub, backfill: Backfill, capsys: pytest.CaptureFixture[str]
+    stored: Hub, backfill: RunBackfill, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A window that still takes trips can't be recounted; the message says up to where it can."""
+    """A window that accepts trips can't be recounted; the error says which windows can."""
     stored.write(short_log(Entry(NOON + 12 * MINUTE, "t1", "one", "car", 3))[:2])
     late = (*RANGE[:2], "--to", iso_time(NOON + 110 * MINUTE))
     assert backfill(*RANGE) == 2
-    assert "never spoke" in capsys.readouterr().err
+    assert "partitions without an event time" in capsys.readouterr().err
     stored.write([[], [], short_log()[0]])
     assert backfill(*late) == 2
     assert f"--to {iso_time(NOON + 105 * MINUTE)}" in capsys.readouterr().err
     assert backfill(*late[:3], iso_time(NOON + 105 * MINUTE)) == 0
     run_flow(stored)
     assert backfill(*late) == 2
-    assert "the flow that feeds the stores has come to" in capsys.readouterr().err
+    assert "the flow that writes to the stores has the watermark" in capsys.readouterr().err
 
 
-def test_a_log_that_lost_the_range_is_refused(
-    stored: Hub, backfill: Backfill, capsys: pytest.CaptureFixture[str]
+def test_a_log_that_no_longer_covers_the_range_is_refused(
+    stored: Hub, backfill: RunBackfill, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The message names the partitions; where trips can't be missing the range is taken."""
+    """The error names the partitions; a range that can have lost no trips is accepted."""
     trips = [Entry(NOON + at * MINUTE, f"t{at}", "one", "car", at) for at in (12, 40)]
     stored.write(short_log(*trips))
     topic = trips_topic(stored.settings)
@@ -329,21 +329,21 @@ def test_a_log_that_lost_the_range_is_refused(
     for done in admin.delete_records([TopicPartition(topic, 2, 1)]).values():
         done.result()
     assert backfill(*RANGE) == 2
-    said = capsys.readouterr().err
-    assert "partition 0 begins at offset 1, appended 20" in said
-    assert "partition 2 begins at offset 1, where it ends too" in said
-    assert "partition 1" not in said
+    output = capsys.readouterr().err
+    assert "partition 0 begins at offset 1, appended 20" in output
+    assert "partition 2 begins at offset 1 and is empty" in output
+    assert "partition 1" not in output
     stored.write(short_log())
-    # Nobody's clock can be that far ahead of the log: what was deleted is older than this range.
+    # No event time is that far ahead of its append time: what was deleted is older than this.
     ahead = int(time.time() * 1_000) // 300_000 * 300_000 + 3_600_000
-    later = Range(ahead, ahead + 300_000)
-    assert first_offsets(stored.settings, topic, later) == {0: 4, 1: 2, 2: 2}
+    later = WindowRange(ahead, ahead + 300_000)
+    assert find_first_offsets(stored.settings, topic, later) == {0: 4, 1: 2, 2: 2}
 
 
-def test_redis_alone_says_what_it_could_not_take(
-    stored: Hub, backfill: Backfill, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_windows_that_redis_alone_refuses_are_named(
+    stored: Hub, backfill: RunBackfill, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A window behind the reach of an id's ledger is named; the others are right."""
+    """Those that are older than the ledger of an id; the others are written."""
     stored.settings = replace(stored.settings, stores=("redis",), redis_ledger_hours=1)
     old = Entry(NOON + 12 * MINUTE, "t1", "one", "car", 3)
     trips = [old, *(Entry(NOON + at * MINUTE, f"t{at}", "one", "car", at) for at in (60, 100))]
@@ -354,19 +354,21 @@ def test_redis_alone_says_what_it_could_not_take(
         Entry(trips[1].time, "t60", "one", "car", 5),
     ]
     assert backfill(*RANGE, "--with", ndjson(tmp_path / "given", *given), "--apply") == 0
-    said = capsys.readouterr().out
-    assert f"driver one, {iso_time(NOON + 10 * MINUTE)}" in said
-    assert f"driver one, {iso_time(NOON + 60 * MINUTE)}\n" not in said.partition("did not take")[2]
-    held = redis_totals(stored.settings).filter(pl.col("id") == "one")
-    assert held["total_revenue"].item() == 3 + 5 + 100
+    output = capsys.readouterr().out
+    assert f"driver one, {iso_time(NOON + 10 * MINUTE)}" in output
+    assert (
+        f"driver one, {iso_time(NOON + 60 * MINUTE)}\n" not in output.partition("did not take")[2]
+    )
+    totals = redis_totals(stored.settings).filter(pl.col("id") == "one")
+    assert totals["total_revenue"].item() == 3 + 5 + 100
     sent = read_windows(stored.settings, lambda _: None).filter(pl.col("id") == "one")
     assert sent["total_revenue"].sum() == 4 + 5 + 100
 
 
-def test_redis_is_filled_anew_where_its_ledger_ends(
-    stored: Hub, backfill: Backfill, tmp_path: Path
+def test_redis_is_filled_from_postgres_where_its_ledger_ends(
+    stored: Hub, backfill: RunBackfill, tmp_path: Path
 ) -> None:
-    """With Postgres beside it, Redis has the totals of windows that it no longer keeps."""
+    """With Postgres, Redis has totals that include windows it no longer keeps."""
     stored.settings = replace(stored.settings, redis_ledger_hours=1)
     times = (12, 60, 100)
     trips = [Entry(NOON + at * MINUTE, f"t{at}", "one", "car", at) for at in times]

@@ -1,4 +1,4 @@
-"""What a recount must say, worked out one trip at a time."""
+"""The expected result of a recount, computed one trip at a time."""
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
@@ -12,10 +12,10 @@ from tests.strategies import Entry
 Trips = dict[object, Entry]
 
 
-def counted(
-    log: Sequence[Sequence[Entry | bytes]], settings: Settings, *, late_too: bool
+def counted_trips(
+    log: Sequence[Sequence[Entry | bytes]], settings: Settings, *, with_late: bool
 ) -> list[Entry]:
-    """Return the trips of a log that count: of all, or of those that intake takes."""
+    """Return the trips of a log that count: those that the flow counts, or the late ones too."""
     trips: Trips = {}
     for partition, entries in enumerate(log):
         latest = 0
@@ -25,19 +25,19 @@ def counted(
             latest = max(latest, entry.time)
             slack = (settings.out_of_orderness + settings.allowed_lateness) * 1_000
             late = window_of(entry, settings) + settings.window_ms + slack < latest
-            if entry.punctuation or (late and not late_too):
+            if entry.punctuation or (late and not with_late):
                 continue
-            # The flow knows repeats in a partition, a recount in the whole log.
-            where = 0 if late_too else partition
-            key = (where, entry.trip_id, window_of(entry, settings))
+            # The flow finds duplicates in a partition, a recount in the whole log.
+            scope = 0 if with_late else partition
+            key = (scope, entry.trip_id, window_of(entry, settings))
             trips.setdefault((partition, offset) if entry.trip_id is None else key, entry)
     return list(trips.values())
 
 
-def corrected(
+def with_corrections(
     trips: Iterable[Entry], corrections: Sequence[Entry], start: int, end: int
 ) -> list[Entry]:
-    """Return trips with those of a range replaced by the corrections that have their trip_id."""
+    """Return trips where corrections replace those of a range that have their trip_id."""
     named = {entry.trip_id: entry for entry in corrections if entry.trip_id is not None}
     kept = [t for t in trips if t.trip_id not in named or not start <= t.time < end]
     return [*kept, *named.values(), *(entry for entry in corrections if entry.trip_id is None)]
@@ -61,8 +61,10 @@ def windows(trips: Iterable[Entry], entity: str, settings: Settings) -> pl.DataF
     return frame.sort("id", "window_start")
 
 
-def both(before: Iterable[Entry], after: Iterable[Entry], start: int, end: int) -> list[Entry]:
-    """Return the trips after a recount of a range: of `after` in it, of `before` around it."""
+def with_range_replaced(
+    before: Iterable[Entry], after: Iterable[Entry], start: int, end: int
+) -> list[Entry]:
+    """Return the trips after a recount of a range: those of `after` in it, else of `before`."""
     inside = (trip for trip in after if start <= trip.time < end)
     return list(chain((trip for trip in before if not start <= trip.time < end), inside))
 

@@ -1,4 +1,4 @@
-"""The range of a backfill is whole windows, or it is refused with the whole ones around it."""
+"""The range of a backfill is whole windows; another one is refused with a suggestion."""
 
 import pytest
 from hypothesis import given
@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from backfill.errors import BackfillError
-from backfill.range import Range, read_range
+from backfill.window_range import WindowRange, parse_window_range
 from mobility.settings import Settings
 from tests.strategies import MINUTE, NOON
 
@@ -16,28 +16,26 @@ WINDOW = 5 * MINUTE
 @pytest.mark.parametrize(
     "start", ["2025-01-01T12:00Z", "2025-01-01 12:00", "2025-01-01T13:00+01:00", str(NOON)]
 )
-def test_times_are_read_in_every_form(start: str) -> None:
+def test_times_are_parsed_in_every_form(start: str) -> None:
     """ISO 8601 with or without an offset, and epoch milliseconds."""
-    expected = Range(NOON, NOON + WINDOW)
-    assert read_range(start, "2025-01-01T12:05:00Z", Settings()) == expected
+    expected = WindowRange(NOON, NOON + WINDOW)
+    assert parse_window_range(start, "2025-01-01T12:05:00Z", Settings()) == expected
     assert str(expected) == "2025-01-01T12:00:00Z to 2025-01-01T12:05:00Z"
 
 
 @given(st.integers(-(10**6), 10**6), st.integers(1, 10**6), st.sampled_from((60, 300, 3_600)))
-def test_what_cuts_a_window_is_refused_with_the_whole_ones_around(
-    start: int, length: int, window: int
-) -> None:
-    """The suggestion holds the range, is aligned, and is taken as it is."""
+def test_a_range_that_cuts_a_window_is_refused(start: int, length: int, window: int) -> None:
+    """The error suggests the smallest range of whole windows around it."""
     settings = replace(Settings(), window=window)
     first, last = NOON + start, NOON + start + length
     if first % (window * 1_000) == 0 and last % (window * 1_000) == 0:
-        assert read_range(str(first), str(last), settings) == Range(first, last)
+        assert parse_window_range(str(first), str(last), settings) == WindowRange(first, last)
         return
     with pytest.raises(BackfillError) as refused:
-        read_range(str(first), str(last), settings)
+        parse_window_range(str(first), str(last), settings)
     words = str(refused.value).split()
     start_text, end_text = words[words.index("--from") + 1], words[words.index("--to") + 1]
-    around = read_range(start_text, end_text, settings)
+    around = parse_window_range(start_text, end_text, settings)
     assert around.start <= first < around.start + window * 1_000
     assert around.end - window * 1_000 < last <= around.end
 
@@ -52,14 +50,14 @@ def test_what_cuts_a_window_is_refused_with_the_whole_ones_around(
         ("9" * 20, "2025-01-01T12:00Z", "--from 9"),
     ],
 )
-def test_what_is_no_range_is_refused(start: str, end: str, word: str) -> None:
-    """The message names the option and what it says."""
+def test_what_is_not_a_range_is_refused(start: str, end: str, word: str) -> None:
+    """The error names the option and its value."""
     with pytest.raises(BackfillError, match=word):
-        read_range(start, end, Settings())
+        parse_window_range(start, end, Settings())
 
 
-def test_ranges_overlap_where_a_window_is_in_both() -> None:
-    """Ends are exclusive: ranges that touch share nothing."""
-    noon = Range(NOON, NOON + WINDOW)
-    assert not noon.overlaps(Range(NOON + WINDOW, NOON + 2 * WINDOW))
-    assert noon.overlaps(Range(NOON - WINDOW, NOON + 2 * WINDOW))
+def test_ranges_overlap_where_both_contain_a_window() -> None:
+    """Ends are exclusive: adjacent ranges do not overlap."""
+    noon = WindowRange(NOON, NOON + WINDOW)
+    assert not noon.overlaps(WindowRange(NOON + WINDOW, NOON + 2 * WINDOW))
+    assert noon.overlaps(WindowRange(NOON - WINDOW, NOON + 2 * WINDOW))

@@ -1,12 +1,16 @@
-"""Where a backfill writes: `aggregated.*` first, then the stores; each as often as it takes."""
+"""Writing the windows of a backfill: to `aggregated.*` first, then to the stores.
 
-from collections.abc import Callable, Iterator, Sequence
+Writing them again changes nothing.
+"""
+
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any, Final
 
 import polars as pl
 from confluent_kafka import KafkaError, Message, Producer
 
+from backfill.callbacks import OnStatus
 from mobility.entities import ENTITIES, Entity
 from mobility.messages import encode_windows
 from mobility.records import WINDOW_SCHEMA
@@ -16,10 +20,9 @@ from sinks.coalescing import coalesced
 from sinks.pair import connect_stores
 from sinks.store import Store
 
-CHUNK: Final = 5_000
-"""Windows at once: few enough that the flow doesn't wait long for the rows they lock."""
+MAX_ROWS: Final = 5_000
+"""Windows in one call of a store: few enough that the flow does not wait long for their locks."""
 
-Say = Callable[[str], None]
 
 _FLUSH_SECONDS: Final = 0.5
 
@@ -30,10 +33,10 @@ class DeliveryError(RuntimeError):
 
 @contextmanager
 def open_store(settings: Settings) -> Iterator[Store | None]:
-    """Connect to the stores of the settings, as one; None where there is none.
+    """Connect to the stores of the settings as one store; None where there is none.
 
-    The flow goes on writing meanwhile; versions keep the two apart. Raises StoreError where a store
-    can't be used, or another backfill has it.
+    The flow may write meanwhile: versions decide. Raises StoreError where a store can't be used,
+    or another backfill writes to it.
     """
     if not settings.stores:
         yield None
@@ -42,45 +45,46 @@ def open_store(settings: Settings) -> Iterator[Store | None]:
         yield store
 
 
-def write(settings: Settings, store: Store | None, after: pl.DataFrame, say: Say) -> pl.DataFrame:
-    """Write windows (HELD_SCHEMA) everywhere; return those that a store refused as too old.
+def write_windows(
+    settings: Settings, store: Store | None, windows: pl.DataFrame, on_status: OnStatus
+) -> pl.DataFrame:
+    """Write windows (ENTITY_WINDOW_SCHEMA); return those that a store refused as too old.
 
-    Durable on return, and harmless again. Raises DeliveryError or StoreError where a place doesn't
-    take them.
+    Durable on return. Raises DeliveryError or StoreError where they can't be written.
     """
-    shares = [
+    by_entity = [
         (entity, coalesced(rows.select(WINDOW_SCHEMA.names())))
         for entity in ENTITIES
-        if (rows := after.filter(pl.col("entity") == entity.name)).height
+        if (rows := windows.filter(pl.col("entity") == entity.name)).height
     ]
-    say("to aggregated topics")
-    send(settings, shares)
-    refused = [after.clear()]
+    on_status("to aggregated topics")
+    send_windows(settings, by_entity)
+    refused = [windows.clear()]
     if store is not None:
-        for entity, rows in shares:
-            say(f"to the stores: {entity.name}")
-            old = [_applied(store, entity, chunk) for chunk in rows.iter_slices(CHUNK)]
+        for entity, rows in by_entity:
+            on_status(f"to the stores: {entity.name}")
+            old = [_apply(store, entity, chunk) for chunk in rows.iter_slices(MAX_ROWS)]
             refused += [each.select(pl.lit(entity.name).alias("entity"), pl.all()) for each in old]
     return pl.concat(refused)
 
 
-def _applied(store: Store, entity: Entity, rows: pl.DataFrame) -> pl.DataFrame:
-    """Reconcile rows; return those that the store refused.
+def _apply(store: Store, entity: Entity, rows: pl.DataFrame) -> pl.DataFrame:
+    """Apply rows to a store; return those that it refused.
 
-    A store only counts them. Doing it again is harmless, so halves are asked until each is told.
+    A store only counts them, so halves are applied again until each refused row is known.
     """
     refused = store.apply(entity, rows).refused
     if refused in (0, rows.height):
         return rows if refused else rows.clear()
     half = rows.height // 2
     parts = rows[:half], rows[half:]
-    return pl.concat([_applied(store, entity, part) for part in parts])
+    return pl.concat([_apply(store, entity, part) for part in parts])
 
 
-def send(settings: Settings, shares: Sequence[tuple[Entity, pl.DataFrame]]) -> None:
-    """Append windows (WINDOW_SCHEMA) to `aggregated.<entity>` as the flow does; all are confirmed.
+def send_windows(settings: Settings, by_entity: Sequence[tuple[Entity, pl.DataFrame]]) -> None:
+    """Append windows (WINDOW_SCHEMA) to `aggregated.<entity>` as the flow does.
 
-    Raises DeliveryError where one is not.
+    All are confirmed on return. Raises DeliveryError where one is not.
     """
     failures: list[str] = []
 
@@ -89,7 +93,7 @@ def send(settings: Settings, shares: Sequence[tuple[Entity, pl.DataFrame]]) -> N
             failures.append(f"{message.topic()} partition {message.partition()}: {error.str()}")
 
     producer = Producer(_config(settings) | {"on_delivery": delivered})
-    for entity, rows in shares:
+    for entity, rows in by_entity:
         topic = aggregated_topic(settings, entity)
         values = encode_windows(rows, entity, settings.window_ms)
         for key, value in zip(rows["id"], values, strict=True):
@@ -116,6 +120,6 @@ def _config(settings: Settings) -> dict[str, Any]:
         "compression.type": "lz4",
         "linger.ms": 20,
         "delivery.report.only.error": True,
-        # What goes wrong is told once, in an error of ours.
+        # Errors are reported once, by an exception.
         "log_level": 2,
     }
