@@ -81,7 +81,7 @@ class Replay:
         step, file = self.commands.step, self.options.file
         self._refuse_used_log()
         with step("topics"):
-            self.commands.run("producer.topics")
+            self.commands.run("broker.topic_setup")
         with step(f"producer: {file.name} into {trips_topic(self.settings)}"):
             order = ["--as-is"] if self.options.as_is else []
             self.commands.run("producer", str(file), "--speed", "max", *order)

@@ -21,7 +21,7 @@ from backfill.window_range import WindowRange, parse_window_range
 from mobility.files import sync_folder, write_atomically
 from mobility.settings import Settings
 from mobility.times import iso_time
-from mobility.totals import upgraded
+from mobility.totals import upgrade_windows
 
 _RECORD_FILE: Final = "record.json"
 _FRAMES: Final = ("before", "after")
@@ -188,7 +188,7 @@ class Journal:
         """Return the windows before and after a backfill."""
         return WindowChanges(
             *(
-                upgraded(pl.read_parquet(self.folder / record.id / f"{name}.parquet"))
+                upgrade_windows(pl.read_parquet(self.folder / record.id / f"{name}.parquet"))
                 for name in _FRAMES
             )
         )

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from corrections.rejected_messages import RejectedMessage
-from mobility.inspection import IN_FUTURE, Rejection, TripRules, inspect
 from mobility.settings import Settings
+from mobility.validation import IN_FUTURE, Rejection, TripRules, validate
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def make_correction(
     Raises Rejection where the flow would reject the new value.
     """
     rules = TripRules.of(settings)
-    trip = inspect(value, rules)
+    trip = validate(value, rules)
     event_time, trip_id = trip["event_time"], trip["trip_id"]
     ahead = event_time - now
     if ahead > settings.future_tolerance * 1_000:
@@ -42,7 +42,7 @@ def make_correction(
         trip_id = derived_trip_id(message)
         new_value = _with_trip_id(new_value, trip_id)
         if message.reason is not None:  # a late trip is not sent again
-            inspect(new_value, rules)
+            validate(new_value, rules)
     return Correction(
         message=message,
         key=(trip["driver_id"] or trip_id).encode(),

@@ -118,7 +118,7 @@ def _bytes_field(name: str, data: bytes | None) -> dict[str, str | None]:
 
 
 def _decode(text: bytes) -> object:
-    """Decode JSON; of equal keys the first wins, as in `mobility.inspection`."""
+    """Decode JSON; of equal keys the first wins, as in `mobility.validation`."""
     return json.loads(text.decode(), object_pairs_hook=_first_wins)
 
 

@@ -15,12 +15,12 @@ import polars as pl
 from confluent_kafka import Message
 
 from corrections.reading import OnProgress, TopicReader
-from mobility.event_time import apply_time_rules
-from mobility.inspection import TripRules
 from mobility.lateness import LatenessRules
+from mobility.punctuations import apply_time_rules
 from mobility.settings import Settings
 from mobility.topics import trips_topic
 from mobility.trips import decode_trips
+from mobility.validation import TripRules
 
 _TAIL_MESSAGES: Final = 10_000
 _MAX_MARGIN_MS: Final = 60_000

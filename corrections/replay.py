@@ -13,10 +13,10 @@ from corrections.reading import OnProgress
 from corrections.rejected_messages import RejectedKind, ReplayMarker
 from corrections.rejected_topic import ListedMessage, MessageFilter, RejectedTopic
 from corrections.sender import Sender
-from mobility.inspection import Rejection
 from mobility.settings import Settings
 from mobility.times import iso_time
 from mobility.topics import trips_topic
+from mobility.validation import Rejection
 
 
 class ReplayRefusedError(Exception):

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from corrections.correction import make_correction
-from mobility.inspection import Rejection
 from mobility.settings import Settings
+from mobility.validation import Rejection
 from tests.corrections.test_json_lines import rejected_message
 from tests.strategies import MINUTE, NOON
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from corrections.json_lines import InvalidLinesError, read_corrected_trips, to_json_line
 from corrections.rejected_messages import RejectedMessage, SourcePosition
 from corrections.rejected_topic import ListedMessage
-from mobility.inspection import Rejection, TripRules, inspect
+from mobility.validation import Rejection, TripRules, validate
 from tests.strategies import good_messages, messages
 
 
@@ -61,13 +61,13 @@ def test_a_value_is_an_object_to_edit_or_text(value: bytes | None, shown: object
 def test_a_valid_trip_is_the_same_after_printing(message: bytes) -> None:
     """The known fields of a trip do not change where nobody edits them."""
     rules = TripRules()
-    expected = inspect(message, rules)
+    expected = validate(message, rules)
     made = json.loads(
         to_json_line(ListedMessage(rejected_message(message), None), with_values=True)
     )
     if "trip" not in made:  # an unknown field held NaN
         return
-    assert inspect(json.dumps(made["trip"]).encode(), rules) == expected
+    assert validate(json.dumps(made["trip"]).encode(), rules) == expected
 
 
 @given(messages)
@@ -89,7 +89,7 @@ def test_an_invalid_trip_has_the_same_fault_after_printing(
 def trip_or_reason(message: bytes | None, rules: TripRules) -> object:
     """Return the trip of a message, or the reason why it is none."""
     try:
-        return inspect(message, rules)
+        return validate(message, rules)
     except Rejection as rejection:
         return rejection.reason
 
