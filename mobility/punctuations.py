@@ -64,19 +64,6 @@ def event_time_of(headers: Headers | None) -> int | None:
     return int(text)
 
 
-def reject_future(timed: pl.DataFrame, appended: Sequence[int], tolerance: int) -> pl.DataFrame:
-    """Return rejections (REJECTED_SCHEMA) of rows too far ahead of their log-append times.
-
-    `timed` has `row` and `event_time`, `appended` the log-append time of each row; all in epoch ms,
-    as is the `tolerance`.
-    """
-    ahead = pl.col("event_time") - pl.Series("appended", appended, dtype=pl.Int64)
-    future = timed.select("row", ahead=ahead).filter(pl.col("ahead") > tolerance)
-    seconds = (pl.col("ahead") // 1_000).cast(pl.String)
-    detail = pl.format("event time is {} s after the log-append time", seconds)
-    return future.select("row", error=pl.lit(IN_FUTURE), detail=detail)
-
-
 def _split_punctuations(
     rejected: pl.DataFrame, headers: Callable[[int], Headers | None]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -97,7 +84,20 @@ def _split_future(
     # The broker stamps a partition in order, so the first timestamp mostly clears the batch.
     if not isinstance(greatest, int) or greatest <= append_time(0):
         return timed, pl.DataFrame(schema=REJECTED_SCHEMA)
-    future = reject_future(timed, [append_time(row) for row in timed["row"]], tolerance)
+    future = _reject_future(timed, [append_time(row) for row in timed["row"]], tolerance)
     if future.is_empty():
         return timed, future
     return timed.join(future, on="row", how="anti", maintain_order="left"), future
+
+
+def _reject_future(timed: pl.DataFrame, appended: Sequence[int], tolerance: int) -> pl.DataFrame:
+    """Return rejections (REJECTED_SCHEMA) of rows too far ahead of their log-append times.
+
+    `timed` has `row` and `event_time`, `appended` the log-append time of each row; all in epoch ms,
+    as is the `tolerance`.
+    """
+    ahead = pl.col("event_time") - pl.Series("appended", appended, dtype=pl.Int64)
+    future = timed.select("row", ahead=ahead).filter(pl.col("ahead") > tolerance)
+    seconds = (pl.col("ahead") // 1_000).cast(pl.String)
+    detail = pl.format("event time is {} s after the log-append time", seconds)
+    return future.select("row", error=pl.lit(IN_FUTURE), detail=detail)
