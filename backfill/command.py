@@ -6,7 +6,6 @@ from typing import Final
 
 import polars as pl
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 from rich.console import Console
 
 from backfill.errors import BackfillError
@@ -14,12 +13,14 @@ from backfill.journal import Journal
 from backfill.options import BackfillOptions, parse_options
 from backfill.report import print_records
 from backfill.run import BackfillRun
-from backfill.writing import DeliveryError
+from broker.errors import BrokerError, DeliveryError
+from broker.topics import cluster_id
 from mobility.settings import Settings, SettingsError, read_settings
 from mobility.topics import trips_topic
 from sinks.store import StoreError
 
 _FAILURES: Final = (
+    BrokerError,
     DeliveryError,
     KafkaException,
     OSError,
@@ -27,7 +28,6 @@ _FAILURES: Final = (
     TimeoutError,
     pl.exceptions.PolarsError,
 )
-_TIMEOUT: Final = 30.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,6 +76,4 @@ def _run(options: BackfillOptions, settings: Settings, console: Console) -> None
 
 def _log_name(settings: Settings) -> str:
     """Return the name of the log for records: the topic and the id of its cluster."""
-    admin = AdminClient({"bootstrap.servers": settings.kafka, "log_level": 2})
-    cluster = admin.list_topics(timeout=_TIMEOUT).cluster_id
-    return f"{trips_topic(settings)} on cluster {cluster}"
+    return f"{trips_topic(settings)} on cluster {cluster_id(settings)}"

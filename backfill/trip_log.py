@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import polars as pl
-from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from audit.log import read_topic
 from audit.oracle import placed
@@ -14,6 +13,7 @@ from audit.verdicts import TRIP_SCHEMA, Message, inspected
 from backfill.callbacks import OnProgress
 from backfill.errors import BackfillError
 from backfill.window_range import WindowRange
+from broker.topic_reader import TopicReader
 from mobility.records import MAX_EVENT_TIME
 from mobility.settings import Settings
 from mobility.times import iso_time
@@ -28,8 +28,6 @@ LOGGED_TRIP_SCHEMA: Final = pl.Schema(
     ]
 )
 """Trips with their positions in the log."""
-
-_TIMEOUT: Final = 30.0
 
 
 @dataclass(slots=True)
@@ -102,22 +100,13 @@ def find_first_offsets(settings: Settings, topic: str, window_range: WindowRange
     Raises BackfillError, naming the other partitions.
     """
     since = window_range.start - settings.future_tolerance * 1_000
-    consumer = Consumer({"bootstrap.servers": settings.kafka, "group.id": "backfill"})
-    try:
-        metadata = consumer.list_topics(topic, timeout=_TIMEOUT).topics[topic]
-        if metadata.error is not None:
-            raise KafkaException(metadata.error)
-        asked = [TopicPartition(topic, each, max(since, 0)) for each in metadata.partitions]
-        answers = consumer.offsets_for_times(asked, timeout=_TIMEOUT)
-        firsts, short = {}, []
-        for found in answers:
-            low, end = consumer.get_watermark_offsets(found, timeout=_TIMEOUT)
-            firsts[found.partition] = found.offset if found.offset >= 0 else end
-            if 0 < low >= firsts[found.partition]:
-                start = TopicPartition(topic, found.partition, low)
-                short.append(_describe_start(consumer, start, end))
-    finally:
-        consumer.close()
+    firsts, short = {}, []
+    with TopicReader(settings, topic) as reader:
+        for partition in reader.partitions:
+            firsts[partition] = reader.offset_for_time(partition, since)
+            low, high = reader.bounds(partition)
+            if 0 < low >= firsts[partition]:
+                short.append(_describe_start(reader, partition, low, high))
     if short:
         msg = (
             f"{topic} no longer covers {window_range}: messages were deleted, and none is left "
@@ -129,16 +118,13 @@ def find_first_offsets(settings: Settings, topic: str, window_range: WindowRange
     return firsts
 
 
-def _describe_start(consumer: Consumer, start: TopicPartition, end: int) -> str:
+def _describe_start(reader: TopicReader, partition: int, low: int, high: int) -> str:
     """Return as text where a partition begins, and when its first message was appended."""
-    text = f"partition {start.partition} begins at offset {start.offset:,}"
-    if start.offset == end:
+    text = f"partition {partition} begins at offset {low:,}"
+    if low == high:
         return f"{text} and is empty"
-    consumer.assign([start])
-    oldest = consumer.poll(_TIMEOUT)
-    if oldest is None or oldest.error() is not None:
-        return text
-    return f"{text}, appended {iso_time(oldest.timestamp()[1])}"
+    batch = next(reader.read({partition: low}, batch_size=1), None)
+    return text if batch is None else f"{text}, appended {iso_time(batch[0].timestamp()[1])}"
 
 
 def _to_source(message: Message, topic: str) -> Message | None:

@@ -5,17 +5,17 @@ Writing them again changes nothing.
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
-from confluent_kafka import KafkaError, Message, Producer
 
 from backfill.callbacks import OnStatus
+from broker.producer import CheckedProducer
 from mobility.entities import ENTITIES, Entity
 from mobility.messages import encode_windows
 from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings
-from mobility.topics import PARTITIONER, aggregated_topic
+from mobility.topics import aggregated_topic
 from sinks.coalescing import coalesced
 from sinks.pair import connect_stores
 from sinks.store import Store
@@ -24,11 +24,7 @@ MAX_ROWS: Final = 5_000
 """Windows in one call of a store: few enough that the flow does not wait long for their locks."""
 
 
-_FLUSH_SECONDS: Final = 0.5
-
-
-class DeliveryError(RuntimeError):
-    """Windows that Kafka did not take; running the backfill again sends them again."""
+_CLIENT_ID: Final = "mobility-backfill"
 
 
 @contextmanager
@@ -84,42 +80,10 @@ def _apply(store: Store, entity: Entity, rows: pl.DataFrame) -> pl.DataFrame:
 def send_windows(settings: Settings, by_entity: Sequence[tuple[Entity, pl.DataFrame]]) -> None:
     """Append windows (WINDOW_SCHEMA) to `aggregated.<entity>` as the flow does.
 
-    All are confirmed on return. Raises DeliveryError where one is not.
+    All are acknowledged on return. Raises DeliveryError where one is not.
     """
-    failures: list[str] = []
-
-    def delivered(error: KafkaError | None, message: Message) -> None:
-        if error is not None:
-            failures.append(f"{message.topic()} partition {message.partition()}: {error.str()}")
-
-    producer = Producer(_config(settings) | {"on_delivery": delivered})
+    producer = CheckedProducer(settings, _CLIENT_ID)
     for entity, rows in by_entity:
-        topic = aggregated_topic(settings, entity)
         values = encode_windows(rows, entity, settings.window_ms)
-        for key, value in zip(rows["id"], values, strict=True):
-            while not failures:
-                try:
-                    producer.produce(topic, value, key)
-                except BufferError:
-                    producer.poll(_FLUSH_SECONDS)
-                else:
-                    break
-    while not failures and producer.flush(_FLUSH_SECONDS):
-        continue
-    if failures:
-        msg = f"Kafka did not take {len(failures):,} windows; the first for {failures[0]}"
-        raise DeliveryError(msg)
-
-
-def _config(settings: Settings) -> dict[str, Any]:
-    return {
-        "bootstrap.servers": settings.kafka,
-        "client.id": "mobility-backfill",
-        "enable.idempotence": True,
-        "partitioner": PARTITIONER,
-        "compression.type": "lz4",
-        "linger.ms": 20,
-        "delivery.report.only.error": True,
-        # Errors are reported once, by an exception.
-        "log_level": 2,
-    }
+        producer.send_columns(aggregated_topic(settings, entity), rows["id"], values)
+    producer.flush()

@@ -9,21 +9,21 @@ from typing import Final
 
 from rich.console import Console
 
+from broker.errors import BrokerError, DeliveryError
+from broker.topic_reader import OnProgress
 from corrections.details import print_message, write_raw
 from corrections.json_lines import CorrectedTrip, InvalidLinesError, read_corrected_trips
 from corrections.listing import ListSummary, newest, print_json_lines, print_table
 from corrections.options import DEFAULT_LIMIT, CorrectionOptions, parse_options
 from corrections.private_files import create_private_file
-from corrections.reading import LogError, OnProgress
 from corrections.rejected_topic import MessageFilter, RejectedTopic
 from corrections.replay import MessageReplayer, ReplayRefusedError, ReplayRequest, ReplayResult
-from corrections.sender import DeliveryError
 from mobility.settings import Settings, SettingsError, read_settings
 from mobility.topics import trips_topic
 
 _WIDTH_WITHOUT_TERMINAL: Final = 160
 _MAX_LINES: Final = 20
-_UNUSABLE: Final = (SettingsError, LogError, OSError)
+_UNUSABLE: Final = (SettingsError, BrokerError, OSError)
 """The errors that end a command with 2: it could not begin."""
 
 

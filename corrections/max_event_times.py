@@ -14,7 +14,7 @@ from typing import Final
 import polars as pl
 from confluent_kafka import Message
 
-from corrections.reading import OnProgress, TopicReader
+from broker.topic_reader import OnProgress, TopicReader
 from mobility.lateness import LatenessRules
 from mobility.punctuations import apply_time_rules
 from mobility.settings import Settings
@@ -59,8 +59,8 @@ class MaxEventTimes:
 
 
 def read_max_event_times(settings: Settings, on_progress: OnProgress) -> MaxEventTimes:
-    """Read the highest event time of every partition. Raises LogError."""
-    with TopicReader(settings.kafka, trips_topic(settings)) as reader:
+    """Read the highest event time of every partition. Raises BrokerError."""
+    with TopicReader(settings, trips_topic(settings)) as reader:
         found = {
             partition: _read_partition(reader, partition, settings, on_progress)
             for partition in reader.partitions
@@ -90,7 +90,7 @@ def _read_partition(
     if tail == low:
         start = low
     else:
-        start = low if latest is None else reader.offset_at(partition, latest - tolerance)
+        start = low if latest is None else reader.offset_for_time(partition, latest - tolerance)
         if start < tail:
             latest = _read_from(reader, partition, start, settings, on_progress)
     if start == low > 0:
@@ -103,7 +103,7 @@ def _read_from(
     reader: TopicReader, partition: int, start: int, settings: Settings, on_progress: OnProgress
 ) -> int | None:
     highest = None
-    for batch in reader.read({partition: start}, on_progress):
+    for batch in reader.read({partition: start}, on_progress=on_progress):
         found = event_times(batch, settings).max()
         if isinstance(found, int):
             highest = found if highest is None else max(highest, found)
@@ -111,7 +111,7 @@ def _read_from(
 
 
 def _first_append_time(reader: TopicReader, partition: int, low: int) -> int:
-    for batch in reader.read({partition: low}, lambda _done, _total: None):
+    for batch in reader.read({partition: low}, batch_size=1):
         for message in batch:
             return message.timestamp()[1]
     return 0

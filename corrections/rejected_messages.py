@@ -7,6 +7,7 @@ from typing import Final, NamedTuple, cast
 
 from confluent_kafka import Message
 
+from broker.producer import Headers
 from mobility.settings import Settings
 from mobility.topics import REPLAYED_HEADER, dead_topic, late_topic
 
@@ -73,7 +74,7 @@ class ReplayMarker:
     at: str
     how: str
 
-    def headers(self) -> list[tuple[str, str | bytes | None]]:
+    def headers(self) -> Headers:
         """Return the headers of the marker's message, which has no value."""
         return [
             (REPLAYED_HEADER, str(self.position)),

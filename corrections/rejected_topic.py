@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from broker.topic_reader import OnProgress, TopicReader
 from corrections.position_set import PositionSet
-from corrections.reading import OnProgress, TopicReader
 from corrections.rejected_messages import (
     RejectedKind,
     RejectedMessage,
@@ -67,10 +67,10 @@ class RejectedTopic:
 
         The topic is read twice, as a marker stands behind its message; no value is kept.
         """
-        with TopicReader(self._settings.kafka, self._topic) as reader:
+        with TopicReader(self._settings, self._topic) as reader:
             begin = selected.begin or 0
             # Whatever was written at `begin` or later has this offset or a higher one.
-            starts = {each: reader.offset_at(each, begin) for each in reader.partitions}
+            starts = {each: reader.offset_for_time(each, begin) for each in reader.partitions}
             markers = self._read_markers(reader, starts)
             found = PositionSet()
             for batch in self._read_messages(reader, starts):
@@ -84,7 +84,7 @@ class RejectedTopic:
         self, reader: TopicReader, starts: dict[int, int]
     ) -> dict[SourcePosition, str]:
         markers = {}
-        for batch in reader.read(starts, self._on_progress):
+        for batch in reader.read(starts, on_progress=self._on_progress):
             for message in batch:
                 # A marker has no value, so messages with one need not be parsed twice.
                 if message.value() is not None:
@@ -97,7 +97,7 @@ class RejectedTopic:
     def _read_messages(
         self, reader: TopicReader, starts: dict[int, int]
     ) -> Iterator[list[RejectedMessage]]:
-        for batch in reader.read(starts, self._on_progress):
+        for batch in reader.read(starts, on_progress=self._on_progress):
             messages = []
             for message in batch:
                 parsed = parse_message(message)

@@ -3,20 +3,24 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
+from broker.producer import CheckedProducer
+from broker.topic_reader import OnProgress
 from corrections.backfill_request import BackfillRequest, default_file, request_backfill
 from corrections.correction import Correction, make_correction
 from corrections.json_lines import CorrectedTrip
 from corrections.max_event_times import MaxEventTimes, read_max_event_times
 from corrections.partitioner import partition_of
-from corrections.reading import OnProgress
 from corrections.rejected_messages import RejectedKind, ReplayMarker
 from corrections.rejected_topic import ListedMessage, MessageFilter, RejectedTopic
-from corrections.sender import Sender
 from mobility.settings import Settings
 from mobility.times import iso_time
 from mobility.topics import trips_topic
 from mobility.validation import Rejection
+
+_CLIENT_ID: Final = "mobility-corrections"
+_SECONDS_TO_DELIVER: Final = 30
 
 
 class ReplayRefusedError(Exception):
@@ -163,20 +167,23 @@ class MessageReplayer:
         to_backfill: Sequence[Correction],
         backfill: BackfillRequest | None,
     ) -> None:
-        sender = Sender(self.settings.kafka)
+        producer = CheckedProducer(self.settings, _CLIENT_ID, timeout_seconds=_SECONDS_TO_DELIVER)
         topic = trips_topic(self.settings)
-        for each in to_send:
-            sender.send(topic, each.key, each.value)
+        producer.send(topic, [each.key for each in to_send], [each.value for each in to_send])
         # Markers come after everything that they say is delivered.
-        sender.settle()
-        for each in to_send:
-            self._mark(sender, each, "stream")
+        producer.flush()
+        self._mark(producer, to_send, "stream")
         if backfill is not None:
-            for each in to_backfill:
-                self._mark(sender, each, backfill.how)
-        sender.settle()
+            self._mark(producer, to_backfill, backfill.how)
+        producer.flush()
 
-    def _mark(self, sender: Sender, correction: Correction, how: str) -> None:
-        message = correction.message
-        marker = ReplayMarker(message.topic, message.position, iso_time(self.now()), how)
-        sender.send(self.kind.topic(self.settings), message.key, None, marker.headers())
+    def _mark(self, producer: CheckedProducer, corrections: Sequence[Correction], how: str) -> None:
+        """Append a marker for each message that was replayed to its topic."""
+        messages = [each.message for each in corrections]
+        at = iso_time(self.now())
+        producer.send(
+            self.kind.topic(self.settings),
+            [message.key for message in messages],
+            [None] * len(messages),
+            [ReplayMarker(each.topic, each.position, at, how).headers() for each in messages],
+        )

@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from corrections.sender import Sender
+from broker.producer import CheckedProducer
 from mobility.topics import dead_topic, late_topic, trips_topic
 from tests.corrections.conftest import CommandLine
 from tests.corrections.test_correction import message
@@ -20,15 +20,15 @@ DEAD: Final = [("error", "negative"), ("detail", "price is -1")]
 
 def reject(hub: Hub, topic: str, *values: bytes | None, headers: list[tuple[str, str]]) -> None:
     """Write rejected messages as the flow does, of the source positions 0:0, 0:1 and so on."""
-    sender = Sender(hub.settings.kafka)
+    producer = CheckedProducer(hub.settings, "test")
     for offset, value in enumerate(values):
         position = [
             ("topic", trips_topic(hub.settings)),
             ("partition", "0"),
             ("offset", str(offset)),
         ]
-        sender.send(topic, b"key", value, [*position, *headers])
-    sender.settle()
+        producer.send(topic, [b"key"], [value], [[*position, *headers]])
+    producer.flush()
 
 
 def test_lines_and_arguments_must_name_the_same_messages(hub: Hub, cli: CommandLine) -> None:
@@ -93,7 +93,7 @@ def test_a_command_that_cannot_begin_says_why(
 ) -> None:
     """The exit code is 2, and the error says what to do."""
     missing = cli.run("dlq", "list")
-    assert (missing.code, "run `just topics`" in missing.err) == (2, True)
+    assert (missing.code, "`just topics`" in missing.err) == (2, True)
     hub.make_topics()
     assert cli.run("dlq", "list").code == 1
     assert cli.run("late", "replay").err == "no late trips to replay\n"
