@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
 import polars as pl
+
+from mobility.times import iso_time
 
 Kind = Literal["missing", "extra", "repeated", "different"]
 KINDS: Final[tuple[Kind, ...]] = ("missing", "extra", "repeated", "different")
@@ -19,7 +20,6 @@ _DIFFERS: Final = " differs"
 _MOMENTS: Final = frozenset(
     {"window_start", "window_end", "start_time", "last_start_time", "end_time"}
 )
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +110,5 @@ def _shown(kind: Kind, row: dict[str, object], keys: Sequence[str]) -> list[Exam
 
 def _text(name: str, value: object) -> str:
     if name in _MOMENTS and isinstance(value, int):
-        try:
-            value = (_EPOCH + timedelta(milliseconds=value)).isoformat(timespec="milliseconds")
-        except OverflowError:  # shown as the number it is
-            return f"{name} {value}"
+        return f"{name} {iso_time(value)}"
     return f"{name} {value}"

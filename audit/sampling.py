@@ -9,7 +9,6 @@ import secrets
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 import polars as pl
@@ -32,6 +31,7 @@ from audit.times import epoch_ms
 from mobility.entities import BY_NAME
 from mobility.records import MAX_EVENT_TIME, MIN_EVENT_TIME
 from mobility.settings import Settings, SettingsError, read_settings
+from mobility.times import iso_time
 from mobility.topics import trips_topic
 
 FAILURES: Final = (
@@ -156,7 +156,7 @@ def _show(checks: Sequence[Check], counted: Recount, options: Options, console: 
     whole = counted.whole
     lost = sum(start <= counted.reach for start in counted.starts)
     still = sum(start > whole.last for start in counted.starts)
-    lines = [f"seed {options.seed}; windows from {_iso(whole.first)} to {_iso(whole.last)}"]
+    lines = [f"seed {options.seed}; windows from {_bound(whole.first)} to {_bound(whole.last)}"]
     if lost:
         lines.append(f"out of reach: {lost:,} window starts, as the log's beginning is gone")
     if still:
@@ -168,10 +168,10 @@ def _show(checks: Sequence[Check], counted: Recount, options: Options, console: 
     show_differences([check.comparison for check in checks], console)
 
 
-def _iso(ms: int) -> str:
+def _bound(ms: int) -> str:
     if not MIN_EVENT_TIME < ms < MAX_EVENT_TIME:
         return "the beginning" if ms <= MIN_EVENT_TIME else "the end"
-    return datetime.fromtimestamp(ms / 1_000, UTC).isoformat(timespec="seconds")
+    return iso_time(ms)
 
 
 def _parse(arguments: Sequence[str] | None) -> Options:

@@ -3,11 +3,11 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from mobility.times import iso_time
 from producer.outlet import Tally
 from producer.replay import Show
 
@@ -57,4 +57,4 @@ def _silent(_sent: int, _event: int) -> None:
 
 
 def _as_text(event: int) -> str:
-    return f"{datetime.fromtimestamp(event / 1_000, UTC):%Y-%m-%d %H:%M:%S}"
+    return iso_time(event // 1_000 * 1_000)

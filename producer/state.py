@@ -1,10 +1,10 @@
 """What a replay remembers between two starts, in a file of its own."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from mobility.files import write_atomically
 from producer.batches import Position
 from producer.feed import Feed
 from producer.outlet import TopicAt
@@ -81,9 +81,4 @@ def read_state(path: Path, source: Source) -> State | None:
 def write_state(path: Path, state: State) -> None:
     """Replace the state file in one step, so that a crash leaves the old one or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.new")
-    with draft.open("w") as file:
-        json.dump(asdict(state), file)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    write_atomically(path, json.dumps(asdict(state)), durable=True)
