@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 import confluent_kafka
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from audit.verdicts import Message
+from audit.validation import LogMessage
 
 _BATCH: Final = 20_000
 _TIMEOUT: Final = 30.0
@@ -24,7 +24,7 @@ _FETCHING: Final = {
 
 def read_topic(
     brokers: str, topic: str, first: Mapping[int, int] | None = None
-) -> Iterator[list[Message]]:
+) -> Iterator[list[LogMessage]]:
     """Yield every message of all partitions, in batches, each partition's in offset order.
 
     `first` names the offsets to begin at, where that is not a partition's oldest message.
@@ -121,9 +121,9 @@ def _finished(batch: list[confluent_kafka.Message], ends: Mapping[int, int]) -> 
     return finished
 
 
-def copied(message: confluent_kafka.Message) -> Message:
+def copied(message: confluent_kafka.Message) -> LogMessage:
     """Copy a message; the casts say what holds for every message that is no error."""
-    return Message(
+    return LogMessage(
         cast("int", message.partition()),
         cast("int", message.offset()),
         message.timestamp()[1],

@@ -14,7 +14,7 @@ from confluent_kafka import (
 )
 
 from audit.log import copied
-from audit.verdicts import Message
+from audit.validation import LogMessage
 from mobility.records import MAX_EVENT_TIME
 
 _TIMEOUT: Final = 30.0
@@ -76,7 +76,7 @@ class Tail:
             raise TailError(msg)
         return {partition: self._bounds(partition)[1] for partition in self.positions}
 
-    def read(self, ends: Offsets, batch: int) -> Iterator[list[Message]]:
+    def read(self, ends: Offsets, batch: int) -> Iterator[list[LogMessage]]:
         """Yield batches of at most so many messages until these ends are reached.
 
         Raises KafkaException where the topic can't be read on from here, as where retention was

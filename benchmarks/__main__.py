@@ -18,7 +18,7 @@ import redis
 from confluent_kafka import KafkaException
 from rich.console import Console
 
-from audit.steps import Commands
+from audit.command_runner import CommandRunner
 from benchmarks import quick
 from benchmarks.bench import Bench
 from benchmarks.machine import machine, versions
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         errors.print(str(error))
         return 2
     with tempfile.TemporaryDirectory(prefix="mobility-bench-") as scratch:
-        commands = Commands(module_environ(), Path(scratch), Console(stderr=True))
+        commands = CommandRunner(module_environ(), Path(scratch), Console(stderr=True))
         bench = Bench(settings, commands, options.trips, options.repeat, options.systems)
         try:
             if options.quick:

@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from rich.console import Console
 
-from audit.steps import Commands, Update
+from audit.command_runner import CommandRunner, ShowProgress
 from benchmarks.figures import Measured, Run
 from benchmarks.log import TripLog
 from benchmarks.workload import Load
@@ -27,7 +27,7 @@ class System(Protocol):
     def check(self) -> str:
         """What the last run's output was found to be."""
 
-    def run(self, log: TripLog, update: Update) -> Run:
+    def run(self, log: TripLog, update: ShowProgress) -> Run:
         """Run once; raise BenchmarkError where it fails or its output is wrong."""
 
 
@@ -36,7 +36,7 @@ class Bench:
     """What all measurements of a run share."""
 
     settings: Settings
-    commands: Commands
+    commands: CommandRunner
     trips: int
     repeat: int
     systems: tuple[str, ...]

@@ -11,16 +11,16 @@ from tempfile import mkdtemp
 
 import msgspec
 
-from audit import comparing, stores, topics
-from audit.differences import Comparison
-from audit.steps import Update
+from audit.command_runner import ShowProgress
+from audit.comparison import Comparison
+from audit.output_comparisons import compare_flow_counters
+from audit.system_comparison import compare_system
 from benchmarks.figures import Run
 from benchmarks.log import TripLog
 from benchmarks.running import BenchmarkError, timed
 from benchmarks.service import messages_read
 from benchmarks.tenant import emptied, tenant
 from mobility.settings import Settings
-from mobility.topics import dead_topic, late_topic
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ class Flow:
             status_dir=str(log.commands.folder / "status"),
         )
 
-    def run(self, log: TripLog, update: Update) -> Run:
+    def run(self, log: TripLog, update: ShowProgress) -> Run:
         """Run over the log from its beginning, with nothing left of an earlier run.
 
         The output is held against the batch computation; BenchmarkError where it differs.
@@ -69,7 +69,7 @@ class Flow:
         differing = [each for each in compared if each.differences]
         if differing:
             told = "; ".join(
-                f"{each.place}: {each.differences:,} differences" for each in differing
+                f"{each.output}: {each.differences:,} differences" for each in differing
             )
             msg = f"{self.name} does not equal the batch computation: {told}"
             raise BenchmarkError(msg)
@@ -87,25 +87,8 @@ class Flow:
         return [*command, "-r", str(recovery), "-s", interval, "-b", "0"]
 
     def _comparisons(self, log: TripLog, settings: Settings) -> Iterator[Comparison]:
-        expected = log.answer
-
-        def quiet(_: str) -> None:
-            return
-
-        yield comparing.windows_at(
-            "aggregated topics", expected, topics.read_windows(settings, quiet)
-        )
-        late = topics.read_positions(settings, late_topic(settings))
-        yield comparing.late_trips(expected, late, settings)
-        dead = topics.read_positions(settings, dead_topic(settings))
-        yield comparing.dead_letters(expected, log.messages, dead, settings)
-        yield comparing.counters(expected, Path(str(settings.status_dir)))
-        if self.stores:
-            yield comparing.windows_at(
-                "Postgres windows", expected, stores.postgres_windows(settings)
-            )
-            yield comparing.totals_at("Postgres totals", expected, stores.postgres_totals(settings))
-            yield comparing.totals_at("Redis totals", expected, stores.redis_totals(settings))
+        yield from compare_system(settings, log.messages, log.answer)
+        yield compare_flow_counters(log.answer, Path(str(settings.status_dir)))
 
 
 @contextmanager

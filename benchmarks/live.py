@@ -13,7 +13,7 @@ import httpx
 import msgspec
 from confluent_kafka import Producer
 
-from audit.steps import free_port
+from audit.command_runner import find_free_port
 from benchmarks.bench import Bench
 from benchmarks.figures import percentile
 from benchmarks.log import forget_topics
@@ -69,7 +69,7 @@ def _settings(bench: Bench, folder: Path) -> Settings:
         topic_prefix=f"{_TENANT}.",
         stores=("redis", "postgres"),
         status_dir=str(folder / "status"),
-        api_port=free_port(),
+        api_port=find_free_port(),
         api_rate=0,
     )
 

@@ -11,10 +11,10 @@ from typing import Final
 import msgspec
 from confluent_kafka.admin import AdminClient
 
+from audit.command_runner import CommandRunner, ShowProgress
 from audit.log import read_topic
-from audit.oracle import Answer, Log, answer, read_log
-from audit.steps import Commands, Update
-from audit.verdicts import Message
+from audit.oracle import OracleResult, ValidatedLog, run_oracle, validate_log
+from audit.validation import LogMessage
 from benchmarks.running import BenchmarkError, environ_with, timed
 from benchmarks.workload import Load, write_trips
 from mobility.settings import Settings
@@ -31,10 +31,10 @@ class TripLog:
 
     settings: Settings
     load: Load
-    commands: Commands
+    commands: CommandRunner
 
     @classmethod
-    def of(cls, settings: Settings, load: Load, commands: Commands) -> "TripLog":
+    def of(cls, settings: Settings, load: Load, commands: CommandRunner) -> "TripLog":
         """Name the log after its load; nothing is written yet."""
         named = msgspec.structs.replace(
             settings, topic_prefix=f"{settings.topic_prefix}bench_{load.name}."
@@ -75,17 +75,17 @@ class TripLog:
         ensure_topics(self.settings.kafka, ours)
 
     @cached_property
-    def messages(self) -> Log:
-        """Every message, inspected by the oracle one at a time."""
+    def messages(self) -> ValidatedLog:
+        """Every message, validate_messages by the oracle one at a time."""
         with self.commands.step(f"oracle: {self.rows:,} trips in one batch") as update:
-            return read_log(self._watched(update), self.settings)
+            return validate_log(self._watched(update), self.settings)
 
     @cached_property
-    def answer(self) -> Answer:
+    def answer(self) -> OracleResult:
         """What every system has to say about the log."""
-        return answer(self.messages, self.settings)
+        return run_oracle(self.messages, self.settings)
 
-    def _watched(self, update: Update) -> Iterator[list[Message]]:
+    def _watched(self, update: ShowProgress) -> Iterator[list[LogMessage]]:
         number = 0
         for batch in read_topic(self.settings.kafka, self.topic):
             number += len(batch)

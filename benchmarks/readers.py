@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 from redis.asyncio import Redis
 
-from audit.steps import free_port
+from audit.command_runner import find_free_port
 from benchmarks.bench import Bench
 from benchmarks.figures import percentile
 from benchmarks.running import BenchmarkError, Family
@@ -65,7 +65,7 @@ class Heard:
 def measure(bench: Bench) -> Section:
     """Run the API alone, write changes as the sinks do, and read."""
     settings = msgspec.structs.replace(
-        tenant(bench.settings, _TENANT), stores=("redis",), api_port=free_port(), api_rate=0
+        tenant(bench.settings, _TENANT), stores=("redis",), api_port=find_free_port(), api_rate=0
     )
     with (
         bench.commands.step(f"readers: {_READERS}, {_CHANGES:,} changes/s") as update,

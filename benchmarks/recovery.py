@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
-from audit.steps import Update
+from audit.command_runner import ShowProgress
 from benchmarks.bench import Bench
 from benchmarks.flow import Flow
 from benchmarks.log import TripLog
@@ -58,7 +58,7 @@ def measure(bench: Bench) -> Section:
     return Section("recovery", "Recovery", _TEXT, tuple(measured), targets=targets)
 
 
-def restart(log: TripLog, update: Update) -> float:
+def restart(log: TripLog, update: ShowProgress) -> float:
     """Return the seconds from starting the flow again to its first output."""
     log.forget_output()
     with TemporaryDirectory(prefix="mobility-bench-") as folder:

@@ -13,7 +13,7 @@ import httpx
 import msgspec
 
 from api.access.tokens import make_token
-from audit.steps import free_port
+from audit.command_runner import find_free_port
 from benchmarks.bench import Bench
 from benchmarks.load import Answered, loaded, milliseconds
 from benchmarks.peers.environments import python_with
@@ -59,7 +59,7 @@ def measure(bench: Bench) -> Section:
     settings = msgspec.structs.replace(
         tenant(bench.settings, _TENANT),
         stores=("redis",),
-        api_port=free_port(),
+        api_port=find_free_port(),
         api_rate=_NO_LIMIT,
         api_tokens=str(tokens),
         api_origins=("https://city.example",),
@@ -126,7 +126,7 @@ def _fill(settings: Settings) -> list[str]:
 
 @contextmanager
 def _theirs(bench: Bench, settings: Settings, python: Path) -> Iterator[int]:
-    port = free_port()
+    port = find_free_port()
     places = ["--redis", settings.redis, "--prefix", settings.redis_prefix, "--port", f"{port}"]
     log = bench.commands.folder / "fastapi.log"
     with (

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from audit.steps import Commands
+from audit.command_runner import CommandRunner
 from benchmarks.figures import Run
 from mobility.settings import Settings, to_environ
 
@@ -66,7 +66,7 @@ def timed(
     return Run(seconds, cpu_seconds, seen.peak_mb)
 
 
-def environ_with(commands: Commands, settings: Settings) -> dict[str, str]:
+def environ_with(commands: CommandRunner, settings: Settings) -> dict[str, str]:
     """Return the environment of a command that is to have these settings and no others."""
     others = {k: v for k, v in commands.environ.items() if not k.startswith("MOBILITY_")}
     return others | to_environ(settings)

@@ -10,7 +10,7 @@ import httpx
 import msgspec
 import psycopg
 
-from audit.steps import Update, free_port
+from audit.command_runner import ShowProgress, find_free_port
 from benchmarks.bench import Bench
 from benchmarks.load import Answered, loaded, milliseconds
 from benchmarks.running import BenchmarkError
@@ -65,7 +65,7 @@ _SCANS: Final[LiteralString] = """
 def measure(bench: Bench) -> Section:
     """Fill Postgres, and ask the API."""
     settings = msgspec.structs.replace(
-        tenant(bench.settings, _TENANT), stores=("postgres",), api_port=free_port(), api_rate=0
+        tenant(bench.settings, _TENANT), stores=("postgres",), api_port=find_free_port(), api_rate=0
     )
     with emptied(bench.settings, _TENANT):
         with bench.commands.step(f"series: {_IDS * _WINDOWS:,} windows") as update:
@@ -109,7 +109,7 @@ def _section(runs: Runs) -> Section:
     )
 
 
-def _fill(settings: Settings, update: Update) -> None:
+def _fill(settings: Settings, update: ShowProgress) -> None:
     """Write totals and windows; indexes come afterwards, which is sooner done."""
     store = connect_stores(settings, "main")
     store.record_progress(_ENTITY, 0, 1, _NOON + _WINDOWS * _APART)

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from audit.comparing import flow_counters
-from audit.steps import Commands
+from audit.command_runner import CommandRunner
+from audit.output_comparisons import read_flow_counters
 from benchmarks.running import BenchmarkError, environ_with, failure
 from mobility.settings import Settings
 
@@ -20,7 +20,7 @@ _STOP_LIMIT: Final = 30.0
 
 
 @contextmanager
-def running(commands: Commands, settings: Settings, *arguments: str) -> Iterator[int]:
+def running(commands: CommandRunner, settings: Settings, *arguments: str) -> Iterator[int]:
     """Run `python -m <arguments>` while the body does; then stop it as a person would.
 
     It has these settings and no others; the body is given its process id.
@@ -68,6 +68,6 @@ def listens(port: int) -> bool:
 def messages_read(status: Path) -> int:
     """Return how many messages the flow has read, 0 where it has not said yet."""
     try:
-        return flow_counters(status).get("read", 0)
+        return read_flow_counters(status).get("read", 0)
     except (OSError, json.JSONDecodeError):
         return 0

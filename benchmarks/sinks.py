@@ -161,7 +161,7 @@ def _batches(rows: Rows) -> Iterator[Rows]:
 
 def _hold_against(rows: Rows, settings: Settings, store: Store) -> None:
     """Raise BenchmarkError where the store's totals are not the sums of the windows."""
-    read = stores.postgres_totals if store == "postgres" else stores.redis_totals
+    read = stores.read_postgres_totals if store == "postgres" else stores.read_redis_totals
     found = read(settings).filter(pl.col("entity") == "passenger")
     names = ("trip_count", "total_duration", "total_distance", "total_revenue")
     differing = [name for name in names if found[name].sum() != rows[name].sum()]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from audit.steps import Update
+from audit.command_runner import ShowProgress
 from benchmarks.bench import Bench, System
 from benchmarks.figures import Run
 from benchmarks.flow import Flow
@@ -24,7 +24,7 @@ class Ceiling:
     decode: bool
     check: str = ""
 
-    def run(self, log: TripLog, update: Update) -> Run:
+    def run(self, log: TripLog, update: ShowProgress) -> Run:
         """Read the log; raise BenchmarkError where trips are missing."""
         update("reading")
         output = log.commands.folder / "ceiling.log"

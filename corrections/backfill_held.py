@@ -6,7 +6,8 @@ import polars as pl
 from psycopg import sql
 
 from audit.log import read_topic
-from audit.topics import decode_windows, latest
+from audit.topics import decode_windows
+from audit.window_sample import keep_latest_versions
 from corrections.backfill_errors import BackfillError
 from corrections.backfill_log import first_offsets
 from corrections.backfill_plan import HELD_SCHEMA
@@ -92,6 +93,6 @@ def _sent(settings: Settings, entity: Entity, span: Range, say: Say) -> pl.DataF
     for batch in read_topic(settings.kafka, topic):
         say(f"{topic}: {newest.height:,} windows of the range")
         rows = decode_windows([message.value for message in batch], entity)
-        newest = latest(pl.concat([newest, rows.filter(span.holds())]))
+        newest = keep_latest_versions(pl.concat([newest, rows.filter(span.holds())]))
     # The pane is not read, and nothing depends on it: a window is written back as `late`.
     return newest.with_columns(pane=pl.lit("late")).select(HELD_SCHEMA.names())

@@ -9,9 +9,9 @@ from typing import Final
 
 import polars as pl
 
-from audit.oracle import placed
+from audit.oracle import assign_windows
 from audit.trips_file import read_trips
-from audit.verdicts import TRIP_SCHEMA, Message, inspected
+from audit.validation import TRIP_SCHEMA, LogMessage, validate_messages
 from corrections.backfill_errors import BackfillError
 from corrections.backfill_range import Range, shown
 from mobility.records import MAX_EVENT_TIME
@@ -72,11 +72,11 @@ def _as_lines(path: Path) -> bytes:
 def _rows(lines: bytes, settings: Settings) -> pl.DataFrame:
     # When a correction came is not when its trip was sent: nothing of the past is in the future.
     messages = [
-        Message(-1, number, MAX_EVENT_TIME, line)
+        LogMessage(-1, number, MAX_EVENT_TIME, line)
         for number, line in enumerate(lines.split(b"\n"), 1)
         if line.strip()
     ]
-    rows = placed(inspected(messages, settings), settings)
+    rows = assign_windows(validate_messages(messages, settings), settings)
     return rows.rename({"offset": "line"})
 
 

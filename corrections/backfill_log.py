@@ -8,9 +8,9 @@ import polars as pl
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from audit.log import read_topic
-from audit.oracle import placed
-from audit.topics import position
-from audit.verdicts import TRIP_SCHEMA, Message, inspected
+from audit.oracle import assign_windows
+from audit.topics import source_position
+from audit.validation import TRIP_SCHEMA, LogMessage, validate_messages
 from corrections.backfill_errors import BackfillError
 from corrections.backfill_range import Range, shown
 from mobility.records import MAX_EVENT_TIME
@@ -47,7 +47,7 @@ class Reading:
     heard: dict[int, int] = field(default_factory=dict)
 
     def take(self, rows: pl.DataFrame) -> None:
-        """Keep of a batch (`placed`) what the range needs."""
+        """Keep of a batch (`assign_windows`) what the range needs."""
         latest = rows.group_by("partition").agg(pl.col("event_time").max()).drop_nulls()
         for partition, moment in latest.iter_rows():
             self.heard[partition] = max(moment, self.heard.get(partition, moment))
@@ -69,7 +69,7 @@ def read_trips_log(
     firsts = first_offsets(settings, topic, span)
     reading = Reading(span, asked)
     for batch in _watched(read_topic(settings.kafka, topic, firsts), watch):
-        reading.take(placed(inspected(batch, settings), settings))
+        reading.take(assign_windows(validate_messages(batch, settings), settings))
     if set(reading.heard) != set(firsts):
         return reading, None
     return reading, min(reading.heard.values()) - settings.out_of_orderness * 1_000
@@ -84,8 +84,8 @@ def read_late_trips(settings: Settings, span: Range, watch: Watch) -> pl.DataFra
     reading = Reading(span, pl.Series("trip_id", [], dtype=pl.String))
     for batch in _watched(read_topic(settings.kafka, late_topic(settings)), watch):
         moved = [_at_source(message, topic) for message in batch]
-        rows = inspected([message for message in moved if message is not None], settings)
-        reading.take(placed(rows, settings))
+        rows = validate_messages([message for message in moved if message is not None], settings)
+        reading.take(assign_windows(rows, settings))
     return pl.concat([pl.DataFrame(schema=LOGGED_SCHEMA), *reading.trips])
 
 
@@ -136,16 +136,16 @@ def _beginning(consumer: Consumer, place: TopicPartition, end: int) -> str:
     return f"{text}, appended {shown(oldest.timestamp()[1])}"
 
 
-def _at_source(message: Message, topic: str) -> Message | None:
+def _at_source(message: LogMessage, topic: str) -> LogMessage | None:
     """Return a late trip as it stood in the log; None where its headers don't name a place."""
-    source, partition, offset, _, value = position(message)
+    source, partition, offset, _, value = source_position(message)
     if source != topic or partition is None or offset is None:
         return None
     # Intake has judged its time already, by the stamp that the log had given it.
-    return Message(partition, offset, MAX_EVENT_TIME, value)
+    return LogMessage(partition, offset, MAX_EVENT_TIME, value)
 
 
-def _watched(batches: Iterable[list[Message]], watch: Watch) -> Iterator[list[Message]]:
+def _watched(batches: Iterable[list[LogMessage]], watch: Watch) -> Iterator[list[LogMessage]]:
     number = 0
     for batch in batches:
         number += len(batch)

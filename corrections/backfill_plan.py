@@ -6,8 +6,8 @@ from typing import Final
 
 import polars as pl
 
-from audit.oracle import summed
-from audit.verdicts import TRIP_SCHEMA
+from audit.oracle import aggregate_windows
+from audit.validation import TRIP_SCHEMA
 from corrections.backfill_inputs import Corrections
 from corrections.backfill_range import Range
 from mobility.records import STARTS, TOTALS, WINDOW_SCHEMA
@@ -43,7 +43,7 @@ def recounted(
     stand in the order in which they were given, the newest last.
     """
     trips = without_repeats(corrected(logged, corrections).filter(span.holds()))
-    return summed(trips, settings).select(_FACTS)
+    return aggregate_windows(trips, settings).select(_FACTS)
 
 
 def corrected(logged: pl.DataFrame, corrections: Sequence[Corrections]) -> pl.DataFrame:

@@ -6,7 +6,7 @@ from typing import Final
 
 import polars as pl
 
-from audit.times import epoch_ms
+from audit.times import time_value_ms
 from corrections.backfill_errors import BackfillError
 from mobility.settings import Settings
 
@@ -62,7 +62,7 @@ def shown(moment: int) -> str:
 
 
 def _moment(option: str, text: str) -> int:
-    moment = epoch_ms(int(text) if text.removeprefix("-").isdecimal() else text)
+    moment = time_value_ms(int(text) if text.removeprefix("-").isdecimal() else text)
     if moment is None:
         msg = f"{option} {text} is no time: give a date with a time, as in 2025-01-01T12:00Z."
         raise BackfillError(msg)

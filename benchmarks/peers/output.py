@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from audit.log import read_topic
-from audit.oracle import Answer
+from audit.oracle import OracleResult
 from mobility.records import MICRO, TOTALS
 
 _KEYS = ("entity", "id", "window_start")
@@ -54,7 +54,7 @@ def latest(windows: pl.DataFrame) -> pl.DataFrame:
     return ordered.unique(_KEYS, keep="last", maintain_order=True)
 
 
-def verdict(answer: Answer, found: pl.DataFrame, entities: Sequence[str]) -> str:
+def verdict(answer: OracleResult, found: pl.DataFrame, entities: Sequence[str]) -> str:
     """Say in words whether windows equal the answer, and else how many do not.
 
     Peers add doubles, so their totals are compared to a micro-unit a trip.

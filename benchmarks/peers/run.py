@@ -7,7 +7,7 @@ from typing import Final
 
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined] # exported
 
-from audit.steps import Update
+from audit.command_runner import ShowProgress
 from benchmarks.figures import Run
 from benchmarks.log import TripLog, forget_topics
 from benchmarks.peers.environments import flink_connector, python_with
@@ -40,7 +40,7 @@ class PeerRunner:
         """The peer's name."""
         return self.peer.name
 
-    def run(self, log: TripLog, update: Update) -> Run:
+    def run(self, log: TripLog, update: ShowProgress) -> Run:
         """Run over a log from its beginning to its end; note whether the output is right."""
         brokers = log.settings.kafka
         prefix = f"{log.settings.topic_prefix}{self.peer.name}."

@@ -1,4 +1,4 @@
-"""Reading real services: a log to its end, and hashes whatever their names are."""
+"""Reading real services: a topic to its end, and Redis hashes of any name."""
 
 import uuid
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient
 from msgspec.structs import replace
 
 from audit.log import count_messages, read_topic
-from audit.stores import redis_index, redis_totals
+from audit.stores import read_redis_index, read_redis_totals
 from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
 from mobility.settings import Settings
@@ -30,7 +30,7 @@ def topic(services: Settings) -> Iterator[str]:
     admin.delete_topics([name])[name].result()
 
 
-def test_a_log_is_read_to_the_end_it_has(services: Settings, topic: str) -> None:
+def test_a_topic_is_read_to_its_end(services: Settings, topic: str) -> None:
     """Every message of every partition is read once, with nulls and headers; empty ones end too."""
     assert count_messages(services.kafka, topic) == 0
     assert [m for batch in read_topic(services.kafka, topic) for m in batch] == []
@@ -52,15 +52,15 @@ def test_a_log_is_read_to_the_end_it_has(services: Settings, topic: str) -> None
     assert last.timestamp > 1_600_000_000_000
 
 
-def test_a_topic_that_is_missing_holds_nothing_and_cannot_be_read(services: Settings) -> None:
-    """Counting an absent topic gives 0; reading it is an error, not an empty log."""
+def test_a_missing_topic_is_empty_and_can_not_be_read(services: Settings) -> None:
+    """Its number of messages is 0; reading it is an error, not an empty topic."""
     assert count_messages(services.kafka, "no-such-topic") == 0
     with pytest.raises(KafkaException):
         list(read_topic(services.kafka, "no-such-topic"))
 
 
 def test_redis_is_read_under_any_prefix_and_id(services: Settings) -> None:
-    """A prefix of glob characters matches itself alone, and every id comes back as it is."""
+    """A prefix of glob characters matches only itself, and every id is returned unchanged."""
     settings = replace(services, redis_prefix=f"[a*]?\\{uuid.uuid4().hex}:")
     keys, driver = RedisKeys.of(settings), BY_NAME["driver"]
     fields = {
@@ -81,8 +81,8 @@ def test_redis_is_read_under_any_prefix_and_id(services: Settings) -> None:
                 client.hset(name, mapping=fields)
             client.hdel(names[0], "total_revenue")
             client.zadd(keys.index(driver), dict.fromkeys(ids, 0))
-            totals = redis_totals(settings).sort("id")
-            index = redis_index(settings)
+            totals = read_redis_totals(settings).sort("id")
+            index = read_redis_index(settings)
         finally:
             client.delete(*names, other, keys.index(driver))
     assert totals["id"].to_list() == sorted(index["id"]) == ids

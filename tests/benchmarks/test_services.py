@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 from rich.console import Console
 
-from audit.steps import Commands
+from audit.command_runner import CommandRunner
 from benchmarks.bench import Bench, System
 from benchmarks.flow import Flow
 from benchmarks.log import forget_topics
@@ -32,7 +32,7 @@ def bench(services: Settings, tmp_path: Path) -> Iterator[Bench]:
     """Return a bench for one run of each system; its topics are gone in the end."""
     prefix = f"t{uuid.uuid4().hex[:8]}_"
     settings = msgspec.structs.replace(services, topic_prefix=prefix)
-    commands = Commands(module_environ(os.environ), tmp_path, Console(quiet=True))
+    commands = CommandRunner(module_environ(os.environ), tmp_path, Console(quiet=True))
     yield Bench(settings, commands, TRIPS.rows, 1, ())
     there = AdminClient({"bootstrap.servers": services.kafka}).list_topics(timeout=15).topics
     forget_topics(services.kafka, [name for name in there if name.startswith(prefix)])

@@ -59,7 +59,7 @@ def test_sigterm_under_load(
     read += flow.counters()["read"]
     expected = assert_exact(settings, feed)
     assert read == feed.sent
-    enriched = expected.messages.filter(verdict="counted").drop_nulls("driver_id").height
+    enriched = expected.messages.filter(outcome="counted").drop_nulls("driver_id").height
     for topic, number in (
         (enriched_topic(settings, BY_NAME["driver"]), enriched),
         (late_topic(settings), expected.count("late")),

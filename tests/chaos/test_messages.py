@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from audit import comparing, topics
+from audit import output_comparisons, topics
 from audit.log import count_messages
-from audit.oracle import Answer
+from audit.oracle import OracleResult
 from mobility.topics import dead_topic, late_topic, trips_topic
 from tests.chaos.conftest import Figures
 from tests.chaos.exact import assert_exact
@@ -30,7 +30,7 @@ TRIPS = 20_000
 CLEAN = Shape(late=0, repeated=0, poison=0)
 
 
-def answered(tenant: Tenant, messages: Iterable[Sent]) -> Answer:
+def answered(tenant: Tenant, messages: Iterable[Sent]) -> OracleResult:
     """Send the messages, read them in one run, and return the answer that every place holds.
 
     One run: what the flow has counted itself must be the answer's numbers, so it never restarted.
@@ -39,7 +39,7 @@ def answered(tenant: Tenant, messages: Iterable[Sent]) -> Answer:
     feed.send_all()
     tenant.flow.finish()
     answer = assert_exact(tenant.settings, feed)
-    told = comparing.counters(answer, tenant.flow.status)
+    told = output_comparisons.compare_flow_counters(answer, tenant.flow.status)
     assert told.differences == 0, told.examples
     return answer
 
@@ -125,7 +125,7 @@ def test_poison_is_set_aside(
         answer = answered(tenant, [message for message, _ in messages])
         assert answer.count("counted") == 99_000
         assert count_messages(settings.kafka, dead_topic(settings)) == 1_000
-        found = topics.read_positions(settings, dead_topic(settings))
+        found = topics.read_source_positions(settings, dead_topic(settings))
     assert set(found["topic"]) == {trips_topic(settings)}
     assert sorted(found.select("partition", "offset", "error", "value").rows()) == sorted(
         broken_places(messages)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from polars.testing import assert_frame_equal
 
-from audit.oracle import placed
-from audit.verdicts import Message, inspected
+from audit.oracle import assign_windows
+from audit.validation import LogMessage, validate_messages
 from corrections.backfill_inputs import Corrections, read_corrections
 from corrections.backfill_log import LOGGED_SCHEMA, Reading
 from corrections.backfill_plan import HELD_SCHEMA, KEY, changes, recounted
@@ -42,10 +42,10 @@ def corrections(span: Range) -> st.SearchStrategy[list[Entry]]:
     )
 
 
-def as_message(partition: int, offset: int, entry: Entry) -> Message:
+def as_message(partition: int, offset: int, entry: Entry) -> LogMessage:
     """Return an entry as it stands in the log."""
     mark = [("watermark", b"%d" % entry.time)] if entry.punctuation else []
-    return Message(partition, offset, MAX_EVENT_TIME, entry.value, mark)
+    return LogMessage(partition, offset, MAX_EVENT_TIME, entry.value, mark)
 
 
 def as_given(folder: Path, entries: list[Entry], span: Range, number: int) -> Corrections:
@@ -81,10 +81,10 @@ def test_a_recount_is_the_batch_answer_with_corrections(
     ]
     reading = Reading(SPAN, pl.Series(["t1"]))
     for batch in data.draw(batches(messages)):
-        reading.take(placed(inspected(batch, SETTINGS), SETTINGS))
+        reading.take(assign_windows(validate_messages(batch, SETTINGS), SETTINGS))
     late = data.draw(st.lists(st.sampled_from(messages), max_size=10)) if messages else []
     copies = Reading(SPAN, pl.Series([], dtype=pl.String))
-    copies.take(placed(inspected(late, SETTINGS), SETTINGS))
+    copies.take(assign_windows(validate_messages(late, SETTINGS), SETTINGS))
     logged = pl.concat([pl.DataFrame(schema=LOGGED_SCHEMA), *reading.trips, *copies.trips])
 
     folder = tmp_path_factory.mktemp("given")
@@ -164,8 +164,8 @@ def test_a_place_that_is_another_trip_now_is_no_copy() -> None:
     before, now = Entry(NOON, "old", "d1", "car", 1), Entry(NOON, "new", "d1", "car", 1)
     reading = Reading(SPAN, pl.Series([], dtype=pl.String))
     for entry in (now, now, before):
-        rows = inspected([as_message(0, 5, entry)], SETTINGS)
-        reading.take(placed(rows, SETTINGS))
+        rows = validate_messages([as_message(0, 5, entry)], SETTINGS)
+        reading.take(assign_windows(rows, SETTINGS))
     found = recounted(pl.concat(reading.trips), [], SPAN, SETTINGS)
     assert_windows(found, [before, now], SPAN)
     assert reading.heard == {0: NOON}

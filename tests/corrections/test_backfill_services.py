@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 from msgspec.structs import replace
 from polars.testing import assert_frame_equal
 
-from audit.stores import postgres_totals, postgres_windows, redis_totals
+from audit.stores import read_postgres_totals, read_postgres_windows, read_redis_totals
 from audit.topics import read_windows
 from corrections.backfill_log import first_offsets, read_late_trips
 from corrections.backfill_range import Range, shown
@@ -41,10 +41,10 @@ def assert_everywhere(settings: Settings, trips: list[Entry]) -> None:
     """Assert that topics and stores hold the windows and totals of these trips."""
     windows, totals = [read_windows(settings, lambda _: None)], []
     if "postgres" in settings.stores:
-        windows.append(postgres_windows(settings))
-        totals.append(postgres_totals(settings))
+        windows.append(read_postgres_windows(settings))
+        totals.append(read_postgres_totals(settings))
     if "redis" in settings.stores:
-        totals.append(redis_totals(settings))
+        totals.append(read_redis_totals(settings))
     for entity in ENTITIES:
         expected = recounts.windows(trips, entity, settings)
         for found in windows:
@@ -74,8 +74,8 @@ def state(hub: Hub) -> tuple[int, pl.DataFrame, pl.DataFrame]:
     keys = ["entity", "id"]
     return (
         len(hub.messages("aggregated.driver")),
-        postgres_windows(hub.settings).sort(*keys, "window_start"),
-        redis_totals(hub.settings).sort(keys),
+        read_postgres_windows(hub.settings).sort(*keys, "window_start"),
+        read_redis_totals(hub.settings).sort(keys),
     )
 
 
@@ -186,7 +186,7 @@ def test_the_flow_goes_on_and_overwrites_nothing(
     )
     expected = recounts.both(original, recount, START, END)
     last = max(recounts.window_of(trip, stored.settings) for trip in expected)
-    until(lambda: last in postgres_windows(stored.settings)["window_start"])
+    until(lambda: last in read_postgres_windows(stored.settings)["window_start"])
     flow.send_signal(signal.SIGTERM)
     assert flow.wait(60) == 0
     run_flow(stored)
@@ -356,7 +356,7 @@ def test_redis_alone_says_what_it_could_not_take(
     said = capsys.readouterr().out
     assert f"driver one, {shown(NOON + 10 * MINUTE)}" in said
     assert f"driver one, {shown(NOON + 60 * MINUTE)}\n" not in said.partition("did not take")[2]
-    held = redis_totals(stored.settings).filter(pl.col("id") == "one")
+    held = read_redis_totals(stored.settings).filter(pl.col("id") == "one")
     assert held["total_revenue"].item() == 3 + 5 + 100
     sent = read_windows(stored.settings, lambda _: None).filter(pl.col("id") == "one")
     assert sent["total_revenue"].sum() == 4 + 5 + 100

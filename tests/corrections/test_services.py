@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import Message
 from polars.testing import assert_frame_equal
 
-from audit.topics import read_positions
+from audit.topics import read_source_positions
 from corrections.partitioner import partition_of
 from mobility.entities import BY_NAME
 from mobility.topics import dead_topic, late_topic
@@ -127,7 +127,7 @@ def test_marks_do_not_disturb_the_comparison_with_the_oracle(hub: Hub, desk: Des
     """A mark is no dead letter and no late trip to those who compare the topics."""
     log, _ = poisoned(hub, 22)
     before = {
-        topic: read_positions(hub.settings, topic)
+        topic: read_source_positions(hub.settings, topic)
         for topic in (dead_topic(hub.settings), late_topic(hub.settings))
     }
     file = desk.file(trip(Entry(END, "mine", "d1")))
@@ -136,7 +136,7 @@ def test_marks_do_not_disturb_the_comparison_with_the_oracle(hub: Hub, desk: Des
     assert len(written(hub, log)) == 1
     for topic, rows in before.items():
         assert len(hub.messages(topic[len(hub.settings.topic_prefix) :])) > rows.height > 0
-        assert_frame_equal(read_positions(hub.settings, topic), rows, check_row_order=False)
+        assert_frame_equal(read_source_positions(hub.settings, topic), rows, check_row_order=False)
 
 
 def test_nothing_is_sent_where_one_would_be_dead_again(hub: Hub, desk: Desk) -> None:

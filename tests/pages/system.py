@@ -18,7 +18,7 @@ import msgspec
 import polars as pl
 from confluent_kafka import Producer
 
-from audit.steps import free_port
+from audit.command_runner import find_free_port
 from benchmarks.log import forget_topics
 from benchmarks.tenant import emptied, tenant
 from mobility.entities import BY_NAME
@@ -111,7 +111,7 @@ def new_system(services: Settings, folder: Path) -> Iterator[System]:
         snapshot_interval=1,
         drivers=str(ROOT / "data" / "drivers.parquet"),
         locations=str(ROOT / "data" / "locations.parquet"),
-        api_port=free_port(),
+        api_port=find_free_port(),
     )
     system = System(settings, f"http://127.0.0.1:{settings.api_port}")
     topics = topic_table(settings)

@@ -1,4 +1,4 @@
-"""What two frames disagree on: pure, and told apart by kind."""
+"""Comparison of two frames: the rows that differ, by kind. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,16 +7,16 @@ from typing import Final, Literal
 
 import polars as pl
 
-Kind = Literal["missing", "extra", "repeated", "different"]
-KINDS: Final[tuple[Kind, ...]] = ("missing", "extra", "repeated", "different")
+DifferenceKind = Literal["missing", "extra", "repeated", "different"]
+DIFFERENCE_KINDS: Final[tuple[DifferenceKind, ...]] = ("missing", "extra", "repeated", "different")
 
-EXAMPLES: Final = 3
-"""How many differences of each kind are kept to be shown."""
+MAX_EXAMPLES: Final = 3
+"""How many differences of each kind are kept as examples."""
 
 _TOLERANCE: Final = 1e-12
 _FOUND: Final = " found"
 _DIFFERS: Final = " differs"
-_MOMENTS: Final = frozenset(
+_TIME_COLUMNS: Final = frozenset(
     {"window_start", "window_end", "start_time", "last_start_time", "end_time"}
 )
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -24,9 +24,9 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One difference: which row, what the oracle expects there and what was found."""
+    """One difference: the key of the row, what the oracle expects and what was found."""
 
-    kind: Kind
+    kind: DifferenceKind
     key: str
     expected: str
     found: str
@@ -34,11 +34,14 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The outcome at one place: how many rows were expected, and the differences by kind."""
+    """The result of a comparison: the number of expected rows, and the differences by kind.
 
-    place: str
+    `output` names what was compared: a store, a topic, the API.
+    """
+
+    output: str
     expected: int
-    counts: dict[Kind, int]
+    counts: dict[DifferenceKind, int]
     examples: tuple[Example, ...]
 
     @property
@@ -48,7 +51,7 @@ class Comparison:
 
 
 def compare(
-    place: str,
+    output: str,
     expected: pl.DataFrame,
     found: pl.DataFrame,
     *,
@@ -58,20 +61,20 @@ def compare(
 ) -> Comparison:
     """Compare two frames row by row.
 
-    Rows belong together where all `keys` are equal, nulls included; `expected` has each key once.
-    `fields` must be equal. `means` are doubles that places derive in arithmetics of
-    their own: they may differ in the last digits (1e-12 of the value). Raises ColumnNotFoundError
-    or SchemaError where a frame lacks a column or has another type.
+    Rows match if all `keys` are equal, nulls included; `expected` has each key once. `fields` must
+    be equal. `means` are doubles that each system computes in its own way: they may differ in the
+    last digits (1e-12 of the value). Raises ColumnNotFoundError or SchemaError if a frame lacks a
+    column or has it in another type.
     """
     columns = [*keys, *fields, *means]
     expected, found = expected.select(columns), found.select(columns)
     repeated = found.filter(~pl.struct(keys).is_first_distinct())
     found = found.filter(pl.struct(keys).is_first_distinct())
-    flags = _flags(fields, means)
+    flags = _difference_flags(fields, means)
     both = expected.join(
         found, on=list(keys), how="inner", nulls_equal=True, suffix=_FOUND
     ).with_columns(**flags)
-    frames: dict[Kind, pl.DataFrame] = {
+    frames: dict[DifferenceKind, pl.DataFrame] = {
         "missing": expected.join(found, on=list(keys), how="anti", nulls_equal=True),
         "extra": found.join(expected, on=list(keys), how="anti", nulls_equal=True),
         "repeated": repeated,
@@ -79,39 +82,39 @@ def compare(
     }
     examples = [
         example
-        for kind in KINDS
-        for row in frames[kind].sort(keys).head(EXAMPLES).iter_rows(named=True)
-        for example in _shown(kind, row, keys)
+        for kind in DIFFERENCE_KINDS
+        for row in frames[kind].sort(keys).head(MAX_EXAMPLES).iter_rows(named=True)
+        for example in _examples(kind, row, keys)
     ]
     counts = {kind: frame.height for kind, frame in frames.items()}
-    return Comparison(place, expected.height, counts, tuple(examples))
+    return Comparison(output, expected.height, counts, tuple(examples))
 
 
-def _flags(fields: Sequence[str], means: Sequence[str]) -> dict[str, pl.Expr]:
+def _difference_flags(fields: Sequence[str], means: Sequence[str]) -> dict[str, pl.Expr]:
     """Return a boolean column for each field: whether it differs."""
     flags = {name: pl.col(name).ne_missing(pl.col(name + _FOUND)) for name in fields}
     for name in means:
         expected, found = pl.col(name), pl.col(name + _FOUND)
-        close = (expected - found).abs() <= _TOLERANCE * expected.abs()
-        flags[name] = ~close.fill_null(value=False)
+        is_close = (expected - found).abs() <= _TOLERANCE * expected.abs()
+        flags[name] = ~is_close.fill_null(value=False)
     return {name + _DIFFERS: flag for name, flag in flags.items()}
 
 
-def _shown(kind: Kind, row: dict[str, object], keys: Sequence[str]) -> list[Example]:
-    key = ", ".join(_text(name, row[name]) for name in keys)
+def _examples(kind: DifferenceKind, row: dict[str, object], keys: Sequence[str]) -> list[Example]:
+    key = ", ".join(_format(name, row[name]) for name in keys)
     if kind == "different":
         names = [
             name.removesuffix(_DIFFERS) for name in row if name.endswith(_DIFFERS) and row[name]
         ]
-        return [Example(kind, key, _text(n, row[n]), _text(n, row[n + _FOUND])) for n in names]
-    text = ", ".join(_text(name, row[name]) for name in row if name not in keys)
+        return [Example(kind, key, _format(n, row[n]), _format(n, row[n + _FOUND])) for n in names]
+    text = ", ".join(_format(name, row[name]) for name in row if name not in keys)
     return [Example(kind, key, *((text, "") if kind == "missing" else ("", text)))]
 
 
-def _text(name: str, value: object) -> str:
-    if name in _MOMENTS and isinstance(value, int):
+def _format(name: str, value: object) -> str:
+    if name in _TIME_COLUMNS and isinstance(value, int):
         try:
             value = (_EPOCH + timedelta(milliseconds=value)).isoformat(timespec="milliseconds")
-        except OverflowError:  # shown as the number it is
+        except OverflowError:  # not a valid time: show the number
             return f"{name} {value}"
     return f"{name} {value}"

@@ -1,4 +1,4 @@
-"""The checks of one message, kind by kind."""
+"""The validation of one message, rule by rule."""
 
 import json
 from collections.abc import Sequence
@@ -7,11 +7,11 @@ from typing import Any, Final
 import polars as pl
 import pytest
 
-from audit.verdicts import Message, inspected
+from audit.validation import LogMessage, validate_messages
 from mobility.settings import Settings
 
 APPENDED: Final = 1_735_700_000_000
-"""When Kafka got the messages: 2025-01-01T02:53:20Z."""
+"""The append time of the messages: 2025-01-01T02:53:20Z."""
 
 GOOD: Final = {
     "trip_id": "t1",
@@ -29,24 +29,24 @@ GOOD: Final = {
 }
 
 
-def row_of(
+def validate(
     value: bytes | None,
     settings: Settings | None = None,
     headers: Sequence[tuple[str, bytes | None]] = (),
 ) -> dict[str, Any]:
-    """Inspect one message."""
-    message = Message(0, 0, APPENDED, value, headers)
-    return inspected([message], settings or Settings()).row(0, named=True)
+    """Validate one message; return its row."""
+    message = LogMessage(0, 0, APPENDED, value, headers)
+    return validate_messages([message], settings or Settings()).row(0, named=True)
 
 
 def reason_of(changes: dict[str, object], settings: Settings | None = None) -> str | None:
-    """Inspect the good trip with some fields changed."""
-    reason: str | None = row_of(json.dumps(GOOD | changes).encode(), settings)["reason"]
+    """Return the reason for the valid trip with some fields changed."""
+    reason: str | None = validate(json.dumps(GOOD | changes).encode(), settings)["reason"]
     return reason
 
 
 def raw(field: str, literal: str) -> bytes:
-    """Return the good trip with a field given as JSON text."""
+    """Return the valid trip with a field given as JSON text."""
     rest = {name: value for name, value in GOOD.items() if name != field}
     return f'{json.dumps(rest)[:-1]}, "{field}": {literal}}}'.encode()
 
@@ -69,9 +69,9 @@ def raw(field: str, literal: str) -> bytes:
         (b"{}", "missing_field"),
     ],
 )
-def test_what_is_no_trip_at_all(value: bytes | None, reason: str) -> None:
-    """A message without value, text, JSON or fields has exactly this reason."""
-    assert row_of(value)["reason"] == reason
+def test_messages_that_are_not_trips(value: bytes | None, reason: str) -> None:
+    """A message without a value, valid text, JSON, or fields has exactly this reason."""
+    assert validate(value)["reason"] == reason
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ def test_what_is_no_trip_at_all(value: bytes | None, reason: str) -> None:
         ],
     ],
 )
-def test_each_fault_has_its_reason(changes: dict[str, object], reason: str) -> None:
-    """One fault in an otherwise good trip gives exactly this reason."""
+def test_each_error_has_its_reason(changes: dict[str, object], reason: str) -> None:
+    """One error in an otherwise valid trip gives exactly this reason."""
     assert reason_of(changes) == reason
 
 
@@ -137,8 +137,8 @@ def test_each_fault_has_its_reason(changes: dict[str, object], reason: str) -> N
         "\ud800",
     ],
 )
-def test_a_text_that_is_no_time(text: str) -> None:
-    """What is not a full ISO 8601 date with a time in the years 1 to 9999 is a bad time."""
+def test_invalid_times(text: str) -> None:
+    """Text without a full ISO 8601 date and time in the years 1 to 9999 is a bad time."""
     assert reason_of({"start_time": text}) == "bad_time"
 
 
@@ -160,8 +160,8 @@ def test_a_text_that_is_no_time(text: str) -> None:
     ],
 )
 def test_times_are_whole_milliseconds_rounded_down(time: object, expected: int) -> None:
-    """Every accepted form gives its floored epoch milliseconds in UTC."""
-    row = row_of(json.dumps(GOOD | {"start_time": time}).encode())
+    """Every accepted form gives epoch milliseconds in UTC, floored."""
+    row = validate(json.dumps(GOOD | {"start_time": time}).encode())
     assert (row["reason"], row["start_time"]) == (None, expected)
 
 
@@ -178,11 +178,11 @@ def test_times_are_whole_milliseconds_rounded_down(time: object, expected: int) 
         ("\\u0070rice", "2", None),
     ],
 )
-def test_json_as_python_reads_it(field: str, literal: str, reason: str | None) -> None:
-    """Literals count as json.loads takes them; of equal keys the first counts."""
+def test_json_is_parsed_as_python_does(field: str, literal: str, reason: str | None) -> None:
+    """Literals are those that json.loads accepts; of equal keys the first one counts."""
     rest = {name: value for name, value in GOOD.items() if name != "price" or field == "note"}
     value = f'{json.dumps(rest)[:-1]}, "{field}": {literal}}}'.encode()
-    assert row_of(value)["reason"] == reason
+    assert validate(value)["reason"] == reason
 
 
 @pytest.mark.parametrize(
@@ -200,8 +200,8 @@ def test_json_as_python_reads_it(field: str, literal: str, reason: str | None) -
         ({"end_time": "x", "start_time": "2026-01-01T00:00:00Z"}, "bad_time"),
     ],
 )
-def test_the_first_of_several_faults_is_the_reason(changes: dict[str, object], reason: str) -> None:
-    """Faults are looked for in one order over all fields, not field by field."""
+def test_the_first_of_several_errors_is_the_reason(changes: dict[str, object], reason: str) -> None:
+    """Rules are checked in one order over all fields, not field by field."""
     assert reason_of(changes) == reason
 
 
@@ -219,14 +219,14 @@ def test_the_first_of_several_faults_is_the_reason(changes: dict[str, object], r
         {"unknown": {"anything": [1]}},
     ],
 )
-def test_what_is_at_the_edge_is_valid(changes: dict[str, object]) -> None:
-    """Limits are inclusive, optional fields may be null, and unknown ones are nobody's business."""
+def test_values_at_the_limits_are_valid(changes: dict[str, object]) -> None:
+    """Limits are inclusive, optional fields may be null, and unknown ones are ignored."""
     assert reason_of(changes) is None
 
 
-def test_integer_locations_are_their_decimal_text() -> None:
+def test_integer_locations_become_decimal_text() -> None:
     """An integer location id and its text are the same id."""
-    row = row_of(json.dumps(GOOD | {"end_location_id": "7"}).encode())
+    row = validate(json.dumps(GOOD | {"end_location_id": "7"}).encode())
     assert row["start_location_id"] == row["end_location_id"] == "7"
 
 
@@ -234,7 +234,7 @@ def test_integer_locations_are_their_decimal_text() -> None:
     ("price", "reason"), [(-5, None), (-1e9, None), (-1e9 - 1, "too_large"), (1e9 + 1, "too_large")]
 )
 def test_refunds_are_negative_prices_by_setting(price: float, reason: str | None) -> None:
-    """With refunds a price may be negative, down to -10^9, and nothing else may."""
+    """With refunds only a price may be negative, down to -10^9."""
     refunds = Settings(refunds=True)
     assert reason_of({"price": price}, refunds) == reason
     assert reason_of({"duration_min": -1}, refunds) == "negative"
@@ -243,13 +243,15 @@ def test_refunds_are_negative_prices_by_setting(price: float, reason: str | None
 @pytest.mark.parametrize(
     ("ahead_ms", "reason"), [(300_000, None), (300_001, "in_future"), (-(10**9), None)]
 )
-def test_a_trip_ahead_of_its_broker_is_in_the_future(ahead_ms: int, reason: str | None) -> None:
-    """Event time may be up to the tolerance after the message's Kafka timestamp."""
+def test_a_trip_long_after_its_append_time_is_in_the_future(
+    ahead_ms: int, reason: str | None
+) -> None:
+    """Event time may be after the message's Kafka timestamp by up to the tolerance."""
     assert reason_of({"start_time": APPENDED + ahead_ms}) == reason
 
 
-def test_the_future_is_told_by_event_time() -> None:
-    """With event time `end` it is the end that must not lie in the future, given or computed."""
+def test_the_future_rule_uses_event_time() -> None:
+    """With event time `end` the end must not be in the future, given or computed."""
     end = Settings(event_time="end")
     later: dict[str, object] = {"start_time": APPENDED, "end_time": None, "duration_min": 6}
     assert reason_of(later, end) == "in_future"
@@ -277,28 +279,30 @@ def test_the_future_is_told_by_event_time() -> None:
 )
 def test_punctuations(header: bytes | None, watermark: int | None, reason: str | None) -> None:
     """A null value with a decimal `watermark` is a punctuation; any other null is a tombstone."""
-    row = row_of(None, headers=[("other", b"1"), ("watermark", header)])
+    row = validate(None, headers=[("other", b"1"), ("watermark", header)])
     assert (row["watermark"], row["reason"]) == (watermark, reason)
 
 
 def test_a_value_with_a_watermark_header_is_a_trip() -> None:
-    """Only messages without value are punctuations."""
-    row = row_of(json.dumps(GOOD).encode(), headers=[("watermark", b"5")])
+    """Only messages without a value are punctuations."""
+    row = validate(json.dumps(GOOD).encode(), headers=[("watermark", b"5")])
     assert (row["reason"], row["watermark"], row["price"]) == (None, None, 12.25)
 
 
-def test_a_dead_letter_keeps_what_could_be_read() -> None:
-    """Fields of a dead trip stay for the comparison with its file; unreadable ones are null."""
-    row = row_of(json.dumps(GOOD | {"price": None, "driver_id": 5}).encode())
+def test_a_dead_letter_keeps_its_valid_fields() -> None:
+    """They are compared with the file; fields of a wrong type are null."""
+    row = validate(json.dumps(GOOD | {"price": None, "driver_id": 5}).encode())
     assert (row["trip_id"], row["driver_id"], row["price"]) == ("t1", None, None)
     assert row["start_location_id"] == "7"
 
 
-def test_neighbours_of_a_broken_message_are_judged_by_themselves() -> None:
-    """A batch with every kind of trouble has one row a message, in its order."""
+def test_each_message_of_a_batch_is_validated_by_itself() -> None:
+    """A batch with every kind of error has one row per message, in order."""
     good = json.dumps(GOOD).encode()
     values = [good, None, b"\xff", good, raw("driver_id", '"\\ud800"'), raw("price", "1e999"), good]
-    rows = inspected([Message(0, n, APPENDED, v) for n, v in enumerate(values)], Settings())
+    rows = validate_messages(
+        [LogMessage(0, n, APPENDED, v) for n, v in enumerate(values)], Settings()
+    )
     assert rows["offset"].to_list() == list(range(7))
     assert rows["reason"].to_list() == [
         None,
@@ -312,10 +316,10 @@ def test_neighbours_of_a_broken_message_are_judged_by_themselves() -> None:
     assert rows.filter(pl.col("reason").is_null())["price"].to_list() == [12.25] * 3
 
 
-def test_size_comes_before_everything_else() -> None:
-    """A message over the limit is oversized whatever it says, and nothing of it is read."""
+def test_size_is_checked_first() -> None:
+    """A message over the limit is oversized, whatever its content, and is not parsed."""
     settings = Settings(max_message_bytes=100)
-    assert row_of(b"\xff" * 101, settings)["reason"] == "oversized"
-    assert row_of(b"\xff" * 100, settings)["reason"] == "not_utf8"
-    row = row_of(json.dumps(GOOD).encode(), settings)
+    assert validate(b"\xff" * 101, settings)["reason"] == "oversized"
+    assert validate(b"\xff" * 100, settings)["reason"] == "not_utf8"
+    row = validate(json.dumps(GOOD).encode(), settings)
     assert (row["reason"], row["trip_id"]) == ("oversized", None)

@@ -1,4 +1,4 @@
-"""What the API answers, asked for as any client would ask: every page, then every id."""
+"""An API client that reads everything: every page of ids, then the totals of every id."""
 
 import http.client
 import json
@@ -11,20 +11,20 @@ from urllib.parse import quote, urlencode
 
 import polars as pl
 
-from audit.decimals import epoch_ms
+from audit.conversions import iso_to_ms
 from mobility.entities import ENTITIES
 from mobility.records import STARTS, TOTALS
 
-_PAGE: Final = 500
+_PAGE_SIZE: Final = 500
 _THREADS: Final = 4
 _TIMEOUT: Final = 30.0
 _NOT_FOUND: Final = 404
 
-LISTED_SCHEMA: Final = pl.Schema({"entity": pl.String, "id": pl.String, "trip_count": pl.Int64})
+IDS_SCHEMA: Final = pl.Schema({"entity": pl.String, "id": pl.String, "trip_count": pl.Int64})
 
-SERVED_SCHEMA: Final = pl.Schema(
+API_TOTALS_SCHEMA: Final = pl.Schema(
     [
-        *LISTED_SCHEMA.items(),
+        *IDS_SCHEMA.items(),
         *[(name, pl.Float64) for name in (*TOTALS, "avg_duration")],  # units
         *[(name, pl.String) for name in STARTS],
     ]
@@ -32,30 +32,30 @@ SERVED_SCHEMA: Final = pl.Schema(
 
 
 class ApiError(RuntimeError):
-    """An answer that is neither the data nor a plain 404."""
+    """A response that is neither 200 nor 404."""
 
 
 @dataclass(frozen=True, slots=True)
-class Api:
-    """Where the API listens."""
+class ApiClient:
+    """A client of the API at an address, without a token."""
 
     host: str
     port: int
 
-    def listed(self) -> pl.DataFrame:
-        """Return what the pages of every entity list: entity, id, trip_count."""
-        with self._connected() as connection:
+    def list_ids(self) -> pl.DataFrame:
+        """Return all ids of every entity, page by page: entity, id, trip_count."""
+        with self._connect() as connection:
             rows = [
                 (entity.name, item["id"], item["trip_count"])
                 for entity in ENTITIES
-                for item in _items(connection, entity.name)
+                for item in _list_items(connection, entity.name)
             ]
-        return pl.DataFrame(rows, schema=LISTED_SCHEMA, orient="row")
+        return pl.DataFrame(rows, schema=IDS_SCHEMA, orient="row")
 
-    def served(self, ids: pl.DataFrame) -> pl.DataFrame:
-        """Return the answer for every (entity, id); one that it does not know is left out.
+    def read_totals(self, ids: pl.DataFrame) -> pl.DataFrame:
+        """Return the totals of every (entity, id); ids that the API does not know are left out.
 
-        Amounts are the doubles that the API shows, in units; starts are epoch ms.
+        Amounts are the doubles of the response, in units; starts are epoch ms.
         """
         paths = [
             f"/metrics/{entity}/{quote(i, safe='')}"
@@ -63,29 +63,33 @@ class Api:
         ]
         shares = [paths[start::_THREADS] for start in range(_THREADS)]
         with ThreadPoolExecutor(_THREADS) as threads:
-            rows = [row for share in threads.map(self._answers, shares) for row in share]
-        frame = pl.DataFrame(rows, schema=SERVED_SCHEMA, orient="row")
-        return frame.with_columns(epoch_ms(pl.col(name)) for name in STARTS)
+            rows = [row for share in threads.map(self._read_rows, shares) for row in share]
+        frame = pl.DataFrame(rows, schema=API_TOTALS_SCHEMA, orient="row")
+        return frame.with_columns(iso_to_ms(pl.col(name)) for name in STARTS)
 
     def is_healthy(self) -> bool:
-        """Tell whether the API answers and all its components are well."""
+        """Return whether the API answers and all its components are healthy."""
         try:
-            with self._connected() as connection:
+            with self._connect() as connection:
                 return _get(connection, "/health") is not None
         except (OSError, http.client.HTTPException, ApiError):
             return False
 
-    def _connected(self) -> closing[http.client.HTTPConnection]:
+    def _connect(self) -> closing[http.client.HTTPConnection]:
         return closing(http.client.HTTPConnection(self.host, self.port, timeout=_TIMEOUT))
 
-    def _answers(self, paths: Sequence[str]) -> list[tuple[Any, ...]]:
-        with self._connected() as connection:
-            answers = [_get(connection, path) for path in paths]
-        return [tuple(a.get(name) for name in SERVED_SCHEMA) for a in answers if a is not None]
+    def _read_rows(self, paths: Sequence[str]) -> list[tuple[Any, ...]]:
+        with self._connect() as connection:
+            bodies = [_get(connection, path) for path in paths]
+        return [
+            tuple(body.get(name) for name in API_TOTALS_SCHEMA)
+            for body in bodies
+            if body is not None
+        ]
 
 
-def _items(connection: http.client.HTTPConnection, entity: str) -> Iterator[dict[str, Any]]:
-    query: dict[str, object] = {"limit": _PAGE}
+def _list_items(connection: http.client.HTTPConnection, entity: str) -> Iterator[dict[str, Any]]:
+    query: dict[str, object] = {"limit": _PAGE_SIZE}
     while True:
         page = _get(connection, f"/metrics/{entity}?{urlencode(query)}")
         if page is None:
@@ -108,5 +112,5 @@ def _get(connection: http.client.HTTPConnection, path: str) -> dict[str, Any] | 
         text = body.decode("utf-8", "replace")
         msg = f"the API answered {response.status} to GET {path}: {text[:300]}"
         raise ApiError(msg)
-    answer: dict[str, Any] = json.loads(body)
-    return answer
+    content: dict[str, Any] = json.loads(body)
+    return content

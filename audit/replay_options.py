@@ -1,4 +1,4 @@
-"""The command line of a replay, and the environment that it gives to the system's commands."""
+"""The command line of a replay, and the environment of the commands that it runs."""
 
 import argparse
 import os
@@ -9,16 +9,18 @@ from typing import Final
 
 import polars as pl
 
+from mobility.arguments import positive_int
+
 TABLES: Final = ("drivers", "passengers", "locations")
 
 _DESCRIPTION: Final = (
-    "Send a file of trips once through the whole system and compare every answer with one batch "
-    "computation. Exits 0 only where nothing differs."
+    "Send a file of trips once through the whole system and compare every result with one batch "
+    "computation. The exit code is 0 only if nothing differs."
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class ReplayOptions:
     """The command line; paths are absolute."""
 
     file: Path
@@ -29,24 +31,26 @@ class Options:
     tables: dict[str, Path]
 
 
-def parse(arguments: Sequence[str] | None) -> Options:
-    """Read the command line; exit with 2 where it makes no sense."""
+def parse_options(arguments: Sequence[str] | None) -> ReplayOptions:
+    """Parse the command line; exit with 2 if it is not valid."""
     parser = argparse.ArgumentParser(prog="just replay", description=_DESCRIPTION)
     add = parser.add_argument
     add("file", metavar="FILE", type=_path, help="trips, a parquet file")
     add("--out", metavar="DIR", type=_path, help="write what each store holds there, as parquet")
-    add("--as-is", action="store_true", help="keep the file's order, disorder and all")
-    add("--partitions", metavar="N", type=_positive, help="partitions of every topic (4)")
-    add("--processes", metavar="N", type=_positive, default=1, help="processes of the flow (1)")
+    add("--as-is", action="store_true", help="send trips in the order of the file")
+    add("--partitions", metavar="N", type=positive_int, help="partitions of every topic (4)")
+    add("--processes", metavar="N", type=positive_int, default=1, help="processes of the flow (1)")
     for name in TABLES:
         add(f"--{name}", metavar="FILE", type=_path, help=f"table of {name}, a parquet file (none)")
     found = parser.parse_args(arguments)
     tables = {name: path for name in TABLES if (path := getattr(found, name)) is not None}
-    return Options(found.file, found.out, found.as_is, found.partitions, found.processes, tables)
+    return ReplayOptions(
+        found.file, found.out, found.as_is, found.partitions, found.processes, tables
+    )
 
 
-def check_files(options: Options) -> None:
-    """Raise OSError, naming the file, where one of them is no readable parquet."""
+def check_files(options: ReplayOptions) -> None:
+    """Raise OSError, with the file's name, if one of the files is not readable parquet."""
     for path in (options.file, *options.tables.values()):
         try:
             pl.read_parquet_schema(path)
@@ -55,12 +59,12 @@ def check_files(options: Options) -> None:
             raise OSError(msg) from error
 
 
-def environment(
-    base: Mapping[str, str], options: Options, scratch: Path, port: int
+def command_environ(
+    base: Mapping[str, str], options: ReplayOptions, scratch: Path, port: int
 ) -> dict[str, str]:
     """Return the environment of the system's commands.
 
-    Settings that change answers pass through. Tables do not: a file brings its own, by option.
+    Settings that change results are passed on. Tables are not: the options name them.
     """
     ours = {
         "MOBILITY_READ": "once",
@@ -68,27 +72,19 @@ def environment(
         "MOBILITY_STATUS_DIR": str(scratch),
         "MOBILITY_API_HOST": "127.0.0.1",
         "MOBILITY_API_PORT": str(port),
-        # It is asked for every id, as fast as it answers, and by nobody else.
+        # The replay requests every id as fast as the API answers, and is its only client.
         "MOBILITY_API_RATE": "0",
         **{f"MOBILITY_{name.upper()}": str(path) for name, path in options.tables.items()},
     }
     if options.partitions is not None:
         ours["MOBILITY_PARTITIONS"] = str(options.partitions)
-    foreign = {f"MOBILITY_{name.upper()}" for name in (*TABLES, "api_tokens")}
-    kept = {name: value for name, value in base.items() if name not in foreign}
+    removed = {f"MOBILITY_{name.upper()}" for name in (*TABLES, "api_tokens")}
+    kept = {name: value for name, value in base.items() if name not in removed}
     root = str(Path(__file__).resolve().parent.parent)
     paths = [root, *filter(None, [base.get("PYTHONPATH")])]
-    # A folder of the caller's that is called `api` must not be run in the place of ours.
+    # A folder `api` in the caller's folder must not be imported in place of the project's.
     return kept | ours | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}
 
 
 def _path(text: str) -> Path:
     return Path(text).absolute()
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        msg = f"expected at least 1, is {text}"
-        raise argparse.ArgumentTypeError(msg)
-    return number

@@ -1,11 +1,11 @@
-"""The comparison finds what was planted, each kind of it, and nothing else."""
+"""The comparison finds every injected difference of each kind, and nothing else."""
 
 from typing import Final
 
 import polars as pl
 import pytest
 
-from audit.differences import EXAMPLES, KINDS, Comparison, compare
+from audit.comparison import DIFFERENCE_KINDS, MAX_EXAMPLES, Comparison, compare
 
 EXPECTED: Final = pl.DataFrame(
     {
@@ -20,9 +20,9 @@ EXPECTED: Final = pl.DataFrame(
 
 
 def compared(found: pl.DataFrame, expected: pl.DataFrame = EXPECTED) -> Comparison:
-    """Compare with what the oracle expects."""
+    """Compare with the expected frame."""
     return compare(
-        "a place",
+        "an output",
         expected,
         found,
         keys=["entity", "id", "window_start"],
@@ -44,15 +44,15 @@ def changed(row: int, **values: object) -> pl.DataFrame:
 
 
 def test_equal_frames_in_any_order_do_not_differ() -> None:
-    """Neither the order of rows nor that of columns, nor further columns, make a difference."""
+    """The order of rows and columns, and further columns, are not compared."""
     found = EXPECTED.reverse().select(pl.lit(1).alias("more"), *EXPECTED.columns[::-1])
     comparison = compared(found)
     assert (comparison.expected, comparison.differences, comparison.examples) == (3, 0, ())
-    assert list(comparison.counts) == list(KINDS)
+    assert list(comparison.counts) == list(DIFFERENCE_KINDS)
 
 
 def test_a_missing_row() -> None:
-    """A row that the place lacks is missing, and shown with what it should be."""
+    """A row that was not found is missing, and its example shows what was expected."""
     comparison = compared(EXPECTED.slice(1))
     assert counted(comparison) == {"missing": 1}
     (example,) = comparison.examples
@@ -62,7 +62,7 @@ def test_a_missing_row() -> None:
 
 
 def test_an_extra_row() -> None:
-    """A row that nobody expects is extra, and shown with what it holds."""
+    """A row that was not expected is extra, and its example shows what was found."""
     comparison = compared(EXPECTED, EXPECTED.head(2))
     assert counted(comparison) == {"extra": 1}
     (example,) = comparison.examples
@@ -70,13 +70,13 @@ def test_an_extra_row() -> None:
 
 
 def test_a_repeated_row() -> None:
-    """A key that is there twice is a difference, even if both rows are right."""
+    """A key that was found twice is a difference, even if both rows are right."""
     assert counted(compared(pl.concat([EXPECTED, EXPECTED.head(1)]))) == {"repeated": 1}
 
 
 @pytest.mark.parametrize("name", ["entity", "id", "window_start"])
 def test_another_key_is_one_missing_and_one_extra(name: str) -> None:
-    """Each key column takes part in telling rows apart."""
+    """Each key column is part of the key."""
     found = changed(0, **{name: 1 if name == "window_start" else "c"})
     assert counted(compared(found)) == {"missing": 1, "extra": 1}
 
@@ -98,7 +98,7 @@ def test_another_key_is_one_missing_and_one_extra(name: str) -> None:
     ],
 )
 def test_another_value(row: int, name: str, value: object) -> None:
-    """One micro-unit, one trip, a null or a rounded mean is a difference and named as such."""
+    """One micro-unit, one trip, a null or a rounded mean is a difference."""
     comparison = compared(changed(row, **{name: value}))
     assert counted(comparison) == {"different": 1}
     (example,) = comparison.examples
@@ -107,13 +107,13 @@ def test_another_value(row: int, name: str, value: object) -> None:
 
 
 def test_a_mean_may_differ_in_its_last_digits() -> None:
-    """Means are derived with one rounding or two: that much is allowed, and no more."""
+    """Means may be computed with one rounding or two: that much is allowed, and no more."""
     assert compared(changed(1, avg_duration=0.33333333333333337)).differences == 0
     assert compared(changed(1, avg_duration=0.33333333333)).differences == 1
 
 
 def test_a_row_with_several_other_values_counts_once() -> None:
-    """Differences count rows; the examples name every field."""
+    """Differences count rows; the examples have every field."""
     comparison = compared(changed(0, trip_count=7, total_revenue=7))
     assert counted(comparison) == {"different": 1}
     assert [example.expected for example in comparison.examples] == [
@@ -122,8 +122,8 @@ def test_a_row_with_several_other_values_counts_once() -> None:
     ]
 
 
-def test_nulls_in_keys_belong_together() -> None:
-    """Null is a value of a key: equal to itself and to nothing else."""
+def test_nulls_in_keys_are_equal() -> None:
+    """In a key null is a value, equal to itself only."""
     frame = pl.DataFrame({"id": ["a", None], "copies": [1, 2]})
     assert compare("x", frame, frame, keys=["id"], fields=["copies"]).differences == 0
     other = pl.DataFrame({"id": ["a", ""], "copies": [1, 2]})
@@ -132,7 +132,7 @@ def test_nulls_in_keys_belong_together() -> None:
 
 
 def test_doubles_as_keys_are_compared_as_numbers() -> None:
-    """NaN is itself, minus zero is zero, and neighbours of a double are others."""
+    """NaN equals itself, minus zero equals zero, and the next double is another."""
     keys = [float("nan"), 0.0, 0.1]
     same = pl.DataFrame({"price": [float("nan"), -0.0, 0.1]})
     other = pl.DataFrame({"price": [float("nan"), 0.0, 0.10000000000000002]})
@@ -142,23 +142,23 @@ def test_doubles_as_keys_are_compared_as_numbers() -> None:
 
 
 def test_only_the_first_examples_are_kept() -> None:
-    """Every difference is counted, a few of each kind are kept."""
+    """Every difference is counted, a few of each kind are kept as examples."""
     many = pl.DataFrame({"id": [f"{n:03}" for n in range(100)]})
     comparison = compare("x", many, many.clear(), keys=["id"])
     assert counted(comparison) == {"missing": 100}
     assert [example.key for example in comparison.examples] == [
-        f"id {n:03}" for n in range(EXAMPLES)
+        f"id {n:03}" for n in range(MAX_EXAMPLES)
     ]
 
 
 def test_empty_frames_are_equal_and_missing_everything_is_found() -> None:
-    """An empty place is fine only where nothing is expected."""
+    """An empty frame is right only if nothing is expected."""
     assert compared(EXPECTED.clear(), EXPECTED.clear()).differences == 0
     assert compared(EXPECTED.clear()).differences == 3
     assert compared(EXPECTED, EXPECTED.clear()).differences == 3
 
 
-def test_a_place_without_a_column_is_an_error() -> None:
-    """A frame that lacks what is to be compared can't pass."""
+def test_a_frame_without_a_column_is_an_error() -> None:
+    """A column that can't be compared is not skipped."""
     with pytest.raises(pl.exceptions.ColumnNotFoundError):
         compared(EXPECTED.drop("total_revenue"))

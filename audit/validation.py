@@ -1,7 +1,7 @@
-"""What the messages of a log are: trips, punctuations, or dead letters and why.
+"""Validation of the messages of a log: trips, punctuations, and dead letters with their reason.
 
-On purpose nothing here is shared with the dataflow: a mistake would have to be made twice to go
-unseen. `json.loads` decodes one message at a time; what can be said of columns is.
+The code is independent of the dataflow's on purpose: an error would have to be made twice to stay
+unnoticed. `json.loads` decodes one message at a time; checks of values work on columns.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import polars as pl
 
-from audit.times import epoch_ms, event_time
+from audit.times import event_time, time_value_ms
 from mobility.records import MAX_AMOUNT, MAX_EVENT_TIME, MAX_ID_LENGTH, MIN_EVENT_TIME
 from mobility.settings import Settings
 from mobility.topics import WATERMARK_HEADER
@@ -30,27 +30,30 @@ TRIP_SCHEMA: Final = pl.Schema(
         *[(name, pl.Int64) for name in TIMES],  # epoch ms
     ]
 )
-"""The known fields of a trip as the oracle holds them; ids of locations are text."""
+"""The known fields of a trip, as the oracle represents them; location ids are text."""
 
 MESSAGE_SCHEMA: Final = pl.Schema(
     [
         ("partition", pl.Int32),
         ("offset", pl.Int64),
         ("timestamp", pl.Int64),  # epoch ms, the broker's
-        ("shape", pl.String),  # why it is no trip at all, else null
-        ("text", pl.String),  # bad_id where a string is no text, else null
-        ("time", pl.String),  # why a time cannot be read, else null
+        ("structure_error", pl.String),  # why the message is not a trip object, else null
+        ("text_error", pl.String),  # bad_id if a string can't be encoded, else null
+        ("time_error", pl.String),  # why a time can't be parsed, else null
         ("watermark", pl.Int64),  # of a punctuation, else null
         *TRIP_SCHEMA.items(),
     ]
 )
 
-BY_REFERENCE: Final = "oversized"
-"""The one reason whose dead letters have no value: they only say where the message is."""
+VALIDATION_COLUMNS: Final = ("structure_error", "text_error", "time_error")
+"""Columns of MESSAGE_SCHEMA that only the computation of `reason` needs."""
+
+OVERSIZED: Final = "oversized"
+"""The one reason whose dead letters have no value: they only refer to the message."""
 
 _REQUIRED: Final = frozenset({"start_time", *AMOUNTS})
 
-# Exact types: a JSON boolean is an int to isinstance, and no number to us.
+# Exact types: isinstance takes a JSON boolean for an int, but it is not a number here.
 _NUMBER: Final = frozenset({int, float})
 _JSON_TYPES: Final[dict[str, frozenset[type]]] = {
     **dict.fromkeys(STRINGS, frozenset({str})),
@@ -66,8 +69,8 @@ _NO_TRIP: Final = (None,) * len(TRIP_SCHEMA)
 Row = tuple[Any, ...]
 
 
-class Message(NamedTuple):
-    """A record of the log, as Kafka gives it; `timestamp` is its epoch ms of log append."""
+class LogMessage(NamedTuple):
+    """A message of the log; `timestamp` is its log-append time in epoch ms."""
 
     partition: int
     offset: int
@@ -76,11 +79,11 @@ class Message(NamedTuple):
     headers: Sequence[tuple[str, bytes | None]] = ()
 
 
-def inspected(messages: Sequence[Message], settings: Settings) -> pl.DataFrame:
-    """Return MESSAGE_SCHEMA and `reason`, one row a message.
+def validate_messages(messages: Sequence[LogMessage], settings: Settings) -> pl.DataFrame:
+    """Return the columns of MESSAGE_SCHEMA and `reason`, one row per message.
 
-    `reason` is null for punctuations and for trips that nothing speaks against but their being late
-    or repeated. A dead letter keeps the fields that could be read.
+    `reason` is null for punctuations and for valid trips; whether a trip is late or a duplicate is
+    not decided here. A dead letter keeps the fields that could be parsed.
     """
     rows = [_row(message, settings.max_message_bytes) for message in messages]
     frame = pl.DataFrame(rows, schema=MESSAGE_SCHEMA, orient="row")
@@ -88,24 +91,24 @@ def inspected(messages: Sequence[Message], settings: Settings) -> pl.DataFrame:
 
 
 def _reason(frame: pl.DataFrame, settings: Settings) -> pl.Expr:
-    """Return the first reason against each message: the order here is the order of the checks."""
+    """Return the first rule that each message breaks, in the order of the checks."""
     doubles = pl.col(*COORDINATES, *AMOUNTS)
     amounts = pl.col(*AMOUNTS)
     not_negative = pl.col("duration_min", "distance_km") if settings.refunds else amounts
     beyond = [pl.col(name).abs() > limit for name, limit in COORDINATES.items()]
     moment = pl.coalesce("watermark", event_time(settings))
-    tolerated = pl.col("timestamp") + settings.future_tolerance * 1_000
+    latest_allowed = pl.col("timestamp") + settings.future_tolerance * 1_000
     return pl.coalesce(
-        "shape",
+        "structure_error",
         _where(pl.any_horizontal(~doubles.is_finite()), "not_finite"),
-        _where(pl.col("time") == "not_finite", "not_finite"),
+        _where(pl.col("time_error") == "not_finite", "not_finite"),
         _where(pl.any_horizontal(not_negative < 0), "negative"),
         _where(pl.any_horizontal(amounts.abs() > MAX_AMOUNT), "too_large"),
         _where(pl.any_horizontal(_bad_ids(frame)), "bad_id"),
-        "text",
+        "text_error",
         _where(pl.any_horizontal(beyond), "bad_coordinates"),
-        "time",
-        _where(moment > tolerated, "in_future"),
+        "time_error",
+        _where(moment > latest_allowed, "in_future"),
     )
 
 
@@ -115,11 +118,11 @@ def _where(condition: pl.Expr, reason: str) -> pl.Expr:
 
 def _bad_ids(frame: pl.DataFrame) -> list[pl.Expr]:
     names = [name for name in (*STRINGS, *LOCATIONS) if name != "trip_id"]
-    return [pl.col(name).is_in(_unfit(frame[name])) for name in names]
+    return [pl.col(name).is_in(_invalid_ids(frame[name])) for name in names]
 
 
-def _unfit(ids: pl.Series) -> list[str]:
-    """Return the ids that are empty, too long or unprintable; each distinct one is asked once."""
+def _invalid_ids(ids: pl.Series) -> list[str]:
+    """Return the ids that are empty, too long or unprintable; each distinct id is checked once."""
     return [
         text
         for text in ids.drop_nulls().unique()
@@ -127,49 +130,49 @@ def _unfit(ids: pl.Series) -> list[str]:
     ]
 
 
-def _row(message: Message, longest: int) -> Row:
+def _row(message: LogMessage, longest: int) -> Row:
     position, value = message[:3], message.value
     if value is None:
         watermark = _punctuation(message.headers)
         reason = "tombstone" if watermark is None else None
         return (*position, reason, None, None, watermark, *_NO_TRIP)
     if len(value) > longest:
-        return (*position, BY_REFERENCE, None, None, None, *_NO_TRIP)
-    reason, trip = _decoded(value)
+        return (*position, OVERSIZED, None, None, None, *_NO_TRIP)
+    reason, trip = _decode(value)
     if trip is None:
         return (*position, reason, None, None, None, *_NO_TRIP)
     values = [trip.get(name) for name in TRIP_SCHEMA]
-    reason = _shape_fault(tuple(map(type, values)))
+    reason = _type_error(tuple(map(type, values)))
     if reason is not None:
-        values = _well_typed(values)
-    text_fault = _drop_broken(values) if b"\\u" in value else None
-    moments = [epoch_ms(each) for each in values[_FIRST_TIME:]]
+        values = _drop_wrong_types(values)
+    text_error = _drop_unencodable(values) if b"\\u" in value else None
+    times = [time_value_ms(each) for each in values[_FIRST_TIME:]]
     return (
         *position,
         reason,
-        text_fault,
-        _time_fault(values[_FIRST_TIME:], moments) if None in moments else None,
+        text_error,
+        _time_error(values[_FIRST_TIME:], times) if None in times else None,
         None,
         *values[: len(STRINGS)],
         *[None if each is None else str(each) for each in values[len(STRINGS) : _FIRST_DOUBLE]],
         *[_double(each) for each in values[_FIRST_DOUBLE:_FIRST_TIME]],
-        *moments,
+        *times,
     )
 
 
-def _decoded(value: bytes) -> tuple[str | None, dict[str, Any] | None]:
+def _decode(value: bytes) -> tuple[str | None, dict[str, Any] | None]:
     try:
         text = value.decode("utf-8")
     except UnicodeDecodeError:
         return "not_utf8", None
     try:
-        trip = json.loads(text, object_pairs_hook=_with_first_of_equal_keys)
+        trip = json.loads(text, object_pairs_hook=_keep_first_keys)
     except (ValueError, RecursionError):
         return "not_json", None
     return (None, trip) if type(trip) is dict else ("not_object", None)
 
 
-def _with_first_of_equal_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def _keep_first_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     trip: dict[str, object] = {}
     for key, value in pairs:
         trip.setdefault(key, value)
@@ -177,18 +180,18 @@ def _with_first_of_equal_keys(pairs: list[tuple[str, object]]) -> dict[str, obje
 
 
 def _punctuation(headers: Sequence[tuple[str, bytes | None]]) -> int | None:
-    """Return the event time that a message without value announces, None if it is none."""
-    last = dict(headers).get(WATERMARK_HEADER)
-    digits = (last or b"").removeprefix(b"-")
-    if last is None or not digits.isdigit():
+    """Return the event time of a punctuation; None if a message without value is not one."""
+    header = dict(headers).get(WATERMARK_HEADER)
+    digits = (header or b"").removeprefix(b"-")
+    if header is None or not digits.isdigit():
         return None
-    # Clamped to one step outside the years, where doubles are exact: it means the same, and fits.
-    return int(min(max(float(last), MIN_EVENT_TIME - 1), MAX_EVENT_TIME + 1))
+    # Clamped to 1 ms outside the valid years, where doubles are exact: same meaning, and it fits.
+    return int(min(max(float(header), MIN_EVENT_TIME - 1), MAX_EVENT_TIME + 1))
 
 
 @lru_cache(maxsize=10_000)
-def _shape_fault(types: tuple[type, ...]) -> str | None:
-    """Judge the types of a trip's values; feeds have few combinations, so each is asked once."""
+def _type_error(types: tuple[type, ...]) -> str | None:
+    """Check the types of a trip's values; logs have few combinations, so results are cached."""
     by_name = dict(zip(TRIP_SCHEMA, types, strict=True))
     if any(by_name[name] is type(None) for name in _REQUIRED):
         return "missing_field"
@@ -196,22 +199,22 @@ def _shape_fault(types: tuple[type, ...]) -> str | None:
     return None if all(kind in kinds for kind, kinds in allowed) else "wrong_type"
 
 
-def _well_typed(values: list[Any]) -> list[Any]:
+def _drop_wrong_types(values: list[Any]) -> list[Any]:
     return [
         value if type(value) in _JSON_TYPES[name] else None
         for name, value in zip(TRIP_SCHEMA, values, strict=True)
     ]
 
 
-def _drop_broken(values: list[Any]) -> str | None:
-    """Take strings with a lone surrogate out of the row: no UTF-8, so no frame, can hold them."""
+def _drop_unencodable(values: list[Any]) -> str | None:
+    """Set strings with a lone surrogate to None: they can't be encoded, so no frame takes them."""
     broken = [
-        place
-        for place, value in enumerate(values[:_FIRST_DOUBLE])
+        index
+        for index, value in enumerate(values[:_FIRST_DOUBLE])
         if type(value) is str and not _encodable(value)
     ]
-    for place in broken:
-        values[place] = None
+    for index in broken:
+        values[index] = None
     return "bad_id" if broken else None
 
 
@@ -223,12 +226,12 @@ def _encodable(text: str) -> bool:
     return True
 
 
-def _time_fault(values: list[Any], moments: list[int | None]) -> str | None:
-    pairs = zip(values, moments, strict=True)
-    unread = [value for value, moment in pairs if moment is None and value is not None]
-    if any(type(value) in _NUMBER and not math.isfinite(_double(value) or 0) for value in unread):
+def _time_error(values: list[Any], times: list[int | None]) -> str | None:
+    pairs = zip(values, times, strict=True)
+    bad = [value for value, time in pairs if time is None and value is not None]
+    if any(type(value) in _NUMBER and not math.isfinite(_double(value) or 0) for value in bad):
         return "not_finite"
-    return "bad_time" if unread else None
+    return "bad_time" if bad else None
 
 
 def _double(value: float | None) -> float | None:
