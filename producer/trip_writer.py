@@ -1,4 +1,4 @@
-"""The trips topic, as the producer writes to it: nothing counts until Kafka has confirmed it."""
+"""The writer of trips and punctuations, which counts what Kafka has confirmed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from confluent_kafka.admin import AdminClient
 
 from mobility.topics import PARTITIONER, WATERMARK_HEADER
 
-_SECONDS_TO_ANSWER: Final = 15.0
-_POLL_EVERY: Final = 1_000
+_ANSWER_SECONDS: Final = 15.0
+_MESSAGES_PER_POLL: Final = 1_000
 
 
 class TopicError(Exception):
-    """There is no topic to write to; the message says what to do."""
+    """The topic to write to does not exist; the message says what to do."""
 
 
 class DeliveryError(Exception):
@@ -22,48 +22,48 @@ class DeliveryError(Exception):
 
 
 @dataclass(slots=True)
-class Tally:
-    """What Kafka has confirmed: trips, a number for each partition, and punctuations."""
+class DeliveryCounts:
+    """What Kafka has confirmed: trips per partition, and punctuations."""
 
     trips: list[int]
     punctuations: int = 0
 
 
-class Outlet(Protocol):
-    """Where trips and punctuations go."""
+class TripWriter(Protocol):
+    """Writes trips and punctuations."""
 
     @property
-    def tally(self) -> Tally:
-        """What is confirmed so far."""
+    def delivered(self) -> DeliveryCounts:
+        """What was delivered so far."""
 
     def send(self, keys: Sequence[str], values: Sequence[str]) -> None:
-        """Send trips in this order; wait where the queue is full."""
+        """Send trips in this order; wait while the queue is full."""
 
-    def punctuate(self, partition: int, event_ms: int) -> None:
-        """Tell a partition that event time (epoch ms) has got so far."""
+    def send_punctuation(self, partition: int, event_time: int) -> None:
+        """Send a punctuation with an event time (epoch ms) to a partition."""
 
     def poll(self) -> None:
-        """Hear what was confirmed; raise DeliveryError where something failed."""
+        """Handle delivery reports; raise DeliveryError if one is a failure."""
 
-    def settle(self) -> None:
-        """Wait until everything is confirmed; raise DeliveryError where something failed."""
+    def flush(self) -> None:
+        """Wait until everything is delivered; raise DeliveryError if something failed."""
 
 
 @dataclass(frozen=True, slots=True)
-class TopicAt:
-    """A topic that exists: its cluster's id and how many partitions it has."""
+class TopicInfo:
+    """A topic that exists: its cluster's id and its number of partitions."""
 
     name: str
     cluster: str
     partitions: int
 
 
-def find_topic(brokers: str, name: str) -> TopicAt:
-    """Return the topic; raise TopicError where no broker answers or the topic doesn't exist."""
-    # All topics are asked for: a question for one by name may create it.
+def find_topic(brokers: str, name: str) -> TopicInfo:
+    """Return the topic; raise TopicError if no broker answers or the topic doesn't exist."""
+    # Lists all topics: a metadata request for one by name may create it.
     admin = AdminClient({"bootstrap.servers": brokers, "log_level": 2})
     try:
-        metadata = admin.list_topics(timeout=_SECONDS_TO_ANSWER)
+        metadata = admin.list_topics(timeout=_ANSWER_SECONDS)
     except KafkaException as error:
         msg = f"no Kafka answers at {brokers} (MOBILITY_KAFKA): {error.args[0].str()}"
         raise TopicError(msg) from error
@@ -71,60 +71,60 @@ def find_topic(brokers: str, name: str) -> TopicAt:
     if topic is None:
         msg = f"there is no topic {name} on {brokers}: run `just topics`"
         raise TopicError(msg)
-    return TopicAt(name, str(metadata.cluster_id), len(topic.partitions))
+    return TopicInfo(name, str(metadata.cluster_id), len(topic.partitions))
 
 
-class KafkaOutlet:
-    """Writes to one topic, in order and without repeats for as long as it lives (KIP-98)."""
+class KafkaTripWriter:
+    """Writes to one topic with an idempotent producer: in order and without duplicates (KIP-98)."""
 
-    def __init__(self, brokers: str, topic: TopicAt) -> None:
+    def __init__(self, brokers: str, topic: TopicInfo) -> None:
         self._topic = topic.name
         self._failure: KafkaError | None = None
-        self._tally = Tally([0] * topic.partitions)
+        self._delivered = DeliveryCounts([0] * topic.partitions)
         self._producer = Producer(_config(brokers) | {"on_delivery": self._on_trip})
 
     @property
-    def tally(self) -> Tally:
-        """What is confirmed so far."""
-        return self._tally
+    def delivered(self) -> DeliveryCounts:
+        """What was delivered so far."""
+        return self._delivered
 
     def send(self, keys: Sequence[str], values: Sequence[str]) -> None:
-        """Send trips in this order; wait where the queue is full."""
+        """Send trips in this order; wait while the queue is full."""
         produce, topic = self._producer.produce, self._topic
-        for start in range(0, len(keys), _POLL_EVERY):
-            end = start + _POLL_EVERY
+        for start in range(0, len(keys), _MESSAGES_PER_POLL):
+            end = start + _MESSAGES_PER_POLL
             for key, value in zip(keys[start:end], values[start:end], strict=True):
                 try:
                     produce(topic, value, key)
                 except BufferError:
-                    self._produce_when_there_is_room(value, key)
+                    self._produce_when_queue_has_space(value, key)
                 except KafkaException as error:
                     self._failure = error.args[0]
                     break
             self.poll()
 
-    def punctuate(self, partition: int, event_ms: int) -> None:
-        """Tell a partition that event time (epoch ms) has got so far."""
+    def send_punctuation(self, partition: int, event_time: int) -> None:
+        """Send a punctuation with an event time (epoch ms) to a partition."""
         self._producer.produce(
             self._topic,
             partition=partition,
-            headers=[(WATERMARK_HEADER, str(event_ms).encode())],
+            headers=[(WATERMARK_HEADER, str(event_time).encode())],
             on_delivery=self._on_punctuation,
         )
 
     def poll(self) -> None:
-        """Hear what was confirmed; raise DeliveryError where something failed."""
+        """Handle delivery reports; raise DeliveryError if one is a failure."""
         self._producer.poll(0)
         self._raise_failure()
 
-    def settle(self) -> None:
-        """Wait until everything is confirmed; raise DeliveryError where something failed."""
-        # In steps, so that a second Ctrl-C is heard.
+    def flush(self) -> None:
+        """Wait until everything is delivered; raise DeliveryError if something failed."""
+        # In steps, so that a second Ctrl-C is handled.
         while self._producer.flush(0.5):
             self._raise_failure()
         self._raise_failure()
 
-    def _produce_when_there_is_room(self, value: str, key: str) -> None:
+    def _produce_when_queue_has_space(self, value: str, key: str) -> None:
         while True:
             self._producer.poll(0.05)
             self._raise_failure()
@@ -136,7 +136,7 @@ class KafkaOutlet:
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
-            msg = f"Kafka did not take a message for {self._topic}: {self._failure.str()}"
+            msg = f"Kafka did not accept a message for {self._topic}: {self._failure.str()}"
             raise DeliveryError(msg)
 
     def _on_trip(self, error: KafkaError | None, message: Message) -> None:
@@ -144,13 +144,13 @@ class KafkaOutlet:
         if error is not None or partition is None:
             self._failure = self._failure or error
         else:
-            self._tally.trips[partition] += 1
+            self._delivered.trips[partition] += 1
 
     def _on_punctuation(self, error: KafkaError | None, _message: Message) -> None:
         if error is not None:
             self._failure = self._failure or error
         else:
-            self._tally.punctuations += 1
+            self._delivered.punctuations += 1
 
 
 def _config(brokers: str) -> dict[str, Any]:
@@ -165,6 +165,6 @@ def _config(brokers: str) -> dict[str, Any]:
         "batch.num.messages": 10_000,
         "queue.buffering.max.messages": 200_000,
         "queue.buffering.max.kbytes": 128 * 1_024,
-        # What goes wrong is told once, in an error of ours.
+        # A failure is reported once, as a DeliveryError.
         "log_level": 2,
     }
