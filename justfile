@@ -57,7 +57,7 @@ backfill *args:
 
 # Create the declared topics; report what differs.
 topics:
-    python -m producer.topics
+    python -m broker.topic_setup
 
 # Make the sample data again, byte for byte: [--trips N] [--out DIR].
 [no-cd]

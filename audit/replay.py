@@ -81,7 +81,7 @@ class SystemReplay:
         step, file = self.runner.step, self.options.file
         self._refuse_used_log()
         with step("topics"):
-            self.runner.run("producer.topics")
+            self.runner.run("broker.topic_setup")
         with step(f"producer: {file.name} to {trips_topic(self.settings)}"):
             order = ["--as-is"] if self.options.as_is else []
             self.runner.run("producer", str(file), "--speed", "max", *order)

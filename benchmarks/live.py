@@ -22,9 +22,9 @@ from benchmarks.section import Section, Target
 from benchmarks.service import messages_read, running, wait_until
 from benchmarks.tenant import emptied, tenant
 from benchmarks.workload import Load, trips
+from broker.topic_setup import ensure_topics
 from mobility.settings import Settings
 from mobility.topics import PARTITIONER, topic_table, trips_topic
-from producer.topics import ensure_topics
 
 _TENANT: Final = "bench_live"
 _RATE: Final = 2_000
@@ -77,7 +77,7 @@ def _settings(bench: Bench, folder: Path) -> Settings:
 def _empty_topics(settings: Settings) -> None:
     table = topic_table(settings)
     forget_topics(settings.kafka, [topic.name for topic in table])
-    ensure_topics(settings.kafka, table)
+    ensure_topics(settings, table)
 
 
 def _ages(bench: Bench, settings: Settings, folder: Path) -> list[float]:

@@ -17,9 +17,9 @@ from audit.oracle import OracleResult, ValidatedLog, run_oracle, validate_log
 from audit.validation import LogMessage
 from benchmarks.running import BenchmarkError, environ_with, timed
 from benchmarks.workload import Load, write_trips
+from broker.topic_setup import ensure_topics
 from mobility.settings import Settings
 from mobility.topics import topic_table, trips_topic
-from producer.topics import ensure_topics
 
 _PATIENCE: Final = 30.0
 _ANSWER_SECONDS: Final = 15.0
@@ -72,7 +72,7 @@ class TripLog:
         forget_topics(
             self.settings.kafka, [topic.name for topic in ours if topic.name != self.topic]
         )
-        ensure_topics(self.settings.kafka, ours)
+        ensure_topics(self.settings, ours)
 
     @cached_property
     def messages(self) -> ValidatedLog:

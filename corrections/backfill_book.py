@@ -20,7 +20,7 @@ from corrections.backfill_inputs import Corrections, read_corrections
 from corrections.backfill_plan import Changes
 from corrections.backfill_range import Range, read_range, shown
 from mobility.settings import Settings
-from mobility.totals import upgraded
+from mobility.totals import upgrade_windows
 
 _RECORD: Final = "record.json"
 _FRAMES: Final = ("before", "after")
@@ -178,7 +178,7 @@ class Book:
         """Return the windows before and after a backfill."""
         return Changes(
             *(
-                upgraded(pl.read_parquet(self.folder / record.id / f"{name}.parquet"))
+                upgrade_windows(pl.read_parquet(self.folder / record.id / f"{name}.parquet"))
                 for name in _FRAMES
             )
         )

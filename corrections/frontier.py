@@ -16,11 +16,11 @@ import polars as pl
 from confluent_kafka import Message
 
 from corrections.reading import Show, TopicReader
-from mobility.inspection import TripRules
 from mobility.lateness import LatenessRules
 from mobility.settings import Settings
 from mobility.topics import WATERMARK_HEADER, trips_topic
 from mobility.trips import decode_trips
+from mobility.validation import TripRules
 
 _TAIL: Final = 10_000
 _EPOCH_MS: Final = re.compile(rb"-?[0-9]{1,15}")

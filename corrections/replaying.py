@@ -14,9 +14,9 @@ from corrections.reading import Show
 from corrections.sender import Sender
 from corrections.times import iso
 from corrections.trips import Correction, correct
-from mobility.inspection import Rejection
 from mobility.settings import Settings
 from mobility.topics import trips_topic
+from mobility.validation import Rejection
 
 
 class Refused(Exception):  # noqa: N818 - nothing is broken, and nothing was sent

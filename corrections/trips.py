@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from corrections.letters import Letter
-from mobility.inspection import Rejection, TripRules, inspect
 from mobility.settings import Settings
+from mobility.validation import Rejection, TripRules, inspect
 
 
 @dataclass(frozen=True, slots=True)

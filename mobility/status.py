@@ -14,6 +14,10 @@ EXPIRY: Final = 60
 AUDIT: Final = "audit"
 """The name of the running audit among the processes."""
 
+ReadStatus = Literal["behind", "caught_up", "idle", "finished"]
+"""How far a partition is read: `idle` is caught up without news for a while, `finished` the end of
+a bounded read. Never persisted: only the present run can know it."""
+
 
 class PartitionStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Where a process stands in a partition.
@@ -28,7 +32,7 @@ class PartitionStatus(msgspec.Struct, frozen=True, kw_only=True):
     end: int | None = None
     lag: int = 0
     watermark: int | None = None
-    status: Literal["behind", "caught_up", "idle", "finished"] = "behind"
+    status: ReadStatus = "behind"
 
 
 class Rates(msgspec.Struct, frozen=True, kw_only=True):

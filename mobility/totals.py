@@ -37,7 +37,7 @@ def partial_totals(trips: pl.DataFrame, entity: Entity) -> pl.DataFrame:
     )
 
 
-def merged(partials: list[pl.DataFrame], *, changed: bool = False) -> pl.DataFrame:
+def merge_totals(partials: list[pl.DataFrame], *, changed: bool = False) -> pl.DataFrame:
     """Return the totals (PARTIAL_SCHEMA) over partial sums, in no particular order.
 
     With `changed`, the frames have that flag too, and a total has it if one of its parts has.
@@ -51,7 +51,7 @@ def merged(partials: list[pl.DataFrame], *, changed: bool = False) -> pl.DataFra
     return totals.agg(*sums, *starts, *flags).collect()
 
 
-def upgraded(windows: pl.DataFrame) -> pl.DataFrame:
+def upgrade_windows(windows: pl.DataFrame) -> pl.DataFrame:
     """Return windows that may have been stored by an earlier release, with both of STARTS."""
     if "last_start_time" in windows.columns:
         return windows
@@ -59,7 +59,7 @@ def upgraded(windows: pl.DataFrame) -> pl.DataFrame:
     return windows.clone().insert_column(place, windows["start_time"].alias("last_start_time"))
 
 
-def by_shard(partials: pl.DataFrame, shards: int) -> dict[int, pl.DataFrame]:
+def split_by_shard(partials: pl.DataFrame, shards: int) -> dict[int, pl.DataFrame]:
     """Return the partial sums of each shard that has any.
 
     The shard of an id is wyhash(id) mod shards: the state of a shard is stored under its number,

@@ -1,7 +1,7 @@
 """Messages to trips, a batch at a time.
 
 The decoder keeps to columns and accepts a row only when it is sure of it; every other row goes to
-`mobility.inspection`, which accepts it or says what is wrong with it. A broken message can thus
+`mobility.validation`, which accepts it or says what is wrong with it. A broken message can thus
 neither take its neighbours with it nor make the whole batch slow.
 """
 
@@ -12,7 +12,9 @@ from typing import Final
 import msgspec
 import polars as pl
 
-from mobility.inspection import (
+from mobility.records import MAX_AMOUNT, MAX_EVENT_TIME, MAX_ID_LENGTH, MICRO, MIN_EVENT_TIME
+from mobility.times import DIGITS, epoch_ms
+from mobility.validation import (
     AMOUNTS,
     COORDINATES,
     IDS,
@@ -23,8 +25,6 @@ from mobility.inspection import (
     TripRules,
     inspect,
 )
-from mobility.records import MAX_AMOUNT, MAX_EVENT_TIME, MAX_ID_LENGTH, MICRO, MIN_EVENT_TIME
-from mobility.times import DIGITS, epoch_ms
 
 TRIP_SCHEMA: Final = pl.Schema(
     {

@@ -6,8 +6,8 @@ from typing import Final
 
 import polars as pl
 
-from mobility.inspection import REQUIRED, TIMES
 from mobility.times import iso_text
+from mobility.validation import REQUIRED, TIMES
 from producer.columns import time_ms
 from producer.day_shift import DayShift
 from producer.trips_file import RowSlice, TripsFile

@@ -7,9 +7,9 @@ from typing import Final
 import polars as pl
 from polars.datatypes import DataTypeClass
 
-from mobility.inspection import AMOUNTS, COORDINATES, LOCATIONS, REQUIRED, STRINGS, TIMES
 from mobility.records import MAX_EVENT_TIME, MIN_EVENT_TIME
 from mobility.times import epoch_ms
+from mobility.validation import AMOUNTS, COORDINATES, LOCATIONS, REQUIRED, STRINGS, TIMES
 
 _PER_MS: Final = {"ms": 1, "us": 1_000, "ns": 1_000_000}
 _MS_PER_MINUTE: Final = 60_000

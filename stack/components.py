@@ -52,7 +52,7 @@ def system(folder: Path, settings: Settings) -> tuple[Component, ...]:
         return bool(Meter(Path(settings.status_dir or folder / "status")).statuses())
 
     return (
-        Component("topics", ("producer.topics",), runs="once"),
+        Component("topics", ("broker.topic_setup",), runs="once"),
         Component(
             "flow", ("dataflows", "-r", str(folder / "recovery")), is_ready=flow_reports, grace=60.0
         ),

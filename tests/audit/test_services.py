@@ -11,11 +11,11 @@ from msgspec.structs import replace
 
 from audit.log import count_messages, read_topic
 from audit.stores import read_redis_index, read_redis_totals
+from broker.topic_setup import ensure_topics
 from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
 from mobility.settings import Settings
 from mobility.topics import Topic
-from producer.topics import ensure_topics
 
 pytestmark = pytest.mark.services
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.services
 def topic(services: Settings) -> Iterator[str]:
     """Create a topic of three partitions and delete it afterwards."""
     name = f"audit-{uuid.uuid4().hex}"
-    ensure_topics(services.kafka, [Topic(name, "raw", 3, 1, -1, "producer")])
+    ensure_topics(services, [Topic(name, "raw", 3, 1, -1, "producer")])
     yield name
     admin = AdminClient({"bootstrap.servers": services.kafka})
     admin.delete_topics([name])[name].result()

@@ -13,9 +13,9 @@ import psycopg
 from psycopg import sql
 
 from benchmarks.tenant import tenant
+from broker.topic_setup import ensure_topics
 from mobility.settings import Settings
 from mobility.topics import topic_table
-from producer.topics import ensure_topics
 from tests.chaos.feed import Feed
 from tests.chaos.flow import Flow
 from tests.chaos.trips import MINUTE, Shape, stream
@@ -63,7 +63,7 @@ def new_tenant(services: Settings, folder: Path, **replaced: object) -> Iterator
     settings = msgspec.structs.replace(tenant(services, name), **(chosen | replaced))
     with psycopg.connect(services.postgres, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
-    ensure_topics(settings.kafka, topic_table(settings))
+    ensure_topics(settings, topic_table(settings))
     flow = Flow(settings, folder)
     try:
         yield Tenant(settings, folder, flow)

@@ -13,10 +13,10 @@ from confluent_kafka.admin import AdminClient
 
 from audit.log import read_topic
 from audit.oracle import ValidatedLog, validate_log
-from dataflows.failures import EXIT_REFUSED
+from broker.topic_setup import ensure_topics
 from mobility.settings import Settings
 from mobility.topics import topic_table, trips_topic
-from producer.topics import ensure_topics
+from runtime.failures import EXIT_REFUSED
 from tests.chaos.conftest import Figures
 from tests.chaos.exact import assert_exact
 from tests.chaos.feed import Feed
@@ -55,7 +55,7 @@ def test_refused_until_the_gap_is_accepted(
 
     _make_again(settings, settings.partitions)
     _send(settings, trips)
-    _assert_refused(tenant, "the topic was deleted and made again")
+    _assert_refused(tenant, "the topic was deleted and recreated")
     tenant.flow.finish("--accept-gap")
     counted = pl.concat([counted, _rows(settings, _LATER)])
 
@@ -97,7 +97,7 @@ def _make_again(settings: Settings, partitions: int) -> None:
     admin.delete_topics([name])[name].result(30)
     until(lambda: name not in admin.list_topics(timeout=30).topics, "the topic to be gone")
     chosen = msgspec.structs.replace(settings, partitions=partitions)
-    ensure_topics(settings.kafka, topic_table(chosen)[:1])
+    ensure_topics(settings, topic_table(chosen)[:1])
 
 
 def _assert_refused(tenant: Tenant, why: str) -> None:

@@ -5,7 +5,7 @@ import random
 import msgspec
 import pytest
 
-from dataflows.failures import EXIT_REFUSED
+from runtime.failures import EXIT_REFUSED
 from tests.chaos.conftest import Figures
 from tests.chaos.exact import assert_exact
 from tests.chaos.flow import Flow

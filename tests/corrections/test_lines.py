@@ -9,7 +9,7 @@ from hypothesis import given
 from corrections.letterbox import Found
 from corrections.letters import Letter, Position
 from corrections.lines import LineError, as_line, read_lines
-from mobility.inspection import Rejection, TripRules, inspect
+from mobility.validation import Rejection, TripRules, inspect
 from tests.strategies import good_messages, messages
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from corrections.trips import correct
-from mobility.inspection import Rejection
 from mobility.settings import Settings
+from mobility.validation import Rejection
 from tests.corrections.test_lines import letter
 from tests.strategies import MINUTE, NOON
 

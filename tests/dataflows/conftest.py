@@ -20,12 +20,12 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from psycopg import sql
 
 from benchmarks.tenant import tenant
+from broker.topic_setup import ensure_topics
 from mobility.entities import Entity
 from mobility.messages import decode_windows
 from mobility.records import PARTIAL_SCHEMA
 from mobility.settings import Settings, to_environ
 from mobility.topics import aggregated_topic, topic_table, trips_topic
-from producer.topics import ensure_topics
 from tests.strategies import MINUTE, NOON, Entry
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +52,7 @@ class Hub:
         for made in admin.create_topics(others).values() if others else ():
             made.result()
         # It comes back when every topic can be written to.
-        ensure_topics(self.settings.kafka, topic_table(self.settings))
+        ensure_topics(self.settings, topic_table(self.settings))
 
     def write(self, log: Sequence[Sequence[Entry | bytes]]) -> None:
         """Append to each partition of the log; bytes are messages as they are."""

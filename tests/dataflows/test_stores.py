@@ -1,4 +1,4 @@
-"""Stores as a flow's sinks: one failure is told, and no second one while the flow unwinds."""
+"""Stores as a flow's sinks: one failure is raised, and no second one while the flow unwinds."""
 
 from collections.abc import Callable
 from typing import cast
@@ -6,11 +6,12 @@ from typing import cast
 import pytest
 from bytewax.outputs import StatefulSinkPartition
 
-from dataflows.account import Account
-from dataflows.failures import RefusalError
-from dataflows.stores import FlowPartition, FlowSink, Told
+from dataflows.stores import FlowPartition, FlowSink, SinkContext, sink_context
 from mobility.records import WindowUpdate
-from sinks import StoreError, StoreRefusedError, StoreSink, Teller
+from mobility.settings import Settings
+from runtime.failures import RefusalError
+from runtime.process import flow_context
+from sinks import StoreError, StoreRefusedError, StoreSink
 
 
 class Failing(StatefulSinkPartition[WindowUpdate, None]):
@@ -40,41 +41,41 @@ class FailingSink:
         Failing().write_batch([])
 
 
-def write(told: Told) -> None:
+def write(context: SinkContext) -> None:
     """Write to a store."""
-    FlowPartition(Failing(), told).write_batch([])
+    FlowPartition(Failing(), context).write_batch([])
 
 
-def snapshot(told: Told) -> None:
+def snapshot(context: SinkContext) -> None:
     """Take a snapshot of a store."""
-    FlowPartition(Failing(), told).snapshot()
+    FlowPartition(Failing(), context).snapshot()
 
 
-def build(told: Told) -> None:
+def build(context: SinkContext) -> None:
     """Connect to a store."""
-    FlowSink(cast("StoreSink", FailingSink()), told).build_part("step", "0", None)
+    FlowSink(cast("StoreSink", FailingSink()), context).build_part("step", "0", None)
 
 
 @pytest.fixture
-def told() -> Told:
+def context() -> SinkContext:
     """Return what the partitions of a process share."""
-    return Told(cast("Account", None), cast("Teller", None))
+    return sink_context(flow_context("main", Settings()), lambda: False)
 
 
 @pytest.mark.parametrize(
     ("fail", "error"), [(write, RefusalError), (snapshot, StoreError), (build, RefusalError)]
 )
 def test_after_a_failure_closing_raises_nothing(
-    told: Told, fail: Callable[[Told], None], error: type[Exception]
+    context: SinkContext, fail: Callable[[SinkContext], None], error: type[Exception]
 ) -> None:
     """Bytewax closes every partition of the process then, also those that have not failed yet."""
     with pytest.raises(error):
-        fail(told)
-    FlowPartition(Failing(), told).close()
+        fail(context)
+    FlowPartition(Failing(), context).close()
 
 
-def test_the_first_failure_is_raised_even_if_it_comes_with_closing(told: Told) -> None:
-    """Nothing that was given to a store is lost in silence."""
+def test_the_first_failure_is_raised_even_if_it_comes_with_closing(context: SinkContext) -> None:
+    """Nothing that was given to a store is lost silently."""
     with pytest.raises(StoreError, match="away"):
-        FlowPartition(Failing(), told).close()
-    FlowPartition(Failing(), told).close()
+        FlowPartition(Failing(), context).close()
+    FlowPartition(Failing(), context).close()

@@ -79,7 +79,7 @@ def test_a_topic_made_again_is_noticed_even_where_offsets_fit(hub: Hub) -> None:
     hub.write(new)
     run = hub.run()
     assert run.returncode == 2
-    assert "was deleted and made again: the recovery state ends at offset 400" in run.stderr
+    assert "was deleted and recreated: the recovery state ends at offset 400" in run.stderr
     succeeded(hub.run("--accept-gap"))
     assert_exact(hub, both(log, new))
 

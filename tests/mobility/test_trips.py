@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mobility.inspection import Rejection, TripRules, inspect
 from mobility.trips import REJECTED_SCHEMA, TRIP_SCHEMA, decode_trips
+from mobility.validation import Rejection, TripRules, inspect
 from tests.strategies import good_messages, messages
 
 RULES = st.builds(

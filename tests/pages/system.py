@@ -21,10 +21,10 @@ from confluent_kafka import Producer
 from audit.command_runner import find_free_port
 from benchmarks.log import forget_topics
 from benchmarks.tenant import emptied, tenant
+from broker.topic_setup import ensure_topics
 from mobility.entities import BY_NAME
 from mobility.settings import Settings, to_environ
 from mobility.topics import topic_table, trips_topic
-from producer.topics import ensure_topics
 from tests.chaos.waiting import until
 
 ROOT: Final = Path(__file__).parents[2]
@@ -117,7 +117,7 @@ def new_system(services: Settings, folder: Path) -> Iterator[System]:
     topics = topic_table(settings)
     with emptied(services, name):
         try:
-            ensure_topics(settings.kafka, topics)
+            ensure_topics(settings, topics)
             with (
                 started(settings, "dataflows", "-r", str(folder / "recovery")) as flow,
                 started(settings, "api") as api,

@@ -12,9 +12,9 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from broker.topic_setup import ensure_topics
 from mobility.settings import Settings, to_environ
 from mobility.topics import topic_table, trips_topic
-from producer.topics import ensure_topics
 
 HERE = Path(__file__).parents[2]
 
@@ -38,7 +38,7 @@ def tenant(services: Settings) -> Iterator[Settings]:
 @pytest.fixture
 def trips_log(tenant: Settings) -> Callable[[], Log]:
     """Create the trips topic; return a function that reads it, one list per partition."""
-    ensure_topics(tenant.kafka, topic_table(tenant)[:1])
+    ensure_topics(tenant, topic_table(tenant)[:1])
     return lambda: read(tenant.kafka, trips_topic(tenant), tenant.partitions)
 
 
