@@ -6,7 +6,7 @@ from typing import Final
 import polars as pl
 
 from audit.audited_stores import WindowRange
-from audit.tail import Tail
+from audit.topic_follower import OnPoll, TopicFollower
 from audit.topics import decode_windows
 from audit.window_sample import SAMPLE_SCHEMA, WINDOW_KEY, WindowSample
 from mobility.entities import Entity
@@ -26,16 +26,18 @@ class AggregatedTopics:
         entities: list[Entity],
         sample: WindowSample,
         *,
-        most: int | None = None,
+        max_backlog: int | None = None,
     ) -> None:
         self.sample = sample
         self._tolerance = settings.future_tolerance * 1_000
-        self._tails: list[tuple[Entity, Tail]] = []
+        self._followers: list[tuple[Entity, TopicFollower]] = []
         try:
             for entity in entities:
                 topic = aggregated_topic(settings, entity)
-                tail = Tail(settings.kafka, topic, most=most, by_broker=False)
-                self._tails.append((entity, tail))
+                follower = TopicFollower(
+                    settings, topic, max_backlog=max_backlog, needs_append_time=False
+                )
+                self._followers.append((entity, follower))
         except BaseException:
             self.close()
             raise
@@ -48,22 +50,25 @@ class AggregatedTopics:
         before its start; the same again is allowed for the clock of the flow, which may set the
         timestamps of these messages.
         """
-        gone = [tail.gone for _, tail in self._tails if tail.gone is not None]
-        return max(gone) + 2 * self._tolerance if gone else MIN_EVENT_TIME - 1
+        truncated = [
+            follower.truncated_until
+            for _, follower in self._followers
+            if follower.truncated_until is not None
+        ]
+        return max(truncated) + 2 * self._tolerance if truncated else MIN_EVENT_TIME - 1
 
-    def read(self, window_range: WindowRange) -> Iterator[int]:
+    def read(self, window_range: WindowRange, on_poll: OnPoll = lambda: None) -> Iterator[int]:
         """Read windows of a range, on to the present ends; yield the size of each batch."""
-        for entity, tail in self._tails:
-            for batch in tail.read(tail.ends(), _BATCH):
-                if batch:
-                    windows = decode_valid_windows([message.value for message in batch], entity)
-                    self.sample.add(windows.filter(window_range.contains()))
+        for entity, follower in self._followers:
+            for batch in follower.read(follower.ends(), _BATCH, on_poll):
+                windows = decode_valid_windows([message.value for message in batch], entity)
+                self.sample.add(windows.filter(window_range.contains()))
                 yield len(batch)
 
     def close(self) -> None:
         """Close the consumers."""
-        for _, tail in self._tails:
-            tail.close()
+        for _, follower in self._followers:
+            follower.close()
 
 
 def decode_valid_windows(values: list[bytes | None], entity: Entity) -> pl.DataFrame:

@@ -16,7 +16,7 @@ from audit.audited_stores import (
 )
 from audit.recomputation import WindowRecomputation
 from audit.rounds import AuditRound, CheckResult
-from audit.tail import Tail
+from audit.topic_follower import TopicFollower
 from audit.window_sample import WindowSample, keep_latest_versions, merge_partials
 from mobility.entities import BY_NAME, ENTITIES
 from mobility.records import MAX_EVENT_TIME, MIN_EVENT_TIME
@@ -38,6 +38,10 @@ Pause = Callable[[float], bool]
 """Waits so many seconds; returns whether the audit is asked to stop."""
 
 
+class _StopRequestedError(Exception):
+    """The audit is asked to stop while it reads."""
+
+
 class ContinuousAudit:
     """The positions in the topics and the sampled windows that are not compared yet.
 
@@ -52,21 +56,23 @@ class ContinuousAudit:
         self._compared_until = MIN_EVENT_TIME
         from_log = WindowSample(SAMPLE_SIZE, seed, _GROUPS, merge_partials)
         self._from_topics = WindowSample(SAMPLE_SIZE, seed, _GROUPS, keep_latest_versions)
-        self._tail = Tail(settings.kafka, trips_topic(settings), most=MAX_BACKLOG)
-        self._recomputed = WindowRecomputation(self._tail, from_log, settings, _ALL_WINDOWS)
+        self._log = TopicFollower(settings, trips_topic(settings), max_backlog=MAX_BACKLOG)
+        self._recomputed = WindowRecomputation(self._log, from_log, settings, _ALL_WINDOWS)
         try:
             self._topics = AggregatedTopics(
-                settings, list(ENTITIES), self._from_topics, most=MAX_BACKLOG
+                settings, list(ENTITIES), self._from_topics, max_backlog=MAX_BACKLOG
             )
         except BaseException:
-            self._tail.close()
+            self._log.close()
             raise
 
     def run_round(self, pause: Pause) -> list[CheckResult] | None:
         """Read on and compare the windows that are complete; None if asked to stop meanwhile."""
         watermarks = [store.progress() for store in self._stores]
         delivered = delivered_watermarks(self._settings)
-        if not self._read(pause):
+        try:
+            self._read(pause)
+        except _StopRequestedError:
             return None
         window_range = self._complete_range(watermarks, delivered)
         if window_range.last < window_range.first:
@@ -92,21 +98,25 @@ class ContinuousAudit:
 
     def close(self) -> None:
         """Close the consumers."""
-        self._tail.close()
+        self._log.close()
         self._topics.close()
 
-    def _read(self, pause: Pause) -> bool:
+    def _read(self, pause: Pause) -> None:
         """Read the topics to their ends, and the log unless too many windows are waiting."""
-        batches = [self._topics.read(WindowRange(self._compared_until, MAX_EVENT_TIME))]
+
+        def wait(seconds: float) -> None:
+            if pause(seconds):
+                raise _StopRequestedError
+
+        window_range = WindowRange(self._compared_until, MAX_EVENT_TIME)
+        batches = [self._topics.read(window_range, lambda: wait(0))]
         if self._recomputed.sample.rows.height < _MAX_SAMPLED:
-            batches.insert(0, self._recomputed.read_to(self._tail.ends()))
+            batches.insert(0, self._recomputed.read_to(self._log.ends(), lambda: wait(0)))
         started = time.monotonic()
         for _ in chain.from_iterable(batches):
             # At most half of the time is used, however much there is to read.
-            if pause(time.monotonic() - started):
-                return False
+            wait(time.monotonic() - started)
             started = time.monotonic()
-        return True
 
     def _complete_range(
         self, watermarks: Sequence[EntityWatermarks], delivered: EntityWatermarks

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from audit.rounds import CheckResult
+from mobility.files import write_atomically
 from mobility.status import AuditStatus, encode_status
 
 
@@ -55,8 +56,5 @@ class AuditCounters:
     def write(self, folder: Path) -> None:
         """Replace `audit.json` in the folder of status files."""
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "audit.json"
-        draft = path.with_suffix(".tmp")
         record = {"pid": os.getpid(), "at": round(time.time() * 1_000), **asdict(self)}
-        draft.write_text(json.dumps(record))
-        draft.replace(path)
+        write_atomically(folder / "audit.json", json.dumps(record))

@@ -9,7 +9,7 @@ import polars as pl
 from audit.audited_stores import WindowRange
 from audit.oracle import aggregate_windows, validate_log
 from audit.oracle_state import OracleState
-from audit.tail import Offsets, Tail
+from audit.topic_follower import Offsets, OnPoll, TopicFollower
 from audit.window_sample import WindowSample
 from mobility.records import MIN_EVENT_TIME
 from mobility.settings import Settings
@@ -20,13 +20,13 @@ BATCH: Final = 5_000
 
 @dataclass(slots=True)
 class WindowRecomputation:
-    """The windows of the raw log, as far as `tail` has read it.
+    """The windows of the raw log, as far as `follower` has read it.
 
     `sample` holds partial aggregates of windows in `window_range`; `complete_range` tells which of
     them are complete. `window_starts` are the starts (epoch ms) of all windows in what was read.
     """
 
-    tail: Tail
+    follower: TopicFollower
     sample: WindowSample
     settings: Settings
     window_range: WindowRange
@@ -36,19 +36,18 @@ class WindowRecomputation:
     def __post_init__(self) -> None:
         self.oracle_state = OracleState(self.settings)
 
-    def read_to(self, ends: Offsets) -> Iterator[int]:
+    def read_to(self, ends: Offsets, on_poll: OnPoll = lambda: None) -> Iterator[int]:
         """Read on to these ends; yield the number of messages of each batch once it is counted."""
-        for batch in self.tail.read(ends, BATCH):
-            if batch:
-                messages = self.oracle_state.classify(validate_log([batch], self.settings).rows)
-                counted = messages.filter(pl.col("outcome") == "counted")
-                windows = aggregate_windows(counted, self.settings).drop("window_end")
-                self.window_starts.update(windows["window_start"].unique())
-                is_wanted = self.window_range.contains() & (
-                    pl.col("window_start") > self.truncated_until
-                )
-                generation = pl.lit(0, pl.Int64).alias("generation")
-                self.sample.add(windows.filter(is_wanted).with_columns(generation))
+        for batch in self.follower.read(ends, BATCH, on_poll):
+            messages = self.oracle_state.classify(validate_log([batch], self.settings).rows)
+            counted = messages.filter(pl.col("outcome") == "counted")
+            windows = aggregate_windows(counted, self.settings).drop("window_end")
+            self.window_starts.update(windows["window_start"].unique())
+            is_wanted = self.window_range.contains() & (
+                pl.col("window_start") > self.truncated_until
+            )
+            generation = pl.lit(0, pl.Int64).alias("generation")
+            self.sample.add(windows.filter(is_wanted).with_columns(generation))
             yield len(batch)
 
     @property
@@ -60,14 +59,14 @@ class WindowRecomputation:
         a window that starts later than the last deleted append time plus that tolerance has lost
         no trip, no duplicate and no watermark.
         """
-        if self.tail.gone is None:
+        if self.follower.truncated_until is None:
             return MIN_EVENT_TIME - 1
-        return self.tail.gone + self.settings.future_tolerance * 1_000
+        return self.follower.truncated_until + self.settings.future_tolerance * 1_000
 
     @property
     def watermark(self) -> int | None:
         """The minimum watermark over the partitions (epoch ms); None while one has none."""
-        return self.oracle_state.watermark(len(self.tail.positions))
+        return self.oracle_state.watermark(len(self.follower.positions))
 
     @property
     def complete_range(self) -> WindowRange:

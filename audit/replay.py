@@ -16,25 +16,26 @@ from typing import Final
 import polars as pl
 import psycopg
 import redis
-from confluent_kafka import KafkaException
 from rich.console import Console
 
 from audit import export, output_comparisons, stores, topics
 from audit.api_client import ApiError
 from audit.command_runner import CommandError, CommandRunner, ShowProgress, find_free_port
 from audit.comparison import Comparison
-from audit.log import count_messages, read_topic
+from audit.log_messages import read_log_messages
 from audit.oracle import OracleResult, ValidatedLog, run_oracle, validate_log
 from audit.replay_options import ReplayOptions, check_files, command_environ, parse_options
 from audit.report import ReplayReport, print_report
 from audit.validation import LogMessage
+from broker.errors import BrokerError, MissingTopicError
+from broker.topic_reader import count_messages
 from mobility.settings import Settings, SettingsError, read_settings
 from mobility.topics import dead_topic, late_topic, trips_topic
 
 _FAILURES: Final = (
     ApiError,
+    BrokerError,
     CommandError,
-    KafkaException,
     TimeoutError,
     ValueError,
     pl.exceptions.PolarsError,
@@ -99,7 +100,11 @@ class SystemReplay:
 
     def _refuse_used_log(self) -> None:
         topic = trips_topic(self.settings)
-        if number := count_messages(self.settings.kafka, topic):
+        try:
+            number = count_messages(self.settings, topic)
+        except MissingTopicError:
+            return
+        if number:
             msg = (
                 f"{topic} on {self.settings.kafka} already holds {number:,} messages. A replay "
                 "needs empty services: unset MOBILITY_KAFKA, MOBILITY_REDIS and MOBILITY_POSTGRES."
@@ -122,7 +127,7 @@ class SystemReplay:
     def _validate_log(self, show_progress: ShowProgress) -> ValidatedLog:
         def batches() -> Iterator[list[LogMessage]]:
             number = 0
-            for batch in read_topic(self.settings.kafka, trips_topic(self.settings)):
+            for batch in read_log_messages(self.settings, trips_topic(self.settings)):
                 number += len(batch)
                 show_progress(f"{number:,} messages")
                 yield batch

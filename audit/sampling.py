@@ -15,7 +15,6 @@ from typing import Final
 import polars as pl
 import psycopg
 import redis
-from confluent_kafka import KafkaException
 from rich.console import Console
 
 from audit.aggregated_topics import AggregatedTopics
@@ -32,9 +31,10 @@ from audit.recomputation import WindowRecomputation
 from audit.redis_ledger import RedisLedger
 from audit.report import new_table, print_differences
 from audit.rounds import AuditRound, CheckResult
-from audit.tail import Tail, TailError
 from audit.times import time_value_ms
+from audit.topic_follower import TopicChangedError, TopicFollower
 from audit.window_sample import WindowSample, keep_latest_versions, merge_partials
+from broker.errors import BrokerError
 from mobility.arguments import positive_int
 from mobility.entities import BY_NAME
 from mobility.records import MAX_EVENT_TIME, MIN_EVENT_TIME
@@ -42,9 +42,9 @@ from mobility.settings import Settings, SettingsError, read_settings
 from mobility.topics import trips_topic
 
 FAILURES: Final = (
-    KafkaException,
-    TailError,
+    BrokerError,
     TimeoutError,
+    TopicChangedError,
     ValueError,
     pl.exceptions.PolarsError,
     psycopg.Error,
@@ -108,17 +108,17 @@ def run_audit(
     watermarks = [store.progress() for store in stores]
     delivered = delivered_watermarks(settings)
     window_range = _limit_range(options.window_range, [*watermarks, delivered], settings)
-    tail = Tail(settings.kafka, trips_topic(settings))
+    log = TopicFollower(settings, trips_topic(settings))
     try:
         sample = WindowSample(options.windows, options.seed, _GROUPS, merge_partials)
-        recomputed = WindowRecomputation(tail, sample, settings, window_range)
+        recomputed = WindowRecomputation(log, sample, settings, window_range)
         with console.status("reading the log") as status:
             number = 0
-            for read in recomputed.read_to(tail.ends()):
+            for read in recomputed.read_to(log.ends()):
                 number += read
                 status.update(f"reading the log: {number:,} messages")
     finally:
-        tail.close()
+        log.close()
     with console.status("reading topics and stores"):
         results = _compare(options, settings, recomputed, stores, watermarks, delivered)
     return results, recomputed

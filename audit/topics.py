@@ -5,7 +5,7 @@ from collections.abc import Callable
 import polars as pl
 
 from audit.conversions import decimal_to_micro, iso_to_ms
-from audit.log import read_topic
+from audit.log_messages import read_log_messages
 from audit.validation import LogMessage
 from audit.window_sample import WINDOW_VERSION, keep_latest_versions
 from mobility.entities import ENTITIES, Entity
@@ -28,7 +28,7 @@ def read_windows(settings: Settings, show_topic: ShowTopic) -> pl.DataFrame:
         show_topic(topic)
         frames += [
             decode_windows([message.value for message in batch], entity)
-            for batch in read_topic(settings.kafka, topic)
+            for batch in read_log_messages(settings, topic)
         ]
     return keep_latest_versions(pl.concat(frames))
 
@@ -67,7 +67,7 @@ def read_source_positions(settings: Settings, topic: str) -> pl.DataFrame:
     """
     rows = [
         source_position(message)
-        for batch in read_topic(settings.kafka, topic)
+        for batch in read_log_messages(settings, topic)
         for message in batch
         if not is_replay_marker(message)
     ]

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from confluent_kafka import KafkaException
 from rich.console import Console
 
 from audit.continuous_audit import ContinuousAudit
@@ -23,7 +22,8 @@ from audit.metrics import AuditMetrics
 from audit.report import format_examples
 from audit.rounds import CheckResult
 from audit.sampling import FAILURES, configured_stores
-from audit.tail import TailError
+from audit.topic_follower import TopicChangedError
+from broker.errors import DeletedOffsetsError, MissingTopicError
 from mobility.settings import Settings, SettingsError, read_settings
 from mobility.status import AUDIT
 from sinks.status import Teller
@@ -113,8 +113,8 @@ class AuditLoop:
         self.counters.failures += 1
         self._metrics.add_failure()
         self._write_status()
-        # The topic may be another, or this offset deleted. A store that is down changes nothing.
-        if isinstance(error, KafkaException | TailError):
+        # The positions are not valid any more. A broker or store that is down changes nothing.
+        if isinstance(error, DeletedOffsetsError | MissingTopicError | TopicChangedError):
             self._close()
 
     def _write_status(self) -> None:

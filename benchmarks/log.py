@@ -12,7 +12,7 @@ import msgspec
 from confluent_kafka.admin import AdminClient
 
 from audit.command_runner import CommandRunner, ShowProgress
-from audit.log import read_topic
+from audit.log_messages import read_log_messages
 from audit.oracle import OracleResult, ValidatedLog, run_oracle, validate_log
 from audit.validation import LogMessage
 from benchmarks.running import BenchmarkError, environ_with, timed
@@ -87,7 +87,7 @@ class TripLog:
 
     def _watched(self, update: ShowProgress) -> Iterator[list[LogMessage]]:
         number = 0
-        for batch in read_topic(self.settings.kafka, self.topic):
+        for batch in read_log_messages(self.settings, self.topic):
             number += len(batch)
             update(f"{number:,} messages")
             yield batch

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import polars as pl
 from psycopg import sql
 
-from audit.log import read_topic
+from audit.log_messages import read_log_messages
 from audit.topics import decode_windows
 from audit.window_sample import keep_latest_versions
 from corrections.backfill_errors import BackfillError
@@ -90,7 +90,7 @@ def _sent(settings: Settings, entity: Entity, span: Range, say: Say) -> pl.DataF
     # What was deleted there could be a window that would go on being counted elsewhere.
     first_offsets(settings, topic, span)
     newest = decode_windows([], entity)
-    for batch in read_topic(settings.kafka, topic):
+    for batch in read_log_messages(settings, topic):
         say(f"{topic}: {newest.height:,} windows of the range")
         rows = decode_windows([message.value for message in batch], entity)
         newest = keep_latest_versions(pl.concat([newest, rows.filter(span.holds())]))

@@ -7,7 +7,7 @@ from typing import Final
 import polars as pl
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from audit.log import read_topic
+from audit.log_messages import read_log_messages
 from audit.oracle import assign_windows
 from audit.topics import source_position
 from audit.validation import TRIP_SCHEMA, LogMessage, validate_messages
@@ -68,7 +68,7 @@ def read_trips_log(
     topic = trips_topic(settings)
     firsts = first_offsets(settings, topic, span)
     reading = Reading(span, asked)
-    for batch in _watched(read_topic(settings.kafka, topic, firsts), watch):
+    for batch in _watched(read_log_messages(settings, topic, firsts), watch):
         reading.take(assign_windows(validate_messages(batch, settings), settings))
     if set(reading.heard) != set(firsts):
         return reading, None
@@ -82,7 +82,7 @@ def read_late_trips(settings: Settings, span: Range, watch: Watch) -> pl.DataFra
     """
     topic = trips_topic(settings)
     reading = Reading(span, pl.Series("trip_id", [], dtype=pl.String))
-    for batch in _watched(read_topic(settings.kafka, late_topic(settings)), watch):
+    for batch in _watched(read_log_messages(settings, late_topic(settings)), watch):
         moved = [_at_source(message, topic) for message in batch]
         rows = validate_messages([message for message in moved if message is not None], settings)
         reading.take(assign_windows(rows, settings))

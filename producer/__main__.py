@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
+from broker.errors import BrokerError, DeliveryError
+from broker.topics import cluster_id, find_topic
 from mobility.settings import Settings, SettingsError, read_settings
 from mobility.topics import trips_topic
 from producer.batches import FilePosition, make_batches
@@ -17,7 +19,7 @@ from producer.replayer import SavePosition, TripReplayer, discard_position
 from producer.schedule import REAL_TIME, Clock, EventTimeSchedule, SystemClock
 from producer.signals import stop_on_signals
 from producer.state import ReplaySource, ReplayState, ReplayStateError, read_state, write_state
-from producer.trip_writer import DeliveryError, KafkaTripWriter, TopicError, find_topic
+from producer.trip_writer import KafkaTripWriter
 from producer.trips_file import TripsFile, open_trips_file
 
 
@@ -27,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(stderr=True, highlight=False)
     try:
         line = replay(options, read_settings(os.environ), console, SystemClock())
-    except (SettingsError, TripsFileError, TopicError, ReplayStateError) as error:
+    except (SettingsError, TripsFileError, BrokerError, ReplayStateError) as error:
         console.print(str(error), style="red", markup=False, soft_wrap=True)
         return 2
     except DeliveryError as error:
@@ -43,10 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def replay(options: ProducerOptions, settings: Settings, console: Console, clock: Clock) -> str:
     """Send the file to the trips topic; return a summary in one line."""
     file = open_trips_file(options.file, settings.event_time, as_is=options.as_is)
-    topic = find_topic(settings.kafka, trips_topic(settings))
+    topic = find_topic(settings, trips_topic(settings))
     source = ReplaySource.of(
         file,
-        topic,
+        topic=topic.name,
+        cluster=cluster_id(settings),
         event_time=settings.event_time,
         as_is=options.as_is,
         rebased=options.rebase,
@@ -56,7 +59,7 @@ def replay(options: ProducerOptions, settings: Settings, console: Console, clock
     save_position = _position_saver(options, state)
     # Saved before the first message, so that a start after a crash shifts times in the same way.
     save_position(state.position)
-    writer = KafkaTripWriter(settings.kafka, topic)
+    writer = KafkaTripWriter(settings, topic)
     started = clock.now()
     total = None if _is_endless(options) else (file.rows - state.position.row) * options.density
     with stop_on_signals() as is_stopping, progress_bar(console, total) as show_progress:

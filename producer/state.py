@@ -1,12 +1,11 @@
 """The state file of a replay: what is saved from one start to the next."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from mobility.files import write_atomically
 from producer.batches import FilePosition
-from producer.trip_writer import TopicInfo
 from producer.trips_file import TripsFile
 
 
@@ -29,7 +28,14 @@ class ReplaySource:
 
     @classmethod
     def of(
-        cls, file: TripsFile, topic: TopicInfo, *, event_time: str, as_is: bool, rebased: bool
+        cls,
+        file: TripsFile,
+        *,
+        topic: str,
+        cluster: str,
+        event_time: str,
+        as_is: bool,
+        rebased: bool,
     ) -> "ReplaySource":
         """Return the source of a replay, by which it is recognised."""
         return cls(
@@ -39,8 +45,8 @@ class ReplaySource:
             event_time=event_time,
             as_is=as_is,
             rebased=rebased,
-            topic=topic.name,
-            cluster=topic.cluster,
+            topic=topic,
+            cluster=cluster,
         )
 
 
@@ -89,9 +95,4 @@ def read_state(path: Path, source: ReplaySource) -> ReplayState | None:
 def write_state(path: Path, state: ReplayState) -> None:
     """Replace the state file atomically, so that a crash leaves the old one or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.new")
-    with draft.open("w") as file:
-        json.dump(asdict(state), file)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    write_atomically(path, json.dumps(asdict(state)), sync=True)

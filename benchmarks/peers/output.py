@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from audit.log import read_topic
+from audit.log_messages import read_log_messages
 from audit.oracle import OracleResult
 from mobility.records import MICRO, TOTALS
+from mobility.settings import Settings
 
 _KEYS = ("entity", "id", "window_start")
 _FIELDS = pl.Schema(
@@ -19,11 +20,11 @@ _FIELDS = pl.Schema(
 )
 
 
-def read_windows(brokers: str, prefix: str, entities: Sequence[str]) -> pl.DataFrame:
+def read_windows(settings: Settings, prefix: str, entities: Sequence[str]) -> pl.DataFrame:
     """Return the windows in `<prefix><entity>`: entity, id, window_start (epoch ms), sums."""
     frames = [decoded([], entity) for entity in entities]
     for entity in entities:
-        for batch in read_topic(brokers, prefix + entity):
+        for batch in read_log_messages(settings, prefix + entity):
             values = [message.value for message in batch if message.value is not None]
             frames.append(decoded(values, entity))
     return latest(pl.concat(frames))

@@ -55,7 +55,7 @@ class PeerRunner:
             environ=self._environ(log),
         )
         update("comparing")
-        found = read_windows(brokers, prefix, self.peer.entities)
+        found = read_windows(log.settings, prefix, self.peer.entities)
         self.check = verdict(log.answer, found, self.peer.entities)
         if self.check.startswith("differs") and not self.peer.drops:
             msg = f"{self.peer.name} {self.check}"

@@ -14,7 +14,7 @@ from audit.audited_stores import WindowRange
 from audit.oracle import classify, run_oracle, validate_log
 from audit.oracle_state import OracleState
 from audit.recomputation import WindowRecomputation
-from audit.tail import Offsets, Tail
+from audit.topic_follower import Offsets, OnPoll, TopicFollower
 from audit.validation import LogMessage
 from audit.window_sample import (
     SAMPLE_SCHEMA,
@@ -56,24 +56,24 @@ def logs(draw: st.DrawFn) -> list[LogMessage]:
 
 
 @dataclass
-class FakeTail:
-    """A tail with given batches; the first `cut` messages of each partition are deleted."""
+class FakeFollower:
+    """A follower of given batches; the first `cut` messages of each partition are deleted."""
 
     batches: list[list[LogMessage]]
     cut: int
     positions: Offsets
-    gone: int | None = None
+    truncated_until: int | None = None
     seen: set[int] = field(default_factory=set)
 
-    def read(self, ends: Offsets, batch: int) -> Iterator[list[LogMessage]]:
+    def read(self, ends: Offsets, batch_size: int, on_poll: OnPoll) -> Iterator[list[LogMessage]]:
         """Yield the messages of each batch that are not deleted."""
-        del ends, batch
+        del ends, batch_size, on_poll
         for messages in self.batches:
             left = [message for message in messages if message.offset >= self.cut]
             for message in left:
                 if self.cut and message.partition not in self.seen:
                     self.seen.add(message.partition)
-                    self.gone = max(self.gone or 0, message.timestamp)
+                    self.truncated_until = max(self.truncated_until or 0, message.timestamp)
             yield left
 
 
@@ -104,9 +104,9 @@ def test_complete_windows_are_those_of_the_whole_log(
     cut = data.draw(st.integers(0, 20))
     size = data.draw(st.sampled_from((None, 1, 3)))
     groups = data.draw(st.sampled_from((("entity",), ("entity", "window_start"))))
-    tail = cast("Tail", FakeTail(data.draw(batches(read)), cut, positions))
+    follower = cast("TopicFollower", FakeFollower(data.draw(batches(read)), cut, positions))
     sample = WindowSample(size, 5, groups, merge_partials)
-    counted = WindowRecomputation(tail, sample, settings, ALL_WINDOWS)
+    counted = WindowRecomputation(follower, sample, settings, ALL_WINDOWS)
     list(counted.read_to({}))
     inside = counted.complete_range.contains()
     expected = (

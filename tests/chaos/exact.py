@@ -6,7 +6,7 @@ The oracle and the readers of topics and stores are the audit's, which share not
 from collections.abc import Iterator
 
 from audit.comparison import Comparison, compare
-from audit.log import read_topic
+from audit.log_messages import read_log_messages
 from audit.oracle import OracleResult, ValidatedLog, run_oracle, validate_log
 from audit.system_comparison import compare_system, compare_windows_and_totals
 from audit.validation import LogMessage
@@ -47,7 +47,7 @@ def _log(settings: Settings) -> tuple[ValidatedLog, Prints]:
     prints = Prints()
 
     def watched() -> Iterator[list[LogMessage]]:
-        for batch in read_topic(settings.kafka, trips_topic(settings)):
+        for batch in read_log_messages(settings, trips_topic(settings)):
             for message in batch:
                 prints.add(message.partition, message.value)
             yield batch

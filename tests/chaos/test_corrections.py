@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from confluent_kafka import Producer
 
-from audit.log import read_topic
+from audit.log_messages import read_log_messages
 from audit.oracle import OracleResult, run_oracle, validate_log
 from audit.validation import LogMessage
 from mobility.settings import to_environ
@@ -93,7 +93,7 @@ def _with_all(tenant: Tenant) -> OracleResult:
     patient = msgspec.structs.replace(tenant.settings, allowed_lateness=10**6)
 
     def batches() -> Iterator[list[LogMessage]]:
-        for batch in read_topic(patient.kafka, trips_topic(patient)):
+        for batch in read_log_messages(patient, trips_topic(patient)):
             yield [_as_it_ought_to_be(message) for message in batch]
 
     expected = run_oracle(validate_log(batches(), patient), patient)

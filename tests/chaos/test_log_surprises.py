@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from audit.log import read_topic
+from audit.log_messages import read_log_messages
 from audit.oracle import ValidatedLog, validate_log
 from broker.topic_setup import ensure_topics
 from mobility.settings import Settings
@@ -76,7 +76,7 @@ def _send(settings: Settings, messages: Iterator[Sent]) -> None:
 
 
 def _rows(settings: Settings, later: int = 0) -> pl.DataFrame:
-    rows = validate_log(read_topic(settings.kafka, trips_topic(settings)), settings).rows
+    rows = validate_log(read_log_messages(settings, trips_topic(settings)), settings).rows
     return rows.with_columns(pl.col("offset") + later)
 
 

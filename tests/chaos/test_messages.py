@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from audit import output_comparisons, topics
-from audit.log import count_messages
 from audit.oracle import OracleResult
+from broker.topic_reader import count_messages
 from mobility.topics import dead_topic, late_topic, trips_topic
 from tests.chaos.conftest import Figures
 from tests.chaos.exact import assert_exact
@@ -57,7 +57,7 @@ def test_disorder_of_an_hour_and_beyond(
         messages = stream(draw.random(), tenant.settings.partitions, a_day_ago(), shape)
         answer = answered(tenant, itertools.islice(messages, TRIPS))
         late = answer.count("late")
-        assert count_messages(tenant.settings.kafka, late_topic(tenant.settings)) == late
+        assert count_messages(tenant.settings, late_topic(tenant.settings)) == late
     assert (late == 0) == (hours == 1)
     figures(f"disorder of {hours} h, lateness 1 h: {late} of {TRIPS} late, 0 windows differ")
 
@@ -124,7 +124,7 @@ def test_poison_is_set_aside(
         messages = poisoned(tenant, 100_000, draw)
         answer = answered(tenant, [message for message, _ in messages])
         assert answer.count("counted") == 99_000
-        assert count_messages(settings.kafka, dead_topic(settings)) == 1_000
+        assert count_messages(settings, dead_topic(settings)) == 1_000
         found = topics.read_source_positions(settings, dead_topic(settings))
     assert set(found["topic"]) == {trips_topic(settings)}
     assert sorted(found.select("partition", "offset", "error", "value").rows()) == sorted(

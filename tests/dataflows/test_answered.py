@@ -6,7 +6,7 @@ import msgspec
 import polars as pl
 import pytest
 
-from audit.log import read_topic
+from audit.log_messages import read_log_messages
 from audit.oracle import OracleResult, run_oracle, validate_log
 from mobility.entities import ENTITIES, Entity
 from mobility.records import MICRO, TOTALS
@@ -32,7 +32,7 @@ def counted(hub: Hub) -> OracleResult:
     hub.write(trips_log(7))
     done = hub.run()
     assert done.returncode == 0, done.stderr
-    log = validate_log(read_topic(hub.settings.kafka, trips_topic(hub.settings)), hub.settings)
+    log = validate_log(read_log_messages(hub.settings, trips_topic(hub.settings)), hub.settings)
     expected = run_oracle(log, hub.settings)
     assert expected.count("late") > 0
     assert expected.count("duplicate") > 0

@@ -117,8 +117,8 @@ def test_a_missing_topic_is_reported_with_the_remedy(
     for _ in range(2):
         code, out, err = finished(command("producer", small))
         assert (code, out) == (2, "")
-        assert f"there is no topic {trips_topic(tenant)}" in err
-        assert "run `just topics`" in err
+        assert f"There is no topic {trips_topic(tenant)} at" in err
+        assert "create the topics with `just topics`" in err
 
 
 def test_a_rebased_replay_continues_where_it_stopped(

@@ -7,10 +7,11 @@ from itertools import pairwise
 
 import pytest
 
+from broker.errors import DeliveryError
 from producer.batches import FilePosition, MessageBatch
 from producer.replayer import TripReplayer, discard_position
 from producer.schedule import REAL_TIME, EventTimeSchedule
-from producer.trip_writer import DeliveryCounts, DeliveryError
+from producer.trip_writer import DeliveryCounts
 
 PARTITIONS = 3
 START = FilePosition(0, 0)
