@@ -1,4 +1,4 @@
-"""This system, measured: the whole flow with all its semantics, and its output checked."""
+"""This system as it is measured: the complete flow, with its output compared."""
 
 import re
 import sys
@@ -15,17 +15,17 @@ from audit.command_runner import ShowProgress
 from audit.comparison import Comparison
 from audit.output_comparisons import compare_flow_counters
 from audit.system_comparison import compare_system
-from benchmarks.figures import Run
-from benchmarks.log import TripLog
-from benchmarks.running import BenchmarkError, timed
+from benchmarks.figures import RunFigures
 from benchmarks.service import messages_read
-from benchmarks.tenant import emptied, tenant
+from benchmarks.tenant import empty_tenant, tenant_settings
+from benchmarks.timed_command import BenchmarkError, run_timed
+from benchmarks.trip_log import TripLog
 from mobility.settings import Settings
 
 
 @dataclass(slots=True)
-class Flow:
-    """How the flow is run: with which settings beside the log's, and in how many processes."""
+class MeasuredFlow:
+    """The flow with some settings and a number of processes."""
 
     name: str
     enriched: bool = False
@@ -35,46 +35,46 @@ class Flow:
     check: str = ""
 
     def settings(self, log: TripLog) -> Settings:
-        """Return the settings of a bounded run over a log; a tenant of its own in the stores."""
+        """Return the settings of a bounded run over a log, with its own part of the stores."""
         return msgspec.structs.replace(
-            tenant(log.settings, _tenant_of(log)),
+            tenant_settings(log.settings, _tenant_of(log)),
             read="once",
             enriched=("driver", "passenger", "vehicle_type", "h3") if self.enriched else (),
             stores=("redis", "postgres") if self.stores else (),
-            status_dir=str(log.commands.folder / "status"),
+            status_dir=str(log.runner.folder / "status"),
         )
 
-    def run(self, log: TripLog, update: ShowProgress) -> Run:
-        """Run over the log from its beginning, with nothing left of an earlier run.
+    def run(self, log: TripLog, update: ShowProgress) -> RunFigures:
+        """Run over the log from its beginning, after removing the output of earlier runs.
 
-        The output is held against the batch computation; BenchmarkError where it differs.
+        Raises BenchmarkError if the output differs from the batch computation.
         """
         settings = self.settings(log)
-        log.forget_output()
+        log.reset_output()
         status = Path(str(settings.status_dir))
         rmtree(status, ignore_errors=True)
         with _recovery_folder() as recovery, _empty_stores(log, self.stores):
-            measured = timed(
+            measured = run_timed(
                 self._command(recovery, settings),
-                log.commands.folder / "dataflows.log",
+                log.runner.folder / "dataflows.log",
                 environ=log.environ(settings),
-                watch=lambda: update(f"{messages_read(status):,} messages"),
+                on_poll=lambda: update(f"{messages_read(status):,} messages"),
             )
-            self._hold_against(log, settings)
+            self._check_output(log, settings)
         return measured
 
-    def _hold_against(self, log: TripLog, settings: Settings) -> None:
-        """Hold the output against the batch computation; raise BenchmarkError where it differs."""
+    def _check_output(self, log: TripLog, settings: Settings) -> None:
+        """Raise BenchmarkError if the output differs from the batch computation."""
         compared = list(self._comparisons(log, settings))
         differing = [each for each in compared if each.differences]
         if differing:
-            told = "; ".join(
+            found = "; ".join(
                 f"{each.output}: {each.differences:,} differences" for each in differing
             )
-            msg = f"{self.name} does not equal the batch computation: {told}"
+            msg = f"{self.name} does not equal the batch computation: {found}"
             raise BenchmarkError(msg)
         rows = sum(each.expected for each in compared)
-        self.check = f"equal: {rows:,} rows in {len(compared)} places"
+        self.check = f"equal: {rows:,} rows in {len(compared)} outputs"
 
     def _command(self, recovery: Path, settings: Settings) -> list[str]:
         python = [sys.executable, "-m"]
@@ -87,8 +87,8 @@ class Flow:
         return [*command, "-r", str(recovery), "-s", interval, "-b", "0"]
 
     def _comparisons(self, log: TripLog, settings: Settings) -> Iterator[Comparison]:
-        yield from compare_system(settings, log.messages, log.answer)
-        yield compare_flow_counters(log.answer, Path(str(settings.status_dir)))
+        yield from compare_system(settings, log.messages, log.expected)
+        yield compare_flow_counters(log.expected, Path(str(settings.status_dir)))
 
 
 @contextmanager
@@ -101,11 +101,11 @@ def _recovery_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def _empty_stores(log: TripLog, wanted: bool) -> Iterator[None]:
-    if not wanted:
+def _empty_stores(log: TripLog, needed: bool) -> Iterator[None]:
+    if not needed:
         yield
         return
-    with emptied(log.settings, _tenant_of(log)):
+    with empty_tenant(log.settings, _tenant_of(log)):
         yield
 
 

@@ -1,56 +1,55 @@
-"""Running a command to its end, with its time, CPU and memory."""
+"""Runs a command to its end and measures its time, CPU and memory."""
 
 import os
-import shlex
 import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from audit.command_runner import CommandRunner
-from benchmarks.figures import Run
+from audit.command_runner import CommandRunner, describe_failure
+from benchmarks.figures import RunFigures
 from mobility.settings import Settings, to_environ
+from stack.checkout import clean_environ
 
 _SAMPLE_SECONDS: Final = 0.1
 _KIB_A_MIB: Final = 1024
-_TAIL: Final = 30
-_PATIENCE: Final = 20.0
-_USER_TICKS: Final = 11  # in /proc/<pid>/stat after the name; the kernel's follow (proc(5))
+_EXIT_SECONDS: Final = 20.0
+_USER_TICKS: Final = 11  # in /proc/<pid>/stat after the name; system ticks follow (proc(5))
 
 
 class BenchmarkError(RuntimeError):
-    """A measurement that can't be taken; the message says which and why."""
+    """A measurement that failed; the message says which one and why."""
 
 
-def timed(
+def run_timed(
     argv: Sequence[str | Path],
     log: Path,
     *,
     environ: dict[str, str],
-    watch: Callable[[], None] = lambda: None,
+    on_poll: Callable[[], None] = lambda: None,
     limit: float = 3_600.0,
-) -> Run:
-    """Run a command to its end and return what it took, its descendants included.
+) -> RunFigures:
+    """Run a command to its end and return its figures, descendants included.
 
-    `watch` is called ten times a second. Raises BenchmarkError, with the end of its output, where
-    it fails or takes more than `limit` seconds.
+    `on_poll` is called ten times a second. Raises BenchmarkError, with the last lines of output, if
+    the command fails or takes more than `limit` seconds.
     """
     with log.open("wb") as output:
         began = time.monotonic()
         process = subprocess.Popen(  # noqa: S603 - the commands are ours
             argv, env=environ, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
         )
-        seen = Family(process.pid)
+        tree = ProcessTree(process.pid)
         try:
             while True:
-                seen.look()
+                tree.sample()
                 ended, status, usage = os.wait4(process.pid, os.WNOHANG)
                 if ended:
                     break
                 if time.monotonic() - began > limit:
-                    raise failure(argv, f"took more than {limit:.0f} s", log)
-                watch()
+                    raise command_error(argv, f"took more than {limit:.0f} s", log)
+                on_poll()
                 time.sleep(_SAMPLE_SECONDS)
             seconds = time.monotonic() - began
             process.returncode = os.waitstatus_to_exitcode(status)
@@ -58,29 +57,26 @@ def timed(
             if process.returncode is None:
                 process.kill()
                 process.wait()
-            seen.wait()
+            tree.wait_for_exit()
     if process.returncode != 0:
-        raise failure(argv, f"ended with exit code {process.returncode}", log)
-    # wait4 tells of the children that a command has waited for; a JVM that it left is not one.
-    cpu_seconds = max(usage.ru_utime + usage.ru_stime, seen.cpu_seconds)
-    return Run(seconds, cpu_seconds, seen.peak_mb)
+        raise command_error(argv, f"ended with exit code {process.returncode}", log)
+    # wait4 includes only children that the command has waited for, and so not a JVM that it left.
+    cpu_seconds = max(usage.ru_utime + usage.ru_stime, tree.cpu_seconds)
+    return RunFigures(seconds, cpu_seconds, tree.peak_mb)
 
 
-def environ_with(commands: CommandRunner, settings: Settings) -> dict[str, str]:
-    """Return the environment of a command that is to have these settings and no others."""
-    others = {k: v for k, v in commands.environ.items() if not k.startswith("MOBILITY_")}
-    return others | to_environ(settings)
+def environ_for(runner: CommandRunner, settings: Settings) -> dict[str, str]:
+    """Return the environment of a command with exactly these settings."""
+    return clean_environ(runner.environ) | to_environ(settings)
 
 
-def failure(argv: Sequence[str | Path], what: str, log: Path) -> BenchmarkError:
-    """Return the error that shows a command and the last lines that it wrote."""
-    lines = log.read_text("utf-8", "replace").splitlines()[-_TAIL:]
-    command = shlex.join(map(str, argv))
-    return BenchmarkError("\n".join([f"{command} {what}. It said last:", *lines]))
+def command_error(argv: Sequence[str | Path], what: str, log: Path) -> BenchmarkError:
+    """Return the error with a command, what failed, and the last lines of its output."""
+    return BenchmarkError(describe_failure(list(map(str, argv)), what, log))
 
 
-class Family:
-    """A process and its descendants, as they were when last looked at."""
+class ProcessTree:
+    """The CPU time and memory of a process and its descendants, as of the last sample."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
@@ -89,17 +85,17 @@ class Family:
 
     @property
     def peak_mb(self) -> float:
-        """The sum of each one's highest resident size, in MiB."""
+        """The sum of the peak resident sizes, in MiB."""
         return sum(self._peaks.values()) / _KIB_A_MIB
 
     @property
     def cpu_seconds(self) -> float:
-        """The CPU time of all of them together."""
+        """The sum of the CPU times."""
         return sum(self._ticks.values()) / os.sysconf("SC_CLK_TCK")
 
-    def look(self) -> None:
-        """Note what each has used so far."""
-        for pid in _descent(self._pid):
+    def sample(self) -> None:
+        """Read what each process has used so far."""
+        for pid in _descendants(self._pid):
             try:
                 status = Path(f"/proc/{pid}/status").read_text()
                 fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -110,15 +106,15 @@ class Family:
                 if line.startswith("VmHWM:"):
                     self._peaks[pid] = int(line.split()[1])
 
-    def wait(self) -> None:
-        """Wait for those that outlive the first, so that they don't disturb the next run."""
-        deadline = time.monotonic() + _PATIENCE
-        while time.monotonic() < deadline and any(map(_lives, self._peaks)):
+    def wait_for_exit(self) -> None:
+        """Wait for descendants that run longer, so that the next run is not disturbed."""
+        deadline = time.monotonic() + _EXIT_SECONDS
+        while time.monotonic() < deadline and any(map(_is_running, self._peaks)):
             time.sleep(_SAMPLE_SECONDS)
 
 
-def _descent(pid: int) -> list[int]:
-    """Return a process and all its descendants, as they are now."""
+def _descendants(pid: int) -> list[int]:
+    """Return a process and its present descendants."""
     found = [pid]
     for parent in found:
         try:
@@ -129,7 +125,7 @@ def _descent(pid: int) -> list[int]:
     return found
 
 
-def _lives(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
