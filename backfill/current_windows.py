@@ -3,8 +3,9 @@
 import polars as pl
 from psycopg import sql
 
-from audit.log import read_topic
-from audit.topics import decode_windows, latest
+from audit.log_messages import read_log_messages
+from audit.topics import decode_windows
+from audit.window_sample import keep_latest_versions
 from backfill.callbacks import OnStatus
 from backfill.errors import BackfillError
 from backfill.plan import ENTITY_WINDOW_SCHEMA
@@ -93,9 +94,9 @@ def _read_topic(
     # A window that was deleted there would not be corrected, and still be counted elsewhere.
     find_first_offsets(settings, topic, window_range)
     newest = decode_windows([], entity)
-    for batch in read_topic(settings.kafka, topic):
+    for batch in read_log_messages(settings, topic):
         on_status(f"{topic}: {newest.height:,} windows of the range")
         rows = decode_windows([message.value for message in batch], entity)
-        newest = latest(pl.concat([newest, rows.filter(window_range.contains())]))
+        newest = keep_latest_versions(pl.concat([newest, rows.filter(window_range.contains())]))
     # The pane is not read and does not matter: windows are written back as `late`.
     return newest.with_columns(pane=pl.lit("late")).select(ENTITY_WINDOW_SCHEMA.names())

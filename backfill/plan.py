@@ -6,8 +6,8 @@ from typing import Final
 
 import polars as pl
 
-from audit.oracle import summed
-from audit.verdicts import TRIP_SCHEMA
+from audit.oracle import aggregate_windows
+from audit.validation import TRIP_SCHEMA
 from backfill.correction_file import CorrectionFile
 from backfill.window_range import WindowRange
 from mobility.records import STARTS, TOTALS, WINDOW_SCHEMA
@@ -47,7 +47,7 @@ def recount(
     corrections are in the order in which they were given, the newest last.
     """
     trips = apply_corrections(logged, corrections).filter(window_range.contains())
-    return summed(drop_duplicates(trips), settings).select(_COMPARED)
+    return aggregate_windows(drop_duplicates(trips), settings).select(_COMPARED)
 
 
 def apply_corrections(logged: pl.DataFrame, corrections: Sequence[CorrectionFile]) -> pl.DataFrame:
