@@ -17,8 +17,9 @@ from audit.metrics import Metrics
 from audit.steps import free_port
 from audit.watch import Rounds
 from mobility.settings import to_environ
-from tests.dataflows.conftest import ROOT, Hub, trips_log, until
+from tests.dataflows.conftest import ROOT, Hub, trips_log
 from tests.strategies import MINUTE, NOON
+from tests.waiting import DEADLINE, until
 
 pytestmark = pytest.mark.services
 
@@ -93,11 +94,11 @@ def test_the_component_tells_drift_and_ends_well(fed: Hub) -> None:
         text=True,
     )
     try:
-        until(lambda: told(fed).get("drift", 0) > 0 or watch.poll() is not None)
+        until(lambda: told(fed).get("drift", 0) > 0 or watch.poll() is not None, "drift")
         metrics = scraped(port)
     finally:
         watch.send_signal(signal.SIGTERM)
-        output, _ = watch.communicate(timeout=30)
+        output, _ = watch.communicate(timeout=DEADLINE)
     assert watch.returncode == 0, output
     assert metrics['mobility_audit_drift_windows{place="Postgres"}'] > 0
     assert metrics['mobility_audit_drift_windows{place="Postgres totals"}'] > 0
@@ -122,7 +123,7 @@ def test_it_waits_for_services_that_are_away(fed: Hub) -> None:
     rounds = Rounds(away, Metrics(), said.append, stop)
     thread = threading.Thread(target=rounds.run, args=(1,))
     thread.start()
-    until(lambda: rounds.tally.failures > 1)
+    until(lambda: rounds.tally.failures, "two failures", lambda count: count > 1)
     stop.set()
     thread.join()
     assert rounds.tally.rounds == 0

@@ -28,8 +28,9 @@ from mobility.times import iso_time
 from mobility.topics import trips_topic
 from tests.backfill import reference
 from tests.backfill.conftest import RunBackfill
-from tests.dataflows.conftest import ROOT, Hub, trips_log, until
+from tests.dataflows.conftest import ROOT, Hub, trips_log
 from tests.strategies import MINUTE, NOON, Entry
+from tests.waiting import DEADLINE, until
 
 pytestmark = pytest.mark.services
 
@@ -191,7 +192,7 @@ def test_the_flow_goes_on_and_overwrites_nothing(
     stored.write(log)
     flow = stored.start()
     stored.wait_for_windows(BY_NAME["driver"])
-    until(lambda: backfill(*RANGE) == 0)
+    until(lambda: backfill(*RANGE), "a backfill that succeeds", lambda code: code == 0)
     given = [Entry(NOON + 33 * MINUTE, "given", "d1", "car", 5)]
     assert backfill(*RANGE, "--with", ndjson(tmp_path / "given", *given), "--apply") == 0
 
@@ -204,9 +205,13 @@ def test_the_flow_goes_on_and_overwrites_nothing(
     )
     expected = reference.with_range_replaced(original, recount, START, END)
     last = max(reference.window_of(trip, stored.settings) for trip in expected)
-    until(lambda: last in postgres_windows(stored.settings)["window_start"])
+    until(
+        lambda: max(postgres_windows(stored.settings)["window_start"], default=None),
+        f"the window that begins at {last}",
+        lambda newest: newest == last,
+    )
     flow.send_signal(signal.SIGTERM)
-    assert flow.wait(60) == 0
+    assert flow.wait(DEADLINE) == 0
     run_flow(stored)
     assert_everywhere(stored.settings, expected)
 

@@ -15,7 +15,7 @@ import msgspec
 from audit.comparing import flow_counters
 from mobility.settings import Settings, to_environ
 from stack.processes import tail
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 ROOT: Final = Path(__file__).parents[2]
 

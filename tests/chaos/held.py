@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.chaos.recovered import partitions, rows
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 _HOLD: Final = """
     CREATE TRIGGER held BEFORE {} ON fronts BEGIN

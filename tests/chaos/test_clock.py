@@ -9,7 +9,7 @@ from tests.chaos.clock import Clock
 from tests.chaos.conftest import Figures, Rounds
 from tests.chaos.exact import assert_exact
 from tests.chaos.tenant import Tenant
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.chaos
 

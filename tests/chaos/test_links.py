@@ -18,7 +18,7 @@ from tests.chaos.link import Link
 from tests.chaos.machine import Machine
 from tests.chaos.own import LinkedKafka, own
 from tests.chaos.tenant import new_tenant
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.chaos
 

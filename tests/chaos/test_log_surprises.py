@@ -22,7 +22,7 @@ from tests.chaos.exact import assert_exact
 from tests.chaos.feed import Feed
 from tests.chaos.tenant import Tenant, a_day_ago
 from tests.chaos.trips import Sent, Shape, stream
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.chaos
 

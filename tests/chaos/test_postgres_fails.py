@@ -16,7 +16,7 @@ from tests.chaos.feed import Feed
 from tests.chaos.flow import Flow
 from tests.chaos.machine import Machine
 from tests.chaos.tenant import Tenant
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.chaos
 

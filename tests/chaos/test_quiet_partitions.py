@@ -19,7 +19,7 @@ from tests.chaos.machine import Machine
 from tests.chaos.recovered import earliest_window
 from tests.chaos.tenant import Tenant, a_day_ago, new_tenant
 from tests.chaos.trips import MINUTE, Sent, Shape, trip
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.chaos
 
@@ -62,7 +62,7 @@ def test_one_partition_empty_and_one_silent(
             until(
                 lambda: punctuated(tenant) >= {FALLS_SILENT, EMPTY},
                 "punctuations",
-                PATIENCE[rounds],
+                seconds=PATIENCE[rounds],
             )
             silence = time.monotonic() - silent_since
             until(lambda: held_from(tenant) > begun + 10 * MINUTE, "old state to be dropped")

@@ -20,7 +20,7 @@ from tests.chaos.feed import Feed
 from tests.chaos.machine import Machine
 from tests.chaos.tenant import Tenant, a_day_ago
 from tests.chaos.trips import Shape, stream
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.chaos
 

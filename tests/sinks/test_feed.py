@@ -14,7 +14,7 @@ from sinks import feed as feeds
 from sinks.feed import Feed
 from sinks.memory import MemoryStore
 from sinks.store import Applied, StoreError
-from tests.dataflows.conftest import until
+from tests.waiting import until
 
 DRIVER = BY_NAME["driver"]
 EMPTY = pl.DataFrame(schema=WINDOW_SCHEMA)
@@ -169,7 +169,7 @@ def test_the_first_store_takes_the_next_batch_meanwhile(
         feed.put([WindowUpdate(DRIVER, 0, 1, at, frame(window(at=at)))])
     first.may_go_on.set()
     assert second.has_begun.wait(30)
-    until(lambda: first.calls == [1, 1])
+    until(lambda: first.calls, "both batches in the first", lambda calls: calls == [1, 1])
     assert second.calls == []
     flushing = threading.Thread(target=feed.flush)
     flushing.start()

@@ -3,8 +3,6 @@
 import itertools
 import json
 import threading
-import time
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -17,18 +15,11 @@ from mobility.settings import Settings
 from mobility.status import AuditStatus, encode_status
 from sinks.session import open_session
 from sinks.status import Teller
+from tests.waiting import until
 
 pytestmark = pytest.mark.services
 
 RECORD = encode_status(AuditStatus(at=7))
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    """Return when it is so."""
-    deadline = time.monotonic() + 20
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def in_redis(settings: Settings, process: str = "p") -> bytes | None:
@@ -55,16 +46,20 @@ def laid_out(settings: Settings) -> Settings:
 
 def test_both_stores_are_told_until_the_last_word(laid_out: Settings) -> None:
     """The newest record stands in both, and the one that is made at the end comes last."""
-    numbers = itertools.count()
-    teller = Teller(laid_out, "p", lambda: encode_status(AuditStatus(at=next(numbers))), every=0.01)
+    numbers, made = itertools.count(), set[int]()
+
+    def record() -> bytes:
+        made.add(number := next(numbers))
+        return encode_status(AuditStatus(at=number))
+
+    teller = Teller(laid_out, "p", record, every=0.01)
     teller.start()
     teller.start()
-    until(lambda: next(numbers) > 20)
+    until(lambda: len(made), "over twenty records", lambda count: count > 20)
     teller.close()
-    last = next(numbers) - 1
     held = [json.loads(in_redis(laid_out) or ""), in_postgres(laid_out) or {}]
     # Each store's thread makes its own record, and one of them made the last.
-    assert max(record["at"] for record in held) == last
+    assert max(each["at"] for each in held) == max(made)
     assert teller_threads() == 0
 
 
@@ -80,7 +75,7 @@ def test_a_process_that_is_gone_is_forgotten(laid_out: Settings) -> None:
         connection.execute("INSERT INTO status VALUES ('new', now() - interval '23 hours', '{}')")
     teller = Teller(laid_out, "p", lambda: RECORD)
     teller.start()
-    until(lambda: in_postgres(laid_out) is not None and in_redis(laid_out) is not None)
+    until(lambda: in_postgres(laid_out) and in_redis(laid_out), "the record in both stores")
     teller.close()
     assert in_postgres(laid_out, "old") is None
     assert in_postgres(laid_out, "new") is not None
@@ -95,8 +90,12 @@ def test_a_store_that_is_away_holds_up_nobody(
     away = msgspec.structs.replace(laid_out, redis="redis://:hunter2@127.0.0.1:1/0")
     teller = Teller(away, "p", lambda: RECORD, every=0.01)
     teller.start()
-    until(lambda: in_postgres(away) is not None)
-    until(lambda: "does not take the status of p" in caplog.text)
+    until(lambda: in_postgres(away), "the record in Postgres")
+    until(
+        lambda: caplog.text,
+        "the failure of Redis",
+        lambda log: "does not take the status of p" in log,
+    )
     teller.close()
     assert caplog.text.count("does not take") == 1
     assert "hunter2" not in caplog.text
@@ -109,9 +108,9 @@ def test_a_table_that_comes_later_is_used_when_it_is_there(
     alone = msgspec.structs.replace(settings, stores=("postgres",))
     teller = Teller(alone, "p", lambda: RECORD, every=0.01)
     teller.start()
-    until(lambda: "does not take" in caplog.text)
+    until(lambda: caplog.text, "a failure of Postgres", lambda log: "does not take" in log)
     open_session(alone).close()
-    until(lambda: in_postgres(alone) is not None)
+    until(lambda: in_postgres(alone), "the record in Postgres")
     teller.close()
     assert "takes the status of p again" in caplog.text
 
