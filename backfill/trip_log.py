@@ -92,7 +92,7 @@ def read_late_trips(
 
 
 def find_first_offsets(settings: Settings, topic: str, window_range: WindowRange) -> dict[int, int]:
-    """Return the offset in each partition from which on trips of a range can stand.
+    """Return the offset in each partition before which no trip of a range can be.
 
     An event time is ahead of its append time by at most the future tolerance, so a message that
     was appended earlier than that before the range is older than the range. A partition from which

@@ -61,5 +61,5 @@ def default_file(now: int) -> Path:
 
 
 def _to_line(correction: Correction) -> bytes:
-    # In JSON a line break stands between tokens only, where a blank means the same.
+    # JSON has line breaks only between tokens, where a blank means the same.
     return correction.value.replace(b"\r", b" ").replace(b"\n", b" ").strip() + b"\n"

@@ -65,7 +65,7 @@ class RejectedTopic:
     def find(self, selected: MessageFilter) -> Iterator[ListedMessage]:
         """Yield the selected messages in the order of the topic, each source position once.
 
-        The topic is read twice, as a marker stands behind its message; no value is kept.
+        The topic is read twice, as a marker comes after its message. No value is kept.
         """
         with TopicReader(self._settings, self._topic) as reader:
             begin = selected.begin or 0

@@ -71,7 +71,10 @@ def run_flow(hub: Hub) -> None:
     assert run.returncode == 0, run.stderr[-3_000:]
 
 
-def snapshot(hub: Hub) -> tuple[int, pl.DataFrame, pl.DataFrame]:
+Snapshot = tuple[int, pl.DataFrame, pl.DataFrame]
+
+
+def snapshot(hub: Hub) -> Snapshot:
     """Return what a dry run must not change: a topic's size, Postgres' windows, Redis' totals."""
     keys = ["entity", "id"]
     return (
@@ -81,51 +84,65 @@ def snapshot(hub: Hub) -> tuple[int, pl.DataFrame, pl.DataFrame]:
     )
 
 
+def assert_unchanged(hub: Hub, before: Snapshot) -> None:
+    """Assert that a snapshot is still right."""
+    messages, windows, totals = snapshot(hub)
+    assert before[0] == messages
+    assert_frame_equal(before[1], windows)
+    assert_frame_equal(before[2], totals)
+
+
+def assert_late_trips_found(
+    settings: Settings, counted: list[Entry], everything: list[Entry]
+) -> None:
+    """Assert that the late trips of the range, of which there are some, are in `trips_late`."""
+    on_time = {id(trip) for trip in counted}
+    late = [t for t in everything if START <= t.time < END and id(t) not in on_time]
+    found = read_late_trips(settings, WindowRange(START, END), lambda _: None)
+    assert set(found["trip_id"]) >= {trip.trip_id for trip in late} != set()
+
+
+def write_log(hub: Hub, invalid: bytes) -> list[list[Entry | bytes]]:
+    """Let the flow read a log of trips and one invalid message; return the log."""
+    log: list[list[Entry | bytes]] = [list(entries) for entries in trips_log(1)]
+    log[0].insert(100, invalid)
+    hub.write(log)
+    run_flow(hub)
+    return log
+
+
 def test_late_and_dead_trips_are_counted_and_reverted(
     stored: Hub, backfill: RunBackfill, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A dry run changes nothing, --apply gives the batch answer, a revert the original one."""
-    log: list[list[Entry | bytes]] = [list(entries) for entries in trips_log(1)]
     dead = Entry(NOON + 31 * MINUTE, "dead", "d1", "car", 5_000_000)
-    log[0].insert(100, b'{"trip_id": "dead", "price": -1}')
-    stored.write(log)
-    run_flow(stored)
+    log = write_log(stored, b'{"trip_id": "dead", "price": -1}')
     original = reference.counted_trips(log, stored.settings, with_late=False)
     assert_everywhere(stored.settings, original)
-    counted = {id(trip) for trip in original}
-    late = [
-        trip
-        for trip in reference.counted_trips(log, stored.settings, with_late=True)
-        if START <= trip.time < END and id(trip) not in counted
-    ]
-    found = read_late_trips(stored.settings, WindowRange(START, END), lambda _: None)
-    assert set(found["trip_id"]) >= {trip.trip_id for trip in late} != set()
+    everything = reference.counted_trips(log, stored.settings, with_late=True)
+    assert_late_trips_found(stored.settings, original, everything)
 
     named = [e for e in log[1] if isinstance(e, Entry) and START + MINUTE < e.time < END]
     wrong = next(e for e in named if e.driver == "d1" and e.trip_id is not None)
     moved = Entry(wrong.time, wrong.trip_id, "d-other", wrong.vehicle, 7)
     file = ndjson(tmp_path / "given.ndjson", dead, moved)
-    everything = reference.counted_trips(log, stored.settings, with_late=True)
     with_them = reference.with_corrections(everything, [dead, moved], START, END)
     expected = reference.with_range_replaced(original, with_them, START, END)
 
     before = snapshot(stored)
     assert backfill(*RANGE, "--with", file) == 0
     assert "--apply" in capsys.readouterr().out
-    assert before[0] == snapshot(stored)[0]
-    assert_frame_equal(before[1], snapshot(stored)[1])
-    assert_frame_equal(before[2], snapshot(stored)[2])
+    assert_unchanged(stored, before)
     assert not (tmp_path / "records").exists()
 
     assert backfill(*RANGE, "--with", file, "--apply") == 0
     assert_everywhere(stored.settings, expected)
     capsys.readouterr()
     after = snapshot(stored)
-    assert backfill(*RANGE, "--with", file, "--apply") == 0
-    assert "No difference" in capsys.readouterr().out
     # The correction counts in every later recount of its window.
-    assert backfill(*RANGE, "--apply") == 0
-    assert "No difference" in capsys.readouterr().out
+    for files in (("--with", file), ()):
+        assert backfill(*RANGE, *files, "--apply") == 0
+        assert "No difference" in capsys.readouterr().out
     assert snapshot(stored)[0] == after[0]
 
     assert backfill("--take-back", "0001") == 0
