@@ -24,7 +24,7 @@ from benchmarks.sinks import windows
 from benchmarks.tenant import emptied, tenant
 from mobility.entities import BY_NAME
 from mobility.settings import Settings
-from sinks.pair import connect_stores
+from sinks.store_pair import connect_stores
 
 _TENANT: Final = "bench_requests"
 _ENTITY: Final = BY_NAME["passenger"]

@@ -15,8 +15,8 @@ from mobility.entities import ENTITIES, Entity
 from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
 from mobility.settings import Settings
 from mobility.topics import aggregated_topic
-from sinks.copying import copy_out
-from sinks.session import Session, open_session
+from sinks.postgres_copy import copy_out
+from sinks.postgres_session import Session, open_session
 from sinks.store import Store
 
 Say = Callable[[str], None]

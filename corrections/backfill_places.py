@@ -12,9 +12,9 @@ from mobility.messages import encode_windows
 from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings
 from mobility.topics import PARTITIONER, aggregated_topic
-from sinks.coalescing import coalesced
-from sinks.pair import connect_stores
 from sinks.store import Store
+from sinks.store_pair import connect_stores
+from sinks.versions import coalesced
 
 CHUNK: Final = 5_000
 """Windows at once: few enough that the flow doesn't wait long for the rows they lock."""

@@ -4,11 +4,11 @@ for name, sink in store_sinks(settings, entity, "main"):
     op.output(f"{name}_{entity.name}", updates, sink)
 """
 
-from sinks.bytewax import StoreSink, store_sinks
 from sinks.fencing import take_fence
-from sinks.pair import connect_stores
 from sinks.status import Teller
 from sinks.store import StoreError, StoreRefusedError
+from sinks.store_pair import connect_stores
+from sinks.store_sink import StoreSink, store_sinks
 
 __all__ = [
     "StoreError",

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from contextlib import closing
 
 from mobility.settings import Settings
-from sinks.link import Link, redis_client
 from sinks.migrations import Connection
-from sinks.patience import START_SECONDS
+from sinks.postgres_session import open_session
+from sinks.redis_session import Link, redis_client
+from sinks.retry import START_SECONDS
 from sinks.scripts import text
-from sinks.session import open_session
 from sinks.store import Writer
 
 Offer = Callable[[int], int]
@@ -42,7 +42,7 @@ def _in_postgres(settings: Settings, holder: str, writer: Writer | None, offered
     """Take the token here, and in Redis while nobody else can: of two starts each has its own."""
 
     def take(connection: Connection) -> int:
-        connection.execute(text("sql", "fence_lock.sql"))
+        connection.execute(text("sql", "lock_fencing_token.sql"))
         ((held,),) = connection.execute("SELECT token FROM fence").fetchall()
         token = _in_redis(settings, holder, writer, max(offered, int(str(held)) + 1))
         connection.execute(

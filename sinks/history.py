@@ -10,11 +10,11 @@ from psycopg import sql
 from mobility.entities import Entity
 from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings
-from sinks.copying import copy_out
 from sinks.migrations import Connection
-from sinks.patience import SECONDS, Stopping, Wait, never, pause
+from sinks.postgres_copy import copy_out
+from sinks.postgres_session import Session, open_session
+from sinks.retry import SECONDS, Stopping, Wait, never, pause
 from sinks.scripts import for_entity
-from sinks.session import Session, open_session
 from sinks.store import TOTALS_SCHEMA
 
 T = TypeVar("T")
@@ -86,11 +86,11 @@ class PostgresHistory:
         """Return what `use` returns of these ids' history, which stays as it is meanwhile."""
         wanted = sql.Literal(ids)
         # Not one statement: it would see the windows as they were before it waited for the ids.
-        lock = for_entity(entity, "sql", "hold.sql", ids=wanted)
+        lock = for_entity(entity, "sql", "lock_ids.sql", ids=wanted)
         query = for_entity(
             entity,
             "sql",
-            "history.sql",
+            "read_history.sql",
             ids=wanted,
             expiry=self._expiry,
             retention=self._retention,
@@ -104,7 +104,7 @@ class PostgresHistory:
 
     def recent(self, entity: Entity) -> pl.DataFrame:
         """Return the ids (`id`) that Redis must not have forgotten yet, sorted."""
-        query = for_entity(entity, "sql", "recent.sql", expiry=self._expiry)
+        query = for_entity(entity, "sql", "select_recent_ids.sql", expiry=self._expiry)
         return self._session.run(
             lambda connection: copy_out(connection, query, _IDS), self._patience
         )

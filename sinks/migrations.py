@@ -21,8 +21,8 @@ def migrate(connection: Connection, entities: tuple[Entity, ...] = ENTITIES) -> 
     The lock is the transaction's: whoever comes second waits and finds nothing left to do. Raises
     StoreError where a newer version of this program has been here.
     """
-    connection.execute(text("sql", "migration_lock.sql"))
-    connection.execute(text("sql", "migrations.sql"))
+    connection.execute(text("sql", "acquire_schema_lock.sql"))
+    connection.execute(text("sql", "create_migrations_table.sql"))
     done = set(connection.execute("SELECT scope, number FROM migrations").fetchall())
     store = numbered("store")
     templates = numbered("entity")

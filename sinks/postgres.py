@@ -13,11 +13,11 @@ from psycopg.rows import BaseRowFactory, class_row, scalar_row
 from mobility.entities import Entity
 from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
 from mobility.settings import Settings
-from sinks.copying import copy_in, copy_out
 from sinks.migrations import Connection
-from sinks.patience import SECONDS, START_SECONDS, Stopping, Wait, never, pause
+from sinks.postgres_copy import copy_in, copy_out
+from sinks.postgres_session import Session, open_session
+from sinks.retry import SECONDS, START_SECONDS, Stopping, Wait, never, pause
 from sinks.scripts import for_entity, text
-from sinks.session import Session, open_session
 from sinks.store import FLOWS, TOTALS_SCHEMA, Applied, Writer
 
 
@@ -94,11 +94,13 @@ class PostgresStore:
 
         def reconcile(connection: Connection) -> Applied:
             copy_in(connection, sql.Identifier("staged"), rows)
-            added = _only(connection, class_row(_Added), for_entity(entity, "sql", "add.sql"))
+            added = _only(
+                connection, class_row(_Added), for_entity(entity, "sql", "insert_new_ids.sql")
+            )
             applied = added.windows
             if applied < rows.height:
                 if added.known + len(added.unseen) < rows["id"].n_unique():
-                    connection.execute(for_entity(entity, "sql", "lock.sql"))
+                    connection.execute(for_entity(entity, "sql", "lock_staged_ids.sql"))
                 statement = for_entity(entity, "sql", "reconcile.sql")
                 applied += _only(connection, scalar_row, statement)
             return Applied(applied, rows.height - applied, unseen=tuple(added.unseen))
@@ -115,7 +117,7 @@ class PostgresStore:
             "shards": shards,
             "watermark": MIN_EVENT_TIME if watermark is None else watermark,
         }
-        layout = sql.SQL(text("sql", "lay_out.sql")).format(
+        layout = sql.SQL(text("sql", "reset_progress.sql")).format(
             entity=sql.Literal(entity.name),
             shards=sql.Literal(shards),
             unheard=sql.Literal(MIN_EVENT_TIME),

@@ -15,9 +15,9 @@ from mobility.records import MICRO, MIN_EVENT_TIME, STARTS, TOTALS, WINDOW_SCHEM
 from mobility.settings import Settings
 from mobility.times import epoch_ms
 from sinks.history import History, HistorySource, open_history
-from sinks.link import Link, redis_client
 from sinks.packing import PackedWindows, packed_ahead, packed_history, packed_windows, unpacked
-from sinks.patience import START_SECONDS, Stopping, Wait, never, pause
+from sinks.redis_session import Link, redis_client
+from sinks.retry import START_SECONDS, Stopping, Wait, never, pause
 from sinks.store import TOTALS_SCHEMA, Applied, StoreError, Writer
 
 CHUNK: Final = 1_000
@@ -109,7 +109,7 @@ class RedisStore:
         """Replace these ids by what Postgres holds now, whatever is here; new ones are added.
 
         For ids that Redis has lost, and for those with windows from before its ledger. Whoever
-        writes a window to both stores writes it to Postgres first: see sinks/pair.py.
+        writes a window to both stores writes it to Postgres first: see sinks/store_pair.py.
         """
         for at in range(0, len(ids), FILL_CHUNK):
             self._fill(entity, ids[at : at + FILL_CHUNK], _NO_WINDOWS)

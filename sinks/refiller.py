@@ -18,10 +18,10 @@ from mobility.keys import RedisKeys
 from mobility.records import MIN_EVENT_TIME
 from mobility.settings import Settings
 from sinks.history import PostgresHistory
-from sinks.link import Link, redis_client
 from sinks.postgres import PostgresStore
+from sinks.postgres_session import open_session
 from sinks.redis import RedisStore
-from sinks.session import open_session
+from sinks.redis_session import Link, redis_client
 from sinks.store import StoreError, Writer
 
 LOOK_SECONDS: Final = 1.0
@@ -51,7 +51,7 @@ class Refiller:
 
     An id is missing where a hash of it or its place in the index is. It is filled with what
     Postgres holds, to stay for what is left of its time; that this is never older than what Redis
-    had, and loses nothing that comes meanwhile, is told in sinks/pair.py.
+    had, and loses nothing that comes meanwhile, is told in sinks/store_pair.py.
     """
 
     def __init__(

@@ -82,7 +82,7 @@ class PostgresPlace:
     def put(self, process: str, record: bytes) -> None:
         """Replace a process's record."""
         row = {"process": process, "record": record.decode()}
-        self._connected().execute(text("sql", "tell_status.sql"), row)
+        self._connected().execute(text("sql", "upsert_status.sql"), row)
 
     def close(self) -> None:
         """Give up the connection."""
@@ -100,7 +100,7 @@ class PostgresPlace:
                 tcp_user_timeout=_ANSWER_SECONDS * 1_000,
                 application_name="mobility-hub status",
             )
-            self._connection.execute(text("sql", "status_session.sql"))
+            self._connection.execute(text("sql", "prepare_status_session.sql"))
         return self._connection
 
 

@@ -6,7 +6,7 @@
 -- ARGV after those of ledger.lua: entity, '1' if a lasting store can be asked for histories, entries
 -- that the stream of changes keeps, two msgpack lists, windows and histories, the windows as the
 -- stream has them, a line of JSON each, all but the last with a comma, and the life of this store
--- (see sign.lua) as the writer knew it before the lasting store had the windows.
+-- (see initialize.lua) as the writer knew it before the lasting store had the windows.
 --   windows: a list a column, of which rows of one id stand together, in order of window start: id,
 --            start in epoch ms as text, text for the ledger, `generation trip_count duration distance
 --            revenue start pane last`, generation, trip_count, duration, distance, revenue, earliest

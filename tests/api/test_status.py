@@ -16,7 +16,7 @@ from api.reader import Told
 from api.readers import Readers
 from mobility.settings import Settings, Store
 from mobility.status import AuditStatus, FlowStatus, Outcomes, PartitionStatus, encode_status
-from sinks.session import open_session
+from sinks.postgres_session import open_session
 from sinks.status import PostgresPlace, RedisPlace
 from tests.api.test_app import MemoryReader, problem_of
 

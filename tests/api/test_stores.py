@@ -15,11 +15,11 @@ from mobility.entities import BY_NAME, ENTITIES
 from mobility.keys import RedisKeys
 from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings, Store
-from sinks.pair import connect_stores
 from sinks.postgres import connect_postgres
 from sinks.redis import connect_redis
 from sinks.refiller import Refiller
 from sinks.store import Store as Sink
+from sinks.store_pair import connect_stores
 
 pytestmark = pytest.mark.services
 

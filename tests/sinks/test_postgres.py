@@ -12,12 +12,12 @@ import pytest
 
 from mobility.entities import BY_NAME, ENTITIES, Entity
 from mobility.settings import Settings
-from sinks.coalescing import coalesced
 from sinks.migrations import migrate
 from sinks.postgres import SPLIT, connect_postgres
+from sinks.postgres_session import open_session
 from sinks.scripts import numbered
-from sinks.session import open_session
 from sinks.store import StoreError
+from sinks.versions import coalesced
 
 pytestmark = pytest.mark.services
 

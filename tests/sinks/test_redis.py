@@ -16,13 +16,13 @@ from mobility.entities import BY_NAME, Entity
 from mobility.keys import RedisKeys
 from mobility.records import STARTS, TOTALS
 from mobility.settings import Settings
-from sinks.coalescing import coalesced
 from sinks.history import History, PostgresHistory
-from sinks.link import Link
 from sinks.postgres import PostgresStore, connect_postgres
+from sinks.postgres_session import open_session
 from sinks.redis import CHUNK, RedisStore, connect_redis
-from sinks.session import open_session
+from sinks.redis_session import Link
 from sinks.store import Applied, StoreError
+from sinks.versions import coalesced
 
 pytestmark = pytest.mark.services
 

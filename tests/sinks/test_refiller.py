@@ -16,13 +16,13 @@ from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
 from mobility.records import WINDOW_SCHEMA, WindowUpdate
 from mobility.settings import Settings
-from sinks.bytewax import StoreSink
-from sinks.coalescing import coalesced
 from sinks.history import History, open_history
-from sinks.pair import connect_stores
 from sinks.redis import RedisStore, connect_redis
 from sinks.refiller import Refiller
 from sinks.store import Store
+from sinks.store_pair import connect_stores
+from sinks.store_sink import StoreSink
+from sinks.versions import coalesced
 
 pytestmark = pytest.mark.services
 

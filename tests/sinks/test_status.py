@@ -15,7 +15,7 @@ from redis import Redis
 from mobility.keys import RedisKeys
 from mobility.settings import Settings
 from mobility.status import AuditStatus, encode_status
-from sinks.session import open_session
+from sinks.postgres_session import open_session
 from sinks.status import Teller
 
 pytestmark = pytest.mark.services

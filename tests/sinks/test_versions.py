@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mobility.records import WINDOW_SCHEMA
-from sinks.coalescing import coalesced
 from sinks.store import Applied
+from sinks.versions import coalesced
 
 Row = dict[str, Any]
 

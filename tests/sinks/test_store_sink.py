@@ -15,12 +15,12 @@ from mobility.entities import BY_NAME, Entity
 from mobility.records import WINDOW_SCHEMA, WindowUpdate
 from mobility.settings import Settings
 from sinks import StoreSink, store_sinks
-from sinks.bytewax import StorePartition
-from sinks.feed import Feed
+from sinks.batch_writer import Feed
 from sinks.memory import MemoryStore
 from sinks.postgres import connect_postgres
 from sinks.redis import connect_redis
 from sinks.store import Applied, Store
+from sinks.store_sink import StorePartition
 
 DRIVER = BY_NAME["driver"]
 SHARDS = 12

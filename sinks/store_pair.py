@@ -16,7 +16,7 @@
 With the order left open the second would be false: a window that Redis took first, and lost before
 Postgres had it, would be missing from the filling and from everything after.
 
-A feed has Postgres take the next batch while Redis takes one (sinks/feed.py), so what Redis is
+A feed has Postgres take the next batch while Redis takes one (sinks/batch_writer.py), so what Redis is
 filled with may hold windows of the next batches already. Those change nothing when they come, and
 are not told of in the stream of changes: questions are answered with them at once.
 """
@@ -27,9 +27,9 @@ import polars as pl
 
 from mobility.entities import Entity
 from mobility.settings import Settings
-from sinks.patience import Stopping, Wait, never, pause
 from sinks.postgres import connect_postgres
 from sinks.redis import connect_redis
+from sinks.retry import Stopping, Wait, never, pause
 from sinks.store import Applied, Store, StoreError, Writer
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from mobility.entities import BY_NAME, Entity
 from mobility.records import WINDOW_SCHEMA, WindowUpdate
-from sinks import feed as feeds
-from sinks.feed import Feed
+from sinks import batch_writer as feeds
+from sinks.batch_writer import Feed
 from sinks.memory import MemoryStore
 from sinks.store import Applied, StoreError
 from tests.dataflows.conftest import until

@@ -12,9 +12,9 @@ from polars.testing import assert_frame_equal
 
 from mobility.entities import BY_NAME
 from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
-from sinks.coalescing import coalesced
 from sinks.memory import MemoryStore
 from sinks.store import TOTALS_SCHEMA, Applied, Store
+from sinks.versions import coalesced
 
 DRIVER = BY_NAME["driver"]
 PASSENGER = BY_NAME["passenger"]

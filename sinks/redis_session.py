@@ -13,7 +13,7 @@ from redis.retry import Retry
 
 from mobility.keys import RedisKeys
 from mobility.settings import Settings, masked
-from sinks.patience import SECONDS, Patience, Stopping, Wait, never, pause
+from sinks.retry import SECONDS, Patience, Stopping, Wait, never, pause
 from sinks.scripts import text
 from sinks.store import (
     FLOWS,
@@ -31,10 +31,10 @@ _HOPELESS: Final = (redis.AuthenticationError, redis.exceptions.AuthorizationErr
 _PASSING: Final = (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError)
 
 _SCRIPTS: Final = {
-    "sign": ("lease", "sign"),
+    "sign": ("lease", "initialize"),
     "apply": ("lease", "amounts", "ledger", "apply"),
-    "progress": ("lease", "progress"),
-    "release": ("lease", "release"),
+    "progress": ("lease", "record_progress"),
+    "release": ("lease", "release_lease"),
 }
 
 T = TypeVar("T")
@@ -78,7 +78,7 @@ class Link:
             name: client.register_script("".join(text("lua", f"{part}.lua") for part in parts))
             for name, parts in _SCRIPTS.items()
         }
-        self._readers = {"absent": client.register_script(text("lua", "absent.lua"))}
+        self._readers = {"absent": client.register_script(text("lua", "select_missing_ids.lua"))}
 
     def sign(self, patience: float | None = None) -> str:
         """Take the store for this writer and leave the fingerprint of its settings there.
@@ -95,8 +95,8 @@ class Link:
         return str(life)
 
     def take_fence(self, offered: int, holder: str) -> int:
-        """Take a fencing token that is not below the offered one; see sinks/lua/fence.lua."""
-        script = self.client.register_script(text("lua", "fence.lua"))
+        """Take a fencing token that is not below the offered one; see sinks/lua/take_fencing_token.lua."""
+        script = self.client.register_script(text("lua", "take_fencing_token.lua"))
         ours: list[str | int] = [offered, holder, self._settings.fingerprint]
         token, held, answers = self.ask(lambda: script([self._meta], ours))
         if not token:

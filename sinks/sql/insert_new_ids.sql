@@ -3,7 +3,7 @@
 -- New ids go in as they are: their totals are the sums of their windows, and those leave the stage.
 -- Until the end of the transaction nobody else sees these rows, so there is nothing to lock and
 -- nothing to compare with. Whoever adds the same id at this moment is waited for, and then it is not
--- new any more: it stays staged, and is locked by the next statement (lock.sql). All writers go in
+-- new any more: it stays staged, and is locked by the next statement (lock_staged_ids.sql). All writers go in
 -- the order of ids, so they wait for each other in one direction; only that last case can end in a
 -- deadlock, which is tried again.
 WITH known AS MATERIALIZED (

@@ -11,9 +11,9 @@ import redis
 
 from mobility.entities import BY_NAME
 from mobility.settings import Settings
-from sinks.link import Link, redis_client
-from sinks.patience import SECONDS, Patience
 from sinks.postgres import connect_postgres
+from sinks.redis_session import Link, redis_client
+from sinks.retry import SECONDS, Patience
 from sinks.store import StoreError
 
 DRIVER = BY_NAME["driver"]

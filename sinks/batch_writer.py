@@ -16,8 +16,8 @@ import polars as pl
 
 from mobility.entities import Entity
 from mobility.records import WindowUpdate
-from sinks.coalescing import coalesced
 from sinks.store import Store
+from sinks.versions import coalesced
 
 ROOM: Final = 20_000
 """Rows that may wait; whoever brings more waits too, and so does the source in the end. A graceful

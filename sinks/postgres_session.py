@@ -7,7 +7,7 @@ import psycopg
 
 from mobility.settings import Settings, masked
 from sinks.migrations import Connection, migrate
-from sinks.patience import SECONDS, START_SECONDS, Patience, Stopping, Wait, never, pause
+from sinks.retry import SECONDS, START_SECONDS, Patience, Stopping, Wait, never, pause
 from sinks.scripts import text
 from sinks.store import (
     FLOWS,
@@ -85,7 +85,7 @@ class Session:
     def _check_fence(self, connection: Connection) -> None:
         if self._fence is None:
             return
-        cursor = connection.execute(text("sql", "fence_check.sql"))
+        cursor = connection.execute(text("sql", "check_fencing_token.sql"))
         cursor.nextset()
         ((token, holder),) = cursor.fetchall()
         if int(str(token)) > self._fence:
@@ -133,7 +133,7 @@ def open_session(
         )
         connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED  # see reconcile.sql
         try:
-            connection.execute(text("sql", "session.sql"))
+            connection.execute(text("sql", "prepare_session.sql"))
             if writer is not None:
                 _claim(connection, writer, name)
             with connection.transaction():
@@ -158,12 +158,12 @@ def _claim(connection: Connection, writer: Writer, name: str) -> None:
     ours = {"writer": WRITERS.index(writer) + 1, "flows": len(FLOWS)}
     if writer == "backfill":
         try:
-            connection.execute(text("sql", "claim_alone.sql"), ours)
+            connection.execute(text("sql", "acquire_backfill_lock.sql"), ours)
         except psycopg.errors.LockNotAvailable:
             refuse_backfill(name)
         return
-    connection.execute(text("sql", "claim.sql"), ours)
-    for (other,) in connection.execute(text("sql", "writers.sql"), ours):
+    connection.execute(text("sql", "acquire_flow_lock.sql"), ours)
+    for (other,) in connection.execute(text("sql", "select_other_flows.sql"), ours):
         refuse_writer(name, WRITERS[int(str(other)) - 1], writer)
 
 

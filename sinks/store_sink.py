@@ -8,11 +8,11 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from mobility.entities import Entity
 from mobility.records import WindowUpdate
 from mobility.settings import Settings
-from sinks.feed import Feed
-from sinks.pair import connect_each
-from sinks.patience import Stopping, never
+from sinks.batch_writer import Feed
 from sinks.refiller import Refiller
+from sinks.retry import Stopping, never
 from sinks.store import Writer
+from sinks.store_pair import connect_each
 
 
 def store_sinks(

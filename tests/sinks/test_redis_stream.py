@@ -11,8 +11,8 @@ from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
 from mobility.settings import Settings
 from sinks import redis as fast
-from sinks.pair import connect_stores
 from sinks.redis import connect_redis
+from sinks.store_pair import connect_stores
 
 pytestmark = pytest.mark.services
 
