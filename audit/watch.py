@@ -26,7 +26,7 @@ from audit.tally import Tally
 from audit.watching import Watch
 from mobility.settings import Settings, SettingsError, read_settings
 from mobility.status import AUDIT
-from sinks.status import Teller
+from sinks.status import StatusPublisher
 
 _LOWEST: Final = 19
 _RETRY: Final = 5.0
@@ -50,10 +50,10 @@ def main() -> int:
     if settings.audit_port:
         metrics.serve(settings.audit_port)
     rounds = Rounds(settings, metrics, console.print, stop)
-    teller = Teller(settings, AUDIT, rounds.tally.record)
-    teller.start()
+    publisher = StatusPublisher(settings, AUDIT, rounds.tally.record)
+    publisher.start()
     rounds.run(secrets.randbelow(1_000_000))
-    teller.close()
+    publisher.close()
     return 0
 
 

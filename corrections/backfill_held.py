@@ -16,8 +16,8 @@ from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
 from mobility.settings import Settings
 from mobility.topics import aggregated_topic
 from sinks.postgres_copy import copy_out
-from sinks.postgres_session import Session, open_session
-from sinks.store import Store
+from sinks.postgres_session import PostgresSession, open_postgres_session
+from sinks.store import WindowStore
 
 Say = Callable[[str], None]
 
@@ -30,7 +30,7 @@ def held_windows(settings: Settings, span: Range, say: Say) -> pl.DataFrame:
     """
     if "postgres" in settings.stores:
         say("windows in Postgres")
-        session = open_session(settings)
+        session = open_postgres_session(settings)
         try:
             frames = [_ledger(session, entity, span) for entity in ENTITIES]
         finally:
@@ -62,7 +62,7 @@ def refuse_open(span: Range, settings: Settings, reached: int | None, who: str) 
     raise BackfillError(msg)
 
 
-def refuse_open_in(store: Store, span: Range, settings: Settings) -> None:
+def refuse_open_in(store: WindowStore, span: Range, settings: Settings) -> None:
     """Raise BackfillError where the stores are not yet told all about the range.
 
     One whose writer knows no watermarks (`dataflows.serving`) says nothing; the log does.
@@ -73,7 +73,7 @@ def refuse_open_in(store: Store, span: Range, settings: Settings) -> None:
         refuse_open(span, settings, reached, "the flow that feeds the stores")
 
 
-def _ledger(session: Session, entity: Entity, span: Range) -> pl.DataFrame:
+def _ledger(session: PostgresSession, entity: Entity, span: Range) -> pl.DataFrame:
     query = sql.SQL("SELECT {} FROM {} WHERE window_start >= {} AND window_start < {}").format(
         sql.SQL(", ").join(map(sql.Identifier, WINDOW_SCHEMA)),
         sql.Identifier(f"{entity.name}_ledger"),

@@ -12,9 +12,9 @@ from mobility.messages import encode_windows
 from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings
 from mobility.topics import PARTITIONER, aggregated_topic
-from sinks.store import Store
+from sinks.store import WindowStore
 from sinks.store_pair import connect_stores
-from sinks.versions import coalesced
+from sinks.versions import highest_versions
 
 CHUNK: Final = 5_000
 """Windows at once: few enough that the flow doesn't wait long for the rows they lock."""
@@ -29,7 +29,7 @@ class DeliveryError(RuntimeError):
 
 
 @contextmanager
-def open_store(settings: Settings) -> Iterator[Store | None]:
+def open_store(settings: Settings) -> Iterator[WindowStore | None]:
     """Connect to the stores of the settings, as one; None where there is none.
 
     The flow goes on writing meanwhile; versions keep the two apart. Raises StoreError where a store
@@ -42,14 +42,16 @@ def open_store(settings: Settings) -> Iterator[Store | None]:
         yield store
 
 
-def write(settings: Settings, store: Store | None, after: pl.DataFrame, say: Say) -> pl.DataFrame:
+def write(
+    settings: Settings, store: WindowStore | None, after: pl.DataFrame, say: Say
+) -> pl.DataFrame:
     """Write windows (HELD_SCHEMA) everywhere; return those that a store refused as too old.
 
     Durable on return, and harmless again. Raises DeliveryError or StoreError where a place doesn't
     take them.
     """
     shares = [
-        (entity, coalesced(rows.select(WINDOW_SCHEMA.names())))
+        (entity, highest_versions(rows.select(WINDOW_SCHEMA.names())))
         for entity in ENTITIES
         if (rows := after.filter(pl.col("entity") == entity.name)).height
     ]
@@ -64,7 +66,7 @@ def write(settings: Settings, store: Store | None, after: pl.DataFrame, say: Say
     return pl.concat(refused)
 
 
-def _applied(store: Store, entity: Entity, rows: pl.DataFrame) -> pl.DataFrame:
+def _applied(store: WindowStore, entity: Entity, rows: pl.DataFrame) -> pl.DataFrame:
     """Reconcile rows; return those that the store refused.
 
     A store only counts them. Doing it again is harmless, so halves are asked until each is told.

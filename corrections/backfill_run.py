@@ -19,7 +19,7 @@ from corrections.backfill_range import Range, read_range
 from corrections.backfill_report import show_changes, show_elsewhere, show_refused
 from mobility.settings import Settings
 from mobility.topics import late_topic, trips_topic
-from sinks.store import Store
+from sinks.store import WindowStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class Run:
     def _settle(
         self,
         found: Changes,
-        store: Store | None,
+        store: WindowStore | None,
         span: Range,
         given: Sequence[Corrections] = (),
         takes_back: str | None = None,
@@ -120,7 +120,7 @@ class Run:
         record = self.book.begin(span, found, given, takes_back)
         self._finish(record, store)
 
-    def _finish(self, record: Record, store: Store | None) -> None:
+    def _finish(self, record: Record, store: WindowStore | None) -> None:
         """Write what a record says, from its beginning, and mark it as applied."""
         if not self.apply:
             self._say(f"Backfill {record.id} was begun and not finished. With --apply it is.")

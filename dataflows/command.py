@@ -17,7 +17,7 @@ from dataflows.launcher import RESTARTS, Launcher
 from dataflows.recovery import forget_unreachable_snapshots
 from dataflows.room import require_room
 from dataflows.starting import settings_or_exit
-from dataflows.stores import fenced
+from dataflows.stores import with_fencing_token
 from mobility.settings import PREFIX, Settings, to_environ
 
 _DOES: Final = "Run one of the flows as a group of processes with recovery."
@@ -54,7 +54,7 @@ def _start(arguments: argparse.Namespace, settings: Settings, held: Hold) -> Cal
     def start() -> Group:
         require_room(held.folder)
         forget_unreachable_snapshots(held.folder)
-        environ = others | to_environ(fenced(chosen, held.folder))
+        environ = others | to_environ(with_fencing_token(chosen, held.folder))
         module = f"dataflows.{arguments.flow}"
         return Group(module, arguments.processes, options, environ, held.fileno())
 

@@ -25,20 +25,24 @@ from dataflows.encoding import (
 from dataflows.kafka_sink import KafkaSink
 from dataflows.recovery import NO_PAST, Past
 from dataflows.source import TripSource
-from dataflows.starting import process_number, started
+from dataflows.starting import process_number, start_services, started
 from dataflows.stopping import stop_requested
-from dataflows.stores import attached, teller
+from dataflows.stores import sink_context, status_publisher, store_sinks
 from mobility.entities import ENTITIES
 from mobility.settings import Settings
 from mobility.topics import trips_topic
 
 
 def build(settings: Settings, past: Past = NO_PAST) -> Dataflow:
-    """Return the flow; nothing is connected before it runs."""
+    """Return the flow, which connects to nothing before it runs.
+
+    In a process of the flow it also starts the services of this process: see `start_services`.
+    """
     folder = None if settings.status_dir is None else Path(settings.status_dir)
     board = Board(settings.alignment * 1_000, process_number(), folder)
     account = Account("main", board.process, {trips_topic(settings): board})
-    deliveries, told = Deliveries(settings, board), teller(settings, account)
+    deliveries, context = Deliveries(settings, board), sink_context(account, stop_requested)
+    start_services(status_publisher(settings, account).start)
 
     flow = Dataflow("mobility_hub")
     intakes = op.input("trips_stream", flow, TripSource(settings, board, stop_requested, past))
@@ -57,7 +61,7 @@ def build(settings: Settings, past: Past = NO_PAST) -> Dataflow:
         windows = windowed(entity, intakes, settings)
         aggregated = KafkaSink(settings, deliveries, windows_encoder(settings, entity, board))
         op.output(f"aggregated_{entity.name}", windows, aggregated)
-        for stores, sink in attached(settings, entity, "main", stop_requested, told):
+        for stores, sink in store_sinks(settings, entity, "main", context):
             op.output(f"{stores}_{entity.name}", windows, sink)
     return flow
 

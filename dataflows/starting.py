@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -11,7 +12,7 @@ from dataflows.folder_record import FolderRecord
 from dataflows.guard import Hold, hold, is_held
 from dataflows.recovery import Past, forget_unreachable_snapshots, stored_keys
 from dataflows.stopping import is_flow_process, stop_on_signals, stop_with_launcher
-from dataflows.stores import fenced
+from dataflows.stores import with_fencing_token
 from dataflows.wall_clock import end_when_set
 from mobility.settings import Settings, SettingsError, read_settings
 
@@ -51,6 +52,16 @@ def started(flow: str) -> tuple[Settings, Past]:
         raise SystemExit(1) from None
 
 
+def start_services(*starts: Callable[[], object]) -> None:
+    """Start what runs beside the flow in this process, such as status publishing.
+
+    Where a test or a tool only builds a flow, nothing is started.
+    """
+    if is_flow_process():
+        for start in starts:
+            start()
+
+
 def _collect_seldom() -> None:
     """Look for garbage once in some batches instead of thirty times in each.
 
@@ -81,7 +92,7 @@ def _guarded(flow: str, settings: Settings) -> tuple[Settings, Past]:
         if folder is not None and process_number() == 0:
             _held.append(hold(folder, FolderRecord(flow, settings.shards)))
             forget_unreachable_snapshots(folder)
-        settings = fenced(settings, folder)
+        settings = with_fencing_token(settings, folder)
     return settings, Past() if folder is None else Past(folder, stored_keys(folder))
 
 

@@ -1,9 +1,9 @@
-"""What a process feeds an entity's stores with: a thread a store, for all partitions.
+"""Writes the updates of an entity to the stores, in threads beside the flow.
 
-The flow goes on while a store commits. Whatever comes meanwhile waits and is written together: many
-shards in one transaction, and of a window that has changed again the last pane alone. So the busier
-a store is, the less it is asked for. Where there are two stores, one takes a batch while the other
-takes the next.
+The flow goes on while a store commits. What arrives meanwhile is queued and written as one batch:
+many shards in one transaction, and of a window that changed again only its highest version. So the
+busier a store is, the less it is asked to write. With two stores, the first takes the next batch
+while the second takes the last one.
 """
 
 import logging
@@ -16,138 +16,138 @@ import polars as pl
 
 from mobility.entities import Entity
 from mobility.records import WindowUpdate
-from sinks.store import Store
-from sinks.versions import coalesced
+from sinks.store import WindowStore
+from sinks.versions import highest_versions
 
-ROOM: Final = 20_000
-"""Rows that may wait; whoever brings more waits too, and so does the source in the end. A graceful
-stop has seconds for what waits here."""
+QUEUE_ROWS: Final = 20_000
+"""Rows that the queue holds: beyond, `put` blocks and with it the flow (backpressure). A graceful
+stop has seconds to write the queue."""
 
-AT_ONCE: Final = 10_000
-"""Rows that are written together, or a little more."""
+BATCH_ROWS: Final = 10_000
+"""Rows from which a batch takes no further update."""
 
 _log: Final = logging.getLogger(__name__)
 
 
-class Feed:
-    """Writes updates to the stores in the order in which they were put, in threads of its own.
+class BatchWriter:
+    """Writes updates in the order in which they were put, in batches of some updates.
 
-    A batch is the rows of some updates: the first store has it before the second does, both have it
-    before the watermarks of those updates are recorded, and each store takes batches in order.
+    A batch goes to the first store before the others, and to all stores before the watermarks of
+    its updates are recorded. Each store takes the batches in order.
     """
 
-    def __init__(self, stores: Sequence[Store], entity: Entity) -> None:
-        """Write to these stores, which are the feed's to close."""
+    def __init__(self, stores: Sequence[WindowStore], entity: Entity) -> None:
+        """Start to write to these stores, which `close` closes."""
         self._first, *self._others = stores
         self._entity = entity
-        self._news = threading.Condition()
-        self._waiting: list[WindowUpdate] = []
-        self._rows = 0
+        self._changed = threading.Condition()
+        self._queue: list[WindowUpdate] = []
+        self._queued_rows = 0
         self._is_writing = False
-        self._is_over = False
+        self._is_closing = False
         self._failure: BaseException | None = None
-        self._is_told = False
+        self._is_failure_raised = False
         self._recorded: dict[int, tuple[int, int | None]] = {}
-        self._thread = threading.Thread(target=self._run, name=f"feed {entity.name}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"write {entity.name}", daemon=True)
         self._thread.start()
 
     def put(self, updates: list[WindowUpdate]) -> None:
-        """Take updates to write; wait while there is no room. Raises what a write raised."""
-        with self._news:
-            self._news.wait_for(lambda: self._rows < ROOM or self._failure)
-            self._check()
-            self._waiting += updates
-            self._rows += sum(update.rows.height for update in updates)
-            self._news.notify_all()
+        """Queue updates; block while the queue is full. Raises what a write raised."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._queued_rows < QUEUE_ROWS or self._failure)
+            self._raise_failure()
+            self._queue += updates
+            self._queued_rows += sum(update.rows.height for update in updates)
+            self._changed.notify_all()
 
     def flush(self) -> None:
-        """Wait until all that was put is committed. Raises what a write raised."""
-        with self._news:
-            self._news.wait_for(lambda: self._failure or not (self._waiting or self._is_writing))
-            self._check()
+        """Block until everything that was put is committed. Raises what a write raised."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._failure or not (self._queue or self._is_writing))
+            self._raise_failure()
 
     def close(self) -> None:
-        """Write what waits, unless a write has failed; end the threads and close the stores.
+        """Write the queue, unless a write has failed; stop the threads and close the stores.
 
-        Raises what a write raised, if nobody has been told yet.
+        Raises what a write raised, unless `put` or `flush` has raised it before.
         """
-        with self._news:
-            self._is_over = True
-            self._news.notify_all()
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify_all()
         self._thread.join()
         for store in (*self._others, self._first):
             store.close()
-        if not self._is_told:
-            self._check()
+        if not self._is_failure_raised:
+            self._raise_failure()
 
-    def _check(self) -> None:
+    def _raise_failure(self) -> None:
         if self._failure is not None:
-            self._is_told = True
+            self._is_failure_raised = True
             raise self._failure
 
     def _run(self) -> None:
         try:
-            with ThreadPoolExecutor(1, f"feed {self._entity.name}") as line:
-                self._write_all(line)
-        except BaseException as error:  # noqa: BLE001 - it is raised where the flow sees it
-            with self._news:
+            with ThreadPoolExecutor(1, f"write {self._entity.name}") as executor:
+                self._write_batches(executor)
+        except BaseException as error:  # noqa: BLE001 - `put`, `flush` or `close` raises it
+            with self._changed:
                 self._failure = error
-                self._news.notify_all()
+                self._changed.notify_all()
 
-    def _write_all(self, line: ThreadPoolExecutor) -> None:
-        before: Future[None] | None = None
-        while updates := self._next():
-            rows = coalesced(pl.concat([update.rows for update in updates]))
-            unseen = self._apply(self._first, rows)
-            if before is not None:
-                before.result()
-            before = line.submit(self._finish, rows, unseen, updates)
-            # What waits is the next batch for the first store; where nothing does, this one is over
-            # when it is with all stores.
-            if not (self._others and self._waiting):
-                before.result()
+    def _write_batches(self, executor: ThreadPoolExecutor) -> None:
+        previous: Future[None] | None = None
+        while updates := self._next_batch():
+            rows = highest_versions(pl.concat([update.rows for update in updates]))
+            new_ids = self._apply(self._first, rows)
+            if previous is not None:
+                previous.result()
+            previous = executor.submit(self._finish_batch, rows, new_ids, updates)
+            # With a queue the first store takes the next batch meanwhile. Without one the batch is
+            # written when all stores have it.
+            if not (self._others and self._queue):
+                previous.result()
 
-    def _next(self) -> list[WindowUpdate]:
-        """Return what is to be written together; nothing at the end."""
-        with self._news:
+    def _next_batch(self) -> list[WindowUpdate]:
+        """Block until there are updates, and return those of the next batch; none after `close`."""
+        with self._changed:
             self._is_writing = False
-            self._news.notify_all()
-            self._news.wait_for(lambda: self._waiting or self._is_over)
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._queue or self._is_closing)
             taken = rows = 0
-            while taken < len(self._waiting) and rows < AT_ONCE:
-                rows += self._waiting[taken].rows.height
+            while taken < len(self._queue) and rows < BATCH_ROWS:
+                rows += self._queue[taken].rows.height
                 taken += 1
-            updates, self._waiting = self._waiting[:taken], self._waiting[taken:]
-            self._rows -= rows
+            updates, self._queue = self._queue[:taken], self._queue[taken:]
+            self._queued_rows -= rows
             self._is_writing = bool(updates)
             return updates
 
-    def _finish(
-        self, rows: pl.DataFrame, unseen: Collection[str], updates: list[WindowUpdate]
+    def _finish_batch(
+        self, rows: pl.DataFrame, new_ids: Collection[str], updates: list[WindowUpdate]
     ) -> None:
-        """Bring a batch that the first store has to the others; then record the watermarks."""
+        """Write a batch that the first store has to the others; then record the watermarks."""
         for store in self._others:
-            self._apply(store, rows, unseen)
+            self._apply(store, rows, new_ids)
         for shard in dict.fromkeys(update.shard for update in updates):
-            ours = [update for update in updates if update.shard == shard]
-            marks = [update.watermark for update in ours if update.watermark is not None]
-            reached = ours[-1].shards, max(marks, default=None)
-            if self._recorded.get(shard) != reached:
+            of_shard = [update for update in updates if update.shard == shard]
+            watermarks = [update.watermark for update in of_shard if update.watermark is not None]
+            progress = of_shard[-1].shards, max(watermarks, default=None)
+            if self._recorded.get(shard) != progress:
                 for store in (self._first, *self._others):
-                    store.record_progress(self._entity, shard, *reached)
-                self._recorded[shard] = reached
+                    store.record_progress(self._entity, shard, *progress)
+                self._recorded[shard] = progress
 
     def _apply(
-        self, store: Store, rows: pl.DataFrame, unseen: Collection[str] = ()
+        self, store: WindowStore, rows: pl.DataFrame, new_ids: Collection[str] = ()
     ) -> Collection[str]:
-        """Bring a batch to a store; return the ids that it had never seen."""
+        """Write a batch to a store; return the ids that the store did not have before."""
         if rows.is_empty():
             return ()
-        applied = store.apply(self._entity, rows, unseen)
-        if applied.refused:
+        result = store.apply(self._entity, rows, new_ids)
+        if result.refused:
             _log.warning(
                 "Redis refused %d windows of %s: they are older than its ledger reaches back",
-                applied.refused,
+                result.refused,
                 self._entity.name,
             )
-        return applied.unseen
+        return result.new_ids

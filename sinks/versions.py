@@ -1,4 +1,4 @@
-"""One row a window: what a batch must look like before it meets a store."""
+"""The versions of a window: `(generation, trip_count)`, of which the highest counts."""
 
 import polars as pl
 
@@ -6,11 +6,11 @@ KEY = ("id", "window_start")
 VERSION = ("generation", "trip_count")
 
 
-def coalesced(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the highest version of each window (WINDOW_SCHEMA), sorted by id and window start.
+def highest_versions(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return one row a window (WINDOW_SCHEMA): its highest version, sorted by id and window start.
 
-    Of equal versions the last one stays, so that a pane moves from early to on_time. Ids are
-    sorted by code point, which is the order of UTF-8 bytes: every writer locks in this order.
+    Of equal versions the last row stays, so that a pane moves from early to on_time. Ids are sorted
+    by code point, which is the order of UTF-8 bytes: all writers lock ids in this order.
     """
     return rows.sort(*KEY, *VERSION, maintain_order=True).unique(
         list(KEY), keep="last", maintain_order=True

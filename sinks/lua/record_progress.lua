@@ -1,22 +1,23 @@
--- KEYS: meta, progress. ARGV after those of lease.lua: shard, shards, watermark in epoch ms, the
--- watermark of a shard that never spoke.
-local refusal = refused_or_unsigned(KEYS[1])
-if refusal then
-  return refusal
+-- Raise the watermark of a shard, after resetting all shards where their number has changed.
+-- KEYS: meta, progress. ARGV after those of lease.lua: shard, number of shards, watermark in epoch
+-- ms, the watermark of a shard that has recorded none.
+local err = check_initialized(KEYS[1])
+if err then
+  return err
 end
-local SHARD, SHARDS, WATERMARK, UNHEARD = ARGV[5], tonumber(ARGV[6]), ARGV[7], ARGV[8]
+local SHARD, SHARDS, WATERMARK, MIN_EVENT_TIME = ARGV[5], tonumber(ARGV[6]), ARGV[7], ARGV[8]
 
--- Every shard of a new layout starts where the slowest of the old one stood.
+-- Every new shard starts at the minimum of the old ones.
 if redis.call('HLEN', KEYS[2]) ~= SHARDS then
   local lowest
-  for _, held in ipairs(redis.call('HVALS', KEYS[2])) do
-    if not lowest or tonumber(held) < tonumber(lowest) then
-      lowest = held
+  for _, stored in ipairs(redis.call('HVALS', KEYS[2])) do
+    if not lowest or tonumber(stored) < tonumber(lowest) then
+      lowest = stored
     end
   end
   redis.call('DEL', KEYS[2])
   for shard = 0, SHARDS - 1 do
-    redis.call('HSET', KEYS[2], shard, lowest or UNHEARD)
+    redis.call('HSET', KEYS[2], shard, lowest or MIN_EVENT_TIME)
   end
 end
 

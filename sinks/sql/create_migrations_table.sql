@@ -1,4 +1,4 @@
--- Which numbered files have been run: `scope` is `store`, or the name of an entity.
+-- Which numbered files have run: `scope` is `store`, or the name of an entity.
 CREATE TABLE IF NOT EXISTS migrations (
     scope text NOT NULL,
     number integer NOT NULL,

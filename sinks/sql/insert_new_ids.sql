@@ -1,14 +1,14 @@
--- Lock the ids of the batch that there are, and add those that the store has never seen.
+-- Lock those ids of the batch that exist, and insert the others with the sums of their windows.
 --
--- New ids go in as they are: their totals are the sums of their windows, and those leave the stage.
--- Until the end of the transaction nobody else sees these rows, so there is nothing to lock and
--- nothing to compare with. Whoever adds the same id at this moment is waited for, and then it is not
--- new any more: it stays staged, and is locked by the next statement (lock_staged_ids.sql). All writers go in
--- the order of ids, so they wait for each other in one direction; only that last case can end in a
--- deadlock, which is tried again.
+-- The windows of the new ids are inserted as they are and removed from `staged`. Nobody else sees
+-- these rows before the commit, so there is nothing to lock and nothing to compare. If another
+-- transaction inserts the same id at this moment, this one waits for it, and then the id is not
+-- new: its windows stay in `staged`, and the next statement (lock_staged_ids.sql) locks it. All
+-- writers lock in the order of ids, so they wait for each other in one direction; only that last
+-- case can end in a deadlock, and a deadlock is retried.
 WITH known AS MATERIALIZED (
-    -- By an array, which is looked up in the index whatever the planner thinks: joined with the
-    -- batch, all ids that there are would be read.
+    -- An array is always looked up in the index. For a join with the batch the planner could choose
+    -- to read all ids of the table.
     SELECT id
     FROM {totals}
     WHERE id = ANY (ARRAY(SELECT DISTINCT id FROM staged))
@@ -53,4 +53,4 @@ inserted AS (
 SELECT
     (SELECT count(*) FROM taken) AS windows,
     (SELECT count(*) FROM known) AS known,
-    ARRAY(SELECT id FROM added) AS unseen
+    ARRAY(SELECT id FROM added) AS new_ids

@@ -1,4 +1,5 @@
--- One writer at a time an id, also where another has added it since the batch was begun.
+-- Lock the ids of the remaining windows: ids that another transaction has inserted meanwhile as
+-- well.
 SELECT count(*)
 FROM (
     SELECT FROM {totals}

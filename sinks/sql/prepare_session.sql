@@ -1,5 +1,5 @@
--- Where a batch waits to be reconciled. A temporary table is this session's own, needs no WAL, and
--- is empty again after each commit.
+-- A batch is copied here before it is reconciled. A temporary table belongs to this session, writes
+-- no WAL, and is emptied at each commit.
 CREATE TEMPORARY TABLE staged (
     id text COLLATE "C" NOT NULL,
     window_start bigint NOT NULL,
@@ -13,13 +13,13 @@ CREATE TEMPORARY TABLE staged (
     generation bigint NOT NULL
 ) ON COMMIT DELETE ROWS;
 
--- The windows that a batch looks up are recent and lie in memory. Priced like a disk, their index
--- would lose to reading the whole ledger.
+-- The windows that a batch looks up are recent, so they are in memory. With the default, which is
+-- meant for disks, the planner would prefer a scan of the whole ledger to its index.
 SET random_page_cost = 1.1;
 
--- Compiling a statement takes longer than running it on a batch.
+-- To compile a statement takes longer than to run it on a batch.
 SET jit = off;
 
--- Whoever waits longer for somebody else's lock begins again, so that the log can say what is waited
--- for, and a stop that was asked for meanwhile is noticed.
+-- After a lock timeout the transaction is retried, so that the log names the lock, and a stop that
+-- was requested meanwhile is noticed.
 SET lock_timeout = '5s';

@@ -1,5 +1,5 @@
--- Totals and recent windows in one statement, so that they belong together: a row a window, each
--- with its id's totals. Windows count as recent up to {retention} ms behind the id's newest.
+-- Totals and recent windows in one statement, as of one moment: a row a window, each with the
+-- totals of its id. A window is recent up to {retention} ms before the newest of its id.
 SELECT
     totals.id,
     totals.trip_count AS all_trip_count,
@@ -20,11 +20,11 @@ SELECT
     recent.generation
 FROM {totals} AS totals
 CROSS JOIN LATERAL (SELECT max(window_start) AS start FROM {ledger} WHERE id = totals.id) AS newest
--- The offset keeps this a look into the index for each id: joined with the whole ledger it would be
--- read whole, months of it, for a few ids.
+-- OFFSET 0 keeps this an index scan for each id. As a join with the ledger, the planner could
+-- choose to read all of the ledger for a few ids.
 CROSS JOIN LATERAL (
-    SELECT * FROM {ledger} AS held
-    WHERE held.id = totals.id AND held.window_start >= newest.start - {retention}
+    SELECT * FROM {ledger} AS ledger
+    WHERE ledger.id = totals.id AND ledger.window_start >= newest.start - {retention}
     OFFSET 0
 ) AS recent
 WHERE totals.id = ANY ({ids})

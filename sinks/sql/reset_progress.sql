@@ -1,5 +1,6 @@
--- Every shard of a new layout starts where the slowest of the old one stood: all rows up to there
--- are in the store, whichever shard they came from. The lock makes one shard do it for all.
+-- Where the number of shards has changed, every new shard starts at the minimum of the old ones:
+-- all windows up to there are in the store, whichever shard they came from. The lock makes one
+-- shard do this for all.
 LOCK TABLE progress IN SHARE ROW EXCLUSIVE MODE;
 
 INSERT INTO progress (entity, shard, shards, watermark)
@@ -7,7 +8,7 @@ SELECT
     {entity},
     shard,
     {shards},
-    (SELECT coalesce(min(watermark), {unheard}) FROM progress WHERE entity = {entity})
+    (SELECT coalesce(min(watermark), {min_event_time}) FROM progress WHERE entity = {entity})
 FROM generate_series(0, {shards} - 1) AS shard
 ON CONFLICT (entity, shard) DO UPDATE SET
     shards = excluded.shards,

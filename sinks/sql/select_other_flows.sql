@@ -1,5 +1,6 @@
--- Flows other than ours that hold their lock. A lock of two integers shows its first as `classid`,
--- its second as `objid`, and 2 as `objsubid`.
+-- Other flows that hold their lock. In pg_locks an advisory lock of two integers has the first as
+-- `classid`, the second as `objid`, and 2 as `objsubid`.
+-- https://www.postgresql.org/docs/current/view-pg-locks.html
 SELECT DISTINCT objid::integer
 FROM pg_locks
 WHERE locktype = 'advisory'

@@ -9,9 +9,9 @@ from queue import SimpleQueue
 
 import pytest
 
-from dataflows import stopping
+from dataflows import starting, stopping
 from dataflows.recovery import Past
-from dataflows.starting import _option, process_number, started
+from dataflows.starting import _option, process_number, start_services, started
 
 ROOT = Path(__file__).parents[2]
 
@@ -107,3 +107,14 @@ def test_a_flow_that_is_imported_guards_nothing(monkeypatch: pytest.MonkeyPatch)
     settings, past = started("main")
     assert settings.fence is None
     assert past == Past()
+
+
+def test_services_start_in_a_process_of_the_flow_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test or a tool that builds a flow publishes no status."""
+    calls: list[str] = []
+    starts = (lambda: calls.append("first"), lambda: calls.append("second"))
+    start_services(*starts)
+    assert calls == []
+    monkeypatch.setattr(starting, "is_flow_process", lambda: True)
+    start_services(*starts)
+    assert calls == ["first", "second"]

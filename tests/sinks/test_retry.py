@@ -1,4 +1,4 @@
-"""A store that is away is waited for, for so long and no longer, and the log says so."""
+"""Retries while a store is unavailable: how long, how often, and what is logged."""
 
 import logging
 import threading
@@ -12,24 +12,24 @@ import redis
 from mobility.entities import BY_NAME
 from mobility.settings import Settings
 from sinks.postgres import connect_postgres
-from sinks.redis_session import Link, redis_client
-from sinks.retry import SECONDS, Patience
+from sinks.redis_session import RedisSession, redis_client
+from sinks.retry import RETRY_SECONDS, RetryPolicy
 from sinks.store import StoreError
 
 DRIVER = BY_NAME["driver"]
 Build = Any
 
 
-class Away:
-    """A store that answers at the given attempt, and a wait that takes no time."""
+class FlakyStore:
+    """A store that answers at the given attempt, and the sleeps before it, which take no time."""
 
     def __init__(self, answers_at: int) -> None:
         self.attempts = 0
-        self.waits: list[float] = []
+        self.sleeps: list[float] = []
         self._answers_at = answers_at
 
     def attempt(self) -> str:
-        """Answer, or fail like a lost connection."""
+        """Return an answer, or fail like a lost connection."""
         self.attempts += 1
         if self.attempts < self._answers_at:
             msg = f"attempt {self.attempts}\nfailed"
@@ -37,88 +37,86 @@ class Away:
         return "answer"
 
 
-def patience(away: Away, **others: Any) -> Patience:  # noqa: ANN401 - whatever Patience takes
-    """Return patience with that store, for which lost connections are worth another attempt."""
+def policy(store: FlakyStore, **others: Any) -> RetryPolicy:  # noqa: ANN401 - options of RetryPolicy
+    """Return a policy that retries lost connections to that store."""
 
-    def advice(error: Exception) -> str | None:
+    def remedy(error: Exception) -> str | None:
         return "Is it running?" if isinstance(error, ConnectionError) else None
 
-    return Patience("Store", advice, wait=away.waits.append, **others)
+    return RetryPolicy("Store", remedy, sleep=store.sleeps.append, **others)
 
 
-def test_it_waits_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
-    """The log names what is waited for when that begins and when it ends, and not in between."""
-    away = Away(10)
+def test_the_first_failure_and_the_recovery_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """The log names the store when the retries begin and when they end, and not in between."""
+    store = FlakyStore(10)
     with caplog.at_level(logging.WARNING):
-        assert patience(away).run(away.attempt) == "answer"
+        assert policy(store).run(store.attempt) == "answer"
     assert [record.getMessage() for record in caplog.records] == [
         "Waiting up to 120 seconds for Store: attempt 1 failed",
         "Store answers again",
     ]
-    assert sorted(away.waits) == away.waits
+    assert sorted(store.sleeps) == store.sleeps
 
 
-def test_a_store_that_answers_is_not_talked_about(caplog: pytest.LogCaptureFixture) -> None:
-    """Nothing is logged where nothing was waited for."""
-    away = Away(1)
-    assert patience(away).run(away.attempt) == "answer"
+def test_a_store_that_answers_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing is logged where nothing was retried."""
+    store = FlakyStore(1)
+    assert policy(store).run(store.attempt) == "answer"
     assert not caplog.records
 
 
-def test_it_ends() -> None:
+def test_retries_end() -> None:
     """After two minutes the error names the store, the reason and what to do."""
-    away = Away(10**9)
+    store = FlakyStore(10**9)
     with pytest.raises(StoreError, match=r"(?s)Store does not answer: attempt .*Is it running"):
-        patience(away).run(away.attempt)
-    assert SECONDS <= sum(away.waits) < SECONDS + 2
+        policy(store).run(store.attempt)
+    assert RETRY_SECONDS <= sum(store.sleeps) < RETRY_SECONDS + 2
 
 
-def test_attempts_that_take_long_count_too() -> None:
-    """The time of the attempts is part of the two minutes."""
-    away = Away(10**9)
+def test_the_time_of_attempts_counts() -> None:
+    """The two minutes contain the time of the attempts."""
+    store = FlakyStore(10**9)
     now = iter(range(0, 10**6, 50))
     with pytest.raises(StoreError):
-        patience(away, clock=lambda: next(now)).run(away.attempt)
-    assert away.attempts < 5
+        policy(store, clock=lambda: next(now)).run(store.attempt)
+    assert store.attempts < 5
 
 
-def test_a_stop_is_not_kept_waiting() -> None:
-    """Where a stop was asked for, a store that is away ends the flow at once."""
-    away = Away(10**9)
+def test_a_stop_ends_the_retries() -> None:
+    """After a stop was requested, the next failure ends the flow."""
+    store = FlakyStore(10**9)
     with pytest.raises(StoreError, match="sent again at the next start"):
-        patience(away, stopping=lambda: away.attempts >= 3).run(away.attempt)
-    assert away.attempts == 3
+        policy(store, stop_requested=lambda: store.attempts >= 3).run(store.attempt)
+    assert store.attempts == 3
 
 
-def test_what_no_attempt_would_change_is_not_repeated() -> None:
-    """An error without remedy is the caller's, at once."""
-    away = Away(1)
+def test_a_permanent_error_is_not_retried() -> None:
+    """An error without a remedy is raised at once."""
+    store = FlakyStore(1)
 
-    def wrong() -> None:
+    def fail() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        patience(away).run(wrong)
-    assert not away.waits
+        policy(store).run(fail)
+    assert not store.sleeps
 
 
 @pytest.mark.services
-def test_a_lock_of_somebody_else_is_waited_for(
+def test_a_lock_of_another_session_is_retried(
     settings: Settings, window: Build, frame: Build, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """While the tables are locked the batch waits, the log says for what; then it is written."""
-    begun = threading.Event()
-    waits: list[float] = []
+    """While a table is locked the batch is retried, and the log says why; then it is written."""
+    has_slept = threading.Event()
 
-    def wait(seconds: float) -> None:
-        waits.append(seconds)
-        begun.set()
+    def sleep(_: float) -> None:
+        has_slept.set()
 
-    store = connect_postgres(settings, "main", wait=wait)
+    store = connect_postgres(settings, "main", sleep=sleep)
     with ThreadPoolExecutor(1) as pool, psycopg.connect(settings.postgres) as other:
         other.execute("LOCK TABLE driver_totals")
         writing = pool.submit(store.apply, DRIVER, frame(window()))
-        assert begun.wait(60)
+        assert has_slept.wait(60)
         other.rollback()
         assert writing.result().applied == 1
     assert "lock timeout" in caplog.text
@@ -127,11 +125,11 @@ def test_a_lock_of_somebody_else_is_waited_for(
 
 
 @pytest.mark.services
-def test_a_stop_ends_the_waiting_for_a_lock(
+def test_a_stop_ends_the_retries_for_a_lock(
     settings: Settings, window: Build, frame: Build
 ) -> None:
-    """A stop that is asked for while somebody else holds a lock ends in an error, not in a hang."""
-    store = connect_postgres(settings, "main", stopping=lambda: True)
+    """A stop that is requested while another session holds a lock ends in an error."""
+    store = connect_postgres(settings, "main", stop_requested=lambda: True)
     with psycopg.connect(settings.postgres) as other:
         other.execute("LOCK TABLE driver_totals")
         with pytest.raises(StoreError, match="a stop was asked for"):
@@ -140,31 +138,31 @@ def test_a_stop_ends_the_waiting_for_a_lock(
 
 
 @pytest.mark.services
-def test_a_redis_that_loads_its_data_is_waited_for(alone: Settings) -> None:
-    """The answers of a Redis that has just started are waited for, a wrong password is told."""
-    waits: list[float] = []
-    link = Link(redis_client(alone), alone, "main", wait=waits.append)
+def test_a_redis_that_loads_its_data_is_retried(redis_only: Settings) -> None:
+    """A Redis that has just started is retried, a wrong password is not."""
+    sleeps: list[float] = []
+    session = RedisSession(redis_client(redis_only), redis_only, "main", sleep=sleeps.append)
     answers: list[type[Exception] | None] = [redis.BusyLoadingError, redis.TimeoutError, None]
 
-    def question() -> int:
+    def command() -> int:
         error = answers.pop(0)
         if error is not None:
             raise error
         return 7
 
-    assert link.ask(question) == 7
-    assert len(waits) == 2
+    assert session.call(command) == 7
+    assert len(sleeps) == 2
     answers.append(redis.AuthenticationError)
     with pytest.raises(StoreError):
-        link.ask(question)
-    assert len(waits) == 2
-    link.close()
+        session.call(command)
+    assert len(sleeps) == 2
+    session.close()
 
 
 @pytest.mark.services
-def test_a_full_disk_is_told_at_once(settings: Settings) -> None:
-    """It does not go away by waiting: the flow ends, and goes on exactly when there is space."""
-    store = connect_postgres(settings, "main", wait=lambda _: pytest.fail("waited"))
+def test_a_full_disk_is_not_retried(settings: Settings) -> None:
+    """Retries would not free space: the flow ends, and continues exactly once there is some."""
+    store = connect_postgres(settings, "main", sleep=lambda _: pytest.fail("retried"))
 
     def fill(_: object) -> None:
         msg = "could not extend file: No space left on device"

@@ -1,4 +1,4 @@
-"""The sinks in a flow, on real stores."""
+"""The sinks in a Bytewax flow, on real stores."""
 
 from collections.abc import Collection
 from typing import Any
@@ -14,12 +14,12 @@ from polars.testing import assert_frame_equal
 from mobility.entities import BY_NAME, Entity
 from mobility.records import WINDOW_SCHEMA, WindowUpdate
 from mobility.settings import Settings
-from sinks import StoreSink, store_sinks
-from sinks.batch_writer import Feed
+from sinks import SinkContext, StoreSink, store_sinks
+from sinks.batch_writer import BatchWriter
 from sinks.memory import MemoryStore
 from sinks.postgres import connect_postgres
 from sinks.redis import connect_redis
-from sinks.store import Applied, Store
+from sinks.store import ApplyResult, WindowStore
 from sinks.store_sink import StorePartition
 
 DRIVER = BY_NAME["driver"]
@@ -30,7 +30,7 @@ Items = list[tuple[str, WindowUpdate]]
 
 
 def flow_of(settings: Settings, items: Items) -> Dataflow:
-    """Return a flow that sends the items to every store of the settings."""
+    """Return a flow that writes the items to the stores of the settings."""
     flow = Dataflow("sinks")
     updates = op.input("updates", flow, TestingSource(items))
     for name, sink in store_sinks(settings, DRIVER, "main"):
@@ -39,7 +39,7 @@ def flow_of(settings: Settings, items: Items) -> Dataflow:
 
 
 def items_of(window: Build, frame: Build) -> Items:
-    """Return windows of twelve ids, a shard each, as early panes and then on time."""
+    """Return windows of twelve ids in twelve shards, as early panes and then on time."""
     return [
         (
             f"{shard:02}",
@@ -60,14 +60,17 @@ def items_of(window: Build, frame: Build) -> Items:
 
 @pytest.mark.services
 def test_a_flow_fills_both_stores(settings: Settings, window: Build, frame: Build) -> None:
-    """Two workers and a replay of the whole input leave each window counted once in both."""
+    """Two workers and a replay of the whole input: both stores count each window once."""
     settings = msgspec.structs.replace(settings, shards=SHARDS)
     items = items_of(window, frame)
     cluster_main(flow_of(settings, items), [], 0, worker_count_per_proc=2)  # type: ignore[no-untyped-call] # Bytewax has no annotations there
     run_main(flow_of(settings, items))  # type: ignore[no-untyped-call] # as above
     expected = MemoryStore()
     expected.apply(DRIVER, pl.concat([update.rows for _, update in items[-SHARDS:]]))
-    stores: list[Store] = [connect_postgres(settings, "main"), connect_redis(settings, "main")]
+    stores: list[WindowStore] = [
+        connect_postgres(settings, "main"),
+        connect_redis(settings, "main"),
+    ]
     for store in stores:
         assert_frame_equal(store.totals(DRIVER), expected.totals(DRIVER))
         assert_frame_equal(store.windows(DRIVER), expected.windows(DRIVER))
@@ -76,8 +79,8 @@ def test_a_flow_fills_both_stores(settings: Settings, window: Build, frame: Buil
 
 
 @pytest.mark.parametrize("shards", [1, 4, 10, 11, 101])
-def test_a_key_finds_its_partition(shards: int) -> None:
-    """A shard's number, padded or not, is its place in the sorted list of partitions."""
+def test_a_key_maps_to_its_partition(shards: int) -> None:
+    """A shard's number, padded or not, is its index in the sorted list of partitions."""
     sink = StoreSink(msgspec.structs.replace(Settings(), shards=shards), DRIVER, "main")
     parts = sink.list_parts()
     assert parts == sorted(parts)
@@ -88,8 +91,8 @@ def test_a_key_finds_its_partition(shards: int) -> None:
         sink.part_fn(str(shards))
 
 
-def test_one_sink_for_the_stores() -> None:
-    """One sink feeds the stores of the settings and has their names; without any there is none."""
+def test_there_is_one_sink_for_both_stores() -> None:
+    """Its name has the names of the stores; without stores there is no sink."""
     both = msgspec.structs.replace(Settings(), stores=("redis", "postgres"))
     assert [name for name, _ in store_sinks(both, DRIVER, "main")] == ["postgres_redis"]
     one = msgspec.structs.replace(Settings(), stores=("redis",))
@@ -97,16 +100,16 @@ def test_one_sink_for_the_stores() -> None:
     assert store_sinks(Settings(), DRIVER, "main") == []
 
 
-def test_rows_before_progress(window: Build, frame: Build) -> None:
-    """A watermark is recorded only after the rows before it are in; without rows it is, too."""
+def test_progress_is_recorded_after_the_rows(window: Build, frame: Build) -> None:
+    """A watermark is recorded after the rows before it, also where there are none."""
     calls: list[str] = []
 
-    class Watched(MemoryStore):
+    class RecordingStore(MemoryStore):
         def apply(
-            self, entity: Entity, rows: pl.DataFrame, unseen: Collection[str] = ()
-        ) -> Applied:
+            self, entity: Entity, rows: pl.DataFrame, new_ids: Collection[str] = ()
+        ) -> ApplyResult:
             calls.append("apply")
-            return super().apply(entity, rows, unseen)
+            return super().apply(entity, rows, new_ids)
 
         def record_progress(
             self, entity: Entity, shard: int, shards: int, watermark: int | None
@@ -114,9 +117,9 @@ def test_rows_before_progress(window: Build, frame: Build) -> None:
             calls.append("progress")
             super().record_progress(entity, shard, shards, watermark)
 
-    store = Watched()
-    feed = Feed([store], DRIVER)
-    partition = StorePartition(feed, feed.close)
+    store = RecordingStore()
+    writer = BatchWriter([store], DRIVER)
+    partition = StorePartition(writer, writer.close, SinkContext())
     empty = pl.DataFrame(schema=WINDOW_SCHEMA)
     partition.write_batch(
         [
@@ -134,11 +137,11 @@ def test_rows_before_progress(window: Build, frame: Build) -> None:
 
 @pytest.mark.services
 def test_refused_windows_are_reported(
-    alone: Settings, window: Build, frame: Build, caplog: pytest.LogCaptureFixture
+    redis_only: Settings, window: Build, frame: Build, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A window that is too old for the ledger is named in the log, not lost in silence."""
-    feed = Feed([connect_redis(alone, "main")], DRIVER)
-    partition = StorePartition(feed, feed.close)
+    """A window that is too old for the ledger of Redis is counted in a log message."""
+    writer = BatchWriter([connect_redis(redis_only, "main")], DRIVER)
+    partition = StorePartition(writer, writer.close, SinkContext())
     for at in (9_999, 0):
         partition.write_batch([WindowUpdate(DRIVER, 0, 1, None, frame(window(at=at)))])
         partition.snapshot()

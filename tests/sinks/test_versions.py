@@ -1,4 +1,4 @@
-"""Coalescing, by itself."""
+"""One row a window: its highest version."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mobility.records import WINDOW_SCHEMA
-from sinks.store import Applied
-from sinks.versions import coalesced
+from sinks.store import ApplyResult
+from sinks.versions import highest_versions
 
 Row = dict[str, Any]
 
@@ -29,22 +29,24 @@ rows = st.fixed_dictionaries(
 
 
 @given(st.lists(rows, max_size=30))
-def test_the_last_of_the_highest_versions_stays(batch: list[Row]) -> None:
-    """A dict filled in order of version holds the same rows."""
+def test_the_last_row_of_the_highest_version_stays(batch: list[Row]) -> None:
+    """The result equals a dict of windows that is filled in order of version."""
     best: dict[tuple[str, int], Row] = {}
     for row in sorted(batch, key=lambda row: (row["generation"], row["trip_count"])):
         best[row["id"], row["window_start"]] = row
     expected = [best[key] for key in sorted(best)]
-    assert coalesced(pl.DataFrame(batch, schema=WINDOW_SCHEMA)).to_dicts() == expected
+    assert highest_versions(pl.DataFrame(batch, schema=WINDOW_SCHEMA)).to_dicts() == expected
 
 
-def test_a_pane_moves_on() -> None:
-    """Of equal versions the one that came last stays."""
+def test_of_equal_versions_the_last_row_stays() -> None:
+    """So the pane moves from early to on_time."""
     row = dict.fromkeys(WINDOW_SCHEMA, 0) | {"id": "a"}
     panes = [row | {"pane": pane} for pane in ("early", "on_time")]
-    assert coalesced(pl.DataFrame(panes, schema=WINDOW_SCHEMA))["pane"].to_list() == ["on_time"]
+    assert highest_versions(pl.DataFrame(panes, schema=WINDOW_SCHEMA))["pane"].to_list() == [
+        "on_time"
+    ]
 
 
-def test_counts_add_up() -> None:
-    """What became of two batches is the sum of both."""
-    assert Applied(1, 2, 3) + Applied(10, 20, 30) == Applied(11, 22, 33)
+def test_results_add_up() -> None:
+    """The result of two batches is the sum of their results."""
+    assert ApplyResult(1, 2, 3) + ApplyResult(10, 20, 30) == ApplyResult(11, 22, 33)
