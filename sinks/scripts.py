@@ -1,4 +1,4 @@
-"""The SQL and Lua texts of this package, as they lie in its folders."""
+"""The SQL and Lua files of this package."""
 
 from functools import cache
 from importlib.resources import files

@@ -44,26 +44,32 @@ def migrated(settings: Settings) -> Settings:
     return settings
 
 
-def test_both_stores_get_the_newest_record_until_the_end(migrated: Settings) -> None:
-    """Each store has the newest record; one that is made after `close` was called is the last."""
-    numbers = itertools.count()
-    publisher = StatusPublisher(
-        migrated, "p", lambda: encode_status(AuditStatus(at=next(numbers))), every=0.01
-    )
-    publisher.start()
-    publisher.start()
-    until(lambda: next(numbers) > 20, "twenty records")
-    publisher.close()
-    last = next(numbers) - 1
-    stored = [json.loads(in_redis(migrated) or ""), in_postgres(migrated) or {}]
-    # Each store has a thread that makes its own records: one of them made the last.
-    assert max(record["at"] for record in stored) == last
-    assert publisher_threads() == 0
-
-
 def publisher_threads() -> int:
     """Return how many threads still publish."""
     return sum(thread.name.startswith("status ") for thread in threading.enumerate())
+
+
+def test_both_stores_get_the_newest_record_until_the_end(migrated: Settings) -> None:
+    """Each store has the last record of its thread, which was made after `close` was called."""
+    numbers = itertools.count()
+    made: dict[str, list[int]] = {"Redis": [], "Postgres": []}
+
+    def record() -> bytes:
+        _, store, *_ = threading.current_thread().name.split()
+        made[store].append(next(numbers))
+        return encode_status(AuditStatus(at=made[store][-1]))
+
+    publisher = StatusPublisher(migrated, "p", record, every=0.01)
+    publisher.start()
+    publisher.start()
+    assert publisher_threads() == 2
+    until(lambda: all(len(each) > 10 for each in made.values()), "ten records a store")
+    closed_at = next(numbers)
+    publisher.close()
+    assert publisher_threads() == 0
+    stored = [json.loads(in_redis(migrated) or ""), in_postgres(migrated) or {}]
+    assert [each["at"] for each in stored] == [made["Redis"][-1], made["Postgres"][-1]]
+    assert all(each["at"] > closed_at for each in stored)
 
 
 def test_the_record_of_an_ended_process_expires(migrated: Settings) -> None:
