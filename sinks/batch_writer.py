@@ -52,7 +52,7 @@ class BatchWriter:
         self._thread.start()
 
     def put(self, updates: list[WindowUpdate]) -> None:
-        """Queue updates; block while the queue is full. Raises what a write raised."""
+        """Queue updates; block while the queue is full. Raises the error of an earlier write."""
         with self._changed:
             self._changed.wait_for(lambda: self._queued_rows < QUEUE_ROWS or self._failure)
             self._raise_failure()
@@ -61,7 +61,7 @@ class BatchWriter:
             self._changed.notify_all()
 
     def flush(self) -> None:
-        """Block until everything that was put is committed. Raises what a write raised."""
+        """Block until everything that was put is committed. Raises the error of a write."""
         with self._changed:
             self._changed.wait_for(lambda: self._failure or not (self._queue or self._is_writing))
             self._raise_failure()
@@ -69,7 +69,7 @@ class BatchWriter:
     def close(self) -> None:
         """Write the queue, unless a write has failed; stop the threads and close the stores.
 
-        Raises what a write raised, unless `put` or `flush` has raised it before.
+        Raises the error of a write, unless `put` or `flush` has raised it before.
         """
         with self._changed:
             self._is_closing = True
@@ -108,7 +108,7 @@ class BatchWriter:
                 previous.result()
 
     def _next_batch(self) -> list[WindowUpdate]:
-        """Block until there are updates, and return those of the next batch; none after `close`."""
+        """Return the updates of the next batch; block until there are any, or `close` is called."""
         with self._changed:
             self._is_writing = False
             self._changed.notify_all()

@@ -144,7 +144,7 @@ class WindowStore(Protocol):
         """Record that all windows of a shard up to a watermark (epoch ms) are in the store.
 
         A recorded watermark never goes back: what was complete stays complete. A shard that has
-        recorded none stands at MIN_EVENT_TIME. Where the number of shards changes, every new shard
+        recorded none has MIN_EVENT_TIME. Where the number of shards changes, every new shard
         starts at the minimum of the old ones, so the minimum over the shards is always true.
         """
         ...

@@ -21,10 +21,10 @@ from sinks.store_pair import connect_each_store
 class SinkContext:
     """What the store sinks of a process share with the flow that they are part of.
 
-    `on_write` is called with the number of windows that were written, `on_snapshot` when everything
-    written is committed. Every call of a store runs in a context of `translate_errors`, which may
-    raise another exception in place of a StoreError. When `stop_requested` returns True, an
-    unavailable store is not retried any longer.
+    `on_write` is called with the number of windows that a sink has queued, `on_snapshot` when all
+    of them are committed. Every call of a store runs in a context of `translate_errors`, which may
+    raise another exception in place of a StoreError. Once `stop_requested` returns True, an
+    unavailable store is not retried any longer. `has_failed` is set by the first error.
     """
 
     stop_requested: StopRequested = no_stop
@@ -34,8 +34,8 @@ class SinkContext:
     has_failed: bool = False
 
     @contextmanager
-    def watch(self) -> Iterator[None]:
-        """Translate errors of the stores, and remember that there was one."""
+    def handle_errors(self) -> Iterator[None]:
+        """Translate the errors of the stores, and set `has_failed`."""
         try:
             with self.translate_errors():
                 yield
@@ -47,7 +47,7 @@ class SinkContext:
 def store_sinks(
     settings: Settings, entity: Entity, writer: WriterRole, context: SinkContext | None = None
 ) -> list[tuple[str, "StoreSink"]]:
-    """Return the sink that writes to the stores of the settings, with its name, if there are any.
+    """Return the sink for the stores of the settings, with its name; an empty list without stores.
 
     There is one sink for both stores, because Postgres gets every window before Redis. Nothing is
     connected yet.
@@ -107,7 +107,7 @@ class StoreSink(FixedPartitionedSink[WindowUpdate, None]):
 
         The first partition of a cluster also runs the refiller, if there are both stores.
         """
-        with self._context.watch():
+        with self._context.handle_errors():
             batch_writer = self._acquire_batch_writer()
             refiller = None
             if for_part == self.list_parts()[0] and {"redis", "postgres"} <= {
@@ -157,13 +157,13 @@ class StorePartition(StatefulSinkPartition[WindowUpdate, None]):
 
     def write_batch(self, values: list[WindowUpdate]) -> None:
         """Queue the updates. Raises the error of an earlier write."""
-        with self._context.watch():
+        with self._context.handle_errors():
             self._batch_writer.put(values)
         self._context.on_write(sum(update.rows.height for update in values))
 
     def snapshot(self) -> None:
         """Block until everything queued is committed, and return no state."""
-        with self._context.watch():
+        with self._context.handle_errors():
             self._batch_writer.flush()
         self._context.on_snapshot()
 
@@ -173,7 +173,7 @@ class StorePartition(StatefulSinkPartition[WindowUpdate, None]):
         Bytewax closes the partitions while it unwinds from an error, and a second error would abort
         the process. So once a store of the process has failed, no error is raised here.
         """
-        with suppress(Exception) if self._context.has_failed else self._context.watch():
+        with suppress(Exception) if self._context.has_failed else self._context.handle_errors():
             if self._refiller is not None:
                 self._refiller.close()
             self._release()

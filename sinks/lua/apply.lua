@@ -8,7 +8,7 @@
 --   9   entity
 --   10  '1' where missing ids can be filled from Postgres
 --   11  number of entries that the change stream keeps
---   12  windows, in msgpack: a list a column. Rows of one id stand together, in order of window
+--   12  windows, in msgpack: a list a column. Rows of one id are adjacent, in order of window
 --       start. Columns: id, window start in epoch ms as text, value for the ledger, generation,
 --       trip_count, duration, distance, revenue, earliest and latest start in ISO 8601, whether the
 --       row is the first of an id that Postgres did not have before. Amounts are in millionths, as

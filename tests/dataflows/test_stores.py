@@ -105,7 +105,7 @@ def test_the_first_failure_is_raised_even_if_it_comes_with_closing(context: Sink
 
 
 def test_the_status_counts_what_was_written(context: SinkContext, account: Account) -> None:
-    """Windows are counted when the stores take them, and a snapshot when all are committed."""
+    """Windows are counted when they are queued, a snapshot when all of them are committed."""
     writer = BatchWriter([MemoryStore()], DRIVER)
     part = StorePartition(writer, writer.close, context)
     before = status_of(account)
