@@ -54,8 +54,8 @@ def apply_corrections(logged: pl.DataFrame, corrections: Sequence[CorrectionFile
     """Return the trips with the corrections applied.
 
     A trip at one position of the log counts once, also where several topics have a copy of it. Each
-    file of corrections then replaces, in its range, the trips that have one of its trip_ids, earlier
-    corrections among them, and what the same file brought before. Of corrections in one file with
+    file of corrections then replaces, in its range, the trips that have one of its trip_ids, also
+    earlier corrections, and what the same file brought before. Of corrections in one file with
     one trip_id the last counts.
     """
     trips = logged.unique([*_POSITION, *TRIP_SCHEMA], keep="first", maintain_order=True)

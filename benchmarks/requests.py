@@ -24,7 +24,7 @@ from benchmarks.tenant import empty_tenant, tenant_settings
 from benchmarks.timed_command import BenchmarkError
 from mobility.entities import BY_NAME
 from mobility.settings import Settings
-from sinks.pair import connect_stores
+from sinks.store_pair import connect_stores
 
 _TENANT: Final = "bench_requests"
 _ENTITY: Final = BY_NAME["passenger"]
