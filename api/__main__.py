@@ -14,7 +14,7 @@ from litestar import Litestar
 from api.access.listening import tokens_of
 from api.access.tokens import TokensError
 from api.app import create_app
-from api.live.ending import end_with_the_server
+from api.live.shutdown import end_with_the_server
 from mobility.settings import SettingsError, read_settings
 
 

@@ -14,22 +14,22 @@ from api.access import access
 from api.access.authentication import OPEN
 from api.access.listening import tokens_of
 from api.access.session import log_in, log_out, session
-from api.analysis import PostgresAnalyst
 from api.live.hub import Hub
 from api.live.routes import live_entity, live_id
-from api.observing import prometheus
 from api.pages import PAGES
 from api.pages.schema import SchemaPage
-from api.paths import WholeIds
-from api.postgres import PostgresReader
-from api.problems import PROBLEMS
-from api.reader import Reader
-from api.readers import Readers
-from api.redis import RedisReader
+from api.queries.contract import Reader
+from api.queries.postgres import PostgresReader
+from api.queries.postgres_analytics import PostgresAnalyst
+from api.queries.redis import RedisReader
+from api.queries.store_readers import Readers
+from api.queries.time_range import Windows
+from api.representation.problems import PROBLEMS
 from api.routes import QUERIES
-from api.routes.health import health
+from api.routes.paths import WholeIds
+from api.status.health import health
+from api.status.prometheus import prometheus
 from api.status.routes import live, ready, status
-from api.windows import Windows
 from mobility.settings import Settings, Store
 
 _HEALTH: Final = (health, live, ready, status)

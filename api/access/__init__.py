@@ -7,11 +7,11 @@ from litestar.middleware import DefineMiddleware
 from litestar.types import Middleware
 
 from api.access.authentication import Authentication
-from api.access.headers import guard_browsers
+from api.access.browser_policy import guard_browsers
 from api.access.hosts import Hosts
-from api.access.rate import Rate
 from api.access.tokens import Tokens
-from api.observing import Counted
+from api.middleware import Rate
+from api.status.prometheus import Counted
 from mobility.settings import Settings
 
 

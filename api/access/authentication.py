@@ -9,7 +9,7 @@ from litestar.middleware import AbstractAuthenticationMiddleware, Authentication
 from litestar.types import ASGIApp
 
 from api.access.tokens import EVERYTHING, Token, Tokens
-from api.problems import problem
+from api.representation.problems import problem
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 

@@ -14,7 +14,7 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from api.problems import problem
+from api.representation.problems import problem
 
 _OURS: Final = ("127.0.0.1", "localhost", "[::1]")
 _PORT: Final = r"(:\d{1,5})?"

@@ -11,7 +11,7 @@ from litestar.params import JSONBody
 
 from api.access.authentication import COOKIE, OPEN, token_of
 from api.access.tokens import EVERYTHING, Token, Tokens
-from api.problems import problem
+from api.representation.problems import problem
 
 _OPEN: Final = {OPEN: True}
 _NO_STORE: Final = {"Cache-Control": "no-store"}

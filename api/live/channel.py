@@ -9,9 +9,9 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
-from api.live.changes import ChangeLog
-from api.live.entry import NOTHING, Entry, StreamId, event
-from api.live.reader import Reader
+from api.live.change_stream import ChangeLog
+from api.live.stream_entry import NOTHING, Entry, StreamId, event
+from api.live.subscriber import Reader
 
 _KEPT: Final = 8 * 1024 * 1024
 """Bytes of entries that are kept for readers who resume."""

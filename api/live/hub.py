@@ -1,8 +1,8 @@
 """The channels of this process, one an entity, over one Redis."""
 
-from api.live.changes import BLOCK_SECONDS, ChangeLog
+from api.live.change_stream import BLOCK_SECONDS, ChangeLog
 from api.live.channel import Channel
-from api.redis import client
+from api.queries.redis import client
 from mobility.entities import ENTITIES, Entity
 from mobility.keys import RedisKeys
 from mobility.settings import Settings

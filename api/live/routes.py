@@ -9,12 +9,12 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, HeaderParameter
 from litestar.types import ASGIApp
 
+from api.live.event_stream import EventStream
 from api.live.hub import Hub
-from api.live.stream import EventStream
-from api.observing import UNCOUNTED
-from api.paths import decode_id
-from api.problems import problem
+from api.representation.problems import problem
 from api.routes.parameters import entity_of
+from api.routes.paths import decode_id
+from api.status.prometheus import UNCOUNTED
 
 _OPT: Final = {UNCOUNTED: True}
 

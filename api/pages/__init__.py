@@ -12,7 +12,7 @@ from litestar.response import File
 from api.access.authentication import OPEN
 from api.pages.not_modified import NotModified
 from api.pages.settings import page_settings
-from api.problems import problem
+from api.representation.problems import problem
 
 _FOLDER: Final = Path(__file__).parent
 _PAGES: Final = {

@@ -5,7 +5,7 @@ from typing import Final
 from litestar import Router
 
 from api.etags import ETags
-from api.freshness import say_how_fresh
+from api.representation.freshness import say_how_fresh
 from api.routes.batch import batch
 from api.routes.compare import compare
 from api.routes.listing import listing

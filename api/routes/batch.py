@@ -8,13 +8,13 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import Meta
 
-from api.amounts import shown
-from api.answers import Batch, Known
-from api.documented import BatchQuestion
-from api.paths import is_storable
-from api.reader import Totals
-from api.readers import Readers
+from api.queries.contract import Totals
+from api.queries.store_readers import Readers
+from api.representation.amounts import shown
+from api.representation.openapi import BatchQuestion
+from api.representation.responses import Batch, Known
 from api.routes.parameters import EntityName, entity_of
+from api.routes.paths import is_storable
 
 MAX_IDS = 1_000
 

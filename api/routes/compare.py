@@ -6,14 +6,14 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
-from api.answers import Amounts, Comparison, Ratio, Side
-from api.comparing import differences, ratios
-from api.counting import Count, count_all, count_id
-from api.documented import Question
-from api.readers import ORDER, Readers
-from api.refusals import BadQuery
+from api.errors import BadQuery
+from api.queries.store_readers import ORDER, Readers
+from api.queries.time_range import Range, Windows
+from api.representation.comparison import differences, ratios
+from api.representation.openapi import Question
+from api.representation.responses import Amounts, Comparison, Ratio, Side
+from api.routes.counting import Count, count_all, count_id
 from api.routes.parameters import AskedId, EntityName, From, To, entity_of, id_in_query, unknown
-from api.windows import Range, Windows
 from mobility.entities import Entity
 
 OtherId = Annotated[

@@ -6,13 +6,14 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
-from api.amounts import shown_sums
-from api.answers import Item, Listing, Metrics
-from api.cursor import Cursor, decode_cursor, encode_cursor
-from api.documented import Question
-from api.reader import AMOUNT_OF, By, Order, Place, Sums
-from api.readers import Readers
-from api.refusals import BadQuery
+from api.errors import BadQuery
+from api.queries.contract import AMOUNT_OF, By, Order, Place, Sums
+from api.queries.store_readers import Readers
+from api.queries.time_range import Windows
+from api.representation.amounts import shown_sums
+from api.representation.cursor import Cursor, decode_cursor, encode_cursor
+from api.representation.openapi import Question
+from api.representation.responses import Item, Listing, Metrics
 from api.routes.metrics import metrics_of
 from api.routes.parameters import (
     AskedId,
@@ -23,7 +24,6 @@ from api.routes.parameters import (
     id_in_query,
     prefix_of,
 )
-from api.windows import Windows
 from mobility.entities import Entity
 
 MAX_LIMIT: Final = 500

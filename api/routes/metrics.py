@@ -3,13 +3,13 @@
 from litestar import get
 from litestar.di import NamedDependency
 
-from api.answers import LastWindow, Metrics
-from api.counting import count_id
-from api.documented import Question
-from api.readers import Readers
+from api.queries.store_readers import Readers
+from api.queries.time_range import Range, Windows
+from api.queries.times import time_of
+from api.representation.openapi import Question
+from api.representation.responses import LastWindow, Metrics
+from api.routes.counting import count_id
 from api.routes.parameters import EncodedId, EntityName, From, To, entity_of, id_in_path, unknown
-from api.times import time_of
-from api.windows import Range, Windows
 from mobility.entities import Entity
 
 

@@ -6,9 +6,9 @@ from typing import Annotated, Final
 from litestar.openapi.spec import Example
 from litestar.params import PathParameter, QueryParameter
 
-from api.paths import decode_id, is_storable
-from api.problems import problem
-from api.refusals import BadQuery
+from api.errors import BadQuery
+from api.representation.problems import problem
+from api.routes.paths import decode_id, is_storable
 from mobility.entities import BY_NAME, Entity
 
 EntityName = Annotated[

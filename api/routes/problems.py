@@ -7,9 +7,9 @@ from litestar import get
 from litestar.params import FromPath
 
 from api.access.authentication import OPEN
-from api.documented import Explanation
-from api.kinds import KINDS, Kind
-from api.problems import problem
+from api.representation.openapi import Explanation
+from api.representation.problem_types import KINDS, Kind
+from api.representation.problems import problem
 
 
 @get(

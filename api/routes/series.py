@@ -7,13 +7,16 @@ from litestar.di import NamedDependency
 from litestar.openapi.spec import Example
 from litestar.params import QueryParameter
 
-from api.amounts import shown
-from api.answers import Series, Span
-from api.documented import SeriesQuestion
-from api.formats import JSON, negotiated, written
-from api.freshness import freshness_headers
-from api.reader import Series as Found
-from api.readers import Answer, Readers
+from api.queries.buckets import Granularity, edges, range_of, step_name, step_of, zone_of
+from api.queries.contract import Series as Found
+from api.queries.store_readers import Answer, Readers
+from api.queries.time_range import Range, Windows
+from api.queries.times import time_of
+from api.representation.amounts import shown
+from api.representation.formats import JSON, negotiated, written
+from api.representation.freshness import freshness_headers
+from api.representation.openapi import SeriesQuestion
+from api.representation.responses import Series, Span
 from api.routes.parameters import (
     AskedId,
     EncodedId,
@@ -25,9 +28,6 @@ from api.routes.parameters import (
     id_in_query,
     unknown,
 )
-from api.spans import Granularity, edges, range_of, step_name, step_of, zone_of
-from api.times import time_of
-from api.windows import Range, Windows
 from mobility.entities import Entity
 
 Step = Annotated[

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from litestar import get
 from litestar.di import NamedDependency
 
-from api.amounts import NAMES, shown, shown_sums
-from api.answers import Distribution, Percentiles, Summary
-from api.documented import Question
-from api.reader import Sums
-from api.readers import Readers
+from api.queries.contract import Sums
+from api.queries.store_readers import Readers
+from api.queries.time_range import Windows
+from api.representation.amounts import NAMES, shown, shown_sums
+from api.representation.openapi import Question
+from api.representation.responses import Distribution, Percentiles, Summary
 from api.routes.parameters import EntityName, From, To, entity_of
-from api.windows import Windows
 
 
 @get("/summary/{entity_name:str}", summary="The whole entity", operation_class=Question)

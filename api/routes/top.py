@@ -6,13 +6,13 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
-from api.amounts import part_of, shown
-from api.answers import Amounts, Ranked, Top
-from api.documented import Question
-from api.reader import AMOUNT_OF, By
-from api.readers import Readers
+from api.queries.contract import AMOUNT_OF, By
+from api.queries.store_readers import Readers
+from api.queries.time_range import Windows
+from api.representation.amounts import part_of, shown
+from api.representation.openapi import Question
+from api.representation.responses import Amounts, Ranked, Top
 from api.routes.parameters import AskedId, EntityName, From, To, entity_of, id_in_query
-from api.windows import Windows
 
 MAX_TOP: Final = 5_000
 

@@ -7,10 +7,10 @@ from typing import Final
 
 import msgspec
 
-from api.reader import StoreDown, Told
-from api.readers import Readers, StoresDown
-from api.status.answers import Audit, Concern, Overview, Process, audit_of, process_of
-from api.status.concerns import concerns
+from api.queries.contract import StoreDown, Told
+from api.queries.store_readers import Readers, StoresDown
+from api.status.checks import concerns
+from api.status.responses import Audit, Concern, Overview, Process, audit_of, process_of
 from mobility.settings import Settings, Store
 from mobility.status import AuditStatus, FlowStatus, Status, decode_status
 

@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 
-from api.answers import Component
-from api.reader import StoreDown
-from api.readers import Readers, StoresDown
+from api.queries.contract import StoreDown
+from api.queries.store_readers import Readers, StoresDown
+from api.representation.responses import Component
 from api.status.overview import Freshness, flows, known
 from mobility.settings import Settings
 

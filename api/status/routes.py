@@ -6,12 +6,12 @@ from litestar import get
 from litestar.di import NamedDependency
 
 from api.access.authentication import OPEN
-from api.answers import Component, Health
-from api.problems import unavailable
-from api.readers import Readers
-from api.status.answers import Overview
+from api.queries.store_readers import Readers
+from api.representation.problems import unavailable
+from api.representation.responses import Component, Health
 from api.status.overview import overview
 from api.status.readiness import readiness
+from api.status.responses import Overview
 from mobility.settings import Settings
 
 _OPEN: Final = {OPEN: True}

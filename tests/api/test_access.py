@@ -12,10 +12,10 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from api.access.rate import Rate
 from api.access.tokens import Tokens, TokensError, make_token, read_tokens
 from api.app import app_over
-from api.readers import Readers
+from api.middleware import Rate
+from api.queries.store_readers import Readers
 from mobility.entities import BY_NAME
 from mobility.settings import Settings
 from tests.api.test_app import MemoryReader, problem_of, totals

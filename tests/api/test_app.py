@@ -15,9 +15,9 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from api.app import app_over, create_app
-from api.line import REST
-from api.reader import NOTHING, Batch, Page, Series, StoreDown, Sums, Told, Totals
-from api.readers import Readers
+from api.queries.circuit_breaker import REST
+from api.queries.contract import NOTHING, Batch, Page, Series, StoreDown, Sums, Told, Totals
+from api.queries.store_readers import Readers
 from mobility.entities import ENTITIES, Entity
 from mobility.settings import Settings, Store
 

@@ -12,7 +12,7 @@ from litestar.testing import TestClient
 from psycopg import sql
 
 from api.app import create_app
-from api.connections import ANSWER_SECONDS, Connections
+from api.queries.postgres_client import ANSWER_SECONDS, Connections
 from mobility.settings import Settings
 
 NUMBER = sql.SQL("SELECT 7")

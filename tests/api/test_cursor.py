@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.cursor import Cursor, decode_cursor, encode_cursor
-from api.reader import By, Order, Place
-from api.refusals import BadCursor
+from api.errors import BadCursor
+from api.queries.contract import By, Order, Place
+from api.representation.cursor import Cursor, decode_cursor, encode_cursor
 
 IDS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)
 BY: tuple[By | None, ...] = (None, "revenue", "trips", "distance", "duration")

@@ -15,14 +15,14 @@ from litestar.types import HTTPScope, Message
 from redis import Redis
 
 import api.live.channel
-import api.live.reader
+import api.live.subscriber
 from api.app import create_app
-from api.live.changes import ChangeLog
+from api.live.change_stream import ChangeLog
 from api.live.channel import Channel
-from api.live.entry import Entry, StreamId
+from api.live.event_stream import EventStream
 from api.live.hub import Hub
-from api.live.reader import QUEUE
-from api.live.stream import EventStream
+from api.live.stream_entry import Entry, StreamId
+from api.live.subscriber import QUEUE
 from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
 from mobility.records import WINDOW_SCHEMA

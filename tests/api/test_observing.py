@@ -8,7 +8,7 @@ from litestar.testing import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.app import app_over
-from api.readers import Readers
+from api.queries.store_readers import Readers
 from mobility.settings import Settings
 from tests.api.test_app import AS_OF, MemoryReader, totals
 from tests.api.test_status import flow, told

@@ -8,9 +8,9 @@ from litestar.testing import TestClient
 
 import api
 from api.app import create_app
-from api.kinds import KINDS
-from api.problems import problem
-from api.refusals import Refusal
+from api.errors import Refusal
+from api.representation.problem_types import KINDS
+from api.representation.problems import problem
 from mobility.settings import Settings
 
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.refusals import BadQuery, RangeTooLong
-from api.spans import MAX_SPANS, edges, range_of, span_at, step_name, step_of, zone_of
-from api.times import read_time, time_of
-from api.windows import EARLIEST, LATEST, Range, Windows
+from api.errors import BadQuery, RangeTooLong
+from api.queries.buckets import MAX_SPANS, edges, range_of, span_at, step_name, step_of, zone_of
+from api.queries.time_range import EARLIEST, LATEST, Range, Windows
+from api.queries.times import read_time, time_of
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE

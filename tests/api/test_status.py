@@ -12,8 +12,8 @@ from litestar.testing import TestClient
 from redis import Redis
 
 from api.app import app_over, create_app
-from api.reader import Told
-from api.readers import Readers
+from api.queries.contract import Told
+from api.queries.store_readers import Readers
 from mobility.settings import Settings, Store
 from mobility.status import AuditStatus, FlowStatus, Outcomes, PartitionStatus, encode_status
 from sinks.session import open_session

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from api.together import MOST, Together
+from api.queries.lookup_batcher import MOST, Together
 
 
 class Store:

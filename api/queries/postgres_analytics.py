@@ -4,8 +4,7 @@ from typing import Any, Final
 
 from psycopg import sql
 
-from api.amounts import NAMES
-from api.reader import (
+from api.queries.contract import (
     AMOUNT_OF,
     LAST,
     PERCENTILES,
@@ -19,8 +18,9 @@ from api.reader import (
     Total,
     as_time,
 )
-from api.tables import Tables, about, page, present, sums
-from api.windows import Range
+from api.queries.tables import Tables, about, page, present, sums
+from api.queries.time_range import Range
+from api.representation.amounts import NAMES
 from mobility.entities import Entity
 from mobility.settings import Store
 

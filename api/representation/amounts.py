@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from api.reader import Sums
+from api.queries.contract import Sums
 from mobility.records import MICRO
 
 NAMES: Final = ("trip_count", "total_duration", "total_distance", "total_revenue")

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Generic, TypeVar
 
-from api.line import Line
-from api.reader import (
+from api.errors import BeyondLedger, NeedsPostgres
+from api.queries.circuit_breaker import Line
+from api.queries.contract import (
     Analyst,
     Asked,
     Batch,
@@ -25,7 +26,6 @@ from api.reader import (
     Told,
     Totals,
 )
-from api.refusals import BeyondLedger, NeedsPostgres
 from mobility.entities import Entity
 from mobility.settings import Store
 

@@ -3,8 +3,8 @@
 from fractions import Fraction
 from typing import Any, Final
 
-from api.amounts import NAMES
-from api.reader import Sums
+from api.queries.contract import Sums
+from api.representation.amounts import NAMES
 from mobility.records import MICRO
 
 _MEANS: Final = {

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from api.reader import as_time
+from api.queries.contract import as_time
 from mobility.entities import Entity
 from mobility.records import MICRO
 

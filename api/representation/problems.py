@@ -12,9 +12,9 @@ from litestar.plugins.problem_details import (
     ProblemDetailsPlugin,
 )
 
-from api.line import REST
-from api.readers import StoresDown
-from api.refusals import Refusal
+from api.errors import Refusal
+from api.queries.circuit_breaker import REST
+from api.queries.store_readers import StoresDown
 
 _log = logging.getLogger(__name__)
 

@@ -11,9 +11,8 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from api.amounts import NAMES
-from api.ledger import STATE, newest_of, parts_of
-from api.reader import (
+from api.errors import BeyondLedger
+from api.queries.contract import (
     LAST,
     Batch,
     Page,
@@ -25,9 +24,10 @@ from api.reader import (
     as_time,
     micro,
 )
-from api.refusals import BeyondLedger
-from api.times import time_of
-from api.together import Together
+from api.queries.lookup_batcher import Together
+from api.queries.redis_ledger import STATE, newest_of, parts_of
+from api.queries.times import time_of
+from api.representation.amounts import NAMES
 from mobility.entities import ENTITIES, Entity
 from mobility.keys import RedisKeys
 from mobility.settings import Settings, Store

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
-from api.live.entry import NOTHING, Entry, StreamId
+from api.live.stream_entry import NOTHING, Entry, StreamId
 from mobility.entities import Entity
 
 BLOCK_SECONDS: Final = 2.0

@@ -1,16 +1,15 @@
 """The SQL of this room, asked of an entity's tables."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from api.connections import Connections, Question, Row
-from api.reader import Page, StoreDown, Sums, as_time
+from api.queries.contract import Page, StoreDown, Sums, as_time
+from api.queries.postgres_client import Connections, Question, Row
 from mobility.entities import Entity
+from mobility.resources import read_resource
 from mobility.settings import Store
 
 
@@ -47,10 +46,9 @@ def about(entity: Entity, name: str, **parts: sql.Composable) -> sql.Composed:
     )
 
 
-@cache
 def text(name: str) -> str:
     """Return a file of the folder `sql`."""
-    return files("api").joinpath("sql", name).read_text(encoding="utf-8")
+    return read_resource("api.queries", "sql", name)
 
 
 def sums(cells: Iterable[Any]) -> Sums:

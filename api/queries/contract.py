@@ -6,8 +6,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final, Literal, Protocol
 
-from api.times import time_of
-from api.windows import Range
+from api.queries.time_range import Range
+from api.queries.times import time_of
 from mobility.entities import Entity
 from mobility.records import MICRO, MIN_EVENT_TIME
 from mobility.settings import Store

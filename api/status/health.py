@@ -7,10 +7,10 @@ from litestar import get
 from litestar.di import NamedDependency
 
 from api.access.authentication import OPEN
-from api.answers import Component, Health
-from api.problems import unavailable
-from api.reader import StoreDown
-from api.readers import ORDER, Readers
+from api.queries.contract import StoreDown
+from api.queries.store_readers import ORDER, Readers
+from api.representation.problems import unavailable
+from api.representation.responses import Component, Health
 from mobility.settings import Store
 
 Freshness = Mapping[str, datetime | None]

@@ -7,8 +7,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
-from api.connections import ANSWER_SECONDS
-from api.reader import (
+from api.queries.contract import (
     LAST,
     Batch,
     Page,
@@ -19,8 +18,9 @@ from api.reader import (
     Totals,
     as_time,
 )
-from api.tables import Tables, about, page, present, sums, text
-from api.times import time_of
+from api.queries.postgres_client import ANSWER_SECONDS
+from api.queries.tables import Tables, about, page, present, sums, text
+from api.queries.times import time_of
 from mobility.entities import ENTITIES, Entity
 from mobility.settings import Store
 from mobility.status import EXPIRY

@@ -8,8 +8,8 @@ import msgspec
 import polars as pl
 from litestar.datastructures.headers import Accept
 
-from api.answers import Span
-from api.refusals import NotAcceptable
+from api.errors import NotAcceptable
+from api.representation.responses import Span
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Final
 
-from api.status.answers import Audit, Concern, Process, Severity
+from api.status.responses import Audit, Concern, Process, Severity
 from mobility.settings import Settings
 
 SILENT: Final = 5.0

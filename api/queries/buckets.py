@@ -7,9 +7,9 @@ from functools import cache
 from typing import Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from api.refusals import BadQuery, RangeTooLong
-from api.times import ms_of, time_of
-from api.windows import EARLIEST, LATEST, Range, Windows
+from api.errors import BadQuery, RangeTooLong
+from api.queries.time_range import EARLIEST, LATEST, Range, Windows
+from api.queries.times import ms_of, time_of
 
 Granularity = Literal["PT5M", "PT15M", "PT1H", "P1D"]
 

@@ -14,7 +14,7 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.problems import problem
+from api.representation.problems import problem
 
 _SPAN: Final = 1.0
 

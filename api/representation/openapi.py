@@ -14,8 +14,8 @@ from litestar.openapi.spec import (
     Schema,
 )
 
-from api.formats import CSV, NDJSON, PARQUET
-from api.kinds import KINDS
+from api.representation.formats import CSV, NDJSON, PARQUET
+from api.representation.problem_types import KINDS
 
 PROBLEM: Final = "application/problem+json"
 

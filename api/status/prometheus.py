@@ -30,10 +30,10 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from api.live.hub import Hub
-from api.reader import StoreDown
-from api.readers import Readers, StoresDown
-from api.status.answers import Process
+from api.queries.contract import StoreDown
+from api.queries.store_readers import Readers, StoresDown
 from api.status.overview import Freshness, flows, known
+from api.status.responses import Process
 
 UNCOUNTED: Final = "uncounted"
 """The key of a route's `opt` whose requests are not counted: streams last as long as readers."""

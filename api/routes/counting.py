@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from api.amounts import shown
-from api.reader import NOTHING, Sums
-from api.readers import Readers
-from api.windows import Range, Windows
+from api.queries.contract import NOTHING, Sums
+from api.queries.store_readers import Readers
+from api.queries.time_range import Range, Windows
+from api.representation.amounts import shown
 from mobility.entities import Entity
 from mobility.settings import Store
 

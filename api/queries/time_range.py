@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 
-from api.refusals import BadQuery
-from api.times import ms_of, read_time, time_of
+from api.errors import BadQuery
+from api.queries.times import ms_of, read_time, time_of
 from mobility.records import MAX_EVENT_TIME, MIN_EVENT_TIME
 from mobility.settings import Settings
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from api.reader import as_time
+from api.queries.contract import as_time
 from mobility.settings import Store
 from mobility.status import AuditStatus, FlowStatus, Outcomes, PartitionStatus, Rates
 

@@ -12,8 +12,8 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from api.reader import By, Order, Place
-from api.refusals import BadCursor
+from api.errors import BadCursor
+from api.queries.contract import By, Order, Place
 
 _ALPHABET: Final = b"-_"
 _REFUSED: Final = "cursor: not one of ours; take it from `next` of the page before"

@@ -5,8 +5,8 @@ from datetime import datetime
 from operator import add
 from typing import Final
 
-from api.reader import Part, Sums
-from api.spans import span_at
+from api.queries.buckets import span_at
+from api.queries.contract import Part, Sums
 
 STATE: Final = "totals"
 """The field beside the windows: numbers about all of them, the 9th is the newest window's start."""

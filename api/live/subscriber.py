@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from api.live.entry import HEARTBEAT, NOTHING, StreamId
+from api.live.stream_entry import HEARTBEAT, NOTHING, StreamId
 
 QUEUE: Final = 128
 """Events that may wait for a reader; who falls further behind is dropped, and resumes."""

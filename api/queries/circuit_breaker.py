@@ -6,7 +6,7 @@ from typing import Final, Generic, TypeVar
 
 from prometheus_client import Counter, Histogram
 
-from api.reader import Asked, StoreDown
+from api.queries.contract import Asked, StoreDown
 from mobility.settings import Store, masked
 
 REST: Final = 1.0

@@ -1,0 +1,1 @@
+"""Queries over the stores: what the API reads from Redis and Postgres."""
