@@ -12,7 +12,7 @@ from typing import Any, Final
 import httpx
 import msgspec
 
-from api.access.tokens import make_token
+from api.access.tokens import create_token
 from audit.steps import free_port
 from benchmarks.bench import Bench
 from benchmarks.load import Answered, loaded, milliseconds
@@ -53,7 +53,7 @@ def measure(bench: Bench) -> Section:
     """Start both, see that they agree, and load them in turn."""
     with bench.commands.step("requests: FastAPI's environment"):
         python = python_with(_PACKAGES)
-    token, line = make_token("bench", "all")
+    token, line = create_token("bench", "all")
     tokens = bench.commands.folder / "tokens"
     tokens.write_text(line + "\n")
     settings = msgspec.structs.replace(

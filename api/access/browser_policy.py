@@ -1,9 +1,7 @@
-"""What a browser may do with answers: everything from here, and nothing from or to elsewhere."""
+"""Response headers that restrict what browsers do with responses of the API."""
 
 from typing import Final
 from urllib.parse import urlsplit
-
-from litestar.types import BeforeMessageSendHookHandler, Message, Scope
 
 from mobility.settings import Settings
 
@@ -16,27 +14,20 @@ _HEADERS: Final = {
 }
 
 
-def guard_browsers(settings: Settings) -> BeforeMessageSendHookHandler:
-    """Return the hook that adds the headers to whatever is answered, errors and refusals too."""
-    headers = [
-        (name.encode(), value.encode())
-        for name, value in {"content-security-policy": policy(settings), **_HEADERS}.items()
-    ]
-
-    async def add(message: Message, _scope: Scope) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], *headers]
-
-    return add
+def security_headers(settings: Settings) -> list[tuple[bytes, bytes]]:
+    """Return the security headers of every response."""
+    headers = {"content-security-policy": content_security_policy(settings), **_HEADERS}
+    return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 
-def policy(settings: Settings) -> str:
+def content_security_policy(settings: Settings) -> str:
     """Return the Content Security Policy (Level 3) of pages.
 
-    Nothing inline may run or style, so no text can become either. Images may also come from the
-    one server of map tiles that is configured.
+    It allows no inline scripts or styles, so text can't become either. Images may also come from
+    the configured server of map tiles.
 
-    >>> policy(Settings(map_tiles="https://tiles.example/{z}/{x}/{y}.png")).split("; ")[1]
+    >>> settings = Settings(map_tiles="https://tiles.example/{z}/{x}/{y}.png")
+    >>> content_security_policy(settings).split("; ")[1]
     "img-src 'self' data: https://tiles.example"
     """
     images = ["'self'", "data:"]

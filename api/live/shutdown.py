@@ -1,4 +1,4 @@
-"""Ends live streams when the process is told to stop: its server would wait for them in vain."""
+"""Ends live streams when the process gets a stop signal; the server would wait for them forever."""
 
 import asyncio
 import signal
@@ -7,24 +7,24 @@ from typing import Final
 
 from litestar import Litestar
 
-from api.live.hub import Hub
+from api.live.hub import LiveHub
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
-async def end_with_the_server(app: Litestar) -> None:
-    """Let the signals that stop the server end all streams too (`on_startup`).
+async def drop_subscribers_on_stop(app: Litestar) -> None:
+    """Make the signals that stop the server drop all subscribers too (an on_startup hook).
 
-    Granian listens by the event loop, which is woken beside whatever handler Python calls: this one
-    stands in the place of the loop's, which does nothing.
+    Granian listens to signals through the event loop, which wakes up whatever handler Python calls.
+    These handlers replace those of the loop, which do nothing.
     """
-    hub: Hub | None = app.state.get("hub")
+    hub: LiveHub | None = app.state.get("hub")
     if hub is None:
         return
     loop = asyncio.get_running_loop()
 
-    def end(_number: int, _frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(hub.end)
+    def drop_all(_number: int, _frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(hub.drop_all)
 
     for number in _SIGNALS:
-        signal.signal(number, end)
+        signal.signal(number, drop_all)

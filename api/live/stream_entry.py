@@ -1,4 +1,4 @@
-"""An entry of the stream of changes, and the event that it becomes."""
+"""An entry of the stream of changes, and the events that it is sent as."""
 
 import logging
 from collections import defaultdict
@@ -9,27 +9,27 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from api.queries.contract import as_time
+from api.queries.time_range import known_time
 from mobility.entities import Entity
 from mobility.records import MICRO
 
 _log: Final = logging.getLogger(__name__)
 
 HEARTBEAT: Final = b":\n\n"
-"""A comment: proves that the connection lives, and is no event."""
+"""A comment: it shows that the connection is open, and clients ignore it."""
 
 
 class StreamId(NamedTuple):
-    """The id of an entry: Redis's time in ms, and a number. The later entry has the greater id."""
+    """The id of an entry: the time of Redis in ms, and a number. Later entries have greater ids."""
 
     ms: int
     number: int
 
     @classmethod
-    def of(cls, text: str) -> "StreamId":
-        """Return the id that a text names; raises ValueError where it names none.
+    def parse(cls, text: str) -> "StreamId":
+        """Return the id in a text; raises ValueError.
 
-        >>> StreamId.of("1735689600000-2")
+        >>> StreamId.parse("1735689600000-2")
         StreamId(ms=1735689600000, number=2)
         """
         ms, _, number = text.partition("-")
@@ -42,12 +42,12 @@ class StreamId(NamedTuple):
         return f"{self.ms}-{self.number}"
 
 
-NOTHING: Final = StreamId(0, 0)
+STREAM_START: Final = StreamId(0, 0)
 """Before every entry."""
 
 
 class Window(msgspec.Struct, frozen=True):
-    """A window's totals so far: they replace those of the pane before, and are never added."""
+    """The totals of a window so far: they replace those of the previous pane."""
 
     id: str
     window_start: datetime | None
@@ -61,7 +61,7 @@ class Window(msgspec.Struct, frozen=True):
 
 
 class Changes(msgspec.Struct, frozen=True):
-    """The windows that changed at once, of one entity."""
+    """Windows of one entity that changed together."""
 
     entity: str
     windows: list[Window]
@@ -79,11 +79,11 @@ class _Row(msgspec.Struct, array_like=True, frozen=True):
     pane: str
 
 
-class Entry:
-    """An entry: what it says is worked out when somebody wants it, and once for all readers."""
+class StreamEntry:
+    """An entry; its event is encoded when the first subscriber needs it, once for all of them."""
 
-    def __init__(self, entity: Entity, window_ms: int, at: StreamId, raw: bytes) -> None:
-        self.at = at
+    def __init__(self, entity: Entity, window_ms: int, entry_id: StreamId, raw: bytes) -> None:
+        self.id = entry_id
         self.size = len(raw)
         self._entity = entity
         self._window_ms = window_ms
@@ -91,37 +91,37 @@ class Entry:
 
     @cached_property
     def event(self) -> bytes:
-        """The event with all its windows."""
-        return self._event([self._window(row) for row in self._rows()])
+        """The event with all windows of the entry."""
+        return self._encode([self._to_window(row) for row in self._decode_rows()])
 
-    def events_of(self, ids: Container[str]) -> dict[str, bytes]:
-        """Return an event for each of the ids that is in the entry, with its windows alone."""
+    def events_by_id(self, ids: Container[str]) -> dict[str, bytes]:
+        """Return an event for each of these ids in the entry, with its own windows only."""
         found: dict[str, list[Window]] = defaultdict(list)
-        for row in self._rows():
+        for row in self._decode_rows():
             if row.id in ids:
-                found[row.id].append(self._window(row))
-        return {entity_id: self._event(windows) for entity_id, windows in found.items()}
+                found[row.id].append(self._to_window(row))
+        return {entity_id: self._encode(windows) for entity_id, windows in found.items()}
 
     def event_for(self, entity_id: str | None) -> bytes | None:
-        """Return the event with all windows, or with those of an id; None where it has none."""
-        return self.event if entity_id is None else self.events_of({entity_id}).get(entity_id)
+        """Return the event for one id, None if it is not in the entry; without an id, for all."""
+        return self.event if entity_id is None else self.events_by_id({entity_id}).get(entity_id)
 
-    def _rows(self) -> list[_Row]:
+    def _decode_rows(self) -> list[_Row]:
         try:
-            # Amounts come as text: Lua would round those beyond 2^53.
+            # Amounts are text, as Lua would round numbers beyond 2^53.
             return msgspec.json.decode(self._raw, type=list[_Row], strict=False)
         except msgspec.MsgspecError:
             _log.exception(
-                "entry %s of the changes of %s can't be read", self.at, self._entity.name
+                "entry %s of the changes of %s can't be read", self.id, self._entity.name
             )
             return []
 
-    def _window(self, row: _Row) -> Window:
+    def _to_window(self, row: _Row) -> Window:
         count = row.trip_count
         return Window(
             id=row.id,
-            window_start=as_time(row.window_start),
-            window_end=as_time(row.window_start + self._window_ms),
+            window_start=known_time(row.window_start),
+            window_end=known_time(row.window_start + self._window_ms),
             trip_count=count,
             avg_duration=row.duration / (count * MICRO) if count else 0.0,
             total_duration=row.duration / MICRO,
@@ -130,11 +130,11 @@ class Entry:
             pane=row.pane,
         )
 
-    def _event(self, windows: list[Window]) -> bytes:
-        return event("windows", Changes(self._entity.name, windows), self.at)
+    def _encode(self, windows: list[Window]) -> bytes:
+        return encode_event("windows", Changes(self._entity.name, windows), self.id)
 
 
-def event(name: str, data: object, at: StreamId | None = None) -> bytes:
-    """Return an event on the wire; its data is JSON, in which a line end can't stand."""
-    lead = b"" if at is None else b"id: %s\n" % str(at).encode()
-    return b"%sevent: %s\ndata: %s\n\n" % (lead, name.encode(), msgspec.json.encode(data))
+def encode_event(name: str, data: object, event_id: StreamId | None = None) -> bytes:
+    """Return a Server-Sent Event; its data is JSON, which contains no line ends."""
+    id_line = b"" if event_id is None else b"id: %s\n" % str(event_id).encode()
+    return b"%sevent: %s\ndata: %s\n\n" % (id_line, name.encode(), msgspec.json.encode(data))

@@ -1,1 +1,1 @@
-"""Queries over the stores: what the API reads from Redis and Postgres."""
+"""Queries: what the API reads from Redis and Postgres. Nothing here knows HTTP."""

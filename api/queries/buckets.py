@@ -1,4 +1,4 @@
-"""A range cut into the spans of a series: windows, hours or days of a time zone."""
+"""Buckets of a series: a time range divided into windows, or into hours or days of a time zone."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -7,17 +7,23 @@ from functools import cache
 from typing import Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from api.errors import BadQuery, RangeTooLong
-from api.queries.time_range import EARLIEST, LATEST, Range, Windows
-from api.queries.times import ms_of, time_of
+from api.errors import InvalidParameterError, RangeTooLongError
+from api.queries.time_range import (
+    EARLIEST,
+    LATEST,
+    TimeRange,
+    WindowingStrategy,
+    to_datetime,
+    to_epoch_ms,
+)
 
 Granularity = Literal["PT5M", "PT15M", "PT1H", "P1D"]
 
-MAX_SPANS: Final = 10_000
+MAX_BUCKETS: Final = 10_000
 
 _MINUTE: Final = 60_000
 _DAY: Final = 86_400_000
-_STEPS: Final[dict[Granularity, int]] = {
+_LENGTHS: Final[dict[Granularity, int]] = {
     "PT5M": 5 * _MINUTE,
     "PT15M": 15 * _MINUTE,
     "PT1H": 60 * _MINUTE,
@@ -25,106 +31,115 @@ _STEPS: Final[dict[Granularity, int]] = {
 }
 
 
-def step_of(granularity: Granularity | None, windows: Windows) -> int:
-    """Return the length of a granularity in ms, that of a window for None; raises BadQuery."""
-    step = windows.length if granularity is None else _STEPS[granularity]
-    if step % windows.length:
+def bucket_length(granularity: Granularity | None, windowing: WindowingStrategy) -> int:
+    """Return the length of a bucket in ms: that of a window without a granularity.
+
+    Raises InvalidParameterError.
+    """
+    length = windowing.length if granularity is None else _LENGTHS[granularity]
+    if length % windowing.length:
         msg = (
-            f"granularity: windows are {windows.length / _MINUTE:g} minutes long, "
-            f"so {granularity} can't be made of them"
+            f"granularity: windows are {windowing.length / _MINUTE:g} minutes long, "
+            f"and {granularity} is not a multiple of that"
         )
-        raise BadQuery(msg)
-    return step
+        raise InvalidParameterError(msg)
+    return length
 
 
-def step_name(step: int) -> str:
+def iso_duration(length: int) -> str:
     """Return a length in ms as an ISO 8601 duration.
 
-    >>> step_name(300_000), step_name(3_600_000), step_name(86_400_000)
+    >>> iso_duration(300_000), iso_duration(3_600_000), iso_duration(86_400_000)
     ('PT5M', 'PT1H', 'P1D')
     """
     for unit, name in ((_DAY, "P{}D"), (60 * _MINUTE, "PT{}H"), (_MINUTE, "PT{}M")):
-        if step % unit == 0:
-            return name.format(step // unit)
-    return f"PT{step // 1_000}S"
+        if length % unit == 0:
+            return name.format(length // unit)
+    return f"PT{length // 1_000}S"
 
 
-def reach_of(step: int) -> int:
-    """Return how far before its end a series begins where nothing else is asked, in ms."""
-    return 31 * _DAY if step == _DAY else _DAY
+def default_range_length(length: int) -> int:
+    """Return the length of a series without a start, in ms: a day, or a month of days."""
+    return 31 * _DAY if length == _DAY else _DAY
 
 
-def zone_of(name: str) -> ZoneInfo:
-    """Return the time zone of a name in the IANA database; raises BadQuery."""
-    if name not in _zones():
-        msg = "tz: no such time zone in the IANA database, such as Europe/Berlin"
-        raise BadQuery(msg)
+def time_zone(name: str) -> ZoneInfo:
+    """Return a time zone of the IANA database by name; raises InvalidParameterError."""
+    if name not in _zone_names():
+        msg = "tz: not the name of a time zone in the IANA database, such as Europe/Berlin"
+        raise InvalidParameterError(msg)
     return ZoneInfo(name)
 
 
-def edges(over: Range, step: int, zone: tzinfo, windows: Windows) -> tuple[int, ...]:
-    """Return where spans begin, and where the last one ends, all in epoch ms.
+def bucket_bounds(
+    time_range: TimeRange, length: int, zone: tzinfo, windowing: WindowingStrategy
+) -> tuple[int, ...]:
+    """Return the start of each bucket and the end of the last one, in epoch ms.
 
-    Every day of the zone is cut into steps from its first moment on, so a day is as long as it is
-    there, and hours are those of its clocks. The first and the last span are cut by the range.
-    Windows by themselves are the same in all zones. Raises RangeTooLong.
+    Each day of the zone is divided from its first moment on. So days have the length that they
+    have in that zone, and hours are hours of its clocks. The range cuts the first and the last
+    bucket. Buckets of one window are the same in all zones. Raises RangeTooLongError.
     """
-    start, end = over.edges
-    # Days can be a little shorter than a step, or of no length at all; what counts is the result.
-    if (end - start) // step > MAX_SPANS:
+    start, end = time_range.bounds
+    # Days can be shorter than usual, or be skipped: only the result has the exact number.
+    if (end - start) // length > MAX_BUCKETS:
         raise _too_long()
-    if step == windows.length:
-        return (*range(start, end, step), end) if end > start else ()
+    if length == windowing.length:
+        return (*range(start, end, length), end) if end > start else ()
     found = [start]
-    for border in _borders(start, end, step, zone):
-        if found[-1] < border < end:
-            found.append(border)
-            if len(found) > MAX_SPANS:
+    for bound in _zone_bounds(start, end, length, zone):
+        if found[-1] < bound < end:
+            found.append(bound)
+            if len(found) > MAX_BUCKETS:
                 raise _too_long()
     return (*found, end) if end > start else ()
 
 
-def span_at(within: Sequence[int], window_start: int) -> int:
-    """Return the number of the span (from 0) that a window of the range belongs to."""
-    return bisect_left(within, window_start + 1) - 1
+def bucket_index(bounds: Sequence[int], window_start: int) -> int:
+    """Return the index of the bucket that a window belongs to."""
+    return bisect_left(bounds, window_start + 1) - 1
 
 
-def range_of(over: Range, newest: int, step: int, windows: Windows) -> Range:
-    """Return a range with both ends: up to the newest window, from a day or a month before."""
-    end = over.end
+def series_range(
+    time_range: TimeRange, newest_window: int, length: int, windowing: WindowingStrategy
+) -> TimeRange:
+    """Return the range with default bounds: a day or a month up to the newest window's end."""
+    end = time_range.end
     if end is None:
-        end = min(max(newest + windows.length, over.start or newest), LATEST)
-    start = over.start
-    return Range(max(end - reach_of(step), EARLIEST) if start is None else start, end)
+        end = min(max(newest_window + windowing.length, time_range.start or newest_window), LATEST)
+    start = time_range.start
+    if start is None:
+        start = max(end - default_range_length(length), EARLIEST)
+    return TimeRange(start, end)
 
 
-def _borders(start: int, end: int, step: int, zone: tzinfo) -> Iterator[int]:
-    """Yield the borders of spans in order, from one at or before the start to one after the end."""
-    day = time_of(start).astimezone(zone).date()
+def _zone_bounds(start: int, end: int, length: int, zone: tzinfo) -> Iterator[int]:
+    """Yield the bounds of buckets in order; the first is at or before the start of the range."""
+    day = to_datetime(start).astimezone(zone).date()
     midnight = _first_moment(day, zone)
     while midnight < end:
         day += timedelta(days=1)
         next_midnight = _first_moment(day, zone)
-        if step == _DAY:
+        if length == _DAY:
             yield midnight
         else:
-            first = max(midnight, start - (start - midnight) % step)
-            yield from range(first, min(next_midnight, end), step)
+            first = max(midnight, start - (start - midnight) % length)
+            yield from range(first, min(next_midnight, end), length)
         midnight = next_midnight
 
 
 def _first_moment(day: date, zone: tzinfo) -> int:
-    """Return when a day begins. A midnight that clocks skip is the moment they skip it at."""
-    return ms_of(datetime(day.year, day.month, day.day, tzinfo=zone))
+    """Return the start of a day. If clocks skip midnight, the day starts when they skip it."""
+    return to_epoch_ms(datetime(day.year, day.month, day.day, tzinfo=zone))
 
 
-def _too_long() -> RangeTooLong:
-    return RangeTooLong(
-        f"from: the range holds more than {MAX_SPANS:,} spans; "
-        "ask for a shorter one or a coarser granularity"
+def _too_long() -> RangeTooLongError:
+    return RangeTooLongError(
+        f"from: the range has more than {MAX_BUCKETS:,} buckets; "
+        "use a shorter range or a coarser granularity"
     )
 
 
 @cache
-def _zones() -> frozenset[str]:
+def _zone_names() -> frozenset[str]:
     return frozenset(available_timezones())

@@ -1,39 +1,41 @@
-"""The contract of everything the API reads from, and what it answers with."""
+"""The contract of the stores that the API queries: protocols, and the types of their results.
+
+Amounts are exact: int64 sums in millionths. `newest_window` is the start of the newest window
+(epoch ms). `watermark` is the one that all shards of the entity have reached; None while some shard
+has not reported one.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Final, Literal, Protocol
 
-from api.queries.time_range import Range
-from api.queries.times import time_of
+from api.queries.time_range import TimeRange
 from mobility.entities import Entity
-from mobility.records import MICRO, MIN_EVENT_TIME
 from mobility.settings import Store
 
-LAST: Final = "\U0010ffff"
-"""Sorts after every character of an id, which are printable."""
+MAX_CHARACTER: Final = "\U0010ffff"
+"""Sorts after every character of an id, as ids consist of printable characters."""
 
-By = Literal["revenue", "trips", "distance", "duration"]
+PERCENTILES: Final = (50, 90, 99)
+
+SUM_NAMES: Final = ("trip_count", "total_duration", "total_distance", "total_revenue")
+"""The sums, in the order in which the stores return them."""
+
+SortKey = Literal["revenue", "trips", "distance", "duration"]
 """What ids are sorted and ranked by."""
 
-
-class StoreDown(Exception):  # noqa: N818 - a state of the store, not a fault of the request
-    """A store that does not answer, or not usefully.
-
-    `reason` is short, completes "redis …" and holds no secret: it is shown to everybody.
-    """
-
-    def __init__(self, store: Store, reason: str) -> None:
-        self.store = store
-        self.reason = reason
-        super().__init__(f"{store} {reason}")
+SUM_OF_KEY: Final[Mapping[SortKey, str]] = {
+    "revenue": "total_revenue",
+    "trips": "trip_count",
+    "distance": "total_distance",
+    "duration": "total_duration",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Sums over trips: int64 in millionths of minutes, kilometres and currency units."""
+    """Sums over trips, in millionths of minutes, kilometres and currency units."""
 
     trip_count: int
     total_duration: int
@@ -41,31 +43,29 @@ class Sums:
     total_revenue: int
 
 
-NOTHING: Final = Sums(0, 0, 0, 0)
+ZERO_SUMS: Final = Sums(0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """An id's running totals, and how far the store had got when it was asked.
+    """The running totals of an id.
 
-    `start_time` is that of the earliest trip, `last_start_time` that of the latest; None where a
-    backfill has left no trip at all.
-    `newest` is the start of the newest window (epoch ms). `as_of` is the watermark that every shard
-    of the entity has passed; None until each has spoken.
+    `start_time` is the start of its earliest trip, `last_start_time` that of its latest; None if a
+    backfill has left it without trips.
     """
 
     sums: Sums
     start_time: datetime | None
     last_start_time: datetime | None
-    newest: int | None
-    as_of: datetime | None
+    newest_window: int | None
+    watermark: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """The trips of an id in the span of a series that has this number, from 0; there are some."""
+class Bucket:
+    """The trips of an id in the bucket of a series with this index; there is at least one."""
 
-    span: int
+    index: int
     sums: Sums
     start_time: datetime
     last_start_time: datetime
@@ -73,49 +73,49 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """The spans of an id that have trips, in order."""
+    """The buckets of an id that have trips, in order."""
 
-    parts: Sequence[Part]
-    as_of: datetime | None
+    buckets: Sequence[Bucket]
+    watermark: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The totals of many ids, by id; one that the store does not know is not there."""
+    """The totals of several ids, by id, without those that the store does not know."""
 
     totals: Mapping[str, Totals]
-    as_of: datetime | None
+    watermark: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a list goes on: after this id, which has this value of what it is sorted by."""
+class ListPosition:
+    """The last id of a page, and its value of the sum that the list is sorted by."""
 
     last_id: str
     value: int
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """How ids are listed: those that begin with `prefix`, by an amount and the id, or by the id."""
+class ListOrder:
+    """A list of the ids with a prefix, sorted by a sum and then the id, or by the id alone."""
 
     prefix: str = ""
-    by: By | None = None
-    descending: bool = False
+    sort_key: SortKey | None = None
+    is_descending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Ids with their sums in the order that was asked for; `has_more` says that others follow."""
+    """A page of a list: ids with their sums. `has_more` says that other ids follow."""
 
     ids: Sequence[tuple[str, Sums]]
     has_more: bool
-    as_of: datetime | None
+    watermark: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a process has told a store of itself: its record, and how many seconds ago that was."""
+class StatusRecord:
+    """The status record of a process as a store has it; `age` is in seconds."""
 
     process: str
     age: float
@@ -123,8 +123,8 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Ranked:
-    """An id among the others: those with an equal amount have an equal rank."""
+class RankedId:
+    """An id with its rank; equal amounts have equal ranks."""
 
     id: str
     rank: int
@@ -132,130 +132,109 @@ class Ranked:
 
 
 @dataclass(frozen=True, slots=True)
-class Top:
-    """The first ids by an amount, out of `active_ids` that have trips and `total` together."""
+class TopIds:
+    """The first ids by a sum. `active_ids` is the number of ids with trips, `total` their sums."""
 
-    ids: Sequence[Ranked]
+    ids: Sequence[RankedId]
     active_ids: int
     total: Sums
-    newest: int | None
-    as_of: datetime | None
+    newest_window: int | None
+    watermark: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
-class Total:
-    """The sums of all ids together, and the start of the newest window there is (epoch ms)."""
+class EntityTotal:
+    """The sums of all ids of an entity."""
 
     sums: Sums
-    newest: int | None
-    as_of: datetime | None
+    newest_window: int | None
+    watermark: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
-    """The sums of all ids with trips, and by the name of a sum its percentiles over these ids."""
+class EntitySummary:
+    """The sums of all ids with trips; `percentiles` over these ids, by the name of the sum."""
 
     active_ids: int
     total: Sums
     percentiles: Mapping[str, Sequence[int]]
-    newest: int | None
-    as_of: datetime | None
+    newest_window: int | None
+    watermark: datetime | None
 
 
-class Asked(Protocol):
-    """What can be asked. All questions raise StoreDown where it does not answer in time."""
+class QueriedStore(Protocol):
+    """A store that takes queries. All queries raise StoreUnavailableError if it does not answer."""
 
     @property
     def store(self) -> Store:
-        """The store's name, as the settings know it."""
+        """The store's name in the settings."""
         ...
 
     async def close(self) -> None:
-        """Close the connections that were opened for questions."""
+        """Close the connections."""
         ...
 
 
-class Reader(Asked, Protocol):
-    """Answers about ids, quickly."""
+class StoreReader(QueriedStore, Protocol):
+    """Quick queries about ids."""
 
     async def totals(self, entity: Entity, entity_id: str) -> Totals | None:
-        """Return an id's totals, None where the store does not know the id."""
+        """Return the totals of an id; None if the store does not know the id."""
         ...
 
     async def batch(self, entity: Entity, ids: Sequence[str]) -> Batch:
         """Return the totals of those ids that the store knows."""
         ...
 
-    async def series(self, entity: Entity, entity_id: str, edges: Sequence[int]) -> Series | None:
-        """Return an id's trips in the spans between edges (epoch ms); there is at least one span.
+    async def series(self, entity: Entity, entity_id: str, bounds: Sequence[int]) -> Series | None:
+        """Return the series of an id in the buckets between these bounds (epoch ms).
 
-        None where the store does not know the id; raises BeyondLedger where it does not reach.
+        There is at least one bucket. None if the store does not know the id. Raises
+        BeyondLedgerError if the store does not have the windows any more.
         """
         ...
 
     async def page(self, entity: Entity, prefix: str, after: str, limit: int) -> Page:
-        """Return up to `limit` ids with a prefix that follow an id; all follow the empty string."""
+        """Return up to `limit` ids with a prefix that follow the id `after`."""
         ...
 
     async def count(self, entity: Entity, prefix: str) -> int:
-        """Return how many ids begin with a prefix."""
+        """Return the number of ids with a prefix."""
         ...
 
-    async def freshness(self) -> Mapping[str, datetime | None]:
-        """Return, for each entity's name, the watermark that all its shards have passed."""
+    async def watermarks(self) -> Mapping[str, datetime | None]:
+        """Return the watermark of each entity, by name."""
         ...
 
-    async def statuses(self) -> Sequence[Told]:
-        """Return what each process has said of itself within a minute, by the processes' names."""
+    async def statuses(self) -> Sequence[StatusRecord]:
+        """Return the status records of the last minute, sorted by process."""
         ...
 
 
-class Analyst(Asked, Protocol):
-    """Answers about all ids at once, which takes its time."""
+class AnalyticsReader(QueriedStore, Protocol):
+    """Slow queries over all ids."""
 
     async def top(
-        self, entity: Entity, over: Range, by: By, limit: int, only: str | None = None
-    ) -> Top:
-        """Return the first ids by an amount over a range, or `only` one of them, with its rank."""
+        self,
+        entity: Entity,
+        time_range: TimeRange,
+        sort_key: SortKey,
+        limit: int,
+        only: str | None = None,
+    ) -> TopIds:
+        """Return the first ids by a sum over a range; with `only`, that id alone with its rank."""
         ...
 
-    async def page(self, entity: Entity, order: Order, after: Place | None, limit: int) -> Page:
-        """Return up to `limit` ids from a place on, in an order by an amount."""
+    async def page(
+        self, entity: Entity, order: ListOrder, after: ListPosition | None, limit: int
+    ) -> Page:
+        """Return up to `limit` ids after a position, sorted by a sum."""
         ...
 
-    async def total(self, entity: Entity, over: Range) -> Total:
+    async def total(self, entity: Entity, time_range: TimeRange) -> EntityTotal:
         """Return the sums of all ids over a range."""
         ...
 
-    async def summary(self, entity: Entity, over: Range) -> Summary:
+    async def summary(self, entity: Entity, time_range: TimeRange) -> EntitySummary:
         """Return sums and percentiles (PERCENTILES) of the ids with trips in a range."""
         ...
-
-
-PERCENTILES: Final = (50, 90, 99)
-
-AMOUNT_OF: Final[Mapping[By, str]] = {
-    "revenue": "total_revenue",
-    "trips": "trip_count",
-    "distance": "total_distance",
-    "duration": "total_duration",
-}
-"""The sum that each order is by."""
-
-
-def micro(amount: str | Decimal) -> int:
-    """Return a decimal amount of units as whole millionths.
-
-    >>> micro("12.5")
-    12500000
-    """
-    return int(Decimal(amount) * MICRO)
-
-
-def as_time(epoch_ms: int | None) -> datetime | None:
-    """Return a watermark as a time; one that stands at the beginning of time has not spoken.
-
-    >>> as_time(1_735_689_600_000).isoformat()
-    '2025-01-01T00:00:00+00:00'
-    """
-    return None if epoch_ms is None or epoch_ms <= MIN_EVENT_TIME else time_of(epoch_ms)

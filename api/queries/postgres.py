@@ -5,106 +5,111 @@ from datetime import datetime
 from typing import Any, Final
 
 import psycopg
-from psycopg import sql
 
+from api.errors import StoreUnavailableError
 from api.queries.contract import (
-    LAST,
+    MAX_CHARACTER,
     Batch,
+    Bucket,
     Page,
-    Part,
     Series,
-    StoreDown,
-    Told,
+    StatusRecord,
     Totals,
-    as_time,
 )
-from api.queries.postgres_client import ANSWER_SECONDS
-from api.queries.tables import Tables, about, page, present, sums, text
-from api.queries.times import time_of
+from api.queries.postgres_client import (
+    QUERY_SECONDS,
+    Database,
+    entity_query,
+    rows_with_value,
+    sql_file,
+    to_page,
+    to_sums,
+)
+from api.queries.time_range import known_time, to_datetime
 from mobility.entities import ENTITIES, Entity
 from mobility.settings import Store
 from mobility.status import EXPIRY
 
 
 class PostgresReader:
-    """Reads one database, by primary keys and indexes. Connects at the first question."""
+    """Reads one database, by primary keys and indexes. Connects at the first query."""
 
     store: Final[Store] = "postgres"
 
     def __init__(self, url: str) -> None:
-        self._tables = Tables(url, seconds=ANSWER_SECONDS, size=8, memory="4MB")
+        self._database = Database(url, seconds=QUERY_SECONDS, size=8, memory="4MB")
 
     async def totals(self, entity: Entity, entity_id: str) -> Totals | None:
-        """Return an id's totals, None where it has none."""
+        """Return the totals of an id; None if it has none."""
         values = {"entity": entity.name, "id": entity_id}
-        rows = await self._tables.fetch(about(entity, "totals.sql"), values)
-        return _totals(rows[0]) if rows else None
+        rows = await self._database.fetch(entity_query(entity, "totals.sql"), values)
+        return _to_totals(rows[0]) if rows else None
 
     async def batch(self, entity: Entity, ids: Sequence[str]) -> Batch:
-        """Return the totals of those ids that there are."""
+        """Return the totals of those ids that have any."""
         values = {"entity": entity.name, "ids": list(ids)}
-        rows = await self._tables.fetch(about(entity, "batch.sql"), values)
-        found = {row[0]: _totals(row[1:]) for row in present(rows, 0)}
-        return Batch(found, as_time(rows[0][-1]))
+        rows = await self._database.fetch(entity_query(entity, "batch.sql"), values)
+        found = {row[0]: _to_totals(row[1:]) for row in rows_with_value(rows, 0)}
+        return Batch(found, known_time(rows[0][-1]))
 
-    async def series(self, entity: Entity, entity_id: str, edges: Sequence[int]) -> Series | None:
-        """Return an id's trips in the spans between edges, None where it has no totals."""
+    async def series(self, entity: Entity, entity_id: str, bounds: Sequence[int]) -> Series | None:
+        """Return the series of an id between bucket bounds; None if it has no totals."""
         values = {
             "entity": entity.name,
             "id": entity_id,
-            "edges": list(edges),
-            "start": edges[0],
-            "end": edges[-1],
+            "bounds": list(bounds),
+            "start": bounds[0],
+            "end": bounds[-1],
         }
-        rows = await self._tables.fetch(about(entity, "series.sql"), values)
+        rows = await self._database.fetch(entity_query(entity, "series.sql"), values)
         if not rows:
             return None
-        parts = [
-            Part(span, sums(amounts), time_of(start), time_of(last))
-            for span, *amounts, start, last, _ in present(rows, 0)
+        buckets = [
+            Bucket(index, to_sums(sums), to_datetime(start), to_datetime(last))
+            for index, *sums, start, last, _ in rows_with_value(rows, 0)
         ]
-        return Series(parts, as_time(rows[0][-1]))
+        return Series(buckets, known_time(rows[0][-1]))
 
     async def page(self, entity: Entity, prefix: str, after: str, limit: int) -> Page:
-        """Return up to `limit` ids that follow an id."""
+        """Return up to `limit` ids with a prefix that follow the id `after`."""
         values = {
             "entity": entity.name,
             "prefix": prefix,
-            "beyond": prefix + LAST,
+            "prefix_end": prefix + MAX_CHARACTER,
             "after": after,
-            # One more than asked for tells whether there are more.
+            # One more than the limit tells whether others follow.
             "limit": limit + 1,
         }
-        return page(await self._tables.fetch(about(entity, "page.sql"), values), limit)
+        return to_page(await self._database.fetch(entity_query(entity, "page.sql"), values), limit)
 
     async def count(self, entity: Entity, prefix: str) -> int:
-        """Return how many ids begin with a prefix."""
-        values = {"prefix": prefix, "beyond": prefix + LAST}
-        [(total,)] = await self._tables.fetch(about(entity, "count.sql"), values)
-        return int(total)
+        """Return the number of ids with a prefix."""
+        values = {"prefix": prefix, "prefix_end": prefix + MAX_CHARACTER}
+        [(count,)] = await self._database.fetch(entity_query(entity, "count.sql"), values)
+        return int(count)
 
-    async def freshness(self) -> Mapping[str, datetime | None]:
-        """Return each entity's watermark."""
-        watermarks: dict[str, int] = dict(await self._tables.fetch(sql.SQL(text("freshness.sql"))))
-        return {entity.name: as_time(watermarks.get(entity.name)) for entity in ENTITIES}
+    async def watermarks(self) -> Mapping[str, datetime | None]:
+        """Return the watermark of each entity, by name."""
+        watermarks: dict[str, int] = dict(await self._database.fetch(sql_file("watermarks.sql")))
+        return {entity.name: known_time(watermarks.get(entity.name)) for entity in ENTITIES}
 
-    async def statuses(self) -> Sequence[Told]:
-        """Return what each process has said of itself within a minute."""
+    async def statuses(self) -> Sequence[StatusRecord]:
+        """Return the status records of the last minute, sorted by process."""
         try:
-            rows = await self._tables.fetch(sql.SQL(text("statuses.sql")), {"expiry": EXPIRY})
-        except StoreDown as down:
-            # The table came later than the totals, and is made when the flow starts the next time.
-            if isinstance(down.__cause__, psycopg.errors.UndefinedTable):
+            rows = await self._database.fetch(sql_file("statuses.sql"), {"expiry": EXPIRY})
+        except StoreUnavailableError as failure:
+            # This table is newer than the totals: the flow creates it at its next start.
+            if isinstance(failure.__cause__, psycopg.errors.UndefinedTable):
                 return []
             raise
-        return [Told(process, age, record) for process, age, record in rows]
+        return [StatusRecord(process, age, record) for process, age, record in rows]
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._tables.close()
+        await self._database.close()
 
 
-def _totals(cells: Sequence[Any]) -> Totals:
-    *amounts, first, last, newest, watermark = cells
-    start, last_start = (None if ms is None else time_of(ms) for ms in (first, last))
-    return Totals(sums(amounts), start, last_start, newest, as_time(watermark))
+def _to_totals(cells: Sequence[Any]) -> Totals:
+    *sums, first, last, newest_window, watermark = cells
+    start, last_start = (None if ms is None else to_datetime(ms) for ms in (first, last))
+    return Totals(to_sums(sums), start, last_start, newest_window, known_time(watermark))

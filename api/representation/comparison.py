@@ -3,8 +3,7 @@
 from fractions import Fraction
 from typing import Any, Final
 
-from api.queries.contract import Sums
-from api.representation.amounts import NAMES
+from api.queries.contract import SUM_NAMES, Sums
 from mobility.records import MICRO
 
 _MEANS: Final = {
@@ -15,28 +14,33 @@ _MEANS: Final = {
 
 
 def differences(left: Sums, right: Sums) -> dict[str, Any]:
-    """Return the fields of `answers.Amounts`: what the left has more than the right, in units.
+    """Return the fields of `responses.Amounts`: left minus right, in units.
 
     >>> differences(Sums(2, 3_000_000, 0, 0), Sums(1, 1_000_000, 0, 0))["avg_duration"]
     0.5
     """
-    ours, others = _exact(left), _exact(right)
-    amounts: dict[str, Any] = {name: float(ours[name] - others[name]) for name in ours}
+    exact_left, exact_right = _exact_amounts(left), _exact_amounts(right)
+    amounts: dict[str, Any] = {
+        name: float(exact_left[name] - exact_right[name]) for name in exact_left
+    }
     return {**amounts, "trip_count": left.trip_count - right.trip_count}
 
 
 def ratios(left: Sums, right: Sums) -> dict[str, float | None]:
-    """Return the fields of `answers.Ratio`: the left by the right, None where that is 0.
+    """Return the fields of `responses.Ratio`: left divided by right, None if right is 0.
 
     >>> ratios(Sums(2, 3_000_000, 0, 0), Sums(1, 1_000_000, 0, 0))["total_duration"]
     3.0
     """
-    ours, others = _exact(left), _exact(right)
-    return {name: float(ours[name] / others[name]) if others[name] else None for name in ours}
+    exact_left, exact_right = _exact_amounts(left), _exact_amounts(right)
+    return {
+        name: float(amount / exact_right[name]) if exact_right[name] else None
+        for name, amount in exact_left.items()
+    }
 
 
-def _exact(sums: Sums) -> dict[str, Fraction]:
+def _exact_amounts(sums: Sums) -> dict[str, Fraction]:
     count = Fraction(sums.trip_count)
-    totals = {name: Fraction(getattr(sums, name), MICRO) for name in NAMES[1:]}
+    totals = {name: Fraction(getattr(sums, name), MICRO) for name in SUM_NAMES[1:]}
     means = {name: totals[of] / count if count else count for name, of in _MEANS.items()}
     return {"trip_count": count, **totals, **means}

@@ -1,7 +1,7 @@
-"""Where a list of ids goes on: opaque to clients, and the same for every store.
+"""Cursors: where a list of ids continues. They are opaque to clients, and the same for all stores.
 
-It names the last id that was sent, so a page that Redis began can be continued by Postgres. It also
-remembers how many ids there are: counting a million takes longer than finding the next page.
+A cursor has the last id of a page, so that Postgres can continue a list that Redis began. It also
+has the number of ids: to count a million takes longer than to find the next page.
 """
 
 import base64
@@ -12,46 +12,56 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from api.errors import BadCursor
-from api.queries.contract import By, Order, Place
+from api.errors import InvalidCursorError
+from api.queries.contract import ListOrder, ListPosition, SortKey
 
 _ALPHABET: Final = b"-_"
-_REFUSED: Final = "cursor: not one of ours; take it from `next` of the page before"
-_Parts = tuple[str, Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)], str, By | None, bool, int]
+_INVALID: Final = "cursor: not issued by this API; use the value of `next` in the previous page"
+_Parts = tuple[str, Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)], str, SortKey | None, bool, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """After which id a list goes on, in which order it is, and of how many ids."""
+    """The position after which a list continues, its order, and its number of ids."""
 
-    place: Place
-    order: Order
+    position: ListPosition
+    order: ListOrder
     total: int
 
 
 def encode_cursor(cursor: Cursor) -> str:
-    """Return the text of a cursor.
+    """Return a cursor as text.
 
-    >>> encode_cursor(Cursor(Place("d1", 0), Order(), 7))
+    >>> encode_cursor(Cursor(ListPosition("d1", 0), ListOrder(), 7))
     'WyJkMSIsMCwiIixudWxsLGZhbHNlLDdd'
     """
-    place, order = cursor.place, cursor.order
-    parts = (place.last_id, place.value, order.prefix, order.by, order.descending, cursor.total)
+    position, order = cursor.position, cursor.order
+    parts = (
+        *(position.last_id, position.value),
+        *(order.prefix, order.sort_key, order.is_descending),
+        cursor.total,
+    )
     return base64.b64encode(msgspec.json.encode(parts), _ALPHABET).rstrip(b"=").decode()
 
 
-def decode_cursor(text: str, order: Order) -> Cursor:
-    """Return the cursor of a text that was issued for a list in this order; raises BadCursor."""
+def decode_cursor(text: str, order: ListOrder) -> Cursor:
+    """Return the cursor of a text that was issued for a list in this order.
+
+    Raises InvalidCursorError.
+    """
     try:
         packed = base64.b64decode(text + "=" * (-len(text) % 4), _ALPHABET, validate=True)
-        last_id, value, prefix, by, descending, total = msgspec.json.decode(packed, type=_Parts)
+        last_id, value, prefix, sort_key, is_descending, total = msgspec.json.decode(
+            packed, type=_Parts
+        )
     except (binascii.Error, ValueError, msgspec.MsgspecError):
-        raise BadCursor(_REFUSED) from None
-    cursor = Cursor(Place(last_id, value), Order(prefix, by, descending), total)
-    # Each place has one cursor; and no store holds an empty id or one with a NUL.
+        raise InvalidCursorError(_INVALID) from None
+    position = ListPosition(last_id, value)
+    cursor = Cursor(position, ListOrder(prefix, sort_key, is_descending), total)
+    # Each position has one text; and no store has an empty id or one with a NUL.
     if not last_id or "\0" in last_id or encode_cursor(cursor) != text:
-        raise BadCursor(_REFUSED)
+        raise InvalidCursorError(_INVALID)
     if cursor.order != order:
-        msg = "cursor: belongs to a list with another `prefix` or `sort`"
-        raise BadCursor(msg)
+        msg = "cursor: issued for a list with another `prefix` or `sort`"
+        raise InvalidCursorError(msg)
     return cursor

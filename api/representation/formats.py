@@ -1,4 +1,4 @@
-"""A series as JSON, or as rows for other programs: NDJSON, CSV and Parquet."""
+"""Formats of a series: JSON, and rows in NDJSON, CSV or Parquet."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -8,8 +8,8 @@ import msgspec
 import polars as pl
 from litestar.datastructures.headers import Accept
 
-from api.errors import NotAcceptable
-from api.representation.responses import Span
+from api.errors import NotAcceptableError
+from api.representation.responses import SeriesBucket
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
@@ -32,45 +32,45 @@ _COLUMNS: Final = pl.Schema(
 )
 
 
-def negotiated(accept: str) -> str:
-    """Return the format that a header Accept wants most; raises NotAcceptable.
+def negotiate_format(accept: str) -> str:
+    """Return the format that an Accept header prefers; raises NotAcceptableError.
 
-    >>> negotiated("text/html, */*;q=0.8"), negotiated("text/csv")
+    >>> negotiate_format("text/html, */*;q=0.8"), negotiate_format("text/csv")
     ('application/json', 'text/csv')
     """
     found = Accept(accept or "*/*").best_match([JSON, *_WRITERS])
     if found is None:
-        msg = f"accept: a series can be had as {', '.join([JSON, *_WRITERS])}"
-        raise NotAcceptable(msg)
+        msg = f"accept: the formats of a series are {', '.join([JSON, *_WRITERS])}"
+        raise NotAcceptableError(msg)
     return found
 
 
-def written(items: Sequence[Span], media_type: str) -> bytes:
-    """Return spans as rows in a format other than JSON: the same columns in each."""
+def write_rows(items: Sequence[SeriesBucket], media_type: str) -> bytes:
+    """Return buckets as rows in a format other than JSON; all have the same columns."""
     return _WRITERS[media_type](items)
 
 
-def _ndjson(items: Sequence[Span]) -> bytes:
+def _to_ndjson(items: Sequence[SeriesBucket]) -> bytes:
     return msgspec.json.Encoder().encode_lines(items)
 
 
-def _csv(items: Sequence[Span]) -> bytes:
-    return _frame(items).write_csv(datetime_format="%Y-%m-%dT%H:%M:%SZ").encode()
+def _to_csv(items: Sequence[SeriesBucket]) -> bytes:
+    return _to_frame(items).write_csv(datetime_format="%Y-%m-%dT%H:%M:%SZ").encode()
 
 
-def _parquet(items: Sequence[Span]) -> bytes:
+def _to_parquet(items: Sequence[SeriesBucket]) -> bytes:
     with io.BytesIO() as file:
-        _frame(items).write_parquet(file)
+        _to_frame(items).write_parquet(file)
         return file.getvalue()
 
 
-def _frame(items: Sequence[Span]) -> pl.DataFrame:
+def _to_frame(items: Sequence[SeriesBucket]) -> pl.DataFrame:
     columns = {name: [getattr(item, name) for item in items] for name in _COLUMNS}
     return pl.DataFrame(columns, schema=_COLUMNS)
 
 
-_WRITERS: Final[dict[str, Callable[[Sequence[Span]], bytes]]] = {
-    NDJSON: _ndjson,
-    CSV: _csv,
-    PARQUET: _parquet,
+_WRITERS: Final[dict[str, Callable[[Sequence[SeriesBucket]], bytes]]] = {
+    NDJSON: _to_ndjson,
+    CSV: _to_csv,
+    PARQUET: _to_parquet,
 }

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of every question: what can go wrong, and how it is told."""
+"""Operations of the OpenAPI document, with the problems that each can answer with."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -15,12 +15,12 @@ from litestar.openapi.spec import (
 )
 
 from api.representation.formats import CSV, NDJSON, PARQUET
-from api.representation.problem_types import KINDS
+from api.representation.problem_types import PROBLEM_TYPES
 
-PROBLEM: Final = "application/problem+json"
+PROBLEM_JSON: Final = "application/problem+json"
 
-_ANYWHERE: Final = ("bad-request", "not-found", "too-many-requests")
-_CLOSED: Final = ("token-needed", "out-of-scope")
+_ALWAYS: Final = ("bad-request", "not-found", "too-many-requests")
+_WITH_TOKENS: Final = ("token-needed", "out-of-scope")
 
 _TEXT: Final = Schema(type=OpenAPIType.STRING)
 _PROBLEM: Final = Schema(
@@ -35,60 +35,60 @@ _PROBLEM: Final = Schema(
     },
     required=["type", "title", "status", "detail"],
 )
-_TAG: Final = {"ETag": OpenAPIHeader(schema=_TEXT, description="Of this answer, weak.")}
+_ETAG: Final = {"ETag": OpenAPIHeader(schema=_TEXT, description="A weak tag of this response.")}
 
 
 def problem_response(slug: str, **headers: OpenAPIHeader) -> tuple[str, OpenAPIResponse]:
-    """Return the status and the response that a type of problem is documented by."""
-    kind = KINDS[slug]
+    """Return the status of a problem type, and its response in the document."""
+    problem_type = PROBLEM_TYPES[slug]
     example = {
         "type": f"/problems/{slug}",
-        "title": kind.status.phrase,
-        "status": kind.status.value,
+        "title": problem_type.status.phrase,
+        "status": problem_type.status.value,
         "detail": "…",
     }
     content = OpenAPIMediaType(schema=_PROBLEM, example=example)
-    return str(kind.status.value), OpenAPIResponse(
-        description=kind.what, content={PROBLEM: content}, headers=dict(headers)
+    return str(problem_type.status.value), OpenAPIResponse(
+        description=problem_type.what, content={PROBLEM_JSON: content}, headers=dict(headers)
     )
 
 
 @dataclass
-class Explanation(Operation):
-    """A question that needs no store."""
+class PublicOperation(Operation):
+    """An operation without a token and without a store."""
 
     def __post_init__(self) -> None:
-        """Add what can go wrong, and that the newest answer is not sent again."""
+        """Add the problems of every operation, and the response without a body."""
         self.responses = {
             **(self.responses or {}),
             "304": OpenAPIResponse(
-                description="If-None-Match names this answer.", headers={**_TAG}
+                description="If-None-Match has the tag of this response.", headers={**_ETAG}
             ),
-            **dict(map(problem_response, _ANYWHERE)),
+            **dict(map(problem_response, _ALWAYS)),
         }
 
 
 @dataclass
-class Question(Explanation):
-    """A question to the stores."""
+class QueryOperation(PublicOperation):
+    """An operation that queries the stores."""
 
     def __post_init__(self) -> None:
-        """Add that it may take a token, and that none of them may answer."""
+        """Add the problems of tokens, and of stores that do not answer."""
         super().__post_init__()
         seconds = OpenAPIHeader(
             schema=Schema(type=OpenAPIType.INTEGER), description="Seconds to wait."
         )
-        status, down = problem_response("service-unavailable", **{"Retry-After": seconds})
-        refused = dict(map(problem_response, _CLOSED))
-        self.responses = {**(self.responses or {}), **refused, status: down}
+        status, unavailable = problem_response("service-unavailable", **{"Retry-After": seconds})
+        denied = dict(map(problem_response, _WITH_TOKENS))
+        self.responses = {**(self.responses or {}), **denied, status: unavailable}
 
 
 @dataclass
-class SeriesQuestion(Question):
-    """A question whose answer comes in several formats."""
+class SeriesOperation(QueryOperation):
+    """An operation whose response has several formats."""
 
     def __post_init__(self) -> None:
-        """Add the other formats, and that none of them may do."""
+        """Add the other formats, and the problem of an Accept header that names none of them."""
         super().__post_init__()
         responses = self.responses or {}
         found = responses[str(HTTPStatus.OK.value)]
@@ -96,18 +96,18 @@ class SeriesQuestion(Question):
             found.content |= {
                 media_type: OpenAPIMediaType(schema=_TEXT) for media_type in (NDJSON, CSV, PARQUET)
             }
-        status, refused = problem_response("not-acceptable")
-        self.responses = {**responses, status: refused}
+        status, not_acceptable = problem_response("not-acceptable")
+        self.responses = {**responses, status: not_acceptable}
 
 
 @dataclass
-class BatchQuestion(Question):
-    """A question with a body."""
+class BatchOperation(QueryOperation):
+    """An operation with a request body."""
 
     def __post_init__(self) -> None:
-        """Add that it may be too large; an answer to a POST has no tag."""
+        """Add the problem of a body that is too large; the response to a POST has no tag."""
         super().__post_init__()
-        status, refused = problem_response("content-too-large")
-        responses = {**(self.responses or {}), status: refused}
+        status, too_large = problem_response("content-too-large")
+        responses = {**(self.responses or {}), status: too_large}
         del responses["304"]
         self.responses = responses

@@ -1,4 +1,4 @@
-"""What the types of problems mean, for people: `/problems/<slug>` tells it."""
+"""The problem types of the API (RFC 9457), which `/problems/<slug>` explains."""
 
 from http import HTTPStatus
 from typing import Final
@@ -6,104 +6,104 @@ from typing import Final
 import msgspec
 
 
-class Kind(msgspec.Struct, frozen=True):
-    """A type of problem (RFC 9457): what has happened, and what to do about it."""
+class ProblemType(msgspec.Struct, frozen=True):
+    """A problem type: its status, what happened, and what to do about it."""
 
     status: HTTPStatus
     what: str
     do: str
 
 
-KINDS: Final = {
-    "bad-request": Kind(
+PROBLEM_TYPES: Final = {
+    "bad-request": ProblemType(
         HTTPStatus.BAD_REQUEST,
-        "A parameter or the body can't be used. The detail begins with its name.",
-        "Put right what the detail names; /schema lists all parameters with examples.",
+        "A parameter or the body is invalid. The detail begins with its name.",
+        "Correct what the detail names; /schema lists all parameters with examples.",
     ),
-    "range-too-long": Kind(
+    "range-too-long": ProblemType(
         HTTPStatus.BAD_REQUEST,
-        "A series of more spans than one answer holds (10,000).",
-        "Ask for a coarser `granularity`, or for several shorter ranges.",
+        "The series has more buckets than one response may hold (10,000).",
+        "Use a coarser `granularity`, or several shorter ranges.",
     ),
-    "token-needed": Kind(
+    "token-needed": ProblemType(
         HTTPStatus.UNAUTHORIZED,
-        "The API takes requests with a token only, and this one has none, or none of ours.",
-        "Send `Authorization: Bearer` with a token; whoever runs the API makes one with `just "
-        "token NAME`. Pages exchange it for a cookie by POST /session.",
+        "The API requires a token, and this request has none, or one that is not valid.",
+        "Send `Authorization: Bearer` with a token; the operator of the API creates one with `just "
+        "token NAME`. Pages exchange it for a cookie with POST /session.",
     ),
-    "out-of-scope": Kind(
+    "out-of-scope": ProblemType(
         HTTPStatus.FORBIDDEN,
-        "The token is ours, but does not open this entity.",
-        "GET /session names the entities that it opens; ask for a token with more.",
+        "The token is valid, but its scopes do not include this entity.",
+        "GET /session lists the entities in its scopes; ask the operator for a token with more.",
     ),
-    "unknown-host": Kind(
+    "unknown-host": ProblemType(
         HTTPStatus.MISDIRECTED_REQUEST,
-        "The API was asked by a name that it does not go by. This keeps pages of other sites from "
-        "pointing names of their own at it.",
-        "Ask by 127.0.0.1 or localhost, or set MOBILITY_API_HOSTS to the name in the URL.",
+        "The API does not answer to the name in the Host header. This protects it from pages of "
+        "other sites whose name resolves to this machine.",
+        "Use 127.0.0.1 or localhost, or set MOBILITY_API_HOSTS to the name in the URL.",
     ),
-    "too-many-requests": Kind(
+    "too-many-requests": ProblemType(
         HTTPStatus.TOO_MANY_REQUESTS,
-        "More requests came from this address within a second than one may send.",
-        "Wait as long as the header Retry-After says; MOBILITY_API_RATE is the limit. POST /batch "
-        "answers for many ids at once.",
+        "This address sent more requests within a second than the limit allows.",
+        "Wait for the seconds in the Retry-After header; MOBILITY_API_RATE is the limit. POST "
+        "/batch answers for many ids at once.",
     ),
-    "too-many-readers": Kind(
+    "too-many-readers": ProblemType(
         HTTPStatus.SERVICE_UNAVAILABLE,
-        "As many readers of live events are served as may be at once.",
-        "Come again after the seconds that the header Retry-After names, or raise "
+        "The maximum number of readers of live events is connected.",
+        "Try again after the seconds in the Retry-After header, or raise "
         "MOBILITY_API_LIVE_READERS.",
     ),
-    "needs-redis": Kind(
+    "needs-redis": ProblemType(
         HTTPStatus.NOT_FOUND,
-        "Live events come from Redis, and the system runs without it.",
-        "Run it with Redis (MOBILITY_STORES=redis,postgres), or ask again from time to time.",
+        "Live events come from Redis, and the system runs without Redis.",
+        "Run it with Redis (MOBILITY_STORES=redis,postgres), or poll.",
     ),
-    "not-found": Kind(
+    "not-found": ProblemType(
         HTTPStatus.NOT_FOUND,
-        "There is no such path, entity or id. An id is there once a trip was counted for it, and "
-        "with Redis alone only for a day after its last news.",
-        "Check spelling and encoding: in a path an id is percent-encoded. Any id can also be given "
-        "as `?id=`.",
+        "There is no such path, entity or id. An id exists once a trip was counted for it; with "
+        "Redis alone, only for a day after its last change.",
+        "Check the spelling and the encoding: in a path an id is percent-encoded. Any id can also "
+        "be given as `?id=`.",
     ),
-    "beyond-ledger": Kind(
+    "beyond-ledger": ProblemType(
         HTTPStatus.NOT_FOUND,
         "The range begins before the windows that Redis keeps of this id, and there is no Postgres "
-        "to ask. The member `reaches` says from when on they are whole.",
+        "to query. The member `reaches` is the time from which on Redis has all windows.",
         "Begin the range at `reaches` or later, or run the system with Postgres "
         "(MOBILITY_STORES=redis,postgres) for series of any age.",
     ),
-    "needs-postgres": Kind(
+    "needs-postgres": ProblemType(
         HTTPStatus.NOT_FOUND,
-        "Sorted lists, tops, summaries and comparisons of all ids are answered by Postgres, and "
-        "the system runs without it.",
-        "Run it with Postgres (MOBILITY_STORES=redis,postgres), or ask for single ids.",
+        "Sorted lists, top ids, summaries and comparisons of all ids need Postgres, and the system "
+        "runs without Postgres.",
+        "Run it with Postgres (MOBILITY_STORES=redis,postgres), or query single ids.",
     ),
-    "method-not-allowed": Kind(
+    "method-not-allowed": ProblemType(
         HTTPStatus.METHOD_NOT_ALLOWED,
-        "The path is there, but not for this method.",
-        "Use a method that the header Allow names.",
+        "The path exists, but not for this method.",
+        "Use a method from the Allow header.",
     ),
-    "not-acceptable": Kind(
+    "not-acceptable": ProblemType(
         HTTPStatus.NOT_ACCEPTABLE,
-        "None of the formats that the header Accept names can be had here.",
-        "Accept application/json; series come as application/x-ndjson, text/csv and "
-        "application/vnd.apache.parquet too.",
+        "The response has none of the formats in the Accept header.",
+        "Accept application/json; series also come as application/x-ndjson, text/csv and "
+        "application/vnd.apache.parquet.",
     ),
-    "content-too-large": Kind(
+    "content-too-large": ProblemType(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        "The body is larger than any that this API takes.",
+        "The body is larger than this API accepts.",
         "Send fewer ids at once: up to 1,000.",
     ),
-    "internal-server-error": Kind(
+    "internal-server-error": ProblemType(
         HTTPStatus.INTERNAL_SERVER_ERROR,
-        "A fault of the API itself.",
-        "Its log tells what it was; please report it.",
+        "A fault in the API itself.",
+        "The log of the API has the error; please report it.",
     ),
-    "service-unavailable": Kind(
+    "service-unavailable": ProblemType(
         HTTPStatus.SERVICE_UNAVAILABLE,
-        "The stores that could answer do not, or not in time. The detail names each with its "
-        "reason.",
-        "Ask again after the seconds that the header Retry-After names. /health shows the stores.",
+        "The stores that could answer are down, or do not answer in time. The detail names each of "
+        "them with the reason.",
+        "Try again after the seconds in the Retry-After header. /health shows the stores.",
     ),
 }

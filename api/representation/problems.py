@@ -1,4 +1,4 @@
-"""Errors as problem details (RFC 9457): what happened, and nothing of how we are built."""
+"""Errors as problem details (RFC 9457); they reveal nothing about the implementation."""
 
 import logging
 from collections.abc import Mapping
@@ -12,9 +12,8 @@ from litestar.plugins.problem_details import (
     ProblemDetailsPlugin,
 )
 
-from api.errors import Refusal
-from api.queries.circuit_breaker import REST
-from api.queries.store_readers import StoresDown
+from api.errors import RequestError, StoresUnavailableError
+from api.queries.store_readers import COOLDOWN
 
 _log = logging.getLogger(__name__)
 
@@ -27,9 +26,9 @@ def problem(
     headers: Mapping[str, str] | None = None,
     **members: Any,  # noqa: ANN401 - extension members are any JSON
 ) -> ProblemDetailsException:
-    """Return an exception to raise; `members` are further members of the problem's object.
+    """Return an exception to raise; `members` are extension members of the problem details.
 
-    Its type is one of KINDS, by default the one that is called like the status.
+    Its type is one of PROBLEM_TYPES, by default the one with the name of the status.
     """
     return ProblemDetailsException(
         type_=f"/problems/{slug or _slug_of(status)}",
@@ -42,12 +41,12 @@ def problem(
 
 
 def unavailable(detail: str, **members: Any) -> ProblemDetailsException:  # noqa: ANN401
-    """Return the problem of stores that do not answer."""
-    headers = {"Retry-After": f"{REST:.0f}"}
+    """Return the problem that no store could answer."""
+    headers = {"Retry-After": f"{COOLDOWN:.0f}"}
     return problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers, **members)
 
 
-def _of_http(error: HTTPException) -> ProblemDetailsException:
+def _from_http_exception(error: HTTPException) -> ProblemDetailsException:
     status = HTTPStatus(error.status_code)
     if isinstance(error, ValidationException) and isinstance(error.extra, list):
         faults = [f"{fault.get('key', 'request')}: {fault['message']}" for fault in error.extra]
@@ -56,34 +55,34 @@ def _of_http(error: HTTPException) -> ProblemDetailsException:
     return problem(status, detail or status.description, headers=error.headers)
 
 
-def _of_refusal(refusal: Refusal) -> ProblemDetailsException:
-    return problem(refusal.status, refusal.detail, slug=refusal.slug, **refusal.members)
+def _from_request_error(error: RequestError) -> ProblemDetailsException:
+    return problem(error.status, error.detail, slug=error.slug, **error.members)
 
 
-def _of_stores_down(error: StoresDown) -> ProblemDetailsException:
+def _from_stores_unavailable(error: StoresUnavailableError) -> ProblemDetailsException:
     if not error.failures:
         return unavailable("No store is configured: set MOBILITY_STORES to redis, postgres or both")
     return unavailable("; ".join(str(failure) for failure in error.failures))
 
 
-def _of_surprise(error: Exception) -> ProblemDetailsException:
+def _from_unexpected_error(error: Exception) -> ProblemDetailsException:
     _log.error("unexpected error", exc_info=error)
-    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "Our fault; the log of the API says more")
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "Unexpected error; the API has logged it")
 
 
 def _slug_of(status: HTTPStatus) -> str:
-    # Python calls 413 by its older name.
+    # Python has the older name of 413.
     name = "content too large" if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else status.phrase
     return name.lower().replace(" ", "-")
 
 
-PROBLEMS: Final = ProblemDetailsPlugin(
+PROBLEM_DETAILS: Final = ProblemDetailsPlugin(
     ProblemDetailsConfig(
         exception_to_problem_detail_map={
-            HTTPException: _of_http,
-            Refusal: _of_refusal,
-            StoresDown: _of_stores_down,
-            Exception: _of_surprise,
+            HTTPException: _from_http_exception,
+            RequestError: _from_request_error,
+            StoresUnavailableError: _from_stores_unavailable,
+            Exception: _from_unexpected_error,
         }
     )
 )

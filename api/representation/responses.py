@@ -1,30 +1,36 @@
-"""What the API answers with, as JSON. Amounts are minutes, kilometres and currency units.
+"""Response bodies as JSON, and the headers that say how fresh a response is.
 
-`as_of` is the watermark: every trip of a window that ended more than the allowed lateness before it
-is counted; null means that some shard has not reported yet. `complete` says that what is answered
-for lies wholly before that, so that only a backfill can still change it. Ranges are half-open, and
-`from` and `to` are those that were counted: on the borders of windows.
+Amounts are minutes, kilometres and currency units, each the double nearest to the exact number.
+`as_of` is the watermark: all trips of windows that ended more than the allowed lateness before it
+are counted; null while some shard has not reported one. `complete` says that the whole range is
+before that, so that only a backfill can still change it. Ranges are half-open; `from` and `to` are
+the bounds that were used, which are bounds of windows.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Any, Final
 
 import msgspec
+from litestar import Response
 
+from api.queries.contract import Sums
+from api.queries.time_range import TimeRange, to_datetime
+from mobility.records import MICRO
 from mobility.settings import Store
 
-State = Literal["ok", "down", "off"]
+AS_OF: Final = "Mobility-As-Of"
+STORE: Final = "Mobility-Store"
 
 
-class Fresh(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the flow had got, as the store that answered knew."""
+class Freshness(msgspec.Struct, frozen=True, kw_only=True):
+    """The watermark of the answer, and the store that it comes from."""
 
     as_of: datetime | None
     store: Store
 
 
-class Sums(msgspec.Struct, frozen=True, kw_only=True):
+class SumFields(msgspec.Struct, frozen=True, kw_only=True):
     """Sums over trips."""
 
     trip_count: int
@@ -33,26 +39,23 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True):
     total_revenue: float
 
 
-class Amounts(Sums, frozen=True, kw_only=True):
-    """Sums over trips, and means of a trip, which are 0 without any.
-
-    Each number is the double nearest to the exact one.
-    """
+class Amounts(SumFields, frozen=True, kw_only=True):
+    """Sums over trips, and means per trip, which are 0 without trips."""
 
     avg_duration: float
     avg_distance: float
     avg_revenue: float
 
 
-class Counted(Amounts, frozen=True, kw_only=True):
-    """What was counted in a range, whose ends are null where it is open."""
+class RangeAmounts(Amounts, frozen=True, kw_only=True):
+    """The amounts of a range; a bound is null if the range is unbounded on that side."""
 
     from_: datetime | None = msgspec.field(name="from")
     to: datetime | None
     complete: bool
 
 
-class LastWindow(msgspec.Struct, frozen=True, kw_only=True):
+class NewestWindow(msgspec.Struct, frozen=True, kw_only=True):
     """The newest window of an id."""
 
     window_start: datetime
@@ -60,50 +63,50 @@ class LastWindow(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool
 
 
-class Metrics(Counted, frozen=True, kw_only=True):
-    """An id's running totals, or those of a range, and when its first and its last trip started.
+class Metrics(RangeAmounts, frozen=True, kw_only=True):
+    """The running totals of an id, or those of a range, with the first and last start of a trip.
 
-    An id whose trips were all found to be another's stays, with 0 trips and without a start.
+    A backfill can leave an id without trips: its trip count is 0, and both starts are null.
     """
 
     entity: str
     id: str
     start_time: datetime | None
     last_start_time: datetime | None
-    last_window: LastWindow | None
+    last_window: NewestWindow | None
     as_of: datetime | None
     store: Store
 
 
-class Item(Sums, frozen=True, kw_only=True):
-    """An id and what was counted for it."""
+class ListItem(SumFields, frozen=True, kw_only=True):
+    """An id and its sums."""
 
     id: str
 
 
-class Listing(Fresh, frozen=True, kw_only=True):
-    """A page of ids. By default they are in the order of their UTF-8 bytes.
+class Listing(Freshness, frozen=True, kw_only=True):
+    """A page of ids, by default sorted by the bytes of their UTF-8.
 
-    `next` is the cursor of the page after this one. `total` is the number of all ids that the list
-    goes through, as it was when its first page was asked for.
+    `next` is the cursor of the next page. `total` is the number of all ids in the list at the time
+    of its first page.
     """
 
     entity: str
-    items: Sequence[Item]
+    items: Sequence[ListItem]
     total: int
     next: str | None
 
 
-class Span(Amounts, frozen=True, kw_only=True):
-    """A window, or an hour or day of them; the first and last are cut by the range."""
+class SeriesBucket(Amounts, frozen=True, kw_only=True):
+    """A window, or an hour or day of windows. The range cuts the first and the last bucket."""
 
     window_start: datetime
     window_end: datetime
     complete: bool
 
 
-class Series(Fresh, frozen=True, kw_only=True):
-    """The spans in which an id had trips, in order. The others are left out."""
+class Series(Freshness, frozen=True, kw_only=True):
+    """The buckets in which an id has trips, in order. Empty buckets are left out."""
 
     entity: str
     id: str
@@ -111,13 +114,13 @@ class Series(Fresh, frozen=True, kw_only=True):
     to: datetime
     granularity: str
     tz: str
-    items: Sequence[Span]
+    items: Sequence[SeriesBucket]
 
 
-class Ranked(Amounts, frozen=True, kw_only=True):
-    """An id among the others. Equal amounts have equal ranks.
+class TopItem(Amounts, frozen=True, kw_only=True):
+    """An id with its rank; equal amounts have equal ranks.
 
-    `share` is its part of the total, null where that is 0.
+    `share` is its share of the total; null if the total is 0.
     """
 
     rank: int
@@ -125,15 +128,15 @@ class Ranked(Amounts, frozen=True, kw_only=True):
     share: float | None
 
 
-class Top(Fresh, frozen=True, kw_only=True):
-    """The first ids by an amount, out of `active_ids` with trips, which have `total` together."""
+class Top(Freshness, frozen=True, kw_only=True):
+    """The first ids by a sum. `active_ids` is the number of ids with trips, `total` their sums."""
 
     entity: str
     by: str
     from_: datetime | None = msgspec.field(name="from")
     to: datetime | None
     active_ids: int
-    items: Sequence[Ranked]
+    items: Sequence[TopItem]
     total: Amounts
     complete: bool
 
@@ -147,7 +150,7 @@ class Percentiles(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Distribution(msgspec.Struct, frozen=True, kw_only=True):
-    """How the sums are distributed over the ids that have trips; null without any."""
+    """The distribution of the sums over the ids with trips; null if there are none."""
 
     trip_count: Percentiles | None
     total_duration: Percentiles | None
@@ -155,8 +158,8 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True):
     total_revenue: Percentiles | None
 
 
-class Summary(Counted, frozen=True, kw_only=True):
-    """The whole entity over a range."""
+class Summary(RangeAmounts, frozen=True, kw_only=True):
+    """All ids of an entity over a range."""
 
     entity: str
     active_ids: int
@@ -165,14 +168,14 @@ class Summary(Counted, frozen=True, kw_only=True):
     store: Store
 
 
-class Side(Counted, frozen=True, kw_only=True):
-    """One of the two that are compared: an id, or the whole entity where it is null."""
+class ComparedRange(RangeAmounts, frozen=True, kw_only=True):
+    """One side of a comparison; without an id, all ids of the entity."""
 
     id: str | None
 
 
 class Ratio(msgspec.Struct, frozen=True, kw_only=True):
-    """The left amounts by the right ones; null where the right one is 0."""
+    """The left amounts divided by the right ones; null if the right one is 0."""
 
     trip_count: float | None
     avg_duration: float | None
@@ -183,40 +186,80 @@ class Ratio(msgspec.Struct, frozen=True, kw_only=True):
     total_revenue: float | None
 
 
-class Comparison(Fresh, frozen=True, kw_only=True):
-    """Two ranges or two ids, and what the left has more than the right."""
+class Comparison(Freshness, frozen=True, kw_only=True):
+    """Two ranges or two ids, the left amounts minus the right ones, and their ratio."""
 
     entity: str
-    left: Side
-    right: Side
+    left: ComparedRange
+    right: ComparedRange
     difference: Amounts
     ratio: Ratio
 
 
-class Known(Amounts, frozen=True, kw_only=True):
-    """An id of a batch."""
+class BatchItem(Amounts, frozen=True, kw_only=True):
+    """The totals of an id of a batch."""
 
     id: str
     start_time: datetime | None
     last_start_time: datetime | None
 
 
-class Batch(Fresh, frozen=True, kw_only=True):
-    """The totals of ids in the order they were asked for; null for one without any trip."""
+class Batch(Freshness, frozen=True, kw_only=True):
+    """The totals of ids in the order of the request; null for an id without trips."""
 
     entity: str
-    items: Sequence[Known | None]
+    items: Sequence[BatchItem | None]
 
 
-class Component(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A part of the system: `off` means that it is not configured; `reason` says why it is down."""
+def sums_to_response(sums: Sums) -> dict[str, Any]:
+    """Return the fields of SumFields, in units."""
+    return {
+        "trip_count": sums.trip_count,
+        "total_duration": sums.total_duration / MICRO,
+        "total_distance": sums.total_distance / MICRO,
+        "total_revenue": sums.total_revenue / MICRO,
+    }
 
-    state: State
-    reason: str | None = None
-    as_of: dict[str, datetime | None] | None = None
+
+def to_response(sums: Sums) -> dict[str, Any]:
+    """Return the fields of Amounts: sums in units, and means per trip."""
+    # Division of two integers gives the nearest double, for means as for sums.
+    divisor = sums.trip_count * MICRO
+    return {
+        **sums_to_response(sums),
+        "avg_duration": sums.total_duration / divisor if divisor else 0.0,
+        "avg_distance": sums.total_distance / divisor if divisor else 0.0,
+        "avg_revenue": sums.total_revenue / divisor if divisor else 0.0,
+    }
 
 
-class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """The state of every component, by name."""
+def range_to_response(time_range: TimeRange) -> dict[str, Any]:
+    """Return the fields `from_` and `to`."""
+    start, end = time_range.start, time_range.end
+    return {
+        "from_": None if start is None else to_datetime(start),
+        "to": None if end is None else to_datetime(end),
+    }
 
-    components: dict[str, Component]
+
+def freshness_headers(as_of: datetime | None, store: Store) -> dict[str, str]:
+    """Return the headers that say how fresh a response is.
+
+    There is no Last-Modified: the watermark is event time, and numbers change before it does. There
+    is no Age: nothing here is cached. A client that keeps a response must revalidate it (ETag).
+    """
+    headers = {STORE: store, "Cache-Control": "no-cache"}
+    if as_of is not None:
+        headers[AS_OF] = as_of.isoformat().replace("+00:00", "Z")
+    return headers
+
+
+async def add_freshness_headers(response: Response[Any]) -> Response[Any]:
+    """Add the headers to a response whose content has `as_of` and `store` (an after_request hook).
+
+    It is a coroutine because Litestar runs hooks that are not on another thread.
+    """
+    content = response.content
+    if hasattr(content, "as_of") and hasattr(content, "store"):
+        response.headers.update(freshness_headers(content.as_of, content.store))
+    return response

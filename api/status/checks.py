@@ -1,143 +1,149 @@
-"""What is wrong, judged by what the processes say of themselves; each with what to do about it."""
+"""Checks of the flow and the audit: each problem that they find says what to do about it."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Final
 
-from api.status.responses import Audit, Concern, Process, Severity
+from api.status.responses import Audit, Process, Severity, StatusProblem
 from mobility.settings import Settings
 
-SILENT: Final = 5.0
-"""Seconds after which a process that speaks every second counts as silent."""
+MAX_STATUS_AGE: Final = 5.0
+"""Seconds; a process publishes its status every second."""
 
-_SHARE: Final = 0.01
-_ENOUGH: Final = 1_000
-_SNAPSHOTS: Final = 6
+_MAX_SHARE: Final = 0.01
+_MIN_MESSAGES: Final = 1_000
+_MAX_SNAPSHOT_INTERVALS: Final = 6
+_MIN_SNAPSHOT_SECONDS: Final = 60
 
 
-def concerns(
+def find_problems(
     processes: Iterable[Process],
     audit: Audit | None,
-    as_of: Iterable[datetime | None],
+    watermarks: Iterable[datetime | None],
     now: datetime,
     settings: Settings,
-) -> Iterator[Concern]:
-    """Yield what is wrong, errors and warnings mixed."""
+) -> Iterator[StatusProblem]:
+    """Yield the problems of the flow and the audit."""
     found = list(processes)
     if not found:
-        yield Concern(
+        yield StatusProblem(
             severity="error",
             slug="silent-flow",
-            what="No process of the flow has said anything for a minute",
-            do="Start it (`just up`, or `just run -r DIR`), with the MOBILITY_STORES of this API",
+            what="No process of the flow has published its status for a minute",
+            do="Start the flow (`just up`, or `just run -r DIR`) with the same MOBILITY_STORES as "
+            "this API",
         )
     for process in found:
-        yield from _of_process(process)
-        yield from _of_progress(process, now, settings)
+        yield from _check_process(process)
+        yield from _check_outcomes(process)
+        yield from _check_progress(process, now, settings)
     if audit is not None and audit.drift:
-        yield Concern(
+        yield StatusProblem(
             severity="error",
             slug="drift",
-            what=f"{audit.drift:,} windows differ from what the log says",
-            do="`just audit` names them; `just backfill` counts windows again",
+            what=f"{audit.drift:,} windows differ from what the log gives",
+            do="`just audit` lists them; `just backfill` recounts windows",
             process="audit",
         )
-    yield from _of_watermarks(list(as_of), now, settings)
+    yield from _check_watermarks(list(watermarks), now, settings)
 
 
-def _of_process(process: Process) -> Iterator[Concern]:
-    if process.age > SILENT:
-        yield _concern(
+def _check_process(process: Process) -> Iterator[StatusProblem]:
+    if process.age > MAX_STATUS_AGE:
+        yield _problem(
             process,
             "silent-process",
-            f"{process.process} has said nothing for {process.age:.0f} s",
-            f"See whether process {process.pid} runs on {process.host}, and what its log says",
+            f"{process.process} has not published its status for {process.age:.0f} s",
+            f"Check that process {process.pid} runs on {process.host}, and read its log",
             is_error=True,
         )
     if process.punctuations_refused:
-        yield _concern(
+        yield _problem(
             process,
             "punctuations-refused",
-            "Kafka does not let the flow write punctuations: state of quiet partitions stays",
+            "Kafka does not allow the flow to write punctuations: the state of idle partitions is "
+            "not cleaned up",
             "Allow the flow's user to write to the topic that it reads",
         )
     if process.partitions_unread:
-        yield _concern(
+        yield _problem(
             process,
             "partitions-unread",
-            f"{process.partitions_unread} partitions were added and are not read",
+            f"{process.partitions_unread} partitions were added, and the flow does not read them",
             "Restart the flow",
         )
     if process.gaps:
-        yield _concern(
+        yield _problem(
             process,
             "gaps",
-            f"{process.gaps} gaps in the log were accepted: their trips are in no total",
-            "`gaps.ndjson` in the recovery folder says which; a backfill can count their trips",
+            f"{process.gaps} gaps in the log were accepted: their trips are not counted",
+            "`gaps.ndjson` in the recovery folder lists them; a backfill can count their trips",
         )
-    yield from _of_outcomes(process)
 
 
-def _of_outcomes(process: Process) -> Iterator[Concern]:
+def _check_outcomes(process: Process) -> Iterator[StatusProblem]:
     counts = process.counts
-    if counts.read < _ENOUGH:
+    if counts.read < _MIN_MESSAGES:
         return
-    if counts.late > _SHARE * counts.read:
-        yield _concern(
+    if counts.late > _MAX_SHARE * counts.read:
+        yield _problem(
             process,
             "many-late",
-            f"{counts.late / counts.read:.1%} of the trips came late",
-            "A feed that tells trips when they end wants MOBILITY_EVENT_TIME=end, any other a "
-            "longer MOBILITY_ALLOWED_LATENESS; `just late list` shows them",
+            f"{counts.late / counts.read:.1%} of the trips are late",
+            "If trips are sent when they end, set MOBILITY_EVENT_TIME=end; else use a longer "
+            "MOBILITY_ALLOWED_LATENESS. `just late list` lists them",
         )
-    if counts.dead > _SHARE * counts.read:
-        yield _concern(
+    if counts.dead > _MAX_SHARE * counts.read:
+        yield _problem(
             process,
             "many-dead",
-            f"{counts.dead / counts.read:.1%} of the messages are no trips",
-            "`just dlq list` shows them with their reasons",
+            f"{counts.dead / counts.read:.1%} of the messages are dead letters",
+            "`just dlq list` lists them with their reasons",
         )
 
 
-def _of_progress(process: Process, now: datetime, settings: Settings) -> Iterator[Concern]:
+def _check_progress(process: Process, now: datetime, settings: Settings) -> Iterator[StatusProblem]:
     if settings.ready_lag and process.lag > settings.ready_lag:
-        yield _concern(
+        yield _problem(
             process,
             "lag",
-            f"{process.process} is {process.lag:,} messages behind the log",
-            "It catches up while it reads more than is produced; else start more processes",
+            f"{process.process} has a lag of {process.lag:,} messages",
+            "Wait if it reads faster than trips are produced; else start more processes",
         )
-    longest = max(60, _SNAPSHOTS * settings.snapshot_interval)
-    if process.snapshot_at and (now - process.snapshot_at).total_seconds() > longest:
-        yield _concern(
+    max_age = max(_MIN_SNAPSHOT_SECONDS, _MAX_SNAPSHOT_INTERVALS * settings.snapshot_interval)
+    if process.snapshot_at and (now - process.snapshot_at).total_seconds() > max_age:
+        yield _problem(
             process,
             "old-snapshot",
-            f"{process.process} made its last snapshot at {process.snapshot_at:%H:%M:%S} UTC",
-            "A store or the broker holds it up, or the disk of the recovery folder: see its log",
+            f"The last snapshot of {process.process} is from {process.snapshot_at:%H:%M:%S} UTC",
+            "It waits for a store, the broker or the disk of the recovery folder: read its log",
         )
 
 
-def _of_watermarks(
-    as_of: list[datetime | None], now: datetime, settings: Settings
-) -> Iterator[Concern]:
-    if None in as_of:
-        yield Concern(
+def _check_watermarks(
+    watermarks: list[datetime | None], now: datetime, settings: Settings
+) -> Iterator[StatusProblem]:
+    if None in watermarks:
+        yield StatusProblem(
             severity="warning",
             slug="silent-shards",
-            what="Not every shard has told how far it is: nothing counts as complete",
-            do="Wait until each partition has spoken; one that never had a trip is in the way",
+            what="Some shard has not reported a watermark: no window is complete",
+            do="Wait until each partition has had a trip; a partition without trips holds the "
+            "watermark back",
         )
-    known = [watermark for watermark in as_of if watermark is not None]
+    known = [watermark for watermark in watermarks if watermark is not None]
     if settings.ready_age and known and (now - min(known)).total_seconds() > settings.ready_age:
         minutes = (now - min(known)).total_seconds() / 60
-        yield Concern(
+        yield StatusProblem(
             severity="warning",
             slug="old-watermark",
-            what=f"Numbers are {minutes:,.0f} minutes old in event time",
-            do="Nobody sends trips, or the flow is behind: look at its lag",
+            what=f"The watermark is {minutes:,.0f} minutes behind the clock",
+            do="Either no trips are sent, or the flow is behind: check its lag",
         )
 
 
-def _concern(process: Process, slug: str, what: str, do: str, *, is_error: bool = False) -> Concern:
+def _problem(
+    process: Process, slug: str, what: str, do: str, *, is_error: bool = False
+) -> StatusProblem:
     severity: Severity = "error" if is_error else "warning"
-    return Concern(severity=severity, slug=slug, what=what, do=do, process=process.process)
+    return StatusProblem(severity=severity, slug=slug, what=what, do=do, process=process.process)

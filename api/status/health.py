@@ -1,50 +1,101 @@
-"""The state of every component."""
+"""Health and readiness: the states of the stores, and of the flow as the stores show it."""
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Final
 
-from litestar import get
-from litestar.di import NamedDependency
+from api.errors import StoresUnavailableError, StoreUnavailableError
+from api.queries.store_readers import STORE_ORDER, StoreReaders, Watermarks
+from api.status.overview import first_known, store_failures, to_processes
+from api.status.responses import Component, State
+from mobility.settings import Settings
 
-from api.access.authentication import OPEN
-from api.queries.contract import StoreDown
-from api.queries.store_readers import ORDER, Readers
-from api.representation.problems import unavailable
-from api.representation.responses import Component, Health
-from mobility.settings import Store
+EntityWatermarks = Mapping[str, datetime | None]
 
-Freshness = Mapping[str, datetime | None]
-
-
-@get("/health", opt={OPEN: True})
-async def health(readers: NamedDependency[Readers]) -> Health:
-    """Return the state of each component; a store that is configured and down makes it 503."""
-    stores = await readers.freshness()
-    components: dict[str, Component] = {store: _store_state(stores.get(store)) for store in ORDER}
-    components["flow"] = _flow_state(stores)
-    down = [str(found) for found in stores.values() if isinstance(found, StoreDown)]
-    if down:
-        raise unavailable("; ".join(down), components=components)
-    return Health(components=components)
+_NO_STORE: Final = "is not known, as no store answers"
 
 
-def _store_state(found: Freshness | StoreDown | None) -> Component:
-    if found is None:
-        return Component(state="off")
-    if isinstance(found, StoreDown):
-        return Component(state="down", reason=found.reason)
+def health_components(watermarks: Watermarks) -> dict[str, Component]:
+    """Return the state of each store, and of the flow."""
+    components: dict[str, Component] = {}
+    for store in STORE_ORDER:
+        found = watermarks.get(store)
+        if found is None:
+            components[store] = Component(state="off")
+        elif isinstance(found, StoreUnavailableError):
+            components[store] = Component(state="down", reason=found.reason)
+        else:
+            components[store] = Component(state="ok")
+    components["flow"] = (
+        _check_watermarks(watermarks, _find_missing, without_store="down")
+        if watermarks
+        else Component(state="off")
+    )
+    return components
+
+
+async def readiness_components(readers: StoreReaders, settings: Settings) -> dict[str, Component]:
+    """Return the components that readiness depends on; it fails if one of them is `down`.
+
+    One store is enough. A log whose lag no process reports is `off`: a flow that does not run shows
+    by the age of the watermark.
+    """
+    watermarks = await readers.watermarks()
+    now = datetime.now(UTC)
+
+    def find_old(known: EntityWatermarks) -> str | None:
+        times = [watermark for watermark in known.values() if watermark is not None]
+        if not settings.ready_age or not times:
+            return None
+        age = (now - min(times)).total_seconds()
+        if age <= settings.ready_age:
+            return None
+        return f"is {age:,.0f} s old; the limit is {settings.ready_age:,} s"
+
+    return {
+        "stores": _check_stores(watermarks),
+        "log": await _check_lag(readers, settings),
+        "watermark": _check_watermarks(watermarks, find_old, without_store="off"),
+    }
+
+
+def _check_watermarks(
+    watermarks: Watermarks,
+    find_fault: Callable[[EntityWatermarks], str | None],
+    *,
+    without_store: State,
+) -> Component:
+    """Return the state of the flow by the watermarks in the first store that answers."""
+    known = first_known(watermarks)
+    if known is None:
+        return Component(state=without_store, reason=_NO_STORE)
+    fault = find_fault(known)
+    return Component(state="down" if fault else "ok", reason=fault, as_of=dict(known))
+
+
+def _find_missing(known: EntityWatermarks) -> str | None:
+    missing = [name for name, watermark in known.items() if watermark is None]
+    return f"has not reported a watermark of {', '.join(missing)}" if missing else None
+
+
+def _check_stores(watermarks: Watermarks) -> Component:
+    if not watermarks:
+        return Component(state="down", reason="are not configured: set MOBILITY_STORES")
+    failures = [str(failure) for failure in store_failures(watermarks)]
+    if len(failures) == len(watermarks):
+        return Component(state="down", reason=f"do not answer: {', '.join(failures)}")
+    return Component(state="ok", reason="; ".join(failures) or None)
+
+
+async def _check_lag(readers: StoreReaders, settings: Settings) -> Component:
+    try:
+        processes = to_processes((await readers.statuses()).value)
+    except StoresUnavailableError:
+        return Component(state="off", reason=_NO_STORE)
+    if not processes:
+        return Component(state="off", reason="has no process that reported its lag for a minute")
+    lag = sum(process.lag for process in processes)
+    if settings.ready_lag and lag > settings.ready_lag:
+        reason = f"has {lag:,} unread messages; the limit is {settings.ready_lag:,}"
+        return Component(state="down", reason=reason)
     return Component(state="ok")
-
-
-def _flow_state(stores: Mapping[Store, Freshness | StoreDown]) -> Component:
-    """Judge the flow by what the first store that answers has heard from it."""
-    if not stores:
-        return Component(state="off")
-    for found in stores.values():
-        if not isinstance(found, StoreDown):
-            silent = [name for name, as_of in found.items() if as_of is None]
-            if silent:
-                reason = f"has not reported how far it is with {', '.join(silent)}"
-                return Component(state="down", reason=reason, as_of=dict(found))
-            return Component(state="ok", as_of=dict(found))
-    return Component(state="down", reason="is seen through the stores, and none answers")

@@ -1,108 +1,45 @@
-"""`/prometheus`: what this process does, and how the flow and the stores are, for scraping.
+"""`/prometheus`: metrics of this process, the stores, the flow and live events, for scraping."""
 
-Requests are counted by the template of the route: by path each id would be a series of its own.
-Litestar's own middleware would do so too, in a fifth of the time that all of a request takes: it
-reads the URL anew and looks its metrics up by name and labels eight times.
-"""
-
-import time
 from collections.abc import Iterator
-from functools import cache
-from http import HTTPStatus
 from typing import Final
 
 from litestar import Response, get
 from litestar.di import NamedDependency
-from litestar.enums import ScopeType
-from litestar.exceptions import HTTPException
-from litestar.middleware import ASGIMiddleware
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
-from prometheus_client import (
-    REGISTRY,
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    generate_latest,
-)
+from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from api.live.hub import Hub
-from api.queries.contract import StoreDown
-from api.queries.store_readers import Readers, StoresDown
-from api.status.overview import Freshness, flows, known
+from api.errors import StoresUnavailableError, StoreUnavailableError
+from api.live.hub import LiveHub
+from api.queries.store_readers import StoreReaders, Watermarks
+from api.status.overview import first_known, to_processes
 from api.status.responses import Process
 
-UNCOUNTED: Final = "uncounted"
-"""The key of a route's `opt` whose requests are not counted: streams last as long as readers."""
-
-
-_LABELS: Final = ("method", "path", "status_code")
-_REQUESTS: Final = Counter("mobility_api_requests", "Requests that were answered", _LABELS)
-_SECONDS: Final = Histogram(
-    "mobility_api_request_duration_seconds", "From a request to the end of its answer", _LABELS
-)
-_IN_PROGRESS: Final = Gauge("mobility_api_requests_in_progress", "Requests not answered yet")
-
-
-class Counted(ASGIMiddleware):
-    """Counts and times requests by method, template of the route, and status."""
-
-    scopes = (ScopeType.HTTP,)
-    exclude_opt_key = UNCOUNTED
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Go on, and count what came of it; a refusal of a middleware by the status it will get."""
-        assert scope["type"] == ScopeType.HTTP  # noqa: S101 - for the types
-        status: int = HTTPStatus.INTERNAL_SERVER_ERROR
-
-        async def note(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        _IN_PROGRESS.inc()
-        began = time.perf_counter()
-        try:
-            await next_app(scope, receive, note)
-        except HTTPException as refusal:
-            status = refusal.status_code
-            raise
-        finally:
-            _IN_PROGRESS.dec()
-            requests, seconds = _series(scope["method"], scope["path_template"], int(status))
-            seconds.observe(time.perf_counter() - began)
-            requests.inc()
-
-
-@cache
-def _series(method: str, template: str, status: int) -> tuple[Counter, Histogram]:
-    """Return the series of these labels: as many as there are routes and what they answer."""
-    labels = (method, template, str(status))
-    return _REQUESTS.labels(*labels), _SECONDS.labels(*labels)
+_HEADERS: Final = {"Content-Type": CONTENT_TYPE_LATEST}
 
 
 @get("/prometheus", media_type="text/plain", include_in_schema=False)
 async def prometheus(
-    readers: NamedDependency[Readers], hub: NamedDependency[Hub | None]
+    readers: NamedDependency[StoreReaders], hub: NamedDependency[LiveHub | None]
 ) -> Response[bytes]:
-    """Return the metrics as Prometheus reads them; the stores are asked for them now."""
-    freshness = await readers.freshness()
+    """Return the metrics in the format of Prometheus; each scrape queries the stores."""
+    watermarks = await readers.watermarks()
     try:
-        processes = flows((await readers.statuses()).value)
-    except StoresDown:
+        processes = to_processes((await readers.statuses()).value)
+    except StoresUnavailableError:
         processes = []
     registry = CollectorRegistry()
-    registry.register(_Now([*_of_stores(freshness), *_of_flows(processes), *_of_readers(hub)]))
-    body = generate_latest(REGISTRY) + generate_latest(registry)
-    return Response(body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+    registry.register(
+        _OneScrape(
+            [*_store_metrics(watermarks), *_flow_metrics(processes), *_live_metrics(hub)],
+        )
+    )
+    return Response(generate_latest(REGISTRY) + generate_latest(registry), headers=_HEADERS)
 
 
-class _Now(Collector):
-    """What was found out for one scrape."""
+class _OneScrape(Collector):
+    """The metrics of one scrape."""
 
     def __init__(self, metrics: list[Metric]) -> None:
         self._metrics = metrics
@@ -111,32 +48,32 @@ class _Now(Collector):
         return self._metrics
 
 
-def _of_stores(freshness: Freshness) -> Iterator[Metric]:
+def _store_metrics(watermarks: Watermarks) -> Iterator[Metric]:
     up = GaugeMetricFamily(
         "mobility_store_up", "Whether a configured store answers", labels=["store"]
     )
-    for store, found in freshness.items():
-        up.add_metric([store], not isinstance(found, StoreDown))
+    for store, found in watermarks.items():
+        up.add_metric([store], not isinstance(found, StoreUnavailableError))
     yield up
-    marks = GaugeMetricFamily(
+    times = GaugeMetricFamily(
         "mobility_watermark_timestamp_seconds",
-        "What the numbers of an entity are complete up to; absent before all shards spoke",
+        "Watermark of an entity; absent until all shards have reported one",
         labels=["entity"],
     )
-    for entity, watermark in (known(freshness) or {}).items():
+    for entity, watermark in (first_known(watermarks) or {}).items():
         if watermark is not None:
-            marks.add_metric([entity], watermark.timestamp())
-    yield marks
+            times.add_metric([entity], watermark.timestamp())
+    yield times
 
 
-def _of_flows(processes: list[Process]) -> Iterator[Metric]:
+def _flow_metrics(processes: list[Process]) -> Iterator[Metric]:
     lags = GaugeMetricFamily(
         "mobility_log_lag_messages",
-        "Messages that are not read yet, as a process last said",
+        "Unread messages of a partition, by the last status of its process",
         labels=["process", "topic", "partition"],
     )
     ages = GaugeMetricFamily(
-        "mobility_status_age_seconds", "Since a process last spoke", labels=["process"]
+        "mobility_status_age_seconds", "Age of the last status of a process", labels=["process"]
     )
     for process in processes:
         ages.add_metric([process.process], process.age)
@@ -146,17 +83,17 @@ def _of_flows(processes: list[Process]) -> Iterator[Metric]:
     yield ages
 
 
-def _of_readers(hub: Hub | None) -> Iterator[Metric]:
-    reading = GaugeMetricFamily(
-        "mobility_live_readers", "Readers of live events", labels=["entity"]
+def _live_metrics(hub: LiveHub | None) -> Iterator[Metric]:
+    subscribers = GaugeMetricFamily(
+        "mobility_live_readers", "Connected readers of live events", labels=["entity"]
     )
     dropped = CounterMetricFamily(
         "mobility_live_readers_dropped",
-        "Readers that took events too slowly and were let go",
+        "Readers of live events that were disconnected because they were too slow",
         labels=["entity"],
     )
     for entity, channel in ({} if hub is None else hub.channels).items():
-        reading.add_metric([entity], channel.readers)
+        subscribers.add_metric([entity], channel.subscribers)
         dropped.add_metric([entity], channel.dropped)
-    yield reading
+    yield subscribers
     yield dropped

@@ -1,19 +1,34 @@
-"""What `/status` answers with. Times are UTC, rates a second, positions offsets of the log."""
+"""Response bodies of `/status` and `/health`. Times are UTC, positions are offsets of the log."""
 
 from datetime import datetime
 from typing import Literal
 
 import msgspec
 
-from api.queries.contract import as_time
+from api.queries.time_range import known_time
 from mobility.settings import Store
 from mobility.status import AuditStatus, FlowStatus, Outcomes, PartitionStatus, Rates
 
 Severity = Literal["error", "warning"]
+State = Literal["ok", "down", "off"]
 
 
-class Concern(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Something that is not as it should be: what, and what to do about it."""
+class Component(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The state of a component: `off` means not configured; `reason` says why it is down."""
+
+    state: State
+    reason: str | None = None
+    as_of: dict[str, datetime | None] | None = None
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of each component, by name."""
+
+    components: dict[str, Component]
+
+
+class StatusProblem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A problem that a check found: what is wrong, and what to do about it."""
 
     severity: Severity
     slug: str
@@ -23,7 +38,7 @@ class Concern(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Partition(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a process stands in a partition of a topic."""
+    """The position of a process in a partition of a topic."""
 
     topic: str
     partition: int
@@ -35,7 +50,7 @@ class Partition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Process(msgspec.Struct, frozen=True, kw_only=True):
-    """A process of a flow; `age` is how many seconds ago it said this, by the store's clock."""
+    """A process of a flow. `age` is the age of its record in seconds; rates are per second."""
 
     process: str
     flow: str
@@ -55,7 +70,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Audit(msgspec.Struct, frozen=True, kw_only=True):
-    """The running audit, since its start; `drift` counts the windows that differed."""
+    """The running audit, since its start; `drift` is the number of windows that differ."""
 
     at: datetime | None
     age: float
@@ -70,59 +85,59 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole system as its processes describe it; `problems` is empty where all is well."""
+    """The status of the whole system; `problems` is empty if no check found any."""
 
     store: Store
     as_of: dict[str, datetime | None]
     processes: list[Process]
     audit: Audit | None
-    problems: list[Concern]
+    problems: list[StatusProblem]
 
 
-def process_of(name: str, age: float, said: FlowStatus) -> Process:
-    """Return what a process has said, as it is shown."""
+def to_process(name: str, age: float, status: FlowStatus) -> Process:
+    """Return the response about a process of a flow."""
     return Process(
         process=name,
-        flow=said.flow,
-        at=as_time(said.at),
+        flow=status.flow,
+        at=known_time(status.at),
         age=round(age, 1),
-        host=said.host,
-        pid=said.pid,
-        watermark=as_time(said.watermark),
-        lag=said.lag,
-        partitions=[_partition(partition) for partition in said.partitions],
-        rates=said.rates,
-        counts=said.counts,
-        snapshot_at=as_time(said.snapshot_at),
-        punctuations_refused=said.punctuations_refused,
-        partitions_unread=said.partitions_unread,
-        gaps=said.gaps,
+        host=status.host,
+        pid=status.pid,
+        watermark=known_time(status.watermark),
+        lag=status.lag,
+        partitions=[_to_partition(partition) for partition in status.partitions],
+        rates=status.rates,
+        counts=status.counts,
+        snapshot_at=known_time(status.snapshot_at),
+        punctuations_refused=status.punctuations_refused,
+        partitions_unread=status.partitions_unread,
+        gaps=status.gaps,
     )
 
 
-def audit_of(age: float, said: AuditStatus) -> Audit:
-    """Return what the audit has said, as it is shown."""
+def to_audit(age: float, status: AuditStatus) -> Audit:
+    """Return the response about the running audit."""
     return Audit(
-        at=as_time(said.at),
+        at=known_time(status.at),
         age=round(age, 1),
-        drift=said.drift,
-        drifts=said.drifts,
-        checked=said.checked,
-        amended=said.amended,
-        rounds=said.rounds,
-        failures=said.failures,
-        behind=said.behind,
-        last_success=as_time(said.last_success),
+        drift=status.drift,
+        drifts=status.drifts,
+        checked=status.checked,
+        amended=status.amended,
+        rounds=status.rounds,
+        failures=status.failures,
+        behind=status.behind,
+        last_success=known_time(status.last_success),
     )
 
 
-def _partition(said: PartitionStatus) -> Partition:
+def _to_partition(status: PartitionStatus) -> Partition:
     return Partition(
-        topic=said.topic,
-        partition=said.partition,
-        position=said.position,
-        end=said.end,
-        lag=said.lag,
-        watermark=as_time(said.watermark),
-        status=said.status,
+        topic=status.topic,
+        partition=status.partition,
+        position=status.position,
+        end=status.end,
+        lag=status.lag,
+        watermark=known_time(status.watermark),
+        status=status.status,
     )

@@ -1,1 +1,1 @@
-SELECT count(*) FROM {totals} WHERE id >= %(prefix)s AND id < %(beyond)s
+SELECT count(*) FROM {totals} WHERE id >= %(prefix)s AND id < %(prefix_end)s

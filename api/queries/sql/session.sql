@@ -1,5 +1,6 @@
--- The API only reads, thinks in UTC, and wants no answer that nobody waits for any more. What it
--- looks up is recent and lies in memory; priced like a disk, an index would lose to reading all.
+-- The API only reads and uses UTC; a query ends when nobody waits for it any more. The rows that it
+-- looks up are recent and in memory: with the costs of a disk, the planner would prefer a full scan
+-- to an index.
 SELECT
     set_config('default_transaction_read_only', 'on', false),
     set_config('timezone', 'UTC', false),

@@ -1,5 +1,5 @@
 -- The percentile of a share is the smallest value that at least this share of the ids does not
--- exceed: one that is there, not one in between.
+-- exceed. It is the value of an id, not interpolated.
 WITH sums AS MATERIALIZED ({sums})
 SELECT
     count(*),

@@ -1,5 +1,5 @@
--- A row for each of the first ids, with what all have together, which can be more than a bigint
--- holds; and a row without an id where there is none.
+-- A row for each of the first ids, with the sums of all ids, which can exceed a bigint. Without any
+-- id there is one row, which has the sums and the watermark only.
 WITH sums AS MATERIALIZED ({sums}),
 first AS ({first})
 SELECT

@@ -1,4 +1,4 @@
--- A sum over all ids can be more than a bigint holds.
+-- A sum over all ids can exceed a bigint.
 SELECT
     coalesce(sum(trip_count), 0),
     coalesce(sum(total_duration), 0),
@@ -6,4 +6,4 @@ SELECT
     coalesce(sum(total_revenue), 0),
     (SELECT max(window_start) FROM {ledger}),
     (SELECT min(watermark) FROM progress WHERE entity = %(entity)s)
-FROM ({rows}) AS counted
+FROM ({rows}) AS rows

@@ -1,4 +1,5 @@
--- One statement, one view of the tables: the watermark never promises more than the totals hold.
+-- One statement sees one snapshot of the tables: the watermark never promises more than the totals
+-- have.
 SELECT
     trip_count,
     total_duration,

@@ -1,4 +1,4 @@
-"""However much Postgres holds, no question about some ids reads a table from end to end."""
+"""Query plans: no query about single ids scans a whole table."""
 
 import secrets
 from datetime import UTC, datetime
@@ -45,31 +45,31 @@ _SCANS = """
 
 @pytest.fixture
 def large(settings: Settings) -> Settings:
-    """Return settings with Postgres, which holds more than anybody would read through."""
-    alone = msgspec.structs.replace(settings, stores=("postgres",))
-    store = connect_postgres(alone, "main")
+    """Return settings with Postgres, with tables large enough for the planner to use indexes."""
+    one_store = msgspec.structs.replace(settings, stores=("postgres",))
+    store = connect_postgres(one_store, "main")
     store.record_progress(DRIVER, 0, 1, int(START.timestamp() * 1_000))
     store.close()
     values = {"ids": IDS, "windows": WINDOWS, "start": int(START.timestamp() * 1_000)}
-    with psycopg.connect(alone.postgres, autocommit=True) as connection:
+    with psycopg.connect(one_store.postgres, autocommit=True) as connection:
         connection.execute(_TOTALS, values)
         connection.execute(_LEDGER, values)
         connection.execute("VACUUM ANALYZE driver_totals, driver_ledger")
         connection.execute("SELECT pg_stat_force_next_flush()")
-    return alone
+    return one_store
 
 
-def scans(settings: Settings, path: str, **asked: object) -> int:
-    """Ask the API; return how often Postgres read one of the tables from end to end for it."""
+def scans(settings: Settings, path: str, **body: object) -> int:
+    """Send a request; return the number of sequential scans of the tables."""
     name = f"plans_{secrets.token_hex(4)}"
     named = f"{settings.postgres}&application_name={name}"
     before = _scans(settings)
     with TestClient(
         create_app(msgspec.structs.replace(settings, postgres=named)), "http://127.0.0.1"
     ) as http:
-        answer = http.post(path, json=asked) if asked else http.get(path)
+        answer = http.post(path, json=body) if body else http.get(path)
         assert answer.status_code in {200, 201}, answer.text
-    # A session's counts are there for others once it has ended.
+    # The statistics of a session are visible to others once it has ended.
     until(lambda: not _sessions(settings, name), "the API's sessions to end", 10)
     return _scans(settings) - before
 
@@ -83,19 +83,19 @@ def scans(settings: Settings, path: str, **asked: object) -> int:
         "/metrics/driver?prefix=d0100&limit=50",
     ],
 )
-def test_what_is_asked_of_some_ids_is_found_by_their_keys(large: Settings, path: str) -> None:
-    """Totals, ranges, series and pages use the primary keys; how many ids there are is counted."""
+def test_queries_about_ids_use_the_primary_keys(large: Settings, path: str) -> None:
+    """Totals, ranges, series and pages scan no table; the number of ids uses an index, too."""
     assert scans(large, path) == 0
 
 
-def test_a_batch_is_found_by_its_keys(large: Settings) -> None:
-    """A thousand ids are a thousand places in the index."""
+def test_a_batch_uses_the_primary_key(large: Settings) -> None:
+    """A thousand ids are a thousand lookups in the index."""
     ids = [f"d{number:06}" for number in range(1, IDS, IDS // 1_000)]
     assert scans(large, "/batch/driver", ids=ids[:1_000]) == 0
 
 
-def test_a_scan_would_be_seen(large: Settings) -> None:
-    """What does read all totals, by ADR 12, is counted as such."""
+def test_a_scan_is_detected(large: Settings) -> None:
+    """A sorted list reads all totals (ADR 12), and the test counts that scan."""
     assert scans(large, "/metrics/driver?sort=-revenue&limit=5") > 0
 
 
@@ -111,8 +111,8 @@ def _sessions(settings: Settings, name: str) -> int:
     )
 
 
-def _number(settings: Settings, question: LiteralString, **values: object) -> int:
+def _number(settings: Settings, query: LiteralString, **values: object) -> int:
     with psycopg.connect(settings.postgres, autocommit=True) as connection:
-        row = connection.execute(question, values).fetchone()
+        row = connection.execute(query, values).fetchone()
         assert row is not None
         return int(row[0])

@@ -1,4 +1,5 @@
--- By an amount and then the id, both in one direction. All totals are read for it: see docs/adr/0012-totals-have-no-index-by-amount.md.
+-- Sorted by a sum and then the id, both in one direction. It reads all totals: see
+-- docs/adr/0012-totals-have-no-index-by-amount.md.
 SELECT
     page.*,
     (SELECT min(watermark) FROM progress WHERE entity = %(entity)s)
@@ -6,7 +7,7 @@ FROM (SELECT) AS one
 LEFT JOIN (
     SELECT id, trip_count, total_duration, total_distance, total_revenue
     FROM {totals}
-    WHERE {after} AND id >= %(prefix)s AND id < %(beyond)s
+    WHERE {after} AND id >= %(prefix)s AND id < %(prefix_end)s
     ORDER BY {amount} {direction}, id {direction}
     LIMIT %(limit)s
 ) AS page ON true
