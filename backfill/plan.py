@@ -54,7 +54,7 @@ def apply_corrections(logged: pl.DataFrame, corrections: Sequence[CorrectionFile
     """Return the trips with the corrections applied.
 
     A trip at one position of the log counts once, also where several topics have a copy of it. Each
-    file of corrections then replaces, in its range, the trips that have one of its trip_ids, earlier
+    file of corrections then replaces, in its range, trips that have one of its trip_ids, earlier
     corrections among them, and what the same file brought before. Of corrections in one file with
     one trip_id the last counts.
     """
