@@ -9,9 +9,9 @@ from typing import Final
 
 import polars as pl
 
-from audit.oracle import placed
+from audit.oracle import assign_windows
 from audit.trips_file import read_trips
-from audit.verdicts import TRIP_SCHEMA, Message, inspected
+from audit.validation import TRIP_SCHEMA, LogMessage, validate_messages
 from backfill.errors import BackfillError
 from backfill.window_range import WindowRange
 from mobility.records import MAX_EVENT_TIME
@@ -75,11 +75,11 @@ def _to_json_lines(path: Path) -> bytes:
 def _parse(json_lines: bytes, settings: Settings) -> pl.DataFrame:
     # A correction has no append time: with the latest one no trip of the past is in the future.
     messages = [
-        Message(-1, number, MAX_EVENT_TIME, line)
+        LogMessage(-1, number, MAX_EVENT_TIME, line)
         for number, line in enumerate(json_lines.split(b"\n"), 1)
         if line.strip()
     ]
-    rows = placed(inspected(messages, settings), settings)
+    rows = assign_windows(validate_messages(messages, settings), settings)
     return rows.rename({"offset": "line"})
 
 

@@ -3,8 +3,9 @@
 import polars as pl
 from psycopg import sql
 
-from audit.log import read_topic
-from audit.topics import decode_windows, latest
+from audit.log_messages import read_log_messages
+from audit.topics import decode_windows
+from audit.window_sample import keep_latest_versions
 from backfill.callbacks import OnStatus
 from backfill.errors import BackfillError
 from backfill.plan import ENTITY_WINDOW_SCHEMA
@@ -15,9 +16,9 @@ from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
 from mobility.settings import Settings
 from mobility.times import iso_time
 from mobility.topics import aggregated_topic
-from sinks.copying import copy_out
-from sinks.session import Session, open_session
-from sinks.store import Store
+from sinks.postgres_copy import copy_out
+from sinks.postgres_session import PostgresSession, open_postgres_session
+from sinks.store import WindowStore
 
 
 def read_current_windows(
@@ -30,7 +31,7 @@ def read_current_windows(
     """
     if "postgres" in settings.stores:
         on_status("windows in Postgres")
-        session = open_session(settings)
+        session = open_postgres_session(settings)
         try:
             frames = [_read_ledger(session, entity, window_range) for entity in ENTITIES]
         finally:
@@ -64,7 +65,7 @@ def refuse_incomplete(
     raise BackfillError(msg)
 
 
-def refuse_incomplete_in(store: Store, window_range: WindowRange, settings: Settings) -> None:
+def refuse_incomplete_in(store: WindowStore, window_range: WindowRange, settings: Settings) -> None:
     """Raise BackfillError where the stores do not have all complete windows of the range yet.
 
     Stores that `dataflows.serving` writes to have no watermarks; then the log alone decides.
@@ -75,7 +76,9 @@ def refuse_incomplete_in(store: Store, window_range: WindowRange, settings: Sett
         refuse_incomplete(window_range, settings, lowest, "the flow that writes to the stores")
 
 
-def _read_ledger(session: Session, entity: Entity, window_range: WindowRange) -> pl.DataFrame:
+def _read_ledger(
+    session: PostgresSession, entity: Entity, window_range: WindowRange
+) -> pl.DataFrame:
     query = sql.SQL("SELECT {} FROM {} WHERE window_start >= {} AND window_start < {}").format(
         sql.SQL(", ").join(map(sql.Identifier, WINDOW_SCHEMA)),
         sql.Identifier(f"{entity.name}_ledger"),
@@ -93,9 +96,9 @@ def _read_topic(
     # A window that was deleted there would not be corrected, and still be counted elsewhere.
     find_first_offsets(settings, topic, window_range)
     newest = decode_windows([], entity)
-    for batch in read_topic(settings.kafka, topic):
+    for batch in read_log_messages(settings, topic):
         on_status(f"{topic}: {newest.height:,} windows of the range")
         rows = decode_windows([message.value for message in batch], entity)
-        newest = latest(pl.concat([newest, rows.filter(window_range.contains())]))
+        newest = keep_latest_versions(pl.concat([newest, rows.filter(window_range.contains())]))
     # The pane is not read and does not matter: windows are written back as `late`.
     return newest.with_columns(pane=pl.lit("late")).select(ENTITY_WINDOW_SCHEMA.names())

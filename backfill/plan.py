@@ -6,8 +6,8 @@ from typing import Final
 
 import polars as pl
 
-from audit.oracle import summed
-from audit.verdicts import TRIP_SCHEMA
+from audit.oracle import aggregate_windows
+from audit.validation import TRIP_SCHEMA
 from backfill.correction_file import CorrectionFile
 from backfill.window_range import WindowRange
 from mobility.records import STARTS, TOTALS, WINDOW_SCHEMA
@@ -47,15 +47,15 @@ def recount(
     corrections are in the order in which they were given, the newest last.
     """
     trips = apply_corrections(logged, corrections).filter(window_range.contains())
-    return summed(drop_duplicates(trips), settings).select(_COMPARED)
+    return aggregate_windows(drop_duplicates(trips), settings).select(_COMPARED)
 
 
 def apply_corrections(logged: pl.DataFrame, corrections: Sequence[CorrectionFile]) -> pl.DataFrame:
     """Return the trips with the corrections applied.
 
     A trip at one position of the log counts once, also where several topics have a copy of it. Each
-    file of corrections then replaces, in its range, trips that have one of its trip_ids, earlier
-    corrections among them, and what the same file brought before. Of corrections in one file with
+    file of corrections then replaces, in its range, the trips that have one of its trip_ids, also
+    earlier corrections, and what the same file brought before. Of corrections in one file with
     one trip_id the last counts.
     """
     trips = logged.unique([*_POSITION, *TRIP_SCHEMA], keep="first", maintain_order=True)

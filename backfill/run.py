@@ -20,7 +20,7 @@ from backfill.window_range import WindowRange, parse_window_range
 from backfill.writing import open_store, write_windows
 from mobility.settings import Settings
 from mobility.topics import late_topic, trips_topic
-from sinks.store import Store
+from sinks.store import WindowStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class BackfillRun:
     def _apply(
         self,
         changes: WindowChanges,
-        store: Store | None,
+        store: WindowStore | None,
         window_range: WindowRange,
         given: Sequence[CorrectionFile] = (),
         reverts: str | None = None,
@@ -127,7 +127,7 @@ class BackfillRun:
         record = self.journal.begin(window_range, changes, given, reverts)
         self._finish(record, store)
 
-    def _finish(self, record: BackfillRecord, store: Store | None) -> None:
+    def _finish(self, record: BackfillRecord, store: WindowStore | None) -> None:
         """Write all windows of a record, and mark it as applied."""
         if not self.apply:
             self._print(f"Backfill {record.id} is not finished. Run it with --apply to finish it.")

@@ -6,10 +6,10 @@ from typing import Final
 
 import polars as pl
 
-from audit.log import read_topic
-from audit.oracle import placed
-from audit.topics import position
-from audit.verdicts import TRIP_SCHEMA, Message, inspected
+from audit.log_messages import read_log_messages
+from audit.oracle import assign_windows
+from audit.topics import source_position
+from audit.validation import TRIP_SCHEMA, LogMessage, validate_messages
 from backfill.callbacks import OnProgress
 from backfill.errors import BackfillError
 from backfill.window_range import WindowRange
@@ -45,7 +45,7 @@ class RangeScan:
     max_event_times: dict[int, int] = field(default_factory=dict)
 
     def add(self, rows: pl.DataFrame) -> None:
-        """Add a batch (`placed`) of the topic."""
+        """Add a batch of the topic, as `assign_windows` returns it."""
         latest = rows.group_by("partition").agg(pl.col("event_time").max()).drop_nulls()
         for partition, time in latest.iter_rows():
             highest = self.max_event_times.get(partition, time)
@@ -68,8 +68,8 @@ def read_logged_trips(
     topic = trips_topic(settings)
     firsts = find_first_offsets(settings, topic, window_range)
     scan = RangeScan(window_range, trip_ids)
-    for batch in _with_progress(read_topic(settings.kafka, topic, firsts), on_progress):
-        scan.add(placed(inspected(batch, settings), settings))
+    for batch in _with_progress(read_log_messages(settings, topic, firsts), on_progress):
+        scan.add(assign_windows(validate_messages(batch, settings), settings))
     if set(scan.max_event_times) != set(firsts):
         return scan, None
     return scan, min(scan.max_event_times.values()) - settings.out_of_orderness * 1_000
@@ -84,10 +84,10 @@ def read_late_trips(
     """
     topic = trips_topic(settings)
     scan = RangeScan(window_range, pl.Series("trip_id", [], dtype=pl.String))
-    for batch in _with_progress(read_topic(settings.kafka, late_topic(settings)), on_progress):
+    for batch in _with_progress(read_log_messages(settings, late_topic(settings)), on_progress):
         sources = [_to_source(message, topic) for message in batch]
-        rows = inspected([message for message in sources if message is not None], settings)
-        scan.add(placed(rows, settings))
+        rows = validate_messages([message for message in sources if message is not None], settings)
+        scan.add(assign_windows(rows, settings))
     return pl.concat([pl.DataFrame(schema=LOGGED_TRIP_SCHEMA), *scan.trips])
 
 
@@ -127,18 +127,18 @@ def _describe_start(reader: TopicReader, partition: int, low: int, high: int) ->
     return text if batch is None else f"{text}, appended {iso_time(batch[0].timestamp()[1])}"
 
 
-def _to_source(message: Message, topic: str) -> Message | None:
+def _to_source(message: LogMessage, topic: str) -> LogMessage | None:
     """Return a late trip with its source position; None where its headers name none in the log."""
-    source, partition, offset, _, value = position(message)
+    source, partition, offset, _, value = source_position(message)
     if source != topic or partition is None or offset is None:
         return None
     # The flow has checked its time against the append time already; with the latest one it passes.
-    return Message(partition, offset, MAX_EVENT_TIME, value)
+    return LogMessage(partition, offset, MAX_EVENT_TIME, value)
 
 
 def _with_progress(
-    batches: Iterable[list[Message]], on_progress: OnProgress
-) -> Iterator[list[Message]]:
+    batches: Iterable[list[LogMessage]], on_progress: OnProgress
+) -> Iterator[list[LogMessage]]:
     number = 0
     for batch in batches:
         number += len(batch)

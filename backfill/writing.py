@@ -16,9 +16,9 @@ from mobility.messages import encode_windows
 from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings
 from mobility.topics import aggregated_topic
-from sinks.coalescing import coalesced
-from sinks.pair import connect_stores
-from sinks.store import Store
+from sinks.store import WindowStore
+from sinks.store_pair import connect_stores
+from sinks.versions import highest_versions
 
 MAX_ROWS: Final = 5_000
 """Windows in one call of a store: few enough that the flow does not wait long for their locks."""
@@ -28,7 +28,7 @@ _CLIENT_ID: Final = "mobility-backfill"
 
 
 @contextmanager
-def open_store(settings: Settings) -> Iterator[Store | None]:
+def open_store(settings: Settings) -> Iterator[WindowStore | None]:
     """Connect to the stores of the settings as one store; None where there is none.
 
     The flow may write meanwhile: versions decide. Raises StoreError where a store can't be used,
@@ -42,14 +42,14 @@ def open_store(settings: Settings) -> Iterator[Store | None]:
 
 
 def write_windows(
-    settings: Settings, store: Store | None, windows: pl.DataFrame, on_status: OnStatus
+    settings: Settings, store: WindowStore | None, windows: pl.DataFrame, on_status: OnStatus
 ) -> pl.DataFrame:
     """Write windows (ENTITY_WINDOW_SCHEMA); return those that a store refused as too old.
 
     Durable on return. Raises DeliveryError or StoreError where they can't be written.
     """
     by_entity = [
-        (entity, coalesced(rows.select(WINDOW_SCHEMA.names())))
+        (entity, highest_versions(rows.select(WINDOW_SCHEMA.names())))
         for entity in ENTITIES
         if (rows := windows.filter(pl.col("entity") == entity.name)).height
     ]
@@ -64,7 +64,7 @@ def write_windows(
     return pl.concat(refused)
 
 
-def _apply(store: Store, entity: Entity, rows: pl.DataFrame) -> pl.DataFrame:
+def _apply(store: WindowStore, entity: Entity, rows: pl.DataFrame) -> pl.DataFrame:
     """Apply rows to a store; return those that it refused.
 
     A store only counts them, so halves are applied again until each refused row is known.

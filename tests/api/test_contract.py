@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from audit.steps import free_port
+from audit.command_runner import find_free_port
 from mobility.settings import Settings, to_environ
 from tests.api.counted import alone, fill, windows
 from tests.api.test_main import api
@@ -35,7 +35,7 @@ def contradictions(tmp_path: Path, request: pytest.FixtureRequest) -> Contradict
 
 def found_in(folder: Path, settings: Settings, *options: str, examples: int) -> str:
     """Serve under these settings; return what so many examples an operation find."""
-    port = free_port()
+    port = find_free_port()
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG), "run"]
     with api(to_environ(msgspec.structs.replace(settings, api_port=port, api_rate=10_000))):
         listens(port)

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from api.access.tokens import make_token
-from audit.steps import free_port
+from audit.command_runner import find_free_port
 from mobility.settings import Settings
 
 _PROJECT = Path(__file__).parents[2]
@@ -60,7 +60,7 @@ def health_of(port: int) -> dict[str, object]:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_serves_until_it_is_told_to_stop(number: signal.Signals) -> None:
     """It serves where the settings say, says so in one line, and a signal ends it with 0."""
-    port = free_port()
+    port = find_free_port()
     with api({"MOBILITY_API_PORT": str(port)}) as process:
         assert "components" in health_of(port)
         process.send_signal(number)
@@ -88,7 +88,7 @@ def test_bad_settings_are_all_told() -> None:
 
 def test_beyond_this_machine_it_starts_with_tokens_only(tmp_path: Path) -> None:
     """Without them it ends with 2 and says what to do; with them it serves."""
-    port = free_port()
+    port = find_free_port()
     everywhere = {"MOBILITY_API_PORT": str(port), "MOBILITY_API_HOST": "0.0.0.0"}  # noqa: S104
     with api(everywhere) as process:
         _, errors = process.communicate(timeout=20)
@@ -108,7 +108,7 @@ def test_readers_of_live_events_do_not_hold_up_the_end(
     services: Settings, number: signal.Signals
 ) -> None:
     """Streams have no end of their own: a stop ends them, at once and without a kill."""
-    port = free_port()
+    port = find_free_port()
     settings = {
         "MOBILITY_API_PORT": str(port),
         "MOBILITY_STORES": "redis",

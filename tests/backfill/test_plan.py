@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from polars.testing import assert_frame_equal
 
-from audit.oracle import placed
-from audit.verdicts import Message, inspected
+from audit.oracle import assign_windows
+from audit.validation import LogMessage, validate_messages
 from backfill.correction_file import CorrectionFile, read_correction_file
 from backfill.plan import ENTITY_WINDOW_SCHEMA, KEY, diff_windows, recount
 from backfill.trip_log import LOGGED_TRIP_SCHEMA, RangeScan
@@ -42,10 +42,10 @@ def corrections(window_range: WindowRange) -> st.SearchStrategy[list[Entry]]:
     )
 
 
-def to_message(partition: int, offset: int, entry: Entry) -> Message:
+def to_message(partition: int, offset: int, entry: Entry) -> LogMessage:
     """Return an entry as a message of the log."""
     headers = [("watermark", b"%d" % entry.time)] if entry.punctuation else []
-    return Message(partition, offset, MAX_EVENT_TIME, entry.value, headers)
+    return LogMessage(partition, offset, MAX_EVENT_TIME, entry.value, headers)
 
 
 def to_file(
@@ -83,10 +83,10 @@ def test_a_recount_is_the_batch_answer_with_corrections(
     ]
     scan = RangeScan(RANGE, pl.Series(["t1"]))
     for batch in data.draw(batches(messages)):
-        scan.add(placed(inspected(batch, SETTINGS), SETTINGS))
+        scan.add(assign_windows(validate_messages(batch, SETTINGS), SETTINGS))
     late = data.draw(st.lists(st.sampled_from(messages), max_size=10)) if messages else []
     copies = RangeScan(RANGE, pl.Series([], dtype=pl.String))
-    copies.add(placed(inspected(late, SETTINGS), SETTINGS))
+    copies.add(assign_windows(validate_messages(late, SETTINGS), SETTINGS))
     logged = pl.concat([pl.DataFrame(schema=LOGGED_TRIP_SCHEMA), *scan.trips, *copies.trips])
 
     folder = tmp_path_factory.mktemp("given")
@@ -166,8 +166,8 @@ def test_another_trip_at_the_same_position_is_not_a_copy() -> None:
     before, now = Entry(NOON, "old", "d1", "car", 1), Entry(NOON, "new", "d1", "car", 1)
     scan = RangeScan(RANGE, pl.Series([], dtype=pl.String))
     for entry in (now, now, before):
-        rows = inspected([to_message(0, 5, entry)], SETTINGS)
-        scan.add(placed(rows, SETTINGS))
+        rows = validate_messages([to_message(0, 5, entry)], SETTINGS)
+        scan.add(assign_windows(rows, SETTINGS))
     found = recount(pl.concat(scan.trips), [], RANGE, SETTINGS)
     assert_windows(found, [before, now], RANGE)
     assert scan.max_event_times == {0: NOON}

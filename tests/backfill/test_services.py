@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 from msgspec.structs import replace
 from polars.testing import assert_frame_equal
 
-from audit.stores import postgres_totals, postgres_windows, redis_totals
+from audit.stores import read_postgres_totals, read_postgres_windows, read_redis_totals
 from audit.topics import read_windows
 from backfill.trip_log import find_first_offsets, read_late_trips
 from backfill.window_range import WindowRange
@@ -43,10 +43,10 @@ def assert_everywhere(settings: Settings, trips: list[Entry]) -> None:
     """Assert that topics and stores hold the windows and totals of these trips."""
     windows, totals = [read_windows(settings, lambda _: None)], []
     if "postgres" in settings.stores:
-        windows.append(postgres_windows(settings))
-        totals.append(postgres_totals(settings))
+        windows.append(read_postgres_windows(settings))
+        totals.append(read_postgres_totals(settings))
     if "redis" in settings.stores:
-        totals.append(redis_totals(settings))
+        totals.append(read_redis_totals(settings))
     for entity in ENTITIES:
         expected = reference.windows(trips, entity, settings)
         for found in windows:
@@ -79,8 +79,8 @@ def snapshot(hub: Hub) -> Snapshot:
     keys = ["entity", "id"]
     return (
         len(hub.messages("aggregated.driver")),
-        postgres_windows(hub.settings).sort(*keys, "window_start"),
-        redis_totals(hub.settings).sort(keys),
+        read_postgres_windows(hub.settings).sort(*keys, "window_start"),
+        read_redis_totals(hub.settings).sort(keys),
     )
 
 
@@ -211,7 +211,7 @@ def test_the_flow_goes_on_and_overwrites_nothing(
     expected = reference.with_range_replaced(original, recount, START, END)
     last = max(reference.window_of(trip, stored.settings) for trip in expected)
     until(
-        lambda: max(postgres_windows(stored.settings)["window_start"], default=None),
+        lambda: max(read_postgres_windows(stored.settings)["window_start"], default=None),
         f"the window that begins at {last}",
         lambda newest: newest == last,
     )
@@ -386,7 +386,7 @@ def test_windows_that_redis_alone_refuses_are_named(
     assert (
         f"driver one, {iso_time(NOON + 60 * MINUTE)}\n" not in output.partition("did not take")[2]
     )
-    totals = redis_totals(stored.settings).filter(pl.col("id") == "one")
+    totals = read_redis_totals(stored.settings).filter(pl.col("id") == "one")
     assert totals["total_revenue"].item() == 3 + 5 + 100
     sent = read_windows(stored.settings, lambda _: None).filter(pl.col("id") == "one")
     assert sent["total_revenue"].sum() == 4 + 5 + 100

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from audit.comparing import flow_counters
+from audit.output_comparisons import read_flow_counters
 from mobility.settings import Settings, to_environ
 from stack.processes import tail
 from tests.waiting import until
@@ -70,7 +70,7 @@ class Flow:
 
     def counters(self) -> dict[str, int]:
         """Return what this run has counted so far, told once a second; empty before that."""
-        return flow_counters(self.status)
+        return read_flow_counters(self.status)
 
     def told(self) -> list[dict[str, Any]]:
         """Return what each process of this run has last told of itself."""

@@ -12,7 +12,7 @@ import msgspec
 import psycopg
 from psycopg import sql
 
-from benchmarks.tenant import tenant
+from benchmarks.tenant import tenant_settings
 from broker.topic_setup import ensure_topics
 from mobility.settings import Settings
 from mobility.topics import topic_table
@@ -60,7 +60,7 @@ def new_tenant(services: Settings, folder: Path, **replaced: object) -> Iterator
         "batch_size": 500,
         "snapshot_interval": 1,
     }
-    settings = msgspec.structs.replace(tenant(services, name), **(chosen | replaced))
+    settings = msgspec.structs.replace(tenant_settings(services, name), **(chosen | replaced))
     with psycopg.connect(services.postgres, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
     ensure_topics(settings, topic_table(settings))

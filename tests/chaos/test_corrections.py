@@ -14,9 +14,9 @@ import msgspec
 import pytest
 from confluent_kafka import Producer
 
-from audit.log import read_topic
-from audit.oracle import Answer, answer, read_log
-from audit.verdicts import Message
+from audit.log_messages import read_log_messages
+from audit.oracle import OracleResult, run_oracle, validate_log
+from audit.validation import LogMessage
 from mobility.settings import to_environ
 from mobility.topics import WATERMARK_HEADER, trips_topic
 from tests.chaos.conftest import Figures
@@ -88,20 +88,20 @@ def _positive(trip: dict[str, Any]) -> dict[str, Any]:
     return trip | {"price": abs(trip["price"])}
 
 
-def _with_all(tenant: Tenant) -> Answer:
+def _with_all(tenant: Tenant) -> OracleResult:
     """Return the answer for the log as it ought to have been: nothing negative, nothing late."""
     patient = msgspec.structs.replace(tenant.settings, allowed_lateness=10**6)
 
-    def batches() -> Iterator[list[Message]]:
-        for batch in read_topic(patient.kafka, trips_topic(patient)):
+    def batches() -> Iterator[list[LogMessage]]:
+        for batch in read_log_messages(patient, trips_topic(patient)):
             yield [_as_it_ought_to_be(message) for message in batch]
 
-    expected = answer(read_log(batches(), patient), patient)
+    expected = run_oracle(validate_log(batches(), patient), patient)
     assert expected.count("late") == 0
     return expected
 
 
-def _as_it_ought_to_be(message: Message) -> Message:
+def _as_it_ought_to_be(message: LogMessage) -> LogMessage:
     trip = _trip(message.value)
     if trip is None:
         return message

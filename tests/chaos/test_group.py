@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from audit.log import count_messages
+from broker.topic_reader import count_messages
 from mobility.entities import BY_NAME
 from mobility.topics import dead_topic, enriched_topic, late_topic
 from tests.chaos.conftest import Figures, Rounds
@@ -59,12 +59,12 @@ def test_sigterm_under_load(
     read += flow.counters()["read"]
     expected = assert_exact(settings, feed)
     assert read == feed.sent
-    enriched = expected.messages.filter(verdict="counted").drop_nulls("driver_id").height
+    enriched = expected.messages.filter(outcome="counted").drop_nulls("driver_id").height
     for topic, number in (
         (enriched_topic(settings, BY_NAME["driver"]), enriched),
         (late_topic(settings), expected.count("late")),
         (dead_topic(settings), expected.count("dead")),
     ):
-        assert count_messages(settings.kafka, topic) == number, topic
+        assert count_messages(settings, topic) == number, topic
     figures(f"{stops} stops, the slowest {slowest:.1f} s; {read} messages read, 0 of them twice")
     assert slowest < 5

@@ -11,8 +11,8 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from audit.log import read_topic
-from audit.oracle import Log, read_log
+from audit.log_messages import read_log_messages
+from audit.oracle import ValidatedLog, validate_log
 from broker.topic_setup import ensure_topics
 from mobility.settings import Settings
 from mobility.topics import topic_table, trips_topic
@@ -66,7 +66,7 @@ def test_refused_until_the_gap_is_accepted(
     counted = pl.concat([counted, _rows(settings, 2 * _LATER)])
 
     nothing = pl.DataFrame(schema={"partition": pl.Int32, "offset": pl.Int64, "value": pl.Binary})
-    log = Log(counted.sort("partition", "offset"), nothing)
+    log = ValidatedLog(counted.sort("partition", "offset"), nothing)
     expected = assert_exact(settings, log=log)
     figures(f"3 surprises, {len(_gaps(tenant))} gaps, {expected.windows.height} windows, 0 differ")
 
@@ -76,7 +76,7 @@ def _send(settings: Settings, messages: Iterator[Sent]) -> None:
 
 
 def _rows(settings: Settings, later: int = 0) -> pl.DataFrame:
-    rows = read_log(read_topic(settings.kafka, trips_topic(settings)), settings).rows
+    rows = validate_log(read_log_messages(settings, trips_topic(settings)), settings).rows
     return rows.with_columns(pl.col("offset") + later)
 
 

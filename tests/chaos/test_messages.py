@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from audit import comparing, topics
-from audit.log import count_messages
-from audit.oracle import Answer
+from audit import output_comparisons, topics
+from audit.oracle import OracleResult
+from broker.topic_reader import count_messages
 from mobility.topics import dead_topic, late_topic, trips_topic
 from tests.chaos.conftest import Figures
 from tests.chaos.exact import assert_exact
@@ -30,7 +30,7 @@ TRIPS = 20_000
 CLEAN = Shape(late=0, repeated=0, poison=0)
 
 
-def answered(tenant: Tenant, messages: Iterable[Sent]) -> Answer:
+def answered(tenant: Tenant, messages: Iterable[Sent]) -> OracleResult:
     """Send the messages, read them in one run, and return the answer that every place holds.
 
     One run: what the flow has counted itself must be the answer's numbers, so it never restarted.
@@ -39,7 +39,7 @@ def answered(tenant: Tenant, messages: Iterable[Sent]) -> Answer:
     feed.send_all()
     tenant.flow.finish()
     answer = assert_exact(tenant.settings, feed)
-    told = comparing.counters(answer, tenant.flow.status)
+    told = output_comparisons.compare_flow_counters(answer, tenant.flow.status)
     assert told.differences == 0, told.examples
     return answer
 
@@ -57,7 +57,7 @@ def test_disorder_of_an_hour_and_beyond(
         messages = stream(draw.random(), tenant.settings.partitions, a_day_ago(), shape)
         answer = answered(tenant, itertools.islice(messages, TRIPS))
         late = answer.count("late")
-        assert count_messages(tenant.settings.kafka, late_topic(tenant.settings)) == late
+        assert count_messages(tenant.settings, late_topic(tenant.settings)) == late
     assert (late == 0) == (hours == 1)
     figures(f"disorder of {hours} h, lateness 1 h: {late} of {TRIPS} late, 0 windows differ")
 
@@ -124,8 +124,8 @@ def test_poison_is_set_aside(
         messages = poisoned(tenant, 100_000, draw)
         answer = answered(tenant, [message for message, _ in messages])
         assert answer.count("counted") == 99_000
-        assert count_messages(settings.kafka, dead_topic(settings)) == 1_000
-        found = topics.read_positions(settings, dead_topic(settings))
+        assert count_messages(settings, dead_topic(settings)) == 1_000
+        found = topics.read_source_positions(settings, dead_topic(settings))
     assert set(found["topic"]) == {trips_topic(settings)}
     assert sorted(found.select("partition", "offset", "error", "value").rows()) == sorted(
         broken_places(messages)

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from audit.log import read_topic
+from audit.log_messages import read_log_messages
 from mobility.entities import BY_NAME
 from mobility.messages import decode_windows
 from mobility.topics import aggregated_topic, trips_topic
@@ -92,7 +92,7 @@ def panes(tenant: Tenant, until_then: int) -> set[str]:
     topic = aggregated_topic(tenant.settings, BY_NAME["driver"])
     values = [
         message.value or b""
-        for batch in read_topic(tenant.settings.kafka, topic)
+        for batch in read_log_messages(tenant.settings, topic)
         for message in batch
     ]
     windows = decode_windows(values, BY_NAME["driver"])
@@ -103,7 +103,7 @@ def punctuated(tenant: Tenant) -> set[int]:
     """Return the partitions of the log that a punctuation stands in."""
     return {
         message.partition
-        for batch in read_topic(tenant.settings.kafka, trips_topic(tenant.settings))
+        for batch in read_log_messages(tenant.settings, trips_topic(tenant.settings))
         for message in batch
         if message.value is None
     }

@@ -70,7 +70,7 @@ def test_ids_come_back_after_their_day(
     for _ in range(_ROUNDS[rounds]):
         Feed(tenant.settings, islice(messages, 3_000)).send_all()
         tenant.flow.finish(redis_expiry=1)
-        until(lambda: stores.redis_totals(tenant.settings).is_empty(), "all ids to expire")
+        until(lambda: stores.read_redis_totals(tenant.settings).is_empty(), "all ids to expire")
         Feed(tenant.settings, islice(messages, 3_000)).send_all()
         tenant.flow.finish()
         expected = assert_exact(tenant.settings)
@@ -116,7 +116,7 @@ def _evict_half(settings: Settings, draw: random.Random) -> None:
 def _names(settings: Settings) -> list[str]:
     """Return the keys of all ids that Postgres has now."""
     keys = RedisKeys.of(settings)
-    ids = stores.postgres_totals(settings).select("entity", "id")
+    ids = stores.read_postgres_totals(settings).select("entity", "id")
     return [keys.totals(BY_NAME[entity], entity_id) for entity, entity_id in ids.iter_rows()]
 
 

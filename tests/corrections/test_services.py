@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import Message
 from polars.testing import assert_frame_equal
 
-from audit.topics import read_positions
+from audit.topics import read_source_positions
 from corrections.partitioner import partition_of
 from mobility.entities import BY_NAME
 from mobility.topics import dead_topic, late_topic
@@ -124,7 +124,7 @@ def test_markers_do_not_disturb_the_comparison_with_the_oracle(hub: Hub, cli: Co
     """Whoever compares the topics takes a marker for neither a dead letter nor a late trip."""
     log, _ = run_with_invalid(hub, 22)
     before = {
-        topic: read_positions(hub.settings, topic)
+        topic: read_source_positions(hub.settings, topic)
         for topic in (dead_topic(hub.settings), late_topic(hub.settings))
     }
     file = cli.file(trip(Entry(END, "mine", "d1")))
@@ -133,7 +133,7 @@ def test_markers_do_not_disturb_the_comparison_with_the_oracle(hub: Hub, cli: Co
     assert len(sent_after(hub, log)) == 1
     for topic, rows in before.items():
         assert len(hub.messages(topic[len(hub.settings.topic_prefix) :])) > rows.height > 0
-        assert_frame_equal(read_positions(hub.settings, topic), rows, check_row_order=False)
+        assert_frame_equal(read_source_positions(hub.settings, topic), rows, check_row_order=False)
 
 
 def test_nothing_is_sent_where_one_would_be_rejected_again(hub: Hub, cli: CommandLine) -> None:

@@ -18,7 +18,7 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined] # exported
 from psycopg import sql
 
-from benchmarks.tenant import tenant
+from benchmarks.tenant import tenant_settings
 from broker.topic_setup import ensure_topics
 from mobility.entities import Entity
 from mobility.messages import decode_windows
@@ -144,7 +144,7 @@ def hub(services: Settings, tmp_path: Path) -> Iterator[Hub]:
     """Return a tenant without topics; what it made and started is gone in the end."""
     name = f"flow_{uuid.uuid4().hex[:8]}"
     settings = msgspec.structs.replace(
-        tenant(services, name),
+        tenant_settings(services, name),
         topic_prefix=f"{name}.",
         partitions=PARTITIONS,
         shards=2,

@@ -6,8 +6,8 @@ import msgspec
 import polars as pl
 import pytest
 
-from audit.log import read_topic
-from audit.oracle import Answer, answer, read_log
+from audit.log_messages import read_log_messages
+from audit.oracle import OracleResult, run_oracle, validate_log
 from mobility.entities import ENTITIES, Entity
 from mobility.records import MICRO, TOTALS
 from mobility.settings import Store
@@ -25,22 +25,22 @@ BY = {"trips": "trip_count", **{name.removeprefix("total_"): name for name in TO
 
 
 @pytest.fixture
-def counted(hub: Hub) -> Answer:
+def counted(hub: Hub) -> OracleResult:
     """Run the flow over a log with repeats, disorder and late trips; return the batch answer."""
     hub.settings = msgspec.structs.replace(hub.settings, stores=("redis", "postgres"))
     hub.make_topics()
     hub.write(trips_log(7))
     done = hub.run()
     assert done.returncode == 0, done.stderr
-    log = read_log(read_topic(hub.settings.kafka, trips_topic(hub.settings)), hub.settings)
-    expected = answer(log, hub.settings)
+    log = validate_log(read_log_messages(hub.settings, trips_topic(hub.settings)), hub.settings)
+    expected = run_oracle(log, hub.settings)
     assert expected.count("late") > 0
     assert expected.count("duplicate") > 0
     assert set(expected.windows["entity"]) == {"driver", "vehicle_type"}
     return expected
 
 
-def within(expected: Answer, entity: Entity, start: int, end: int) -> pl.DataFrame:
+def within(expected: OracleResult, entity: Entity, start: int, end: int) -> pl.DataFrame:
     """Return an entity's windows in a range."""
     in_range = pl.col("window_start").is_between(start, end, closed="left")
     return expected.windows.filter(pl.col("entity") == entity.name, in_range)
@@ -53,7 +53,7 @@ def sums(windows: pl.DataFrame, *by: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("store", ["redis", "postgres"])
-def test_series_are_the_batch_answer(hub: Hub, counted: Answer, store: Store) -> None:
+def test_series_are_the_batch_answer(hub: Hub, counted: OracleResult, store: Store) -> None:
     """Every id of every entity has the windows and hours that the batch computation gives."""
     alone = msgspec.structs.replace(hub.settings, stores=(store,))
     start, end = NOON - 12 * HOUR, NOON + 12 * HOUR
@@ -74,7 +74,7 @@ def test_series_are_the_batch_answer(hub: Hub, counted: Answer, store: Store) ->
 
 
 @pytest.mark.parametrize(("start", "end"), RANGES)
-def test_ranges_are_the_batch_answer(hub: Hub, counted: Answer, start: int, end: int) -> None:
+def test_ranges_are_the_batch_answer(hub: Hub, counted: OracleResult, start: int, end: int) -> None:
     """Tops, summaries and comparisons of a range add up what the batch computation counted."""
     over = {"from": iso(start), "to": iso(end)}
     with client(hub.settings) as http:

@@ -33,11 +33,11 @@ def punctuation(time: int) -> Headers:
 
 def timed(
     values: Sequence[bytes | None],
-    headers: Sequence[Headers] | None = None,
+    headers: Sequence[Headers | None] | None = None,
     append_times: Sequence[int] | None = None,
 ) -> TimedBatch:
     """Apply the rules to messages, without headers and appended at noon if nothing else is said."""
-    every_header = headers or [None] * len(values)
+    every_header: Sequence[Headers | None] = headers or [None] * len(values)
     every_stamp = append_times or [NOON] * len(values)
     decoded = decode_trips(values, TripRules())
     return apply_time_rules(decoded, every_header.__getitem__, every_stamp.__getitem__, TOLERANCE)
@@ -60,7 +60,9 @@ def timed(
         ([("watermark", b"1"), ("watermark", b"2")], 2),
     ],
 )
-def test_a_punctuation_announces_epoch_milliseconds(headers: Headers, expected: int | None) -> None:
+def test_a_punctuation_announces_epoch_milliseconds(
+    headers: Headers | None, expected: int | None
+) -> None:
     """In decimal digits; any other header is none of a punctuation."""
     assert event_time_of(headers) == expected
 

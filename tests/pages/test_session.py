@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from api.access.tokens import make_token
-from audit.steps import free_port
+from audit.command_runner import find_free_port
 from tests.pages.system import System, started
 from tests.pages.visitor import Visitor
 from tests.waiting import until
@@ -28,7 +28,7 @@ def guarded(system: System, tmp_path: Path) -> Iterator[tuple[str, str]]:
     tokens = tmp_path / "tokens"
     tokens.write_text(f"{line}\n")
     tokens.chmod(0o600)
-    port = free_port()
+    port = find_free_port()
     settings = msgspec.structs.replace(system.settings, api_port=port, api_tokens=str(tokens))
     url = f"http://127.0.0.1:{port}"
     with started(settings, "api"):

@@ -1,4 +1,4 @@
-"""A tenant of its own for each test on real Kafka, and its log."""
+"""Topics of a test on real Kafka, and their messages."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ Command = Callable[..., subprocess.Popen[str]]
 
 @pytest.fixture
 def tenant(services: Settings) -> Iterator[Settings]:
-    """Return settings with a topic prefix of its own; its topics are removed in the end."""
+    """Return settings with a unique topic prefix; its topics are deleted in the end."""
     settings = msgspec.structs.replace(services, topic_prefix=f"test-{uuid.uuid4().hex[:8]}.")
     yield settings
     admin = AdminClient({"bootstrap.servers": settings.kafka})
@@ -37,7 +37,7 @@ def tenant(services: Settings) -> Iterator[Settings]:
 
 @pytest.fixture
 def trips_log(tenant: Settings) -> Callable[[], Log]:
-    """Create the trips topic; return a function that reads it, a list a partition."""
+    """Create the trips topic; return a function that reads it, one list per partition."""
     ensure_topics(tenant, topic_table(tenant)[:1])
     return lambda: read(tenant.kafka, trips_topic(tenant), tenant.partitions)
 
