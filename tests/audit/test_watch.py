@@ -13,10 +13,10 @@ import msgspec
 import psycopg
 import pytest
 
-from audit.command_runner import find_free_port
 from audit.metrics import AuditMetrics
 from audit.watch import AuditLoop
 from mobility.settings import to_environ
+from stack.ports import find_free_port
 from tests.dataflows.conftest import ROOT, Hub, trips_log, until
 from tests.strategies import MINUTE, NOON
 

@@ -14,7 +14,7 @@ import msgspec
 
 from audit.output_comparisons import read_flow_counters
 from mobility.settings import Settings, to_environ
-from stack.processes import tail
+from stack.processes import read_log_tail
 from tests.chaos.waiting import until
 
 ROOT: Final = Path(__file__).parents[2]
@@ -56,7 +56,7 @@ class Flow:
     def finish(self, *arguments: str, seconds: float = 300, **replaced: object) -> None:
         """Run it over what the log holds now, to its end, and see that it ended well."""
         self.start(*arguments, **({"read": "once"} | replaced))
-        assert self.wait(seconds) == 0, tail(self.log, 40)
+        assert self.wait(seconds) == 0, read_log_tail(self.log, 40)
 
     @property
     def running(self) -> bool:
@@ -80,7 +80,7 @@ class Flow:
         """Return when this run has read so many messages."""
 
         def enough() -> bool:
-            assert self.running, f"the flow ended by itself:\n{tail(self.log, 40)}"
+            assert self.running, f"the flow ended by itself:\n{read_log_tail(self.log, 40)}"
             return self.counters().get("read", 0) >= messages
 
         until(enough, f"{messages} messages read; the flow's log: {self.log}")
@@ -108,7 +108,7 @@ class Flow:
         kill(draw.choice(before), signal.SIGKILL)
 
         def replaced() -> bool:
-            assert self.running, f"the launcher gave up:\n{tail(self.log, 40)}"
+            assert self.running, f"the launcher gave up:\n{read_log_tail(self.log, 40)}"
             told = {each["pid"] for each in self.told()}
             return bool(told) and told.isdisjoint(before)
 

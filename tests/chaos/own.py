@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from stack.kafka import Kafka
-from stack.ports import HOST, choose, remembered
-from stack.service import Service, start
-from stack.services import discard, open_folder
+from stack.ports import HOST, choose_ports, saved_ports
+from stack.service import Service, start_service
+from stack.services import discard_folder, open_folder
 
 S = TypeVar("S", bound=Service)
 
@@ -45,9 +45,9 @@ def own(kind: type[S], folder: Path) -> Iterator[S]:
     """Run a service in a folder, on ports that stay the same when it is started again."""
     open_folder(folder)
     try:
-        choose(folder, dict.fromkeys(kind.ports, 0))
-        service = kind(folder, remembered(folder))
-        asyncio.run(start(service))
+        choose_ports(folder, dict.fromkeys(kind.ports, 0))
+        service = kind(folder, saved_ports(folder))
+        asyncio.run(start_service(service))
         yield service
     finally:
-        asyncio.run(discard(folder))
+        asyncio.run(discard_folder(folder))

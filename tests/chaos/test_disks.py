@@ -12,8 +12,8 @@ import pytest
 
 from stack.kafka import Kafka
 from stack.postgres import Postgres
-from stack.processes import find, tail
-from stack.service import start
+from stack.processes import find_process, read_log_tail
+from stack.service import start_service
 from tests.chaos.conftest import Figures
 from tests.chaos.disk import SmallDisk
 from tests.chaos.exact import assert_exact
@@ -70,7 +70,7 @@ def test_full_for_postgres(
                 disk.fill()
                 code = tenant.flow.wait(180)
                 disk.empty()
-                asyncio.run(start(postgres))
+                asyncio.run(start_service(postgres))
                 tenant.flow.start()
                 tenant.flow.wait_until_read(_NEWS)
             _end(tenant)
@@ -90,12 +90,12 @@ def test_full_for_the_broker(
             with tenant.feed(draw.random()) as feed:
                 tenant.flow.start()
                 tenant.flow.wait_until_read(_NEWS)
-                broker = find(kafka.folder, kafka.name)
+                broker = find_process(kafka.folder, kafka.name)
                 assert broker is not None
                 disk.fill()
-                assert asyncio.run(broker.ended(60)), "the broker did not end"
+                assert asyncio.run(broker.wait_for_exit(60)), "the broker did not end"
                 disk.empty()
-                asyncio.run(start(kafka))
+                asyncio.run(start_service(kafka))
                 tenant.flow.wait_until_read(feed.sent)
             _end(tenant)
             assert broker.exit_code == 1
@@ -108,5 +108,5 @@ def test_full_for_the_broker(
 
 def _end(tenant: Tenant) -> None:
     """Stop the flow, and let it read what it has not read yet."""
-    assert tenant.flow.stop()[0] == 0, tail(tenant.flow.log, 40)
+    assert tenant.flow.stop()[0] == 0, read_log_tail(tenant.flow.log, 40)
     tenant.flow.finish()

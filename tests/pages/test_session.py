@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from api.access.tokens import make_token
-from audit.command_runner import find_free_port
+from stack.ports import find_free_port
 from tests.chaos.waiting import until
 from tests.pages.system import System, started
 from tests.pages.visitor import Visitor
