@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.checkout import ROOT, module_environ
+from stack.checkout import ROOT, clean_environ, module_environ
 
 HERE = Path(__file__).parent
 STARTED = ["started topics", "started flow", "started api", "started producer"]
@@ -34,7 +34,7 @@ class StateFolder:
             "MOBILITY_REDIS": "redis://127.0.0.1:1/0",
             "MOBILITY_POSTGRES": "postgresql://m:secret@127.0.0.1:1/m",
         }
-        clean = {k: v for k, v in os.environ.items() if not k.startswith("MOBILITY_")}
+        clean = clean_environ()
         path = {"PYTHONPATH": f"{ROOT}{os.pathsep}{HERE}", "FAKE_EVENTS": str(self.events)}
         process = subprocess.Popen(
             [sys.executable, "-m", "fake_up", self.folder, *flow_exit],

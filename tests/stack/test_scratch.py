@@ -1,6 +1,5 @@
 """`python -m stack run`: one command with external services, of which nothing is left."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.checkout import module_environ
+from stack.checkout import clean_environ, module_environ
 from stack.processes import identify
 
 EXTERNAL = {
@@ -41,7 +40,7 @@ def stack_run(tmp_path: Path) -> Iterator[Start]:
 
 def launch(tmp_path: Path, *command: str, **variables: str) -> subprocess.Popen[str]:
     """Start `stack run` with external services."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("MOBILITY_")}
+    clean = clean_environ()
     return subprocess.Popen(
         [sys.executable, "-m", "stack", "run", "--", *command],
         env=module_environ({**clean, **EXTERNAL, "TMPDIR": str(tmp_path), **variables}),

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -18,7 +17,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from redis import Redis as RedisClient
 
-from stack.checkout import module_environ
+from stack.checkout import clean_environ, module_environ
 from stack.kafka import Kafka
 from stack.ports import HOST, choose_ports, find_free_port, saved_ports
 from stack.postgres import Postgres
@@ -214,7 +213,7 @@ def test_a_start_that_takes_too_long_is_given_up(
 
 def stack_run(tmp_path: Path, script: str, **given: str) -> subprocess.Popen[str]:
     """Run a script with new services, except for those that are external."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("MOBILITY_")}
+    clean = clean_environ()
     return subprocess.Popen(
         [sys.executable, "-m", "stack", "run", "--", sys.executable, "-u", "-c", script],
         env=module_environ({**clean, **given, "TMPDIR": str(tmp_path)}),

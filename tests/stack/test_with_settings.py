@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from stack.checkout import ROOT, module_environ
+from stack.checkout import ROOT, clean_environ, module_environ
 from stack.processes import delete_record, identify, save_record
 from stack.with_settings import running_settings, save_settings
 
@@ -14,7 +14,7 @@ SHOW = "import os; print(os.environ.get('MOBILITY_KAFKA'), os.environ.get('MOBIL
 
 def shown(folder: Path, **given: str) -> str:
     """Return what a command finds in its environment."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("MOBILITY_")}
+    clean = clean_environ()
     return subprocess.check_output(
         [sys.executable, "-m", "stack.with_settings", folder, sys.executable, "-c", SHOW],
         cwd=ROOT,

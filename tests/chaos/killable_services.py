@@ -1,4 +1,4 @@
-"""Services that may be killed: they come back on the same ports, with the same data."""
+"""Services that may be killed, and start again on the same ports with the same data."""
 
 import asyncio
 import signal
@@ -25,8 +25,8 @@ _KIND: Final = {kind.name: kind for kind in SERVICES}
 _END: Final = 30.0
 
 
-class Machine:
-    """Kafka, Redis and Postgres in a scratch folder: `kafka`, `redis` and `postgres` by name."""
+class KillableServices:
+    """Kafka, Redis and Postgres in a temporary folder, by the names kafka, redis and postgres."""
 
     settings: Settings
 
@@ -34,8 +34,8 @@ class Machine:
         self.folder = folder
 
     def __enter__(self) -> Self:
-        # It clears everything away when this process is gone, even killed.
-        self._guard = subprocess.Popen(
+        # It removes everything when this process has ended, even by kill -9.
+        self._cleanup = subprocess.Popen(
             [sys.executable, "-m", "stack.scratch_cleanup", self.folder],
             stdin=subprocess.PIPE,
             start_new_session=True,
@@ -69,15 +69,15 @@ class Machine:
         asyncio.run(start_service(_KIND[name](self.folder, saved_ports(self.folder))))
 
     def stop(self, name: str) -> None:
-        """Stop a service in good order."""
+        """Stop a service gracefully."""
         assert asyncio.run(stop_service(self.folder, name)), f"{name} had to be killed"
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
-        """End a service with a signal that leaves it no time to tidy up."""
+        """End a service with a signal that it can't handle gracefully."""
         process = self.process(name)
         process.send(number)
-        assert asyncio.run(process.wait_for_exit(_END)), f"{name} outlived signal {number}"
+        assert asyncio.run(process.wait_for_exit(_END)), f"{name} still runs after signal {number}"
 
     def _discard(self) -> None:
         asyncio.run(discard_folder(self.folder))
-        self._guard.communicate()
+        self._cleanup.communicate()

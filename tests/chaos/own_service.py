@@ -1,4 +1,4 @@
-"""A service of one test's own, for what can't be done to the ones that all tests share."""
+"""A service for one test only, for faults that would affect other tests."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -14,35 +14,35 @@ from stack.services import discard_folder, open_folder
 S = TypeVar("S", bound=Service)
 
 
-class LinkedKafka(Kafka):
-    """A broker with a second listener, whose clients are sent to a link in front of it.
+class ProxiedKafka(Kafka):
+    """A broker with a second listener, which is advertised with the port of a proxy.
 
-    A broker tells its clients where to go, so a proxy alone would be left after the first word.
+    Clients connect to the advertised address, so a proxy without it would be used once only.
     """
 
-    ports: ClassVar = {**Kafka.ports, "kafka-linked": 0, "kafka-link": 0}
+    ports: ClassVar = {**Kafka.ports, "kafka-target": 0, "kafka-proxy": 0}
 
     def __init__(self, folder: Path, ports: Mapping[str, int]) -> None:
         super().__init__(folder, ports)
-        self.linked_port = ports["kafka-linked"]
-        """Where the link passes on to."""
-        self.link_port = ports["kafka-link"]
-        """Where the link has to listen."""
+        self.target_port = ports["kafka-target"]
+        """The port that the proxy forwards to."""
+        self.proxy_port = ports["kafka-proxy"]
+        """The port that the proxy has to listen on."""
 
     def _write_properties(self, data: Path) -> None:
         super()._write_properties(data)
         path = self.folder / "kafka.properties"
         properties = dict(line.split("=", 1) for line in path.read_text().splitlines())
-        properties["listeners"] += f",LINK://{HOST}:{self.linked_port}"
-        properties["advertised.listeners"] += f",LINK://{HOST}:{self.link_port}"
-        properties["listener.security.protocol.map"] += ",LINK:PLAINTEXT"
+        properties["listeners"] += f",PROXY://{HOST}:{self.target_port}"
+        properties["advertised.listeners"] += f",PROXY://{HOST}:{self.proxy_port}"
+        properties["listener.security.protocol.map"] += ",PROXY:PLAINTEXT"
         properties["inter.broker.listener.name"] = "PLAINTEXT"
         path.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
 
 
 @contextmanager
-def own(kind: type[S], folder: Path) -> Iterator[S]:
-    """Run a service in a folder, on ports that stay the same when it is started again."""
+def run_own_service(kind: type[S], folder: Path) -> Iterator[S]:
+    """Run a service in a folder, on ports that stay the same after a restart."""
     open_folder(folder)
     try:
         choose_ports(folder, dict.fromkeys(kind.ports, 0))
