@@ -12,7 +12,6 @@ from typing import Final
 import httpx
 import msgspec
 
-from audit.command_runner import find_free_port
 from benchmarks.benchmark_run import BenchmarkRun
 from benchmarks.figures import percentile
 from benchmarks.section import Section, Target
@@ -25,6 +24,7 @@ from broker.producer import CheckedProducer
 from broker.topic_setup import ensure_topics
 from mobility.settings import Settings
 from mobility.topics import topic_table, trips_topic
+from stack.ports import find_free_port
 
 _TENANT: Final = "bench_live"
 _RATE: Final = 2_000

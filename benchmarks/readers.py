@@ -11,7 +11,6 @@ from typing import Final
 import msgspec
 from redis.asyncio import Redis
 
-from audit.command_runner import find_free_port
 from benchmarks.benchmark_run import BenchmarkRun
 from benchmarks.figures import percentile
 from benchmarks.section import Section, Target
@@ -21,6 +20,7 @@ from benchmarks.timed_command import BenchmarkError, ProcessTree
 from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
 from mobility.settings import Settings
+from stack.ports import find_free_port
 
 _TENANT: Final = "bench_readers"
 _ENTITY: Final = BY_NAME["driver"]

@@ -13,7 +13,6 @@ import httpx
 import msgspec
 
 from api.access.tokens import create_token
-from audit.command_runner import find_free_port
 from benchmarks.benchmark_run import BenchmarkRun
 from benchmarks.http_load import LoadResult, latency_ms, run_load
 from benchmarks.peers.environments import python_with
@@ -25,6 +24,7 @@ from benchmarks.timed_command import BenchmarkError
 from mobility.entities import BY_NAME
 from mobility.settings import Settings
 from sinks.store_pair import connect_stores
+from stack.ports import find_free_port
 
 _TENANT: Final = "bench_requests"
 _ENTITY: Final = BY_NAME["passenger"]

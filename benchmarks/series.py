@@ -10,7 +10,7 @@ import httpx
 import msgspec
 import psycopg
 
-from audit.command_runner import ShowProgress, find_free_port
+from audit.command_runner import ShowProgress
 from benchmarks.benchmark_run import BenchmarkRun
 from benchmarks.http_load import LoadResult, latency_ms, run_load
 from benchmarks.section import Section, Target
@@ -20,6 +20,7 @@ from benchmarks.timed_command import BenchmarkError
 from mobility.entities import BY_NAME
 from mobility.settings import Settings
 from sinks.store_pair import connect_stores
+from stack.ports import find_free_port
 
 _TENANT: Final = "bench_series"
 _ENTITY: Final = BY_NAME["passenger"]

@@ -18,7 +18,7 @@ from benchmarks.benchmark_run import BenchmarkRun
 from benchmarks.section import Section, Target
 from benchmarks.timed_command import BenchmarkError, command_error, run_timed
 from stack.checkout import clean_environ
-from stack.services import discard
+from stack.services import discard_folder
 
 _IMPORTS: Final = 5
 _MAX_IMPORT: Final = 1.0
@@ -51,7 +51,7 @@ def measure(benchmark: BenchmarkRun) -> Section:
                 ups.append(_time_up(folder / "up", environ))
     finally:
         # Also outside the folder, where Postgres may have its data.
-        asyncio.run(discard(folder / "up"))
+        asyncio.run(discard_folder(folder / "up"))
     targets = (
         Target("import dataflows.main, s", median(times), _MAX_IMPORT, most=True),
         Target("just up, warm, to the first window served, s", ups[-1], _MAX_UP, most=True),

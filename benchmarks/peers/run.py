@@ -86,6 +86,7 @@ class PeerRunner:
 
 
 def _create_topics(settings: Settings, topics: list[str]) -> None:
+    admin = admin_client(settings)
     new = [NewTopic(topic, settings.partitions, 1) for topic in topics]
-    for creation in admin_client(settings).create_topics(new).values():
+    for creation in admin.create_topics(new).values():
         creation.result()

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from api.access.tokens import create_token
-from audit.command_runner import find_free_port
 from mobility.settings import Settings
+from stack.ports import find_free_port
 
 _PROJECT = Path(__file__).parents[2]
 

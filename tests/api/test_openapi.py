@@ -11,8 +11,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from audit.command_runner import find_free_port
 from mobility.settings import Settings, to_environ
+from stack.ports import find_free_port
 from tests.api.expected import fill_stores, random_windows, with_stores
 from tests.api.test_main import api
 

@@ -1,7 +1,6 @@
 """The running audit on real services: it compares complete windows once and reports differences."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,10 +12,11 @@ import msgspec
 import psycopg
 import pytest
 
-from audit.command_runner import find_free_port
 from audit.metrics import AuditMetrics
 from audit.watch import AuditLoop
 from mobility.settings import to_environ
+from stack.checkout import clean_environ
+from stack.ports import find_free_port
 from tests.dataflows.conftest import ROOT, Hub, trips_log
 from tests.strategies import MINUTE, NOON
 from tests.waiting import DEADLINE, until
@@ -84,7 +84,7 @@ def test_the_component_reports_drift_and_exits_with_0(fed: Hub) -> None:
         postgres.execute("UPDATE vehicle_type_ledger SET trip_count = trip_count + 1")
     port = find_free_port()
     settings = msgspec.structs.replace(fed.settings, audit_port=port)
-    others = {k: v for k, v in os.environ.items() if not k.startswith("MOBILITY_")}
+    others = clean_environ()
     watch = subprocess.Popen(
         [sys.executable, "-m", "audit.watch"],
         cwd=ROOT,

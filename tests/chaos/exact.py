@@ -1,6 +1,6 @@
-"""What is asked after every fault: that all is what a batch computation over the log says.
+"""Assertions after every fault: all outputs equal the batch computation over the log.
 
-The oracle and the readers of topics and stores are the audit's, which share nothing with the flow.
+The oracle and the readers of topics and stores are the audit's, which share no code with the flow.
 """
 
 from collections.abc import Iterator
@@ -13,24 +13,24 @@ from audit.validation import LogMessage
 from mobility.records import STARTS, TOTALS
 from mobility.settings import Settings
 from mobility.topics import trips_topic
-from tests.chaos.feed import Feed, Prints
-from tests.chaos.ledger import redis_windows
+from tests.chaos.redis_ledger import redis_windows
+from tests.chaos.steady_producer import LogDigest, SteadyProducer
 
 
 def assert_exact(
-    settings: Settings, feed: Feed | None = None, log: ValidatedLog | None = None
+    settings: Settings, producer: SteadyProducer | None = None, log: ValidatedLog | None = None
 ) -> OracleResult:
-    """Assert that every place holds the batch answer, and the log what the feed sent.
+    """Assert that all outputs equal the oracle's result, and the log what the producer sent.
 
-    The flow must have read the log to its end. Places: the highest versions in `aggregated.*`,
-    windows and totals in each store of the settings, `trips_late` and `trips_dlq` by position.
-    With a `log` that is what must have been counted, where the topic does not hold it any more.
-    Returns the answer, for what else a test wants to say of it.
+    The flow must have read the log to its end. Outputs are the highest versions in `aggregated.*`,
+    windows and totals in each store of the settings, `trips_late` and `trips_dlq` by position. A
+    `log` is given if the topic does not hold all counted messages any more. Returns the oracle's
+    result.
     """
-    now, prints = _log(settings)
+    now, digest = _log(settings)
     log = now if log is None else log
-    if feed is not None:
-        assert prints == feed.prints, "the log is not what was sent"
+    if producer is not None:
+        assert digest == producer.digest, "the log is not what was sent"
     expected = run_oracle(log, settings)
     assert expected.windows.height, "an empty log proves nothing"
     _assert_equal([*compare_system(settings, log, expected), *_redis_ledger(settings, expected)])
@@ -38,26 +38,26 @@ def assert_exact(
 
 
 def assert_windows(settings: Settings, expected: OracleResult) -> None:
-    """Assert that topics and stores hold the windows and totals of an answer."""
+    """Assert that topics and stores hold the expected windows and totals."""
     compared = compare_windows_and_totals(settings, expected)
     _assert_equal([*compared, *_redis_ledger(settings, expected)])
 
 
-def _log(settings: Settings) -> tuple[ValidatedLog, Prints]:
-    prints = Prints()
+def _log(settings: Settings) -> tuple[ValidatedLog, LogDigest]:
+    digest = LogDigest()
 
     def watched() -> Iterator[list[LogMessage]]:
         for batch in read_log_messages(settings, trips_topic(settings)):
             for message in batch:
-                prints.add(message.partition, message.value)
+                digest.add(message.partition, message.value)
             yield batch
 
-    return validate_log(watched(), settings), prints
+    return validate_log(watched(), settings), digest
 
 
 def _assert_equal(compared: list[Comparison]) -> None:
     wrong = [each for each in compared if each.differences]
-    assert not wrong, "\n".join(line for each in wrong for line in _described(each))
+    assert not wrong, "\n".join(line for each in wrong for line in _describe(each))
 
 
 def _redis_ledger(settings: Settings, expected: OracleResult) -> Iterator[Comparison]:
@@ -71,7 +71,7 @@ def _redis_ledger(settings: Settings, expected: OracleResult) -> Iterator[Compar
         )
 
 
-def _described(comparison: Comparison) -> Iterator[str]:
+def _describe(comparison: Comparison) -> Iterator[str]:
     kinds = ", ".join(f"{count} {kind}" for kind, count in comparison.counts.items() if count)
     yield f"{comparison.output}: {kinds} (of {comparison.expected})"
     for example in comparison.examples:

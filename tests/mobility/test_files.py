@@ -1,6 +1,7 @@
 """A file is replaced in one step, or stays as it was."""
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,11 @@ def test_content_and_name_are_on_the_disk_where_that_is_asked_for(
     assert synced == [("state.json.tmp", False), (tmp_path.name, True)]
     write_atomically(path, "two")
     assert len(synced) == 2
+
+
+def test_a_private_file_is_never_readable_by_others(tmp_path: Path) -> None:
+    """Also if a crash has left a temporary file with another mode."""
+    path = tmp_path / "record.json"
+    (tmp_path / "record.json.tmp").touch(mode=0o666)
+    write_atomically(path, "secret", mode=0o600)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -18,13 +18,13 @@ import msgspec
 import polars as pl
 from confluent_kafka import Producer
 
-from audit.command_runner import find_free_port
 from benchmarks.tenant import empty_tenant, tenant_settings
 from benchmarks.trip_log import delete_topics
 from broker.topic_setup import ensure_topics
 from mobility.entities import BY_NAME
 from mobility.settings import Settings, to_environ
 from mobility.topics import topic_table, trips_topic
+from stack.ports import find_free_port
 from tests.waiting import until
 
 ROOT: Final = Path(__file__).parents[2]

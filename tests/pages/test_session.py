@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from api.access.tokens import create_token
-from audit.command_runner import find_free_port
+from stack.ports import find_free_port
 from tests.pages.system import System, started
 from tests.pages.visitor import Visitor
 from tests.waiting import until

@@ -1,6 +1,5 @@
 """Topics of a test on real Kafka, and their messages."""
 
-import os
 import subprocess
 import sys
 import uuid
@@ -15,6 +14,7 @@ from confluent_kafka.admin import AdminClient
 from broker.topic_setup import ensure_topics
 from mobility.settings import Settings, to_environ
 from mobility.topics import topic_table, trips_topic
+from stack.checkout import clean_environ
 
 HERE = Path(__file__).parents[2]
 
@@ -48,7 +48,7 @@ def command(tenant: Settings) -> Iterator[Command]:
     started: list[subprocess.Popen[str]] = []
 
     def start(module: str, *arguments: object, **more: str) -> subprocess.Popen[str]:
-        others = {k: v for k, v in os.environ.items() if not k.startswith("MOBILITY_")}
+        others = clean_environ()
         process = subprocess.Popen(
             [sys.executable, "-m", module, *map(str, arguments)],
             cwd=HERE,

@@ -1,4 +1,4 @@
-"""A steady producer that runs through every fault, and knows what the log must hold in the end."""
+"""A producer that sends at a constant rate during faults, and knows what the log must have."""
 
 import hashlib
 import threading
@@ -12,28 +12,28 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from mobility.settings import Settings
 from mobility.topics import trips_topic
-from tests.chaos.trips import Sent
+from tests.chaos.trip_stream import TripMessage
 from tests.waiting import until
 
 _TICK: Final = 0.02
 _FLUSH: Final = 120.0
 
 
-class Prints:
-    """The messages of a log by number and fingerprint, a partition each."""
+class LogDigest:
+    """The number and hash of the messages of each partition of a log."""
 
     def __init__(self) -> None:
         self.counts: Counter[int] = Counter()
         self._hashes: dict[int, Any] = {}
 
     def add(self, partition: int, value: bytes | None) -> None:
-        """Take in a partition's next message."""
+        """Add a partition's next message."""
         self.counts[partition] += 1
         print_ = self._hashes.setdefault(partition, hashlib.sha256())
         print_.update(b"-" if value is None else b"+%d " % len(value) + value)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Prints) and self._whole() == other._whole()
+        return isinstance(other, LogDigest) and self._whole() == other._whole()
 
     __hash__ = None  # type: ignore[assignment] # it changes
 
@@ -45,29 +45,29 @@ class Prints:
         return {number: (self.counts[number], digests[number]) for number in sorted(digests)}
 
 
-class Feed:
-    """Sends messages at a steady rate (a second) from when it is entered until it is left.
+class SteadyProducer:
+    """A context manager that sends messages at a constant rate (per second) in a thread.
 
-    Idempotent, so that each is in the log once and in order, however often a broker dies. A slow
-    machine only makes it slower: which messages come is the stream's matter, not the clock's.
+    Idempotent, so that each message is in the log once and in order, also after failures of the
+    broker. On a slow machine it is slower, but the messages are the same.
     """
 
-    def __init__(self, settings: Settings, messages: Iterable[Sent], rate: int = 0) -> None:
+    def __init__(self, settings: Settings, messages: Iterable[TripMessage], rate: int = 0) -> None:
         self.sent = 0
-        self.prints = Prints()
-        self._messages: Iterator[Sent] = iter(messages)
+        self.digest = LogDigest()
+        self._messages: Iterator[TripMessage] = iter(messages)
         self._topic = trips_topic(settings)
         self._rate = rate
         self._failures: list[str] = []
         self._leaving = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="feed")
+        self._thread = threading.Thread(target=self._run, name="producer")
         self._producer = Producer(
             {
                 "bootstrap.servers": settings.kafka,
                 "enable.idempotence": True,
                 "linger.ms": 5,
                 "on_delivery": self._delivered,
-                "log_level": 0,  # it would tell of every broker that we have killed ourselves
+                "log_level": 0,  # without messages about brokers that a test has killed
             }
         )
 
@@ -87,14 +87,14 @@ class Feed:
         if error is None:
             assert (left, self._failures) == (0, [])
 
-    def wait_for(self, more: int) -> None:
-        """Return when so many more messages have been sent."""
+    def wait_until_sent(self, more: int) -> None:
+        """Wait until so many more messages are sent."""
         goal = self.sent + more
         until(lambda: self.sent >= goal or not self._thread.is_alive(), f"{more} more messages")
-        assert self.sent >= goal, f"the feed ended: {self._failures}"
+        assert self.sent >= goal, f"the producer has stopped: {self._failures}"
 
     def send_all(self) -> None:
-        """Send all messages at once; return when they are in the log."""
+        """Send all messages at once; return when they are delivered."""
         for message in self._messages:
             self._send(message)
         assert self._producer.flush(_FLUSH) == 0
@@ -109,7 +109,7 @@ class Feed:
                 self._send(message)
             done = due
 
-    def _send(self, message: Sent) -> None:
+    def _send(self, message: TripMessage) -> None:
         while True:
             try:
                 self._producer.produce(self._topic, message.value, partition=message.partition)
@@ -118,7 +118,7 @@ class Feed:
                 continue
             break
         self._producer.poll(0)
-        self.prints.add(message.partition, message.value)
+        self.digest.add(message.partition, message.value)
         self.sent += 1
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:

@@ -1,4 +1,4 @@
-"""The windows that Redis holds, read as any client would read them."""
+"""The windows in Redis, read from its ledgers."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -27,7 +27,7 @@ _SCHEMA: Final = pl.Schema(
 
 
 def redis_windows(settings: Settings) -> pl.DataFrame:
-    """Return every field of every `ledger:<entity>:<id>`: the oracle's columns, means left out."""
+    """Return the windows in all `ledger:<entity>:<id>`: the oracle's columns, without means."""
     keys = RedisKeys.of(settings)
     rows: list[tuple[object, ...]] = []
     with redis.Redis.from_url(settings.redis, decode_responses=True) as client:

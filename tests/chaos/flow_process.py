@@ -1,4 +1,4 @@
-"""The flow as a person starts it, and every way to end it."""
+"""The flow as a process, with all ways to end it."""
 
 import json
 import os
@@ -14,7 +14,8 @@ import msgspec
 
 from audit.output_comparisons import read_flow_counters
 from mobility.settings import Settings, to_environ
-from stack.processes import tail
+from stack.checkout import clean_environ
+from stack.processes import read_log_tail
 from tests.waiting import until
 
 ROOT: Final = Path(__file__).parents[2]
@@ -22,10 +23,10 @@ ROOT: Final = Path(__file__).parents[2]
 _END: Final = 60.0
 
 
-class Flow:
-    """`python -m dataflows` on one recovery folder: never two at a time.
+class FlowProcess:
+    """`python -m dataflows` with one recovery folder, one run at a time.
 
-    What the processes say is in `log`, one run after the other.
+    Output is appended to `log`, run after run.
     """
 
     def __init__(self, settings: Settings, folder: Path) -> None:
@@ -36,12 +37,12 @@ class Flow:
         self._launcher: subprocess.Popen[bytes] | None = None
 
     def start(self, *arguments: str, **replaced: object) -> None:
-        """Start it, with these settings replaced; it runs until it is ended."""
-        self.end()
-        for told in self.status.glob("flow-*.json"):
-            told.unlink()
+        """Start the flow, with some settings replaced."""
+        self.ensure_stopped()
+        for statuses in self.status.glob("flow-*.json"):
+            statuses.unlink()
         settings = msgspec.structs.replace(self.settings, **replaced)
-        others = {k: v for k, v in os.environ.items() if not k.startswith("MOBILITY_")}
+        others = clean_environ()
         with self.log.open("ab") as log:
             self._launcher = subprocess.Popen(
                 [sys.executable, "-m", "dataflows", "-r", str(self.recovery), *arguments],
@@ -53,42 +54,42 @@ class Flow:
                 start_new_session=True,
             )
 
-    def finish(self, *arguments: str, seconds: float = 300, **replaced: object) -> None:
-        """Run it over what the log holds now, to its end, and see that it ended well."""
+    def run_to_end(self, *arguments: str, seconds: float = 300, **replaced: object) -> None:
+        """Run the flow to the present end of the log, and check that it exits with 0."""
         self.start(*arguments, **({"read": "once"} | replaced))
-        assert self.wait(seconds) == 0, tail(self.log, 40)
+        assert self.wait(seconds) == 0, read_log_tail(self.log, 40)
 
     @property
     def running(self) -> bool:
-        """Whether the launcher has not ended."""
+        """Whether the launcher runs."""
         return self._launcher is not None and self._launcher.poll() is None
 
     def wait(self, seconds: float = _END) -> int:
-        """Return the launcher's exit code once it has ended by itself."""
+        """Wait for the launcher to exit; return its exit code."""
         assert self._launcher is not None, "it was never started"
         return self._launcher.wait(seconds)
 
     def counters(self) -> dict[str, int]:
-        """Return what this run has counted so far, told once a second; empty before that."""
+        """Return the counters of this run, updated every second; empty before the first update."""
         return read_flow_counters(self.status)
 
-    def told(self) -> list[dict[str, Any]]:
-        """Return what each process of this run has last told of itself."""
+    def statuses(self) -> list[dict[str, Any]]:
+        """Return the last status of each process of this run."""
         return [json.loads(path.read_bytes()) for path in self.status.glob("flow-*.json")]
 
     def wait_until_read(self, messages: int) -> None:
-        """Return when this run has read so many messages."""
+        """Wait until this run has read so many messages."""
 
         def enough() -> bool:
-            assert self.running, f"the flow ended by itself:\n{tail(self.log, 40)}"
+            assert self.running, f"the flow has exited:\n{read_log_tail(self.log, 40)}"
             return self.counters().get("read", 0) >= messages
 
         until(enough, f"{messages} messages read; the flow's log: {self.log}")
 
     def workers(self) -> list[int]:
-        """Return the process ids of the cluster, the launcher left out.
+        """Return the process ids of the cluster, without the launcher.
 
-        Known by the status folder in their environment, so that nothing else is ever killed.
+        They are found by the status folder in their environment: no other process is killed.
         """
         mark = f"MOBILITY_STATUS_DIR={self.status}\0".encode()
         launcher = None if self._launcher is None else self._launcher.pid
@@ -102,22 +103,22 @@ class Flow:
                 found.append(int(path.parent.name))
         return sorted(found)
 
-    def kill_one(self, draw: random.Random) -> None:
-        """Kill one process; return when the launcher has replaced the whole cluster."""
+    def kill_one_worker(self, rng: random.Random) -> None:
+        """Kill one process; wait until the launcher has restarted the whole cluster."""
         before = self.workers()
-        kill(draw.choice(before), signal.SIGKILL)
+        kill(rng.choice(before), signal.SIGKILL)
 
         def replaced() -> bool:
-            assert self.running, f"the launcher gave up:\n{tail(self.log, 40)}"
-            told = {each["pid"] for each in self.told()}
-            return bool(told) and told.isdisjoint(before)
+            assert self.running, f"the launcher has exited:\n{read_log_tail(self.log, 40)}"
+            statuses = {each["pid"] for each in self.statuses()}
+            return bool(statuses) and statuses.isdisjoint(before)
 
-        until(replaced, f"other processes than {before}, one of which was killed")
+        until(replaced, f"other processes than {before}")
 
     def kill(self) -> None:
-        """Kill everything at once, as a power cut does."""
+        """Kill all processes at once, as a power failure does."""
         if self._launcher is not None:
-            self._launcher.kill()  # first: it would restart the others
+            self._launcher.kill()  # first, as it would restart the others
             self._launcher.wait()
         while workers := self.workers():
             for worker in workers:
@@ -125,21 +126,21 @@ class Flow:
             time.sleep(0.01)
 
     def stop(self, number: int = signal.SIGTERM) -> tuple[int, float]:
-        """Ask it to end; return its exit code, and the seconds that it took."""
+        """Send the stop signal; return the exit code, and the seconds that the stop took."""
         assert self._launcher is not None, "it was never started"
         asked = time.monotonic()
         self._launcher.send_signal(number)
         code = self.wait()
         return code, time.monotonic() - asked
 
-    def end(self) -> None:
-        """See that nothing of it runs any more."""
+    def ensure_stopped(self) -> None:
+        """Kill all processes that still run."""
         if self.running or self.workers():
             self.kill()
 
 
 def kill(pid: int, number: int) -> None:
-    """Send a signal to a process, which may have ended already."""
+    """Send a signal to a process, unless it has ended."""
     try:
         os.kill(pid, number)
     except ProcessLookupError:

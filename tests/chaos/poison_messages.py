@@ -1,4 +1,4 @@
-"""Every kind of message that is not a trip, made of one that is, with the reason it must get."""
+"""Every kind of poison message, made from a valid trip, with its dead-letter reason."""
 
 import json
 import random
@@ -23,36 +23,36 @@ def _text(trip: Trip) -> bytes:
 
 
 def _replaced(fields: tuple[str, ...], values: tuple[object, ...]) -> Make:
-    return lambda trip, draw: _text(trip | {draw.choice(fields): draw.choice(values)})
+    return lambda trip, rng: _text(trip | {rng.choice(fields): rng.choice(values)})
 
 
-def _without(trip: Trip, draw: random.Random) -> bytes:
-    field = draw.choice(_REQUIRED)
+def _without(trip: Trip, rng: random.Random) -> bytes:
+    field = rng.choice(_REQUIRED)
     rest = {name: value for name, value in trip.items() if name != field}
-    return _text(draw.choice((rest, trip | {field: None})))
+    return _text(rng.choice((rest, trip | {field: None})))
 
 
-def _not_utf8(trip: Trip, draw: random.Random) -> bytes:
+def _not_utf8(trip: Trip, rng: random.Random) -> bytes:
     good = _text(trip)
-    at = draw.randrange(len(good))
-    return good[:at] + draw.choice((b"\xff", b"\xc0\x80", b"\xed\xa0\x80")) + good[at:]
+    at = rng.randrange(len(good))
+    return good[:at] + rng.choice((b"\xff", b"\xc0\x80", b"\xed\xa0\x80")) + good[at:]
 
 
-def _cut(trip: Trip, draw: random.Random) -> bytes:
+def _cut(trip: Trip, rng: random.Random) -> bytes:
     good = _text(trip)
-    return draw.choice((b"", good[: draw.randrange(len(good))], good + good, good + b"}"))
+    return rng.choice((b"", good[: rng.randrange(len(good))], good + good, good + b"}"))
 
 
-def _no_object(trip: Trip, draw: random.Random) -> bytes:
-    return draw.choice((b"[" + _text(trip) + b"]", b"5", b"null", b'"trip"', b"true"))
+def _no_object(trip: Trip, rng: random.Random) -> bytes:
+    return rng.choice((b"[" + _text(trip) + b"]", b"5", b"null", b'"trip"', b"true"))
 
 
-def _in_future(trip: Trip, draw: random.Random) -> bytes:
-    ahead = draw.randrange(_HOUR, 48 * _HOUR)
+def _in_future(trip: Trip, rng: random.Random) -> bytes:
+    ahead = rng.randrange(_HOUR, 48 * _HOUR)
     return _text(trip | {"start_time": round(time.time() * 1_000) + ahead})
 
 
-KINDS: Final[dict[str, tuple[str, Make]]] = {
+POISON_KINDS: Final[dict[str, tuple[str, Make]]] = {
     "not UTF-8": ("not_utf8", _not_utf8),
     "not JSON": ("not_json", _cut),
     "not an object": ("not_object", _no_object),
@@ -70,4 +70,4 @@ KINDS: Final[dict[str, tuple[str, Make]]] = {
     "an unprintable id": ("bad_id", _replaced(_IDS, _UNPRINTABLE)),
     "no place on earth": ("bad_coordinates", _replaced(("start_lat", "end_lat"), (90.1, -91))),
 }
-"""By what is wrong with it: the reason, and how such a message is made of a good trip."""
+"""By description: the dead-letter reason, and a function that makes the message from a trip."""

@@ -1,6 +1,6 @@
-"""`just up native` with fake components: `python -m fake_live FOLDER [SECONDS CODE]`.
+"""`just up native` with fake components: `python -m fake_up FOLDER [SECONDS CODE]`.
 
-With SECONDS and CODE the flow dies of itself.
+With SECONDS and CODE the flow exits by itself.
 """
 
 import os
@@ -9,14 +9,14 @@ from pathlib import Path
 
 from mobility.settings import Settings, SettingsError
 from stack.components import Component
-from stack.live import native
+from stack.live import run_native
 
-FOLDER, *DEATH = sys.argv[1:]
+FOLDER, *FLOW_EXIT = sys.argv[1:]
 EVENTS = Path(os.environ["FAKE_EVENTS"])
 
 
 def fake(name: str, *argv: str, url: str = "") -> Component:
-    """Return a component that is ready once it has said that it started."""
+    """Return a component that is ready once its start is among the events."""
 
     def starts() -> int:
         return EVENTS.read_text().splitlines().count(f"started {name}")
@@ -32,13 +32,13 @@ def fakes(_folder: Path, _settings: Settings) -> tuple[Component, ...]:
     """Return the fakes under the names of the real ones."""
     return (
         Component("topics", ("fake_component", "topics", "0", "0"), runs="once"),
-        fake("flow", *DEATH),
+        fake("flow", *FLOW_EXIT),
         fake("api", url="http://127.0.0.1:1"),
         fake("producer"),
     )
 
 
 try:
-    sys.exit(native(Path(FOLDER), fakes))
+    sys.exit(run_native(Path(FOLDER), fakes))
 except SettingsError as error:
     sys.exit(str(error))

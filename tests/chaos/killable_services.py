@@ -1,4 +1,4 @@
-"""Services that may be killed: they come back on the same ports, with the same data."""
+"""Services that may be killed, and start again on the same ports with the same data."""
 
 import asyncio
 import signal
@@ -10,17 +10,23 @@ from typing import Final, Self
 
 from mobility.settings import Settings, read_settings
 from stack.checkout import module_environ
-from stack.ports import remembered
-from stack.processes import Process, find
-from stack.service import start, stop
-from stack.services import SERVICES, discard, service_environ, status, up
+from stack.ports import saved_ports
+from stack.processes import Process, find_process
+from stack.service import start_service, stop_service
+from stack.services import (
+    SERVICES,
+    discard_folder,
+    service_environ,
+    service_reports,
+    start_services,
+)
 
 _KIND: Final = {kind.name: kind for kind in SERVICES}
 _END: Final = 30.0
 
 
-class Machine:
-    """Kafka, Redis and Postgres in a scratch folder: `kafka`, `redis` and `postgres` by name."""
+class KillableServices:
+    """Kafka, Redis and Postgres in a temporary folder, by the names kafka, redis and postgres."""
 
     settings: Settings
 
@@ -28,16 +34,16 @@ class Machine:
         self.folder = folder
 
     def __enter__(self) -> Self:
-        # It clears everything away when this process is gone, even killed.
-        self._guard = subprocess.Popen(
-            [sys.executable, "-m", "stack.guard", self.folder],
+        # It removes everything when this process has ended, even by kill -9.
+        self._cleanup = subprocess.Popen(
+            [sys.executable, "-m", "stack.scratch_cleanup", self.folder],
             stdin=subprocess.PIPE,
             start_new_session=True,
             env=module_environ(),
         )
         try:
-            asyncio.run(up(self.folder, {}, usual_ports=False))
-            environ = service_environ(asyncio.run(status(self.folder, {})))
+            asyncio.run(start_services(self.folder, {}, usual_ports=False))
+            environ = service_environ(asyncio.run(service_reports(self.folder, {})))
         except BaseException:
             self._discard()
             raise
@@ -54,24 +60,24 @@ class Machine:
 
     def process(self, name: str) -> Process:
         """Return the process of a running service."""
-        process = find(self.folder, name)
+        process = find_process(self.folder, name)
         assert process is not None, f"{name} is not running"
         return process
 
     def start(self, name: str) -> None:
         """Start a service; return once it is healthy."""
-        asyncio.run(start(_KIND[name](self.folder, remembered(self.folder))))
+        asyncio.run(start_service(_KIND[name](self.folder, saved_ports(self.folder))))
 
     def stop(self, name: str) -> None:
-        """Stop a service in good order."""
-        assert asyncio.run(stop(self.folder, name)), f"{name} had to be killed"
+        """Stop a service gracefully."""
+        assert asyncio.run(stop_service(self.folder, name)), f"{name} had to be killed"
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
-        """End a service with a signal that leaves it no time to tidy up."""
+        """End a service with a signal that it can't handle gracefully."""
         process = self.process(name)
         process.send(number)
-        assert asyncio.run(process.ended(_END)), f"{name} outlived signal {number}"
+        assert asyncio.run(process.wait_for_exit(_END)), f"{name} still runs after signal {number}"
 
     def _discard(self) -> None:
-        asyncio.run(discard(self.folder))
-        self._guard.communicate()
+        asyncio.run(discard_folder(self.folder))
+        self._cleanup.communicate()

@@ -1,4 +1,4 @@
-"""A link between two processes that can be frozen or cut: a TCP proxy on this machine."""
+"""A TCP proxy on this machine that can pause and disconnect."""
 
 import asyncio
 import threading
@@ -13,11 +13,11 @@ _CHUNK: Final = 1 << 16
 _END: Final = 10.0
 
 
-class Link:
-    """Passes bytes between its own port and a target port, both ways, until told otherwise.
+class TcpProxy:
+    """Forwards bytes between its own port and a target port, in both directions.
 
-    Frozen, it still accepts and keeps every connection open, and passes nothing: what is sent
-    meanwhile arrives after the thaw, as after a pause of the network. `passed` counts the bytes.
+    While paused it accepts connections and keeps them open, and forwards nothing: bytes that are
+    sent meanwhile arrive later, as after a pause of the network. `passed` counts the bytes.
     """
 
     def __init__(self, target: int = 0, port: int = 0) -> None:
@@ -26,7 +26,7 @@ class Link:
         self.port = port
         self.passed = 0
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="link")
+        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy")
         self._open = asyncio.Event()
         self._open.set()
         self._ends: set[asyncio.StreamWriter] = set()
@@ -48,16 +48,16 @@ class Link:
         self._thread.join()
         self._loop.close()
 
-    def freeze(self) -> None:
-        """Pass nothing from now on."""
+    def pause(self) -> None:
+        """Forward nothing from now on."""
         self._do(self._open.clear)
 
-    def thaw(self) -> None:
-        """Pass what has waited, and go on."""
+    def resume(self) -> None:
+        """Forward what has waited, and continue."""
         self._do(self._open.set)
 
-    def cut(self) -> None:
-        """Break every connection there is now, as when a machine between the two is rebooted."""
+    def disconnect(self) -> None:
+        """Abort every present connection, as when a router between the two is restarted."""
         self._do(self._abort)
 
     def _do(self, action: Callable[[], None]) -> None:
@@ -81,7 +81,7 @@ class Link:
             self._ends.discard(back)
             return
         self._ends.add(on)
-        with suppress(asyncio.CancelledError):  # the link is taken away
+        with suppress(asyncio.CancelledError):  # the proxy is closed
             await asyncio.gather(self._pump(near, on), self._pump(far, back))
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
@@ -91,7 +91,7 @@ class Link:
                 self.passed += len(data)
                 sink.write(data)
                 await sink.drain()
-        # An end that closes is told to the other one, after all that it sent.
+        # The other end is closed after everything was forwarded.
         sink.close()
         self._ends.discard(sink)
 

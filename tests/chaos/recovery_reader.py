@@ -1,4 +1,4 @@
-"""What a recovery folder holds, read beside the flow that writes it."""
+"""The contents of a recovery folder, read while the flow writes it."""
 
 import pickle
 import sqlite3
@@ -15,7 +15,7 @@ def partitions(recovery: Path) -> list[Path]:
 
 
 def rows(recovery: Path, query: str) -> list[tuple[Any, ...]]:
-    """Return what a query finds in all partitions."""
+    """Return the rows of a query in all partitions."""
     found: list[tuple[Any, ...]] = []
     for path in partitions(recovery):
         with closing(sqlite3.connect(path, timeout=30)) as connection:
@@ -23,13 +23,13 @@ def rows(recovery: Path, query: str) -> list[tuple[Any, ...]]:
     return found
 
 
-def snapshots(recovery: Path) -> int:
-    """Return how many snapshots are kept."""
+def count_snapshots(recovery: Path) -> int:
+    """Return the number of snapshots."""
     return sum(count for (count,) in rows(recovery, "SELECT count(*) FROM snaps"))
 
 
 def earliest_window(recovery: Path) -> int | None:
-    """Return the earliest start (epoch ms) of the windows that the newest snapshots hold."""
+    """Return the earliest start (epoch ms) of the windows in the newest snapshots."""
     states = rows(
         recovery,
         "SELECT ser_change, max(snap_epoch) FROM snaps WHERE step_id GLOB '*_windows' "
