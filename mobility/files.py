@@ -16,8 +16,8 @@ def write_atomically(
 ) -> None:
     """Replace a file: a reader finds the whole old content or the whole new content.
 
-    With `durable` the file is on the disk on return. `mode` is that of the new file, less the umask.
-    Two writers of one file need a lock between them: they share the temporary file beside it.
+    With `durable` the file is on the disk on return. `mode` is that of the new file, less the
+    umask. Two writers of one file need a lock: they share the temporary file beside it.
     """
     temporary = path.with_name(f"{path.name}.tmp")
     temporary.unlink(missing_ok=True)  # one that a crash has left would keep its mode

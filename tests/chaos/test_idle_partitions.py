@@ -66,7 +66,7 @@ def test_one_partition_empty_and_one_idle(
             until(
                 lambda: punctuated(tenant) >= {BECOMES_IDLE, EMPTY},
                 "punctuations",
-                TIMEOUT[rounds],
+                seconds=TIMEOUT[rounds],
             )
             idle_seconds = time.monotonic() - idle_since
             until(lambda: earliest_state(tenant) > begun + 10 * MINUTE, "the cleanup of old state")
