@@ -75,6 +75,37 @@ def test_the_keyboard_reaches_every_control(visit: Visit, name: str) -> None:
     assert len({(tag, name) for tag, name, _, _ in seen}) == controls, seen
 
 
+def test_a_list_that_changes_keeps_the_keyboard(visit: Visit) -> None:
+    """With the focus in it, a list keeps its order; the focus moves only if its line is removed."""
+    visitor = visit("/pipeline")
+    visitor.page.locator("#counted").wait_for()
+    visitor.page.keyboard.press("Tab")
+    script = """async () => {
+      const { el, keepFocus, keepOrder } = await import("/assets/dom.js");
+      const list = el("ul", {});
+      document.body.append(list);
+      const show = (...ids) => {
+        const items = keepOrder(list, ids.map((id) => ({ id })));
+        keepFocus(list, () => list.replaceChildren(
+          ...items.map(({ id }) => el("li", {}, el("button", { "data-id": id }, id)))));
+        return [list.textContent, document.activeElement.dataset.id ?? null];
+      };
+      const seen = [show("a", "b", "c"), show("c", "b", "a")];
+      list.querySelector("[data-id=b]").focus();
+      seen.push(show("a", "d", "b", "c"), show("a", "c", "d"));
+      document.activeElement.blur();
+      seen.push(show("a", "c", "d"));
+      return seen;
+    }"""
+    assert visitor.evaluate(script) == [
+        ["abc", None],
+        ["cba", None],
+        ["cbad", "b"],
+        ["cad", "a"],
+        ["acd", None],
+    ]
+
+
 def test_tab_leaves_an_open_list(visit: Visit) -> None:
     """From the search field, Tab focuses the button, not the list of ids."""
     visitor = visit("/entity?entity=driver")

@@ -2,7 +2,7 @@
 
 import { urlOf } from "./api.js";
 import { isCell } from "./cells.js";
-import { data, el } from "./dom.js";
+import { data, el, keepFocus, keepOrder } from "./dom.js";
 import { count, decimal, metricOf, METRICS, minutes, money, shortId, valueOf } from "./format.js";
 
 const MAX_TOP_CELLS = 12;
@@ -56,11 +56,12 @@ export class CityPanel {
       minTrips ? `Cells with at least ${MIN_TRIPS} trips.` : "",
       active > items.length ? `The map shows the first ${count(items.length)} of ${count(active)}.` : "",
     ].join(" ");
-    this.keepFocus(() => this.topCells.replaceChildren(...sorted.slice(0, MAX_TOP_CELLS).map((item, index) => this.line(item, index, metric, highest))));
+    const shown = keepOrder(this.topCells, sorted).slice(0, MAX_TOP_CELLS);
+    keepFocus(this.topCells, () => this.topCells.replaceChildren(...shown.map((item) => this.line(item, sorted.indexOf(item) + 1, metric, highest))));
     this.showPlaces(items.filter(({ id }) => !isCell(id)), metric, colour);
   }
 
-  line(item, index, metric, highest) {
+  line(item, rank, metric, highest) {
     const value = valueOf(metric, item);
     const bar = el("i");
     bar.style.width = `${Math.max(1, (value / (highest || 1)) * 100)}%`;
@@ -68,19 +69,20 @@ export class CityPanel {
       type: "button", title: item.id, "data-id": item.id, "aria-pressed": String(item.id === this.selectedId),
       onclick: () => { this.selectedId = item.id; this.onCell(item.id); },
     },
-      el("span", { class: "rank" }, index + 1), el("span", { class: "mono" }, shortId(item.id)),
+      el("span", { class: "rank" }, rank), el("span", { class: "mono" }, shortId(item.id)),
       data(value, metric.text(value)), el("span", { class: "bar" }, bar)));
   }
 
   showPlaces(places, metric, colour) {
     this.places.hidden = !places.length;
-    this.places.replaceChildren(
+    const shown = keepOrder(this.places, places).slice(0, MAX_PLACES);
+    keepFocus(this.places, () => this.places.replaceChildren(
       el("h2", {}, "Locations without coordinates"),
       el("p", { class: "note" }, "Trips that have a location id only, so that they are in no cell on the map."),
-      el("ul", { class: "places" }, places.slice(0, MAX_PLACES).map((place) => el("li", {},
-        el("a", { href: link(place.id) }, el("span", { class: `swatch fill-${colour(place)}` }), el("span", {}, place.id),
+      el("ul", { class: "places" }, shown.map((place) => el("li", {},
+        el("a", { href: link(place.id), "data-id": place.id }, el("span", { class: `swatch fill-${colour(place)}` }), el("span", {}, place.id),
           data(valueOf(metric, place), metric.text(valueOf(metric, place))))))),
-      places.length > MAX_PLACES ? el("p", { class: "note" }, `and ${count(places.length - MAX_PLACES)} more`) : "");
+      places.length > MAX_PLACES ? el("p", { class: "note" }, `and ${count(places.length - MAX_PLACES)} more`) : ""));
   }
 
   /** Show the cell that was selected on the map, or nothing. */
@@ -88,19 +90,12 @@ export class CityPanel {
     this.selected.hidden = !cell;
     if (!cell) return;
     const trips = cell.trip_count || 1;
-    this.selected.replaceChildren(
+    keepFocus(this.selected, () => this.selected.replaceChildren(
       el("h2", {}, cell.cells > 1 ? `${count(cell.cells)} cells` : "Selected cell"),
       el("p", { class: "mono" }, cell.id),
       el("p", {}, `${count(cell.trip_count)} trips, revenue ${money(cell.total_revenue)}; `,
         `${decimal(cell.total_distance / trips)} km and ${minutes(cell.total_duration / trips)} per trip.`),
-      el("p", {}, cell.cells > 1 ? "Zoom in to see each of them." : el("a", { href: link(cell.id) }, "Details of this cell")));
-  }
-
-  /** The list is drawn anew every second: who is on a line with the keyboard stays there. */
-  keepFocus(draw) {
-    const id = this.topCells.contains(document.activeElement) ? document.activeElement.dataset.id : null;
-    draw();
-    if (id) [...this.topCells.querySelectorAll("button")].find((button) => button.dataset.id === id)?.focus();
+      el("p", {}, cell.cells > 1 ? "Zoom in to see each of them." : el("a", { href: link(cell.id), "data-id": cell.id }, "Details of this cell"))));
   }
 }
 

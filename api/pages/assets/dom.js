@@ -51,6 +51,29 @@ export function table(caption, columns, rows) {
   );
 }
 
+const controlsIn = (node) => [...node.querySelectorAll("[data-id]")];
+
+/**
+ * Items in a stable order: while the keyboard focus is in `node`, its items come first, in the order in
+ * which it shows them, so that Tab neither skips nor repeats a control.
+ */
+export function keepOrder(node, items) {
+  if (!node.contains(document.activeElement) || !document.activeElement.matches(":focus-visible")) return items;
+  const positions = new Map(controlsIn(node).map((control, index) => [control.dataset.id, index]));
+  const position = ({ id }) => positions.get(id) ?? Infinity;
+  return items.toSorted((a, b) => (position(a) === position(b) ? 0 : position(a) - position(b)));
+}
+
+/** Draw `node` again; the focus returns to the control with the same `data-id`, or in the same position. */
+export function keepFocus(node, draw) {
+  const index = controlsIn(node).indexOf(document.activeElement);
+  const id = document.activeElement?.dataset.id;
+  draw();
+  if (index < 0) return;
+  const controls = controlsIn(node);
+  (controls.find((control) => control.dataset.id === id) ?? controls[Math.min(index, controls.length - 1)])?.focus();
+}
+
 /** A message in place of content: `kind` is `loading`, `empty` or `bad`. */
 export function notice(kind, title, more = "") {
   return el("div", { class: `state ${kind}`, role: kind === "bad" ? "alert" : "status" },

@@ -2,7 +2,7 @@
 
 import { get, iso, pageSettings, subscribe, throttle, urlOf } from "./api.js";
 import { Chart } from "./chart.js";
-import { data, el, figure, notice, table } from "./dom.js";
+import { data, el, figure, keepFocus, keepOrder, notice, table } from "./dom.js";
 import { count, decimal, money, percent, period } from "./format.js";
 import { frame, minWatermark, onStatus } from "./frame.js";
 import { revenuePerHour, tripsPerSecond, tripsPerWindow } from "./now-charts.js";
@@ -106,16 +106,16 @@ function change(now, before, text) {
 function drawTypes({ top, topBefore }) {
   const before = new Map(topBefore.items.map((item) => [item.id, item]));
   const columns = ["Vehicle type", "Trips", "Revenue", "Share", "Change"].map((name) => ({ name }));
-  kinds.replaceChildren(table("Vehicle types in the last hour", columns, top.items.map((item) => {
+  keepFocus(kinds, () => kinds.replaceChildren(table("Vehicle types in the last hour", columns, keepOrder(kinds, top.items).map((item) => {
     const old = before.get(item.id)?.total_revenue;
     const index = view.kinds.indexOf(item.id);
-    const link = el("a", { href: urlOf("/entity", { entity: "vehicle_type", id: item.id }) }, item.id);
+    const link = el("a", { href: urlOf("/entity", { entity: "vehicle_type", id: item.id }), "data-id": item.id }, item.id);
     return [
       el("span", {}, el("span", { class: `swatch kind-${index < 0 ? 3 : index}` }), link),
       data(item.trip_count, count(item.trip_count)), data(item.total_revenue, money(item.total_revenue)),
       percent(item.share), old ? `${item.total_revenue >= old ? "+" : "−"}${percent(Math.abs(item.total_revenue / old - 1))}` : "new",
     ];
-  })));
+  }))));
   if (!top.items.length) kinds.replaceChildren(notice("empty", "No trips in the last hour"));
 }
 
