@@ -43,17 +43,17 @@ run *args:
 # Dead letters: list, show POSITION, replay [--with FILE of corrected trips]; each has --help.
 [no-cd]
 dlq *args:
-    python -m stack.with_settings "{{ root }}/.mobility" python -m corrections.commands dlq "$@"
+    python -m stack.with_settings "{{ root }}/.mobility" python -m corrections dlq "$@"
 
-# Late trips: list, show POSITION, replay, which hands their windows to the backfill.
+# Late trips: list, show POSITION, replay, which writes them to a file for a backfill.
 [no-cd]
 late *args:
-    python -m stack.with_settings "{{ root }}/.mobility" python -m corrections.commands late "$@"
+    python -m stack.with_settings "{{ root }}/.mobility" python -m corrections late "$@"
 
 # Recount closed windows, with corrections: --from T --to T [--with FILE] [--apply], --take-back ID, --list.
 [no-cd]
 backfill *args:
-    python -m stack.with_settings "{{ root }}/.mobility" python -m corrections.backfill --records "{{ root }}/.mobility/backfills" "$@"
+    python -m stack.with_settings "{{ root }}/.mobility" python -m backfill --records "{{ root }}/.mobility/backfills" "$@"
 
 # Create the declared topics; report existing ones that differ.
 topics:

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
 import polars as pl
+
+from mobility.times import iso_time
 
 DifferenceKind = Literal["missing", "extra", "repeated", "different"]
 DIFFERENCE_KINDS: Final[tuple[DifferenceKind, ...]] = ("missing", "extra", "repeated", "different")
@@ -19,7 +20,6 @@ _DIFFERS: Final = " differs"
 _TIME_COLUMNS: Final = frozenset(
     {"window_start", "window_end", "start_time", "last_start_time", "end_time"}
 )
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +113,5 @@ def _examples(kind: DifferenceKind, row: dict[str, object], keys: Sequence[str])
 
 def _format(name: str, value: object) -> str:
     if name in _TIME_COLUMNS and isinstance(value, int):
-        try:
-            value = (_EPOCH + timedelta(milliseconds=value)).isoformat(timespec="milliseconds")
-        except OverflowError:  # not a valid time: show the number
-            return f"{name} {value}"
+        return f"{name} {iso_time(value)}"
     return f"{name} {value}"

@@ -9,7 +9,6 @@ import secrets
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 import polars as pl
@@ -39,6 +38,7 @@ from mobility.arguments import positive_int
 from mobility.entities import BY_NAME
 from mobility.records import MAX_EVENT_TIME, MIN_EVENT_TIME
 from mobility.settings import Settings, SettingsError, read_settings
+from mobility.times import iso_time
 from mobility.topics import trips_topic
 
 FAILURES: Final = (
@@ -201,7 +201,7 @@ def _print_report(
 def _format_time(ms: int) -> str:
     if not MIN_EVENT_TIME < ms < MAX_EVENT_TIME:
         return "the beginning" if ms <= MIN_EVENT_TIME else "the end"
-    return datetime.fromtimestamp(ms / 1_000, UTC).isoformat(timespec="seconds")
+    return iso_time(ms)
 
 
 def _parse_options(arguments: Sequence[str] | None) -> AuditOptions:

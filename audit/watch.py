@@ -26,7 +26,7 @@ from audit.topic_follower import TopicChangedError
 from broker.errors import DeletedOffsetsError, MissingTopicError
 from mobility.settings import Settings, SettingsError, read_settings
 from mobility.status import AUDIT
-from sinks.status import Teller
+from sinks.status import StatusPublisher
 
 _LOWEST_PRIORITY: Final = 19
 _RETRY_SECONDS: Final = 5.0
@@ -48,10 +48,10 @@ def main() -> int:
     if settings.audit_port:
         metrics.serve(settings.audit_port)
     loop = AuditLoop(settings, metrics, console.print, stop)
-    teller = Teller(settings, AUDIT, loop.counters.status_record)
-    teller.start()
+    publisher = StatusPublisher(settings, AUDIT, loop.counters.status_record)
+    publisher.start()
     loop.run(secrets.randbelow(1_000_000))
-    teller.close()
+    publisher.close()
     return 0
 
 

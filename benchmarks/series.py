@@ -19,7 +19,7 @@ from benchmarks.tenant import empty_tenant, tenant_settings
 from benchmarks.timed_command import BenchmarkError
 from mobility.entities import BY_NAME
 from mobility.settings import Settings
-from sinks.pair import connect_stores
+from sinks.store_pair import connect_stores
 from stack.ports import find_free_port
 
 _TENANT: Final = "bench_series"

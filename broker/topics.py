@@ -68,7 +68,7 @@ def find_topic(settings: Settings, name: str) -> TopicInfo:
 
 def cluster_id(settings: Settings) -> str:
     """Return the id of the Kafka cluster. Raises BrokerError where no broker answers."""
-    admin = admin_client(settings)  # kept: without a reference it is closed before it answers
+    admin = admin_client(settings)  # without a reference it would be closed before it answers
     try:
         cluster = admin.describe_cluster(request_timeout=ANSWER_SECONDS)
         return str(cluster.result(2 * ANSWER_SECONDS).cluster_id)

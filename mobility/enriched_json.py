@@ -1,4 +1,4 @@
-"""Enriched trips as JSON: what enrichment knows is spliced into the original object."""
+"""Enriched trips as JSON: the fields of enrichment are appended to the original object."""
 
 import polars as pl
 
@@ -8,26 +8,26 @@ from mobility.enrichment import Tables
 def enriched_json(
     trips: pl.DataFrame, originals: list[bytes], tables: Tables, topic: str, partition: int
 ) -> pl.Series:
-    """Return one JSON text a trip: its original object with the enrichment's fields at the end.
+    """Return one JSON text a trip: its original object with the fields of enrichment at the end.
 
     `trips` are enriched trips with their `offset` in that partition of the log, `originals` their
-    messages in the same order. The last field, `log`, says where a trip stands in the log, by which
-    a repeat is recognised. A field that the original has too stands there twice, and JSON readers
-    take the last.
+    messages in the same order. The last field, `log`, is the position of the trip in the log, by
+    which a repeat is recognised. A field that the original has too occurs twice: JSON readers take
+    the last one.
     """
     texts = pl.Series("original", originals, dtype=pl.Binary).cast(pl.String)
-    framed = _with_further_columns(trips, tables).with_columns(
+    rows = _with_table_columns(trips, tables).with_columns(
         texts.str.strip_chars().str.strip_suffix("}").str.strip_chars_end()
     )
-    further = [pl.col(name) for name in framed.columns if name.endswith("_json")]
+    further = [pl.col(name) for name in rows.columns if name.endswith("_json")]
     own_type = pl.when("has_own_type").then(pl.lit("{}")).otherwise(_object("vehicle_type"))
     region = pl.when(pl.col("h3_region").is_null()).then(pl.lit("{}"))
     objects = [own_type, region.otherwise(_object("h3_region")), *further]
     # Names of topics have no character that JSON would escape.
-    place = pl.lit(f',"log":{{"topic":"{topic}","partition":{partition},"offset":')
-    members = pl.concat_str(*map(_members, objects), place, "offset", pl.lit("}"))
+    position = pl.lit(f',"log":{{"topic":"{topic}","partition":{partition},"offset":')
+    members = pl.concat_str(*map(_members, objects), position, "offset", pl.lit("}"))
     first = pl.col("original") == "{"
-    return framed.select(
+    return rows.select(
         pl.concat_str(
             "original",
             pl.when(first).then(members.str.strip_prefix(",")).otherwise(members),
@@ -40,7 +40,7 @@ def _object(name: str) -> pl.Expr:
     return pl.struct(name).struct.json_encode()
 
 
-def _with_further_columns(trips: pl.DataFrame, tables: Tables) -> pl.DataFrame:
+def _with_table_columns(trips: pl.DataFrame, tables: Tables) -> pl.DataFrame:
     for table, key, name in (
         (tables.drivers, "driver_id", "driver_json"),
         (tables.passengers, "passenger_id", "passenger_json"),

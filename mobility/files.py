@@ -1,26 +1,39 @@
-"""Writing a file whole or not at all: for small records that others read at any time."""
+"""Files that are replaced in one step.
+
+The only module of this room that does I/O. It is here because every room may import this room, and
+no other: a file is replaced in the same way everywhere.
+"""
 
 import os
 from pathlib import Path
-from typing import Final
-
-_READABLE_BY_ALL: Final = 0o666  # less the umask
 
 
 def write_atomically(
-    path: Path, text: str, *, mode: int = _READABLE_BY_ALL, sync: bool = False
+    path: Path, content: str | bytes, *, durable: bool = False, private: bool = False
 ) -> None:
-    """Write the text to a file beside `path` and rename that: readers see the old or the new file.
+    """Replace a file: a reader finds the whole old content or the whole new content.
 
-    Rename is atomic within a file system (POSIX rename(2)). With `sync` the text is on disk before.
-    Raises OSError.
+    With `durable` the file is on the disk on return; a `private` one is readable by its owner only.
+    Two writers of one file need a lock between them: they share the temporary file beside it.
     """
-    draft = path.with_name(f"{path.name}.tmp")
-    draft.unlink(missing_ok=True)  # its mode would stay
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        if sync:
+    temporary = path.with_name(f"{path.name}.tmp")
+    if private:
+        temporary.unlink(missing_ok=True)  # its mode would stay
+        temporary.touch(mode=0o600)
+    with temporary.open("wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+        if durable:
             file.flush()
             os.fsync(file.fileno())
-    draft.replace(path)
+    temporary.replace(path)
+    if durable:
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Return when the names of the files in a folder are on the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -25,7 +25,7 @@ class LatenessRules:
 
     @classmethod
     def of(cls, settings: Settings) -> "LatenessRules":
-        """Return the rules that these settings make."""
+        """Return the rules of these settings."""
         return cls(
             window=settings.window_ms,
             out_of_orderness=settings.out_of_orderness * 1_000,

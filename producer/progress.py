@@ -3,11 +3,11 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from mobility.times import iso_time
 from producer.replayer import ShowProgress
 from producer.trip_writer import DeliveryCounts
 
@@ -58,4 +58,4 @@ def _show_nothing(_sent: int, _event: int) -> None:
 
 
 def _format_time(event: int) -> str:
-    return f"{datetime.fromtimestamp(event / 1_000, UTC):%Y-%m-%d %H:%M:%S}"
+    return iso_time(event // 1_000 * 1_000)

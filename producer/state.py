@@ -95,4 +95,4 @@ def read_state(path: Path, source: ReplaySource) -> ReplayState | None:
 def write_state(path: Path, state: ReplayState) -> None:
     """Replace the state file atomically, so that a crash leaves the old one or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps(asdict(state)), sync=True)
+    write_atomically(path, json.dumps(asdict(state)), durable=True)

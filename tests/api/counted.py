@@ -14,7 +14,7 @@ from api.app import create_app
 from mobility.entities import BY_NAME
 from mobility.records import MICRO, TOTALS, WINDOW_SCHEMA
 from mobility.settings import Settings
-from sinks.pair import connect_stores
+from sinks.store_pair import connect_stores
 
 DRIVER = BY_NAME["driver"]
 LENGTH = 300_000

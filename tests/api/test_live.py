@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -30,6 +30,7 @@ from mobility.settings import Settings
 from sinks.redis import connect_redis
 from tests.api.test_app import problem_of
 from tests.strategies import NOON
+from tests.waiting import until_async
 
 DRIVER = BY_NAME["driver"]
 Event = tuple[str | None, str, Any]
@@ -78,12 +79,23 @@ class Client:
             for window in data["windows"]
         ]
 
+    @property
+    def names(self) -> list[str]:
+        """What the events that have come are."""
+        return [name for _, name, _ in self.events]
 
-async def until(is_so: Callable[[], bool]) -> None:
-    """Return when it is so."""
-    async with asyncio.timeout(20):
-        while not is_so():  # noqa: ASYNC110 - of things that tell nobody
-            await asyncio.sleep(0.01)
+    async def gets(self, *counts: int) -> None:
+        """Wait until windows with exactly these trip counts have come."""
+        await until_async(lambda: self.counts, f"{counts}", lambda seen: seen == [*counts])
+
+    async def gets_last(self, count: int) -> None:
+        """Wait until the newest window has this trip count."""
+        await until_async(lambda: self.counts, f"{count}", lambda seen: seen[-1:] == [count])
+
+    async def gets_event(self, name: str, *, first: bool = False) -> None:
+        """Wait until the newest event, or the first and only one, is this."""
+        newest = slice(None) if first else slice(-1, None)
+        await until_async(lambda: self.names, name, lambda seen: seen[newest] == [name])
 
 
 @dataclass
@@ -122,7 +134,7 @@ class City:
 
     async def settled(self) -> None:
         """Wait until the channel follows the stream."""
-        await until(lambda: self.channel._position is not None)
+        await until_async(lambda: self.channel._position, "the channel to follow")
 
 
 @asynccontextmanager
@@ -152,7 +164,7 @@ def test_changes_arrive_in_units_and_in_order(settings: Settings) -> None:
             await here.settled()
             at = here.change(2, "d1", "d\n2")
             here.change(3)
-            await until(lambda: client.counts == [2, 2, 3])
+            await client.gets(2, 2, 3)
             assert client.body.startswith(b"retry: 2000\n:\n\n")
             first, name, data = client.events[0]
             assert (first, name, data["entity"]) == (at, "windows", "driver")
@@ -183,7 +195,7 @@ def test_what_the_sinks_apply_arrives(settings: Settings) -> None:
                 row = ("a/b", NOON, count, 10_000_001, 2_500_000, -1, *[NOON + 1] * 2, "early", 0)
                 sink.apply(DRIVER, pl.DataFrame([row], schema=WINDOW_SCHEMA, orient="row"))
             sink.close()
-            await until(lambda: client.counts == [1, 3])
+            await client.gets(1, 3)
             (window,) = client.events[-1][2]["windows"]
             assert window["total_duration"] == 10.000001
             assert window["total_revenue"] == -0.000001
@@ -202,7 +214,8 @@ def test_an_id_has_its_own_events(settings: Settings) -> None:
             here.change(1, "a/b", "other")
             here.change(2, "other")
             here.change(3, "<img onerror=x>", "a/b")
-            await until(lambda: one.counts == [1, 3] and two.counts == [3])
+            await one.gets(1, 3)
+            await two.gets(3)
             assert two.events[0][2]["windows"][0]["id"] == "<img onerror=x>"
 
     asyncio.run(run())
@@ -217,15 +230,15 @@ def test_who_comes_back_misses_nothing(settings: Settings) -> None:
             ids = [here.change(count, "d1", "d2") for count in range(1, 40)]
             client = here.read(last=ids[9])
             one = here.read("d2", last=ids[35])
-            await until(lambda: client.counts[-1:] == [39])
+            await client.gets_last(39)
             here.change(40)
-            await until(lambda: client.counts[-1:] == [40])
+            await client.gets_last(40)
             assert client.counts[:-1] == [count for count in range(11, 40) for _ in range(2)]
             assert one.counts == [37, 38, 39]
             late = here.read(last=ids[-1])
-            await until(lambda: late.counts == [40])
+            await late.gets(40)
             here.change(41)
-            await until(lambda: late.counts == [40, 41])
+            await late.gets(40, 41)
             assert not [name for _, name, _ in late.events if name != "windows"]
 
     asyncio.run(run())
@@ -243,7 +256,7 @@ def test_joining_amid_changes_doubles_and_drops_nothing(settings: Settings) -> N
                 clients.append((count - 3, here.read(last=ids[count - 3])))
                 await asyncio.sleep(0)
             for last, client in clients:
-                await until(lambda c=client: c.counts[-1:] == [59])  # type: ignore[misc]
+                await client.gets_last(59)
                 assert client.counts == list(range(last + 1, 60))
 
     asyncio.run(run())
@@ -258,10 +271,10 @@ def test_what_is_too_old_or_unknown_is_a_gap(settings: Settings, last: str) -> N
             here.change(1)
             here.change(2)
             client = here.read(last=last)
-            await until(lambda: len(client.events) == 1)
+            await client.gets_event("gap", first=True)
             assert client.events[0][:2] == (None, "gap")
             here.change(3)
-            await until(lambda: client.counts == [3])
+            await client.gets(3)
 
     asyncio.run(run())
 
@@ -274,8 +287,8 @@ def test_what_is_kept_is_bounded(settings: Settings, monkeypatch: pytest.MonkeyP
         async with city(settings) as here:
             ids = [here.change(count) for count in range(100)]
             old, new = here.read(last=ids[50]), here.read(last=ids[-3])
-            await until(lambda: new.counts == [98, 99])
-            await until(lambda: [name for _, name, _ in old.events] == ["gap"])
+            await new.gets(98, 99)
+            await old.gets_event("gap", first=True)
             assert here.channel._size <= 1_000
             assert here.channel._size == sum(entry.size for entry in here.channel._kept)
 
@@ -294,10 +307,10 @@ def test_a_slow_reader_is_dropped_and_nobody_waits(settings: Settings) -> None:
             for count in range(total):
                 here.change(count)
                 if count % 50 == 0:
-                    await until(lambda c=count: quick.counts[-1:] == [c])  # type: ignore[misc]
-            await until(lambda: len(quick.counts) == total)
+                    await quick.gets_last(count)
+            await until_async(lambda: len(quick.counts), f"{total} events", total.__eq__)
             assert quick.counts == list(range(total))
-            await until(here.calls[0].done)
+            await until_async(here.calls[0].done, "the end of the slow one")
             assert here.calls[0].exception() is None
             assert stalled.counts == []
             assert (here.channel.dropped, here.channel.readers) == (1, 1)
@@ -313,7 +326,7 @@ def test_readers_that_leave_or_are_cancelled_leak_nothing(settings: Settings) ->
             clients = [here.read(f"d{number}") for number in range(20)]
             clients += [here.read() for _ in range(20)]
             await here.settled()
-            await until(lambda: here.channel.readers == 40)
+            await until_async(lambda: here.channel.readers, "40 readers", (40).__eq__)
             for client, call in zip(clients, here.calls, strict=True):
                 if len(client.body) % 2:
                     call.cancel()
@@ -341,25 +354,24 @@ def test_redis_may_go_and_come(settings: Settings) -> None:
                 client = here.read()
                 await here.settled()
                 here.change(1)
-                await until(lambda: client.counts == [1])
+                await client.gets(1)
                 proxy.cut()
-                await until(lambda: [name for _, name, _ in client.events][-1] == "away")
+                await client.gets_event("away")
                 late = here.read()
-                await until(lambda: [name for _, name, _ in late.events] == ["away"])
+                await late.gets_event("away", first=True)
                 at = here.change(2)
                 await proxy.restore()
-                await until(lambda: client.counts == [1, 2])
-                names = [name for _, name, _ in client.events]
-                assert names == ["windows", "away", "back", "windows"]
+                await client.gets(1, 2)
+                assert client.names == ["windows", "away", "back", "windows"]
                 assert client.events[-1][0] == at
                 proxy.cut()
-                await until(lambda: client.events[-1][1] == "away")
+                await client.gets_event("away")
                 redis.delete(RedisKeys.of(settings).live(DRIVER))
                 await proxy.restore()
-                await until(lambda: client.events[-1][1] == "back")
+                await client.gets_event("back")
                 assert client.events[-2][1] == "gap"
                 here.change(3)
-                await until(lambda: client.counts == [1, 2, 3])
+                await client.gets(1, 2, 3)
 
     asyncio.run(run())
 
@@ -371,15 +383,14 @@ def test_without_redis_at_the_start_a_reader_waits(settings: Settings) -> None:
         async with proxied(settings) as (proxy, behind), city(behind) as here:
             proxy.cut()
             client = here.read()
-            await until(lambda: [name for _, name, _ in client.events] == ["away"])
+            await client.gets_event("away", first=True)
             await proxy.restore()
             await here.settled()
             with Redis.from_url(settings.redis) as redis:
                 here.redis = redis
                 here.change(1)
-                await until(lambda: client.counts == [1])
-            names = [name for _, name, _ in client.events]
-            assert names == ["away", "gap", "back", "windows"]
+                await client.gets(1)
+            assert client.names == ["away", "gap", "back", "windows"]
 
     asyncio.run(run())
 
@@ -403,9 +414,9 @@ def test_an_answer_begins_when_nothing_is_missed_any_more(
             await asyncio.sleep(0.1)
             assert not client.started
             opened.set()
-            await until(lambda: client.started)
+            await until_async(lambda: client.started, "the answer to begin")
             here.change(1)
-            await until(lambda: client.counts == [1])
+            await client.gets(1)
 
     asyncio.run(run())
 
@@ -435,7 +446,9 @@ def test_silence_is_broken_by_heartbeats(
     async def run() -> None:
         async with city(settings) as here:
             client = here.read()
-            await until(lambda: client.body.count(b"\n:\n\n") > 5)
+            await until_async(
+                lambda: client.body, "heartbeats", lambda it: it.count(b"\n:\n\n") > 5
+            )
             assert client.events == []
 
     asyncio.run(run())
@@ -453,7 +466,7 @@ def test_what_cannot_be_read_stops_nothing(
             here.redis.xadd(RedisKeys.of(settings).live(DRIVER), {"w": '[["d1", "x"]]'})
             here.redis.xadd(RedisKeys.of(settings).live(DRIVER), {"other": "[]"})
             here.change(1)
-            await until(lambda: client.counts == [1])
+            await client.gets(1)
             assert "can't be read" in caplog.text
 
     asyncio.run(run())

@@ -13,7 +13,7 @@ from api.app import create_app
 from mobility.entities import BY_NAME
 from mobility.settings import Settings
 from sinks.postgres import connect_postgres
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.services
 
@@ -70,7 +70,7 @@ def scans(settings: Settings, path: str, **asked: object) -> int:
         answer = http.post(path, json=asked) if asked else http.get(path)
         assert answer.status_code in {200, 201}, answer.text
     # A session's counts are there for others once it has ended.
-    until(lambda: not _sessions(settings, name), "the API's sessions to end", 10)
+    until(lambda: not _sessions(settings, name), "the API's sessions to end")
     return _scans(settings) - before
 
 

@@ -16,8 +16,8 @@ from api.reader import Told
 from api.readers import Readers
 from mobility.settings import Settings, Store
 from mobility.status import AuditStatus, FlowStatus, Outcomes, PartitionStatus, encode_status
-from sinks.session import open_session
-from sinks.status import PostgresPlace, RedisPlace
+from sinks.postgres_session import open_postgres_session
+from sinks.status import PostgresStatusWriter, RedisStatusWriter
 from tests.api.test_app import MemoryReader, problem_of
 
 NOW = datetime.now(UTC)
@@ -172,8 +172,8 @@ def test_a_lag_that_nobody_tells_is_no_fault_by_itself() -> None:
 def test_the_stores_give_back_what_they_were_told(settings: Settings, store: Store) -> None:
     """A record comes back as it was written, with its age by the store's own clock."""
     alone = msgspec.structs.replace(settings, stores=(store,))
-    open_session(settings).close()
-    place = RedisPlace(alone) if store == "redis" else PostgresPlace(alone)
+    open_postgres_session(settings).close()
+    place = RedisStatusWriter(alone) if store == "redis" else PostgresStatusWriter(alone)
     for process in ("flow-1", "flow-0"):
         place.put(process, encode_status(flow(pid=7)))
     place.put("audit", encode_status(AuditStatus(at=AT, drifts={"redis": 2}, drift=2)))
@@ -209,7 +209,7 @@ FORGET: dict[str, Callable[[Settings], None]] = {
 def test_a_schema_without_the_table_is_no_failure(settings: Settings) -> None:
     """Totals are still answered by a Postgres whose flow is older than this API."""
     alone = msgspec.structs.replace(settings, stores=("postgres",))
-    open_session(alone).close()
+    open_postgres_session(alone).close()
     with psycopg.connect(alone.postgres) as connection:
         connection.execute("DROP TABLE status")
     with TestClient(create_app(alone), "http://127.0.0.1") as http:

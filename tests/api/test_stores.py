@@ -15,11 +15,11 @@ from mobility.entities import BY_NAME, ENTITIES
 from mobility.keys import RedisKeys
 from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings, Store
-from sinks.pair import connect_stores
 from sinks.postgres import connect_postgres
 from sinks.redis import connect_redis
 from sinks.refiller import Refiller
-from sinks.store import Store as Sink
+from sinks.store import WindowStore
+from sinks.store_pair import connect_stores
 
 pytestmark = pytest.mark.services
 
@@ -29,7 +29,7 @@ IDS = ("A", "Z", "a", "a/b", "b c", "é", "水", "🚲")
 """In the order of their UTF-8 bytes, which is neither a dictionary's nor UTF-16's."""
 
 
-def fill(sink: Sink) -> None:
+def fill(sink: WindowStore) -> None:
     """Put two windows of each id into a store, and the watermarks of two shards."""
     windows = [
         (entity_id, START + number * 300_000, number + 1, 10_000_001, 2_500_000, 7_000_000)
@@ -185,7 +185,7 @@ def test_an_emptied_redis_is_not_noticed(settings: Settings) -> None:
         redis.delete(*redis.scan_iter(f"{settings.redis_prefix}*"))
         assert {answer["store"] for answer in answers()} == {"postgres"}
         assert without_store() == whole
-        assert refiller.look() == len(IDS)
+        assert refiller.check() == len(IDS)
         assert {answer["store"] for answer in answers()[:-1]} == {"redis"}
         assert without_store() == whole
     refiller.close()

@@ -56,7 +56,7 @@ def test_a_missing_row() -> None:
     comparison = compared(EXPECTED.slice(1))
     assert counted(comparison) == {"missing": 1}
     (example,) = comparison.examples
-    assert example.key == "entity driver, id a, window_start 1970-01-01T00:00:00.000+00:00"
+    assert example.key == "entity driver, id a, window_start 1970-01-01T00:00:00Z"
     assert "trip_count 1" in example.expected
     assert example.found == ""
 

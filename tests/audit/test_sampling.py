@@ -5,6 +5,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
+from operator import lt
 
 import msgspec
 import psycopg
@@ -16,8 +17,9 @@ from confluent_kafka.admin import AdminClient
 from audit import sampling
 from mobility.settings import Settings, to_environ
 from mobility.topics import trips_topic
-from tests.dataflows.conftest import Hub, trips_log, until
+from tests.dataflows.conftest import Hub, trips_log
 from tests.strategies import MINUTE, NOON
+from tests.waiting import until
 
 pytestmark = pytest.mark.services
 
@@ -220,7 +222,7 @@ def test_live_traffic_and_kills_are_no_drift(fed: Hub, audit: Audit) -> None:
         for kill in (True, False, True):
             flow = fed.start()
             count = compared_now(audit)
-            until(partial(more_than, audit, count))
+            until(partial(compared_now, audit), f"over {count} windows", partial(lt, count))
             if kill:
                 kill_all(flow)
             else:
@@ -245,11 +247,6 @@ def compared_now(audit: Audit) -> int:
     code, printed = audit("--all")
     assert code == 0, printed
     return compared(printed)["Postgres"]
-
-
-def more_than(audit: Audit, count: int) -> bool:
-    """Return whether an audit that must not fail compared more windows."""
-    return compared_now(audit) > count
 
 
 def send_trips(hub: Hub, stop: threading.Event) -> None:

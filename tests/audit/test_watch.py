@@ -17,8 +17,9 @@ from audit.watch import AuditLoop
 from mobility.settings import to_environ
 from stack.checkout import clean_environ
 from stack.ports import find_free_port
-from tests.dataflows.conftest import ROOT, Hub, trips_log, until
+from tests.dataflows.conftest import ROOT, Hub, trips_log
 from tests.strategies import MINUTE, NOON
+from tests.waiting import DEADLINE, until
 
 pytestmark = pytest.mark.services
 
@@ -93,11 +94,11 @@ def test_the_component_reports_drift_and_exits_with_0(fed: Hub) -> None:
         text=True,
     )
     try:
-        until(lambda: read_status(fed).get("drift", 0) > 0 or watch.poll() is not None)
+        until(lambda: read_status(fed).get("drift", 0) > 0 or watch.poll() is not None, "drift")
         metrics = scraped(port)
     finally:
         watch.send_signal(signal.SIGTERM)
-        output, _ = watch.communicate(timeout=30)
+        output, _ = watch.communicate(timeout=DEADLINE)
     assert watch.returncode == 0, output
     assert metrics['mobility_audit_drift_windows{place="Postgres"}'] > 0
     assert metrics['mobility_audit_drift_windows{place="Postgres totals"}'] > 0
@@ -122,7 +123,7 @@ def test_it_waits_for_services_that_are_down(fed: Hub) -> None:
     loop = AuditLoop(away, AuditMetrics(), lines.append, stop)
     thread = threading.Thread(target=loop.run, args=(1,))
     thread.start()
-    until(lambda: loop.counters.failures > 1)
+    until(lambda: loop.counters.failures, "two failures", lambda count: count > 1)
     stop.set()
     thread.join()
     assert loop.counters.rounds == 0

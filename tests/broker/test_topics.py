@@ -1,32 +1,24 @@
-"""Topics and clusters as a real broker describes them."""
+"""What a real broker answers about its topics and itself."""
 
 import pytest
+from confluent_kafka.admin import AdminClient
 
-from broker.errors import MissingTopicError
-from broker.topic_setup import ensure_topics
-from broker.topics import cluster_id, find_topic
+from broker.errors import BrokerError
+from broker.topics import cluster_id
 from mobility.settings import Settings
-from mobility.topics import topic_table, trips_topic
-
-pytestmark = pytest.mark.services
+from tests.dataflows.conftest import Hub
 
 
-def test_a_topic_has_its_partitions_and_an_id(tenant: Settings) -> None:
-    """Both are the same at each request."""
-    ensure_topics(tenant, topic_table(tenant)[:1])
-    found = find_topic(tenant, trips_topic(tenant))
-    assert found.partitions == tuple(range(tenant.partitions))
-    assert found.id
-    assert find_topic(tenant, trips_topic(tenant)) == found
+@pytest.mark.services
+def test_the_id_of_the_cluster(hub: Hub) -> None:
+    """The one that the metadata of the cluster has."""
+    admin = AdminClient({"bootstrap.servers": hub.settings.kafka})
+    expected = admin.list_topics(timeout=30).cluster_id
+    assert cluster_id(hub.settings) == expected
 
 
-def test_a_missing_topic_is_an_error(tenant: Settings) -> None:
-    """It is not created by the request."""
-    for _ in range(2):
-        with pytest.raises(MissingTopicError):
-            find_topic(tenant, trips_topic(tenant))
-
-
-def test_a_cluster_has_an_id(services: Settings) -> None:
-    """It is the same at each request."""
-    assert cluster_id(services) == cluster_id(services) != ""
+def test_no_cluster_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names the address and the setting."""
+    monkeypatch.setattr("broker.topics.ANSWER_SECONDS", 0.5)
+    with pytest.raises(BrokerError, match=r"127\.0\.0\.1:1 \(MOBILITY_KAFKA\) does not answer"):
+        cluster_id(Settings(kafka="127.0.0.1:1"))

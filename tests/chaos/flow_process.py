@@ -16,7 +16,7 @@ from audit.output_comparisons import read_flow_counters
 from mobility.settings import Settings, to_environ
 from stack.checkout import clean_environ
 from stack.processes import read_log_tail
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 ROOT: Final = Path(__file__).parents[2]
 

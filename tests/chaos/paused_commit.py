@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.chaos.recovery_reader import partitions, rows
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 _ENDLESS_TRIGGER: Final = """
     CREATE TRIGGER paused BEFORE {} ON fronts BEGIN

@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, Message, Producer
 from mobility.settings import Settings
 from mobility.topics import trips_topic
 from tests.chaos.trip_stream import TripMessage
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 _TICK: Final = 0.02
 _FLUSH: Final = 120.0

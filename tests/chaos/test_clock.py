@@ -11,7 +11,7 @@ from tests.chaos.conftest import ReportFigure, Rounds
 from tests.chaos.exact import assert_exact
 from tests.chaos.flow_process import FlowProcess
 from tests.chaos.tenant import Tenant
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.chaos
 

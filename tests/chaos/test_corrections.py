@@ -46,7 +46,7 @@ def test_corrected_and_backfilled(
     before = assert_exact(tenant.settings, producer)
     expected = _with_all(tenant)
 
-    listed = _run(tenant, "commands", "dlq", "list", "--reason", "negative", *_JSON)
+    listed = _run(tenant, "corrections", "dlq", "list", "--reason", "negative", *_JSON)
     lines = [json.loads(line) for line in listed.splitlines()]
     assert lines, "no dead letter to correct"
     corrected = tenant.folder / "corrected.ndjson"
@@ -111,11 +111,11 @@ def _correct_message(message: LogMessage) -> LogMessage:
 
 
 def _replayed(tenant: Tenant, kind: str, *arguments: str) -> list[list[str]]:
-    """Replay letters; return the backfills, as options, that count those with closed windows."""
-    out = str(tenant.folder / f"{kind}-handed-over.ndjson")
-    told = _run(tenant, "commands", kind, "replay", *arguments, "--out", out)
+    """Replay rejected messages; return the options of the backfills to run."""
+    out = str(tenant.folder / f"{kind}-for-backfill.ndjson")
+    output = _run(tenant, "corrections", kind, "replay", *arguments, "--out", out)
     name = "just backfill "
-    return [shlex.split(line.partition(name)[2]) for line in told.splitlines() if name in line]
+    return [shlex.split(line.partition(name)[2]) for line in output.splitlines() if name in line]
 
 
 def _punctuate(tenant: Tenant, moment: int) -> None:
@@ -131,11 +131,11 @@ def _punctuate(tenant: Tenant, moment: int) -> None:
     assert producer.flush(60) == 0
 
 
-def _run(tenant: Tenant, command: str, *arguments: str) -> str:
+def _run(tenant: Tenant, module: str, *arguments: str) -> str:
     """Run a command; return its output."""
     others = clean_environ()
     run = subprocess.run(
-        [sys.executable, "-m", f"corrections.{command}", *arguments],
+        [sys.executable, "-m", module, *arguments],
         cwd=tenant.folder,
         env=others | to_environ(tenant.settings) | {"PYTHONPATH": str(ROOT)},
         capture_output=True,

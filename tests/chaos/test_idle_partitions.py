@@ -19,7 +19,7 @@ from tests.chaos.recovery_reader import earliest_window
 from tests.chaos.steady_producer import SteadyProducer
 from tests.chaos.tenant import Tenant, new_tenant, one_day_ago
 from tests.chaos.trip_stream import MINUTE, TripMessage, TripMix, make_trip
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.chaos
 
@@ -66,7 +66,7 @@ def test_one_partition_empty_and_one_idle(
             until(
                 lambda: punctuated(tenant) >= {BECOMES_IDLE, EMPTY},
                 "punctuations",
-                TIMEOUT[rounds],
+                seconds=TIMEOUT[rounds],
             )
             idle_seconds = time.monotonic() - idle_since
             until(lambda: earliest_state(tenant) > begun + 10 * MINUTE, "the cleanup of old state")

@@ -18,7 +18,7 @@ from tests.chaos.own_service import ProxiedKafka, run_own_service
 from tests.chaos.steady_producer import SteadyProducer
 from tests.chaos.tcp_proxy import TcpProxy
 from tests.chaos.tenant import new_tenant
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.chaos
 

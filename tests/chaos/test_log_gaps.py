@@ -22,7 +22,7 @@ from tests.chaos.exact import assert_exact
 from tests.chaos.steady_producer import SteadyProducer
 from tests.chaos.tenant import Tenant, one_day_ago
 from tests.chaos.trip_stream import TripMessage, TripMix, stream_messages
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.chaos
 

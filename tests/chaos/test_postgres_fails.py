@@ -16,7 +16,7 @@ from tests.chaos.flow_process import FlowProcess
 from tests.chaos.killable_services import KillableServices
 from tests.chaos.steady_producer import SteadyProducer
 from tests.chaos.tenant import Tenant
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.chaos
 

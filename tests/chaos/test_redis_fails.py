@@ -20,7 +20,7 @@ from tests.chaos.killable_services import KillableServices
 from tests.chaos.steady_producer import SteadyProducer
 from tests.chaos.tenant import Tenant, one_day_ago
 from tests.chaos.trip_stream import TripMix, stream_messages
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.chaos
 

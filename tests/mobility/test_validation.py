@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 
 from mobility.records import MAX_EVENT_TIME
-from mobility.validation import Rejection, TripRules, inspect
+from mobility.validation import Rejection, TripRules, validate
 from tests.strategies import NOON, trips
 
 RULES = TripRules()
@@ -27,14 +27,14 @@ def value(**fields: object) -> bytes:
 def reason(message: bytes | None, rules: TripRules = RULES) -> str:
     """Return why a message is rejected."""
     with pytest.raises(Rejection) as caught:
-        inspect(message, rules)
+        validate(message, rules)
     assert caught.value.detail
     return caught.value.reason
 
 
 def test_a_trip_has_these_columns() -> None:
     """Amounts are micro-units, times epoch ms, what is missing is None."""
-    assert inspect(value(trip_id="t", start_location_id=7, start_lat=1), RULES) == {
+    assert validate(value(trip_id="t", start_location_id=7, start_lat=1), RULES) == {
         "trip_id": "t",
         "driver_id": None,
         "passenger_id": None,
@@ -53,7 +53,7 @@ def test_a_trip_has_these_columns() -> None:
 @given(trips())
 def test_what_the_rules_allow_is_accepted(trip: dict[str, Any]) -> None:
     """Every trip of the strategy is a trip: the strategy draws from the rules' whole domain."""
-    found = inspect(json.dumps(trip).encode(), RULES)
+    found = validate(json.dumps(trip).encode(), RULES)
     assert found["driver_id"] == trip.get("driver_id")
     assert found["revenue"] == round(float(trip["price"]) * 1_000_000)
 
@@ -109,13 +109,13 @@ def test_each_fault_has_its_reason(message: bytes | None, expected: str) -> None
 def test_the_largest_that_is_allowed() -> None:
     """Bounds are inclusive: 128 characters, 10^9, the poles and the date line."""
     bounds = {"driver_id": "é" * 128, "price": 10**9, "start_lat": -90, "end_lng": 180.0}
-    assert inspect(value(**bounds), RULES)["revenue"] == 10**15
+    assert validate(value(**bounds), RULES)["revenue"] == 10**15
 
 
 def test_refunds_only_by_setting() -> None:
     """A negative price is allowed by setting; a negative duration never is."""
     rules = TripRules(refunds=True)
-    assert inspect(value(price=-7.5), rules)["revenue"] == -7_500_000
+    assert validate(value(price=-7.5), rules)["revenue"] == -7_500_000
     assert reason(value(duration_min=-1), rules) == "negative"
     assert reason(value(price=-1.1e9), rules) == "too_large"
 
@@ -130,7 +130,7 @@ def test_refunds_only_by_setting() -> None:
 )
 def test_event_time_may_be_the_end(fields: dict[str, object], expected: int) -> None:
     """By setting, event time is end_time, else start plus duration, rounded half to even."""
-    found = inspect(value(**fields), TripRules(event_time="end"))
+    found = validate(value(**fields), TripRules(event_time="end"))
     assert (found["start_time"], found["event_time"]) == (NOON, expected)
 
 
@@ -139,10 +139,10 @@ def test_event_time_may_be_the_end(fields: dict[str, object], expected: int) -> 
 )
 def test_micro_units_round_half_to_even(amount: float, micro: int) -> None:
     """An amount is the nearest micro-unit, and the even one of two."""
-    assert inspect(value(price=amount), RULES)["revenue"] == micro
+    assert validate(value(price=amount), RULES)["revenue"] == micro
 
 
 def test_of_equal_keys_the_first_counts() -> None:
     """RFC 8259 leaves it open; this is our rule, also where the second is of a wrong type."""
     text = value()[:-1] + b',"price":"free","price":1}'
-    assert inspect(text, RULES)["revenue"] == 7_250_000
+    assert validate(text, RULES)["revenue"] == 7_250_000

@@ -25,7 +25,7 @@ from mobility.entities import BY_NAME
 from mobility.settings import Settings, to_environ
 from mobility.topics import topic_table, trips_topic
 from stack.ports import find_free_port
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 ROOT: Final = Path(__file__).parents[2]
 HOSTILE: Final = (

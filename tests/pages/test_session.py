@@ -10,9 +10,9 @@ from playwright.sync_api import Browser, expect
 
 from api.access.tokens import make_token
 from stack.ports import find_free_port
-from tests.chaos.waiting import until
 from tests.pages.system import System, started
 from tests.pages.visitor import Visitor
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.e2e,
