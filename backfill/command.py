@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Final
 
 import polars as pl
-from confluent_kafka import KafkaException
 from rich.console import Console
 
 from backfill.errors import BackfillError
@@ -22,10 +21,8 @@ from sinks.store import StoreError
 _FAILURES: Final = (
     BrokerError,
     DeliveryError,
-    KafkaException,
     OSError,
     StoreError,
-    TimeoutError,
     pl.exceptions.PolarsError,
 )
 

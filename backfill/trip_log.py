@@ -45,7 +45,7 @@ class RangeScan:
     max_event_times: dict[int, int] = field(default_factory=dict)
 
     def add(self, rows: pl.DataFrame) -> None:
-        """Add a batch (`placed`) of the topic."""
+        """Add a batch of the topic, as `assign_windows` returns it."""
         latest = rows.group_by("partition").agg(pl.col("event_time").max()).drop_nulls()
         for partition, time in latest.iter_rows():
             highest = self.max_event_times.get(partition, time)

@@ -12,7 +12,7 @@ from typing import Any, Final
 import httpx
 import msgspec
 
-from api.access.tokens import make_token
+from api.access.tokens import create_token
 from benchmarks.benchmark_run import BenchmarkRun
 from benchmarks.http_load import LoadResult, latency_ms, run_load
 from benchmarks.peers.environments import python_with
@@ -53,7 +53,7 @@ def measure(benchmark: BenchmarkRun) -> Section:
     """Start both, check that their responses agree, and load them in turn."""
     with benchmark.runner.step("requests: FastAPI's environment"):
         python = python_with(_PACKAGES)
-    token, line = make_token("bench", "all")
+    token, line = create_token("bench", "all")
     tokens = benchmark.runner.folder / "tokens"
     tokens.write_text(line + "\n")
     settings = msgspec.structs.replace(

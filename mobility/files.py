@@ -6,21 +6,23 @@ no other: a file is replaced in the same way everywhere.
 
 import os
 from pathlib import Path
+from typing import Final
+
+_READABLE_BY_ALL: Final = 0o666
 
 
 def write_atomically(
-    path: Path, content: str | bytes, *, durable: bool = False, private: bool = False
+    path: Path, content: str | bytes, *, durable: bool = False, mode: int = _READABLE_BY_ALL
 ) -> None:
     """Replace a file: a reader finds the whole old content or the whole new content.
 
-    With `durable` the file is on the disk on return; a `private` one is readable by its owner only.
-    Two writers of one file need a lock between them: they share the temporary file beside it.
+    With `durable` the file is on the disk on return. `mode` is that of the new file, less the
+    umask. Two writers of one file need a lock: they share the temporary file beside it.
     """
     temporary = path.with_name(f"{path.name}.tmp")
-    if private:
-        temporary.unlink(missing_ok=True)  # its mode would stay
-        temporary.touch(mode=0o600)
-    with temporary.open("wb") as file:
+    temporary.unlink(missing_ok=True)  # one that a crash has left would keep its mode
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(handle, "wb") as file:
         file.write(content.encode() if isinstance(content, str) else content)
         if durable:
             file.flush()

@@ -64,7 +64,8 @@ def start_process(flow: FlowName) -> FlowContext:
 
     In a process that `python -m bytewax.run` started, this starts what runs beside the flow: signal
     handlers, the check of the wall clock, the endpoint for metrics and the publisher of the status.
-    Without the launcher it also locks the recovery folder. Imported by anything else, a flow leaves its host alone.
+    Without the launcher it also locks the recovery folder. Imported by anything else, a flow leaves
+    its host alone.
     """
     settings = read_settings_or_exit()
     if not is_flow_process():

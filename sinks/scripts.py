@@ -1,17 +1,16 @@
 """The SQL and Lua files of this package."""
 
-from functools import cache
 from importlib.resources import files
 
 from psycopg import sql
 
 from mobility.entities import Entity
+from mobility.resources import read_resource
 
 
-@cache
 def text(*path: str) -> str:
     """Return a file of this package."""
-    return files("sinks").joinpath(*path).read_text(encoding="utf-8")
+    return read_resource("sinks", *path)
 
 
 def migration_files(scope: str) -> dict[int, str]:

@@ -23,7 +23,7 @@ _USAGE: Final = 2
 def save_settings(folder: Path, environ: Mapping[str, str]) -> None:
     """Save the settings of a running system in its folder, readable by its owner only."""
     settings = {name: value for name, value in environ.items() if name.startswith(PREFIX)}
-    write_atomically(folder / "up.environ", json.dumps(settings), private=True)
+    write_atomically(folder / "up.environ", json.dumps(settings), mode=0o600)
 
 
 def running_settings(folder: Path) -> dict[str, str]:

@@ -111,6 +111,13 @@ def write_log(hub: Hub, invalid: bytes) -> list[list[Entry | bytes]]:
     return log
 
 
+def moved_trip(entries: list[Entry | bytes]) -> Entry:
+    """Return a correction that gives a trip of the range to another driver."""
+    trips = [each for each in entries if isinstance(each, Entry) and each.trip_id is not None]
+    wrong = next(t for t in trips if t.driver == "d1" and START + MINUTE < t.time < END)
+    return Entry(wrong.time, wrong.trip_id, "d-other", wrong.vehicle, 7)
+
+
 def test_late_and_dead_trips_are_counted_and_reverted(
     stored: Hub, backfill: RunBackfill, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -122,12 +129,10 @@ def test_late_and_dead_trips_are_counted_and_reverted(
     everything = reference.counted_trips(log, stored.settings, with_late=True)
     assert_late_trips_found(stored.settings, original, everything)
 
-    named = [e for e in log[1] if isinstance(e, Entry) and START + MINUTE < e.time < END]
-    wrong = next(e for e in named if e.driver == "d1" and e.trip_id is not None)
-    moved = Entry(wrong.time, wrong.trip_id, "d-other", wrong.vehicle, 7)
+    moved = moved_trip(log[1])
     file = ndjson(tmp_path / "given.ndjson", dead, moved)
-    with_them = reference.with_corrections(everything, [dead, moved], START, END)
-    expected = reference.with_range_replaced(original, with_them, START, END)
+    recount = reference.with_corrections(everything, [dead, moved], START, END)
+    expected = reference.with_range_replaced(original, recount, START, END)
 
     before = snapshot(stored)
     assert backfill(*RANGE, "--with", file) == 0
@@ -138,12 +143,12 @@ def test_late_and_dead_trips_are_counted_and_reverted(
     assert backfill(*RANGE, "--with", file, "--apply") == 0
     assert_everywhere(stored.settings, expected)
     capsys.readouterr()
-    after = snapshot(stored)
+    messages = snapshot(stored)[0]
     # The correction counts in every later recount of its window.
     for files in (("--with", file), ()):
         assert backfill(*RANGE, *files, "--apply") == 0
         assert "No difference" in capsys.readouterr().out
-    assert snapshot(stored)[0] == after[0]
+    assert snapshot(stored)[0] == messages
 
     assert backfill("--take-back", "0001") == 0
     assert_everywhere(stored.settings, expected)

@@ -12,8 +12,7 @@ from mobility.entities import ENTITIES, Entity
 from mobility.records import MICRO, TOTALS
 from mobility.settings import Store
 from mobility.topics import trips_topic
-from tests.api.counted import SUMS, client, iso, only, shown
-from tests.api.counted import answer as asked
+from tests.api.expected import SUMS, amounts_of, client, get_json, iso, to_amounts
 from tests.dataflows.conftest import Hub, trips_log
 from tests.strategies import MINUTE, NOON
 
@@ -65,11 +64,12 @@ def test_series_are_the_batch_answer(hub: Hub, counted: OracleResult, store: Sto
                 for granularity, rows in (("PT5M", windows), ("PT1H", hours)):
                     mine = rows.filter(pl.col("id") == entity_id)
                     query = {"from": iso(start), "to": iso(end), "granularity": granularity}
-                    body = asked(http, f"/windows/{entity.name}", id=entity_id, **query)
-                    found = [only(item, "window_start") for item in body["items"]]
+                    body = get_json(http, f"/windows/{entity.name}", id=entity_id, **query)
+                    found = [amounts_of(item, "window_start") for item in body["items"]]
                     expected = sorted(sums(mine, "window_start"), key=lambda s: s["window_start"])
                     assert found == [
-                        {**shown(row), "window_start": iso(row["window_start"])} for row in expected
+                        {**to_amounts(row), "window_start": iso(row["window_start"])}
+                        for row in expected
                     ]
 
 
@@ -83,20 +83,22 @@ def test_ranges_are_the_batch_answer(hub: Hub, counted: OracleResult, start: int
             ids = sums(windows, "id")
             [whole] = sums(windows)
             for by, amount in BY.items():
-                top = asked(http, f"/top/{entity.name}", by=by, limit=100, **over)
+                top = get_json(http, f"/top/{entity.name}", by=by, limit=100, **over)
                 ranked = sorted(ids, key=lambda row: (-row[amount], row["id"]))
-                assert [only(item, "id") for item in top["items"]] == [shown(row) for row in ranked]
-                assert top["total"] == shown(whole)
-            summary = asked(http, f"/summary/{entity.name}", **over)
-            assert only(summary) == shown(whole)
+                assert [amounts_of(item, "id") for item in top["items"]] == [
+                    to_amounts(row) for row in ranked
+                ]
+                assert top["total"] == to_amounts(whole)
+            summary = get_json(http, f"/summary/{entity.name}", **over)
+            assert amounts_of(summary) == to_amounts(whole)
             if ids:
                 middle = sorted(row["total_revenue"] for row in ids)[(len(ids) + 1) // 2 - 1]
                 assert summary["distribution"]["total_revenue"]["p50"] == middle / MICRO
             other = {"other_from": iso(NOON), "other_to": iso(NOON + 10 * MINUTE)}
-            compared = asked(http, f"/compare/{entity.name}", **over, **other)
+            compared = get_json(http, f"/compare/{entity.name}", **over, **other)
             [right] = sums(within(counted, entity, NOON, NOON + 10 * MINUTE))
-            assert only(compared["left"]) == shown(whole)
-            assert only(compared["right"]) == shown(right)
+            assert amounts_of(compared["left"]) == to_amounts(whole)
+            assert amounts_of(compared["right"]) == to_amounts(right)
             assert compared["difference"]["total_revenue"] == (
                 (whole["total_revenue"] - right["total_revenue"]) / MICRO
             )

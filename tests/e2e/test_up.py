@@ -102,12 +102,10 @@ def test_up_continues_where_it_stopped(checkout: Path, tmp_path: Path) -> None:
     assert processes_of(checkout) == "", log.read_text()
     up = started(checkout, second_log)
     try:
-        assert (
-            until(
-                lambda: max(0, scooter_trips(second_log) - 20_000), "over 20,000 trips by scooter"
-            )
-            >= first
+        second = until(
+            lambda: max(0, scooter_trips(second_log) - 20_000), "over 20,000 trips by scooter"
         )
+        assert second >= first
     finally:
         interrupted(up)
     assert processes_of(checkout) == "", second_log.read_text()

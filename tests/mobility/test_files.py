@@ -55,9 +55,9 @@ def test_content_and_name_are_on_the_disk_where_that_is_asked_for(
     assert len(synced) == 2
 
 
-def test_a_private_file_is_readable_by_its_owner_only(tmp_path: Path) -> None:
-    """Also if a crash left a temporary file with another mode."""
-    path = tmp_path / "settings.json"
-    (tmp_path / "settings.json.tmp").touch(mode=0o666)
-    write_atomically(path, "secret", private=True)
+def test_a_private_file_is_never_readable_by_others(tmp_path: Path) -> None:
+    """Also if a crash has left a temporary file with another mode."""
+    path = tmp_path / "record.json"
+    (tmp_path / "record.json.tmp").touch(mode=0o666)
+    write_atomically(path, "secret", mode=0o600)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
