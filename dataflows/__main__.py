@@ -1,11 +1,11 @@
 """`python -m dataflows`: runs one of the flows as a group of processes with recovery."""
 
-from dataflows.stopping import leave_on_signals
+from runtime.signals import exit_on_signals
 
-# A signal may come while the rest is imported, which takes a second.
-leave_on_signals()
+# A signal may come while the other modules are imported, which takes a second.
+exit_on_signals()
 
-from dataflows.command import main  # noqa: E402 - see above
+from runtime.command import main  # noqa: E402 - see above
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -13,68 +13,68 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from bytewax.operators import KeyedStream
 from confluent_kafka import Message
 
-from dataflows.board import Board, Standing
-from dataflows.continuity import Continuity, Place
-from dataflows.intake import Counts
-from dataflows.items import Positioned
+from broker.topics import TopicDescriber, TopicInfo
+from dataflows.items import SourceRecords
 from dataflows.kafka_sink import shard_key
-from dataflows.log_topic import Topic, asking, described
 from dataflows.partition_reader import PartitionReader, offset_of
-from dataflows.recovery import Past
+from dataflows.resume_validator import ResumePosition, ResumeValidator
+from dataflows.topic_watch import describe_or_refuse
 from mobility.entities import ENTITIES, Entity
 from mobility.messages import decode_windows
 from mobility.records import WindowUpdate
 from mobility.settings import Settings
 from mobility.topics import aggregated_topic
-from mobility.totals import by_shard
+from mobility.totals import split_by_shard
+from runtime.flow_metrics import FlowMetrics, MessageCounts, PartitionMetrics
+from runtime.recovery import RecoveryInfo
 
 
 @dataclass(frozen=True, slots=True)
-class Windows:
+class WindowBatch:
     """A batch of one partition: `rows` (WINDOW_SCHEMA), and messages that hold no window."""
 
     rows: pl.DataFrame
-    dead: Positioned
+    dead: SourceRecords
 
 
 @dataclass(frozen=True, slots=True)
-class WindowBranches:
-    """What a batch consists of, as streams keyed for the sinks."""
+class WindowOutputs:
+    """Windows and dead letters as streams keyed for the sinks."""
 
     windows: KeyedStream[WindowUpdate]
-    dead: KeyedStream[Positioned]
+    dead: KeyedStream[SourceRecords]
 
 
-class AggregatedSource(FixedPartitionedSource[Windows, Any]):
+class AggregatedSource(FixedPartitionedSource[WindowBatch, Any]):
     """Reads an entity's windows from Kafka, at least once.
 
-    A snapshot is the next offset and the id of the topic; the first release knew no id, and its
-    snapshots are the offset alone.
+    A snapshot is the next offset and the id of the topic; in the first release it was the offset
+    alone.
     """
 
     def __init__(
         self,
         settings: Settings,
         entity: Entity,
-        board: Board,
+        metrics: FlowMetrics,
         stopping: Callable[[], bool],
-        past: Past,
+        recovery: RecoveryInfo,
     ) -> None:
         self._settings = settings
         self._entity = entity
-        self._board = board
+        self._metrics = metrics
         self._stopping = stopping
-        self._continuity = Continuity(settings, past)
+        self._validator = ResumeValidator(settings, recovery)
 
     @cached_property
-    def _topic(self) -> Topic:
+    def _topic(self) -> TopicInfo:
         name = aggregated_topic(self._settings, self._entity)
-        return described(self._settings, name, asking(self._settings, name))
+        return describe_or_refuse(TopicDescriber(self._settings, name))
 
     def list_parts(self) -> list[str]:
         """Return the partitions of the topic, as `000`, `001` and so on."""
         step = f"mobility_serving.aggregated_{self._entity.name}"
-        self._continuity.check_partitions(step, self._topic)
+        self._validator.check_partitions(step, self._topic)
         return [f"{partition:03}" for partition in self._topic.partitions]
 
     def build_part(
@@ -83,44 +83,48 @@ class AggregatedSource(FixedPartitionedSource[Windows, Any]):
         for_part: str,
         resume_state: Any,  # noqa: ANN401 - an offset or a dict, by release
     ) -> "AggregatedPartition":
-        """Connect to the broker and go on at the offset of the snapshot."""
+        """Connect to the broker and continue at the offset of the snapshot."""
         del step_id
-        place = Place(**resume_state) if isinstance(resume_state, dict) else Place(resume_state)
-        begin = partial(self._continuity.first_offset, self._topic, int(for_part), place)
+        position = (
+            ResumePosition(**resume_state)
+            if isinstance(resume_state, dict)
+            else ResumePosition(resume_state)
+        )
+        begin = partial(self._validator.first_offset, self._topic, int(for_part), position)
         peers = len(ENTITIES) * len(self._topic.partitions)
         reader = PartitionReader(self._settings, self._topic.name, int(for_part), begin, peers)
-        standing = self._board.standings[int(for_part)] = Standing()
+        metrics = self._metrics.partitions[int(for_part)] = PartitionMetrics()
         return AggregatedPartition(
-            self._entity, self._topic, int(for_part), reader, standing, self._stopping
+            self._entity, self._topic, int(for_part), reader, metrics, self._stopping
         )
 
 
-class AggregatedPartition(StatefulSourcePartition[Windows, Any]):
+class AggregatedPartition(StatefulSourcePartition[WindowBatch, Any]):
     """One partition of an entity's windows."""
 
     def __init__(
         self,
         entity: Entity,
-        topic: Topic,
+        topic: TopicInfo,
         partition: int,
         reader: PartitionReader,
-        standing: Standing,
+        metrics: PartitionMetrics,
         stopping: Callable[[], bool],
     ) -> None:
         self._entity = entity
         self._topic = topic
         self._partition = partition
         self._reader = reader
-        self._standing = standing
+        self._metrics = metrics
         self._stopping = stopping
 
-    def next_batch(self) -> list[Windows]:
+    def next_batch(self) -> list[WindowBatch]:
         """Return what the topic has, as one item."""
-        if self._stopping() or self._reader.finished:
+        if self._stopping() or self._reader.is_finished:
             raise StopIteration
         messages = self._reader.poll()
-        batch = [self._windows(messages)] if messages else []
-        self._note(batch)
+        batch = [self._decode(messages)] if messages else []
+        self._record_metrics(batch)
         return batch
 
     def next_awake(self) -> datetime | None:
@@ -129,29 +133,29 @@ class AggregatedPartition(StatefulSourcePartition[Windows, Any]):
 
     def snapshot(self) -> dict[str, Any]:
         """Return the next offset, and the id of the topic that it is of."""
-        return asdict(Place(self._reader.position, self._topic.id))
+        return asdict(ResumePosition(self._reader.position, self._topic.id))
 
     def close(self) -> None:
         """Leave the broker."""
         self._reader.close()
 
-    def _note(self, batch: list[Windows]) -> None:
-        """Say where the partition stands; what it counts are windows."""
-        reader, standing = self._reader, self._standing
-        standing.position, standing.lag = reader.position, reader.lag
-        standing.status = "behind" if reader.behind else "caught_up"
+    def _record_metrics(self, batch: list[WindowBatch]) -> None:
+        """Record position, lag and counts; what is counted here are windows."""
+        reader, metrics = self._reader, self._metrics
+        metrics.position, metrics.lag = reader.position, reader.lag
+        metrics.status = "behind" if reader.is_behind else "caught_up"
         for windows in batch:
             counted, dead = windows.rows.height, len(windows.dead.offsets)
-            standing.counts += Counts(read=counted + dead, counted=counted, dead=dead)
+            metrics.counts += MessageCounts(read=counted + dead, counted=counted, dead=dead)
 
-    def _windows(self, messages: list[Message]) -> Windows:
+    def _decode(self, messages: list[Message]) -> WindowBatch:
         try:
             rows = decode_windows([message.value() or b"" for message in messages], self._entity)
         except ValueError:
-            return self._one_by_one(messages)
-        return Windows(rows, self._dead([], []))
+            return self._decode_one_by_one(messages)
+        return WindowBatch(rows, self._dead([], []))
 
-    def _one_by_one(self, messages: list[Message]) -> Windows:
+    def _decode_one_by_one(self, messages: list[Message]) -> WindowBatch:
         frames, dead, details = [decode_windows([], self._entity)], [], []
         for message in messages:
             try:
@@ -159,33 +163,35 @@ class AggregatedPartition(StatefulSourcePartition[Windows, Any]):
             except ValueError as error:
                 dead.append(message)
                 details.append(str(error))
-        return Windows(pl.concat(frames), self._dead(dead, details))
+        return WindowBatch(pl.concat(frames), self._dead(dead, details))
 
-    def _dead(self, messages: list[Message], details: list[str]) -> Positioned:
-        return Positioned(
+    def _dead(self, messages: list[Message], details: list[str]) -> SourceRecords:
+        return SourceRecords(
             topic=self._topic.name,
             partition=self._partition,
             offsets=[offset_of(message) for message in messages],
             values=[message.value() for message in messages],
             keys=[message.key() for message in messages],
-            errors=["not_a_window"] * len(messages),
+            reasons=["not_a_window"] * len(messages),
             details=details,
         )
 
 
-def told_apart(entity: Entity, batches: Stream[Windows], settings: Settings) -> WindowBranches:
-    """Return windows keyed by the shard of their id, and what could not be read."""
+def split_windows(
+    entity: Entity, batches: Stream[WindowBatch], settings: Settings
+) -> WindowOutputs:
+    """Return windows keyed by the shard of their id, and messages that are no windows."""
 
-    def windows(batch: Windows) -> Iterator[tuple[str, WindowUpdate]]:
-        for shard, rows in by_shard(batch.rows, settings.shards).items():
-            # Messages carry no watermark, so this flow has none to record.
+    def windows(batch: WindowBatch) -> Iterator[tuple[str, WindowUpdate]]:
+        for shard, rows in split_by_shard(batch.rows, settings.shards).items():
+            # Messages carry no watermark, so this flow records none.
             yield shard_key(shard), WindowUpdate(entity, shard, settings.shards, None, rows)
 
-    def dead(batch: Windows) -> Iterator[tuple[str, Positioned]]:
+    def dead(batch: WindowBatch) -> Iterator[tuple[str, SourceRecords]]:
         if batch.dead.offsets:
             yield shard_key(batch.dead.partition % settings.shards), batch.dead
 
-    return WindowBranches(
+    return WindowOutputs(
         windows=op.flat_map(f"{entity.name}_windows", batches, windows),
         dead=op.flat_map(f"{entity.name}_dead", batches, dead),
     )

@@ -1,36 +1,32 @@
-"""What travels between the steps of the flow. An object is a batch, never a trip."""
+"""The items that travel between the steps of the dataflow. An item is a batch, never a trip."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import polars as pl
 
-Status = Literal["behind", "caught_up", "idle", "finished"]
-"""Where a partition stands: never persisted, as only the present run knows it."""
-
-
-Headers = list[tuple[str, str | bytes]]
+from mobility.status import ReadStatus
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What a partition says of itself, after each of its batches.
+class WatermarkUpdate:
+    """A partition's watermark and read status after one of its batches.
 
-    `watermark` is in epoch ms, None before the first trip; `partitions` lists all partitions of
-    the log, so that whoever listens knows whom it hasn't heard yet.
+    `watermark` is in epoch ms, None before the first trip. `partitions` lists all partitions of the
+    log, so that a receiver knows which of them have not reported yet.
     """
 
     partition: int
     watermark: int | None
-    status: Status
+    status: ReadStatus
     partitions: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Positioned:
-    """Messages that leave the main road, with where they stand in the log.
+class SourceRecords:
+    """Messages as they were read, with their positions in the log: late trips and dead letters.
 
-    `errors` and `details` say why; they are empty for late trips.
+    All lists have one entry a message. `reasons` and `details` say why a message is dead; they are
+    empty for late trips.
     """
 
     topic: str
@@ -38,66 +34,47 @@ class Positioned:
     offsets: list[int]
     values: list[bytes | None]
     keys: list[bytes | None]
-    errors: list[str]
+    reasons: list[str]
     details: list[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
-    """A batch of one partition, told apart.
+class IngestedBatch:
+    """A batch of one partition after ingest.
 
-    `counted` holds enriched trips: mobility.trips.TRIP_SCHEMA, `window_start`, `h3_region`, and,
-    where enriched trips go out, `json`.
+    `trips` are the trips that count, enriched: mobility.trips.TRIP_SCHEMA, `window_start`,
+    `h3_region`, and `json` where enriched trips are written to Kafka.
     """
 
-    heard: Heard
-    counted: pl.DataFrame
-    late: Positioned
-    dead: Positioned
+    update: WatermarkUpdate
+    trips: pl.DataFrame
+    late: SourceRecords
+    dead: SourceRecords
 
 
 @dataclass(frozen=True, slots=True)
-class Enriched:
-    """Counted trips of a batch on their way to `enriched.*`: `json` and the ids."""
+class EnrichedTrips:
+    """Counted trips of a batch for `enriched.*`: the column `json` and the ids of all entities."""
 
     trips: pl.DataFrame
 
 
 @dataclass(frozen=True, slots=True)
 class ShardPartial:
-    """Partial sums (PARTIAL_SCHEMA) for one shard, None without any, and the words that came.
+    """Partial aggregates (PARTIAL_SCHEMA) for one shard, and the watermarks that came with them.
 
-    `heard` has a word for each batch that the sums are of, in the order of each partition.
+    `rows` is None where the shard has none. `updates` has one entry a batch, in the order in which
+    each partition was read.
     """
 
     shard: int
-    heard: tuple[Heard, ...]
+    updates: tuple[WatermarkUpdate, ...]
     rows: pl.DataFrame | None
 
 
 @dataclass(frozen=True, slots=True)
 class Punctuation:
-    """An event time (epoch ms) to be written into a quiet partition of the log."""
+    """An event time (epoch ms) to be written into an idle partition of the log."""
 
     partition: int
     watermark: int
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Messages for one topic: strings without nulls, equally many; the key decides where."""
-
-    topic: str
-    keys: pl.Series
-    values: pl.Series
-
-
-@dataclass(frozen=True, slots=True)
-class Records:
-    """Messages with headers: equally long lists. Without `partition` the key decides where."""
-
-    topic: str
-    keys: list[str | bytes | None]
-    values: list[str | bytes | None]
-    headers: list[Headers]
-    partition: int | None = None

@@ -3,63 +3,62 @@
     python -m bytewax.run dataflows.main -r DIR -s 10 -b 0
 
 Delivery: exactly once into windows and stores with recovery (`-r`), at least once into topics.
-Step names are stored in recovery state: a renamed step begins with nothing.
+Names of steps are stored in recovery state: a renamed step starts with nothing.
 """
-
-from pathlib import Path
 
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 
-from dataflows.account import Account
-from dataflows.board import Board
-from dataflows.branches import quieted, told_apart, windowed
-from dataflows.deliveries import Deliveries
-from dataflows.encoding import (
+from broker.producer import CheckedProducer
+from dataflows.encoders import (
     dead_encoder,
     enriched_encoder,
     late_encoder,
     punctuation_encoder,
     windows_encoder,
 )
-from dataflows.kafka_sink import KafkaSink
-from dataflows.recovery import NO_PAST, Past
+from dataflows.idle_punctuator import RefusedPunctuations, punctuate_idle
+from dataflows.kafka_sink import KafkaSink, WindowProgress
+from dataflows.side_outputs import split_outputs
 from dataflows.source import TripSource
-from dataflows.starting import process_number, started
-from dataflows.stopping import stop_requested
-from dataflows.stores import attached, teller
+from dataflows.stores import sink_context, store_sinks
+from dataflows.windows import aggregate_windows
 from mobility.entities import ENTITIES
-from mobility.settings import Settings
 from mobility.topics import trips_topic
+from runtime.process import FlowContext, start_process
+from runtime.signals import stop_requested
 
 
-def build(settings: Settings, past: Past = NO_PAST) -> Dataflow:
+def build(context: FlowContext) -> Dataflow:
     """Return the flow; nothing is connected before it runs."""
-    folder = None if settings.status_dir is None else Path(settings.status_dir)
-    board = Board(settings.alignment * 1_000, process_number(), folder)
-    account = Account("main", board.process, {trips_topic(settings): board})
-    deliveries, told = Deliveries(settings, board), teller(settings, account)
+    settings, metrics = context.settings, context.metrics[trips_topic(context.settings)]
+    tolerates = RefusedPunctuations(settings, metrics)
+    producer = CheckedProducer(settings, "mobility-flow", tolerates=tolerates, logs=True)
+    sinks = sink_context(context.reporter, stop_requested)
 
     flow = Dataflow("mobility_hub")
-    intakes = op.input("trips_stream", flow, TripSource(settings, board, stop_requested, past))
-    branches = told_apart(intakes, settings)
-    quiet = quieted(branches.heard, settings)
+    source = TripSource(settings, metrics, stop_requested, context.recovery)
+    batches = op.input("trips_stream", flow, source)
+    side = split_outputs(batches, settings)
+    punctuations = punctuate_idle(side.watermarks, settings)
 
-    op.output("trips_late", branches.late, KafkaSink(settings, deliveries, late_encoder(settings)))
-    op.output("trips_dlq", branches.dead, KafkaSink(settings, deliveries, dead_encoder(settings)))
-    op.output("punctuations", quiet, KafkaSink(settings, deliveries, punctuation_encoder(settings)))
+    op.output("trips_late", side.late, KafkaSink(settings, producer, late_encoder(settings)))
+    op.output("trips_dlq", side.dead, KafkaSink(settings, producer, dead_encoder(settings)))
+    punctuate = KafkaSink(settings, producer, punctuation_encoder(settings))
+    op.output("punctuations", punctuations, punctuate)
 
     for entity in ENTITIES:
         if entity.name in settings.enriched:
-            enriched = KafkaSink(settings, deliveries, enriched_encoder(settings, entity))
-            op.output(f"enriched_{entity.name}", branches.enriched, enriched)
+            enriched = KafkaSink(settings, producer, enriched_encoder(settings, entity))
+            op.output(f"enriched_{entity.name}", side.enriched, enriched)
 
-        windows = windowed(entity, intakes, settings)
-        aggregated = KafkaSink(settings, deliveries, windows_encoder(settings, entity, board))
+        windows = aggregate_windows(entity, batches, settings)
+        encode, progress = windows_encoder(settings, entity), WindowProgress(metrics)
+        aggregated = KafkaSink(settings, producer, encode, progress)
         op.output(f"aggregated_{entity.name}", windows, aggregated)
-        for stores, sink in attached(settings, entity, "main", stop_requested, told):
+        for stores, sink in store_sinks(settings, entity, "main", sinks):
             op.output(f"{stores}_{entity.name}", windows, sink)
     return flow
 
 
-flow = build(*started("main"))
+flow = build(start_process("main"))

@@ -10,39 +10,33 @@ attaches no stores: a second writer is refused by name.
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 
-from dataflows.account import Account
-from dataflows.aggregated_source import AggregatedSource, told_apart
-from dataflows.board import Board
-from dataflows.deliveries import Deliveries
-from dataflows.encoding import dead_encoder
+from broker.producer import CheckedProducer
+from dataflows.aggregated_source import AggregatedSource, split_windows
+from dataflows.encoders import dead_encoder
 from dataflows.kafka_sink import KafkaSink
-from dataflows.recovery import NO_PAST, Past
-from dataflows.starting import process_number, started
-from dataflows.stopping import stop_requested
-from dataflows.stores import attached, teller
+from dataflows.stores import sink_context, store_sinks
 from mobility.entities import ENTITIES
-from mobility.settings import Settings
 from mobility.topics import aggregated_topic
+from runtime.process import FlowContext, start_process
+from runtime.signals import stop_requested
 
 
-def build(settings: Settings, past: Past = NO_PAST) -> Dataflow:
+def build(context: FlowContext) -> Dataflow:
     """Return the flow; nothing is connected before it runs."""
-    deliveries = Deliveries(settings)
-    process = process_number()
-    boards = {
-        aggregated_topic(settings, e): Board(settings.alignment * 1_000, process) for e in ENTITIES
-    }
-    told = teller(settings, Account("serving", process, boards))
+    settings = context.settings
+    producer = CheckedProducer(settings, "mobility-serving", logs=True)
+    sinks = sink_context(context.reporter, stop_requested)
     flow = Dataflow("mobility_serving")
     for entity in ENTITIES:
-        board = boards[aggregated_topic(settings, entity)]
-        source = AggregatedSource(settings, entity, board, stop_requested, past)
-        branches = told_apart(entity, op.input(f"aggregated_{entity.name}", flow, source), settings)
-        dead = KafkaSink(settings, deliveries, dead_encoder(settings))
-        op.output(f"dlq_{entity.name}", branches.dead, dead)
-        for stores, sink in attached(settings, entity, "serving", stop_requested, told):
-            op.output(f"{stores}_{entity.name}", branches.windows, sink)
+        metrics = context.metrics[aggregated_topic(settings, entity)]
+        source = AggregatedSource(settings, entity, metrics, stop_requested, context.recovery)
+        batches = op.input(f"aggregated_{entity.name}", flow, source)
+        outputs = split_windows(entity, batches, settings)
+        dead = KafkaSink(settings, producer, dead_encoder(settings))
+        op.output(f"dlq_{entity.name}", outputs.dead, dead)
+        for stores, sink in store_sinks(settings, entity, "serving", sinks):
+            op.output(f"{stores}_{entity.name}", outputs.windows, sink)
     return flow
 
 
-flow = build(*started("serving"))
+flow = build(start_process("serving"))

@@ -1,4 +1,4 @@
-"""The source: the partitions of `trips_stream`, each with its intake."""
+"""The source: the partitions of `trips_stream`, each with its ingest."""
 
 import time
 from collections.abc import Callable
@@ -10,50 +10,56 @@ from typing import Any, Final
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
-from dataflows.board import Board, Standing
-from dataflows.continuity import Continuity, Place
-from dataflows.fetching import Fetched, Fetcher
-from dataflows.intake import PartitionIntake
-from dataflows.items import Intake, Status
-from dataflows.log_topic import Topic, asking, described
-from dataflows.metrics import show_metrics
+from broker.topics import TopicDescriber, TopicInfo
+from dataflows.fetcher import Fetched, Fetcher
+from dataflows.ingest import PartitionIngest
+from dataflows.items import IngestedBatch
 from dataflows.partition_reader import PartitionReader
-from dataflows.recovery import Past
+from dataflows.resume_validator import ResumePosition, ResumeValidator
 from dataflows.tables import read_tables
-from dataflows.topic_watch import TopicWatch
+from dataflows.topic_watch import TopicWatch, describe_or_refuse
 from mobility.enrichment import Tables
 from mobility.settings import Settings
+from mobility.status import ReadStatus
 from mobility.topics import trips_topic
+from mobility.validation import TripRules
+from runtime.flow_metrics import FlowMetrics, PartitionMetrics
+from runtime.recovery import RecoveryInfo
 
 STEP_ID: Final = "mobility_hub.trips_stream"
-"""The step of the flow that this source is: its states are found by it."""
+"""The id of this step of the flow: its recovery states are found by it."""
 
-_ALIGN_PAUSE: Final = timedelta(milliseconds=10)
+_ALIGNMENT_PAUSE: Final = timedelta(milliseconds=10)
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
-    """The topic that the partitions belong to, and the look at what becomes of it."""
+class TripLog:
+    """The topic that the partitions belong to, and the watch that notices when it changes."""
 
-    topic: Topic
+    topic: TopicInfo
     watch: TopicWatch
 
 
-class TripSource(FixedPartitionedSource[Intake, dict[str, Any]]):
+class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
     """Reads trips from Kafka: at least once by itself, exactly once with recovery.
 
-    A partition's snapshot holds its offset and all that its intake knows, so that after a resume
-    the messages behind it are judged as they were before. `stopping` tells when to end gracefully.
+    A partition's snapshot holds its offset and the whole state of its ingest, so that after a
+    resume the messages behind it are classified as they were before. `stopping` returns whether to
+    end gracefully.
     """
 
     def __init__(
-        self, settings: Settings, board: Board, stopping: Callable[[], bool], past: Past
+        self,
+        settings: Settings,
+        metrics: FlowMetrics,
+        stopping: Callable[[], bool],
+        recovery: RecoveryInfo,
     ) -> None:
         self._settings = settings
-        self._board = board
+        self._metrics = metrics
         self._stopping = stopping
-        self._continuity = Continuity(settings, past, board)
-        self._ask = asking(settings, trips_topic(settings))
+        self._validator = ResumeValidator(settings, recovery, metrics)
+        self._describer = TopicDescriber(settings, trips_topic(settings))
         self._executor = ThreadPoolExecutor(1, "fetching")
 
     @cached_property
@@ -61,113 +67,114 @@ class TripSource(FixedPartitionedSource[Intake, dict[str, Any]]):
         return read_tables(self._settings)
 
     @cached_property
-    def _log(self) -> Log:
-        topic = described(self._settings, trips_topic(self._settings), self._ask)
-        return Log(topic, TopicWatch(topic, self._ask, self._board))
+    def _log(self) -> TripLog:
+        topic = describe_or_refuse(self._describer)
+        return TripLog(topic, TopicWatch(topic, self._describer, self._metrics))
 
     def list_parts(self) -> list[str]:
         """Return the partitions of the topic, as `000`, `001` and so on."""
         topic = self._log.topic
-        show_metrics(self._board, self._settings)
-        self._continuity.check_partitions(STEP_ID, topic)
+        self._validator.check_partitions(STEP_ID, topic)
         return [f"{partition:03}" for partition in topic.partitions]
 
     def build_part(
         self, step_id: str, for_part: str, resume_state: dict[str, Any] | None
     ) -> "TripPartition":
-        """Connect to the broker and go on where the snapshot stands."""
+        """Connect to the broker and continue from the snapshot."""
         del step_id
         partition, topic = int(for_part), self._log.topic
-        intake = PartitionIntake(partition, self._settings, self._tables)
-        place = Place()
+        ingest = PartitionIngest(partition, self._settings, self._tables)
+        position = ResumePosition()
         if resume_state is not None:
-            intake.resume(resume_state)
-            place = Place(intake.next_offset, resume_state.get("topic_id"))
-        begin = partial(self._continuity.first_offset, topic, partition, place)
+            ingest.resume(resume_state)
+            position = ResumePosition(ingest.next_offset, resume_state.get("topic_id"))
+        begin = partial(self._validator.first_offset, topic, partition, position)
         reader = PartitionReader(
             self._settings, topic.name, partition, begin, len(topic.partitions)
         )
-        intake.next_offset = reader.position
-        fetcher = Fetcher(reader, intake, self._executor)
+        ingest.next_offset = reader.position
+        fetcher = Fetcher(reader, TripRules.of(self._settings), self._executor)
         return TripPartition(
-            self._settings, self._log, intake, fetcher, self._board, self._stopping
+            self._settings, self._log, ingest, fetcher, self._metrics, self._stopping
         )
 
 
-class TripPartition(StatefulSourcePartition[Intake, dict[str, Any]]):
-    """One partition of the log: what is fetched of it, its intake tells apart."""
+class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
+    """One partition of the log: fetches its messages and ingests them in order."""
 
     def __init__(
         self,
         settings: Settings,
-        log: Log,
-        intake: PartitionIntake,
+        log: TripLog,
+        ingest: PartitionIngest,
         fetcher: Fetcher,
-        board: Board,
+        metrics: FlowMetrics,
         stopping: Callable[[], bool],
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log = log
-        self._intake = intake
+        self._ingest = ingest
         self._fetcher = fetcher
-        self._board = board
+        self._metrics = metrics
         self._stopping = stopping
         self._clock = clock
         self._idle_after = settings.idle_after
-        self._standing = board.standings[intake.partition] = Standing(latest=intake.latest)
-        self._said: Status | None = None
+        self._own_metrics = PartitionMetrics(max_event_time=ingest.max_event_time)
+        metrics.partitions[ingest.partition] = self._own_metrics
+        self._status: ReadStatus | None = None
         self._last_message = clock()
         self._next_poll: datetime | None = None
 
-    def next_batch(self) -> list[Intake]:
-        """Return what the log has, as one item; nothing while others have to catch up."""
-        self._board.publish()
-        self._log.watch.look()
-        if self._stopping() or self._said == "finished":
+    def next_batch(self) -> list[IngestedBatch]:
+        """Return what the log has, as one item; nothing while other partitions must catch up."""
+        self._metrics.write_status_file()
+        self._log.watch.check()
+        if self._stopping() or self._status == "finished":
             raise StopIteration
-        # The first word goes out even if nobody may read on: everybody waits for it.
-        if self._said is not None and self._board.is_ahead(self._intake.partition):
-            self._next_poll = datetime.now(UTC) + _ALIGN_PAUSE
+        # The first update is sent even if the partition may not read on: every shard waits for it.
+        if self._status is not None and self._metrics.is_ahead(self._ingest.partition):
+            self._next_poll = datetime.now(UTC) + _ALIGNMENT_PAUSE
             return []
-        fetched = self._fetcher.take()
+        fetched = self._fetcher.fetch()
         self._next_poll = fetched.next_poll
         if fetched.messages:
             self._last_message = self._clock()
-        status = self._status(fetched)
-        item = self._intake.take(
-            fetched.messages, status, self._log.topic.partitions, fetched.decoded
+        status = self._status_after(fetched)
+        batch = self._ingest.ingest(
+            fetched.messages, fetched.decoded, status, self._log.topic.partitions
         )
-        is_news = bool(fetched.messages) or status != self._said
-        self._said = status
-        self._note(item.heard.watermark, status, fetched.lag)
-        return [item] if is_news else []
+        has_news = bool(fetched.messages) or status != self._status
+        self._status = status
+        self._record_metrics(batch.update.watermark, status, fetched.lag)
+        return [batch] if has_news else []
 
     def next_awake(self) -> datetime | None:
         """Return when to poll again."""
         return self._next_poll
 
     def snapshot(self) -> dict[str, Any]:
-        """Return offset and intake state as one, with the id of the topic that the offset is of."""
-        return {**self._intake.snapshot(), "topic_id": self._log.topic.id}
+        """Return offset and ingest state as one, with the id of the topic that the offset is of."""
+        return {**self._ingest.snapshot(), "topic_id": self._log.topic.id}
 
     def close(self) -> None:
-        """Leave the broker and say the last word in the status file."""
-        self._board.publish(now=True)
+        """Leave the broker and write the status file for the last time."""
+        self._metrics.write_status_file(now=True)
         self._fetcher.close()
 
-    def _status(self, fetched: Fetched) -> Status:
-        if fetched.finished:
+    def _status_after(self, fetched: Fetched) -> ReadStatus:
+        if fetched.is_finished:
             return "finished"
-        if fetched.behind:
+        if fetched.is_behind:
             return "behind"
-        quiet = self._clock() - self._last_message
-        return "idle" if fetched.lag == 0 and quiet >= self._idle_after else "caught_up"
+        quiet_for = self._clock() - self._last_message
+        return "idle" if fetched.lag == 0 and quiet_for >= self._idle_after else "caught_up"
 
-    def _note(self, watermark: int | None, status: Status, lag: int) -> None:
-        self._standing.latest = self._intake.latest
-        self._standing.watermark = watermark
-        self._standing.status = status
-        self._standing.lag = lag
-        self._standing.position = self._intake.next_offset
-        self._standing.counts = self._intake.counts
+    def _record_metrics(self, watermark: int | None, status: ReadStatus, lag: int) -> None:
+        own = self._own_metrics
+        own.max_event_time = self._ingest.max_event_time
+        own.watermark = watermark
+        own.status = status
+        own.lag = lag
+        own.position = self._ingest.next_offset
+        own.counts = self._ingest.counts

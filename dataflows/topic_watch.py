@@ -1,4 +1,4 @@
-"""A running flow's look at its topic: partitions that were added, and a topic that was replaced."""
+"""Watching the topic of a running flow: partitions that were added, a topic that was recreated."""
 
 import logging
 import time
@@ -9,9 +9,10 @@ from typing import Final
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import TopicDescription  # type: ignore[attr-defined] # exported
 
-from dataflows.board import Board
-from dataflows.failures import RefusalError
-from dataflows.log_topic import Ask, Topic, is_unknown, topic_from
+from broker.errors import MissingTopicError
+from broker.topics import TopicDescriber, TopicInfo, is_missing, topic_info
+from runtime.failures import RefusalError
+from runtime.flow_metrics import FlowMetrics
 
 _EVERY_SECONDS: Final = 20.0
 
@@ -19,49 +20,61 @@ _log: Final = logging.getLogger(__name__)
 
 
 class TopicWatch:
-    """Asks the broker now and then, and waits for no answer: the flow has other things to do."""
+    """Asks the broker every 20 s and never waits for the answer: it is read at a later check."""
 
     def __init__(
-        self, known: Topic, ask: Ask, board: Board, clock: Callable[[], float] = time.monotonic
+        self,
+        known: TopicInfo,
+        describer: TopicDescriber,
+        metrics: FlowMetrics,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._known = known
-        self._ask = ask
-        self._board = board
+        self._describer = describer
+        self._metrics = metrics
         self._clock = clock
         self._asked = clock()
         self._answer: Future[TopicDescription] | None = None
 
-    def look(self) -> None:
-        """Note what has changed; raise RefusalError where the topic is another one now."""
+    def check(self) -> None:
+        """Record added partitions; raise RefusalError where the topic was deleted or recreated."""
         answer = self._answer
         if answer is not None and answer.done():
             self._answer = None
-            self._take(answer)
+            self._compare(answer)
         elif answer is None and self._clock() - self._asked >= _EVERY_SECONDS:
             self._asked = self._clock()
-            self._answer = self._ask()
+            self._answer = self._describer.request()
 
-    def _take(self, answer: "Future[TopicDescription]") -> None:
+    def _compare(self, answer: "Future[TopicDescription]") -> None:
         try:
-            topic = topic_from(answer.result())
+            topic = topic_info(answer.result())
         except KafkaException as error:
-            if is_unknown(error):
-                self._refuse("is gone")
+            if is_missing(error):
+                self._refuse("was deleted")
             return  # a broker that does not answer now is asked again
         if self._known.id is not None and topic.id not in {None, self._known.id}:
-            self._refuse(f"was deleted and made again (id {topic.id}, before {self._known.id})")
+            self._refuse(f"was deleted and recreated (id {topic.id}, before {self._known.id})")
         unread = len(set(topic.partitions) - set(self._known.partitions))
-        if unread > self._board.partitions_unread:
+        if unread > self._metrics.partitions_unread:
             _log.warning(
                 "%s has %d partitions that this run does not read: restart the flow",
                 topic.name,
                 unread,
             )
-        self._board.partitions_unread = unread
+        self._metrics.partitions_unread = unread
 
     def _refuse(self, what: str) -> None:
         msg = (
-            f"The topic {self._known.name} {what} while it was being read.\nWhat is in the stores "
-            "stays. A start on this recovery folder will name both positions and the remedy."
+            f"The topic {self._known.name} {what} while it was being read.\nThe stores keep what "
+            "they have. A start on this recovery folder names both positions and the remedy."
         )
         raise RefusalError(msg)
+
+
+def describe_or_refuse(describer: TopicDescriber) -> TopicInfo:
+    """Return the topic; raise RefusalError where it is missing, BrokerError without a broker."""
+    try:
+        return describer.describe()
+    except MissingTopicError as error:
+        raise RefusalError(str(error)) from error

@@ -1,49 +1,47 @@
-"""The watermarks of all partitions, as one listener has heard them in this run."""
+"""The watermarks of all partitions, as one step of the dataflow has received them in this run."""
 
 from dataclasses import dataclass, field
 
-from dataflows.items import Heard
+from dataflows.items import WatermarkUpdate
+from mobility.watermarks import min_watermark
 
 
 @dataclass(slots=True)
-class Watermarks:
+class WatermarkTracker:
     """Two minima over the partitions: one for closing windows, one for dropping their state.
 
-    An idle or finished partition holds up no closing, which at worst costs a late pane; it does
-    hold up dropping, which would cost numbers.
+    An idle or finished partition does not hold up closing, which at worst costs a late pane. It
+    does hold up dropping, which would cost numbers.
     """
 
-    heard: dict[int, Heard] = field(default_factory=dict)
+    updates: dict[int, WatermarkUpdate] = field(default_factory=dict)
 
-    def hear(self, heard: Heard) -> None:
-        """Take in what a partition says; what it says last counts."""
-        self.heard[heard.partition] = heard
+    def update(self, update: WatermarkUpdate) -> None:
+        """Record the newest update of a partition."""
+        self.updates[update.partition] = update
 
     @property
-    def complete(self) -> bool:
-        """Whether every partition has spoken in this run: before that nothing is decided."""
-        return bool(self.heard) and all(
-            set(self.heard) >= set(heard.partitions) for heard in self.heard.values()
+    def is_complete(self) -> bool:
+        """Whether every partition has reported in this run: before that nothing is decided."""
+        return bool(self.updates) and all(
+            set(self.updates) >= set(update.partitions) for update in self.updates.values()
         )
 
     @property
-    def caught_up(self) -> bool:
+    def is_caught_up(self) -> bool:
         """Whether no partition is behind the end of its log."""
-        return all(heard.status != "behind" for heard in self.heard.values())
+        return all(update.status != "behind" for update in self.updates.values())
 
     @property
-    def closing(self) -> int | None:
-        """The minimum over the partitions that speak, in epoch ms; None moves nothing."""
-        return _minimum(
-            [h.watermark for h in self.heard.values() if h.status in ("behind", "caught_up")]
+    def closing_watermark(self) -> int | None:
+        """The minimum over the active partitions, in epoch ms; None closes nothing."""
+        return min_watermark(
+            update.watermark
+            for update in self.updates.values()
+            if update.status in {"behind", "caught_up"}
         )
 
     @property
-    def dropping(self) -> int | None:
-        """The minimum over all partitions, in epoch ms; None moves nothing."""
-        return _minimum([h.watermark for h in self.heard.values()])
-
-
-def _minimum(watermarks: list[int | None]) -> int | None:
-    known = [watermark for watermark in watermarks if watermark is not None]
-    return min(known) if known and len(known) == len(watermarks) else None
+    def cleanup_watermark(self) -> int | None:
+        """The minimum over all partitions, in epoch ms; None drops nothing."""
+        return min_watermark(update.watermark for update in self.updates.values())

@@ -1,29 +1,54 @@
-"""The window step: partial sums come in, panes of windows go out."""
+"""Windows: trips become partial aggregates, partial aggregates become panes of windows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import bytewax.operators as op
 import polars as pl
-from bytewax.operators import StatefulBatchLogic
+from bytewax.dataflow import Stream
+from bytewax.operators import KeyedStream, StatefulBatchLogic
 
-from dataflows.items import ShardPartial
-from dataflows.watermarks import Watermarks
+from dataflows.items import IngestedBatch, ShardPartial
+from dataflows.kafka_sink import shard_key
+from dataflows.watermarks import WatermarkTracker
 from dataflows.window_state import NO_WINDOWS, WindowState
 from mobility.entities import Entity
 from mobility.records import WindowUpdate
 from mobility.settings import Settings
+from mobility.totals import SUMMED, partial_totals, split_by_shard
 
 Emitted = tuple[list[WindowUpdate], bool]
 
 
-class WindowLogic(StatefulBatchLogic[ShardPartial, WindowUpdate, dict[str, Any]]):
-    """One shard of an entity.
+def aggregate_windows(
+    entity: Entity, batches: Stream[IngestedBatch], settings: Settings
+) -> KeyedStream[WindowUpdate]:
+    """Return an entity's windows, keyed by shard: local-global aggregation, as in Flink SQL.
 
-    A window goes out when it closes (pane `on_time`), when it changes after that (`late`), and,
-    while the flow is caught up, every second while it changes before that (`early`); each pane
-    carries the window's full totals so far. The clock decides only when changes are sent, never
-    what they are.
+    Every shard gets every watermark, also without rows. The batches of all partitions that arrive
+    together are aggregated at once, as each call has a cost of its own.
+    """
+
+    def partials(turn: list[IngestedBatch]) -> Iterator[tuple[str, ShardPartial]]:
+        updates = tuple(batch.update for batch in turn)
+        trips = pl.concat([batch.trips.select(columns) for batch in turn])
+        rows = split_by_shard(partial_totals(trips, entity), settings.shards)
+        for shard in range(settings.shards):
+            yield shard_key(shard), ShardPartial(shard, updates, rows.get(shard))
+
+    columns = [entity.id_column, *SUMMED]
+    keyed = op.flat_map_batch(f"{entity.name}_partials", batches, partials)
+    return op.stateful_batch(f"{entity.name}_windows", keyed, window_logic(entity, settings))
+
+
+class WindowLogic(StatefulBatchLogic[ShardPartial, WindowUpdate, dict[str, Any]]):
+    """The windows of one shard of an entity.
+
+    A window is emitted when it closes (pane `on_time`), when it changes after that (`late`), and,
+    while the flow is caught up, every second while it changes before that (`early`). Panes are
+    accumulating: each carries the window's full totals so far. The clock decides only when changes
+    are emitted, never what they are.
     """
 
     def __init__(
@@ -34,74 +59,75 @@ class WindowLogic(StatefulBatchLogic[ShardPartial, WindowUpdate, dict[str, Any]]
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._entity = entity
-        # Bytewax builds logic from its state alone: which shard this is comes with the items.
+        # Bytewax builds logic from its state alone: the number of the shard comes with the items.
         self._shard = 0
         self._shards = settings.shards
-        self._every = timedelta(seconds=settings.early_every)
+        self._interval = timedelta(seconds=settings.early_every)
         self._clock = clock
-        self._watermarks = Watermarks()
+        self._watermarks = WatermarkTracker()
         self._state = WindowState(settings.window_ms, settings.allowed_lateness * 1_000)
         if state is not None:
             self._state.resume(state)
-        self._sent_at = clock()
-        self._sent_watermark: int | None = None
+        self._emitted_at = clock()
+        self._emitted_watermark: int | None = None
 
     def on_batch(self, values: list[ShardPartial]) -> Emitted:
-        """Take in partial sums and watermarks, in the order of each partition."""
+        """Add partial aggregates and watermarks, in the order of each partition."""
         for value in values:
             self._shard = value.shard
-            for heard in value.heard:
-                self._watermarks.hear(heard)
+            for update in value.updates:
+                self._watermarks.update(update)
             if value.rows is not None:
                 self._state.add(value.rows)
         return self._advance(), self.RETAIN
 
     def on_notify(self) -> Emitted:
-        """Send what has changed."""
+        """Emit what has changed."""
         return self._advance(), self.RETAIN
 
     def on_eof(self) -> Emitted:
-        """Send every changed window: the end of input closes nothing, but hides nothing either.
+        """Emit every changed window; the end of the input closes none.
 
-        Behind the end of the log it is a graceful stop, which must not last: open windows then stay
-        in the snapshot as they are, as they would have without the stop.
+        A graceful stop behind the end of the log must be quick: open windows then stay in the
+        snapshot as they are, as they would have without the stop.
         """
-        if not self._watermarks.complete:
+        if not self._watermarks.is_complete:
             return [], self.RETAIN
-        changes = self._state.changes(early=self._watermarks.caught_up)
+        changes = self._state.changes(early=self._watermarks.is_caught_up)
         return self._update(changes, with_watermark=True), self.RETAIN
 
     def notify_at(self) -> datetime | None:
-        """Return when unsent changes are due."""
-        if not self._watermarks.complete:
+        """Return when changes that are not yet emitted are due."""
+        if not self._watermarks.is_complete:
             return None
-        due = self._watermarks.dropping != self._sent_watermark or self._state.unsent
-        return self._sent_at + self._every if due else None
+        has_moved = self._watermarks.cleanup_watermark != self._emitted_watermark
+        is_due = has_moved or self._state.has_changes
+        return self._emitted_at + self._interval if is_due else None
 
     def snapshot(self) -> dict[str, Any]:
-        """Return the windows, with what is changed but not yet sent."""
+        """Return the windows, with what is changed but not yet emitted."""
         return self._state.snapshot()
 
     def _advance(self) -> list[WindowUpdate]:
-        if not self._watermarks.complete:
+        if not self._watermarks.is_complete:
             return []
         frames: list[pl.DataFrame] = []
-        if (closing := self._watermarks.closing) is not None:
+        if (closing := self._watermarks.closing_watermark) is not None:
             frames.append(self._state.close(closing))
-        if (dropping := self._watermarks.dropping) is not None:
-            frames.append(self._state.drop(dropping))
-        is_due = self._clock() - self._sent_at >= self._every
+        if (cleanup := self._watermarks.cleanup_watermark) is not None:
+            frames.append(self._state.drop(cleanup))
+        is_due = self._clock() - self._emitted_at >= self._interval
         if is_due:
-            frames.append(self._state.changes(early=self._watermarks.caught_up))
-            self._sent_at = self._clock()
+            frames.append(self._state.changes(early=self._watermarks.is_caught_up))
+            self._emitted_at = self._clock()
         rows = [frame for frame in frames if frame.height]
         return self._update(pl.concat(rows) if rows else NO_WINDOWS, with_watermark=is_due)
 
     def _update(self, rows: pl.DataFrame, *, with_watermark: bool) -> list[WindowUpdate]:
-        watermark = self._watermarks.dropping
-        if rows.is_empty() and not (with_watermark and watermark != self._sent_watermark):
+        watermark = self._watermarks.cleanup_watermark
+        if rows.is_empty() and not (with_watermark and watermark != self._emitted_watermark):
             return []
-        self._sent_watermark = watermark
+        self._emitted_watermark = watermark
         return [WindowUpdate(self._entity, self._shard, self._shards, watermark, rows)]
 
 

@@ -1,4 +1,4 @@
-"""What is joined to a trip: its vehicle type, its H3 cell, and further columns of the tables."""
+"""Enrichment: joins vehicle type, H3 cell and further columns of the tables to trips."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -21,7 +21,7 @@ class Tables:
 
     `drivers` has `driver_id` and perhaps `joined_vehicle_type`, `passengers` has `passenger_id`,
     `locations` has `start_location` and `location_cell` (an H3 cell as text, null without a place).
-    Each has its table's columns as one JSON text, `<table>_json`, besides.
+    Each also has the columns of its table as one JSON text, `<table>_json`.
     """
 
     drivers: pl.DataFrame | None = None
@@ -33,29 +33,29 @@ def drivers_table(rows: pl.DataFrame) -> pl.DataFrame:
     """Prepare drivers (at least `driver_id`, `vehicle_type`) for joining."""
     _require(rows, "drivers", ("driver_id", "vehicle_type"))
     vehicle_type = pl.col("vehicle_type").cast(pl.String).alias("joined_vehicle_type")
-    return _one_each(rows, "driver_id", "driver_id", "driver", vehicle_type)
+    return _keyed(rows, "driver_id", "driver_id", "driver", vehicle_type)
 
 
 def passengers_table(rows: pl.DataFrame) -> pl.DataFrame:
     """Prepare passengers (at least `passenger_id`) for joining."""
     _require(rows, "passengers", ("passenger_id",))
-    return _one_each(rows, "passenger_id", "passenger_id", "passenger")
+    return _keyed(rows, "passenger_id", "passenger_id", "passenger")
 
 
 def locations_table(rows: pl.DataFrame, resolution: int) -> pl.DataFrame:
     """Prepare locations (at least `location_id`, `lat`, `lng` in degrees WGS84) for joining."""
     _require(rows, "locations", ("location_id", "lat", "lng"))
     cell = _cell("lat", "lng", resolution).alias("location_cell")
-    return _one_each(rows, "location_id", "start_location", "start_location", cell)
+    return _keyed(rows, "location_id", "start_location", "start_location", cell)
 
 
 def enrich(trips: pl.DataFrame, tables: Tables, settings: Settings) -> pl.DataFrame:
     """Return the trips with `vehicle_type` filled in and `h3_region` added; the order is kept.
 
-    `has_own_type` tells which trips named their vehicle type themselves.
+    `has_own_type` is true for trips that have a vehicle type of their own.
     """
-    told = trips.with_columns(has_own_type=pl.col("vehicle_type").is_not_null())
-    with_type = _with_vehicle_type(told, tables.drivers)
+    marked = trips.with_columns(has_own_type=pl.col("vehicle_type").is_not_null())
+    with_type = _with_vehicle_type(marked, tables.drivers)
     return _with_region(with_type, tables.locations, settings.region, settings.h3_resolution)
 
 
@@ -94,9 +94,7 @@ def _cell(lat: str, lng: str, resolution: int) -> pl.Expr:
     return cell
 
 
-def _one_each(
-    rows: pl.DataFrame, key: str, name: str, prefix: str, *joined: pl.Expr
-) -> pl.DataFrame:
+def _keyed(rows: pl.DataFrame, key: str, name: str, prefix: str, *joined: pl.Expr) -> pl.DataFrame:
     further = [
         pl.col(column).alias(f"{prefix}_{column}") for column in rows.columns if column != key
     ]

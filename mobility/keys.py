@@ -1,4 +1,4 @@
-"""The names of Redis keys, shared by those who write them and those who read them."""
+"""The names of Redis keys, for the rooms that write them and the rooms that read them."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from mobility.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class RedisKeys:
-    """Key names under one prefix. An id is data: it stands last, whatever characters it has."""
+    """Key names under one prefix. An id comes last in a key, as it may have any characters."""
 
     prefix: str
 
@@ -47,7 +47,7 @@ class RedisKeys:
 
     @property
     def processes(self) -> str:
-        """Return the set of the processes that have told their status."""
+        """Return the set of the processes that have a status record."""
         return f"{self.prefix}processes"
 
     @property

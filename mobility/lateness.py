@@ -1,7 +1,7 @@
 """Event time of one partition: watermark, late trips and duplicates, in the order of its log.
 
-Only here is it decided that a trip is late, from what stands before it in its own partition:
-the answer is a function of the log and not of how fast or in which batches it is read.
+Only here is it decided that a trip is late, from what comes before it in its own partition: the
+answer is a function of the log and not of how fast or in which batches it is read.
 """
 
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ import polars_hash as plh
 
 from mobility.settings import Settings
 
-SEEN_SCHEMA: Final = pl.Schema({"window_start": pl.Int64, "key": pl.UInt64})
+DEDUPE_SCHEMA: Final = pl.Schema({"window_start": pl.Int64, "key": pl.UInt64})
 
 
 @dataclass(frozen=True, slots=True)
 class LatenessRules:
-    """What of the settings decides on lateness, in milliseconds."""
+    """The settings that decide on lateness, in milliseconds."""
 
     window: int
     out_of_orderness: int
@@ -25,7 +25,7 @@ class LatenessRules:
 
     @classmethod
     def of(cls, settings: Settings) -> "LatenessRules":
-        """Return the rules that these settings make."""
+        """Return the rules of these settings."""
         return cls(
             window=settings.window_ms,
             out_of_orderness=settings.out_of_orderness * 1_000,
@@ -35,28 +35,28 @@ class LatenessRules:
 
 @dataclass(frozen=True, slots=True)
 class PartitionProgress:
-    """How far a partition's event time has got.
+    """The event time that a partition has reached, and its dedupe state.
 
-    `latest` is the prefix maximum of event time (epoch ms, None before the first); `seen` holds
-    the trips that a repeat is recognised by (SEEN_SCHEMA), until their window is late.
+    `latest` is the prefix maximum of event time (epoch ms, None before the first). `dedupe_state`
+    (DEDUPE_SCHEMA) holds the trips that a repeat is recognised by, until their window is late.
     """
 
     latest: int | None
-    seen: pl.DataFrame
+    dedupe_state: pl.DataFrame
 
     @classmethod
     def start(cls) -> "PartitionProgress":
-        """Return the progress of a partition of which nothing was read."""
-        return cls(None, pl.DataFrame(schema=SEEN_SCHEMA))
+        """Return the progress of a partition that was not read yet."""
+        return cls(None, pl.DataFrame(schema=DEDUPE_SCHEMA))
 
     def watermark(self, rules: LatenessRules) -> int | None:
-        """Return the event time up to which the partition is thought complete, in epoch ms."""
+        """Return the event time up to which the partition counts as complete, in epoch ms."""
         return None if self.latest is None else self.latest - rules.out_of_orderness
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """The trips of a batch, told apart, and the progress after it.
+class Classified:
+    """The trips of a batch by what becomes of them, and the partition's progress after it.
 
     `counted` has `window_start` in addition; `late` and `duplicates` are rows of the batch.
     """
@@ -67,16 +67,16 @@ class Judged:
     progress: PartitionProgress
 
 
-def judge(
+def classify(
     trips: pl.DataFrame,
     punctuations: pl.DataFrame,
     progress: PartitionProgress,
     rules: LatenessRules,
-) -> Judged:
-    """Tell late and repeated trips from those that count.
+) -> Classified:
+    """Split a batch into late trips, duplicates and trips that count.
 
-    `trips` has `row`, `trip_id` and `event_time` besides what else there is, in the order of the
-    log; `punctuations` has `row` and `event_time`.
+    `trips` has `row`, `trip_id`, `event_time` and any other columns, in the order of the log;
+    `punctuations` has `row` and `event_time`.
     """
     latest = _latest_before_and_at(trips, punctuations, progress.latest)
     start = (pl.col("event_time") // rules.window * rules.window).alias("window_start")
@@ -87,11 +87,12 @@ def judge(
     late = on_time.clear()
     if is_late.any():
         late, on_time = on_time.filter(is_late), on_time.filter(~is_late)
-    counted, seen = _without_duplicates(on_time, progress.seen)
+    counted, dedupe_state = _without_duplicates(on_time, progress.dedupe_state)
     now = _maximum(progress.latest, trips["event_time"].max(), punctuations["event_time"].max())
     if now is not None:
-        seen = seen.filter(pl.col("window_start") + horizon >= now)
-    return Judged(counted, late, on_time.height - counted.height, PartitionProgress(now, seen))
+        dedupe_state = dedupe_state.filter(pl.col("window_start") + horizon >= now)
+    duplicates = on_time.height - counted.height
+    return Classified(counted, late, duplicates, PartitionProgress(now, dedupe_state))
 
 
 def _latest_before_and_at(
@@ -112,17 +113,17 @@ def _latest_before_and_at(
 
 
 def _without_duplicates(
-    trips: pl.DataFrame, seen: pl.DataFrame
+    trips: pl.DataFrame, dedupe_state: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the trips that were not seen before, and what has been seen after them."""
+    """Return the trips that are no repeats, and the dedupe state after them."""
     keys = trips.select("window_start", key=_dedupe_key())
-    known = keys["key"].is_first_distinct()
-    if seen.height:
-        known &= ~keys["key"].is_in(seen["key"].implode())
-    fresh = known | keys["key"].is_null()
-    if not fresh.all():
-        trips, keys = trips.filter(fresh), keys.filter(fresh)
-    return trips, pl.concat([seen, keys.drop_nulls("key")], rechunk=True)
+    is_new = keys["key"].is_first_distinct()
+    if dedupe_state.height:
+        is_new &= ~keys["key"].is_in(dedupe_state["key"].implode())
+    is_new |= keys["key"].is_null()
+    if not is_new.all():
+        trips, keys = trips.filter(is_new), keys.filter(is_new)
+    return trips, pl.concat([dedupe_state, keys.drop_nulls("key")], rechunk=True)
 
 
 def _dedupe_key() -> pl.Expr:

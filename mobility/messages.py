@@ -14,8 +14,8 @@ _UNITS: Final = pl.Decimal(38, 6)
 def encode_windows(rows: pl.DataFrame, entity: Entity, window_ms: int) -> pl.Series:
     """Return one JSON text a row of windows (WINDOW_SCHEMA), in their order.
 
-    Totals stand there in units (minutes, kilometres, currency) as exact decimal numbers, so that a
-    reader gets back the very micro-units; a double would lose them beyond 2^53.
+    Totals are written in units (minutes, kilometres, currency) as exact decimal numbers, from which
+    a reader gets back the micro-units; a double would lose some beyond 2^53.
     """
     return rows.select(
         pl.format(

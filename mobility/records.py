@@ -24,8 +24,8 @@ MIN_EVENT_TIME: Final = -62_135_596_800_000
 TOTALS: Final = ("total_duration", "total_distance", "total_revenue")
 
 STARTS: Final = ("start_time", "last_start_time")
-"""The starts of the earliest and the latest trip. What the first release has counted knows only the
-earliest, which stands for both."""
+"""The starts of the earliest and the latest trip. Windows of the first release have only
+the earliest: it is used for both."""
 
 WINDOW_SCHEMA: Final = pl.Schema(
     {
@@ -46,15 +46,15 @@ WINDOW_SCHEMA: Final = pl.Schema(
 PARTIAL_SCHEMA: Final = pl.Schema(
     {name: WINDOW_SCHEMA[name] for name in list(WINDOW_SCHEMA)[: -len(("pane", "generation"))]}
 )
-"""Sums of some trips of an id and window: what merges into totals."""
+"""Partial aggregates: sums over some trips of an id and window, which merge into totals."""
 
 
 @dataclass(frozen=True, slots=True)
 class WindowUpdate:
-    """What one shard of an entity sends out at once: changed windows, and how far it has got.
+    """What one shard of an entity emits at once: changed windows, and its watermark.
 
     `rows` has WINDOW_SCHEMA and may be empty, when only the watermark moved. `watermark` is the
-    minimum over all partitions of the log in epoch ms, None until each has been heard: a window
+    minimum over all partitions of the log in epoch ms, None until each has reported: a window
     whose end plus the allowed lateness lies before it is complete.
     """
 

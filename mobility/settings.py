@@ -1,7 +1,7 @@
-"""Configuration: one frozen object, read from `MOBILITY_*`, checked whole before anything starts.
+"""Configuration: one frozen object, read from `MOBILITY_*`, validated before anything starts.
 
-Durations are seconds where the name says nothing else. Reading reports every fault at once and
-shows no secret.
+Durations are seconds where the name does not say otherwise. Every fault is reported at once, and no
+secret is shown.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from mobility.entities import BY_NAME, ENTITIES
 PREFIX: Final = "MOBILITY_"
 
 MAX_MESSAGE_BYTES: Final = 15 * 1024 * 1024
-"""What a message with its key and headers still fits into a batch of Kafka's with (16 MiB)."""
+"""The largest message that fits into a batch of Kafka (16 MiB) with its key and headers."""
 
 Positive = Annotated[int, Meta(gt=0)]
 NonNegative = Annotated[int, Meta(ge=0)]
@@ -37,7 +37,7 @@ class SettingsError(ValueError):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the system is told from outside. Each field is the variable `MOBILITY_<FIELD>`."""
+    """The settings. Each field is the variable `MOBILITY_<FIELD>`."""
 
     # Where the services are.
     kafka: str = "127.0.0.1:9092"
@@ -84,12 +84,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     status_dir: str | None = None
     metrics_port: Annotated[int, Meta(ge=0, le=65_535)] = 0
 
-    # What the launcher tells the processes of its cluster.
+    # What the launcher passes to the processes of its cluster.
     cluster: str = ""
     fence: Positive | None = None
     accept_gap: bool = False
 
-    # How often the numbers are recomputed meanwhile, and where drift is told (0: nowhere).
+    # How often the running audit compares, and the port of its metrics (0: none).
     audit_every: Positive = 60
     audit_port: Annotated[int, Meta(ge=0, le=65_535)] = 0
 
@@ -110,7 +110,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ready_lag: NonNegative = 100_000
     ready_age: NonNegative = 1_800
 
-    # What lies below the cells on the map of the pages: nothing is fetched from elsewhere without.
+    # The tiles below the cells on the map of the pages: without, no other host is asked for any.
     map_tiles: Annotated[str, Meta(pattern=_TILES)] | None = None
     map_credit: str | None = None
 
@@ -128,8 +128,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         answers = {
             name: value
             for name in ANSWER_SETTINGS
-            # A setting that came later is silent at its default: older state must resume.
-            if (value := getattr(self, name)) != _CAME_LATER.get(name)
+            # A setting that was added later is left out at its default: older state must resume.
+            if (value := getattr(self, name)) != _ADDED_LATER.get(name)
         }
         return hashlib.sha256(json.dumps(answers, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -151,7 +151,7 @@ ANSWER_SETTINGS: Final = (
     "max_message_bytes",
 )
 
-_CAME_LATER: Final = {"max_message_bytes": Settings().max_message_bytes}
+_ADDED_LATER: Final = {"max_message_bytes": Settings().max_message_bytes}
 
 _TYPES: Final = typing.get_type_hints(Settings, include_extras=True)
 _URL_SCHEMES: Final = {
@@ -189,7 +189,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         except msgspec.ValidationError as error:
             faults.append(f"{variable}={masked(environ[variable])}: {error}")
     settings = Settings(**values)
-    faults += _misfits(settings)
+    faults += _invalid_urls(settings)
     if faults:
         raise SettingsError(faults)
     return settings
@@ -230,7 +230,7 @@ def _names(field: str, text: str) -> tuple[str, ...]:
     return msgspec.convert(names, _TYPES[field])  # type: ignore[no-any-return]
 
 
-def _misfits(settings: Settings) -> list[str]:
+def _invalid_urls(settings: Settings) -> list[str]:
     faults = [
         f"MOBILITY_{field.upper()}={masked(url)}: expected a URL that starts with "
         f"{' or '.join(schemes)}"

@@ -1,7 +1,7 @@
-"""The status record: what a process says of itself, as the stores keep it and the API reads it.
+"""The status record of a process, as the stores keep it and the API reads it.
 
-JSON, one object a process; times are epoch ms. Fields may be added: readers skip what they don't
-know, and what an older process does not say has a default.
+JSON, one object a process; times are epoch ms. Fields may be added: readers skip fields that they
+don't know, and fields that an older process does not write have a default.
 """
 
 from typing import Final, Literal
@@ -9,17 +9,21 @@ from typing import Final, Literal
 import msgspec
 
 EXPIRY: Final = 60
-"""Seconds after which a process that says nothing any more is forgotten."""
+"""Seconds after which the record of a process that writes none any more expires."""
 
 AUDIT: Final = "audit"
 """The name of the running audit among the processes."""
 
+ReadStatus = Literal["behind", "caught_up", "idle", "finished"]
+"""How far a partition is read: `idle` is caught up without news for a while, `finished` the end of
+a bounded read. Never persisted: only the present run can know it."""
+
 
 class PartitionStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a process stands in a partition.
+    """The position of a process in a partition.
 
     `position` is the offset that it reads next, `end` the one that the next message will get, and
-    `lag` what lies between them.
+    `lag` the difference.
     """
 
     topic: str
@@ -28,11 +32,11 @@ class PartitionStatus(msgspec.Struct, frozen=True, kw_only=True):
     end: int | None = None
     lag: int = 0
     watermark: int | None = None
-    status: Literal["behind", "caught_up", "idle", "finished"] = "behind"
+    status: ReadStatus = "behind"
 
 
 class Rates(msgspec.Struct, frozen=True, kw_only=True):
-    """What went through, a second, over the last ten."""
+    """Throughput a second, over the last ten seconds."""
 
     trips_per_s: float = 0.0
     windows_per_s: float = 0.0
@@ -51,7 +55,7 @@ class Outcomes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FlowStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="flow"):
-    """A process of a flow. `watermark` is None while a partition that speaks has none."""
+    """A process of a flow. `watermark` is None while an active partition has none."""
 
     flow: Literal["main", "serving"]
     at: int
@@ -93,7 +97,7 @@ def encode_status(status: Status) -> bytes:
 
 
 def decode_status(record: str | bytes) -> Status:
-    """Return what a stored record says; raises msgspec.DecodeError where it is none.
+    """Return the status of a stored record; raises msgspec.DecodeError where it is none.
 
     >>> decode_status('{"kind": "audit", "at": 5, "new": true}').at
     5

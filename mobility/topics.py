@@ -17,7 +17,7 @@ WATERMARK_HEADER: Final = "watermark"
 """Header of a punctuation (null value): an event time, decimal epoch milliseconds in ASCII."""
 
 REPLAYED_HEADER: Final = "replayed"
-"""Header of a mark (null value) in the topics of letters: which letter was replayed."""
+"""Header of a marker (null value) in `trips_dlq` and `trips_late`: which message was replayed."""
 
 
 LARGEST_BATCH: Final = 16 * 1024 * 1024
@@ -26,7 +26,7 @@ LARGEST_BATCH: Final = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic as it should be.
+    """A topic as it is declared.
 
     `layer` is `raw`, `processed` or `aggregated`; `retention_ms` is Kafka's `retention.ms`.
     """
@@ -46,17 +46,17 @@ class Topic:
             "retention.ms": str(self.retention_ms),
             "compression.type": self.compression,
             "max.message.bytes": str(LARGEST_BATCH),
-            # A producer's clock can't vouch for itself, and a broker takes nothing that is stamped
-            # an hour ahead of its own clock: so the broker stamps.
+            # A producer's clock can't be trusted, and a broker rejects timestamps an hour ahead of
+            # its own clock: so the broker stamps.
             "message.timestamp.type": "LogAppendTime",
         }
 
     @property
     def required(self) -> dict[str, str]:
-        """What a topic that is there already has to have of it.
+        """The part of it that a topic which exists already must have.
 
-        Whose time a message carries decides only whether a trip is in the future. The topics of the
-        first release carry the flow's, which works as long as the clocks are within an hour.
+        The timestamp type matters only for trips. The topics of the first release have the
+        timestamps of the flow, which works as long as the clocks differ by less than an hour.
         """
         left_out = () if self.layer == "raw" else ("message.timestamp.type",)
         return {name: value for name, value in self.config.items() if name not in left_out}

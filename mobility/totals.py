@@ -1,4 +1,4 @@
-"""Sums merge, means derive: partial sums of trips and how they become totals."""
+"""Partial aggregates of trips, and how they merge into totals. Means are derived, never merged."""
 
 from typing import Final
 
@@ -11,15 +11,15 @@ from mobility.records import PARTIAL_SCHEMA
 KEY: Final = ("id", "window_start")
 
 SUMMED: Final = ("window_start", "start_time", "duration", "distance", "revenue")
-"""The columns of trips that partial sums are of, beside the id."""
+"""The columns of trips that are aggregated, beside the id."""
 
 _SUMS: Final = ("trip_count", "total_duration", "total_distance", "total_revenue")
 
 
 def partial_totals(trips: pl.DataFrame, entity: Entity) -> pl.DataFrame:
-    """Return the sums (PARTIAL_SCHEMA) of the trips of each id and window.
+    """Return the partial aggregates (PARTIAL_SCHEMA) of the trips of each id and window.
 
-    Taken are counted trips with `window_start`; a trip without an id is left out.
+    `trips` are counted trips with `window_start`; a trip without an id is left out.
     """
     return (
         trips.lazy()
@@ -37,10 +37,10 @@ def partial_totals(trips: pl.DataFrame, entity: Entity) -> pl.DataFrame:
     )
 
 
-def merged(partials: list[pl.DataFrame], *, changed: bool = False) -> pl.DataFrame:
-    """Return the totals (PARTIAL_SCHEMA) over partial sums, in no particular order.
+def merge_totals(partials: list[pl.DataFrame], *, changed: bool = False) -> pl.DataFrame:
+    """Return the totals (PARTIAL_SCHEMA) of partial aggregates, in no particular order.
 
-    With `changed`, the frames have that flag too, and a total has it if one of its parts has.
+    With `changed`, the frames have that flag too: a total has it if one of its parts has it.
     """
     if not partials:
         return pl.DataFrame(schema=PARTIAL_SCHEMA)
@@ -51,16 +51,16 @@ def merged(partials: list[pl.DataFrame], *, changed: bool = False) -> pl.DataFra
     return totals.agg(*sums, *starts, *flags).collect()
 
 
-def upgraded(windows: pl.DataFrame) -> pl.DataFrame:
-    """Return windows that may have been stored by an earlier release, with both of STARTS."""
+def upgrade_windows(windows: pl.DataFrame) -> pl.DataFrame:
+    """Return windows, perhaps stored by an earlier release, with both columns of STARTS."""
     if "last_start_time" in windows.columns:
         return windows
-    place = windows.columns.index("start_time") + 1
-    return windows.clone().insert_column(place, windows["start_time"].alias("last_start_time"))
+    index = windows.columns.index("start_time") + 1
+    return windows.clone().insert_column(index, windows["start_time"].alias("last_start_time"))
 
 
-def by_shard(partials: pl.DataFrame, shards: int) -> dict[int, pl.DataFrame]:
-    """Return the partial sums of each shard that has any.
+def split_by_shard(partials: pl.DataFrame, shards: int) -> dict[int, pl.DataFrame]:
+    """Return the partial aggregates of each shard that has any.
 
     The shard of an id is wyhash(id) mod shards: the state of a shard is stored under its number,
     so the hash must be the same in every version of everything.

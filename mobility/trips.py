@@ -1,8 +1,8 @@
-"""Messages to trips, a batch at a time.
+"""Decodes messages to trips, a batch at a time.
 
-The decoder keeps to columns and accepts a row only when it is sure of it; every other row goes to
-`mobility.inspection`, which accepts it or says what is wrong with it. A broken message can thus
-neither take its neighbours with it nor make the whole batch slow.
+The decoder works on columns and accepts a row only when it is certainly valid; every other row goes
+to `mobility.validation`, which accepts it or says what is wrong with it. So a broken message can
+neither reject other messages nor make the whole batch slow.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,9 @@ from typing import Final
 import msgspec
 import polars as pl
 
-from mobility.inspection import (
+from mobility.records import MAX_AMOUNT, MAX_EVENT_TIME, MAX_ID_LENGTH, MICRO, MIN_EVENT_TIME
+from mobility.times import DIGITS, epoch_ms
+from mobility.validation import (
     AMOUNTS,
     COORDINATES,
     IDS,
@@ -21,10 +23,8 @@ from mobility.inspection import (
     TIMES,
     Rejection,
     TripRules,
-    inspect,
+    validate,
 )
-from mobility.records import MAX_AMOUNT, MAX_EVENT_TIME, MAX_ID_LENGTH, MICRO, MIN_EVENT_TIME
-from mobility.times import DIGITS, epoch_ms
 
 TRIP_SCHEMA: Final = pl.Schema(
     {
@@ -53,10 +53,10 @@ _JSON_SCHEMA: Final = pl.Schema(
     }
 )
 
-# Where Polars can't read this few messages at once, each is inspected.
+# Where Polars can't read so few messages at once, each is validated by itself.
 _SMALLEST_SPLIT: Final = 16
 
-# Polars' reader recurses; no honest trip nests this deeply.
+# Polars' reader is recursive; no real trip is nested this deeply.
 _MOST_BRACKETS: Final = 100
 
 # How Polars writes a value that is no string where the schema says string.
@@ -65,9 +65,9 @@ _PLAIN_INTEGER: Final = r"^(?:0|-?[1-9][0-9]{0,17})$"
 _FLOAT_LOCATION: Final = r'_location_id"\s*:\s*-?[0-9]+[.eE]'
 _PRINTABLE_ASCII: Final = "^[ -~]*$"
 
-# What of a message without escapes Polars may read as a text that it is not: anything but a string
-# or null where a string belongs, a location that is no short integer, a time in digits. Names are
-# told by their ends, which costs a third less; a field that only ends alike is a doubt too many.
+# What Polars may read as a wrong text in a message without escapes: anything but a string or null
+# where a string belongs, a location that is no short integer, a time in digits. Names are matched
+# by their last letters, which costs a third less; other fields with that ending match as well.
 _ENDS: Final = "|".join(sorted({name[-4:] for name in STRINGS}))
 _DOUBTFUL: Final = (
     rf'(?:{_ENDS})"\s*:\s*[^"\sn]'
@@ -80,7 +80,7 @@ _Text = str | None
 
 
 class _Screen(msgspec.Struct):
-    """The types of a trip's known fields: a strict and fast reader for messages in doubt."""
+    """The types of a trip's known fields: a strict and fast check of doubtful messages."""
 
     start_time: str | float
     duration_min: float
@@ -104,7 +104,7 @@ _screen: Final = msgspec.json.Decoder(_Screen)
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A batch of messages, told apart: `trips` (TRIP_SCHEMA) and `rejected` (REJECTED_SCHEMA)."""
+    """A batch of messages: `trips` (TRIP_SCHEMA) and `rejected` ones (REJECTED_SCHEMA)."""
 
     trips: pl.DataFrame
     rejected: pl.DataFrame
@@ -112,33 +112,33 @@ class Decoded:
 
 def decode_trips(values: Sequence[bytes | None], rules: TripRules) -> Decoded:
     """Decode the values of a batch of messages; both frames are in the order of the batch."""
-    sure = pl.concat(
-        [_sure_trips(fields, rules) for fields in _readable(values, rules)]
+    certain = pl.concat(
+        [_certain_trips(fields, rules) for fields in _readable(values, rules)]
         or [pl.DataFrame(schema=TRIP_SCHEMA)]
     )
-    if sure.height == len(values):
-        return Decoded(sure, pl.DataFrame(schema=REJECTED_SCHEMA))
-    return _with_inspected(sure, values, rules)
+    if certain.height == len(values):
+        return Decoded(certain, pl.DataFrame(schema=REJECTED_SCHEMA))
+    return _validate_others(certain, values, rules)
 
 
 def _readable(values: Sequence[bytes | None], rules: TripRules) -> Iterator[pl.DataFrame]:
     """Yield frames of `row` and the JSON fields of the messages that Polars can read."""
-    everything = [value for value in values if value is not None]
-    fits = max(map(len, everything), default=0) <= rules.max_bytes
-    if fits and len(everything) == len(values):
-        fields = _read(everything, range(len(values)))
+    present = [value for value in values if value is not None]
+    fits = max(map(len, present), default=0) <= rules.max_bytes
+    if fits and len(present) == len(values):
+        fields = _read(present, range(len(values)))
         if fields is not None:
             yield fields
             return
     rows = [
         row
         for row, value in enumerate(values)
-        if value is not None and len(value) <= rules.max_bytes and _passes(value)
+        if value is not None and len(value) <= rules.max_bytes and _has_known_types(value)
     ]
-    yield from _halved([values[row] or b"" for row in rows], rows)
+    yield from _bisect([values[row] or b"" for row in rows], rows)
 
 
-def _passes(value: bytes) -> bool:
+def _has_known_types(value: bytes) -> bool:
     try:
         _screen.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -146,7 +146,7 @@ def _passes(value: bytes) -> bool:
     return value.count(b"[") + value.count(b"{") < _MOST_BRACKETS
 
 
-def _halved(values: list[bytes], rows: Sequence[int]) -> Iterator[pl.DataFrame]:
+def _bisect(values: list[bytes], rows: Sequence[int]) -> Iterator[pl.DataFrame]:
     if not values:
         return
     fields = _read(values, rows)
@@ -154,8 +154,8 @@ def _halved(values: list[bytes], rows: Sequence[int]) -> Iterator[pl.DataFrame]:
         yield fields
     elif len(values) > _SMALLEST_SPLIT:
         half = len(values) // 2
-        yield from _halved(values[:half], rows[:half])
-        yield from _halved(values[half:], rows[half:])
+        yield from _bisect(values[:half], rows[:half])
+        yield from _bisect(values[half:], rows[half:])
 
 
 def _read(values: list[bytes], rows: Sequence[int]) -> pl.DataFrame | None:
@@ -172,43 +172,45 @@ def _read(values: list[bytes], rows: Sequence[int]) -> pl.DataFrame | None:
         return None
     fields = fields.with_columns(pl.Series("row", rows, dtype=pl.Int64))
     escapes = b"\\" in lines
-    doubts = []
+    doubtful = []
     if escapes or _is_doubtful(lines):
-        doubts.append(_text_doubts(fields, values))
+        doubtful.append(_doubtful_texts(fields, values))
     if escapes or b"\x7f" in lines or not lines.isascii():
-        doubts += [~fields[name].str.contains(_PRINTABLE_ASCII) for name in IDS]
-    return fields.filter(~pl.any_horizontal(*doubts).fill_null(False)) if doubts else fields
+        doubtful += [~fields[name].str.contains(_PRINTABLE_ASCII) for name in IDS]
+    if not doubtful:
+        return fields
+    return fields.filter(~pl.any_horizontal(*doubtful).fill_null(False))
 
 
 def _is_doubtful(lines: bytes) -> bool:
-    """Tell whether Polars may have read a text that is something else anywhere in a batch.
+    """Tell whether Polars may have read a wrong text anywhere in a batch.
 
-    Most batches have none, and one look at all of a batch costs less than one at each row.
+    Most batches have none, and one search of the whole batch costs less than one of each row.
     """
     return bool(_as_series([lines]).str.contains(_DOUBTFUL).item())
 
 
-def _text_doubts(fields: pl.DataFrame, values: list[bytes]) -> pl.Series:
-    """Tell in which rows a text may be something else in the message."""
+def _doubtful_texts(fields: pl.DataFrame, values: list[bytes]) -> pl.Series:
+    """Return in which rows a text may differ from the message."""
     texts = _as_series(values)
-    # Polars writes 7.0 as 7, but a location's number is an integer; and half a surrogate pair is no
-    # character, of which it makes something.
-    doubts = texts.str.contains(_FLOAT_LOCATION) | texts.str.contains(r"\\u[dD]")
+    # Polars writes 7.0 as 7, but a location's number must be an integer; and it replaces half of a
+    # surrogate pair, which is no character.
+    doubtful = texts.str.contains(_FLOAT_LOCATION) | texts.str.contains(r"\\u[dD]")
     for name in (*STRINGS, *LOCATIONS):
         coerced = fields[name].str.contains(_COERCED).fill_null(False)
         if name in LOCATIONS:
             coerced &= ~fields[name].str.contains(_PLAIN_INTEGER).fill_null(False)
         if coerced.any():
-            doubts |= coerced & ~_stands_once(texts, name, '"')
+            doubtful |= coerced & ~_occurs_once(texts, name, '"')
     for name in TIMES:
         digits = fields[name].str.contains(DIGITS).fill_null(False)
         if digits.any():
-            doubts |= digits & ~_stands_once(texts, name, "[-0-9]")
-    return doubts
+            doubtful |= digits & ~_occurs_once(texts, name, "[-0-9]")
+    return doubtful
 
 
-def _stands_once(texts: pl.Series, name: str, first: str) -> pl.Series:
-    """Tell in which messages a field stands once, with a value that begins with `first`."""
+def _occurs_once(texts: pl.Series, name: str, first: str) -> pl.Series:
+    """Return in which messages a field occurs once, with a value that begins with `first`."""
     once = texts.str.count_matches(f'"{name}"') == 1
     return once & texts.str.contains(rf'"{name}"\s*:\s*{first}')
 
@@ -218,15 +220,15 @@ def _as_series(values: list[bytes]) -> pl.Series:
     return pl.Series(values, dtype=pl.Binary).cast(pl.String)
 
 
-def _sure_trips(fields: pl.DataFrame, rules: TripRules) -> pl.DataFrame:
-    """Return the trips (TRIP_SCHEMA) of the rows of which every value is beyond doubt."""
+def _certain_trips(fields: pl.DataFrame, rules: TripRules) -> pl.DataFrame:
+    """Return the trips (TRIP_SCHEMA) of the rows in which every value is certainly valid."""
     timed = fields.with_columns(
         epoch_ms(fields["start_time"]),
         epoch_ms(fields["end_time"]),
         has_end=fields["end_time"].is_not_null(),
     )
-    sure = timed.select(_in_domain(rules).fill_null(False)).to_series()
-    return (timed if sure.all() else timed.filter(sure)).select(
+    certain = timed.select(_is_in_domain(rules).fill_null(False)).to_series()
+    return (timed if certain.all() else timed.filter(certain)).select(
         "row",
         *STRINGS,
         pl.col("start_location_id").alias("start_location"),
@@ -240,8 +242,8 @@ def _sure_trips(fields: pl.DataFrame, rules: TripRules) -> pl.DataFrame:
     )
 
 
-def _in_domain(rules: TripRules) -> pl.Expr:
-    sure = (
+def _is_in_domain(rules: TripRules) -> pl.Expr:
+    is_valid = (
         pl.col("duration_min").is_between(0.0, MAX_AMOUNT)
         & pl.col("distance_km").is_between(0.0, MAX_AMOUNT)
         & pl.col("price").is_between(-MAX_AMOUNT if rules.refunds else 0.0, MAX_AMOUNT)
@@ -250,10 +252,10 @@ def _in_domain(rules: TripRules) -> pl.Expr:
         & pl.col("end_time").is_between(MIN_EVENT_TIME, MAX_EVENT_TIME).fill_null(True)
     )
     for name, limit in COORDINATES.items():
-        sure &= pl.col(name).is_between(-limit, limit).fill_null(True)
+        is_valid &= pl.col(name).is_between(-limit, limit).fill_null(True)
     for name in IDS:
-        sure &= pl.col(name).str.len_bytes().is_between(1, MAX_ID_LENGTH).fill_null(True)
-    return sure
+        is_valid &= pl.col(name).str.len_bytes().is_between(1, MAX_ID_LENGTH).fill_null(True)
+    return is_valid
 
 
 def _event_time(rules: TripRules) -> pl.Expr:
@@ -267,18 +269,18 @@ def _micro(name: str) -> pl.Expr:
     return (pl.col(name) * MICRO).round(mode="half_to_even").cast(pl.Int64)
 
 
-def _with_inspected(
-    sure: pl.DataFrame, values: Sequence[bytes | None], rules: TripRules
+def _validate_others(
+    certain: pl.DataFrame, values: Sequence[bytes | None], rules: TripRules
 ) -> Decoded:
-    accepted = set(sure["row"])
+    accepted = set(certain["row"])
     trips, rejected = [], []
     for row in (row for row in range(len(values)) if row not in accepted):
         try:
-            trips.append({"row": row, **inspect(values[row], rules)})
+            trips.append({"row": row, **validate(values[row], rules)})
         except Rejection as rejection:
             rejected.append((row, rejection.reason, rejection.detail))
-    inspected = pl.DataFrame(trips, schema=TRIP_SCHEMA)
+    validated = pl.DataFrame(trips, schema=TRIP_SCHEMA)
     return Decoded(
-        pl.concat([sure, inspected]).sort("row"),
+        pl.concat([certain, validated]).sort("row"),
         pl.DataFrame(rejected, schema=REJECTED_SCHEMA, orient="row"),
     )

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-import dataflows.command
+import runtime.command
 from mobility.settings import Settings, read_settings
 from mobility.topics import topic_table
-from producer.options import parse
+from producer.options import parse_options
 from stack.docker import TOKENS_FILE
 from stack.jars import VERSION
 from stack.kafka import _SINGLE_NODE
@@ -116,7 +116,7 @@ def test_kafka_is_the_broker_of_the_native_stack() -> None:
 def test_only_the_declared_topics_exist() -> None:
     """Kafka makes none by itself; a service makes the table's before anybody needs one."""
     assert environment("kafka")["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
-    assert SERVICES["topics"]["command"] == ["python", "-m", "producer.topics"]
+    assert SERVICES["topics"]["command"] == ["python", "-m", "broker.topic_setup"]
     assert SERVICES["topics"]["restart"] == "no"
     assert ("kafka", "service_healthy") in waits_for("topics")
     for service in ("flow", "producer"):
@@ -178,7 +178,7 @@ def test_commands_are_modules(service: str) -> None:
 
 def test_the_producer_understands_its_command() -> None:
     """The sample data goes out live, and how far is remembered on the volume."""
-    options = parse(SERVICES["producer"]["command"][3:])
+    options = parse_options(SERVICES["producer"]["command"][3:])
     assert (ROOT / options.file).exists()
     assert options.rebase
     assert options.state is not None
@@ -188,7 +188,7 @@ def test_the_producer_understands_its_command() -> None:
 def test_the_flow_understands_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
     """Recovery state lies on the volume, together with the lock beside it."""
     monkeypatch.setattr("sys.argv", SERVICES["flow"]["command"][2:])
-    assert dataflows.command._arguments().recovery.parent == Path("/state")
+    assert runtime.command._arguments().recovery.parent == Path("/state")
 
 
 def test_state_is_kept_and_private() -> None:

@@ -1,4 +1,4 @@
-"""The dataflow's intake and the oracle, written apart, say the same of every log."""
+"""The dataflow's ingest and the oracle, implemented independently, agree on every log."""
 
 from typing import Any, Final
 
@@ -9,14 +9,15 @@ from confluent_kafka import Message as KafkaMessage
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.oracle import Answer, answer, read_log
-from audit.verdicts import Message
-from dataflows.intake import PartitionIntake
-from dataflows.items import Intake
+from audit.oracle import OracleResult, run_oracle, validate_log
+from audit.validation import LogMessage
+from dataflows.ingest import PartitionIngest
+from dataflows.items import IngestedBatch
 from dataflows.tables import read_tables
 from mobility.entities import ENTITIES
 from mobility.records import STARTS, TOTALS
 from mobility.settings import Settings
+from tests.dataflows.doubles import ingest
 from tests.strategies import MINUTE, NOON, batches, good_messages, messages
 
 APPENDED: Final = NOON + 500 * MINUTE
@@ -36,25 +37,27 @@ records = (
     | st.tuples(good_messages(), st.none())
     | st.tuples(st.none(), punctuations)
 )
-"""Values with the `watermark` header that comes with them, if any."""
+"""Values with their `watermark` header, if any."""
 
 Record = tuple[int, bytes | None, bytes | None]
 
 
 @pytest.mark.parametrize("settings", LAYOUTS, ids=["start", "end", "location"])
 @given(data=st.data())
-def test_intake_and_oracle_agree(settings: Settings, data: st.DataObject) -> None:
-    """Verdicts, reasons and sums are the same, however intake gets its batches."""
+def test_ingest_and_oracle_agree(settings: Settings, data: st.DataObject) -> None:
+    """Outcomes, reasons and sums are the same for any batches."""
     drawn = data.draw(st.lists(records, max_size=40))
     log: list[Record] = [(offset, *record) for offset, record in enumerate(drawn)]
-    intake = PartitionIntake(0, settings, read_tables(settings))
+    reader = PartitionIngest(0, settings, read_tables(settings))
     taken = [
-        intake.take([_to_kafka(record) for record in batch], "behind", (0,))
+        ingest(reader, [_to_kafka(record) for record in batch], "behind", (0,))
         for batch in data.draw(batches(log))
     ]
-    expected = answer(read_log([[_to_oracle(record) for record in log]], settings), settings)
+    expected = run_oracle(
+        validate_log([[_to_oracle(record) for record in log]], settings), settings
+    )
     assert _positions(taken) == _expected_positions(expected)
-    counts = intake.counts
+    counts = reader.counts
     assert (counts.counted, counts.duplicates, counts.punctuations) == (
         expected.count("counted"),
         expected.count("duplicate"),
@@ -68,10 +71,10 @@ def test_intake_and_oracle_agree(settings: Settings, data: st.DataObject) -> Non
     }
 
 
-def _to_oracle(record: Record) -> Message:
+def _to_oracle(record: Record) -> LogMessage:
     offset, value, watermark = record
     headers = () if watermark is None else (("watermark", watermark),)
-    return Message(0, offset, APPENDED, value, headers)
+    return LogMessage(0, offset, APPENDED, value, headers)
 
 
 def _to_kafka(record: Record) -> KafkaMessage:
@@ -86,21 +89,21 @@ def _to_kafka(record: Record) -> KafkaMessage:
     )
 
 
-def _positions(taken: list[Intake]) -> set[tuple[int, str | None]]:
+def _positions(taken: list[IngestedBatch]) -> set[tuple[int, str | None]]:
     """Return offset and reason of dead letters, offset and None of late trips."""
     late = {(offset, None) for each in taken for offset in each.late.offsets}
-    pairs = (zip(each.dead.offsets, each.dead.errors, strict=True) for each in taken)
+    pairs = (zip(each.dead.offsets, each.dead.reasons, strict=True) for each in taken)
     return late | {pair for each in pairs for pair in each}
 
 
-def _expected_positions(expected: Answer) -> set[tuple[int, str | None]]:
-    rows = expected.messages.filter(pl.col("verdict").is_in(["late", "dead"]))
+def _expected_positions(expected: OracleResult) -> set[tuple[int, str | None]]:
+    rows = expected.messages.filter(pl.col("outcome").is_in(["late", "dead"]))
     return set(rows.select("offset", "reason").iter_rows())
 
 
-def _sums(taken: list[Intake]) -> set[tuple[Any, ...]]:
-    """Return what intake counted, summed by entity, id and window."""
-    counted = pl.concat([each.counted for each in taken]) if taken else pl.DataFrame()
+def _sums(taken: list[IngestedBatch]) -> set[tuple[Any, ...]]:
+    """Return the sums of the trips that ingest counted, by entity, id and window."""
+    counted = pl.concat([each.trips for each in taken]) if taken else pl.DataFrame()
     return {
         (entity.name, *row)
         for entity in ENTITIES

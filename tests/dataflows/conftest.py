@@ -18,13 +18,13 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined] # exported
 from psycopg import sql
 
-from benchmarks.tenant import tenant
+from benchmarks.tenant import tenant_settings
+from broker.topic_setup import ensure_topics
 from mobility.entities import Entity
 from mobility.messages import decode_windows
 from mobility.records import PARTIAL_SCHEMA
 from mobility.settings import Settings, to_environ
 from mobility.topics import aggregated_topic, topic_table, trips_topic
-from producer.topics import ensure_topics
 from tests.strategies import MINUTE, NOON, Entry
 from tests.waiting import DEADLINE, until
 
@@ -50,7 +50,7 @@ class Hub:
         for made in admin.create_topics(others).values() if others else ():
             made.result()
         # It comes back when every topic can be written to.
-        ensure_topics(self.settings.kafka, topic_table(self.settings))
+        ensure_topics(self.settings, topic_table(self.settings))
 
     def write(self, log: Sequence[Sequence[Entry | bytes]]) -> None:
         """Append to each partition of the log; bytes are messages as they are."""
@@ -144,7 +144,7 @@ def hub(services: Settings, tmp_path: Path) -> Iterator[Hub]:
     """Return a tenant without topics; what it made and started is gone in the end."""
     name = f"flow_{uuid.uuid4().hex[:8]}"
     settings = msgspec.structs.replace(
-        tenant(services, name),
+        tenant_settings(services, name),
         topic_prefix=f"{name}.",
         partitions=PARTITIONS,
         shards=2,

@@ -8,10 +8,14 @@ from typing import cast
 import polars as pl
 from confluent_kafka import Message
 
-from dataflows.items import Heard, ShardPartial, Status
+from dataflows.ingest import PartitionIngest
+from dataflows.items import IngestedBatch, ShardPartial, WatermarkUpdate
 from mobility.entities import Entity
 from mobility.records import PARTIAL_SCHEMA
 from mobility.settings import Settings
+from mobility.status import ReadStatus
+from mobility.trips import decode_trips
+from mobility.validation import TripRules
 from tests.strategies import Entry
 
 FAR: int = 4_000_000_000_000
@@ -93,16 +97,28 @@ def partial(*rows: tuple[str, int], micro: int = 1_000_000) -> pl.DataFrame:
     )
 
 
-def word(
+def ingest(
+    reader: PartitionIngest,
+    messages: list[Message],
+    status: ReadStatus,
+    partitions: tuple[int, ...],
+) -> IngestedBatch:
+    """Decode and ingest messages, as the source partition does."""
+    rules = TripRules.of(reader._settings)
+    decoded = decode_trips([message.value() for message in messages], rules)
+    return reader.ingest(messages, decoded, status, partitions)
+
+
+def shard_item(
     rows: pl.DataFrame | None,
     watermark: int | None,
-    status: Status = "behind",
+    status: ReadStatus = "behind",
     *,
     partition: int = 0,
     partitions: tuple[int, ...] = (0,),
 ) -> ShardPartial:
-    """Return what shard 0 hears with one batch of a partition."""
-    return ShardPartial(0, (Heard(partition, watermark, status, partitions),), rows)
+    """Return what shard 0 gets with one batch of a partition."""
+    return ShardPartial(0, (WatermarkUpdate(partition, watermark, status, partitions),), rows)
 
 
 def batch_answer(log: list[list[Entry]], entity: Entity, settings: Settings) -> pl.DataFrame:

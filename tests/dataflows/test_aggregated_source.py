@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
+from broker.topics import TopicInfo
 from dataflows.aggregated_source import AggregatedSource
-from dataflows.board import Board
-from dataflows.failures import RefusalError
-from dataflows.log_topic import Topic
-from dataflows.recovery import Past
 from mobility.entities import BY_NAME
 from mobility.settings import Settings
+from runtime.failures import RefusalError
+from runtime.flow_metrics import FlowMetrics
+from runtime.recovery import RecoveryInfo
 
-TOPIC = Topic("aggregated.driver", (0, 1), "one")
+TOPIC = TopicInfo("aggregated.driver", (0, 1), "one")
 
 
 class FakeReader:
@@ -34,10 +34,10 @@ class FakeReader:
 def source(monkeypatch: pytest.MonkeyPatch) -> AggregatedSource:
     """Return the source of drivers' windows over that log."""
     monkeypatch.setattr("dataflows.aggregated_source.PartitionReader", FakeReader)
-    monkeypatch.setattr("dataflows.aggregated_source.described", lambda *_: TOPIC)
+    monkeypatch.setattr("dataflows.aggregated_source.describe_or_refuse", lambda *_: TOPIC)
     keys = {"mobility_serving.aggregated_driver": {"000", "001"}}
     return AggregatedSource(
-        Settings(), BY_NAME["driver"], Board(1), lambda: False, Past(None, keys)
+        Settings(), BY_NAME["driver"], FlowMetrics(1), lambda: False, RecoveryInfo(None, keys)
     )
 
 
@@ -68,10 +68,10 @@ def test_a_log_that_does_not_go_on_is_refused(
 
 def test_fewer_partitions_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The state of the third would belong to nobody."""
-    monkeypatch.setattr("dataflows.aggregated_source.described", lambda *_: TOPIC)
+    monkeypatch.setattr("dataflows.aggregated_source.describe_or_refuse", lambda *_: TOPIC)
     keys = {"mobility_serving.aggregated_driver": {"000", "001", "002"}}
     made = AggregatedSource(
-        Settings(), BY_NAME["driver"], Board(1), lambda: False, Past(None, keys)
+        Settings(), BY_NAME["driver"], FlowMetrics(1), lambda: False, RecoveryInfo(None, keys)
     )
     with pytest.raises(RefusalError, match="partition 2"):
         made.list_parts()

@@ -1,4 +1,4 @@
-"""The law of the flow: its last word on every window is the batch answer over the log.
+"""The law of the flow: the last pane of every window is the batch answer over the log.
 
 Whatever the batches, the order in which partitions are read, their statuses, the number of shards,
 the pace of the clock, and wherever the flow is ended and resumed.
@@ -12,22 +12,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from dataflows.intake import PartitionIntake
-from dataflows.items import ShardPartial, Status
+from dataflows.ingest import PartitionIngest
+from dataflows.items import ShardPartial
 from dataflows.windows import WindowLogic
 from mobility.enrichment import Tables
 from mobility.entities import BY_NAME, Entity
 from mobility.records import PARTIAL_SCHEMA, WINDOW_SCHEMA, WindowUpdate
 from mobility.settings import Settings
-from mobility.totals import by_shard, partial_totals
-from tests.dataflows.doubles import Clock, batch_answer, log_of
+from mobility.status import ReadStatus
+from mobility.totals import partial_totals, split_by_shard
+from tests.dataflows.doubles import Clock, batch_answer, ingest, log_of
 from tests.strategies import Entry, batches, interleaved, logs, shard_counts
 
 State = tuple[list[dict[str, Any]], list[dict[str, Any]]]
 
 
 class Run:
-    """One run of the flow, by hand: intakes, partial sums, one window logic a shard."""
+    """One run of the flow, by hand: batches, partial sums, one window logic a shard."""
 
     def __init__(
         self, partitions: int, entity: Entity, settings: Settings, clock: Clock, state: State | None
@@ -35,25 +36,27 @@ class Run:
         self._all = tuple(range(partitions))
         self._entity = entity
         self._settings = settings
-        self.intakes = [PartitionIntake(number, settings, Tables()) for number in self._all]
+        self.ingests = [PartitionIngest(number, settings, Tables()) for number in self._all]
         states: list[dict[str, Any] | None] = [None] * settings.shards
         if state is not None:
-            for intake, stored in zip(self.intakes, state[0], strict=True):
-                intake.resume(stored)
+            for each, stored in zip(self.ingests, state[0], strict=True):
+                each.resume(stored)
             states = list(state[1])
         self.shards = [WindowLogic(entity, settings, each, clock) for each in states]
 
-    def take(self, partition: int, messages: list[Message], status: Status) -> list[WindowUpdate]:
+    def take(
+        self, partition: int, messages: list[Message], status: ReadStatus
+    ) -> list[WindowUpdate]:
         """Take one batch of a partition through to the windows."""
-        taken = self.intakes[partition].take(messages, status, self._all)
-        parts = by_shard(partial_totals(taken.counted, self._entity), self._settings.shards)
+        batch = ingest(self.ingests[partition], messages, status, self._all)
+        parts = split_by_shard(partial_totals(batch.trips, self._entity), self._settings.shards)
         return [
             update
             for shard, logic in enumerate(self.shards)
-            for update in self._heard(logic, ShardPartial(shard, (taken.heard,), parts.get(shard)))
+            for update in self._apply(logic, ShardPartial(shard, (batch.update,), parts.get(shard)))
         ]
 
-    def _heard(self, logic: WindowLogic, item: ShardPartial) -> list[WindowUpdate]:
+    def _apply(self, logic: WindowLogic, item: ShardPartial) -> list[WindowUpdate]:
         updates, discard = logic.on_batch([item])
         assert not discard
         return list(updates)
@@ -69,11 +72,11 @@ class Run:
 
     def snapshot(self) -> State:
         """Return the state of everything at one moment, as an epoch's end does."""
-        intakes = [intake.snapshot() for intake in self.intakes]
-        return intakes, [logic.snapshot() for logic in self.shards]
+        ingests = [each.snapshot() for each in self.ingests]
+        return ingests, [logic.snapshot() for logic in self.shards]
 
 
-def last_word(updates: list[WindowUpdate]) -> pl.DataFrame:
+def last_panes(updates: list[WindowUpdate]) -> pl.DataFrame:
     """Return the last pane of each id and window."""
     rows = pl.concat([pl.DataFrame(schema=WINDOW_SCHEMA), *(update.rows for update in updates)])
     last = rows.unique(["id", "window_start"], keep="last", maintain_order=True)
@@ -91,11 +94,11 @@ def assert_honest(updates: list[WindowUpdate], settings: Settings) -> None:
         assert sum(rows.height for rows in later) == 0
 
 
-statuses: st.SearchStrategy[Status] = st.sampled_from(("behind", "caught_up", "idle"))
+statuses: st.SearchStrategy[ReadStatus] = st.sampled_from(("behind", "caught_up", "idle"))
 
 
 @given(st.data(), logs(), shard_counts, st.sampled_from(("driver", "vehicle_type")))
-def test_the_last_word_is_the_batch_answer(
+def test_the_last_panes_are_the_batch_answer(
     data: st.DataObject, log: list[list[Entry]], shards: int, name: str
 ) -> None:
     """Any batches, order, statuses, shards and pace end with the totals of one group_by."""
@@ -110,7 +113,7 @@ def test_the_last_word_is_the_batch_answer(
     for partition in range(len(log)):
         updates += run.take(partition, [], "finished")
     updates += run.end()
-    assert_frame_equal(last_word(updates), batch_answer(log, entity, settings))
+    assert_frame_equal(last_panes(updates), batch_answer(log, entity, settings))
     assert_honest(updates, settings)
 
 
@@ -118,14 +121,14 @@ def test_the_last_word_is_the_batch_answer(
 def test_ending_and_resuming_anywhere_changes_no_total(
     data: st.DataObject, log: list[list[Entry]], shards: int
 ) -> None:
-    """After crashes that fall back to the last snapshot, the last word is the same."""
+    """After crashes that fall back to the last snapshot, the last panes are the same."""
     settings, entity, clock = Settings(shards=shards), BY_NAME["driver"], Clock()
     streams = [log_of(entries) for entries in log]
     run = Run(len(log), entity, settings, clock, None)
     state, updates = run.snapshot(), list[WindowUpdate]()
     for _ in range(data.draw(st.integers(0, 12))):
         partition = data.draw(st.integers(0, len(log) - 1))
-        start = run.intakes[partition].next_offset or 0
+        start = run.ingests[partition].next_offset or 0
         clock.go(data.draw(st.sampled_from((0, 1))))
         batch = streams[partition][start : start + data.draw(st.integers(0, 9))]
         updates += run.take(partition, batch, data.draw(statuses))
@@ -141,7 +144,7 @@ def test_ending_and_resuming_anywhere_changes_no_total(
             case _:
                 pass
     for partition, stream in enumerate(streams):
-        rest = stream[run.intakes[partition].next_offset or 0 :]
+        rest = stream[run.ingests[partition].next_offset or 0 :]
         updates += run.take(partition, rest, "finished")
     updates += run.end()
     newest = pl.concat([pl.DataFrame(schema=WINDOW_SCHEMA), *(u.rows for u in updates)])

@@ -116,7 +116,7 @@ def test_a_batch_is_bounded_by_bytes(hub: Hub) -> None:
     settings = msgspec.structs.replace(hub.settings, read="once", batch_size=10_000)
     reader = PartitionReader(settings, trips_topic(settings), 0, lambda low, _: low, 4)
     sizes, lengths = [], []
-    while not reader.finished:
+    while not reader.is_finished:
         batch = [len(message) for message in reader.poll()]
         sizes.append(sum(batch))
         lengths.append(len(batch))

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from polars.testing import assert_frame_equal
 
-from dataflows.recovery import stored_keys
 from mobility.entities import BY_NAME
+from runtime.recovery import stored_keys
 from tests.dataflows.conftest import PARTITIONS, Hub
 from tests.dataflows.doubles import batch_answer
 from tests.strategies import Entry

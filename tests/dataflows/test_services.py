@@ -175,7 +175,7 @@ def test_dead_letters_that_cannot_be_written_stop_the_flow(hub: Hub) -> None:
     hub.write([[b"x" * 500], [], []])
     run = hub.run()
     assert run.returncode not in {0, 2}
-    assert "were not delivered; the first to" in run.stderr
+    assert "messages; the first for" in run.stderr
     assert "trips_dlq" in run.stderr
 
 

@@ -11,7 +11,8 @@ from dataflows.kafka_sink import KafkaSink, shard_key
 from dataflows.windows import WindowLogic
 from mobility.entities import BY_NAME, ENTITIES
 from mobility.settings import Settings
-from tests.dataflows.doubles import Clock, partial, word
+from runtime.process import flow_context
+from tests.dataflows.doubles import Clock, partial, shard_item
 from tests.strategies import NOON
 
 ALL = Settings(stores=("redis", "postgres"), enriched=tuple(BY_NAME))
@@ -31,20 +32,24 @@ def test_the_steps_of_main_are_these() -> None:
         for step in ("{}_windows", "aggregated_{}", "enriched_{}", "postgres_redis_{}")
     }
     once = {"trips_stream", "quiet", "trips_late", "trips_dlq", "punctuations"}
-    assert stored_steps(main.build(ALL)) == each | {f"mobility_hub.{step}" for step in once}
+    assert stored_steps(main.build(flow_context("main", ALL))) == each | {
+        f"mobility_hub.{step}" for step in once
+    }
 
 
 def test_the_steps_of_serving_are_these() -> None:
     """The standalone flow has an input, a dead-letter output and the stores an entity."""
     steps = ("aggregated_{}", "dlq_{}", "postgres_redis_{}")
-    assert stored_steps(serving.build(ALL)) == {
+    assert stored_steps(serving.build(flow_context("serving", ALL))) == {
         f"mobility_serving.{step.format(entity.name)}" for entity in ENTITIES for step in steps
     }
 
 
 def test_a_store_or_an_enriched_topic_less_renames_nothing() -> None:
     """What is switched off is absent; the rest keeps its names."""
-    assert stored_steps(main.build(Settings())) < stored_steps(main.build(ALL))
+    assert stored_steps(main.build(flow_context("main", Settings()))) < stored_steps(
+        main.build(flow_context("main", ALL))
+    )
 
 
 @pytest.mark.parametrize("shards", [1, 4, 11, 101])
@@ -59,7 +64,7 @@ def test_shard_keys_sort_by_number(shards: int) -> None:
 def test_window_state_is_plain_values_of_these_keys() -> None:
     """State outlives renamed classes: what is pickled names no class of ours."""
     logic = WindowLogic(BY_NAME["driver"], Settings(), None, Clock())
-    logic.on_batch([ShardPartial(0, word(None, NOON).heard, partial(("a", NOON)))])
+    logic.on_batch([ShardPartial(0, shard_item(None, NOON).updates, partial(("a", NOON)))])
     state = logic.snapshot()
     assert {key: type(value) for key, value in state.items()} == {
         "version": int,

@@ -9,7 +9,7 @@ from polars.testing import assert_frame_equal
 
 from mobility.entities import BY_NAME
 from mobility.topics import trips_topic
-from stack.ports import any_free
+from stack.ports import find_free_port
 from tests.dataflows.conftest import PARTITIONS, Hub, trips_log
 from tests.dataflows.doubles import batch_answer
 from tests.dataflows.test_services import assert_exact, both, succeeded
@@ -80,7 +80,7 @@ def test_a_topic_made_again_is_noticed_even_where_offsets_fit(hub: Hub) -> None:
     hub.write(new)
     run = hub.run()
     assert run.returncode == 2
-    assert "was deleted and made again: the recovery state ends at offset 400" in run.stderr
+    assert "was deleted and recreated: the recovery state ends at offset 400" in run.stderr
     succeeded(hub.run("--accept-gap"))
     assert_exact(hub, both(log, new))
 
@@ -115,7 +115,7 @@ def test_new_partitions_are_shown_and_read_after_a_restart(hub: Hub) -> None:
     hub.make_topics()
     log = trips_log(36)
     hub.write(log)
-    port = any_free()
+    port = find_free_port()
     flow = hub.start(metrics_port=port)
     hub.wait_for_windows(DRIVER)
     admin = AdminClient({"bootstrap.servers": hub.settings.kafka})

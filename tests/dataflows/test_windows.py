@@ -5,12 +5,13 @@ from typing import Any
 import polars as pl
 import pytest
 
-from dataflows.items import ShardPartial, Status
+from dataflows.items import ShardPartial
 from dataflows.windows import WindowLogic
 from mobility.entities import BY_NAME
 from mobility.records import WINDOW_SCHEMA, WindowUpdate
 from mobility.settings import Settings
-from tests.dataflows.doubles import Clock, partial, word
+from mobility.status import ReadStatus
+from tests.dataflows.doubles import Clock, partial, shard_item
 from tests.strategies import MINUTE, NOON
 
 SETTINGS = Settings(shards=2)
@@ -32,7 +33,7 @@ def panes(updates: list[WindowUpdate]) -> list[Pane]:
     return rows.select("id", minute, "trip_count", "pane").sort("window_start", "id").rows()
 
 
-def hear(logic: WindowLogic, *items: ShardPartial) -> list[Pane]:
+def emitted(logic: WindowLogic, *items: ShardPartial) -> list[Pane]:
     """Return the panes that go out at once."""
     updates, discard = logic.on_batch(list(items))
     assert discard == WindowLogic.RETAIN
@@ -54,18 +55,21 @@ def kept(logic: WindowLogic) -> list[int]:
 def test_a_window_goes_out_when_the_watermark_passes_its_end() -> None:
     """On time is once, whole, at a watermark of exactly the end, and not a millisecond before."""
     logic = build(Clock())
-    assert hear(logic, word(partial(("a", NOON), ("b", NOON)), NOON)) == []
-    assert hear(logic, word(partial(("a", NOON)), NEXT - 1)) == []
-    assert hear(logic, word(None, NEXT)) == [("a", 0, 2, "on_time"), ("b", 0, 1, "on_time")]
-    assert hear(logic, word(None, NEXT + 1)) == []
+    assert emitted(logic, shard_item(partial(("a", NOON), ("b", NOON)), NOON)) == []
+    assert emitted(logic, shard_item(partial(("a", NOON)), NEXT - 1)) == []
+    assert emitted(logic, shard_item(None, NEXT)) == [
+        ("a", 0, 2, "on_time"),
+        ("b", 0, 1, "on_time"),
+    ]
+    assert emitted(logic, shard_item(None, NEXT + 1)) == []
 
 
 def test_what_comes_after_closing_goes_out_as_a_late_pane_with_the_full_totals() -> None:
     """A late pane is sent by the clock, only for the ids that grew, with everything so far."""
     clock = Clock()
     logic = build(clock)
-    hear(logic, word(partial(("a", NOON), ("b", NOON)), NEXT))
-    assert hear(logic, word(partial(("a", NOON)), NEXT)) == []
+    emitted(logic, shard_item(partial(("a", NOON), ("b", NOON)), NEXT))
+    assert emitted(logic, shard_item(partial(("a", NOON)), NEXT)) == []
     assert ring(logic, clock) == [("a", 0, 2, "late")]
     assert ring(logic, clock) == []
 
@@ -74,14 +78,14 @@ def test_early_panes_go_out_each_second_while_caught_up() -> None:
     """What changed goes out once a second, not before, and not again."""
     clock = Clock()
     logic = build(clock)
-    assert hear(logic, word(partial(("a", NOON)), NOON, "caught_up")) == []
+    assert emitted(logic, shard_item(partial(("a", NOON)), NOON, "caught_up")) == []
     assert logic.notify_at() == clock.now.replace(second=1)
     assert ring(logic, clock) == [("a", 0, 1, "early")]
     assert logic.notify_at() is None
     clock.go(0.5)
-    assert hear(logic, word(partial(("b", NOON)), NOON, "caught_up")) == []
+    assert emitted(logic, shard_item(partial(("b", NOON)), NOON, "caught_up")) == []
     clock.go(0.5)
-    assert hear(logic, word(partial(("c", NOON)), NOON, "caught_up")) == [
+    assert emitted(logic, shard_item(partial(("c", NOON)), NOON, "caught_up")) == [
         ("b", 0, 1, "early"),
         ("c", 0, 1, "early"),
     ]
@@ -92,12 +96,12 @@ def test_while_a_partition_is_behind_only_closed_windows_go_out() -> None:
     clock = Clock()
     logic = build(clock)
     both = (0, 1)
-    hear(logic, word(partial(("a", NOON)), NEXT, "caught_up", partitions=both))
-    hear(logic, word(partial(("b", NEXT)), NEXT, "behind", partition=1, partitions=both))
+    emitted(logic, shard_item(partial(("a", NOON)), NEXT, "caught_up", partitions=both))
+    emitted(logic, shard_item(partial(("b", NEXT)), NEXT, "behind", partition=1, partitions=both))
     assert ring(logic, clock) == []
-    hear(logic, word(partial(("a", NOON)), NEXT, "behind", partition=1, partitions=both))
+    emitted(logic, shard_item(partial(("a", NOON)), NEXT, "behind", partition=1, partitions=both))
     assert ring(logic, clock) == [("a", 0, 2, "late")]
-    hear(logic, word(None, NEXT, "caught_up", partition=1, partitions=both))
+    emitted(logic, shard_item(None, NEXT, "caught_up", partition=1, partitions=both))
     assert ring(logic, clock) == [("b", 5, 1, "early")]
 
 
@@ -106,41 +110,43 @@ def test_nothing_goes_out_before_every_partition_has_spoken() -> None:
     clock = Clock()
     logic = build(clock)
     rows = partial(("a", NOON))
-    assert hear(logic, word(rows, OVER + 1, "caught_up", partitions=(0, 1))) == []
+    assert emitted(logic, shard_item(rows, OVER + 1, "caught_up", partitions=(0, 1))) == []
     assert logic.notify_at() is None
     assert ring(logic, clock) == []
     assert panes(logic.on_eof()[0]) == []
-    spoken = word(None, None, "caught_up", partition=1, partitions=(0, 1))
-    assert hear(logic, spoken) == [("a", 0, 1, "early")]
+    spoken = shard_item(None, None, "caught_up", partition=1, partitions=(0, 1))
+    assert emitted(logic, spoken) == [("a", 0, 1, "early")]
 
 
 def test_a_partition_without_a_watermark_moves_nothing() -> None:
     """Unheard means minus infinity, not zero."""
     logic = build(Clock())
-    hear(logic, word(partial(("a", NOON)), OVER + 1, partitions=(0, 1)))
-    assert hear(logic, word(None, None, partition=1, partitions=(0, 1))) == []
+    emitted(logic, shard_item(partial(("a", NOON)), OVER + 1, partitions=(0, 1)))
+    assert emitted(logic, shard_item(None, None, partition=1, partitions=(0, 1))) == []
 
 
 @pytest.mark.parametrize("status", ["idle", "finished"])
-def test_who_has_nothing_to_say_holds_up_dropping_but_no_closing(status: Status) -> None:
+def test_who_has_nothing_to_say_holds_up_dropping_but_no_closing(status: ReadStatus) -> None:
     """Closing costs at most a late pane; dropping too early would cost numbers."""
     clock = Clock()
     logic = build(clock)
     both = (0, 1)
-    silent = word(partial(("a", NOON)), NOON, status, partition=1, partitions=both)
-    assert hear(logic, silent, word(None, OVER + 1, partitions=both)) == [("a", 0, 1, "on_time")]
-    again = word(partial(("a", NOON)), NOON + 1, "caught_up", partition=1, partitions=both)
-    assert hear(logic, again) == []
+    silent = shard_item(partial(("a", NOON)), NOON, status, partition=1, partitions=both)
+    assert emitted(logic, silent, shard_item(None, OVER + 1, partitions=both)) == [
+        ("a", 0, 1, "on_time")
+    ]
+    again = shard_item(partial(("a", NOON)), NOON + 1, "caught_up", partition=1, partitions=both)
+    assert emitted(logic, again) == []
     assert ring(logic, clock) == [("a", 0, 2, "late")]
 
 
 def test_state_is_dropped_once_all_partitions_are_past_the_allowed_lateness() -> None:
     """Dropping is exactly where intake calls a trip late, and sends first what is unsent."""
     logic = build(Clock())
-    hear(logic, word(partial(("a", NOON)), NEXT))
-    hear(logic, word(partial(("a", NOON)), OVER))
+    emitted(logic, shard_item(partial(("a", NOON)), NEXT))
+    emitted(logic, shard_item(partial(("a", NOON)), OVER))
     assert kept(logic) == [NOON]
-    assert hear(logic, word(None, OVER + 1)) == [("a", 0, 2, "late")]
+    assert emitted(logic, shard_item(None, OVER + 1)) == [("a", 0, 2, "late")]
     assert kept(logic) == []
 
 
@@ -148,15 +154,15 @@ def test_a_window_that_comes_and_goes_in_one_batch_is_sent() -> None:
     """A leap of event time over a whole window loses none of it."""
     logic = build(Clock())
     rows = partial(("a", NOON), ("a", OVER + 20 * MINUTE))
-    assert hear(logic, word(rows, OVER + 20 * MINUTE)) == [("a", 0, 1, "on_time")]
+    assert emitted(logic, shard_item(rows, OVER + 20 * MINUTE)) == [("a", 0, 1, "on_time")]
     assert kept(logic) == [OVER + 20 * MINUTE]
 
 
 def test_the_end_of_input_sends_what_is_unsent_and_closes_nothing() -> None:
     """An open window goes out as early, a closed one as late; state stays for the next run."""
     logic = build(Clock())
-    hear(logic, word(partial(("a", NOON), ("b", NEXT)), NEXT))
-    hear(logic, word(partial(("a", NOON)), NEXT, "finished"))
+    emitted(logic, shard_item(partial(("a", NOON), ("b", NEXT)), NEXT))
+    emitted(logic, shard_item(partial(("a", NOON)), NEXT, "finished"))
     assert panes(logic.on_eof()[0]) == [("a", 0, 2, "late"), ("b", 5, 1, "early")]
     assert panes(logic.on_eof()[0]) == []
     assert kept(logic) == [NOON, NEXT]
@@ -166,11 +172,11 @@ def test_a_stop_while_behind_leaves_open_windows_to_the_snapshot() -> None:
     """An hour of open windows would make the stop last; the next run sends them in its turn."""
     clock = Clock()
     logic = build(clock)
-    hear(logic, word(partial(("a", NOON), ("b", NEXT)), NEXT))
-    hear(logic, word(partial(("a", NOON)), NEXT, "behind"))
+    emitted(logic, shard_item(partial(("a", NOON), ("b", NEXT)), NEXT))
+    emitted(logic, shard_item(partial(("a", NOON)), NEXT, "behind"))
     assert panes(logic.on_eof()[0]) == [("a", 0, 2, "late")]
     resumed = build(clock, logic.snapshot())
-    hear(resumed, word(None, NEXT, "caught_up"))
+    emitted(resumed, shard_item(None, NEXT, "caught_up"))
     assert ring(resumed, clock) == [("b", 5, 1, "early")]
 
 
@@ -178,35 +184,35 @@ def test_what_is_changed_but_unsent_survives_a_snapshot() -> None:
     """After a resume it goes out as if nothing had happened, and what was sent does not."""
     clock = Clock()
     logic = build(clock)
-    hear(logic, word(partial(("sent", NOON)), NOON, "caught_up"))
+    emitted(logic, shard_item(partial(("sent", NOON)), NOON, "caught_up"))
     ring(logic, clock)
-    hear(logic, word(partial(("unsent", NOON)), NOON, "caught_up"))
+    emitted(logic, shard_item(partial(("unsent", NOON)), NOON, "caught_up"))
     resumed = build(clock, logic.snapshot())
     assert ring(resumed, clock) == []
-    assert hear(resumed, word(None, NOON, "caught_up")) == [("unsent", 0, 1, "early")]
+    assert emitted(resumed, shard_item(None, NOON, "caught_up")) == [("unsent", 0, 1, "early")]
 
 
 def test_a_resumed_window_stays_closed() -> None:
     """On time is said once, also over a restart."""
     clock = Clock()
     logic = build(clock)
-    hear(logic, word(partial(("a", NOON)), NEXT))
+    emitted(logic, shard_item(partial(("a", NOON)), NEXT))
     resumed = build(clock, logic.snapshot())
-    assert hear(resumed, word(partial(("a", NOON)), NEXT)) == []
+    assert emitted(resumed, shard_item(partial(("a", NOON)), NEXT)) == []
     assert ring(resumed, clock) == [("a", 0, 2, "late")]
 
 
 def test_an_unchanged_state_is_not_serialised_again() -> None:
-    """Watermarks come all the time; only what grew or was sent is written anew."""
+    """WatermarkTracker come all the time; only what grew or was sent is written anew."""
     logic = build(Clock())
-    hear(logic, word(partial(("a", NOON)), NOON))
+    emitted(logic, shard_item(partial(("a", NOON)), NOON))
     before = logic.snapshot()["totals"]
-    hear(logic, word(None, NOON + 1))
+    emitted(logic, shard_item(None, NOON + 1))
     assert logic.snapshot()["totals"] is before
     resumed = build(Clock(), logic.snapshot())
-    hear(resumed, word(None, NOON + 2))
+    emitted(resumed, shard_item(None, NOON + 2))
     assert resumed.snapshot()["totals"] is before
-    hear(resumed, word(partial(("a", NOON)), NOON + 2))
+    emitted(resumed, shard_item(partial(("a", NOON)), NOON + 2))
     assert resumed.snapshot()["totals"] != before
 
 
@@ -214,7 +220,7 @@ def test_the_watermark_travels_also_without_rows() -> None:
     """Stores learn at most a second late how far the shard has got; repeats are not sent."""
     clock = Clock()
     logic = build(clock)
-    assert logic.on_batch([ShardPartial(1, word(None, NOON).heard, None)])[0] == []
+    assert logic.on_batch([ShardPartial(1, shard_item(None, NOON).updates, None)])[0] == []
     clock.go(1)
     (update,) = logic.on_notify()[0]
     assert (update.watermark, update.shard, update.shards) == (NOON, 1, 2)
@@ -223,7 +229,7 @@ def test_the_watermark_travels_also_without_rows() -> None:
     clock.go(1)
     assert logic.on_notify()[0] == []
     clock.go(1)
-    (last,) = logic.on_batch([word(None, NOON + 1)])[0]
+    (last,) = logic.on_batch([shard_item(None, NOON + 1)])[0]
     assert last.watermark == NOON + 1
 
 
@@ -232,6 +238,6 @@ def test_many_pending_rows_are_merged_before_anybody_asks() -> None:
     logic = build(Clock())
     names = [(f"d{number}", NOON) for number in range(15_000)]
     for _ in range(6):
-        hear(logic, word(partial(*names), NOON))
+        emitted(logic, shard_item(partial(*names), NOON))
     assert logic._state._pending_rows <= 20_000
-    assert {pane[2] for pane in hear(logic, word(None, NEXT))} == {6}
+    assert {pane[2] for pane in emitted(logic, shard_item(None, NEXT))} == {6}

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mobility.enriched_json import enriched_json
 from mobility.enrichment import (
     TableError,
     Tables,
@@ -17,10 +18,9 @@ from mobility.enrichment import (
     locations_table,
     passengers_table,
 )
-from mobility.inspection import TripRules
 from mobility.settings import Settings
-from mobility.splicing import enriched_messages
 from mobility.trips import decode_trips
+from mobility.validation import TripRules
 from tests.strategies import good_messages
 
 # The cell that the H3 documentation shows, and its centre.
@@ -137,7 +137,7 @@ def spliced(value: bytes, tables: Tables) -> dict[str, Any]:
     """Return the enriched message of one trip, read by a JSON reader."""
     trips = enrich(decode_trips([value], TripRules()).trips, tables, Settings())
     placed = trips.with_columns(offset=pl.lit(12))
-    text = enriched_messages(placed, [value], tables, "p.trips_stream", 3).item()
+    text = enriched_json(placed, [value], tables, "p.trips_stream", 3).item()
     record = json.loads(text)
     assert isinstance(record, dict)
     return record

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mobility.lateness import Judged, LatenessRules, PartitionProgress, judge
+from mobility.lateness import Classified, LatenessRules, PartitionProgress, classify
 from mobility.settings import Settings
 from tests.strategies import MINUTE, NOON, Entry, batches, partitions
 
@@ -33,7 +33,7 @@ def read(parts: Iterable[list[Row]]) -> tuple[list[int], list[int], int, Partiti
     """Judge batch after batch; return counted and late rows, duplicates, and the progress."""
     progress, counted, late, duplicates = PartitionProgress.start(), [], [], 0
     for part in parts:
-        judged = judge(*frames(part), progress, RULES)
+        judged = classify(*frames(part), progress, RULES)
         progress = judged.progress
         counted += judged.counted["row"].to_list()
         late += judged.late["row"].to_list()
@@ -67,7 +67,7 @@ def test_any_split_into_batches_is_judged_as_one(data: st.DataObject, entries: l
     *split, split_progress = read(data.draw(batches(rows)))
     assert split == whole == list(by_hand(entries))
     assert split_progress.latest == progress.latest
-    assert split_progress.seen.sort("key").equals(progress.seen.sort("key"))
+    assert split_progress.dedupe_state.sort("key").equals(progress.dedupe_state.sort("key"))
 
 
 @pytest.mark.parametrize(("beyond", "is_late"), [(0, False), (1, True)])
@@ -95,9 +95,9 @@ def test_window_starts_are_aligned_to_the_epoch_also_before_it() -> None:
     assert judged.counted["window_start"].to_list() == [-RULES.window, 0]
 
 
-def judged_alone(entries: list[Entry]) -> Judged:
+def judged_alone(entries: list[Entry]) -> Classified:
     """Judge the entries as the first of their partition."""
-    return judge(*frames(list(enumerate(entries))), PartitionProgress.start(), RULES)
+    return classify(*frames(list(enumerate(entries))), PartitionProgress.start(), RULES)
 
 
 def test_a_repeat_is_known_by_trip_id_and_window() -> None:
@@ -119,7 +119,7 @@ def test_a_repeat_is_known_by_trip_id_and_window() -> None:
 def test_the_first_of_equal_trips_is_the_one_that_counts() -> None:
     """What a repeat carries is of no consequence."""
     trips, marks = frames(list(enumerate([Entry(NOON, "a"), Entry(NOON, "a")])))
-    judged = judge(
+    judged = classify(
         trips.with_columns(price=pl.Series([1, 2])), marks, PartitionProgress.start(), RULES
     )
     assert judged.counted["price"].to_list() == [1]
@@ -129,12 +129,12 @@ def test_ids_are_remembered_until_their_window_is_late() -> None:
     """A repeat is a duplicate up to the very last moment, and late from then on."""
     entries = [Entry(NOON, "a"), Entry(NOON + HORIZON, "b"), Entry(NOON, "a")]
     _, late, duplicates, progress = read([[row] for row in enumerate(entries)])
-    assert (late, duplicates, progress.seen.height) == ([], 1, 2)
+    assert (late, duplicates, progress.dedupe_state.height) == ([], 1, 2)
     entries.append(Entry(NOON + HORIZON + 1, punctuation=True))
     entries.append(Entry(NOON, "a"))
     _, late, duplicates, progress = read([[row] for row in enumerate(entries)])
     assert (late, duplicates) == ([4], 1)
-    assert progress.seen["window_start"].to_list() == [NOON + 15 * MINUTE]
+    assert progress.dedupe_state["window_start"].to_list() == [NOON + 15 * MINUTE]
 
 
 def test_a_punctuation_moves_event_time_only_from_where_it_stands() -> None:

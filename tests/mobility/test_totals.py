@@ -8,7 +8,7 @@ from polars.testing import assert_frame_equal
 
 from mobility.entities import BY_NAME, ENTITIES, Entity
 from mobility.records import PARTIAL_SCHEMA
-from mobility.totals import KEY, by_shard, merged, partial_totals, upgraded
+from mobility.totals import KEY, merge_totals, partial_totals, split_by_shard, upgrade_windows
 from tests.strategies import NOON, batches, ids, shard_counts
 
 DRIVER = BY_NAME["driver"]
@@ -61,8 +61,8 @@ def test_any_split_order_and_sharding_is_one_group_by(
     """Partial sums of any batches, in any order, by any shards, merge into the batch answer."""
     partials = [partial_totals(frame(part), DRIVER) for part in data.draw(batches(rows))]
     shuffled = data.draw(st.permutations(partials))
-    sharded = [by_shard(partial, shards) for partial in shuffled]
-    totals = [merged([s[n] for s in sharded if n in s]) for n in range(shards)]
+    sharded = [split_by_shard(partial, shards) for partial in shuffled]
+    totals = [merge_totals([s[n] for s in sharded if n in s]) for n in range(shards)]
     assert_frame_equal(pl.concat(totals).sort(KEY), one_group_by(rows))
 
 
@@ -72,17 +72,17 @@ def test_merging_is_associative_and_commutative(
 ) -> None:
     """(a + b) + c == a + (b + c) == c + (b + a), to the bit."""
     a, b, c = (partial_totals(frame(rows), DRIVER) for rows in (one, two, three))
-    left = merged([merged([a, b]), c]).sort(KEY)
-    assert_frame_equal(left, merged([a, merged([b, c])]).sort(KEY))
-    assert_frame_equal(left, merged([c, merged([b, a])]).sort(KEY))
-    assert_frame_equal(merged([merged([]), a]).sort(KEY), a.sort(KEY))
+    left = merge_totals([merge_totals([a, b]), c]).sort(KEY)
+    assert_frame_equal(left, merge_totals([a, merge_totals([b, c])]).sort(KEY))
+    assert_frame_equal(left, merge_totals([c, merge_totals([b, a])]).sort(KEY))
+    assert_frame_equal(merge_totals([merge_totals([]), a]).sort(KEY), a.sort(KEY))
 
 
 @given(trip_lists, shard_counts)
 def test_shards_part_the_ids(rows: list[dict[str, object]], shards: int) -> None:
     """Each id is in one shard only, and no row is lost or made."""
     partials = partial_totals(frame(rows), DRIVER)
-    parts = by_shard(partials, shards)
+    parts = split_by_shard(partials, shards)
     assert all(0 <= shard < shards and part.height for shard, part in parts.items())
     owners = [(entity_id, shard) for shard, p in parts.items() for entity_id in p["id"].unique()]
     assert len(owners) == partials["id"].n_unique()
@@ -103,7 +103,7 @@ def test_shards_part_the_ids(rows: list[dict[str, object]], shards: int) -> None
 @pytest.mark.parametrize("shards", [2, 3, 4, 10**15])
 def test_shards_are_pinned(entity_id: str, wyhash: int, shards: int) -> None:
     """The shard of an id is stored data: no version of anything may change it."""
-    assert list(by_shard(pl.DataFrame({"id": [entity_id]}), shards)) == [wyhash % shards]
+    assert list(split_by_shard(pl.DataFrame({"id": [entity_id]}), shards)) == [wyhash % shards]
 
 
 @pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: str(entity.name))
@@ -111,8 +111,8 @@ def test_partial_sums_have_the_declared_schema(entity: Entity) -> None:
     """Sums of nothing have every column too, and go to no shard."""
     trips = frame([]).rename({"driver_id": entity.id_column})
     partial = partial_totals(trips, entity)
-    assert partial.schema == merged([]).schema == PARTIAL_SCHEMA
-    assert upgraded(partial) is partial
+    assert partial.schema == merge_totals([]).schema == PARTIAL_SCHEMA
+    assert upgrade_windows(partial) is partial
     stored = partial.drop("last_start_time")
-    assert upgraded(stored).equals(partial.with_columns(last_start_time="start_time"))
-    assert by_shard(partial, 3) == {}
+    assert upgrade_windows(stored).equals(partial.with_columns(last_start_time="start_time"))
+    assert split_by_shard(partial, 3) == {}

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mobility.inspection import Rejection, TripRules, inspect
 from mobility.trips import REJECTED_SCHEMA, TRIP_SCHEMA, decode_trips
+from mobility.validation import Rejection, TripRules, validate
 from tests.strategies import good_messages, messages
 
 RULES = st.builds(
@@ -26,7 +26,7 @@ def one_by_one(
     trips, rejected = [], []
     for row, value in enumerate(values):
         try:
-            trips.append({"row": row, **inspect(value, rules)})
+            trips.append({"row": row, **validate(value, rules)})
         except Rejection as rejection:
             rejected.append((row, str(rejection.reason), rejection.detail))
     return trips, rejected

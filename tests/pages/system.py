@@ -1,4 +1,4 @@
-"""The flow and the API as processes of their own, and trips for them."""
+"""A running system: the flow and the API as processes, and trips for them."""
 
 import contextlib
 import json
@@ -19,13 +19,13 @@ import msgspec
 import polars as pl
 from confluent_kafka import Producer
 
-from audit.steps import free_port
-from benchmarks.log import forget_topics
-from benchmarks.tenant import emptied, tenant
+from benchmarks.tenant import empty_tenant, tenant_settings
+from benchmarks.trip_log import delete_topics
+from broker.topic_setup import ensure_topics
 from mobility.entities import BY_NAME
 from mobility.settings import Settings, to_environ
 from mobility.topics import topic_table, trips_topic
-from producer.topics import ensure_topics
+from stack.ports import find_free_port
 from tests.waiting import DEADLINE, until
 
 ROOT: Final = Path(__file__).parents[2]
@@ -38,12 +38,12 @@ HOSTILE: Final = (
     "../../etc/passwd?x=1&y=2#z",
     "Ünïcode 🛴 مرحبا",
 )
-"""Ids that would run, break out or overflow where a page took them for more than text."""
+"""Ids that would run, or break the page, if a page interpreted them as markup or code."""
 
 HOSTILE_TRIPS: Final = 20
-"""How many trips each of them has, all within the last hour."""
+"""Trips of each of these ids, all within the last hour."""
 
-_MOMENT: Final = 1.0
+_STABLE_SECONDS: Final = 1.0
 _DAY: Final = datetime(2025, 6, 2, 17, 10, tzinfo=UTC)
 _HOURS: Final = timedelta(hours=3)
 _EVERY: Final = 6
@@ -51,58 +51,60 @@ _EVERY: Final = 6
 _FIELDS: Final = {
     "driver": ("driver_id",),
     "passenger": ("passenger_id",),
-    "vehicle_type": ("trip_id",),  # one that nobody knows has a type too: unknown
+    "vehicle_type": ("trip_id",),  # without a type it counts as unknown
     "h3": ("start_lat", "start_location_id"),
 }
-"""What a trip has at least one of where it counts for an entity."""
+"""Fields of a trip for each entity: it counts for the entity if it has one of them."""
 
 
 @dataclass(slots=True)
 class System:
-    """A running system; `url` is where its API and pages are, `trips` how many it was given.
+    """A running system: the URL of its API and pages, and the number of trips sent to it.
 
-    `counts` says how many of them each entity has; at `rested` of them it stood still.
+    `counts` are the trips of each entity, `stable_at` the trips with which it last was stable.
     """
 
     settings: Settings
     url: str
     processes: Sequence[subprocess.Popen[bytes]] = ()
     trips: int = 0
-    rested: int = 0
+    stable_at: int = 0
     counts: Counter[str] = field(default_factory=Counter)
 
     def get(self, path: str, **parameters: object) -> Any:  # noqa: ANN401 - any JSON
-        """Ask the API as a program does."""
-        asked = {name: str(value) for name, value in parameters.items()}
-        found = httpx.get(self.url + path, params=asked, timeout=DEADLINE)
+        """Return the response of the API as JSON."""
+        query = {name: str(value) for name, value in parameters.items()}
+        found = httpx.get(self.url + path, params=query, timeout=DEADLINE)
         return found.raise_for_status().json()
 
-    def rest(self) -> None:
-        """Wait until every trip is counted for every entity: until then pages move on.
+    def wait_until_stable(self) -> None:
+        """Wait until every trip is counted for every entity and no watermark changes any more.
 
-        Watermarks must stand too: they move until the last partition is idle, and a moment longer.
+        Watermarks change until the last partition is idle, and a short time after.
         """
-        if self.rested == self.trips:
+        if self.stable_at == self.trips:
             return
         expected = {"counted": self.trips, "busy": 0, **self.counts}
         before = None
-        while before is None or self._seen() != before:
-            before = until(self._seen, f"{expected}", lambda seen: seen.items() >= expected.items())
-            time.sleep(_MOMENT)
-        self.rested = self.trips
+        while before is None or self._progress() != before:
+            before = until(
+                self._progress, f"{expected}", lambda seen: seen.items() >= expected.items()
+            )
+            time.sleep(_STABLE_SECONDS)
+        self.stable_at = self.trips
 
-    def _seen(self) -> dict[str, object]:
-        """Return what `rest` waits for, as the API tells it."""
+    def _progress(self) -> dict[str, object]:
+        """Return what `wait_until_stable` waits for, as the API shows it."""
         assert all(process.poll() is None for process in self.processes), "a process has ended"
         try:
             status = self.get("/status")
             counts = {name: self.get(f"/summary/{name}")["trip_count"] for name in BY_NAME}
         except httpx.HTTPError as error:
             return {"error": repr(error)}
-        told = status["processes"]
-        partitions = [partition for process in told for partition in process["partitions"]]
+        flows = status["processes"]
+        partitions = [partition for process in flows for partition in process["partitions"]]
         return counts | {
-            "counted": sum(process["counts"]["counted"] for process in told),
+            "counted": sum(process["counts"]["counted"] for process in flows),
             "busy": sum(partition["status"] != "idle" for partition in partitions),
             "as_of": status["as_of"],
         }
@@ -110,7 +112,7 @@ class System:
     def produce(self, trips: Sequence[dict[str, object]]) -> None:
         """Write trips to the topic, in this order."""
         failures: list[object] = []
-        # Without idempotence a batch that is tried again may come after a later one: late trips.
+        # Without idempotence, a retried batch may follow a later one, which makes its trips late.
         producer = Producer(
             {
                 "bootstrap.servers": self.settings.kafka,
@@ -131,7 +133,7 @@ class System:
 
 
 def trip(**fields: object) -> dict[str, object]:
-    """Return a trip that starts now, with these fields instead of the usual ones."""
+    """Return a trip that starts now, with these fields instead of the default ones."""
     return {
         "trip_id": uuid.uuid4().hex,
         "driver_id": "d000001",
@@ -147,10 +149,10 @@ def trip(**fields: object) -> dict[str, object]:
 
 
 def new_system(services: Settings, folder: Path) -> Iterator[System]:
-    """Yield a system that has counted three hours of trips, the last of them a moment ago."""
+    """Yield a system that has counted three hours of trips, the last of which is from now."""
     name = f"pages_{uuid.uuid4().hex[:8]}"
     settings = msgspec.structs.replace(
-        tenant(services, name),
+        tenant_settings(services, name),
         topic_prefix=f"{name}.",
         stores=("redis", "postgres"),
         partitions=3,
@@ -159,13 +161,13 @@ def new_system(services: Settings, folder: Path) -> Iterator[System]:
         idle_after=1,
         drivers=str(ROOT / "data" / "drivers.parquet"),
         locations=str(ROOT / "data" / "locations.parquet"),
-        api_port=free_port(),
+        api_port=find_free_port(),
     )
     system = System(settings, f"http://127.0.0.1:{settings.api_port}")
     topics = topic_table(settings)
-    with emptied(services, name):
+    with empty_tenant(services, name):
         try:
-            ensure_topics(settings.kafka, topics)
+            ensure_topics(settings, topics)
             with (
                 started(settings, "dataflows", "-r", str(folder / "recovery")) as flow,
                 started(settings, "api") as api,
@@ -173,14 +175,14 @@ def new_system(services: Settings, folder: Path) -> Iterator[System]:
                 system.processes = flow, api
                 trips = [*_sample(), *_hostile()]
                 system.produce(sorted(trips, key=lambda one: str(one["start_time"])))
-                system.rest()
+                system.wait_until_stable()
                 yield system
         finally:
-            forget_topics(settings.kafka, [topic.name for topic in topics])
+            delete_topics(settings, [topic.name for topic in topics])
 
 
 def _sample() -> list[dict[str, object]]:
-    """Return some of the sample's trips, as though the last had started just now."""
+    """Return some trips of the sample data, shifted so that the last starts now."""
     rows = (
         pl.scan_parquet(ROOT / "data" / "trips.parquet")
         .filter(pl.col("start_time").is_between(_DAY - _HOURS, _DAY))
@@ -198,7 +200,7 @@ def _sample() -> list[dict[str, object]]:
 
 
 def _hostile() -> list[dict[str, object]]:
-    """Return trips whose ids are not nice; without coordinates a location is the region."""
+    """Return trips with HOSTILE ids; without coordinates the location id is the region."""
     now = datetime.now(UTC)
     return [
         {
@@ -214,12 +216,12 @@ def _hostile() -> list[dict[str, object]]:
 
 @contextlib.contextmanager
 def started(settings: Settings, *module: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a module of ours as a process, until the end of the block."""
-    others = {k: v for k, v in os.environ.items() if not k.startswith("MOBILITY_")}
+    """Run a module as a process until the end of the block."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MOBILITY_")}
     with subprocess.Popen(
         [sys.executable, "-m", *module],
         cwd=ROOT,
-        env=others | to_environ(settings) | {"PYTHONPATH": str(ROOT)},
+        env=environment | to_environ(settings) | {"PYTHONPATH": str(ROOT)},
     ) as process:
         try:
             yield process

@@ -1,0 +1,118 @@
+// The series of an id: metric, range and granularity, a chart, and downloads.
+
+import { download, get, iso, urlOf } from "./api.js";
+import { Chart, timeAxis, tooltip, valueAxis } from "./chart.js";
+import { el } from "./dom.js";
+import { clock, compact, count, day, decimal, km, metricOf, METRICS, minutes, moment, money, period, valueOf } from "./format.js";
+
+const MINUTE = 60_000;
+const RANGES = [["6 hours", 360], ["24 hours", 1440], ["7 days", 10_080], ["31 days", 44_640]];
+const GRANULARITIES = [["5 minutes", "PT5M", 5], ["15 minutes", "PT15M", 15], ["1 hour", "PT1H", 60], ["1 day", "P1D", 1440]];
+const MAX_BUCKETS = 750;
+const FORMATS = [["CSV", "csv", "text/csv"], ["Parquet", "parquet", "application/vnd.apache.parquet"], ["NDJSON", "ndjson", "application/x-ndjson"]];
+
+export class SeriesPanel {
+  constructor({ window, onChange }) {
+    Object.assign(this, { window, items: [] });
+    const changed = () => { this.updateGranularities(); onChange(); };
+    const select = (options, chosen, act) => el("select", { onchange: act },
+      options.map(([name, value]) => el("option", { value, selected: value === chosen }, name)));
+    this.ranges = select(RANGES, 1440, changed);
+    this.granularities = el("select", { onchange: onChange });
+    this.metrics = select(METRICS.map(({ name, key }) => [name, key]), "trip_count", () => this.draw());
+    this.chart = new Chart({ title: "Over time" });
+    this.fault = el("p", { class: "down", role: "alert" });
+    this.updateGranularities();
+    const control = (name, node) => el("label", { class: "control" }, name, node);
+    this.chart.node.querySelector("h2").after(el("div", { class: "controls series-controls" },
+      control("Show", this.metrics), control("Range", this.ranges), control("Granularity", this.granularities)));
+    this.chart.node.append(el("div", { class: "exports" }, el("span", { class: "note" }, "Download:"),
+      FORMATS.map(([name, ending, type]) => el("a", {
+        class: "button", href: "#", "data-type": type, onclick: (event) => { event.preventDefault(); this.export(ending, type); },
+      }, name))), this.fault);
+    this.node = this.chart.node;
+  }
+
+  /** Offer granularities that are multiples of a window and give a reasonable number of buckets. */
+  updateGranularities() {
+    const length = Number(this.ranges.value);
+    const before = this.granularities.value;
+    const offered = GRANULARITIES.filter(([, , step]) => (step * MINUTE) % this.window === 0 && length / step <= MAX_BUCKETS && length >= step * 2);
+    const usual = offered.find(([, , step]) => length / step <= 100) ?? offered.at(-1);
+    const chosen = offered.some(([, name]) => name === before) ? before : usual[1];
+    this.granularities.replaceChildren(...offered.map(([name, value]) => el("option", { value, selected: value === chosen }, name)));
+  }
+
+  get step() {
+    return GRANULARITIES.find(([, name]) => name === this.granularities.value)[2] * MINUTE;
+  }
+
+  parameters(id, newest) {
+    const to = Math.floor(newest / this.window) * this.window + this.window;
+    const length = Number(this.ranges.value) * MINUTE;
+    const from = Math.floor((to - length) / this.step) * this.step;
+    return { id, from: iso(from), to: iso(to), granularity: this.granularities.value };
+  }
+
+  /** Load the range that ends with the window of the event time `newest` (epoch ms). */
+  async load(entity, id, newest, signal) {
+    this.loaded = { entity, parameters: this.parameters(id, newest) };
+    const { items } = await get(`/windows/${entity}`, this.loaded.parameters, { signal });
+    this.items = items;
+    for (const link of this.node.querySelectorAll("a[data-type]")) link.href = urlOf(`/windows/${entity}`, this.loaded.parameters);
+    this.draw();
+  }
+
+  /** All buckets of the range, with those that have no trips. */
+  withEmptyBuckets() {
+    const { from, to } = this.loaded.parameters;
+    const known = new Map(this.items.map((item) => [Math.floor(Date.parse(item.window_start) / this.step) * this.step, item]));
+    const all = [];
+    for (let start = Date.parse(from); start < Date.parse(to); start += this.step) {
+      all.push({ start, item: known.get(start) ?? null });
+    }
+    return all;
+  }
+
+  draw() {
+    if (!this.loaded) return;
+    const metric = metricOf(this.metrics.value);
+    const buckets = this.withEmptyBuckets();
+    const value = ({ item }) => (item ? valueOf(metric, item) : metric.of ? null : 0);
+    const long = Number(this.ranges.value) > 2 * 1440;
+    const title = (start) => (this.step >= 1440 * MINUTE ? day(start) : period(start, start + this.step, true));
+    const trips = this.items.reduce((sum, item) => sum + item.trip_count, 0);
+    this.chart.show({
+      note: this.items.length ? `${metric.unit === metric.name.toLowerCase() ? metric.name : `${metric.name}, ${metric.unit}`}. Pale bars are not complete yet.` : "No trips in this range.",
+      summary: `${metric.name}: ${this.items.length} buckets with trips, ${count(trips)} trips in total.`,
+      columns: ["From (UTC)", "Trips", "Revenue", "Distance", "Minutes per trip", "Complete"].map((name) => ({ name })),
+      rows: () => this.items.toReversed().map((item) => [moment(item.window_start), count(item.trip_count), money(item.total_revenue),
+        km(item.total_distance), minutes(item.avg_duration), item.complete ? "yes" : "not yet"]),
+      option: (theme) => ({
+        legend: { show: false },
+        grid: { left: 4, right: 8, top: 14, bottom: 4, containLabel: true },
+        xAxis: timeAxis(theme, (time) => (long || this.step >= 1440 * MINUTE ? day(time) : clock(time)), long ? { minInterval: 1440 * MINUTE } : {}),
+        yAxis: valueAxis(theme, (number) => (number < 10 && number % 1 ? decimal(number) : compact(number))),
+        tooltip: tooltip(theme, title, metric.text, ""),
+        series: [{
+          name: metric.name, type: "bar", barCategoryGap: "18%", barMaxWidth: 60, itemStyle: { color: theme.accent },
+          data: buckets.map((one) => ({ value: [one.start, value(one)], itemStyle: { opacity: one.item && !one.item.complete ? 0.45 : 1 } })),
+        }],
+      }),
+    });
+  }
+
+  async export(ending, type) {
+    this.fault.textContent = "";
+    const { entity, parameters } = this.loaded ?? {};
+    if (!entity) return;
+    try {
+      const url = URL.createObjectURL(await download(`/windows/${entity}`, parameters, type));
+      const name = `${entity}-${parameters.id}-${parameters.granularity}.${ending}`.replace(/[^\w.-]+/g, "_");
+      el("a", { href: url, download: name }).click();
+      setTimeout(() => URL.revokeObjectURL(url), 10_000);
+    } catch (problem) {
+      this.fault.textContent = problem.message;
+    }
+  }
+}

@@ -1,0 +1,17 @@
+"""What can go wrong with Kafka, as errors whose messages say what happened and what to do."""
+
+
+class BrokerError(RuntimeError):
+    """Kafka does not answer, or a topic can't be read."""
+
+
+class MissingTopicError(BrokerError):
+    """There is no such topic."""
+
+
+class DeletedOffsetsError(BrokerError):
+    """Retention deleted messages before they were read."""
+
+
+class DeliveryError(RuntimeError):
+    """Kafka refused messages or did not acknowledge them in time."""

@@ -1,0 +1,165 @@
+"""Producers that check every delivery."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
+from typing import Any, Final
+
+import polars as pl
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from broker.clients import producer_config
+from broker.column_producer import PARTITION_UNASSIGNED, ColumnProducer
+from broker.errors import DeliveryError
+from mobility.settings import Settings
+
+Headers = list[tuple[str, str | bytes]]
+
+OnDelivered = Callable[[Message], None]
+"""Called for each message that Kafka has acknowledged."""
+
+Tolerates = Callable[[str | None, KafkaError], bool]
+"""Called with a topic and an error: returns whether that message may be lost."""
+
+_POLL_SECONDS: Final = 0.1
+_FLUSH_SECONDS: Final = 0.5
+
+
+class CheckedProducer:
+    """Sends messages and whole columns; what Kafka does not take raises DeliveryError.
+
+    Idempotent, so that a retry repeats nothing (KIP-98). Messages that have headers, or a partition
+    of their own, are sent singly, as librdkafka takes no array of those. Clients are made when they
+    are first used; any thread may use them. `failed` says whether a DeliveryError was raised.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        client_id: str,
+        *,
+        timeout_seconds: int | None = None,
+        on_delivered: OnDelivered | None = None,
+        tolerates: Tolerates | None = None,
+        logs: bool = False,
+    ) -> None:
+        self.failed = False
+        self._config = producer_config(
+            settings, client_id, timeout_seconds=timeout_seconds, logs=logs
+        )
+        self._on_delivered = on_delivered
+        self._tolerates = tolerates or (lambda _topic, _error: False)
+        self._lock = threading.Lock()
+        self._messages: Producer | None = None
+        self._columns: ColumnProducer | None = None
+        self._failures: list[str] = []
+
+    def send(
+        self,
+        topic: str,
+        keys: Sequence[str | bytes | None],
+        values: Sequence[str | bytes | None],
+        headers: Sequence[Headers] | None = None,
+        partition: int | None = None,
+    ) -> None:
+        """Queue messages in this order, waiting while the queue is full.
+
+        Without `partition` the key chooses it. Raises DeliveryError where one was not taken.
+        """
+        producer = self._message_producer
+        for call in _calls(keys, values, headers, partition):
+            try:
+                while not _is_queued(producer, topic, call):
+                    producer.poll(_POLL_SECONDS)
+                    self._check()
+            except KafkaException as error:
+                # A message that is too large, or for a topic that was refused before, is refused
+                # here and not in a report.
+                self._note(topic, None, error.args[0])
+        producer.poll(0)
+        self._check()
+
+    def send_columns(self, topic: str, keys: pl.Series, values: pl.Series) -> None:
+        """Queue a message a row: strings without nulls, equally many. Otherwise as `send`."""
+        columns = self._column_producer
+        columns.send(topic, keys, values)
+        columns.poll(0)
+        self._check()
+
+    def poll(self) -> None:
+        """Handle the reports that have come; raise DeliveryError where a message was not taken."""
+        if self._messages is not None:
+            self._messages.poll(0)
+        if self._columns is not None:
+            self._columns.poll(0)
+        self._check()
+
+    def flush(self) -> None:
+        """Return when every message is acknowledged; raise DeliveryError where one is not taken."""
+        # In steps, so that Ctrl-C is noticed and a failure ends the wait.
+        for producer in (self._columns, self._messages):
+            while producer is not None and producer.flush(_FLUSH_SECONDS) > 0:
+                self._check()
+        self._check()
+
+    @property
+    def _message_producer(self) -> Producer:
+        with self._lock:
+            if self._messages is None:
+                reports = {
+                    "on_delivery": self._report,
+                    "delivery.report.only.error": self._on_delivered is None,
+                }
+                self._messages = Producer(self._config | reports)
+            return self._messages
+
+    @property
+    def _column_producer(self) -> ColumnProducer:
+        with self._lock:
+            if self._columns is None:
+                self._columns = ColumnProducer(self._config, self._failures.append)
+            return self._columns
+
+    def _report(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._note(message.topic(), message.partition(), error)
+        elif self._on_delivered is not None:
+            self._on_delivered(message)
+
+    def _note(self, topic: str | None, partition: int | None, error: KafkaError) -> None:
+        if not self._tolerates(topic, error):
+            where = f"{topic}" if partition is None else f"{topic} partition {partition}"
+            self._failures.append(f"{where}: {error.str()}")
+
+    def _check(self) -> None:
+        if self._failures:
+            self.failed = True
+            msg = (
+                f"Kafka did not take {len(self._failures):,} messages; "
+                f"the first for {self._failures[0]}"
+            )
+            raise DeliveryError(msg)
+
+
+def _is_queued(producer: Producer, topic: str, call: tuple[Any, ...]) -> bool:
+    """Return whether the queue, which is bounded in messages and in bytes, had room."""
+    try:
+        producer.produce(topic, *call)
+    except BufferError:
+        return False
+    return True
+
+
+def _calls(
+    keys: Sequence[str | bytes | None],
+    values: Sequence[str | bytes | None],
+    headers: Sequence[Headers] | None,
+    partition: int | None,
+) -> Iterator[tuple[Any, ...]]:
+    """Return the positional arguments of `produce` for each message."""
+    number = repeat(PARTITION_UNASSIGNED if partition is None else partition)
+    # Between partition and headers are two names of the callback, which is the producer's own, and
+    # the timestamp.
+    nothing, now = repeat(None), repeat(0)
+    each = nothing if headers is None else headers
+    return zip(values, keys, number, nothing, nothing, now, each, strict=False)

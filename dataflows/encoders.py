@@ -1,0 +1,107 @@
+"""Encoders: items of the dataflow become Kafka messages."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from broker.producer import Headers
+from dataflows.items import EnrichedTrips, Punctuation, SourceRecords
+from mobility.entities import Entity
+from mobility.messages import encode_windows
+from mobility.records import WindowUpdate
+from mobility.settings import Settings
+from mobility.topics import (
+    WATERMARK_HEADER,
+    aggregated_topic,
+    dead_topic,
+    enriched_topic,
+    late_topic,
+    trips_topic,
+)
+
+_LONGEST_DETAIL: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnMessages:
+    """Messages for one topic as columns: strings without nulls, equally many."""
+
+    topic: str
+    keys: pl.Series
+    values: pl.Series
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """Messages with headers for one topic: equally long lists. Without `partition` keys decide."""
+
+    topic: str
+    keys: list[str | bytes | None]
+    values: list[str | bytes | None]
+    headers: list[Headers]
+    partition: int | None = None
+
+
+def windows_encoder(
+    settings: Settings, entity: Entity
+) -> Callable[[WindowUpdate], Iterator[ColumnMessages]]:
+    """Return the encoder for `aggregated.<entity>`: the key is the id."""
+    topic = aggregated_topic(settings, entity)
+
+    def encode(update: WindowUpdate) -> Iterator[ColumnMessages]:
+        if update.rows.height:
+            values = encode_windows(update.rows, entity, settings.window_ms)
+            yield ColumnMessages(topic, update.rows["id"], values)
+
+    return encode
+
+
+def enriched_encoder(
+    settings: Settings, entity: Entity
+) -> Callable[[EnrichedTrips], Iterator[ColumnMessages]]:
+    """Return the encoder for `enriched.<entity>`: the key is the id; trips need one."""
+    topic = enriched_topic(settings, entity)
+
+    def encode(enriched: EnrichedTrips) -> Iterator[ColumnMessages]:
+        trips = enriched.trips.drop_nulls(entity.id_column)
+        if trips.height:
+            yield ColumnMessages(topic, trips[entity.id_column], trips["json"])
+
+    return encode
+
+
+def late_encoder(settings: Settings) -> Callable[[SourceRecords], Iterator[Messages]]:
+    """Return the encoder for `trips_late`: the original message and its position."""
+    topic = late_topic(settings)
+    return lambda late: _with_position(topic, late)
+
+
+def dead_encoder(settings: Settings) -> Callable[[SourceRecords], Iterator[Messages]]:
+    """Return the encoder for `trips_dlq`: the original message, its position and what is wrong."""
+    topic = dead_topic(settings)
+    return lambda dead: _with_position(topic, dead)
+
+
+def punctuation_encoder(settings: Settings) -> Callable[[Punctuation], Iterator[Messages]]:
+    """Return the encoder for punctuations, which are written into the log of trips itself."""
+    topic = trips_topic(settings)
+
+    def encode(punctuation: Punctuation) -> Iterator[Messages]:
+        headers: Headers = [(WATERMARK_HEADER, str(punctuation.watermark))]
+        yield Messages(topic, [None], [None], [headers], punctuation.partition)
+
+    return encode
+
+
+def _with_position(topic: str, records: SourceRecords) -> Iterator[Messages]:
+    headers = [_position(records.topic, records.partition, offset) for offset in records.offsets]
+    for row, reason in enumerate(records.reasons):
+        detail = records.details[row][:_LONGEST_DETAIL].encode(errors="backslashreplace")
+        headers[row] += [("error", reason), ("detail", detail)]
+    yield Messages(topic, list(records.keys), list(records.values), headers)
+
+
+def _position(topic: str, partition: int, offset: int) -> Headers:
+    return [("topic", topic), ("partition", str(partition)), ("offset", str(offset))]

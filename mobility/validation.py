@@ -1,0 +1,255 @@
+"""Validates one message: the rules for a trip, in plain Python.
+
+This is the reference for what a valid trip is. The columnar decoder (`mobility.trips`) accepts only
+rows that are certainly valid and sends all others here, so that the two can't disagree.
+"""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from mobility.records import MAX_AMOUNT, MAX_EVENT_TIME, MAX_ID_LENGTH, MICRO, MIN_EVENT_TIME
+from mobility.settings import Settings
+from mobility.times import parse_iso_time
+
+Reason = Literal[
+    "tombstone",
+    "not_utf8",
+    "not_json",
+    "not_object",
+    "missing_field",
+    "wrong_type",
+    "not_finite",
+    "negative",
+    "too_large",
+    "bad_id",
+    "bad_coordinates",
+    "bad_time",
+    "in_future",
+    "oversized",
+]
+
+OVERSIZED: Final = "oversized"
+"""The reason of a message that is too large to be read, or to be copied into the dead letters."""
+
+TOMBSTONE: Final = "tombstone"
+"""The reason of a message without a value, which can be a punctuation."""
+
+IN_FUTURE: Final = "in_future"
+"""The reason of a message whose event time lies too far ahead of when it was appended."""
+
+STRINGS: Final = ("trip_id", "driver_id", "passenger_id", "vehicle_type")
+LOCATIONS: Final = ("start_location_id", "end_location_id")
+COORDINATES: Final = {"start_lat": 90.0, "start_lng": 180.0, "end_lat": 90.0, "end_lng": 180.0}
+AMOUNTS: Final = ("duration_min", "distance_km", "price")
+TIMES: Final = ("start_time", "end_time")
+REQUIRED: Final = ("start_time", *AMOUNTS)
+IDS: Final = ("driver_id", "passenger_id", "vehicle_type", *LOCATIONS)
+
+_DATE_AND_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]")
+_MS_PER_MINUTE: Final = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class TripRules:
+    """The settings that decide on a message by itself."""
+
+    event_time: Literal["start", "end"] = "start"
+    refunds: bool = False
+    max_bytes: int = Settings().max_message_bytes
+
+    @classmethod
+    def of(cls, settings: Settings) -> "TripRules":
+        """Return the rules of these settings."""
+        return cls(settings.event_time, settings.refunds, settings.max_message_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection(Exception):  # noqa: N818 - a result, raised to leave the checks early
+    """Why a message is not a trip: a reason for programs and a detail for people."""
+
+    reason: Reason
+    detail: str
+
+
+Trip = dict[str, Any]
+"""The columns of mobility.trips.TRIP_SCHEMA but `row`."""
+
+
+def validate(value: bytes | None, rules: TripRules) -> Trip:
+    """Return the trip that a message's value holds.
+
+    Raises Rejection with the first check that fails, in a fixed order: the size, the text, the
+    object, its required fields, types, amounts, ids, coordinates, times.
+    """
+    record = _record(value, rules)
+    for field in REQUIRED:
+        if record.get(field) is None:
+            raise Rejection("missing_field", f"{field} is missing")
+    _check_types(record)
+    _check_amounts(record, rules)
+    locations = {field: _as_text(record.get(field)) for field in LOCATIONS}
+    _check_ids({**record, **locations})
+    _check_coordinates(record)
+    return _trip(record, locations["start_location_id"], rules)
+
+
+def _record(value: bytes | None, rules: TripRules) -> dict[str, Any]:
+    if value is None:
+        raise Rejection(TOMBSTONE, "the message has no value")
+    if len(value) > rules.max_bytes:
+        digest = hashlib.sha256(value).hexdigest()
+        detail = f"{len(value)} bytes, over the {rules.max_bytes} allowed; sha256 {digest}"
+        raise Rejection(OVERSIZED, detail)
+    try:
+        text = value.decode()
+    except UnicodeDecodeError as error:
+        raise Rejection("not_utf8", f"byte {error.start}: {error.reason}") from None
+    try:
+        record = json.loads(text, object_pairs_hook=_first_wins)
+    except RecursionError:
+        raise Rejection("not_json", "nested too deeply") from None
+    except ValueError as error:
+        raise Rejection("not_json", str(error)) from None
+    if not isinstance(record, dict):
+        raise Rejection("not_object", f"expected an object, found {_kind(record)}")
+    return record
+
+
+def _first_wins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # RFC 8259 leaves equal keys open; Polars takes the first, so that is the rule.
+    return dict(reversed(pairs))
+
+
+def _check_types(record: dict[str, Any]) -> None:
+    allowed: tuple[tuple[tuple[str, ...], str, Callable[[object], bool]], ...] = (
+        (STRINGS, "a string", lambda v: isinstance(v, str)),
+        (LOCATIONS, "a string or an integer", lambda v: isinstance(v, str) or _is_integer(v)),
+        ((*COORDINATES, *AMOUNTS), "a number", _is_number),
+        (TIMES, "a string or a number", lambda v: isinstance(v, str) or _is_number(v)),
+    )
+    for fields, expected, fits in allowed:
+        for field in fields:
+            found = record.get(field)
+            if found is not None and not fits(found):
+                raise Rejection("wrong_type", f"{field}: expected {expected}, is {_kind(found)}")
+
+
+def _check_amounts(record: dict[str, Any], rules: TripRules) -> None:
+    for field in (*COORDINATES, *AMOUNTS, *TIMES):
+        found = record.get(field)
+        if isinstance(found, int | float) and not math.isfinite(_as_float(found)):
+            raise Rejection("not_finite", f"{field} is {found}"[:200])
+    for field in AMOUNTS:
+        if record[field] < 0 and not (field == "price" and rules.refunds):
+            raise Rejection("negative", f"{field} is {record[field]}")
+    for field in AMOUNTS:
+        if abs(record[field]) > MAX_AMOUNT:
+            raise Rejection("too_large", f"{field} is {record[field]}, over {MAX_AMOUNT:.0e}"[:200])
+
+
+def _check_ids(record: dict[str, Any]) -> None:
+    for field in IDS:
+        found = record.get(field)
+        if found is None:
+            continue
+        if not 1 <= len(found) <= MAX_ID_LENGTH:
+            detail = f"{field} has {len(found)} characters, allowed are 1 to {MAX_ID_LENGTH}"
+            raise Rejection("bad_id", detail)
+        if not found.isprintable():
+            raise Rejection("bad_id", f"{field} has unprintable characters: {found!a}")
+    trip_id = record.get("trip_id")
+    if trip_id is not None and any("\ud800" <= char <= "\udfff" for char in trip_id):
+        raise Rejection("bad_id", f"trip_id has half a surrogate pair: {ascii(trip_id)[:200]}")
+
+
+def _check_coordinates(record: dict[str, Any]) -> None:
+    for field, limit in COORDINATES.items():
+        found = record.get(field)
+        if found is not None and abs(found) > limit:
+            raise Rejection("bad_coordinates", f"{field} is {found}, beyond {limit:g} degrees")
+
+
+def _trip(record: dict[str, Any], start_location: str | None, rules: TripRules) -> Trip:
+    start = _epoch_ms("start_time", record["start_time"])
+    end = record.get("end_time")
+    end_ms = None if end is None else _epoch_ms("end_time", end)
+    if rules.event_time == "start":
+        event_time = start
+    elif end_ms is not None:
+        event_time = end_ms
+    else:
+        event_time = start + round(float(record["duration_min"]) * _MS_PER_MINUTE)
+    return {
+        "trip_id": record.get("trip_id"),
+        "driver_id": record.get("driver_id"),
+        "passenger_id": record.get("passenger_id"),
+        "vehicle_type": record.get("vehicle_type"),
+        "start_location": start_location,
+        "start_lat": _optional_float(record.get("start_lat")),
+        "start_lng": _optional_float(record.get("start_lng")),
+        "start_time": start,
+        "event_time": event_time,
+        "duration": _micro(record["duration_min"]),
+        "distance": _micro(record["distance_km"]),
+        "revenue": _micro(record["price"]),
+    }
+
+
+def _epoch_ms(field: str, found: str | float) -> int:
+    if isinstance(found, str):
+        return _iso_ms(field, found)
+    ms = math.floor(found)
+    if not MIN_EVENT_TIME <= ms <= MAX_EVENT_TIME:
+        raise Rejection("bad_time", f"{field} is {found}, outside the years 1 to 9999"[:200])
+    return ms
+
+
+def _iso_ms(field: str, text: str) -> int:
+    if not _DATE_AND_TIME.match(text):
+        detail = f"{field} is {ascii(text)[:100]}, expected ISO 8601 or epoch milliseconds"
+        raise Rejection("bad_time", detail)
+    try:
+        ms = parse_iso_time(text)
+    except ValueError as error:
+        raise Rejection("bad_time", f"{field} is {ascii(text)[:100]}: {error}") from None
+    if not MIN_EVENT_TIME <= ms <= MAX_EVENT_TIME:
+        raise Rejection("bad_time", f"{field} is {text}, outside the years 1 to 9999")
+    return ms
+
+
+def _micro(amount: float) -> int:
+    # Python's round is half to even, as Polars' is in the columnar decoder.
+    return round(float(amount) * MICRO)
+
+
+def _is_integer(found: object) -> bool:
+    return isinstance(found, int) and not isinstance(found, bool)
+
+
+def _is_number(found: object) -> bool:
+    return isinstance(found, int | float) and not isinstance(found, bool)
+
+
+def _as_float(found: float) -> float:
+    try:
+        return float(found)
+    except OverflowError:
+        return math.inf
+
+
+def _optional_float(found: float | None) -> float | None:
+    return None if found is None else float(found)
+
+
+def _as_text(found: object) -> str | None:
+    return None if found is None else str(found)
+
+
+def _kind(found: object) -> str:
+    names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean"}
+    return names.get(type(found), "null" if found is None else "a number")

@@ -1,0 +1,1 @@
+"""Running a flow: launcher, process group, recovery folder, signals, metrics and status."""

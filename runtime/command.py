@@ -1,0 +1,100 @@
+"""The command line of the launcher."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from mobility.settings import PREFIX, Settings, to_environ
+from runtime.disk_space import require_disk_space
+from runtime.failures import RefusalError, StartError, refuse
+from runtime.fencing import with_fencing_token
+from runtime.folder_record import FolderRecord
+from runtime.launcher import RESTARTS, Launcher
+from runtime.process import read_settings_or_exit
+from runtime.process_group import ProcessGroup
+from runtime.recovery import delete_unreachable_snapshots
+from runtime.recovery_lock import RecoveryLock, lock_folder
+
+_DESCRIPTION: Final = "Run one of the flows as a group of processes with recovery."
+
+
+def main() -> int:
+    """Run the flow until it ends or is asked to stop; return the exit code."""
+    arguments = _arguments()
+    settings = read_settings_or_exit()
+    try:
+        lock = lock_folder(arguments.recovery, FolderRecord(arguments.flow, settings.shards))
+    except RefusalError as error:
+        refuse(str(error))
+    except StartError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    # Whoever waits for the end of a bounded read decides whether to run it again.
+    restarts = 0 if settings.read == "once" else arguments.restarts
+    launcher = Launcher(_starter(arguments, settings, lock), restarts)
+    launcher.stop_on_signals()
+    return launcher.run()
+
+
+def _starter(
+    arguments: argparse.Namespace, settings: Settings, lock: RecoveryLock
+) -> Callable[[], ProcessGroup]:
+    """Return a function that starts the cluster; every call prepares the folder anew."""
+    options = ["-r", str(lock.folder), "-s", str(settings.snapshot_interval), "-b", "0"]
+    chosen = msgspec.structs.replace(
+        settings,
+        cluster=lock.token,
+        accept_gap=settings.accept_gap or arguments.accept_gap,
+    )
+    others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+
+    def start() -> ProcessGroup:
+        require_disk_space(lock.folder)
+        delete_unreachable_snapshots(lock.folder)
+        environ = others | to_environ(with_fencing_token(chosen, lock.folder))
+        module = f"dataflows.{arguments.flow}"
+        return ProcessGroup(module, arguments.processes, options, environ, lock.fileno())
+
+    return start
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m dataflows", description=_DESCRIPTION)
+    parser.add_argument(
+        "-r",
+        "--recovery",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="recovery folder; created (0700) where only its parent exists",
+    )
+    parser.add_argument("--processes", type=_number(1), default=1, metavar="N")
+    parser.add_argument("--flow", choices=("main", "serving"), default="main")
+    parser.add_argument(
+        "--restarts",
+        type=_number(0),
+        default=RESTARTS,
+        metavar="N",
+        help="restarts within five minutes before giving up (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--accept-gap",
+        action="store_true",
+        help="continue where messages were lost before they were read, and record which",
+    )
+    return parser.parse_args()
+
+
+def _number(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            msg = f"expected a number, at least {least}"
+            raise argparse.ArgumentTypeError(msg)
+        return int(text)
+
+    return number

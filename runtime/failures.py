@@ -1,0 +1,50 @@
+"""Failures that another attempt would not cure, and how a process ends with them."""
+
+import os
+import sys
+from types import TracebackType
+from typing import Final, NoReturn
+
+EXIT_REFUSED: Final = 2
+"""The exit code of a refusal: another start would be refused again."""
+
+_refusals: Final[list[str]] = []
+
+
+class RefusalError(RuntimeError):
+    """The flow can't run as it was asked to; the message says what is wrong and what to do.
+
+    The messages are remembered: an exception of a worker thread reaches the main thread of a
+    process of several as a panic without its cause.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        _refusals.append(message)
+
+
+class StartError(RuntimeError):
+    """A start that failed and may succeed later; the message says why."""
+
+
+def refuse(message: str) -> NoReturn:
+    """Print why the flow does not start, and exit with 2."""
+    sys.stderr.write(f"{message}\n")
+    raise SystemExit(EXIT_REFUSED)
+
+
+def exit_without_traceback() -> None:
+    """Let a refusal end this process with its message and exit code, without a traceback."""
+    sys.excepthook = _exit_with_refusal
+
+
+def _exit_with_refusal(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    if not _refusals:
+        sys.__excepthook__(kind, error, trace)
+        return
+    sys.stderr.write(f"{_refusals[0]}\n")
+    sys.stderr.flush()
+    # Python exits with 1 after an exception, and waits for threads of Bytewax that are gone.
+    os._exit(EXIT_REFUSED)

@@ -1,0 +1,149 @@
+"""Counters and gauges of one process of a flow: its partitions, and what it has written."""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from mobility.entities import ENTITIES
+from mobility.files import write_atomically
+from mobility.status import ReadStatus
+from mobility.watermarks import min_watermark
+
+
+@dataclass(frozen=True, slots=True)
+class MessageCounts:
+    """What became of the messages that were read in this run."""
+
+    read: int = 0
+    counted: int = 0
+    late: int = 0
+    dead: int = 0
+    duplicates: int = 0
+    punctuations: int = 0
+
+    def __add__(self, other: "MessageCounts") -> "MessageCounts":
+        return MessageCounts(
+            self.read + other.read,
+            self.counted + other.counted,
+            self.late + other.late,
+            self.dead + other.dead,
+            self.duplicates + other.duplicates,
+            self.punctuations + other.punctuations,
+        )
+
+
+@dataclass(slots=True)
+class PartitionMetrics:
+    """The state of a partition: event times in epoch ms, `lag` in messages to the log's end.
+
+    `position` is the offset that is read next.
+    """
+
+    max_event_time: int | None = None
+    watermark: int | None = None
+    status: ReadStatus = "behind"
+    lag: int = 0
+    counts: MessageCounts = field(default_factory=MessageCounts)
+    position: int | None = None
+
+
+@dataclass(slots=True)
+class FlowMetrics:
+    """The metrics of the partitions that this process reads, shared by its workers.
+
+    `sent` and `delivered` are watermarks (epoch ms) by entity and shard: all windows up to there
+    were handed to Kafka's producer, or are known to be in `aggregated.*`.
+    """
+
+    alignment_ms: int
+    process: int = 0
+    folder: Path | None = None
+    clock: Callable[[], float] = time.time
+    partitions: dict[int, PartitionMetrics] = field(default_factory=dict)
+    windows_out: int = 0
+    partitions_unread: int = 0
+    gaps: int = 0
+    punctuations_refused: int = 0
+    sent: dict[tuple[str, int], int] = field(default_factory=dict)
+    delivered: dict[tuple[str, int], int] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _written_at: float = 0.0
+
+    def is_ahead(self, partition: int) -> bool:
+        """Tell whether a partition must wait for slower ones (Flink's watermark alignment).
+
+        Only partitions that are behind count: one at the end of its log has nothing to catch up.
+        """
+        own = self.partitions[partition]
+        if own.status != "behind" or own.max_event_time is None:
+            return False
+        others = [
+            other.max_event_time
+            for number, other in self.partitions.items()
+            if number != partition and other.status == "behind"
+        ]
+        return any(o is None or own.max_event_time - o > self.alignment_ms for o in others)
+
+    def write_status_file(self, *, now: bool = False) -> None:
+        """Write `flow-<process>.json` in the status folder, at most once a second."""
+        if self.folder is None or (not now and self.clock() - self._written_at < 1):
+            return
+        with self._lock:
+            self._written_at = self.clock()
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.folder / f"flow-{self.process}.json", json.dumps(self.status()))
+
+    def record_delivered(self, sent: Mapping[tuple[str, int], int]) -> None:
+        """Record that what had been sent up to these watermarks is delivered."""
+        if sent.items() <= self.delivered.items():
+            return
+        self.delivered |= sent
+        # No other write may follow a last snapshot.
+        self.write_status_file(now=True)
+
+    @property
+    def counts(self) -> MessageCounts:
+        """What became of the messages of all partitions."""
+        return sum((p.counts for p in list(self.partitions.values())), MessageCounts())
+
+    @property
+    def watermark(self) -> int | None:
+        """The lowest watermark of the active partitions, or of all where none is active."""
+        partitions = list(self.partitions.values())
+        active = [p for p in partitions if p.status not in {"idle", "finished"}]
+        return min_watermark(p.watermark for p in active or partitions)
+
+    @property
+    def lag(self) -> int:
+        """How many messages this process has not read yet."""
+        return sum(p.lag for p in list(self.partitions.values()))
+
+    def status(self) -> dict[str, object]:
+        """Return the content of the status file; times in epoch ms."""
+        return {
+            "process": self.process,
+            "pid": os.getpid(),
+            "at": round(self.clock() * 1_000),
+            **asdict(self.counts),
+            "windows_out": self.windows_out,
+            "partitions_unread": self.partitions_unread,
+            "gaps": self.gaps,
+            "punctuations_refused": self.punctuations_refused,
+            "delivered": self._delivered_by_entity(),
+            "watermark": self.watermark,
+            "lag": self.lag,
+            "partitions": {
+                str(number): {"watermark": p.watermark, "status": p.status, "lag": p.lag}
+                for number, p in sorted(self.partitions.items())
+            },
+        }
+
+    def _delivered_by_entity(self) -> dict[str, dict[str, int]]:
+        watermarks: dict[str, dict[str, int]] = {entity.name: {} for entity in ENTITIES}
+        for (entity, shard), watermark in sorted(self.delivered.items()):
+            watermarks[entity][str(shard)] = watermark
+        return watermarks

@@ -1,0 +1,19 @@
+"""The flows by name: how Bytewax knows them, and which topics they read."""
+
+from typing import Final, Literal
+
+from mobility.entities import ENTITIES
+from mobility.settings import Settings
+from mobility.topics import aggregated_topic, trips_topic
+
+FlowName = Literal["main", "serving"]
+
+FLOW_IDS: Final[dict[FlowName, str]] = {"main": "mobility_hub", "serving": "mobility_serving"}
+"""The first part of the id of every step: stored in recovery state."""
+
+
+def input_topics(flow: FlowName, settings: Settings) -> tuple[str, ...]:
+    """Return the topics that a flow reads."""
+    if flow == "main":
+        return (trips_topic(settings),)
+    return tuple(aggregated_topic(settings, entity) for entity in ENTITIES)

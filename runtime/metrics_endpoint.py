@@ -1,0 +1,93 @@
+"""The metrics of a process, served for Prometheus on this machine."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from mobility.settings import Settings
+from runtime.failures import RefusalError
+from runtime.flow_metrics import FlowMetrics
+
+_HOST: Final = "127.0.0.1"
+
+_COUNTERS: Final = {
+    "read": ("mobility_messages_read", "Messages read from the log in this run"),
+    "counted": ("mobility_trips_counted", "Trips counted in this run"),
+    "late": ("mobility_trips_late", "Late trips set aside in this run"),
+    "dead": ("mobility_messages_dead", "Dead letters set aside in this run"),
+    "duplicates": ("mobility_trips_repeated", "Repeated trips not counted again in this run"),
+    "punctuations": ("mobility_punctuations_read", "Punctuations read in this run"),
+}
+
+
+def serve_metrics(metrics: FlowMetrics, settings: Settings) -> None:
+    """Serve the metrics of this process: on the settings' port, plus the process's number.
+
+    Raises RefusalError where another process has that port.
+    """
+    if not settings.metrics_port:
+        return
+    registry = CollectorRegistry()
+    registry.register(FlowMetricsCollector(metrics))
+    port = settings.metrics_port + metrics.process
+    try:
+        start_http_server(port, _HOST, registry)
+    except OSError as error:
+        msg = (
+            f"The metrics can't be served on {_HOST}:{port}: {error.strerror}.\nChoose another "
+            "MOBILITY_METRICS_PORT (each process takes one, counting up), or 0 for none."
+        )
+        raise RefusalError(msg) from error
+
+
+class FlowMetricsCollector(Collector):
+    """Reads the metrics when it is asked, so that the flow spends nothing on it."""
+
+    def __init__(self, metrics: FlowMetrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the metrics as they are now."""
+        metrics = self._metrics
+        total = metrics.counts
+        for field, (name, text) in _COUNTERS.items():
+            yield CounterMetricFamily(name, text, value=getattr(total, field))
+        yield CounterMetricFamily(
+            "mobility_windows_written",
+            "Windows sent to Kafka in this run",
+            value=metrics.windows_out,
+        )
+        yield CounterMetricFamily(
+            "mobility_punctuations_refused",
+            "Punctuations that the broker did not allow: window state stays",
+            value=metrics.punctuations_refused,
+        )
+        yield GaugeMetricFamily(
+            "mobility_partitions_unread",
+            "Partitions of the log that were added and are read after a restart",
+            value=metrics.partitions_unread,
+        )
+        yield GaugeMetricFamily(
+            "mobility_gaps",
+            "Gaps in the log that were accepted, over the life of the recovery folder",
+            value=metrics.gaps,
+        )
+        lags = GaugeMetricFamily(
+            "mobility_partition_lag_messages",
+            "Offsets between the next message and the end of the partition",
+            labels=["partition"],
+        )
+        watermarks = GaugeMetricFamily(
+            "mobility_partition_watermark_timestamp_seconds",
+            "Watermark of the partition; absent before its first trip",
+            labels=["partition"],
+        )
+        for number, partition in sorted(metrics.partitions.items()):
+            lags.add_metric([str(number)], partition.lag)
+            if partition.watermark is not None:
+                watermarks.add_metric([str(number)], partition.watermark / 1_000)
+        yield lags
+        yield watermarks

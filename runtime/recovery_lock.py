@@ -1,0 +1,169 @@
+"""The lock of a recovery folder: one cluster at a time, and only on a folder that fits it."""
+
+import fcntl
+import os
+import secrets
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Final, NoReturn
+
+from runtime.failures import RefusalError, StartError
+from runtime.folder_record import NEW_FOLDER, FolderRecord, read_record, write_draft, write_record
+from runtime.recovery import PARTITIONS, make_partitions, partition_fault, partition_paths
+
+_WRITABLE_BY_OTHERS: Final = 0o022
+
+# Processes whose launcher was killed end by themselves, so a start right after that may wait.
+_ORPHANS_SECONDS: Final = 3.0
+_PAUSE_SECONDS: Final = 0.1
+
+
+class RecoveryLock:
+    """A recovery folder that is locked for one cluster until it is closed, or its process ends.
+
+    `token` is given to the cluster's processes, which show it instead of locking the folder again.
+    """
+
+    def __init__(self, folder: Path, file: IO[str]) -> None:
+        self.folder = folder
+        self.token = secrets.token_hex(8)
+        self._file = file
+        file.seek(0)
+        file.truncate()
+        file.write(f"{os.getpid()} {self.token}\n")
+        file.flush()
+
+    def fileno(self) -> int:
+        """Return the lock's descriptor: a process that inherits it holds the lock too."""
+        return self._file.fileno()
+
+    def close(self) -> None:
+        """Release the folder."""
+        self._file.close()
+
+
+def lock_folder(folder: Path, wanted: FolderRecord) -> RecoveryLock:
+    """Lock the folder for a start, and make it where there is none.
+
+    Raises RefusalError where it can't be used, before anything is written, and StartError where it
+    can't be written to now.
+    """
+    try:
+        return _lock(folder, wanted)
+    except OSError as error:
+        msg = f"The recovery folder {folder} can't be written: {error}. Is the disk full?"
+        raise StartError(msg) from error
+
+
+def is_locked_by(folder: Path, token: str) -> bool:
+    """Tell whether the token is that of the cluster that has locked the folder."""
+    try:
+        return _lock_path(folder).read_text().split()[1:] == [token]
+    except OSError:
+        return False
+
+
+def _lock(folder: Path, wanted: FolderRecord) -> RecoveryLock:
+    _check_path(folder)
+    with ExitStack() as on_failure:
+        file = _locked_file(folder, "r+", on_failure) if _lock_path(folder).exists() else None
+        known = _known_record(folder, wanted)
+        # Recovery state is pickle: whoever can write there can run code here.
+        folder.mkdir(mode=0o700, exist_ok=True)
+        lock = RecoveryLock(folder, file or _locked_file(folder, "a+", on_failure))
+        # Another process may have made the folder in the meantime.
+        known = known or read_record(folder, wanted)
+        if known is None:
+            write_draft(folder, wanted)
+            make_partitions(folder)
+        write_record(folder, known or wanted)
+        on_failure.pop_all()
+    return lock
+
+
+def _known_record(folder: Path, wanted: FolderRecord) -> FolderRecord | None:
+    known = read_record(folder, wanted) if folder.exists() else None
+    if known is not None:
+        known.refuse_other(folder, wanted)
+        _check_partitions(folder)
+    return known
+
+
+def _check_path(folder: Path) -> None:
+    if not folder.exists():
+        if not folder.parent.is_dir():
+            msg = f"There is no folder {folder.parent} to make {folder.name} in.\nIs -r right?"
+            raise RefusalError(msg)
+        return
+    if not folder.is_dir():
+        msg = f"{folder} is not a folder.\nIs -r right?"
+        raise RefusalError(msg)
+    mode = folder.stat().st_mode
+    if mode & _WRITABLE_BY_OTHERS:
+        msg = (
+            f"Other users may write to the recovery folder {folder} (mode {mode & 0o777:o}), and "
+            "its content is run as code.\n"
+            f"Make sure that nobody has written there, then: chmod 700 {folder}"
+        )
+        raise RefusalError(msg)
+
+
+def _check_partitions(folder: Path) -> None:
+    expected = [folder / f"part-{number}.sqlite3" for number in range(PARTITIONS)]
+    found = partition_paths(folder)
+    missing = [f"{path.name} is missing" for path in expected if path not in found]
+    surplus = [f"{path.name} is one too many" for path in found if path not in expected]
+    faults = missing + surplus or [fault for path in found if (fault := partition_fault(path))]
+    if faults:
+        msg = (
+            f"The recovery folder {folder} can't be used: {'; '.join(faults)}.\n"
+            f"Restore the whole folder from a backup. {NEW_FOLDER}"
+        )
+        raise RefusalError(msg)
+
+
+def _locked_file(folder: Path, mode: str, on_failure: ExitStack) -> IO[str]:
+    file = on_failure.enter_context(_lock_path(folder).open(mode))
+    waited = 0.0
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = _holder(folder)
+            if waited >= _ORPHANS_SECONDS or holder is None or _is_alive(holder):
+                _refuse_locked(folder, holder)
+            threading.Event().wait(_PAUSE_SECONDS)
+            waited += _PAUSE_SECONDS
+        else:
+            return file
+
+
+def _refuse_locked(folder: Path, holder: int | None) -> NoReturn:
+    who = "another process" if holder is None else f"process {holder}"
+    if holder is not None and not _is_alive(holder):
+        who = f"processes that {holder} started and left behind"
+    msg = (
+        f"Another instance is running on {folder}: {who}.\n"
+        "Stop it first, or start this one on a folder of its own (`-r OTHER`)."
+    )
+    raise RefusalError(msg)
+
+
+def _holder(folder: Path) -> int | None:
+    words = _lock_path(folder).read_text().split()
+    return int(words[0]) if words and words[0].isdecimal() else None
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _lock_path(folder: Path) -> Path:
+    return folder / "lock"

@@ -1,0 +1,81 @@
+"""Encoders: which messages an item becomes, with which key and headers."""
+
+import json
+
+import polars as pl
+
+from broker.producer import Headers
+from dataflows.encoders import (
+    Messages,
+    dead_encoder,
+    enriched_encoder,
+    late_encoder,
+    punctuation_encoder,
+    windows_encoder,
+)
+from dataflows.items import EnrichedTrips, Punctuation, SourceRecords
+from mobility.entities import BY_NAME
+from mobility.records import WINDOW_SCHEMA, WindowUpdate
+from mobility.settings import Settings
+from tests.strategies import NOON
+
+RECORDS = SourceRecords("p.trips_stream", 3, [10, 12], [b"\xff", None], [None, b"k"], [], [])
+WHERE: list[Headers] = [
+    [("topic", "p.trips_stream"), ("partition", "3"), ("offset", "10")],
+    [("topic", "p.trips_stream"), ("partition", "3"), ("offset", "12")],
+]
+
+
+def test_late_trips_go_out_as_they_came_with_their_position() -> None:
+    """Original bytes and key; topic, partition and offset as headers."""
+    (records,) = late_encoder(Settings(topic_prefix="p."))(RECORDS)
+    assert records == Messages("p.trips_late", [None, b"k"], [b"\xff", None], WHERE)
+
+
+def test_dead_letters_say_what_is_wrong() -> None:
+    """Headers `error` and `detail` besides; a detail is bytes of bounded length."""
+    dead = SourceRecords(
+        "p.trips_stream",
+        3,
+        [10, 12],
+        [b"\xff", None],
+        [None, b"k"],
+        ["not_utf8", "tombstone"],
+        ["x" * 900, "half \ud800"],
+    )
+    (records,) = dead_encoder(Settings(topic_prefix="p."))(dead)
+    assert records.topic == "p.trips_dlq"
+    assert records.values == [b"\xff", None]
+    assert records.headers == [
+        [*WHERE[0], ("error", "not_utf8"), ("detail", b"x" * 500)],
+        [*WHERE[1], ("error", "tombstone"), ("detail", b"half \\ud800")],
+    ]
+
+
+def test_windows_go_out_under_their_id() -> None:
+    """Key is the id; an update without rows writes nothing."""
+    row = ("d1", NOON, 1, 2, 3, 4, NOON, NOON, "early", 0)
+    rows = pl.DataFrame([row], schema=WINDOW_SCHEMA, orient="row")
+    driver = BY_NAME["driver"]
+    encode = windows_encoder(Settings(topic_prefix="p."), driver)
+    (columns,) = encode(WindowUpdate(driver, 0, 1, None, rows))
+    assert (columns.topic, columns.keys.to_list()) == ("p.aggregated.driver", ["d1"])
+    assert json.loads(columns.values.item())["trip_count"] == 1
+    assert list(encode(WindowUpdate(driver, 0, 1, None, rows.clear()))) == []
+
+
+def test_enriched_trips_go_to_the_entities_that_they_have() -> None:
+    """A trip without the id stays away from that entity's topic."""
+    trips = pl.DataFrame({"json": ["{1}", "{2}"], "driver_id": [None, "d"]})
+    encode = enriched_encoder(Settings(), BY_NAME["driver"])
+    (columns,) = encode(EnrichedTrips(trips))
+    assert columns.topic == "enriched.driver"
+    assert (columns.keys.to_list(), columns.values.to_list()) == (["d"], ["{2}"])
+    assert list(encode(EnrichedTrips(trips.head(1)))) == []
+
+
+def test_a_punctuation_goes_into_the_quiet_partition_itself() -> None:
+    """A null value with the event time as a header, in the log of trips."""
+    (records,) = punctuation_encoder(Settings())(Punctuation(2, NOON))
+    header: Headers = [("watermark", str(NOON))]
+    assert records == Messages("trips_stream", [None], [None], [header], 2)

@@ -1,0 +1,129 @@
+"""A batch ahead: the same batches in the same order, and none where it could be late."""
+
+from concurrent.futures import Executor, Future
+from datetime import datetime
+from typing import Any, cast
+
+import pytest
+from confluent_kafka import Message
+
+from broker.errors import BrokerError
+from dataflows.fetcher import Fetcher
+from dataflows.partition_reader import PartitionReader
+from mobility.validation import TripRules
+from tests.dataflows.doubles import FakeMessage
+from tests.dataflows.test_ingest import trip
+from tests.strategies import NOON
+
+
+class Waiting(Executor):
+    """A thread that begins its work when the test says so."""
+
+    def __init__(self) -> None:
+        self.jobs: list[tuple[Future[Any], Any]] = []
+
+    def submit(self, fn: Any, /, *_args: Any, **_kwargs: Any) -> Future[Any]:  # noqa: ANN401 - as Executor's
+        """Queue a job."""
+        future: Future[Any] = Future()
+        self.jobs.append((future, fn))
+        return future
+
+    def work(self) -> None:
+        """Do what is queued."""
+        while self.jobs:
+            future, job = self.jobs.pop(0)
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(job())
+                except BrokerError as error:
+                    future.set_exception(error)
+
+
+class FakeReader:
+    """A log of batches; it is behind until the last of them."""
+
+    def __init__(self, batches: list[list[Message]]) -> None:
+        self.batches = batches
+        self.polls = 0
+        self.closed = False
+        self.is_finished = False
+        self.fails = False
+
+    @property
+    def lag(self) -> int:
+        """How many messages are left."""
+        return sum(map(len, self.batches))
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there are any."""
+        return self.lag > 0
+
+    def poll(self) -> list[Message]:
+        """Return the next batch."""
+        self.polls += 1
+        if self.fails:
+            msg = "gone"
+            raise BrokerError(msg)
+        return self.batches.pop(0) if self.batches else []
+
+    def next_poll(self) -> datetime | None:
+        """Return a time of which nothing depends here."""
+        return None
+
+    def close(self) -> None:
+        """Leave."""
+        self.closed = True
+
+
+def fetching(*values: list[bytes]) -> tuple[Fetcher, FakeReader, Waiting]:
+    """Return a fetcher of these batches."""
+    batches = [[cast("Message", FakeMessage(value, 0)) for value in batch] for batch in values]
+    reader, executor = FakeReader(batches), Waiting()
+    return Fetcher(cast("PartitionReader", reader), TripRules(), executor), reader, executor
+
+
+def test_batches_come_in_their_order_each_with_how_it_left_the_log() -> None:
+    """While behind the next one is fetched meanwhile, and never more than that one."""
+    fetcher, reader, executor = fetching([trip(NOON)] * 3, [trip(NOON), b"{"], [trip(NOON)])
+    seen = []
+    for _ in range(3):
+        fetched = fetcher.fetch()
+        assert len(executor.jobs) <= 1
+        executor.work()
+        shape = (fetched.decoded.trips.height, fetched.decoded.rejected.height)
+        seen.append((len(fetched.messages), *shape, fetched.lag, fetched.is_behind))
+    assert seen == [(3, 3, 0, 3, True), (2, 1, 1, 1, True), (1, 1, 0, 0, False)]
+    assert reader.polls == 3
+
+
+def test_at_the_end_of_the_log_nothing_waits() -> None:
+    """What was fetched ahead there would be told of one poll late."""
+    fetcher, reader, executor = fetching([trip(NOON)])
+    assert not fetcher.fetch().is_behind
+    assert executor.jobs == []
+    reader.batches.append([])
+    assert fetcher.fetch().messages == []
+
+
+def test_a_failure_ahead_is_raised_when_its_batch_is_asked_for() -> None:
+    """As if it had been read just then."""
+    fetcher, reader, executor = fetching([trip(NOON)], [trip(NOON)])
+    fetcher.fetch()
+    reader.fails = True
+    executor.work()
+    with pytest.raises(BrokerError, match="gone"):
+        fetcher.fetch()
+
+
+def test_closing_leaves_the_broker_whatever_was_ahead() -> None:
+    """A batch ahead, fetched or not or failed, hides no error and raises none."""
+    for fails in (False, True):
+        for works in (False, True):
+            fetcher, reader, executor = fetching([trip(NOON)], [trip(NOON)])
+            fetcher.fetch()
+            reader.fails = fails
+            if works:
+                executor.work()
+            fetcher.close()
+            assert reader.closed

@@ -1,0 +1,186 @@
+"""The log and the recovery state: nothing is skipped in silence."""
+
+import json
+import logging
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from broker.topics import TopicDescriber, TopicInfo
+from dataflows.resume_validator import Gap, ResumePosition, ResumeValidator, recorded_gaps
+from dataflows.topic_watch import TopicWatch
+from mobility.settings import Settings
+from runtime.failures import RefusalError
+from runtime.flow_metrics import FlowMetrics
+from runtime.recovery import RecoveryInfo, make_partitions
+
+TOPIC = TopicInfo("trips_stream", (0, 1, 2), "one")
+STEP = "mobility_hub.trips_stream"
+
+
+def validator(
+    recovery: RecoveryInfo, metrics: FlowMetrics | None = None, *, accept: bool = False
+) -> ResumeValidator:
+    """Return the comparison on New Year's Day."""
+    settings = Settings(accept_gap=accept)
+    return ResumeValidator(settings, recovery, metrics, lambda: datetime(2025, 1, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("state", "log", "begin"),
+    [
+        (ResumePosition(), (0, 0), 0),
+        (ResumePosition(), (7, 9), 7),  # a new folder begins with what there is
+        (ResumePosition(0, "one"), (0, 5), 0),
+        (
+            ResumePosition(5, "one"),
+            (5, 5),
+            5,
+        ),  # everything was read, then removed: no gap
+        (ResumePosition(7, "one"), (5, 9), 7),
+        (ResumePosition(7), (5, 9), 7),  # state of the first release knows no id
+    ],
+)
+def test_a_log_that_goes_on_is_read_on(
+    state: ResumePosition, log: tuple[int, int], begin: int
+) -> None:
+    """Between its ends, the state's offset is where to go on."""
+    assert validator(RecoveryInfo()).first_offset(TOPIC, 1, state, *log) == begin
+
+
+SURPRISES = [
+    (ResumePosition(3, "one"), (5, 9), "ends at offset 3, the log begins at 5"),
+    (ResumePosition(10, "one"), (5, 9), "ends at offset 10, the log at 9"),
+    (
+        ResumePosition(7, "two"),
+        (5, 9),
+        "ends at offset 7 of topic id two, the log holds 5 to 9 of one",
+    ),
+]
+
+
+@pytest.mark.parametrize(("state", "log", "why"), SURPRISES)
+def test_a_surprise_is_refused_with_both_positions(
+    tmp_path: Path, state: ResumePosition, log: tuple[int, int], why: str
+) -> None:
+    """Topic, partition, what the state says, what the log has, and the remedy."""
+    with pytest.raises(RefusalError) as refusal:
+        validator(RecoveryInfo(tmp_path)).first_offset(TOPIC, 1, state, *log)
+    for part in ("trips_stream partition 1", why, "--accept-gap"):
+        assert part in str(refusal.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("state", "log", "why"), SURPRISES)
+def test_an_accepted_gap_is_on_record(
+    tmp_path: Path, state: ResumePosition, log: tuple[int, int], why: str
+) -> None:
+    """The log is read on from its beginning; the same gap is recorded once."""
+    metrics = FlowMetrics(1)
+    for _ in range(2):
+        accepting = validator(RecoveryInfo(tmp_path), metrics, accept=True)
+        assert accepting.first_offset(TOPIC, 1, state, *log) == log[0]
+        assert metrics.gaps == 1
+    (line,) = (tmp_path / "gaps.ndjson").read_text().splitlines()
+    record = json.loads(line)
+    assert why in record.pop("why")
+    assert record == {
+        "at": "2025-01-01T00:00:00+00:00",
+        "topic": "trips_stream",
+        "partition": 1,
+        "start": state.next_offset,
+        "end": log[0],
+    }
+
+
+def test_fewer_partitions_than_the_state_knows_are_refused(tmp_path: Path) -> None:
+    """Both numbers are named; of other steps' keys nothing is said."""
+    recovery = RecoveryInfo(tmp_path, {STEP: {"000", "001", "002", "003"}, "other": {"009"}})
+    with pytest.raises(RefusalError, match=r"partition 3: .* knows 4 .*, the topic has 3"):
+        validator(recovery).check_partitions(STEP, TOPIC)
+    validator(RecoveryInfo(tmp_path, {STEP: {"000"}})).check_partitions(STEP, TOPIC)
+
+
+def test_accepted_lost_partitions_are_forgotten_and_on_record(tmp_path: Path) -> None:
+    """Bytewax could not start with a state that belongs to no partition."""
+    make_partitions(tmp_path)
+    recovery = RecoveryInfo(tmp_path, {STEP: {"000", "003", "004"}})
+    validator(recovery, accept=True).check_partitions(STEP, TOPIC)
+    assert [(gap.partition, gap.end) for gap in recorded_gaps(tmp_path)] == [(3, None), (4, None)]
+    assert isinstance(recorded_gaps(tmp_path)[0], Gap)
+
+
+def answer(partitions: int, identity: str = "one") -> "Future[Any]":
+    """Return a description as the broker would give it."""
+    done: Future[Any] = Future()
+    numbers = [SimpleNamespace(id=number) for number in range(partitions)]
+    done.set_result(SimpleNamespace(name="trips_stream", partitions=numbers, topic_id=identity))
+    return done
+
+
+def failure(code: int) -> "Future[Any]":
+    """Return an answer that is an error."""
+    failed: Future[Any] = Future()
+    failed.set_exception(KafkaException(KafkaError(code)))
+    return failed
+
+
+class Watched:
+    """A watch over answers that are given in turn, and its clock."""
+
+    def __init__(self, *answers: "Future[Any]") -> None:
+        self.answers = list(answers)
+        self.now = 0.0
+        self.metrics = FlowMetrics(1)
+        self.watch = TopicWatch(TOPIC, cast("TopicDescriber", self), self.metrics, lambda: self.now)
+
+    def request(self) -> "Future[Any]":
+        """Return the next answer."""
+        return self.answers.pop(0)
+
+    def minute(self) -> None:
+        """Let a minute pass, with a look every second."""
+        for _ in range(60):
+            self.now += 1
+            self.watch.check()
+
+
+def test_new_partitions_are_shown_within_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    """Their number is on the metrics, and one warning says what to do."""
+    watched = Watched(*[answer(3)] * 3, *[answer(5)] * 6)
+    watched.minute()
+    assert watched.metrics.partitions_unread == 0
+    with caplog.at_level(logging.WARNING):
+        watched.minute()
+        assert watched.metrics.partitions_unread == 2
+        watched.minute()
+    (record,) = caplog.records
+    assert "2 partitions that this run does not read: restart" in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("found", "what"),
+    [
+        (answer(3, "two"), r"recreated \(id two, before one\)"),
+        (failure(KafkaError.UNKNOWN_TOPIC_OR_PART), "was deleted"),
+    ],
+)
+def test_another_topic_of_the_name_ends_the_flow(found: "Future[Any]", what: str) -> None:
+    """Offsets of the old one mean nothing in it."""
+    with pytest.raises(RefusalError, match=f"trips_stream .*{what}"):
+        Watched(found).minute()
+
+
+def test_a_broker_that_does_not_answer_is_asked_again() -> None:
+    """Neither silence nor an error stops the flow."""
+    silent: Future[Any] = Future()
+    watched = Watched(failure(KafkaError._TIMED_OUT), answer(4), silent)
+    watched.minute()
+    watched.minute()
+    assert watched.metrics.partitions_unread == 1
+    assert watched.answers == []

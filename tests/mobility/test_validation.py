@@ -1,0 +1,148 @@
+"""The rules for a trip, message by message."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from mobility.records import MAX_EVENT_TIME
+from mobility.validation import Rejection, TripRules, validate
+from tests.strategies import NOON, trips
+
+RULES = TripRules()
+TRIP = {
+    "start_time": "2025-01-01T12:00:00Z",
+    "duration_min": 10,
+    "distance_km": 2.5,
+    "price": 7.25,
+}
+
+
+def value(**fields: object) -> bytes:
+    """Return a trip's message, the fields replaced."""
+    return json.dumps(TRIP | fields).encode()
+
+
+def reason(message: bytes | None, rules: TripRules = RULES) -> str:
+    """Return why a message is rejected."""
+    with pytest.raises(Rejection) as caught:
+        validate(message, rules)
+    assert caught.value.detail
+    return caught.value.reason
+
+
+def test_a_trip_has_these_columns() -> None:
+    """Amounts are micro-units, times epoch ms, what is missing is None."""
+    assert validate(value(trip_id="t", start_location_id=7, start_lat=1), RULES) == {
+        "trip_id": "t",
+        "driver_id": None,
+        "passenger_id": None,
+        "vehicle_type": None,
+        "start_location": "7",
+        "start_lat": 1.0,
+        "start_lng": None,
+        "start_time": NOON,
+        "event_time": NOON,
+        "duration": 10_000_000,
+        "distance": 2_500_000,
+        "revenue": 7_250_000,
+    }
+
+
+@given(trips())
+def test_what_the_rules_allow_is_accepted(trip: dict[str, Any]) -> None:
+    """Every trip of the strategy is a trip: the strategy draws from the rules' whole domain."""
+    found = validate(json.dumps(trip).encode(), RULES)
+    assert found["driver_id"] == trip.get("driver_id")
+    assert found["revenue"] == round(float(trip["price"]) * 1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (None, "tombstone"),
+        (b"\xff", "not_utf8"),
+        (b"", "not_json"),
+        (b"{", "not_json"),
+        (b"\xef\xbb\xbf{}", "not_json"),
+        (b"[" * 100_000, "not_json"),
+        (value() + value(), "not_json"),
+        (b"[]", "not_object"),
+        (b"null", "not_object"),
+        (b"{}", "missing_field"),
+        (value(start_time=None), "missing_field"),
+        (value(price=None), "missing_field"),
+        (value(price="7"), "wrong_type"),
+        (value(price=True), "wrong_type"),
+        (value(trip_id=1), "wrong_type"),
+        (value(start_location_id=1.5), "wrong_type"),
+        (value(start_location_id=True), "wrong_type"),
+        (value(start_time=[]), "wrong_type"),
+        (value(price=float("nan")), "not_finite"),
+        (value(distance_km=float("-inf")), "not_finite"),
+        (value(start_time=float("inf")), "not_finite"),
+        (value(start_lat=10**400), "not_finite"),
+        (value(duration_min=-1e-12), "negative"),
+        (value(price=-1), "negative"),
+        (value(price=1_000_000_000.1), "too_large"),
+        (value(driver_id=""), "bad_id"),
+        (value(driver_id="x" * 129), "bad_id"),
+        (value(passenger_id="a\nb"), "bad_id"),
+        (value(vehicle_type="a\u200bb"), "bad_id"),
+        (value(start_location_id="\x7f"), "bad_id"),
+        (value(trip_id="\ud800"), "bad_id"),
+        (value(start_lat=90.0001), "bad_coordinates"),
+        (value(end_lng=-180.0001), "bad_coordinates"),
+        (value(start_time=""), "bad_time"),
+        (value(start_time="2025-01-01"), "bad_time"),
+        (value(start_time="1735732800000"), "bad_time"),
+        (value(end_time="never"), "bad_time"),
+        (value(start_time=MAX_EVENT_TIME + 1), "bad_time"),
+    ],
+)
+def test_each_fault_has_its_reason(message: bytes | None, expected: str) -> None:
+    """A broken message is told by a reason for programs and a detail for people."""
+    assert reason(message) == expected
+
+
+def test_the_largest_that_is_allowed() -> None:
+    """Bounds are inclusive: 128 characters, 10^9, the poles and the date line."""
+    bounds = {"driver_id": "é" * 128, "price": 10**9, "start_lat": -90, "end_lng": 180.0}
+    assert validate(value(**bounds), RULES)["revenue"] == 10**15
+
+
+def test_refunds_only_by_setting() -> None:
+    """A negative price is allowed by setting; a negative duration never is."""
+    rules = TripRules(refunds=True)
+    assert validate(value(price=-7.5), rules)["revenue"] == -7_500_000
+    assert reason(value(duration_min=-1), rules) == "negative"
+    assert reason(value(price=-1.1e9), rules) == "too_large"
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"end_time": NOON + 5}, NOON + 5),
+        ({}, NOON + 600_000),
+        ({"end_time": None, "duration_min": 0.000025}, NOON + 2),
+    ],
+)
+def test_event_time_may_be_the_end(fields: dict[str, object], expected: int) -> None:
+    """By setting, event time is end_time, else start plus duration, rounded half to even."""
+    found = validate(value(**fields), TripRules(event_time="end"))
+    assert (found["start_time"], found["event_time"]) == (NOON, expected)
+
+
+@pytest.mark.parametrize(
+    ("amount", "micro"), [(0.5e-6, 0), (1.5e-6, 2), (2.5e-6, 2), (0.1, 100_000), (1 / 3, 333_333)]
+)
+def test_micro_units_round_half_to_even(amount: float, micro: int) -> None:
+    """An amount is the nearest micro-unit, and the even one of two."""
+    assert validate(value(price=amount), RULES)["revenue"] == micro
+
+
+def test_of_equal_keys_the_first_counts() -> None:
+    """RFC 8259 leaves it open; this is our rule, also where the second is of a wrong type."""
+    text = value()[:-1] + b',"price":"free","price":1}'
+    assert validate(text, RULES)["revenue"] == 7_250_000

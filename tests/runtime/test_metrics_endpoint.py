@@ -1,0 +1,64 @@
+"""The metrics of a process, as Prometheus reads them."""
+
+import threading
+import urllib.request
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
+from mobility.settings import Settings
+from runtime.failures import RefusalError
+from runtime.flow_metrics import FlowMetrics, MessageCounts, PartitionMetrics
+from runtime.metrics_endpoint import FlowMetricsCollector, serve_metrics
+from stack.ports import find_free_port
+from tests.strategies import NOON
+
+
+def test_the_metrics_are_those_of_the_board() -> None:
+    """Names, units and labels are an interface: dashboards are built on them."""
+    board = FlowMetrics(1, windows_out=7, partitions_unread=2, gaps=1, punctuations_refused=3)
+    board.partitions[0] = PartitionMetrics(
+        NOON, NOON - 500, "behind", 4, MessageCounts(10, 5, 1, 2, 1, 1)
+    )
+    board.partitions[1] = PartitionMetrics(None, None, "idle", 0, MessageCounts(1, 1))
+    registry = CollectorRegistry()
+    registry.register(FlowMetricsCollector(board))
+    found = {
+        (sample.name, sample.labels.get("partition")): sample.value
+        for family in registry.collect()
+        for sample in family.samples
+    }
+    assert found == {
+        ("mobility_messages_read_total", None): 11,
+        ("mobility_trips_counted_total", None): 6,
+        ("mobility_trips_late_total", None): 1,
+        ("mobility_messages_dead_total", None): 2,
+        ("mobility_trips_repeated_total", None): 1,
+        ("mobility_punctuations_read_total", None): 1,
+        ("mobility_windows_written_total", None): 7,
+        ("mobility_punctuations_refused_total", None): 3,
+        ("mobility_partitions_unread", None): 2,
+        ("mobility_gaps", None): 1,
+        ("mobility_partition_lag_messages", "0"): 4,
+        ("mobility_partition_lag_messages", "1"): 0,
+        ("mobility_partition_watermark_timestamp_seconds", "0"): NOON / 1_000 - 0.5,
+    }
+
+
+def test_each_process_shows_its_own_on_this_machine_alone() -> None:
+    """Process 1 is one port higher; a port that somebody has is named."""
+    port = find_free_port()
+    serve_metrics(FlowMetrics(1, process=1, windows_out=5), Settings(metrics_port=port - 1))
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as reply:
+        families = {f.name: f for f in text_string_to_metric_families(reply.read().decode())}
+    assert families["mobility_windows_written"].samples[0].value == 5
+    with pytest.raises(RefusalError, match=rf"127.0.0.1:{port}.*in use"):
+        serve_metrics(FlowMetrics(1), Settings(metrics_port=port))
+
+
+def test_without_a_port_nothing_listens() -> None:
+    """The default shows nothing to anybody."""
+    before = threading.active_count()
+    serve_metrics(FlowMetrics(1), Settings())
+    assert threading.active_count() == before

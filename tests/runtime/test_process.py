@@ -1,0 +1,136 @@
+"""What a start refuses before anything is connected."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+
+from runtime import signals
+from runtime.process import _option, process_number, start_process
+from runtime.recovery import RecoveryInfo
+from tests.waiting import DEADLINE
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["-m", "bytewax.run", "dataflows.main"],
+        ["-m", "bytewax.run", "dataflows.serving"],
+        ["-m", "dataflows", "-r", "never-made"],
+    ],
+)
+def test_bad_settings_end_the_start_with_every_fault(command: list[str], tmp_path: Path) -> None:
+    """Exit code 2, one line a fault, no secret, and nothing was made."""
+    environ = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "MOBILITY_WINDOW": "0",
+        "MOBILITY_WINDOWS": "300",
+        "MOBILITY_REDIS": "http://hub:s3cret@h",
+    }
+    run = subprocess.run(
+        [sys.executable, *command],
+        cwd=tmp_path,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 2
+    for name in ("MOBILITY_WINDOW=0:", "MOBILITY_WINDOWS:", "MOBILITY_REDIS="):
+        assert sum(line.startswith(name) for line in run.stderr.splitlines()) == 1
+    assert "s3cret" not in run.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "number"),
+    [
+        ([], None, 0),
+        (["-i", "2", "-a", "x"], None, 2),
+        (["--process-id", "1"], None, 1),
+        ([], "3", 3),
+        (["-i"], None, 0),
+    ],
+)
+def test_the_process_number_is_the_one_bytewax_was_told(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], environ: str | None, number: int
+) -> None:
+    """Status files are told apart by it."""
+    monkeypatch.setattr(sys, "argv", ["run", *arguments])
+    monkeypatch.delenv("BYTEWAX_PROCESS_ID", raising=False)
+    if environ is not None:
+        monkeypatch.setenv("BYTEWAX_PROCESS_ID", environ)
+    assert process_number() == number
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "folder"),
+    [
+        (["-r", "a"], "b", "a"),
+        (["-ra"], None, "a"),
+        (["--recovery-directory", "a"], None, "a"),
+        (["--recovery-directory=a"], None, "a"),
+        ([], "b", "b"),
+        (["flow", "-s", "1"], None, None),
+    ],
+)
+def test_options_are_found_as_bytewax_finds_them(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], environ: str | None, folder: str | None
+) -> None:
+    """The guard stands before the folder that Bytewax is going to use."""
+    monkeypatch.setattr(sys, "argv", ["run", *arguments])
+    monkeypatch.delenv("BYTEWAX_RECOVERY_DIRECTORY", raising=False)
+    if environ is not None:
+        monkeypatch.setenv("BYTEWAX_RECOVERY_DIRECTORY", environ)
+    assert _option("-r", "--recovery-directory", "BYTEWAX_RECOVERY_DIRECTORY") == folder
+
+
+def test_the_end_of_the_launcher_asks_for_a_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Standard input ends with it; a process that then does not end is ended."""
+    monkeypatch.setattr(signals, "_requested", threading.Event())
+    monkeypatch.setattr(signals, "_GRACE_SECONDS", 0.0)
+    alive, codes = iter([b"x", b"x"]), SimpleQueue[int]()
+    signals.stop_with_launcher(lambda _fd, _size: next(alive, b""), codes.put)
+    assert codes.get(timeout=DEADLINE) == 1
+    assert signals.stop_requested()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_before_anything_has_begun_ends_the_process_quietly(
+    number: signal.Signals,
+) -> None:
+    """Even where an exception would be discarded, as in a native module that is imported."""
+    script = f"""
+import signal, sys
+from runtime.signals import exit_on_signals
+exit_on_signals()
+try:
+    signal.raise_signal({number:d})
+finally:
+    sys.exit(3)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+
+
+def test_a_flow_that_is_imported_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests and tools build flows too: their host keeps its signals and its folders."""
+    monkeypatch.setattr(sys, "argv", ["tool", "-r", "never-made"])
+    context = start_process("main")
+    assert context.settings.fence is None
+    assert context.recovery == RecoveryInfo()

@@ -1,0 +1,104 @@
+"""What a process says of itself, as a record for the stores."""
+
+import threading
+
+from mobility.status import FlowStatus, PartitionStatus, decode_status
+from runtime.flow_metrics import FlowMetrics, MessageCounts, PartitionMetrics
+from runtime.status_reporter import StatusReporter
+from tests.strategies import MINUTE, NOON
+
+
+def said_by(account: StatusReporter) -> FlowStatus:
+    """Return the record of a flow's process."""
+    status = decode_status(account.status_record())
+    assert isinstance(status, FlowStatus)
+    return status
+
+
+def board() -> FlowMetrics:
+    """Return a board of two partitions."""
+    ours = FlowMetrics(MINUTE, punctuations_refused=1, partitions_unread=2, gaps=3)
+    ours.partitions[1] = PartitionMetrics(
+        NOON, NOON - 2, "behind", 4, MessageCounts(10, 5, 1, 2, 1, 1), 96
+    )
+    ours.partitions[0] = PartitionMetrics(NOON, NOON - 1, "caught_up", 0, MessageCounts(1, 1), 7)
+    return ours
+
+
+def test_a_record_says_where_each_partition_stands() -> None:
+    """Positions, ends and lags of the topic's partitions, and the sums over them."""
+    account = StatusReporter("main", 2, {"trips_stream": board()}, clock=lambda: 12.5)
+    said = said_by(account)
+    assert account.name == "flow-2"
+    assert (said.flow, said.at, said.watermark, said.lag) == ("main", 12_500, NOON - 2, 4)
+    assert said.partitions == (
+        PartitionStatus(
+            topic="trips_stream",
+            partition=0,
+            position=7,
+            end=7,
+            lag=0,
+            watermark=NOON - 1,
+            status="caught_up",
+        ),
+        PartitionStatus(
+            topic="trips_stream",
+            partition=1,
+            position=96,
+            end=100,
+            lag=4,
+            watermark=NOON - 2,
+            status="behind",
+        ),
+    )
+    counts = said.counts
+    assert (counts.read, counts.counted, counts.late, counts.dead) == (11, 6, 1, 2)
+    assert (said.punctuations_refused, said.partitions_unread, said.gaps) == (1, 2, 3)
+    assert said.snapshot_at is None
+
+
+def test_rates_are_of_the_last_ten_seconds() -> None:
+    """Trips and windows a second, between the first and the last record of that time."""
+    now, ours = [100.0], board()
+    account = StatusReporter("main", 0, {"trips_stream": ours}, clock=lambda: now[0])
+    assert said_by(account).rates.trips_per_s == 0
+    for _ in range(20):
+        now[0] += 1
+        ours.partitions[0].counts += MessageCounts(read=30, counted=30)
+        account.record_written(7)
+        rates = said_by(account).rates
+        assert (rates.trips_per_s, rates.windows_per_s) == (30, 7)
+    now[0] += 5
+    assert said_by(account).rates.trips_per_s == 15
+    now[0] += 60
+    assert said_by(account).rates.trips_per_s == 0
+
+
+def test_a_snapshot_is_dated() -> None:
+    """The end of the last epoch, by the wall clock."""
+    account = StatusReporter("serving", 0, {}, clock=lambda: 42.0)
+    account.record_snapshot()
+    assert (account.name, said_by(account).snapshot_at) == ("serving-0", 42_000)
+
+
+def test_partitions_may_come_while_a_record_is_made() -> None:
+    """The flow's thread adds partitions whenever it likes."""
+    ours = FlowMetrics(MINUTE)
+    account = StatusReporter("main", 0, {"trips_stream": ours})
+    stop = threading.Event()
+
+    def grow() -> None:
+        number = 0
+        while not stop.is_set():
+            ours.partitions[number % 500] = PartitionMetrics(NOON, NOON)
+            ours.partitions.pop((number + 250) % 500, None)
+            number += 1
+
+    thread = threading.Thread(target=grow)
+    thread.start()
+    try:
+        for _ in range(200):
+            account.status_record()
+    finally:
+        stop.set()
+        thread.join()
