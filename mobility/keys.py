@@ -1,4 +1,4 @@
-"""The names of Redis keys, for the rooms that write them and the rooms that read them."""
+"""The names of Redis keys, for the packages that write them and those that read them."""
 
 from dataclasses import dataclass
 

@@ -131,7 +131,7 @@ class Launcher:
             return None
         wait = min(_FIRST_PAUSE * float(2 ** (again - 1)), _LONGEST_PAUSE)
         _print(
-            f"failed with exit code {code}; all processes are ended. "
+            f"failed with exit code {code}; all processes were stopped. "
             f"Restart {again} of {self._restarts} in {wait:g} s, from the last snapshot"
         )
         return wait

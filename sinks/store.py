@@ -64,8 +64,8 @@ def refuse_fingerprint(
     msg = (
         f"{store} was filled with fingerprint {stored_fingerprint}, this start has "
         f"{settings.fingerprint}.\n"
-        f"  there: {stored_answers}\n"
-        f"  here:  {settings.answers}\n"
+        f"  stored:     {stored_answers}\n"
+        f"  this start: {settings.answers}\n"
         "Totals of both would be mixed. Start with the settings it was filled with, or use an "
         "empty store (another database, or for Redis another MOBILITY_REDIS_PREFIX)."
     )
