@@ -157,8 +157,16 @@ def other_count(folder: Path) -> None:
             "was created with flow serving, this start has main",
             "--flow serving",
         ),
-        (other_record(partitions=8), "has partitions 8, this start 4", "the release that made it"),
-        (other_record(state_version=9), "has state version 9", "the release that made it"),
+        (
+            other_record(partitions=8),
+            "was created with partitions 8, this start has 4",
+            "the release that created it",
+        ),
+        (
+            other_record(state_version=9),
+            "was created with state version 9",
+            "the release that created it",
+        ),
         (
             other_record(shards=8),
             "was created with shards 8, this start has 4",
