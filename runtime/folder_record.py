@@ -14,8 +14,8 @@ STATE_VERSION: Final = 1
 """The version of the states that the steps of the flow store."""
 
 NEW_FOLDER: Final = (
-    "Start with a new folder (`-r NEW`): the flow then reads the whole log again, which changes no "
-    "number as far as the log reaches back."
+    "Start with a new folder (`-r NEW`): the flow then reads the whole log again. Numbers of "
+    "messages that retention has not deleted are the same."
 )
 
 

@@ -125,9 +125,7 @@ class Launcher:
         again = len(self._failures)
         if again > self._restarts:
             if self._restarts:
-                _print(
-                    f"failed with exit code {code}, for the {again}. time in 5 minutes: giving up"
-                )
+                _print(f"failed with exit code {code}, {again} times in 5 minutes: giving up")
             return None
         wait = min(_FIRST_PAUSE * float(2 ** (again - 1)), _LONGEST_PAUSE)
         _print(
