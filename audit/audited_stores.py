@@ -77,7 +77,8 @@ def check_fingerprint(store: str, fingerprint: str | None, settings: Settings) -
     if fingerprint not in {None, settings.fingerprint}:
         msg = (
             f"{store} was filled with fingerprint {fingerprint}, these settings have "
-            f"{settings.fingerprint}: every window would differ.\n  here: {settings.answers}\n"
+            f"{settings.fingerprint}: every window would differ.\n"
+            f"  these settings: {settings.answers}\n"
             "Run the audit with the MOBILITY_* settings of the flow."
         )
         raise FingerprintError(msg)

@@ -51,6 +51,10 @@ FAILURES: Final = (
     redis.RedisError,
 )
 _DEFAULT_WINDOWS: Final = 250
+_DESCRIPTION: Final = (
+    "Recompute complete windows from the log and compare them with the topics and stores. Works on "
+    "a running system, and writes nothing."
+)
 _GROUPS: Final = ("entity",)
 _SHOWN_KINDS: Final = [kind for kind in DIFFERENCE_KINDS if kind != "repeated"]
 """A window is read once from each store and topic, so none is repeated."""
@@ -67,13 +71,13 @@ class AuditOptions:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run an audit; return 0 without differences, 2 for a wrong call, else 1."""
+    """Run an audit; return 0 without differences, 2 for invalid arguments, else 1."""
     options = _parse_options(arguments)
     console, errors = Console(), Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     try:
         settings = read_settings(os.environ)
     except SettingsError as error:
-        errors.print(f"The settings can't be used:\n{error}")
+        errors.print(str(error))
         return 2
     try:
         results, recomputed = run_audit(options, settings, console)
@@ -205,7 +209,7 @@ def _format_time(ms: int) -> str:
 
 
 def _parse_options(arguments: Sequence[str] | None) -> AuditOptions:
-    parser = argparse.ArgumentParser(prog="just audit", description=__doc__)
+    parser = argparse.ArgumentParser(prog="just audit", description=_DESCRIPTION)
     add = parser.add_argument
     size = parser.add_mutually_exclusive_group()
     size.add_argument(

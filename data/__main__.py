@@ -14,6 +14,7 @@ from mobility.arguments import positive_int
 
 TRIPS: Final = 120_000
 SEED: Final = 20250602
+_DESCRIPTION: Final = "Generate the sample files; the same arguments write the same bytes."
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -52,7 +53,7 @@ def write(table: pl.DataFrame, path: Path) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m data", description=__doc__)
+    parser = argparse.ArgumentParser(prog="just data", description=_DESCRIPTION)
     parser.add_argument(
         "--trips",
         type=positive_int,

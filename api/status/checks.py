@@ -41,7 +41,7 @@ def find_problems(
         yield StatusProblem(
             severity="error",
             slug="drift",
-            what=f"{audit.drift:,} windows differ from what the log gives",
+            what=f"{audit.drift:,} windows differ from the batch computation over the log",
             do="`just audit` lists them; `just backfill` recounts windows",
             process="audit",
         )

@@ -46,9 +46,9 @@ def test_hostile_ids_have_a_page(visit: Visit, entity: str, text: str) -> None:
 
 
 def test_hostile_ids_in_urls(visit: Visit) -> None:
-    """For an unknown id in the URL, the page says that it is unknown."""
+    """For an unknown id in the URL, the page says that there are no trips."""
     nobody = "%3Cimg%20src%3Dx%20onerror%3Dalert(9)%3E"
     visitor = visit(f"/entity?entity={nobody}&id={nobody}", expected="404")
-    visitor.page.get_by_text("Unknown driver").wait_for()
+    visitor.page.get_by_text("No trips for this driver").wait_for()
     visitor.open("/?metric=__proto__&span=-1e9")
     visitor.page.locator("#sum-trips").wait_for()

@@ -1,4 +1,4 @@
-// Requests to the API. Errors are problem details; without a token the page asks for one.
+// Requests to the API. Errors are problem details; after a 401 the page shows the sign-in dialog.
 
 /** An error of a request; the texts are the problem details of the API if there are any. */
 class Problem extends Error {
@@ -8,9 +8,9 @@ class Problem extends Error {
   }
 }
 
-let askForToken = null;
-/** Set what to do when the API requires a token. */
-export const onTokenNeeded = (action) => { askForToken = action; };
+let handleUnauthorized = null;
+/** Set the handler of responses with status 401. */
+export const onUnauthorized = (handler) => { handleUnauthorized = handler; };
 
 /** GET a response as JSON; throws Problem, or AbortError if `signal` is aborted. */
 export async function get(path, params = {}, { signal } = {}) {
@@ -34,13 +34,13 @@ async function request(url, options) {
     response = await fetch(url, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Problem(0, "The API does not answer", "This page tries again every few seconds.");
+    throw new Problem(0, "The API does not answer", "Retrying every few seconds.");
   }
   if (response.ok) return response;
   const found = await response.json().catch(() => ({}));
   const slug = String(found.type ?? "").split("/").at(-1);
   const problem = new Problem(response.status, found.title ?? `Status ${response.status}`, found.detail ?? "", slug, found);
-  if (response.status === 401 && options.method !== "POST") askForToken?.();
+  if (response.status === 401 && options.method !== "POST") handleUnauthorized?.();
   throw problem;
 }
 

@@ -78,7 +78,7 @@ export class CityPanel {
     const shown = keepOrder(this.places, places).slice(0, MAX_PLACES);
     keepFocus(this.places, () => this.places.replaceChildren(
       el("h2", {}, "Locations without coordinates"),
-      el("p", { class: "note" }, "Trips that have a location id only, so that they are in no cell on the map."),
+      el("p", { class: "note" }, "Trips with a location id but no coordinates; not on the map."),
       el("ul", { class: "places" }, shown.map((place) => el("li", {},
         el("a", { href: link(place.id), "data-id": place.id }, el("span", { class: `swatch fill-${colour(place)}` }), el("span", {}, place.id),
           data(valueOf(metric, place), metric.text(valueOf(metric, place))))))),
@@ -95,7 +95,7 @@ export class CityPanel {
       el("p", { class: "mono" }, cell.id),
       el("p", {}, `${count(cell.trip_count)} trips, revenue ${money(cell.total_revenue)}; `,
         `${decimal(cell.total_distance / trips)} km and ${minutes(cell.total_duration / trips)} per trip.`),
-      el("p", {}, cell.cells > 1 ? "Zoom in to see each of them." : el("a", { href: link(cell.id), "data-id": cell.id }, "Details of this cell"))));
+      el("p", {}, cell.cells > 1 ? "Zoom in to see each of them." : el("a", { href: link(cell.id), "data-id": cell.id }, "Details"))));
   }
 }
 

@@ -83,7 +83,7 @@ function paint() {
   legend.show(view.metric, limits, { level: map.level, finest: map.finest, empty: !shown.size });
   panel.show(view.top, view.metric, colour);
   panel.select(shown.get(map.selected));
-  showNotice(view.items.length ? null : notice("empty", "No trips in this period", "Select another one below, or wait for trips."));
+  showNotice(view.items.length ? null : notice("empty", "No trips in this period", "Move the slider below, or choose another period."));
 }
 
 const showNotice = (node) => {

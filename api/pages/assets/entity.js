@@ -63,7 +63,7 @@ async function load() {
     if (error.name === "AbortError") return;
     view.drawn = false;
     details.replaceChildren(error.status === 404
-      ? notice("empty", `Unknown ${titleOf(entity).toLowerCase()}`, `${error.message}. Search for another one above.`)
+      ? notice("empty", `No trips for this ${titleOf(entity).toLowerCase()}`, `${error.message}. Search for another id above.`)
       : notice("bad", error.title ?? "The page failed", error.message));
   }
 }
@@ -114,7 +114,7 @@ async function showBusiest(entity) {
     if (view.id !== null || view.entity !== entity) return;
     const columns = [title, "Trips", "Revenue", "Distance", "Share of trips"].map((name) => ({ name }));
     details.replaceChildren(el("section", { class: "panel", "aria-label": "Most trips" }, el("h2", {}, `The busiest ${many}`),
-      el("p", { class: "note" }, `${count(Math.min(20, all))} of ${count(all)}, by the trips of all time.`),
+      el("p", { class: "note" }, `${count(Math.min(20, all))} of ${count(all)}, by number of trips.`),
       items.length ? el("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": "The busiest" }, table(`The busiest ${many}`, columns, items.map((item) => [
         link(item.id), count(item.trip_count), money(item.total_revenue), km(item.total_distance), `${(item.share * 100).toFixed(1)} %`,
       ]))) : notice("empty", "No trips yet")));

@@ -48,9 +48,9 @@ export function flowDiagram(status, health) {
       ]),
       arrow(isMoving),
       box("api", "API", [
-        ["Status from", status.store === "redis" ? "Redis" : "Postgres"],
-        ["Answers", "yes"],
-        ["Live events", status.store === "redis" ? "on" : "off: Redis is down"],
+        ["Store of this answer", status.store === "redis" ? "Redis" : "Postgres"],
+        ["State", "running"],
+        ["Live events", liveEvents(health)],
       ])),
     el("div", { class: "branch" },
       box("late", "Late trips", [
@@ -58,7 +58,7 @@ export function flowDiagram(status, health) {
       ]),
       box("dead", "Dead letters", [
         ["trips_dlq", data(outcomes("dead"), count(outcomes("dead")), { id: "dead" })], ["Share of messages", share(outcomes("dead"))],
-        ["Duplicates, counted once", count(outcomes("duplicates"))],
+        ["Duplicates", count(outcomes("duplicates"))],
       ]),
       box("audit", "Audit", audit ? [
         ["Windows that differ", data(audit.drift, count(audit.drift), { id: "drift" })],
@@ -83,7 +83,13 @@ function stateOf(health, store) {
   const component = health?.components?.[store];
   if (!component) return "–";
   if (component.state === "down") return el("span", { class: "wrong", title: component.reason }, "down");
-  return component.state === "ok" ? "answers" : "not configured";
+  return component.state === "ok" ? "running" : "not configured";
+}
+
+/** Live events come from Redis, so that they need its state, not the store of this answer. */
+function liveEvents(health) {
+  const state = health?.components?.redis?.state;
+  return { ok: "on", down: "off: Redis is down", off: "off: Redis is not configured" }[state] ?? "–";
 }
 
 function arrow(isMoving) {

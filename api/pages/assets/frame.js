@@ -1,6 +1,6 @@
 // The frame of every page: navigation, freshness, number of problems, and the sign-in dialog.
 
-import { get, onTokenNeeded, pageSettings, post } from "./api.js";
+import { get, onUnauthorized, pageSettings, post } from "./api.js";
 import { el, svg } from "./dom.js";
 import { ago, clock, date, seconds } from "./format.js";
 
@@ -44,7 +44,7 @@ export function frame(title) {
     themeButton(),
   );
   document.getElementById("main").tabIndex = -1;
-  onTokenNeeded(signIn);
+  onUnauthorized(signIn);
   const lastChange = { asOf: null, at: Date.now() };
   const show = () => latest && showFreshness(fresh, latest, lastChange);
   onStatus((status) => {
@@ -78,8 +78,8 @@ function showFreshness(node, { asOf = null, error, settings, receivedAt }, lastC
   const dot = el("span", { class: "dot", "aria-hidden": "true" });
   if (error) {
     node.dataset.state = "down";
-    const since = receivedAt ? `, last answer ${ago(now - receivedAt)}` : "";
-    node.replaceChildren(dot, el("strong", {}, error.title), `${error.status ? error.message : "trying again"}${since}`);
+    const since = receivedAt ? `, last response ${ago(now - receivedAt)}` : "";
+    node.replaceChildren(dot, el("strong", {}, error.title), `${error.status ? error.message : "retrying"}${since}`);
     return;
   }
   if (asOf === null) {
@@ -123,8 +123,8 @@ function signIn() {
   const token = el("input", { type: "password", name: "token", autocomplete: "current-password", required: true, id: "token" });
   const fault = el("p", { class: "down", role: "alert" });
   dialog = el("dialog", { "aria-labelledby": "sign-in" },
-    el("h2", { id: "sign-in" }, "This system requires a token"),
-    el("p", { class: "note" }, "The operator of the system gives you one. This browser keeps a cookie in its place."),
+    el("h2", { id: "sign-in" }, "Sign in with a token"),
+    el("p", { class: "note" }, "The operator of this system creates it. The browser stores a session cookie, not the token."),
     el("form", {
       async onsubmit(event) {
         event.preventDefault();

@@ -25,7 +25,7 @@ export function tripsPerSecond(tripRate) {
   };
 }
 
-/** Trips by window and vehicle type; open windows are paler. */
+/** Trips by window and vehicle type; windows that have not ended are paler. */
 export function tripsPerWindow({ kinds, series, window, asOf }, times) {
   const starts = [];
   for (let start = times.first; start <= asOf; start += window) starts.push(start);
@@ -34,9 +34,10 @@ export function tripsPerWindow({ kinds, series, window, asOf }, times) {
   const trips = (id, start) => series.get(id).get(start)?.trip_count ?? 0;
   const total = (start) => kinds.reduce((sum, id) => sum + trips(id, start), 0);
   const minutes = window / 60_000;
+  const lastEnded = starts.findLast((start) => start + window <= asOf) ?? starts[0];
   return {
-    note: `Windows of ${minutes} minutes, the last three hours of event time. Pale bars are open windows.`,
-    summary: `${count(total(starts.at(-2) ?? starts[0]))} trips in the last closed window.`,
+    note: `Windows of ${minutes} minutes, the last three hours of event time. Pale bars have not ended.`,
+    summary: `${count(total(lastEnded))} trips in the last window that has ended.`,
     columns: [{ name: "Window (UTC)" }, ...kinds.map((name) => ({ name })), { name: "All" }],
     rows: () => starts.toReversed().map((start) => [period(start, start + window), ...kinds.map((id) => count(trips(id, start))), count(total(start))]),
     option: (theme) => ({

@@ -27,14 +27,14 @@ function draw() {
   const { status } = view;
   if (status.error) {
     showVerdict("bad", status.error.title);
-    problems.replaceChildren(problem({ severity: "error", what: status.error.message || status.error.title, do: "Check that `just up` or the API runs. This page tries again every two seconds." }));
-    if (!status.processes) flow.replaceChildren(notice("bad", "The state of the flow is not known"));
+    problems.replaceChildren(problem({ severity: "error", what: status.error.message || status.error.title, do: "Check that `just up` or the API is running. This page retries every two seconds." }));
+    if (!status.processes) flow.replaceChildren(notice("bad", "The state of the flow is not available"));
     return;
   }
   const found = status.problems;
   const errors = found.filter(({ severity }) => severity === "error").length;
   showVerdict(errors ? "bad" : found.length ? "warn" : "good",
-    !found.length ? "No problems" : `${count(found.length)} ${found.length === 1 ? "problem" : "problems"}`);
+    !found.length ? "No problems found" : `${count(found.length)} ${found.length === 1 ? "problem" : "problems"}`);
   problems.replaceChildren(...found.map(problem));
   flow.replaceChildren(...flowDiagram(status, view.health));
   drawPartitions(status.processes);
@@ -57,25 +57,25 @@ const commands = (text) => text.split("`").map((part, index) => (index % 2 ? el(
 function drawPartitions(all) {
   const rows = all.flatMap((process) => process.partitions.map((partition) => ({ ...partition, process: process.process })));
   const newest = Math.max(...rows.map(({ watermark }) => (watermark ? Date.parse(watermark) : 0)));
-  const columns = [{ name: "Topic and partition" }, { name: "Read by", text: true }, { name: "State", text: true }, { name: "Position" }, { name: "Log end" }, { name: "Lag" }, { name: "Watermark (UTC)" }, { name: "Behind the newest" }];
+  const columns = [{ name: "Topic and partition" }, { name: "Read by", text: true }, { name: "State", text: true }, { name: "Position" }, { name: "Log end" }, { name: "Lag" }, { name: "Watermark (UTC)" }, { name: "Behind the newest partition" }];
   partitions.replaceChildren(rows.length ? table("Partitions", columns, rows.map((row) => [
     `${row.topic} ${row.partition}`, row.process, statusText(row.status), count(row.position), count(row.end),
     data(row.lag, count(row.lag), { class: row.lag > HIGH_LAG ? "lag" : null }),
-    row.watermark ? timeOf(row.watermark, newest) : "none yet",
+    row.watermark ? timeOf(row.watermark, newest) : "no watermark yet",
     row.watermark ? `${count((newest - Date.parse(row.watermark)) / 1000)} s` : "–",
-  ])) : notice("empty", "No partitions are read"));
+  ])) : notice("empty", "No partition is being read"));
 }
 
 const statusText = (text) => ({ caught_up: "caught up" })[text] ?? text;
 const timeOf = (watermark, newest) => (Date.now() - newest > 86_400_000 ? `${date(watermark)} ${seconds(watermark)}` : seconds(watermark));
 
 function drawProcesses(all) {
-  const columns = [{ name: "Process" }, { name: "Flow", text: true }, { name: "Host and process id", text: true }, { name: "Last status" }, { name: "Trips/s" }, { name: "Windows/s" }, { name: "Lag" }, { name: "Counted" }, { name: "Snapshot" }];
+  const columns = [{ name: "Process" }, { name: "Flow", text: true }, { name: "Host, PID", text: true }, { name: "Last report" }, { name: "Trips/s" }, { name: "Windows/s" }, { name: "Lag" }, { name: "Counted" }, { name: "Snapshot" }];
   processes.replaceChildren(all.length ? table("Processes", columns, all.map((process) => [
     process.process, process.flow, `${process.host}, ${process.pid}`, el("span", { class: process.age > 5 ? "wrong" : null }, `${decimal(process.age)} s ago`),
     decimal(process.rates.trips_per_s), decimal(process.rates.windows_per_s), count(process.lag), count(process.counts.counted),
     process.snapshot_at ? ago(Date.now() - Date.parse(process.snapshot_at)) : "none yet",
-  ])) : notice("bad", "No process has published its status for a minute"));
+  ])) : notice("bad", "No process has reported for a minute"));
 }
 
 onStatus((status) => {
