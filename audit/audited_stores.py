@@ -28,7 +28,7 @@ NO_WINDOWS: Final = pl.DataFrame(schema=SAMPLE_SCHEMA)
 
 
 @dataclass(frozen=True, slots=True)
-class WindowRange:
+class InclusiveWindowRange:
     """Windows that start from `first` to `last` (epoch ms), both included."""
 
     first: int
@@ -63,7 +63,7 @@ class AuditedStore(Protocol):
     def read(
         self,
         expected: pl.DataFrame,
-        window_range: WindowRange,
+        window_range: InclusiveWindowRange,
         entities: Sequence[Entity],
         *,
         all_ids: bool,

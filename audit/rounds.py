@@ -12,8 +12,8 @@ from audit.audited_stores import (
     NO_WINDOWS,
     AuditedStore,
     EntityWatermarks,
+    InclusiveWindowRange,
     StoreContents,
-    WindowRange,
 )
 from audit.comparison import Comparison, compare
 from audit.window_sample import SAMPLE_SCHEMA, WINDOW_FIELDS, WINDOW_KEY, WindowSample
@@ -48,7 +48,7 @@ class AuditRound:
 
     from_log: WindowSample
     from_topics: WindowSample
-    window_range: WindowRange
+    window_range: InclusiveWindowRange
     stores: Sequence[AuditedStore]
     store_watermarks: Sequence[EntityWatermarks]
     delivered: EntityWatermarks

@@ -21,7 +21,7 @@ from audit.audited_stores import (
     AuditedStore,
     EntityWatermarks,
     FingerprintError,
-    WindowRange,
+    InclusiveWindowRange,
     delivered_watermarks,
 )
 from audit.comparison import DIFFERENCE_KINDS
@@ -67,7 +67,7 @@ class AuditOptions:
     windows: int | None
     seed: int
     entities: tuple[str, ...]
-    window_range: WindowRange
+    window_range: InclusiveWindowRange
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -158,14 +158,16 @@ def _compare(
 
 
 def _limit_range(
-    window_range: WindowRange, watermarks: Sequence[EntityWatermarks], settings: Settings
-) -> WindowRange:
+    window_range: InclusiveWindowRange, watermarks: Sequence[EntityWatermarks], settings: Settings
+) -> InclusiveWindowRange:
     """Leave out windows that are complete nowhere, so that the sample has none of them."""
     known = [watermark for entities in watermarks for watermark in entities.values()]
     if not known:
         return window_range
     open_ms = settings.window_ms + settings.allowed_lateness * 1_000
-    return WindowRange(window_range.first, min(window_range.last, max(known) - open_ms - 1))
+    return InclusiveWindowRange(
+        window_range.first, min(window_range.last, max(known) - open_ms - 1)
+    )
 
 
 def _print_report(
@@ -229,7 +231,7 @@ def _parse_options(arguments: Sequence[str] | None) -> AuditOptions:
         windows=None if found.all else found.windows,
         seed=secrets.randbelow(1_000_000) if found.seed is None else found.seed,
         entities=tuple(found.entity or BY_NAME),
-        window_range=WindowRange(found.since, found.until),
+        window_range=InclusiveWindowRange(found.since, found.until),
     )
 
 
