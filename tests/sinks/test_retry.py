@@ -85,7 +85,7 @@ def test_the_time_of_attempts_counts() -> None:
 def test_a_stop_ends_the_retries() -> None:
     """After a stop was requested, the next failure ends the flow."""
     store = FlakyStore(10**9)
-    with pytest.raises(StoreError, match="sent again at the next start"):
+    with pytest.raises(StoreError, match="written again after the next start"):
         policy(store, stop_requested=lambda: store.attempts >= 3).run(store.attempt)
     assert store.attempts == 3
 

@@ -18,7 +18,7 @@ const view = { kinds: [], series: new Map() };
 
 const figures = el("dl", { class: "figures" });
 const charts = {
-  second: new Chart({ title: "Trips counted per second", note: "Wall clock, the last three minutes, from when this page was opened.", small: true }),
+  second: new Chart({ title: "Trips counted per second", note: "The last three minutes of the wall clock. The chart starts when the page is opened.", small: true }),
   windows: new Chart({ title: "Trips by vehicle type" }),
   hours: new Chart({ title: "Revenue by vehicle type", small: true }),
 };

@@ -20,7 +20,7 @@ const panel = (title, note, node) => el("section", { class: "panel", "aria-label
 document.getElementById("main").append(
   el("div", { class: "heading" }, el("h1", {}, "Pipeline"), verdict), problems,
   panel("The flow", null, flow),
-  panel("Partitions", "The watermark is the event time up to which all trips of a partition are expected to have arrived. The lowest watermark decides when windows close.", partitions),
+  panel("Partitions", "The watermark is the event time up to which all trips of a partition are expected to have arrived. The lowest watermark of the partitions that are not idle decides when windows close.", partitions),
   panel("Processes", null, processes));
 
 function draw() {
