@@ -18,10 +18,10 @@ from rich.console import Console
 
 from audit.aggregated_topics import AggregatedTopics
 from audit.audited_stores import (
+    AuditedRange,
     AuditedStore,
     EntityWatermarks,
     FingerprintError,
-    WindowRange,
     delivered_watermarks,
 )
 from audit.comparison import DIFFERENCE_KINDS
@@ -63,7 +63,7 @@ class AuditOptions:
     windows: int | None
     seed: int
     entities: tuple[str, ...]
-    window_range: WindowRange
+    window_range: AuditedRange
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -154,14 +154,14 @@ def _compare(
 
 
 def _limit_range(
-    window_range: WindowRange, watermarks: Sequence[EntityWatermarks], settings: Settings
-) -> WindowRange:
+    window_range: AuditedRange, watermarks: Sequence[EntityWatermarks], settings: Settings
+) -> AuditedRange:
     """Leave out windows that are complete nowhere, so that the sample has none of them."""
     known = [watermark for entities in watermarks for watermark in entities.values()]
     if not known:
         return window_range
     open_ms = settings.window_ms + settings.allowed_lateness * 1_000
-    return WindowRange(window_range.first, min(window_range.last, max(known) - open_ms - 1))
+    return AuditedRange(window_range.first, min(window_range.last, max(known) - open_ms - 1))
 
 
 def _print_report(
@@ -225,7 +225,7 @@ def _parse_options(arguments: Sequence[str] | None) -> AuditOptions:
         windows=None if found.all else found.windows,
         seed=secrets.randbelow(1_000_000) if found.seed is None else found.seed,
         entities=tuple(found.entity or BY_NAME),
-        window_range=WindowRange(found.since, found.until),
+        window_range=AuditedRange(found.since, found.until),
     )
 
 
