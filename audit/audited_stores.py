@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 import polars as pl
 
-from audit.comparison import Comparison
+from audit.comparison import OutputComparison
 from audit.window_sample import SAMPLE_SCHEMA, WINDOW_KEY
 from mobility.entities import ENTITIES, Entity
 from mobility.settings import Settings
@@ -28,7 +28,7 @@ NO_WINDOWS: Final = pl.DataFrame(schema=SAMPLE_SCHEMA)
 
 
 @dataclass(frozen=True, slots=True)
-class InclusiveWindowRange:
+class AuditedRange:
     """Windows that start from `first` to `last` (epoch ms), both included."""
 
     first: int
@@ -48,7 +48,7 @@ class StoreContents:
 
     windows: pl.DataFrame
     expired: pl.DataFrame = field(default_factory=lambda: NO_WINDOWS.select(WINDOW_KEY))
-    totals: tuple[Comparison, ...] = ()
+    totals: tuple[OutputComparison, ...] = ()
 
 
 class AuditedStore(Protocol):
@@ -63,7 +63,7 @@ class AuditedStore(Protocol):
     def read(
         self,
         expected: pl.DataFrame,
-        window_range: InclusiveWindowRange,
+        window_range: AuditedRange,
         entities: Sequence[Entity],
         *,
         all_ids: bool,
@@ -77,8 +77,7 @@ def check_fingerprint(store: str, fingerprint: str | None, settings: Settings) -
     if fingerprint not in {None, settings.fingerprint}:
         msg = (
             f"{store} was filled with fingerprint {fingerprint}, these settings have "
-            f"{settings.fingerprint}: every window would differ.\n"
-            f"  these settings: {settings.answers}\n"
+            f"{settings.fingerprint}: every window would differ.\n  here: {settings.answers}\n"
             "Run the audit with the MOBILITY_* settings of the flow."
         )
         raise FingerprintError(msg)

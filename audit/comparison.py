@@ -33,7 +33,7 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class OutputComparison:
     """The result of a comparison: the number of expected rows, and the differences by kind.
 
     `output` names what was compared: a store, a topic, the API.
@@ -58,7 +58,7 @@ def compare(
     keys: Sequence[str],
     fields: Sequence[str] = (),
     means: Sequence[str] = (),
-) -> Comparison:
+) -> OutputComparison:
     """Compare two frames row by row.
 
     Rows match if all `keys` are equal, nulls included; `expected` has each key once. `fields` must
@@ -87,7 +87,7 @@ def compare(
         for example in _examples(kind, row, keys)
     ]
     counts = {kind: frame.height for kind, frame in frames.items()}
-    return Comparison(output, expected.height, counts, tuple(examples))
+    return OutputComparison(output, expected.height, counts, tuple(examples))
 
 
 def _difference_flags(fields: Sequence[str], means: Sequence[str]) -> dict[str, pl.Expr]:

@@ -6,7 +6,7 @@ from typing import Final
 
 import polars as pl
 
-from audit.comparison import Comparison, compare
+from audit.comparison import OutputComparison, compare
 from audit.export import in_units
 from audit.oracle import OracleResult, ValidatedLog
 from audit.trips_file import COPY, number_copies, read_trips
@@ -24,7 +24,7 @@ _SOURCE_POSITION: Final = ("topic", "partition", "offset")
 FLOW_COUNTERS: Final = ("read", "counted", "late", "dead", "duplicates", "punctuations")
 
 
-def compare_log_with_file(log: ValidatedLog, file: Path) -> Comparison:
+def compare_log_with_file(log: ValidatedLog, file: Path) -> OutputComparison:
     """Compare the log with the file that was sent: the log must have each row once."""
     sent = log.rows.filter(pl.col("watermark").is_null())
     return compare(
@@ -35,36 +35,36 @@ def compare_log_with_file(log: ValidatedLog, file: Path) -> Comparison:
     )
 
 
-def compare_windows(output: str, expected: OracleResult, found: pl.DataFrame) -> Comparison:
+def compare_windows(output: str, expected: OracleResult, found: pl.DataFrame) -> OutputComparison:
     """Compare the windows of a store or topic, in micro-units."""
     fields = ("window_end", *_SUMS)
     return compare(output, expected.windows, found, keys=_WINDOW, fields=fields, means=_MEANS)
 
 
-def compare_totals(output: str, expected: OracleResult, found: pl.DataFrame) -> Comparison:
+def compare_totals(output: str, expected: OracleResult, found: pl.DataFrame) -> OutputComparison:
     """Compare the totals per id of a store, in micro-units."""
     return compare(output, expected.totals, found, keys=_ID, fields=_SUMS, means=_MEANS)
 
 
-def compare_api_totals(expected: OracleResult, found: pl.DataFrame) -> Comparison:
+def compare_api_totals(expected: OracleResult, found: pl.DataFrame) -> OutputComparison:
     """Compare the totals that the API answers: the doubles nearest to the exact amounts."""
     totals = in_units(expected.totals)
     return compare("API, each id", totals, found, keys=_ID, fields=_SUMS, means=_MEANS)
 
 
-def compare_api_ids(expected: OracleResult, found: pl.DataFrame) -> Comparison:
+def compare_api_ids(expected: OracleResult, found: pl.DataFrame) -> OutputComparison:
     """Compare the ids and trip counts that the API lists page by page."""
     return compare("API, pages of ids", expected.totals, found, keys=_ID, fields=["trip_count"])
 
 
-def compare_redis_index(expected: OracleResult, found: pl.DataFrame) -> Comparison:
+def compare_redis_index(expected: OracleResult, found: pl.DataFrame) -> OutputComparison:
     """Compare the ids in the indexes of Redis."""
     return compare("Redis index", expected.totals, found, keys=_ID)
 
 
 def compare_late_trips(
     expected: OracleResult, found: pl.DataFrame, settings: Settings
-) -> Comparison:
+) -> OutputComparison:
     """Compare the source positions in `trips_late`, which is delivered at least once."""
     positions = _source_positions(expected, "late", settings)
     found = found.unique(_SOURCE_POSITION)
@@ -73,7 +73,7 @@ def compare_late_trips(
 
 def compare_dead_letters(
     expected: OracleResult, log: ValidatedLog, found: pl.DataFrame, settings: Settings
-) -> Comparison:
+) -> OutputComparison:
     """Compare source positions, reasons and bytes in `trips_dlq`, delivered at least once."""
     positions = _source_positions(expected, "dead", settings)
     letters = positions.join(log.dead_letters, on=["partition", "offset"])
@@ -81,7 +81,7 @@ def compare_dead_letters(
     return compare("trips_dlq", letters, found, keys=_SOURCE_POSITION, fields=fields)
 
 
-def compare_flow_counters(expected: OracleResult, status_folder: Path) -> Comparison:
+def compare_flow_counters(expected: OracleResult, status_folder: Path) -> OutputComparison:
     """Compare the counters of the flow's processes, in `flow-*.json` of a folder."""
     counters = {
         "read": expected.messages.height,

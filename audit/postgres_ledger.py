@@ -10,13 +10,13 @@ from psycopg import sql
 
 from audit.audited_stores import (
     NO_WINDOWS,
+    AuditedRange,
     EntityWatermarks,
-    InclusiveWindowRange,
     StoreContents,
     check_fingerprint,
     minimum_watermarks,
 )
-from audit.comparison import Comparison, compare
+from audit.comparison import OutputComparison, compare
 from audit.window_sample import SAMPLE_SCHEMA, WINDOW_FIELDS
 from mobility.entities import Entity
 from mobility.records import TOTALS
@@ -83,7 +83,7 @@ class PostgresLedger:
     def read(
         self,
         expected: pl.DataFrame,
-        window_range: InclusiveWindowRange,
+        window_range: AuditedRange,
         entities: Sequence[Entity],
         *,
         all_ids: bool,
@@ -121,7 +121,7 @@ def _read_windows(
     connection: psycopg.Connection[Any],
     entity: Entity,
     ids: Sequence[str] | None,
-    window_range: InclusiveWindowRange,
+    window_range: AuditedRange,
 ) -> Iterator[pl.DataFrame]:
     query = sql.SQL(_WINDOWS).format(
         columns=_list(sql.Identifier(name) for name in _WINDOW_COLUMNS),
@@ -169,7 +169,7 @@ def _list(parts: Iterator[sql.Composable]) -> sql.Composed:
     return sql.SQL(", ").join(parts)
 
 
-def _compare_totals(totals: Sequence[tuple[Entity, pl.DataFrame]]) -> Comparison:
+def _compare_totals(totals: Sequence[tuple[Entity, pl.DataFrame]]) -> OutputComparison:
     rows = pl.concat(rows.with_columns(entity=pl.lit(entity.name)) for entity, rows in totals)
     sums = rows.drop_nulls("window_trip_count").select(
         "entity", "id", *(pl.col(f"window_{name}").alias(name) for name in WINDOW_FIELDS)

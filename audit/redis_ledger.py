@@ -8,13 +8,13 @@ import polars as pl
 import redis
 
 from audit.audited_stores import (
+    AuditedRange,
     EntityWatermarks,
-    InclusiveWindowRange,
     StoreContents,
     check_fingerprint,
     minimum_watermarks,
 )
-from audit.comparison import Comparison, compare
+from audit.comparison import OutputComparison, compare
 from audit.conversions import decimal_to_micro, iso_to_ms
 from audit.window_sample import SAMPLE_SCHEMA, WINDOW_FIELDS, WINDOW_KEY
 from mobility.entities import ENTITIES, Entity
@@ -81,7 +81,7 @@ class RedisLedger:
     def read(
         self,
         expected: pl.DataFrame,
-        window_range: InclusiveWindowRange,
+        window_range: AuditedRange,
         entities: Sequence[Entity],
         *,
         all_ids: bool,
@@ -158,7 +158,7 @@ class RedisLedger:
         )
 
 
-def _compare_totals(windows: pl.DataFrame, contents: _RawContents) -> tuple[Comparison, ...]:
+def _compare_totals(windows: pl.DataFrame, contents: _RawContents) -> tuple[OutputComparison, ...]:
     """Compare the totals with the ledgers' summaries, and those with the sums of the windows."""
     summaries = _parse_summaries(contents)
     backfilled = windows.filter(pl.col("generation") > 0)

@@ -21,7 +21,7 @@ from rich.console import Console
 from audit import export, output_comparisons, stores, topics
 from audit.api_client import ApiError
 from audit.command_runner import CommandError, CommandRunner, ShowProgress, find_free_port
-from audit.comparison import Comparison
+from audit.comparison import OutputComparison
 from audit.log_messages import read_log_messages
 from audit.oracle import OracleResult, ValidatedLog, run_oracle, validate_log
 from audit.replay_options import ReplayOptions, check_files, command_environ, parse_options
@@ -134,7 +134,9 @@ class SystemReplay:
 
         return validate_log(batches(), self.settings)
 
-    def _compare_topics(self, log: ValidatedLog, expected: OracleResult) -> Iterator[Comparison]:
+    def _compare_topics(
+        self, log: ValidatedLog, expected: OracleResult
+    ) -> Iterator[OutputComparison]:
         settings = self.settings
         with self.runner.step("compare: the log and the counters of the flow"):
             yield output_comparisons.compare_log_with_file(log, self.options.file)
@@ -148,7 +150,7 @@ class SystemReplay:
             yield output_comparisons.compare_dead_letters(expected, log, dead, settings)
         self._write("kafka", windows=windows)
 
-    def _compare_stores(self, expected: OracleResult) -> Iterator[Comparison]:
+    def _compare_stores(self, expected: OracleResult) -> Iterator[OutputComparison]:
         settings = self.settings
         with self.runner.step("compare: Postgres"):
             windows = stores.read_postgres_windows(settings)
@@ -163,7 +165,7 @@ class SystemReplay:
             yield output_comparisons.compare_redis_index(expected, index)
         self._write("redis", totals=totals)
 
-    def _compare_api(self, expected: OracleResult) -> Iterator[Comparison]:
+    def _compare_api(self, expected: OracleResult) -> Iterator[OutputComparison]:
         with (
             self.runner.step("compare: API, every id") as show_progress,
             self.runner.run_api(self.settings.api_port) as api,

@@ -8,7 +8,7 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from audit.comparison import DIFFERENCE_KINDS, Comparison
+from audit.comparison import DIFFERENCE_KINDS, OutputComparison
 from audit.oracle import OracleResult
 from mobility.entities import ENTITIES
 
@@ -26,7 +26,7 @@ class ReplayReport:
     """What a replay found; `seconds` is the flow's run time, from its start to its exit."""
 
     expected: OracleResult
-    comparisons: Sequence[Comparison]
+    comparisons: Sequence[OutputComparison]
     seconds: float
 
     @property
@@ -43,7 +43,7 @@ def print_report(report: ReplayReport, console: Console) -> None:
     print_differences(report.comparisons, console)
 
 
-def print_differences(comparisons: Sequence[Comparison], console: Console) -> None:
+def print_differences(comparisons: Sequence[OutputComparison], console: Console) -> None:
     """Print the first differences of each kind, and how many there are."""
     for comparison in comparisons:
         for line in format_examples(comparison):
@@ -52,7 +52,7 @@ def print_differences(comparisons: Sequence[Comparison], console: Console) -> No
     console.print(f"{number:,} {'difference' if number == 1 else 'differences'}.", style="bold")
 
 
-def format_examples(comparison: Comparison) -> list[str]:
+def format_examples(comparison: OutputComparison) -> list[str]:
     """Return the first differences of each kind as text."""
     return [
         f"{comparison.output}: {example.kind}: {example.key}\n"
@@ -83,7 +83,7 @@ def _entities_table(expected: OracleResult) -> Table:
     return rows
 
 
-def _comparisons_table(comparisons: Sequence[Comparison]) -> Table:
+def _comparisons_table(comparisons: Sequence[OutputComparison]) -> Table:
     rows = new_table("differences", "output", "compared", *DIFFERENCE_KINDS)
     for comparison in comparisons:
         counts = [f"{comparison.counts[kind]:,}" for kind in DIFFERENCE_KINDS]

@@ -10,12 +10,12 @@ import polars as pl
 
 from audit.audited_stores import (
     NO_WINDOWS,
+    AuditedRange,
     AuditedStore,
     EntityWatermarks,
-    InclusiveWindowRange,
     StoreContents,
 )
-from audit.comparison import Comparison, compare
+from audit.comparison import OutputComparison, compare
 from audit.window_sample import SAMPLE_SCHEMA, WINDOW_FIELDS, WINDOW_KEY, WindowSample
 from mobility.entities import Entity
 from mobility.settings import Settings
@@ -30,7 +30,7 @@ class CheckResult:
     the same rows in every round, as that of totals does; windows are compared once.
     """
 
-    comparison: Comparison
+    comparison: OutputComparison
     backfilled: int = 0
     pending: int = 0
     is_recurring: bool = False
@@ -48,7 +48,7 @@ class AuditRound:
 
     from_log: WindowSample
     from_topics: WindowSample
-    window_range: InclusiveWindowRange
+    window_range: AuditedRange
     stores: Sequence[AuditedStore]
     store_watermarks: Sequence[EntityWatermarks]
     delivered: EntityWatermarks
@@ -134,7 +134,7 @@ def _is_complete(watermarks: EntityWatermarks, settings: Settings) -> pl.Expr:
 
 def _compare_windows(
     output: str, expected: pl.DataFrame, found: pl.DataFrame, backfilled: pl.DataFrame
-) -> Comparison:
+) -> OutputComparison:
     return compare(
         output,
         expected.join(backfilled, on=WINDOW_KEY, how="anti"),

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from audit import output_comparisons, stores, topics
-from audit.comparison import Comparison
+from audit.comparison import OutputComparison
 from audit.oracle import OracleResult, ValidatedLog
 from mobility.settings import Settings
 from mobility.topics import dead_topic, late_topic
@@ -11,7 +11,7 @@ from mobility.topics import dead_topic, late_topic
 
 def compare_system(
     settings: Settings, log: ValidatedLog, expected: OracleResult
-) -> Iterator[Comparison]:
+) -> Iterator[OutputComparison]:
     """Read topics and the stores of the settings, and compare them with the oracle's result."""
     late = topics.read_source_positions(settings, late_topic(settings))
     yield output_comparisons.compare_late_trips(expected, late, settings)
@@ -20,7 +20,9 @@ def compare_system(
     yield from compare_windows_and_totals(settings, expected)
 
 
-def compare_windows_and_totals(settings: Settings, expected: OracleResult) -> Iterator[Comparison]:
+def compare_windows_and_totals(
+    settings: Settings, expected: OracleResult
+) -> Iterator[OutputComparison]:
     """Read the windows in topics and stores, and the totals in stores, and compare them."""
     windows = topics.read_windows(settings, lambda _topic: None)
     yield output_comparisons.compare_windows("aggregated topics", expected, windows)

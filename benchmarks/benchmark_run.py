@@ -7,8 +7,8 @@ from typing import Final, Protocol
 from rich.console import Console
 
 from audit.command_runner import CommandRunner, ShowProgress
+from benchmarks.benchmark_log import BenchmarkLog
 from benchmarks.figures import Measurement, RunFigures
-from benchmarks.trip_log import TripLog
 from benchmarks.workload import Workload
 from mobility.settings import Settings
 
@@ -27,7 +27,7 @@ class MeasuredSystem(Protocol):
     def check(self) -> str:
         """The result of comparing the last run's output."""
 
-    def run(self, log: TripLog, update: ShowProgress) -> RunFigures:
+    def run(self, log: BenchmarkLog, update: ShowProgress) -> RunFigures:
         """Run once; raise BenchmarkError if it fails or its output is wrong."""
 
 
@@ -40,23 +40,23 @@ class BenchmarkRun:
     trips: int
     repeat: int
     systems: tuple[str, ...]
-    _logs: dict[Workload, TripLog] = field(default_factory=dict)
+    _logs: dict[Workload, BenchmarkLog] = field(default_factory=dict)
 
     @property
     def console(self) -> Console:
         """The console that shows progress."""
         return self.runner.console
 
-    def log(self, load: Workload) -> TripLog:
+    def log(self, load: Workload) -> BenchmarkLog:
         """Return the log of a workload; it is written at the first call."""
         if load not in self._logs:
-            log = TripLog.of(self.settings, load, self.runner)
+            log = BenchmarkLog.of(self.settings, load, self.runner)
             log.fill()
             self._logs[load] = log
         return self._logs[load]
 
     def measure_in_turn(
-        self, entries: Sequence[tuple[MeasuredSystem, TripLog, str]]
+        self, entries: Sequence[tuple[MeasuredSystem, BenchmarkLog, str]]
     ) -> list[Measurement]:
         """Run each system over its log, one after the other, and repeat all of them.
 
@@ -76,7 +76,7 @@ class BenchmarkRun:
             for (system, log, note), r, s in zip(entries, runs, starts, strict=True)
         ]
 
-    def _run_once(self, system: MeasuredSystem, log: TripLog, which: str) -> RunFigures:
+    def _run_once(self, system: MeasuredSystem, log: BenchmarkLog, which: str) -> RunFigures:
         log.expected  # noqa: B018 - computed before anything is timed
         with self.runner.step(f"{system.name}, {log.rows:,} trips, {which}") as update:
             run = system.run(log, update)

@@ -12,13 +12,13 @@ from typing import Final
 import httpx
 import msgspec
 
+from benchmarks.benchmark_log import delete_topics
 from benchmarks.benchmark_run import BenchmarkRun
 from benchmarks.figures import percentile
 from benchmarks.section import Section, Target
 from benchmarks.service import messages_read, run_service, wait_until
 from benchmarks.tenant import empty_tenant, tenant_settings
 from benchmarks.timed_command import BenchmarkError
-from benchmarks.trip_log import delete_topics
 from benchmarks.workload import Workload, make_trips
 from broker.producer import CheckedProducer
 from broker.topic_setup import ensure_topics

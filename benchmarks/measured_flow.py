@@ -12,14 +12,14 @@ from tempfile import mkdtemp
 import msgspec
 
 from audit.command_runner import ShowProgress
-from audit.comparison import Comparison
+from audit.comparison import OutputComparison
 from audit.output_comparisons import compare_flow_counters
 from audit.system_comparison import compare_system
+from benchmarks.benchmark_log import BenchmarkLog
 from benchmarks.figures import RunFigures
 from benchmarks.service import messages_read
 from benchmarks.tenant import empty_tenant, tenant_settings
 from benchmarks.timed_command import BenchmarkError, run_timed
-from benchmarks.trip_log import TripLog
 from mobility.settings import Settings
 
 
@@ -34,7 +34,7 @@ class MeasuredFlow:
     recovery: bool = True
     check: str = ""
 
-    def settings(self, log: TripLog) -> Settings:
+    def settings(self, log: BenchmarkLog) -> Settings:
         """Return the settings of a bounded run over a log, with its own part of the stores."""
         return msgspec.structs.replace(
             tenant_settings(log.settings, _tenant_of(log)),
@@ -44,7 +44,7 @@ class MeasuredFlow:
             status_dir=str(log.runner.folder / "status"),
         )
 
-    def run(self, log: TripLog, update: ShowProgress) -> RunFigures:
+    def run(self, log: BenchmarkLog, update: ShowProgress) -> RunFigures:
         """Run over the log from its beginning, after removing the output of earlier runs.
 
         Raises BenchmarkError if the output differs from the batch computation.
@@ -63,7 +63,7 @@ class MeasuredFlow:
             self._check_output(log, settings)
         return measured
 
-    def _check_output(self, log: TripLog, settings: Settings) -> None:
+    def _check_output(self, log: BenchmarkLog, settings: Settings) -> None:
         """Raise BenchmarkError if the output differs from the batch computation."""
         compared = list(self._comparisons(log, settings))
         differing = [each for each in compared if each.differences]
@@ -86,7 +86,7 @@ class MeasuredFlow:
         interval = str(settings.snapshot_interval)
         return [*command, "-r", str(recovery), "-s", interval, "-b", "0"]
 
-    def _comparisons(self, log: TripLog, settings: Settings) -> Iterator[Comparison]:
+    def _comparisons(self, log: BenchmarkLog, settings: Settings) -> Iterator[OutputComparison]:
         yield from compare_system(settings, log.messages, log.expected)
         yield compare_flow_counters(log.expected, Path(str(settings.status_dir)))
 
@@ -101,7 +101,7 @@ def _recovery_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def _empty_stores(log: TripLog, needed: bool) -> Iterator[None]:
+def _empty_stores(log: BenchmarkLog, needed: bool) -> Iterator[None]:
     if not needed:
         yield
         return
@@ -109,5 +109,5 @@ def _empty_stores(log: TripLog, needed: bool) -> Iterator[None]:
         yield
 
 
-def _tenant_of(log: TripLog) -> str:
+def _tenant_of(log: BenchmarkLog) -> str:
     return re.sub(r"\W", "_", log.settings.topic_prefix.lower())

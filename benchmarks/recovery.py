@@ -10,12 +10,12 @@ from typing import Final
 import msgspec
 
 from audit.command_runner import ShowProgress
+from benchmarks.benchmark_log import BenchmarkLog
 from benchmarks.benchmark_run import BenchmarkRun
 from benchmarks.measured_flow import MeasuredFlow
 from benchmarks.section import Section, Target, ratio
 from benchmarks.service import messages_read, run_service, wait_until
 from benchmarks.timed_command import run_timed
-from benchmarks.trip_log import TripLog
 from benchmarks.workload import Workload, make_trips
 from broker.topic_reader import TopicReader
 from mobility.entities import ENTITIES
@@ -61,7 +61,7 @@ def measure(benchmark: BenchmarkRun) -> Section:
     return Section("recovery", "Recovery", _TEXT, tuple(measured), targets=targets)
 
 
-def restart(log: TripLog, update: ShowProgress) -> float:
+def restart(log: BenchmarkLog, update: ShowProgress) -> float:
     """Return the seconds from a restart of the flow to its first output."""
     log.reset_output()
     with TemporaryDirectory(prefix="mobility-bench-") as folder:
@@ -79,7 +79,7 @@ def restart(log: TripLog, update: ShowProgress) -> float:
             return wait_until(has_output, "the flow wrote a window", _TIMEOUT)
 
 
-def _send_new_trips(log: TripLog) -> None:
+def _send_new_trips(log: BenchmarkLog) -> None:
     """Send the trips that follow those of the log."""
     file = log.runner.folder / "new_trips.parquet"
     longer = replace(log.workload, rows=log.rows + _NEW_TRIPS)

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from audit.command_runner import ShowProgress
+from benchmarks.benchmark_log import BenchmarkLog
 from benchmarks.benchmark_run import BenchmarkRun, MeasuredSystem
 from benchmarks.figures import RunFigures
 from benchmarks.measured_flow import MeasuredFlow
 from benchmarks.peers import table
 from benchmarks.peers.run import PeerRunner
 from benchmarks.timed_command import BenchmarkError, run_timed
-from benchmarks.trip_log import TripLog
 from benchmarks.workload import Workload
 
 
@@ -24,7 +24,7 @@ class Ceiling:
     decode: bool
     check: str = ""
 
-    def run(self, log: TripLog, update: ShowProgress) -> RunFigures:
+    def run(self, log: BenchmarkLog, update: ShowProgress) -> RunFigures:
         """Read the log; raise BenchmarkError if trips are missing."""
         update("reading")
         output = log.runner.folder / "ceiling.log"
@@ -61,9 +61,9 @@ NAMES: Final = (*_NOTES, *table.BY_NAME)
 
 def build_entries(
     benchmark: BenchmarkRun, names: Sequence[str]
-) -> list[tuple[MeasuredSystem, TripLog, str]]:
+) -> list[tuple[MeasuredSystem, BenchmarkLog, str]]:
     """Return systems with logs and notes; a peer that can't run here is reported and skipped."""
-    found: list[tuple[MeasuredSystem, TripLog, str]] = []
+    found: list[tuple[MeasuredSystem, BenchmarkLog, str]] = []
     for name in names:
         if name in _NOTES:
             found.append(

@@ -32,8 +32,8 @@ def run_timed(
 ) -> RunFigures:
     """Run a command to its end and return its figures, descendants included.
 
-    `on_poll` is called ten times a second. Raises BenchmarkError, with the last lines of output, if
-    the command fails or takes more than `limit` seconds.
+    `on_poll` is called ten times a second. Raises BenchmarkError if the command fails or takes more
+    than `limit` seconds.
     """
     with log.open("wb") as output:
         began = time.monotonic()
@@ -45,13 +45,13 @@ def run_timed(
             while True:
                 tree.sample()
                 ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+                seconds = time.monotonic() - began
                 if ended:
                     break
-                if time.monotonic() - began > limit:
+                if seconds > limit:
                     raise command_error(argv, f"took more than {limit:.0f} s", log)
                 on_poll()
                 time.sleep(_SAMPLE_SECONDS)
-            seconds = time.monotonic() - began
             process.returncode = os.waitstatus_to_exitcode(status)
         finally:
             if process.returncode is None:

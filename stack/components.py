@@ -21,7 +21,7 @@ _RESPONSE_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Component:
+class SystemComponent:
     """A program of the system: `python -m <argv>`.
 
     It `runs` once before the next one starts, `until done` or `forever`; any other end is a crash.
@@ -38,7 +38,7 @@ class Component:
     url: str = ""
 
 
-def system_components(folder: Path, settings: Settings) -> tuple[Component, ...]:
+def system_components(folder: Path, settings: Settings) -> tuple[SystemComponent, ...]:
     """Return the components in the order of their start."""
     trips = str(SAMPLE / "trips.parquet")
     state = str(folder / "producer.json")
@@ -52,13 +52,13 @@ def system_components(folder: Path, settings: Settings) -> tuple[Component, ...]
         return bool(FlowStatusReader(Path(settings.status_dir or folder / "status")).statuses())
 
     return (
-        Component("topics", ("broker.topic_setup",), runs="once"),
-        Component(
+        SystemComponent("topics", ("broker.topic_setup",), runs="once"),
+        SystemComponent(
             "flow", ("dataflows", "-r", str(folder / "recovery")), is_ready=flow_reports, grace=60.0
         ),
-        Component("api", ("api",), is_ready=api_responds, url=api),
-        Component("audit", ("audit.watch",)),
-        Component("producer", ("producer", *replay), runs="until done", grace=30.0),
+        SystemComponent("api", ("api",), is_ready=api_responds, url=api),
+        SystemComponent("audit", ("audit.watch",)),
+        SystemComponent("producer", ("producer", *replay), runs="until done", grace=30.0),
     )
 
 

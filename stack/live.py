@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from mobility.settings import Settings, SettingsError, masked, read_settings
-from stack.components import STOP_ORDER, Component, system_components, system_environ
+from stack.components import STOP_ORDER, SystemComponent, system_components, system_environ
 from stack.display import Display
 from stack.docker import compose_down, compose_up, is_docker_available
 from stack.file_lock import try_file_lock
@@ -35,7 +35,7 @@ _DESCRIPTION: Final = "Run the whole system until Ctrl-C, or stop it with `down`
 _STOP_SECONDS: Final = 180.0
 _CHECK_INTERVAL: Final = 1.0
 
-MakeComponents = Callable[[Path, Settings], tuple[Component, ...]]
+MakeComponents = Callable[[Path, Settings], tuple[SystemComponent, ...]]
 
 
 def main() -> int:

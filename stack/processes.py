@@ -32,7 +32,7 @@ _children: Final[dict[int, subprocess.Popen[bytes]]] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
+class RecordedProcess:
     """A process as it is recorded; `stop_signal` requests a graceful end.
 
     Fields are named as in the record.
@@ -102,7 +102,7 @@ def spawn(
     environ: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     stdin: Path | None = None,
-) -> Process:
+) -> RecordedProcess:
     """Start a process in its own session, with output appended to `log`.
 
     In its own session it does not get the Ctrl-C of the terminal, and is stopped in order. Files
@@ -175,15 +175,15 @@ def with_log_tail(what: str, log: Path) -> str:
     return f"{what}{lines}The whole log: {log}"
 
 
-def save_record(folder: Path, name: str, process: Process) -> None:
+def save_record(folder: Path, name: str, process: RecordedProcess) -> None:
     """Record a process under a name in the state folder."""
     write_atomically(_record(folder, name), json.dumps(asdict(process)))
 
 
-def find_process(folder: Path, name: str) -> Process | None:
+def find_process(folder: Path, name: str) -> RecordedProcess | None:
     """Return the process recorded under a name if it still runs."""
     try:
-        process = Process(**json.loads(_record(folder, name).read_text()))
+        process = RecordedProcess(**json.loads(_record(folder, name).read_text()))
     except FileNotFoundError:
         return None
     return process if process.is_alive else None
@@ -203,9 +203,9 @@ def _record(folder: Path, name: str) -> Path:
     return folder / f"{name}.pid"
 
 
-def identify(pid: int) -> Process:
+def identify(pid: int) -> RecordedProcess:
     """Return the process that has an id now."""
-    return Process(pid, _start_of(pid) or "ended")
+    return RecordedProcess(pid, _start_of(pid) or "ended")
 
 
 def _start_of(pid: int) -> str | None:

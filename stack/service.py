@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from stack.processes import (
-    Process,
+    RecordedProcess,
     SystemUser,
     delete_record,
     find_process,
@@ -77,7 +77,7 @@ class Service(ABC):
         """Check with the service's own protocol whether it answers requests."""
 
 
-async def start_service(service: Service) -> Process:
+async def start_service(service: Service) -> RecordedProcess:
     """Start a service, or find it if it runs already; return once it is healthy.
 
     Raises StackStartError. After an error or a cancellation it does not run.
@@ -99,7 +99,7 @@ async def stop_service(folder: Path, name: str, grace: float = _STOP_SECONDS) ->
     return is_graceful
 
 
-async def _launch(service: Service) -> Process:
+async def _launch(service: Service) -> RecordedProcess:
     try:
         rotate(service.log)
         command = await service.prepare()
@@ -116,7 +116,7 @@ async def _launch(service: Service) -> Process:
     return process
 
 
-async def _until_healthy(service: Service, process: Process) -> None:
+async def _until_healthy(service: Service, process: RecordedProcess) -> None:
     deadline = time.monotonic() + service.start_limit
     while process.is_alive:
         if await service.is_healthy():

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from stack.components import Component
+from stack.components import SystemComponent
 from stack.processes import (
-    Process,
+    RecordedProcess,
     delete_record,
     find_process,
     rotate,
@@ -46,13 +46,13 @@ class Supervisor:
         self._folder = folder
         self._show_state = show_state
         self._command = command
-        self._running: dict[str, tuple[Component, Process]] = {}
+        self._running: dict[str, tuple[SystemComponent, RecordedProcess]] = {}
 
     def log(self, name: str) -> Path:
         """Return the log of a component."""
         return self._folder / f"{name}.log"
 
-    async def start(self, component: Component, environ: Mapping[str, str]) -> None:
+    async def start(self, component: SystemComponent, environ: Mapping[str, str]) -> None:
         """Start a component; return once it is ready, or has exited if it runs once.
 
         Raises CrashError if it ends instead, StackStartError if it takes too long.
@@ -91,7 +91,7 @@ class Supervisor:
                 problems += await self._stop(component, process)
         return problems
 
-    async def _stop(self, component: Component, process: Process) -> list[str]:
+    async def _stop(self, component: SystemComponent, process: RecordedProcess) -> list[str]:
         name = component.name
         self._show_state(name, "stopping")
         in_time = await process.stop(component.grace)
@@ -105,13 +105,13 @@ class Supervisor:
             what = f"ended with exit code {process.exit_code} when it was stopped"
         return [f"{name} {what}; its log: {self.log(name)}"]
 
-    async def _has_started(self, component: Component) -> bool:
+    async def _has_started(self, component: SystemComponent) -> bool:
         self.check()
         if component.runs == "once":
             return component.name not in self._running
         return component.is_ready is None or await component.is_ready()
 
-    def _on_exit(self, component: Component, process: Process) -> None:
+    def _on_exit(self, component: SystemComponent, process: RecordedProcess) -> None:
         name = component.name
         del self._running[name]
         delete_record(self._folder, name)

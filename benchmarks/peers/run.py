@@ -8,12 +8,12 @@ from typing import Final
 from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined] # exported
 
 from audit.command_runner import ShowProgress
+from benchmarks.benchmark_log import BenchmarkLog, delete_topics
 from benchmarks.figures import RunFigures
 from benchmarks.peers.environments import flink_connector, python_with
 from benchmarks.peers.output import describe, read_windows
 from benchmarks.peers.table import Peer
 from benchmarks.timed_command import BenchmarkError, run_timed
-from benchmarks.trip_log import TripLog, delete_topics
 from broker.clients import admin_client
 from mobility.settings import Settings
 
@@ -42,7 +42,7 @@ class PeerRunner:
         """The peer's name."""
         return self.peer.name
 
-    def run(self, log: TripLog, update: ShowProgress) -> RunFigures:
+    def run(self, log: BenchmarkLog, update: ShowProgress) -> RunFigures:
         """Run over a log from its beginning to its end, and compare the output."""
         prefix = f"{log.settings.topic_prefix}{self.peer.name}."
         topics = [prefix + entity for entity in self.peer.entities]
@@ -63,7 +63,7 @@ class PeerRunner:
             raise BenchmarkError(msg)
         return measured
 
-    def _command(self, log: TripLog, prefix: str) -> list[str | Path]:
+    def _command(self, log: BenchmarkLog, prefix: str) -> list[str | Path]:
         jar = [] if self.jar is None else ["--jar", str(self.jar)]
         return [
             self.python,
@@ -76,7 +76,7 @@ class PeerRunner:
             *self.peer.arguments,
         ]
 
-    def _environ(self, log: TripLog) -> dict[str, str]:
+    def _environ(self, log: BenchmarkLog) -> dict[str, str]:
         environ = log.environ(log.settings)
         # A peer has its own packages, and must not import this project's modules.
         environ.pop("PYTHONPATH", None)

@@ -5,7 +5,7 @@ from typing import Final
 import polars as pl
 import pytest
 
-from audit.comparison import DIFFERENCE_KINDS, MAX_EXAMPLES, Comparison, compare
+from audit.comparison import DIFFERENCE_KINDS, MAX_EXAMPLES, OutputComparison, compare
 
 EXPECTED: Final = pl.DataFrame(
     {
@@ -19,7 +19,7 @@ EXPECTED: Final = pl.DataFrame(
 )
 
 
-def compared(found: pl.DataFrame, expected: pl.DataFrame = EXPECTED) -> Comparison:
+def compared(found: pl.DataFrame, expected: pl.DataFrame = EXPECTED) -> OutputComparison:
     """Compare with the expected frame."""
     return compare(
         "an output",
@@ -31,7 +31,7 @@ def compared(found: pl.DataFrame, expected: pl.DataFrame = EXPECTED) -> Comparis
     )
 
 
-def counted(comparison: Comparison) -> dict[str, int]:
+def counted(comparison: OutputComparison) -> dict[str, int]:
     """Return the counts that are not zero."""
     return {kind: number for kind, number in comparison.counts.items() if number}
 

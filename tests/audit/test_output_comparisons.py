@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from audit import output_comparisons
-from audit.comparison import Comparison
+from audit.comparison import OutputComparison
 from audit.export import in_units
 from audit.oracle import OracleResult, ValidatedLog, run_oracle, validate_log
 from audit.validation import LogMessage
@@ -224,7 +224,7 @@ def trips_file(folder: Path, **changes: pl.Expr) -> Path:
     return path
 
 
-def against(log: ValidatedLog, path: Path) -> Comparison:
+def against(log: ValidatedLog, path: Path) -> OutputComparison:
     """Compare the log, without its invalid message, with a file."""
     return output_comparisons.compare_log_with_file(
         ValidatedLog(log.rows.filter(pl.col("offset") != 4), log.dead_letters), path

@@ -8,12 +8,7 @@ from typing import Final
 import polars as pl
 import pytest
 
-from audit.audited_stores import (
-    EntityWatermarks,
-    InclusiveWindowRange,
-    StoreContents,
-    delivered_watermarks,
-)
+from audit.audited_stores import AuditedRange, EntityWatermarks, StoreContents, delivered_watermarks
 from audit.comparison import DifferenceKind
 from audit.rounds import AuditRound, CheckResult
 from audit.window_sample import (
@@ -59,7 +54,7 @@ class FakeStore:
     def read(
         self,
         expected: pl.DataFrame,
-        window_range: InclusiveWindowRange,
+        window_range: AuditedRange,
         entities: Sequence[Entity],
         *,
         all_ids: bool,
@@ -91,7 +86,7 @@ def run_round(
     audit_round = AuditRound(
         from_log,
         from_topics,
-        InclusiveWindowRange(0, 10**9),
+        AuditedRange(0, 10**9),
         [audited],
         [{} if store_watermark is None else {"driver": store_watermark}],
         {} if delivered is None else {"driver": delivered},

@@ -11,13 +11,13 @@ from confluent_kafka.admin import AdminClient
 from rich.console import Console
 
 from audit.command_runner import CommandRunner
+from benchmarks.benchmark_log import delete_topics
 from benchmarks.benchmark_run import BenchmarkRun, MeasuredSystem
 from benchmarks.measured_flow import MeasuredFlow
 from benchmarks.peers.run import PeerRunner
 from benchmarks.peers.table import NAIVE
 from benchmarks.systems import DECODE, Ceiling
 from benchmarks.timed_command import BenchmarkError
-from benchmarks.trip_log import delete_topics
 from benchmarks.workload import Workload
 from mobility.settings import Settings
 from stack.checkout import module_environ

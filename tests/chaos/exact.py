@@ -5,7 +5,7 @@ The oracle and the readers of topics and stores are the audit's, which share no 
 
 from collections.abc import Iterator
 
-from audit.comparison import Comparison, compare
+from audit.comparison import OutputComparison, compare
 from audit.log_messages import read_log_messages
 from audit.oracle import OracleResult, ValidatedLog, run_oracle, validate_log
 from audit.system_comparison import compare_system, compare_windows_and_totals
@@ -55,12 +55,12 @@ def _log(settings: Settings) -> tuple[ValidatedLog, LogDigest]:
     return validate_log(watched(), settings), digest
 
 
-def _assert_equal(compared: list[Comparison]) -> None:
+def _assert_equal(compared: list[OutputComparison]) -> None:
     wrong = [each for each in compared if each.differences]
     assert not wrong, "\n".join(line for each in wrong for line in _describe(each))
 
 
-def _redis_ledger(settings: Settings, expected: OracleResult) -> Iterator[Comparison]:
+def _redis_ledger(settings: Settings, expected: OracleResult) -> Iterator[OutputComparison]:
     if "redis" in settings.stores:
         yield compare(
             "Redis ledger",
@@ -71,7 +71,7 @@ def _redis_ledger(settings: Settings, expected: OracleResult) -> Iterator[Compar
         )
 
 
-def _describe(comparison: Comparison) -> Iterator[str]:
+def _describe(comparison: OutputComparison) -> Iterator[str]:
     kinds = ", ".join(f"{count} {kind}" for kind, count in comparison.counts.items() if count)
     yield f"{comparison.output}: {kinds} (of {comparison.expected})"
     for example in comparison.examples:

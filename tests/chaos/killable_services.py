@@ -11,7 +11,7 @@ from typing import Final, Self
 from mobility.settings import Settings, read_settings
 from stack.checkout import module_environ
 from stack.ports import saved_ports
-from stack.processes import Process, find_process
+from stack.processes import RecordedProcess, find_process
 from stack.service import start_service, stop_service
 from stack.services import (
     SERVICES,
@@ -58,7 +58,7 @@ class KillableServices:
     ) -> None:
         self._discard()
 
-    def process(self, name: str) -> Process:
+    def process(self, name: str) -> RecordedProcess:
         """Return the process of a running service."""
         process = find_process(self.folder, name)
         assert process is not None, f"{name} is not running"

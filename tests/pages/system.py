@@ -19,8 +19,8 @@ import msgspec
 import polars as pl
 from confluent_kafka import Producer
 
+from benchmarks.benchmark_log import delete_topics
 from benchmarks.tenant import empty_tenant, tenant_settings
-from benchmarks.trip_log import delete_topics
 from broker.topic_setup import ensure_topics
 from mobility.entities import BY_NAME
 from mobility.settings import Settings, to_environ

@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 
 from mobility.settings import Settings, SettingsError
-from stack.components import Component
+from stack.components import SystemComponent
 from stack.live import run_native
 
 FOLDER, *FLOW_EXIT = sys.argv[1:]
 EVENTS = Path(os.environ["FAKE_EVENTS"])
 
 
-def fake(name: str, *argv: str, url: str = "") -> Component:
+def fake(name: str, *argv: str, url: str = "") -> SystemComponent:
     """Return a component that is ready once its start is among the events."""
 
     def starts() -> int:
@@ -25,13 +25,13 @@ def fake(name: str, *argv: str, url: str = "") -> Component:
         return starts() > before
 
     before = starts()
-    return Component(name, ("fake_component", name, *argv), is_ready=is_ready, url=url)
+    return SystemComponent(name, ("fake_component", name, *argv), is_ready=is_ready, url=url)
 
 
-def fakes(_folder: Path, _settings: Settings) -> tuple[Component, ...]:
+def fakes(_folder: Path, _settings: Settings) -> tuple[SystemComponent, ...]:
     """Return the fakes under the names of the real ones."""
     return (
-        Component("topics", ("fake_component", "topics", "0", "0"), runs="once"),
+        SystemComponent("topics", ("fake_component", "topics", "0", "0"), runs="once"),
         fake("flow", *FLOW_EXIT),
         fake("api", url="http://127.0.0.1:1"),
         fake("producer"),

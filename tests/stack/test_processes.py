@@ -12,7 +12,7 @@ from pathlib import Path
 
 from stack.checkout import module_environ
 from stack.processes import (
-    Process,
+    RecordedProcess,
     delete_record,
     find_process,
     identify,
@@ -30,17 +30,17 @@ STUBBORN = (
 )
 
 
-def python(script: str, log: Path) -> Process:
+def python(script: str, log: Path) -> RecordedProcess:
     """Start a script."""
     return spawn([sys.executable, "-c", script], log)
 
 
-def sleeper(log: Path) -> Process:
+def sleeper(log: Path) -> RecordedProcess:
     """Start a process that sleeps for a minute."""
     return python("import time; time.sleep(60)", log)
 
 
-def stop(process: Process, grace: float = 5) -> bool:
+def stop(process: RecordedProcess, grace: float = 5) -> bool:
     """Stop a process; return whether it ended without being killed."""
     return asyncio.run(process.stop(grace))
 
@@ -52,9 +52,9 @@ def test_a_reused_id_is_another_process(tmp_path: Path) -> None:
     # In another process, which does not have it as a child and knows only the record.
     finder = (
         "import json, sys; from pathlib import Path;"
-        "from stack.processes import Process, find_process;"
+        "from stack.processes import RecordedProcess, find_process;"
         "folder = Path(sys.argv[1]); assert find_process(folder, 'sleeper') is None;"
-        "stale = Process(**json.loads((folder / 'sleeper.pid').read_text()));"
+        "stale = RecordedProcess(**json.loads((folder / 'sleeper.pid').read_text()));"
         "stale.send(9); stale.kill()"
     )
     subprocess.run([sys.executable, "-c", finder, tmp_path], env=module_environ(), check=True)

@@ -21,7 +21,7 @@ from stack.checkout import clean_environ, module_environ
 from stack.kafka import Kafka
 from stack.ports import HOST, choose_ports, find_free_port, saved_ports
 from stack.postgres import Postgres
-from stack.processes import Process, find_process
+from stack.processes import RecordedProcess, find_process
 from stack.redis import Redis
 from stack.service import Service, StackStartError, start_service, stop_service
 from stack.services import (
@@ -253,7 +253,7 @@ def test_of_a_scratch_run_nothing_is_left(tmp_path: Path, end: str) -> None:
         run.communicate(timeout=60)
     expected = {"by itself": 5, "SIGTERM": 128 + signal.SIGTERM, "kill -9": -signal.SIGKILL}
     assert run.returncode == expected[end]
-    processes = [Process(**record) for record in records.values()]
+    processes = [RecordedProcess(**record) for record in records.values()]
     deadline = time.monotonic() + 60
     while any(p.is_alive for p in processes) or list(tmp_path.iterdir()) or Path(home).exists():
         assert end == "kill -9", "processes or folders are left"
@@ -268,7 +268,7 @@ def test_a_sigterm_during_the_start_leaves_nothing(tmp_path: Path) -> None:
         while not list(tmp_path.glob("*/redis.pid")):
             time.sleep(0.01)
         (record,) = tmp_path.glob("*/redis.pid")
-        process = Process(**json.loads(record.read_text()))
+        process = RecordedProcess(**json.loads(record.read_text()))
         run.terminate()
         output, _ = run.communicate(timeout=60)
     assert run.returncode == 128 + signal.SIGTERM

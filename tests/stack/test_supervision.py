@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.components import Component
+from stack.components import SystemComponent
 from stack.processes import find_process, save_record, spawn
 from stack.service import StackStartError
 from stack.supervision import CrashError, Supervisor, stop_leftovers
@@ -43,20 +43,20 @@ class FakeSystem:
             folder, lambda name, state: self.shown.append((name, state)), (sys.executable, "-c")
         )
 
-    def server(self, name: str, exit_code: int = 0) -> Component:
+    def server(self, name: str, exit_code: int = 0) -> SystemComponent:
         """Return a component that runs until it is stopped."""
 
         async def ready() -> bool:
             return f"started {name}" in self.read_events()
 
         argv = (SERVES, name, str(self.events), str(exit_code))
-        return Component(name, argv, is_ready=ready, grace=5)
+        return SystemComponent(name, argv, is_ready=ready, grace=5)
 
     def read_events(self) -> list[str]:
         """Return the events so far."""
         return self.events.read_text().splitlines()
 
-    async def start(self, *components: Component) -> None:
+    async def start(self, *components: SystemComponent) -> None:
         """Start components in order."""
         for component in components:
             await self.supervisor.start(component, {})
@@ -86,7 +86,7 @@ def test_components_stop_in_order_one_after_the_other(system: FakeSystem) -> Non
 
 def test_what_runs_once_ends_before_the_next_starts(system: FakeSystem) -> None:
     """The start waits for its exit, which is not a crash."""
-    once = Component("topics", ("import time; time.sleep(0.3); print('made')",), runs="once")
+    once = SystemComponent("topics", ("import time; time.sleep(0.3); print('made')",), runs="once")
     asyncio.run(system.start(once))
     assert (system.folder / "topics.log").read_text() == "made\n"
     assert system.shown == [("topics", "starting"), ("topics", "done")]
@@ -94,7 +94,7 @@ def test_what_runs_once_ends_before_the_next_starts(system: FakeSystem) -> None:
 
 def test_a_one_shot_that_fails_is_a_crash(system: FakeSystem) -> None:
     """Its exit code, the end of its log and the log's path are in the message."""
-    once = Component("topics", ("import sys; sys.exit('no broker')",), runs="once")
+    once = SystemComponent("topics", ("import sys; sys.exit('no broker')",), runs="once")
     with pytest.raises(CrashError) as error:
         asyncio.run(system.start(once))
     message = str(error.value)
@@ -106,7 +106,7 @@ def test_a_one_shot_that_fails_is_a_crash(system: FakeSystem) -> None:
 @pytest.mark.parametrize("code", [0, 3])
 def test_a_server_that_ends_by_itself_is_a_crash(system: FakeSystem, code: int) -> None:
     """Also with exit code 0, as it was not requested."""
-    ending = Component("flow", (f"import sys; print('oh'); sys.exit({code})",))
+    ending = SystemComponent("flow", (f"import sys; print('oh'); sys.exit({code})",))
 
     async def run() -> None:
         await system.start(system.server("api"), ending)
@@ -124,7 +124,9 @@ def test_what_runs_until_done_may_exit_with_0_only(system: FakeSystem) -> None:
     """The producer exits with 0 at the end of its file; an error is a crash."""
 
     async def run(code: int) -> None:
-        producer = Component("producer", (f"import sys; sys.exit({code})",), runs="until done")
+        producer = SystemComponent(
+            "producer", (f"import sys; sys.exit({code})",), runs="until done"
+        )
         await system.start(producer)
         process = find_process(system.folder, "producer")
         assert process is None or await process.wait_for_exit(10)
@@ -142,7 +144,7 @@ def test_a_component_that_is_never_ready_is_reported(system: FakeSystem) -> None
     async def never() -> bool:
         return False
 
-    never_ready = Component(
+    never_ready = SystemComponent(
         "api", ("import time; time.sleep(60)",), is_ready=never, start_limit=0.3, grace=5
     )
     with pytest.raises(StackStartError, match="api is not ready after 0 s") as error:

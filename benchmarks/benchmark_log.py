@@ -25,7 +25,7 @@ _DELETE_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True)
-class TripLog:
+class BenchmarkLog:
     """A topic with the trips of a workload, under its own prefix."""
 
     settings: Settings
@@ -33,7 +33,7 @@ class TripLog:
     runner: CommandRunner
 
     @classmethod
-    def of(cls, settings: Settings, workload: Workload, runner: CommandRunner) -> "TripLog":
+    def of(cls, settings: Settings, workload: Workload, runner: CommandRunner) -> "BenchmarkLog":
         """Name the log after its workload; nothing is written yet."""
         named = msgspec.structs.replace(
             settings, topic_prefix=f"{settings.topic_prefix}bench_{workload.name}."
