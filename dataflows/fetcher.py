@@ -6,7 +6,7 @@ from datetime import datetime
 
 from confluent_kafka import Message
 
-from dataflows.partition_reader import PartitionReader
+from dataflows.log_reader import PartitionReader
 from mobility.trips import Decoded, decode_trips
 from mobility.validation import TripRules
 
@@ -20,6 +20,7 @@ class Fetched:
     lag: int
     is_behind: bool
     is_finished: bool
+    is_end_confirmed: bool
     next_poll: datetime | None
 
 
@@ -59,5 +60,6 @@ class Fetcher:
             reader.lag,
             reader.is_behind,
             reader.is_finished,
+            reader.is_end_confirmed,
             reader.next_poll(),
         )

@@ -11,7 +11,7 @@ import polars as pl
 from confluent_kafka import Message
 
 from dataflows.items import IngestedBatch, SourceRecords, WatermarkUpdate
-from dataflows.partition_reader import offset_of
+from dataflows.partition_buffer import offset_of
 from mobility.enriched_json import enriched_json
 from mobility.enrichment import Tables, enrich
 from mobility.lateness import LatenessRules, PartitionProgress, classify

@@ -19,6 +19,7 @@ from dataflows.encoders import (
 )
 from dataflows.idle_punctuator import RefusedPunctuations, punctuate_idle
 from dataflows.kafka_sink import KafkaSink, WindowProgress
+from dataflows.log_reader import LogReader
 from dataflows.side_outputs import split_outputs
 from dataflows.source import TripSource
 from dataflows.stores import attach_stores, sink_context
@@ -37,7 +38,8 @@ def build(context: FlowContext) -> Dataflow:
     stores = sink_context(context, stop_requested)
 
     flow = Dataflow("mobility_hub")
-    source = TripSource(settings, metrics, stop_requested, context.recovery)
+    log = LogReader(settings)
+    source = TripSource(settings, log, metrics, stop_requested, context.recovery)
     batches = op.input("trips_stream", flow, source)
     side = split_outputs(batches, settings)
     punctuations = punctuate_idle(side.watermarks, settings)

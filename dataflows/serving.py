@@ -14,6 +14,7 @@ from broker.producer import CheckedProducer
 from dataflows.aggregated_source import AggregatedSource, split_windows
 from dataflows.encoders import dead_encoder
 from dataflows.kafka_sink import KafkaSink
+from dataflows.log_reader import LogReader
 from dataflows.stores import attach_stores, sink_context
 from mobility.entities import ENTITIES
 from mobility.topics import aggregated_topic
@@ -25,11 +26,11 @@ def build(context: FlowContext) -> Dataflow:
     """Return the flow; nothing is connected before it runs."""
     settings = context.settings
     producer = CheckedProducer(settings, "mobility-serving", logs=True)
-    stores = sink_context(context, stop_requested)
+    stores, log = sink_context(context, stop_requested), LogReader(settings)
     flow = Dataflow("mobility_serving")
     for entity in ENTITIES:
         metrics = context.metrics[aggregated_topic(settings, entity)]
-        source = AggregatedSource(settings, entity, metrics, stop_requested, context.recovery)
+        source = AggregatedSource(settings, entity, log, metrics, stop_requested, context.recovery)
         batches = op.input(f"aggregated_{entity.name}", flow, source)
         outputs = split_windows(entity, batches, settings)
         dead = KafkaSink(settings, producer, dead_encoder(settings))

@@ -14,7 +14,7 @@ from broker.topics import TopicDescriber, TopicInfo
 from dataflows.fetcher import Fetched, Fetcher
 from dataflows.ingest import PartitionIngest
 from dataflows.items import IngestedBatch
-from dataflows.partition_reader import PartitionReader
+from dataflows.log_reader import LogReader
 from dataflows.resume_validator import ResumePosition, ResumeValidator
 from dataflows.tables import read_tables
 from dataflows.topic_watch import TopicWatch, describe_or_refuse
@@ -51,11 +51,13 @@ class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
     def __init__(
         self,
         settings: Settings,
+        log: LogReader,
         metrics: FlowMetrics,
         stopping: Callable[[], bool],
         recovery: RecoveryInfo,
     ) -> None:
         self._settings = settings
+        self._reader = log
         self._metrics = metrics
         self._stopping = stopping
         self._validator = ResumeValidator(settings, recovery, metrics)
@@ -89,9 +91,7 @@ class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
             ingest.resume(resume_state)
             position = ResumePosition(ingest.next_offset, resume_state.get("topic_id"))
         begin = partial(self._validator.first_offset, topic, partition, position)
-        reader = PartitionReader(
-            self._settings, topic.name, partition, begin, len(topic.partitions)
-        )
+        reader = self._reader.open(topic.name, partition, topic.partitions, begin)
         ingest.next_offset = reader.position
         fetcher = Fetcher(reader, TripRules.of(self._settings), self._executor)
         return TripPartition(
@@ -141,13 +141,14 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
         if fetched.messages:
             self._last_message = self._clock()
         status = self._status_after(fetched)
+        if not fetched.messages and status == self._status:
+            return []
         batch = self._ingest.ingest(
             fetched.messages, fetched.decoded, status, self._log.topic.partitions
         )
-        has_news = bool(fetched.messages) or status != self._status
         self._status = status
         self._record_metrics(batch.update.watermark, status, fetched.lag)
-        return [batch] if has_news else []
+        return [batch]
 
     def next_awake(self) -> datetime | None:
         """Return when to poll again."""
@@ -168,7 +169,8 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
         if fetched.is_behind:
             return "behind"
         quiet_for = self._clock() - self._last_message
-        return "idle" if fetched.lag == 0 and quiet_for >= self._idle_after else "caught_up"
+        is_idle = fetched.is_end_confirmed and quiet_for >= self._idle_after
+        return "idle" if is_idle else "caught_up"
 
     def _record_metrics(self, watermark: int | None, status: ReadStatus, lag: int) -> None:
         own = self._own_metrics

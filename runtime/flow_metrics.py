@@ -50,6 +50,11 @@ class PartitionMetrics:
     counts: MessageCounts = field(default_factory=MessageCounts)
     position: int | None = None
 
+    @property
+    def has_only_dead_letters(self) -> bool:
+        """Whether messages were read and none of them had an event time."""
+        return self.max_event_time is None and self.counts.read > 0
+
 
 @dataclass(slots=True)
 class FlowMetrics:
@@ -76,7 +81,8 @@ class FlowMetrics:
     def is_ahead(self, partition: int) -> bool:
         """Tell whether a partition must wait for slower ones (Flink's watermark alignment).
 
-        Only partitions that are behind count: one at the end of its log has nothing to catch up.
+        Only partitions that are behind count: one at the end of its log has nothing to catch up,
+        and one whose messages were all dead has no event time to wait for.
         """
         own = self.partitions[partition]
         if own.status != "behind" or own.max_event_time is None:
@@ -84,7 +90,7 @@ class FlowMetrics:
         others = [
             other.max_event_time
             for number, other in self.partitions.items()
-            if number != partition and other.status == "behind"
+            if number != partition and other.status == "behind" and not other.has_only_dead_letters
         ]
         return any(o is None or own.max_event_time - o > self.alignment_ms for o in others)
 
