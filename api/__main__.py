@@ -1,4 +1,4 @@
-"""`python -m api`: serve until SIGTERM or SIGINT."""
+"""`python -m api`: serve the API until SIGTERM or SIGINT."""
 
 import gc
 import logging
@@ -11,39 +11,39 @@ from granian.constants import Interfaces, RuntimeModes
 from granian.log import LogLevels
 from litestar import Litestar
 
-from api.access.listening import tokens_of
+from api.access.listening import load_tokens
 from api.access.tokens import TokensError
 from api.app import create_app
-from api.live.ending import end_with_the_server
+from api.live.shutdown import drop_subscribers_on_stop
 from mobility.settings import SettingsError, read_settings
 
 
 def main() -> int:
-    """Serve the API; return the exit status: 2 for bad settings, 1 where the port is taken."""
+    """Serve the API; return the exit status: 2 for invalid settings, 1 if the port is in use."""
     try:
         settings = read_settings(os.environ)
-        tokens_of(settings)
+        load_tokens(settings)
     except (SettingsError, TokensError) as error:
-        sys.stderr.write(f"The settings can't be used:\n{error}\n")
+        sys.stderr.write(f"Invalid settings:\n{error}\n")
         return 2
-    where = f"{settings.api_host}:{settings.api_port}"
+    address = f"{settings.api_host}:{settings.api_port}"
     try:
-        _check_free(settings.api_host, settings.api_port)
+        _check_port(settings.api_host, settings.api_port)
     except OSError as error:
         sys.stderr.write(
-            f"The API can't listen on {where}: {error.strerror}. "
-            "Stop what does, or set MOBILITY_API_HOST or MOBILITY_API_PORT.\n"
+            f"The API can't listen on {address}: {error.strerror}. Stop the process that listens "
+            "there, or set MOBILITY_API_HOST or MOBILITY_API_PORT.\n"
         )
         return 1
-    sys.stdout.write(f"The API listens on http://{where}\n")
+    sys.stdout.write(f"The API listens on http://{address}\n")
     sys.stdout.flush()
     Granian(
         "api.__main__:app",
         address=settings.api_host,
         port=settings.api_port,
         interface=Interfaces.ASGI,
-        # The other mode can miss its own word that it has stopped, and is killed then: its thread
-        # waits for a condition without looking whether it holds already.
+        # In the other mode its thread can miss the notification that the server has stopped, as it
+        # waits for a condition without checking it first; the worker is then killed.
         runtime_mode=RuntimeModes.st,
         factory=True,
         log_level=LogLevels.warning,
@@ -54,18 +54,18 @@ def main() -> int:
 
 
 def app() -> Litestar:
-    """Return the application of this process's environment, in the worker that serves it."""
+    """Return the application with the settings of the environment, in the worker process."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    made = create_app(read_settings(os.environ))
-    made.on_startup.append(end_with_the_server)
-    # What is loaded by now stays: looking for garbage in it took 40 ms, in the midst of answers.
+    application = create_app(read_settings(os.environ))
+    application.on_startup.append(drop_subscribers_on_stop)
+    # Objects that exist now stay: a garbage collection over them took 40 ms during requests.
     gc.collect()
     gc.freeze()
-    return made
+    return application
 
 
-def _check_free(host: str, port: int) -> None:
-    """Raise OSError where the port is taken: Granian would share it and answer now and then."""
+def _check_port(host: str, port: int) -> None:
+    """Raise OSError if the port is in use: Granian would share it with the other process."""
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     with socket.socket(family, kind, protocol) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

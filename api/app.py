@@ -1,59 +1,67 @@
-"""The application: routes over the stores that the settings name."""
+"""The application: routes and middleware over the configured stores."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
 from litestar import Litestar, Router
+from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import NamedDependency, Provide
+from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.types import Middleware
 
-from api.access import access
-from api.access.authentication import OPEN
-from api.access.listening import tokens_of
+from api.access.authentication import PUBLIC, Authentication
+from api.access.browser_policy import security_headers
+from api.access.listening import load_tokens
 from api.access.session import log_in, log_out, session
-from api.analysis import PostgresAnalyst
-from api.live.hub import Hub
+from api.access.tokens import Tokens
+from api.live.hub import LiveHub
 from api.live.routes import live_entity, live_id
-from api.observing import prometheus
-from api.pages import PAGES
+from api.middleware import AllowedHosts, RateLimit, RequestMetrics, add_headers
+from api.pages import PAGES_ROUTER
 from api.pages.schema import SchemaPage
-from api.paths import WholeIds
-from api.postgres import PostgresReader
-from api.problems import PROBLEMS
-from api.reader import Reader
-from api.readers import Readers
-from api.redis import RedisReader
-from api.routes import QUERIES
-from api.routes.health import health
-from api.status.routes import live, ready, status
-from api.windows import Windows
+from api.queries.contract import StoreReader
+from api.queries.postgres import PostgresReader
+from api.queries.postgres_analytics import PostgresAnalytics
+from api.queries.redis import RedisReader
+from api.queries.store_readers import StoreReaders
+from api.queries.time_range import WindowingStrategy
+from api.representation.problems import PROBLEM_DETAILS
+from api.routes import QUERIES_ROUTER
+from api.routes.parameters import EncodedIdPaths
+from api.status.prometheus import prometheus
+from api.status.routes import health, live, ready, status
 from mobility.settings import Settings, Store
 
-_HEALTH: Final = (health, live, ready, status)
-_LIVE: Final = (live_entity, live_id, prometheus)
+_READERS: Final[Mapping[Store, Callable[[Settings], StoreReader]]] = {
+    "redis": RedisReader,
+    "postgres": lambda settings: PostgresReader(settings.postgres),
+}
 _SESSION: Final = (session, log_in, log_out)
+_LIVE: Final = (live_entity, live_id)
+_STATUS: Final = (health, live, ready, status, prometheus)
 
 
 def create_app(settings: Settings) -> Litestar:
     """Return the application; it connects to the stores at the first request that needs them.
 
-    Raises TokensError where it may not listen where the settings say.
+    Raises TokensError if the settings need tokens and there are none.
     """
-    readers = (_reader(store, settings) for store in settings.stores)
-    analyst = PostgresAnalyst(settings.postgres) if "postgres" in settings.stores else None
-    hub = Hub(settings) if "redis" in settings.stores else None
-    return app_over(Readers(readers, analyst=analyst), settings, hub)
+    readers = [_create_reader(store, settings) for store in settings.stores]
+    analytics = PostgresAnalytics(settings.postgres) if "postgres" in settings.stores else None
+    hub = LiveHub(settings) if "redis" in settings.stores else None
+    return build_app(StoreReaders(readers, analytics=analytics), settings, hub)
 
 
-def app_over(readers: Readers, settings: Settings, hub: Hub | None = None) -> Litestar:
-    """Return the application over given readers and events, which it closes when it shuts down."""
-    windows, tokens = Windows.of(settings), tokens_of(settings)
+def build_app(readers: StoreReaders, settings: Settings, hub: LiveHub | None = None) -> Litestar:
+    """Return the application over these readers and this hub; it closes them at its shutdown."""
+    windowing, tokens = WindowingStrategy.of(settings), load_tokens(settings)
 
     @asynccontextmanager
-    async def closing(_app: Litestar) -> AsyncIterator[None]:
+    async def close_stores(_app: Litestar) -> AsyncIterator[None]:
         try:
             yield
         finally:
@@ -61,42 +69,75 @@ def app_over(readers: Readers, settings: Settings, hub: Hub | None = None) -> Li
                 await hub.close()
             await readers.close()
 
-    def after_readers(readers: NamedDependency[Readers]) -> Windows:
-        # It needs none, but Litestar gives each of those that it can have at once a task.
+    def provide_windowing(readers: NamedDependency[StoreReaders]) -> WindowingStrategy:
+        # The parameter is not used. Litestar would create a task for each of two dependencies that
+        # it can resolve at the same time; so it resolves one after the other.
         del readers
-        return windows
+        return windowing
 
     app = Litestar(
-        route_handlers=[QUERIES, *_HEALTH, *_LIVE, *_SESSION, PAGES],
+        route_handlers=[QUERIES_ROUTER, *_STATUS, *_LIVE, *_SESSION, PAGES_ROUTER],
         dependencies={
             "readers": Provide(lambda: readers, sync_to_thread=False),
             "hub": Provide(lambda: hub, sync_to_thread=False),
             "settings": Provide(lambda: settings, sync_to_thread=False),
             "tokens": Provide(lambda: tokens, sync_to_thread=False),
-            "windows": Provide(after_readers, sync_to_thread=False),
+            "windowing": Provide(provide_windowing, sync_to_thread=False),
         },
-        lifespan=[closing],
+        middleware=_middleware(settings, tokens),
+        before_send=[add_headers(security_headers(settings))],
+        cors_config=_cors_config(settings),
+        lifespan=[close_stores],
         state=State({"hub": hub}),
-        plugins=[PROBLEMS],
-        openapi_config=_openapi(),
+        plugins=[PROBLEM_DETAILS],
+        openapi_config=_openapi_config(),
         logging_config=None,
-        **access(settings, tokens),
     )
-    app.asgi_handler = WholeIds(app.asgi_handler)
+    app.asgi_handler = EncodedIdPaths(app.asgi_handler)
     return app
 
 
-def _openapi() -> OpenAPIConfig:
+def _create_reader(store: Store, settings: Settings) -> StoreReader:
+    create = _READERS.get(store)
+    if create is None:
+        msg = f"the API can't read the store {store!r}; it can read {', '.join(_READERS)}"
+        raise ValueError(msg)
+    return create(settings)
+
+
+def _middleware(settings: Settings, tokens: Tokens | None) -> list[Middleware]:
+    listens_on = () if settings.api_host in {"0.0.0.0", "::"} else (settings.api_host,)  # noqa: S104
+    middleware: list[Middleware] = [
+        # First, so that it measures the requests that the others reject.
+        RequestMetrics(),
+        AllowedHosts((*listens_on, *settings.api_hosts)),
+    ]
+    if settings.api_rate:
+        middleware.append(RateLimit(settings.api_rate))
+    if tokens is not None:
+        middleware.append(DefineMiddleware(Authentication, tokens=tokens))
+    return middleware
+
+
+def _cors_config(settings: Settings) -> CORSConfig | None:
+    """Allow requests of pages of the named origins, with a token: they can't send the cookie."""
+    if not settings.api_origins:
+        return None
+    return CORSConfig(
+        allow_origins=list(settings.api_origins),
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type", "If-None-Match", "Last-Event-ID"],
+        expose_headers=["ETag", "Retry-After"],
+    )
+
+
+def _openapi_config() -> OpenAPIConfig:
     return OpenAPIConfig(
         title="Mobility Hub",
         version="0.1.0",
         use_handler_docstrings=True,
         render_plugins=[SchemaPage(path="/"), JsonRenderPlugin()],
         openapi_router=Router(
-            "/schema", route_handlers=[], opt={OPEN: True}, include_in_schema=False
+            "/schema", route_handlers=[], opt={PUBLIC: True}, include_in_schema=False
         ),
     )
-
-
-def _reader(store: Store, settings: Settings) -> Reader:
-    return RedisReader(settings) if store == "redis" else PostgresReader(settings.postgres)

@@ -1,6 +1,6 @@
-"""The batch oracle: what the answer is, computed over the whole log at once.
+"""The batch oracle: the expected results, computed over the whole log at once.
 
-The rules of the streaming flow written down a second time, without streams: a prefix maximum, a
+The rules of the streaming flow, implemented a second time as a batch job: a prefix maximum, a
 comparison, a first occurrence, three joins and one `group_by`.
 """
 
@@ -12,87 +12,94 @@ import polars as pl
 import polars_h3
 
 from audit.times import event_time
-from audit.verdicts import AMOUNTS, BY_REFERENCE, MESSAGE_SCHEMA, Message, inspected
+from audit.validation import (
+    AMOUNTS,
+    MESSAGE_SCHEMA,
+    OVERSIZED,
+    VALIDATION_COLUMNS,
+    LogMessage,
+    validate_messages,
+)
 from mobility.entities import ENTITIES
 from mobility.records import MICRO, TOTALS
 from mobility.settings import Settings
 
-SUMMED: Final = dict(zip(TOTALS, AMOUNTS, strict=True))
-"""The field of a trip behind each total."""
+TOTAL_INPUTS: Final = dict(zip(TOTALS, AMOUNTS, strict=True))
+"""For each total the field of a trip that it sums."""
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
-    """A log as it was read.
+class ValidatedLog:
+    """The messages of a log, validated one by one.
 
-    `rows`: one row a message in (partition, offset) order, with `timestamp` (the broker's, epoch
+    `rows`: one row per message in (partition, offset) order, with `timestamp` (the broker's, epoch
     ms), `reason` (of a dead letter), `watermark` (of a punctuation) and the fields of TRIP_SCHEMA.
-    `dead`: by `partition` and `offset` the `value` that a dead letter must have, which is the
-    original one, or none where the message is oversized.
+    `dead_letters`: by `partition` and `offset` the `value` that a dead letter must have: the
+    original one, or null if the message is oversized.
     """
 
     rows: pl.DataFrame
-    dead: pl.DataFrame
+    dead_letters: pl.DataFrame
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What the system must say about a log.
+class OracleResult:
+    """The results that the system must have for a log.
 
-    `messages`: the log's rows with `event_time` (epoch ms), `window_start` and `verdict`, which is
-    counted, late, duplicate, dead or punctuation. `windows`: one row an (entity, id,
+    `messages`: the log's rows with `event_time` (epoch ms), `window_start` and `outcome`, which is
+    counted, late, duplicate, dead or punctuation. `windows`: one row per (entity, id,
     window_start) with `window_end`, the starts of the earliest and the latest trip (`start_time`,
     `last_start_time`; epoch ms), `trip_count`, micro-unit totals and `avg_duration` (minutes).
-    `totals`: the same an (entity, id).
+    `totals`: the same per (entity, id).
     """
 
     messages: pl.DataFrame
     windows: pl.DataFrame
     totals: pl.DataFrame
 
-    def count(self, *verdicts: str) -> int:
-        """Return the number of messages with one of these verdicts."""
-        return self.messages.filter(pl.col("verdict").is_in(verdicts)).height
+    def count(self, *outcomes: str) -> int:
+        """Return the number of messages with one of these outcomes."""
+        return self.messages.filter(pl.col("outcome").is_in(outcomes)).height
 
 
-def read_log(batches: Iterable[list[Message]], settings: Settings) -> Log:
-    """Inspect every message by itself."""
+def validate_log(batches: Iterable[list[LogMessage]], settings: Settings) -> ValidatedLog:
+    """Validate every message by itself, without its neighbours."""
     frames = [pl.DataFrame(schema=[*MESSAGE_SCHEMA.items(), ("reason", pl.String)])]
-    dead: list[tuple[int, int, bytes | None]] = []
+    dead_letters: list[tuple[int, int, bytes | None]] = []
     for batch in batches:
-        frame = inspected(batch, settings)
+        frame = validate_messages(batch, settings)
         frames.append(frame)
-        dead += [
-            (message.partition, message.offset, _kept(message, reason))
+        dead_letters += [
+            (message.partition, message.offset, _dead_letter_value(message, reason))
             for message, reason in zip(batch, frame["reason"], strict=True)
             if reason is not None
         ]
     schema = {"partition": pl.Int32, "offset": pl.Int64, "value": pl.Binary}
-    rows = pl.concat(frames).drop("shape", "text", "time").sort("partition", "offset")
-    return Log(rows, pl.DataFrame(dead, schema=schema, orient="row"))
+    rows = pl.concat(frames).drop(*VALIDATION_COLUMNS).sort("partition", "offset")
+    return ValidatedLog(rows, pl.DataFrame(dead_letters, schema=schema, orient="row"))
 
 
-def _kept(message: Message, reason: str) -> bytes | None:
-    return None if reason == BY_REFERENCE else message.value
+def _dead_letter_value(message: LogMessage, reason: str) -> bytes | None:
+    return None if reason == OVERSIZED else message.value
 
 
-def answer(log: Log, settings: Settings) -> Answer:
-    """Return the whole answer for a log."""
-    messages = judged(log.rows, settings)
-    windows = summed(messages.filter(pl.col("verdict") == "counted"), settings)
+def run_oracle(log: ValidatedLog, settings: Settings) -> OracleResult:
+    """Return the expected results for a whole log."""
+    messages = classify(log.rows, settings)
+    windows = aggregate_windows(messages.filter(pl.col("outcome") == "counted"), settings)
     totals = windows.group_by("entity", "id").agg(
         pl.col("trip_count", *TOTALS).sum(),
         pl.col("start_time").min(),
         pl.col("last_start_time").max(),
     )
-    return Answer(messages, with_mean(windows), with_mean(totals))
+    return OracleResult(messages, add_mean(windows), add_mean(totals))
 
 
-def summed(trips: pl.DataFrame, settings: Settings) -> pl.DataFrame:
-    """Return the windows of trips that count, of all entities, without `avg_duration`."""
-    trips = enriched(trips, settings)
+def aggregate_windows(trips: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    """Return the windows of counted trips, of all entities, without `avg_duration`."""
+    trips = enrich(trips, settings)
     windows = pl.concat(
-        _summed(
+        _aggregate(
             trips.select(
                 pl.lit(entity.name).alias("entity"),
                 pl.col(entity.id_column).alias("id"),
@@ -105,47 +112,49 @@ def summed(trips: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     return windows.with_columns(window_end=pl.col("window_start") + settings.window_ms)
 
 
-def placed(rows: pl.DataFrame, settings: Settings) -> pl.DataFrame:
-    """Add `event_time` and `window_start` to a log's rows; null for dead letters."""
-    alive = pl.col("reason").is_null()
+def assign_windows(rows: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    """Add `event_time` and `window_start` to a log's rows; both are null for dead letters."""
+    is_valid = pl.col("reason").is_null()
     window_start = pl.col("event_time").floordiv(settings.window_ms) * settings.window_ms
     return rows.with_columns(
-        event_time=pl.when(alive).then(pl.coalesce("watermark", event_time(settings)))
+        event_time=pl.when(is_valid).then(pl.coalesce("watermark", event_time(settings)))
     ).with_columns(window_start=window_start)
 
 
-def judged(rows: pl.DataFrame, settings: Settings) -> pl.DataFrame:
-    """Add `event_time`, `window_start` and `verdict` to a log's rows."""
-    alive = pl.col("reason").is_null()
-    rows = placed(rows, settings).with_columns(
-        heard=pl.col("event_time").cum_max().forward_fill().over("partition"),
+def classify(rows: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    """Add `event_time`, `window_start` and `outcome` to a log's rows."""
+    is_valid = pl.col("reason").is_null()
+    rows = assign_windows(rows, settings).with_columns(
+        max_event_time=pl.col("event_time").cum_max().forward_fill().over("partition"),
     )
-    closes = pl.col("window_start") + settings.window_ms + settings.allowed_lateness * 1_000
-    late = closes < pl.col("heard") - settings.out_of_orderness * 1_000
+    watermark = pl.col("max_event_time") - settings.out_of_orderness * 1_000
+    is_late = (
+        pl.col("window_start") + settings.window_ms + settings.allowed_lateness * 1_000 < watermark
+    )
     rows = rows.with_columns(
-        verdict=pl.when(~alive)
+        outcome=pl.when(~is_valid)
         .then(pl.lit("dead"))
         .when(pl.col("watermark").is_not_null())
         .then(pl.lit("punctuation"))
-        .when(late)
+        .when(is_late)
         .then(pl.lit("late"))
         .otherwise(pl.lit("counted"))
     )
-    again = (
-        rows.filter(pl.col("verdict") == "counted", pl.col("trip_id").is_not_null())
+    duplicates = (
+        rows.filter(pl.col("outcome") == "counted", pl.col("trip_id").is_not_null())
         .filter(~pl.struct("partition", "trip_id", "window_start").is_first_distinct())
-        .select("partition", "offset", again=pl.lit("duplicate"))
+        .select("partition", "offset", duplicate=pl.lit("duplicate"))
     )
     return (
-        rows.join(again, on=["partition", "offset"], how="left", maintain_order="left")
-        .with_columns(verdict=pl.coalesce("again", "verdict"))
-        .drop("again", "heard")
+        rows.join(duplicates, on=["partition", "offset"], how="left", maintain_order="left")
+        .with_columns(outcome=pl.coalesce("duplicate", "outcome"))
+        .drop("duplicate", "max_event_time")
     )
 
 
-def enriched(trips: pl.DataFrame, settings: Settings) -> pl.DataFrame:
-    """Add what the tables know: `vehicle_type` for every trip, `h3_region` where there is one."""
-    drivers = _table(settings.drivers, "driver_id", pl.Schema({"vehicle_type": pl.String}))
+def enrich(trips: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    """Join the tables: add `vehicle_type` to every trip, `h3_region` where it is known."""
+    drivers = _read_table(settings.drivers, "driver_id", pl.Schema({"vehicle_type": pl.String}))
     trips = trips.join(
         drivers, on="driver_id", how="left", suffix="_of_driver", maintain_order="left"
     ).with_columns(
@@ -153,7 +162,7 @@ def enriched(trips: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     )
     if settings.region == "location":
         return trips.with_columns(h3_region=pl.col("start_location_id"))
-    locations = _table(
+    locations = _read_table(
         settings.locations, "location_id", pl.Schema({"lat": pl.Float64, "lng": pl.Float64})
     )
     trips = trips.join(
@@ -163,36 +172,36 @@ def enriched(trips: pl.DataFrame, settings: Settings) -> pl.DataFrame:
         how="left",
         maintain_order="left",
     )
-    own = pl.col("start_lat").is_not_null() & pl.col("start_lng").is_not_null()
+    has_coordinates = pl.col("start_lat").is_not_null() & pl.col("start_lng").is_not_null()
     trips = trips.with_columns(
-        lat=pl.when(own).then("start_lat").otherwise("lat"),
-        lng=pl.when(own).then("start_lng").otherwise("lng"),
+        lat=pl.when(has_coordinates).then("start_lat").otherwise("lat"),
+        lng=pl.when(has_coordinates).then("start_lng").otherwise("lng"),
     )
     cell = polars_h3.latlng_to_cell("lat", "lng", settings.h3_resolution, return_dtype=pl.Utf8)
     return trips.with_columns(h3_region=pl.coalesce(cell, "start_location_id"))
 
 
-def with_mean(frame: pl.DataFrame) -> pl.DataFrame:
-    """Add `avg_duration` in minutes: a mean is derived, never summed."""
+def add_mean(frame: pl.DataFrame) -> pl.DataFrame:
+    """Add `avg_duration` in minutes: means are derived from totals, never added up."""
     pairs = zip(frame["total_duration"], frame["trip_count"], strict=True)
     means = [total / (count * MICRO) for total, count in pairs]
     return frame.with_columns(pl.Series("avg_duration", means, dtype=pl.Float64))
 
 
-def _summed(trips: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
+def _aggregate(trips: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
     def total(column: str) -> pl.Expr:
         return (pl.col(column) * MICRO).round(mode="half_to_even").cast(pl.Int64).sum()
 
     return trips.group_by(keys).agg(
         pl.len().cast(pl.Int64).alias("trip_count"),
-        *(total(column).alias(name) for name, column in SUMMED.items()),
+        *(total(column).alias(name) for name, column in TOTAL_INPUTS.items()),
         pl.col("start_time").min(),
         pl.col("start_time").max().alias("last_start_time"),
     )
 
 
-def _table(path: str | None, key: str, columns: pl.Schema) -> pl.DataFrame:
-    """Read a table for enrichment: text keys, the first row of each; empty without a file."""
+def _read_table(path: str | None, key: str, columns: pl.Schema) -> pl.DataFrame:
+    """Read a table for enrichment: text keys, the first row per key; empty without a file."""
     if path is None:
         return pl.DataFrame(schema={key: pl.String, **columns})
     wanted = [pl.col(name).cast(dtype) for name, dtype in columns.items()]

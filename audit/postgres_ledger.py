@@ -1,4 +1,4 @@
-"""The lasting store, asked for the windows and the totals of some ids."""
+"""Postgres as the audit reads it: windows and totals of some ids, or of all."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -8,35 +8,41 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
-from audit.differences import Comparison, compare
-from audit.places import NO_WINDOWS, Held, Progress, Span, refuse_others, slowest
-from audit.sample import SUMS_SCHEMA
+from audit.audited_stores import (
+    NO_WINDOWS,
+    EntityWatermarks,
+    StoreContents,
+    WindowRange,
+    check_fingerprint,
+    minimum_watermarks,
+)
+from audit.comparison import Comparison, compare
+from audit.window_sample import SAMPLE_SCHEMA, WINDOW_FIELDS
 from mobility.entities import Entity
-from mobility.records import STARTS, TOTALS
+from mobility.records import TOTALS
 from mobility.settings import Settings
 
 _SUMS: Final = ("trip_count", *TOTALS)
-_COLUMNS: Final = (*_SUMS, *STARTS)
-_WINDOW_COLUMNS: Final = [name for name in SUMS_SCHEMA if name != "entity"]
+_WINDOW_COLUMNS: Final = [name for name in SAMPLE_SCHEMA if name != "entity"]
 _TOTALS_SCHEMA: Final = pl.Schema(
     [
         ("id", pl.String),
-        *((name, pl.Int64) for name in _COLUMNS),
-        *((f"added_{name}", pl.Int64) for name in _COLUMNS),
+        *((name, pl.Int64) for name in WINDOW_FIELDS),
+        *((f"window_{name}", pl.Int64) for name in WINDOW_FIELDS),
     ]
 )
 _CONNECT_SECONDS: Final = 10
-_IDS: Final = 500
-_ROWS: Final = 20_000
+_IDS_PER_QUERY: Final = 500
+_ROWS_PER_FETCH: Final = 20_000
 
 _WINDOWS: Final = """
 SELECT {columns} FROM {ledger}
 WHERE window_start BETWEEN %(first)s AND %(last)s AND (%(ids)s::text[] IS NULL OR id = ANY(%(ids)s))
 """
 
-# One statement sees one moment: totals and windows belong together whatever is written meanwhile.
-# After a backfill the first trip may be one that is counted no more: no word on the starts then.
-_ADDED_UP: Final = """
+# One statement reads one snapshot: totals and windows match, whatever is written meanwhile. After a
+# backfill the earliest or latest trip may no longer be counted: then starts are not compared.
+_TOTALS_AND_SUMS: Final = """
 SELECT
     id, {totals}, CASE WHEN generation = 0 THEN totals.start_time END,
     CASE WHEN generation = 0 THEN totals.last_start_time END,
@@ -55,45 +61,50 @@ FULL JOIN (
 
 
 class PostgresLedger:
-    """A place: every method opens a connection of its own, which is gone when it returns."""
+    """Postgres as an audited store; every method opens its own connection and closes it."""
 
     name = "Postgres"
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def progress(self) -> Progress:
-        """Return the recorded watermarks: what is complete below them is in the ledger."""
-        marks: dict[str, list[int]] = {}
-        # Before a flow has first met the store there is no table.
-        with suppress(psycopg.errors.UndefinedTable), self._connected() as connection:
+    def progress(self) -> EntityWatermarks:
+        """Return the recorded watermarks: windows that are complete by them are in the ledger."""
+        watermarks: dict[str, list[int]] = {}
+        # There are no tables before the first start of a flow with this store.
+        with suppress(psycopg.errors.UndefinedTable), self._connect() as connection:
             fingerprint = "SELECT value FROM meta WHERE name = 'fingerprint'"
-            for (held,) in connection.execute(fingerprint):
-                refuse_others(self.name, held, self._settings)
+            for (value,) in connection.execute(fingerprint):
+                check_fingerprint(self.name, value, self._settings)
             for entity, watermark in connection.execute("SELECT entity, watermark FROM progress"):
-                marks.setdefault(entity, []).append(watermark)
-        return slowest(marks)
+                watermarks.setdefault(entity, []).append(watermark)
+        return minimum_watermarks(watermarks)
 
-    def held(
-        self, expected: pl.DataFrame, span: Span, entities: Sequence[Entity], *, everything: bool
-    ) -> Held:
-        """Return the ledger's windows in a span, and whether totals are the sums of their windows.
+    def read(
+        self,
+        expected: pl.DataFrame,
+        window_range: WindowRange,
+        entities: Sequence[Entity],
+        *,
+        all_ids: bool,
+    ) -> StoreContents:
+        """Return the ledger's windows in a range, and whether totals are the sums of their windows.
 
-        That holds at any moment, so what is not complete yet takes part in it.
+        Totals are compared at any time, with windows that are not complete yet.
         """
         frames, totals = [NO_WINDOWS], []
-        with self._connected() as connection:
+        with self._connect() as connection:
             for entity in entities:
                 ids = expected.filter(pl.col("entity") == entity.name)["id"].unique().sort()
-                parts = [None] if everything else [part.to_list() for part in _parts(ids)]
-                added = [pl.DataFrame(schema=_TOTALS_SCHEMA)]
+                parts = [None] if all_ids else [part.to_list() for part in _split(ids)]
+                sums = [pl.DataFrame(schema=_TOTALS_SCHEMA)]
                 for part in parts:
-                    frames += _windows(connection, entity, part, span)
-                    added += _added_up(connection, entity, part)
-                totals.append((entity, pl.concat(added)))
-        return Held(pl.concat(frames), totals=(_summing(totals),))
+                    frames += _read_windows(connection, entity, part, window_range)
+                    sums += _read_totals_and_sums(connection, entity, part)
+                totals.append((entity, pl.concat(sums)))
+        return StoreContents(pl.concat(frames), totals=(_compare_totals(totals),))
 
-    def _connected(self) -> psycopg.Connection[Any]:
+    def _connect(self) -> psycopg.Connection[Any]:
         return psycopg.connect(
             self._settings.postgres,
             connect_timeout=_CONNECT_SECONDS,
@@ -102,40 +113,47 @@ class PostgresLedger:
         )
 
 
-def _parts(ids: pl.Series) -> Iterator[pl.Series]:
-    return (ids[start : start + _IDS] for start in range(0, len(ids), _IDS))
+def _split(ids: pl.Series) -> Iterator[pl.Series]:
+    return (ids[start : start + _IDS_PER_QUERY] for start in range(0, len(ids), _IDS_PER_QUERY))
 
 
-def _windows(
-    connection: psycopg.Connection[Any], entity: Entity, ids: Sequence[str] | None, span: Span
+def _read_windows(
+    connection: psycopg.Connection[Any],
+    entity: Entity,
+    ids: Sequence[str] | None,
+    window_range: WindowRange,
 ) -> Iterator[pl.DataFrame]:
     query = sql.SQL(_WINDOWS).format(
         columns=_list(sql.Identifier(name) for name in _WINDOW_COLUMNS),
         ledger=sql.Identifier(f"{entity.name}_ledger"),
     )
-    schema = {name: SUMS_SCHEMA[name] for name in _WINDOW_COLUMNS}
-    values: dict[str, object] = {"ids": ids, "first": span.first, "last": span.last}
-    for rows in _frames(connection, query, values, pl.Schema(schema)):
+    schema = {name: SAMPLE_SCHEMA[name] for name in _WINDOW_COLUMNS}
+    values: dict[str, object] = {
+        "ids": ids,
+        "first": window_range.first,
+        "last": window_range.last,
+    }
+    for rows in _read_frames(connection, query, values, pl.Schema(schema)):
         yield rows.select(pl.lit(entity.name).alias("entity"), pl.all())
 
 
-def _added_up(
+def _read_totals_and_sums(
     connection: psycopg.Connection[Any], entity: Entity, ids: Sequence[str] | None
 ) -> Iterator[pl.DataFrame]:
     def each(pattern: str) -> sql.Composable:
         return _list(sql.SQL(pattern).format(name=sql.Identifier(name)) for name in _SUMS)
 
-    query = sql.SQL(_ADDED_UP).format(
+    query = sql.SQL(_TOTALS_AND_SUMS).format(
         totals=each("totals.{name}"),
         windows=each("windows.{name}"),
         sums=each("sum({name})::bigint AS {name}"),
         store=sql.Identifier(f"{entity.name}_totals"),
         ledger=sql.Identifier(f"{entity.name}_ledger"),
     )
-    return _frames(connection, query, {"ids": ids}, _TOTALS_SCHEMA)
+    return _read_frames(connection, query, {"ids": ids}, _TOTALS_SCHEMA)
 
 
-def _frames(
+def _read_frames(
     connection: psycopg.Connection[Any],
     query: sql.Composed,
     values: dict[str, object],
@@ -143,7 +161,7 @@ def _frames(
 ) -> Iterator[pl.DataFrame]:
     with connection.cursor("audit") as cursor:
         cursor.execute(query, values)
-        while rows := cursor.fetchmany(_ROWS):
+        while rows := cursor.fetchmany(_ROWS_PER_FETCH):
             yield pl.DataFrame(rows, schema=schema, orient="row")
 
 
@@ -151,15 +169,15 @@ def _list(parts: Iterator[sql.Composable]) -> sql.Composed:
     return sql.SQL(", ").join(parts)
 
 
-def _summing(totals: Sequence[tuple[Entity, pl.DataFrame]]) -> Comparison:
+def _compare_totals(totals: Sequence[tuple[Entity, pl.DataFrame]]) -> Comparison:
     rows = pl.concat(rows.with_columns(entity=pl.lit(entity.name)) for entity, rows in totals)
-    added = rows.drop_nulls("added_trip_count").select(
-        "entity", "id", *(pl.col(f"added_{name}").alias(name) for name in _COLUMNS)
+    sums = rows.drop_nulls("window_trip_count").select(
+        "entity", "id", *(pl.col(f"window_{name}").alias(name) for name in WINDOW_FIELDS)
     )
     return compare(
         "Postgres totals",
-        added,
+        sums,
         rows.drop_nulls("trip_count"),
         keys=["entity", "id"],
-        fields=_COLUMNS,
+        fields=WINDOW_FIELDS,
     )

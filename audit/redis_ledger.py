@@ -1,4 +1,4 @@
-"""The fast store, asked for the windows and the totals of some ids."""
+"""Redis as the audit reads it: windows and totals of some ids, or of all."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,42 +7,53 @@ from typing import Final
 import polars as pl
 import redis
 
-from audit.decimals import epoch_ms, micro
-from audit.differences import Comparison, compare
-from audit.places import Held, Progress, Span, refuse_others, slowest
-from audit.sample import KEY, SUMS_SCHEMA
+from audit.audited_stores import (
+    EntityWatermarks,
+    StoreContents,
+    WindowRange,
+    check_fingerprint,
+    minimum_watermarks,
+)
+from audit.comparison import Comparison, compare
+from audit.conversions import decimal_to_micro, iso_to_ms
+from audit.window_sample import SAMPLE_SCHEMA, WINDOW_FIELDS, WINDOW_KEY
 from mobility.entities import ENTITIES, Entity
 from mobility.keys import RedisKeys
 from mobility.records import MICRO, STARTS, TOTALS
 from mobility.settings import Settings
 
+_ID: Final = ["entity", "id"]
 _SUMS: Final = ("trip_count", *TOTALS)
-_TOTALS: Final = (*_SUMS, *STARTS)
-_IDS: Final = 100
-_SUMMARY: Final = "totals"
-_TEXTS: Final = {**dict.fromkeys(("entity", "id", *_TOTALS), pl.String)}
-_MADE_WHOLE: Final = len(("trip_count", *(2 * TOTALS)))
+_MEAN: Final = "avg_duration"
+_TOTALS_FIELDS: Final = (*WINDOW_FIELDS, _MEAN)
+_IDS_PER_TRANSACTION: Final = 100
+_SUMMARY_FIELD: Final = "totals"
+_TOTALS_TEXTS: Final = {**dict.fromkeys((*_ID, *_TOTALS_FIELDS), pl.String)}
+_NUMBERS_OF_SUMMARY: Final = len(("trip_count", *(2 * TOTALS)))
 
 Hash = Mapping[str, str]
 
 
 @dataclass(slots=True)
-class _Found:
-    """What the hashes of some ids say: texts, until a frame reads them all at once."""
+class _RawContents:
+    """The texts in the hashes of some ids, until frames parse them all at once.
+
+    `with_all_windows` are the ids whose ledger has all windows that their summary sums up.
+    """
 
     windows: list[tuple[str, ...]] = field(default_factory=list)
     newest: list[tuple[str, str, float]] = field(default_factory=list)
     totals: list[tuple[str | None, ...]] = field(default_factory=list)
     summaries: list[tuple[str | int | None, ...]] = field(default_factory=list)
-    whole: set[tuple[str, str]] = field(default_factory=set)
+    with_all_windows: set[tuple[str, str]] = field(default_factory=set)
 
 
 class RedisLedger:
-    """A place that forgets: ids without news for a day, and windows two days behind the newest.
+    """Redis as an audited store, where ids expire, and windows some hours behind the newest.
 
-    So an id that is absent is excused, as Redis itself has it: one of its two hashes without the
-    other counts as absent too. Where Redis is the only store, an id that has come back begins anew,
-    and no window can be missed in it.
+    So an id that is absent is no difference; an id with only one of its two hashes counts as
+    absent, as it does for the sinks. If Redis is the only store, an id that expired starts again
+    from zero, and none of its windows can be missed.
     """
 
     name = "Redis"
@@ -50,47 +61,56 @@ class RedisLedger:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._keys = RedisKeys.of(settings)
-        self._retention = settings.redis_ledger_hours * 3_600_000
-        self._alone = "postgres" not in settings.stores
-        # By their end, a later window can hold an earlier start than those that were forgotten.
-        self._starts_in_order = settings.event_time == "start"
+        self._retention_ms = settings.redis_ledger_hours * 3_600_000
+        self._is_only_store = "postgres" not in settings.stores
+        # With windows by end time a later window can have an earlier start than an expired one.
+        self._starts_are_ordered = settings.event_time == "start"
 
-    def progress(self) -> Progress:
-        """Return the recorded watermarks: what is complete below them is in the ledgers."""
+    def progress(self) -> EntityWatermarks:
+        """Return the recorded watermarks: windows that are complete by them are in the ledgers."""
         with self._client() as client:
-            held = client.hget(self._keys.meta, "fingerprint")
-            refuse_others(self.name, None if held is None else str(held), self._settings)
-            marks = {e.name: client.hvals(self._keys.progress(e)) for e in ENTITIES}
-        return slowest({entity: [int(mark) for mark in held] for entity, held in marks.items()})
+            fingerprint = client.hget(self._keys.meta, "fingerprint")
+            text = None if fingerprint is None else str(fingerprint)
+            check_fingerprint(self.name, text, self._settings)
+            watermarks = {
+                entity.name: [int(each) for each in client.hvals(self._keys.progress(entity))]
+                for entity in ENTITIES
+            }
+        return minimum_watermarks(watermarks)
 
-    def held(
-        self, expected: pl.DataFrame, span: Span, entities: Sequence[Entity], *, everything: bool
-    ) -> Held:
-        """Return the ledgers' windows in a span, and whether totals are the sums of their windows.
+    def read(
+        self,
+        expected: pl.DataFrame,
+        window_range: WindowRange,
+        entities: Sequence[Entity],
+        *,
+        all_ids: bool,
+    ) -> StoreContents:
+        """Return the ledgers' windows in a range, and whether totals are the sums of their windows.
 
-        That holds at any moment, so what is not complete yet takes part in it.
+        Totals are compared at any time, with windows that are not complete yet.
         """
-        found = _Found()
+        contents = _RawContents()
         with self._client() as client:
             for entity in entities:
                 ids = set(expected.filter(pl.col("entity") == entity.name)["id"])
-                if everything:
+                if all_ids:
                     ids.update(client.zrange(self._keys.index(entity), 0, -1))
-                for entity_id, ledger, totals in self._hashes(client, entity, sorted(ids)):
-                    self._note(found, (entity.name, entity_id), ledger, totals)
-        windows = _windows(found.windows)
-        return Held(
-            windows.filter(span.windows()),
-            self._excused(expected, windows, found),
-            self._totals(windows, found),
+                for entity_id, ledger, totals in self._read_hashes(client, entity, sorted(ids)):
+                    self._add(contents, (entity.name, entity_id), ledger, totals)
+        windows = _parse_windows(contents.windows)
+        return StoreContents(
+            windows.filter(window_range.contains()),
+            self._expired(expected, windows, contents),
+            _compare_totals(windows, contents),
         )
 
-    def _hashes(
+    def _read_hashes(
         self, client: redis.Redis, entity: Entity, ids: Sequence[str]
     ) -> Iterator[tuple[str, Hash, Hash]]:
-        for start in range(0, len(ids), _IDS):
-            part = ids[start : start + _IDS]
-            # A transaction sees one moment: the two hashes of an id belong together.
+        for start in range(0, len(ids), _IDS_PER_TRANSACTION):
+            part = ids[start : start + _IDS_PER_TRANSACTION]
+            # In a transaction, so that the two hashes of an id match.
             pipeline = client.pipeline(transaction=True)
             for entity_id in part:
                 pipeline.hgetall(self._keys.ledger(entity, entity_id))
@@ -98,63 +118,36 @@ class RedisLedger:
             hashes = pipeline.execute()
             yield from zip(part, hashes[::2], hashes[1::2], strict=True)
 
-    def _note(self, found: _Found, name: tuple[str, str], ledger: Hash, totals: Hash) -> None:
-        summary = ledger.get(_SUMMARY, "").split(" ")
-        # Earlier ones end before when the id was given its time to live, or after it.
-        if len(summary) - _MADE_WHOLE not in (4, 5, 7) or not totals:
+    def _add(
+        self, contents: _RawContents, name: tuple[str, str], ledger: Hash, totals: Hash
+    ) -> None:
+        summary = ledger.get(_SUMMARY_FIELD, "").split(" ")
+        # Earlier releases end before `renewed`, or after it.
+        if len(summary) - _NUMBERS_OF_SUMMARY not in (4, 5, 7) or not totals:
             return
-        count, *amounts = summary[:_MADE_WHOLE]
-        _, newest, start, older, *more = summary[_MADE_WHOLE:]
+        count, *amounts = summary[:_NUMBERS_OF_SUMMARY]
+        _, newest, start, older, *more = summary[_NUMBERS_OF_SUMMARY:]
         last = more[1] if len(more) > 1 else None
-        sums = [_joined(*pair) for pair in zip(amounts[::2], amounts[1::2], strict=True)]
-        found.newest.append((*name, float(newest)))
-        found.summaries.append((*name, _number(count), *sums, start, last))
-        found.totals.append((*name, *(totals.get(field) for field in _TOTALS)))
-        if older == "-" and self._starts_in_order:
-            found.whole.add(name)
-        found.windows += [
-            (*name, start, window) for start, window in ledger.items() if start != _SUMMARY
+        sums = [_join_amount(*pair) for pair in zip(amounts[::2], amounts[1::2], strict=True)]
+        contents.newest.append((*name, float(newest)))
+        contents.summaries.append((*name, _parse_int(count), *sums, start, last))
+        contents.totals.append((*name, *(totals.get(field) for field in _TOTALS_FIELDS)))
+        if older == "-" and self._starts_are_ordered:
+            contents.with_all_windows.add(name)
+        contents.windows += [
+            (*name, start, window) for start, window in ledger.items() if start != _SUMMARY_FIELD
         ]
 
-    def _excused(
-        self, expected: pl.DataFrame, windows: pl.DataFrame, found: _Found
+    def _expired(
+        self, expected: pl.DataFrame, windows: pl.DataFrame, contents: _RawContents
     ) -> pl.DataFrame:
-        if self._alone:
-            return expected.join(windows, on=KEY, how="anti").select(KEY)
+        if self._is_only_store:
+            return expected.join(windows, on=WINDOW_KEY, how="anti").select(WINDOW_KEY)
         schema = {"entity": pl.String, "id": pl.String, "newest": pl.Float64}
-        newest = pl.DataFrame(found.newest, schema=schema, orient="row")
-        reach = expected.join(newest, on=["entity", "id"], how="left")
-        forgotten = pl.col("window_start") < pl.col("newest") - self._retention
-        return reach.filter(forgotten.fill_null(value=True)).select(KEY)
-
-    def _totals(self, windows: pl.DataFrame, found: _Found) -> tuple[Comparison, ...]:
-        """Compare the totals with the ledger's summary, and that with what it sums up."""
-        schema = {"entity": pl.String, "id": pl.String, **dict.fromkeys(_SUMS, pl.Int64)}
-        summaries = pl.DataFrame(
-            found.summaries, schema={**schema, **dict.fromkeys(STARTS, pl.String)}, orient="row"
-        ).with_columns(epoch_ms(pl.col(name)) for name in STARTS)
-        totals = pl.DataFrame(found.totals, schema=_TEXTS, orient="row").with_columns(
-            pl.col("trip_count").cast(pl.Int64, strict=False),
-            *(micro(pl.col(name)).alias(name) for name in TOTALS),
-            *(epoch_ms(pl.col(name)) for name in STARTS),
-        )
-        names = pl.DataFrame(
-            sorted(found.whole), schema={"entity": pl.String, "id": pl.String}, orient="row"
-        )
-        on = ["entity", "id"]
-        amended = windows.filter(pl.col("generation") > 0)
-        names = names.join(amended, on=on, how="anti")
-        added = windows.group_by(on).agg(pl.col(*_SUMS).sum())
-        return (
-            compare("Redis totals", summaries, totals, keys=on, fields=_TOTALS),
-            compare(
-                "Redis summaries",
-                added.join(names, on=on, how="semi"),
-                summaries.join(names, on=on, how="semi"),
-                keys=on,
-                fields=_SUMS,
-            ),
-        )
+        newest = pl.DataFrame(contents.newest, schema=schema, orient="row")
+        joined = expected.join(newest, on=_ID, how="left")
+        is_expired = pl.col("window_start") < pl.col("newest") - self._retention_ms
+        return joined.filter(is_expired.fill_null(value=True)).select(WINDOW_KEY)
 
     def _client(self) -> redis.Redis:
         return redis.Redis.from_url(
@@ -165,30 +158,92 @@ class RedisLedger:
         )
 
 
-def _windows(texts: list[tuple[str, ...]]) -> pl.DataFrame:
-    """Read fields of ledgers, `window_start`, and values, a window's numbers between blanks."""
+def _compare_totals(windows: pl.DataFrame, contents: _RawContents) -> tuple[Comparison, ...]:
+    """Compare the totals with the ledgers' summaries, and those with the sums of the windows."""
+    summaries = _parse_summaries(contents)
+    backfilled = windows.filter(pl.col("generation") > 0)
+    names = pl.DataFrame(
+        sorted(contents.with_all_windows),
+        schema={"entity": pl.String, "id": pl.String},
+        orient="row",
+    ).join(backfilled, on=_ID, how="anti")
+    sums = windows.group_by(_ID).agg(
+        pl.col(*_SUMS).sum(), pl.col("start_time").min(), pl.col("last_start_time").max()
+    )
+    # The first release kept no latest start in its summaries.
+    is_known = pl.col("last_start_time_right").is_not_null()
+    known_sums = sums.join(
+        summaries.select(*_ID, "last_start_time"), on=_ID, how="left"
+    ).with_columns(last_start_time=pl.when(is_known).then("last_start_time"))
+    return (
+        compare(
+            "Redis totals",
+            summaries,
+            _parse_totals(contents),
+            keys=_ID,
+            fields=WINDOW_FIELDS,
+            means=[_MEAN],
+        ),
+        compare(
+            "Redis summaries",
+            known_sums.join(names, on=_ID, how="semi"),
+            summaries.join(names, on=_ID, how="semi"),
+            keys=_ID,
+            fields=WINDOW_FIELDS,
+        ),
+    )
+
+
+def _parse_summaries(contents: _RawContents) -> pl.DataFrame:
+    schema = {"entity": pl.String, "id": pl.String, **dict.fromkeys(_SUMS, pl.Int64)}
+    frame = pl.DataFrame(
+        contents.summaries, schema={**schema, **dict.fromkeys(STARTS, pl.String)}, orient="row"
+    ).with_columns(iso_to_ms(pl.col(name)) for name in STARTS)
+    pairs = zip(frame["total_duration"], frame["trip_count"], strict=True)
+    means = [
+        None if total is None or count is None else total / (count * MICRO) if count else 0.0
+        for total, count in pairs
+    ]
+    return frame.with_columns(pl.Series(_MEAN, means, dtype=pl.Float64))
+
+
+def _parse_totals(contents: _RawContents) -> pl.DataFrame:
+    return pl.DataFrame(contents.totals, schema=_TOTALS_TEXTS, orient="row").with_columns(
+        pl.col("trip_count").cast(pl.Int64, strict=False),
+        *(decimal_to_micro(pl.col(name)).alias(name) for name in TOTALS),
+        *(iso_to_ms(pl.col(name)) for name in STARTS),
+        pl.col(_MEAN).cast(pl.Float64, strict=False),
+    )
+
+
+def _parse_windows(texts: list[tuple[str, ...]]) -> pl.DataFrame:
+    """Parse fields of ledgers: `window_start`, and the window's values between blanks."""
     schema = dict.fromkeys(("entity", "id", "window_start", "window"), pl.String)
     frame = pl.DataFrame(texts, schema=schema, orient="row")
-    parts = pl.col("window").str.split(" ").list
-    names = ("generation", *_SUMS)
+    values = pl.col("window").str.split(" ").list
+    names = ("generation", *_SUMS, "start_time", "pane", "last_start_time")
+
+    def value(name: str) -> pl.Expr:
+        return values.get(names.index(name), null_on_oob=True)
+
+    # Windows of the first release end with the pane: one start stands for both.
+    last_start = pl.coalesce(value("last_start_time"), value("start_time"))
     return frame.select(
         "entity",
         "id",
         pl.col("window_start").cast(pl.Int64, strict=False),
-        *(
-            parts.get(at, null_on_oob=True).cast(pl.Int64, strict=False).alias(name)
-            for at, name in enumerate(names)
-        ),
-        epoch_ms(parts.get(len(names), null_on_oob=True)).alias("start_time"),
-    ).select(SUMS_SCHEMA.names())
+        *(value(name).cast(pl.Int64, strict=False).alias(name) for name in ("generation", *_SUMS)),
+        iso_to_ms(value("start_time")).alias("start_time"),
+        iso_to_ms(last_start).alias("last_start_time"),
+    ).select(SAMPLE_SCHEMA.names())
 
 
-def _joined(whole: str, millionths: str) -> int | None:
-    """Return an amount in micro-units from its two halves, which Lua keeps as doubles."""
-    units, rest = _number(whole), _number(millionths)
+def _join_amount(whole: str, millionths: str) -> int | None:
+    """Return an amount in micro-units from its two parts, which Lua keeps as doubles."""
+    units, rest = _parse_int(whole), _parse_int(millionths)
     return None if units is None or rest is None else units * MICRO + rest
 
 
-def _number(text: str) -> int | None:
+def _parse_int(text: str) -> int | None:
     digits = text.removeprefix("-")
     return int(text) if digits.isascii() and digits.isdigit() else None

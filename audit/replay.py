@@ -1,4 +1,4 @@
-"""`python -m audit.replay FILE`: a file once through the whole system, and every answer checked.
+"""`python -m audit.replay FILE`: send a file through the whole system and compare every result.
 
 Runs inside `python -m stack run -- ...`, which provides Kafka, Redis and Postgres.
 """
@@ -16,25 +16,26 @@ from typing import Final
 import polars as pl
 import psycopg
 import redis
-from confluent_kafka import KafkaException
 from rich.console import Console
 
-from audit import comparing, export, stores, topics
-from audit.differences import Comparison
-from audit.log import count_messages, read_topic
-from audit.options import Options, check_files, environment, parse
-from audit.oracle import Answer, Log, answer, read_log
-from audit.report import Outcome, show
-from audit.served import ApiError
-from audit.steps import Commands, StepError, Update, free_port
-from audit.verdicts import Message
+from audit import export, output_comparisons, stores, topics
+from audit.api_client import ApiError
+from audit.command_runner import CommandError, CommandRunner, ShowProgress, find_free_port
+from audit.comparison import Comparison
+from audit.log_messages import read_log_messages
+from audit.oracle import OracleResult, ValidatedLog, run_oracle, validate_log
+from audit.replay_options import ReplayOptions, check_files, command_environ, parse_options
+from audit.report import ReplayReport, print_report
+from audit.validation import LogMessage
+from broker.errors import BrokerError, MissingTopicError
+from broker.topic_reader import count_messages
 from mobility.settings import Settings, SettingsError, read_settings
 from mobility.topics import dead_topic, late_topic, trips_topic
 
 _FAILURES: Final = (
     ApiError,
-    KafkaException,
-    StepError,
+    BrokerError,
+    CommandError,
     TimeoutError,
     ValueError,
     pl.exceptions.PolarsError,
@@ -44,11 +45,11 @@ _FAILURES: Final = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a replay; return 0 where nothing differs, 2 for a wrong call, else 1."""
-    options = parse(arguments)
+    """Run a replay; return 0 without differences, 2 for a wrong call, else 1."""
+    options = parse_options(arguments)
     console, errors = Console(), Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     with tempfile.TemporaryDirectory(prefix="mobility-replay-") as scratch:
-        environ = environment(os.environ, options, Path(scratch), free_port())
+        environ = command_environ(os.environ, options, Path(scratch), find_free_port())
         try:
             check_files(options)
             settings = read_settings(environ)
@@ -56,135 +57,145 @@ def main(arguments: Sequence[str] | None = None) -> int:
             errors.print(str(error))
             return 2
         try:
-            replay = Replay(options, settings, Commands(environ, Path(scratch), console))
-            outcome = replay.run()
+            runner = CommandRunner(environ, Path(scratch), console)
+            report = SystemReplay(options, settings, runner).run()
         except _FAILURES as error:
             errors.print(f"replay stopped: {error}")
             return 1
         except KeyboardInterrupt:
             errors.print("replay interrupted")
             return 130
-    show(outcome, console)
-    return 1 if outcome.differences else 0
+    print_report(report, console)
+    return 1 if report.differences else 0
 
 
 @dataclass(frozen=True, slots=True)
-class Replay:
-    """One run, from the file to the outcome."""
+class SystemReplay:
+    """One replay of a file, from the producer to the comparison of all outputs."""
 
-    options: Options
+    options: ReplayOptions
     settings: Settings
-    commands: Commands
+    runner: CommandRunner
 
-    def run(self) -> Outcome:
-        """Send, process, ask, compare; raises one of many errors where a part does not work."""
-        step, file = self.commands.step, self.options.file
+    def run(self) -> ReplayReport:
+        """Send the trips, run the flow and compare; raises one of `_FAILURES`."""
+        step, file = self.runner.step, self.options.file
         self._refuse_used_log()
         with step("topics"):
-            self.commands.run("broker.topic_setup")
-        with step(f"producer: {file.name} into {trips_topic(self.settings)}"):
+            self.runner.run("broker.topic_setup")
+        with step(f"producer: {file.name} to {trips_topic(self.settings)}"):
             order = ["--as-is"] if self.options.as_is else []
-            self.commands.run("producer", str(file), "--speed", "max", *order)
-        with step("dataflow: from the log to topics, Redis and Postgres") as update:
-            seconds = self._flow(update)
-        with step("oracle: the log in one batch") as update:
-            log = self._log(update)
-            expected = answer(log, self.settings)
-        found = [*self._topics(log, expected), *self._stores(expected), *self._api(expected)]
-        return Outcome(expected, found, seconds)
+            self.runner.run("producer", str(file), "--speed", "max", *order)
+        with step("dataflow: from the log to topics, Redis and Postgres") as show_progress:
+            seconds = self._run_flow(show_progress)
+        with step("oracle: the whole log in one batch") as show_progress:
+            log = self._validate_log(show_progress)
+            expected = run_oracle(log, self.settings)
+        found = [
+            *self._compare_topics(log, expected),
+            *self._compare_stores(expected),
+            *self._compare_api(expected),
+        ]
+        return ReplayReport(expected, found, seconds)
 
     def _refuse_used_log(self) -> None:
         topic = trips_topic(self.settings)
-        if number := count_messages(self.settings.kafka, topic):
+        try:
+            number = count_messages(self.settings, topic)
+        except MissingTopicError:
+            return
+        if number:
             msg = (
-                f"{topic} on {self.settings.kafka} already holds {number:,} messages. A "
-                "replay needs services of its own: unset MOBILITY_KAFKA, _REDIS and _POSTGRES."
+                f"{topic} on {self.settings.kafka} already holds {number:,} messages. A replay "
+                "needs empty services: unset MOBILITY_KAFKA, MOBILITY_REDIS and MOBILITY_POSTGRES."
             )
-            raise StepError(msg)
+            raise CommandError(msg)
 
-    def _flow(self, update: Update) -> float:
+    def _run_flow(self, show_progress: ShowProgress) -> float:
         """Run the dataflow to the end of the log and return its seconds."""
 
-        def watch() -> None:
-            update(f"{comparing.flow_counters(folder).get('read', 0):,} messages read")
+        def on_poll() -> None:
+            read = output_comparisons.read_flow_counters(folder).get("read", 0)
+            show_progress(f"{read:,} messages read")
 
-        folder, processes = self.commands.folder, str(self.options.processes)
-        recovery = folder / "recovery"
+        folder, processes = self.runner.folder, str(self.options.processes)
+        recovery = str(folder / "recovery")
         started = time.monotonic()
-        self.commands.run("dataflows", "-r", str(recovery), "--processes", processes, watch=watch)
+        self.runner.run("dataflows", "-r", recovery, "--processes", processes, on_poll=on_poll)
         return time.monotonic() - started
 
-    def _log(self, update: Update) -> Log:
-        def watched() -> Iterator[list[Message]]:
+    def _validate_log(self, show_progress: ShowProgress) -> ValidatedLog:
+        def batches() -> Iterator[list[LogMessage]]:
             number = 0
-            for batch in read_topic(self.settings.kafka, trips_topic(self.settings)):
+            for batch in read_log_messages(self.settings, trips_topic(self.settings)):
                 number += len(batch)
-                update(f"{number:,} messages")
+                show_progress(f"{number:,} messages")
                 yield batch
 
-        return read_log(watched(), self.settings)
+        return validate_log(batches(), self.settings)
 
-    def _topics(self, log: Log, expected: Answer) -> Iterator[Comparison]:
+    def _compare_topics(self, log: ValidatedLog, expected: OracleResult) -> Iterator[Comparison]:
         settings = self.settings
-        with self.commands.step("compare: the log and the flow's counters"):
-            yield comparing.against_file(log, self.options.file)
-            yield comparing.counters(expected, self.commands.folder)
-        with self.commands.step("compare: topics") as update:
-            windows = topics.read_windows(settings, update)
-            yield comparing.windows_at("aggregated topics", expected, windows)
-            late = topics.read_positions(settings, late_topic(settings))
-            yield comparing.late_trips(expected, late, settings)
-            dead = topics.read_positions(settings, dead_topic(settings))
-            yield comparing.dead_letters(expected, log, dead, settings)
+        with self.runner.step("compare: the log and the counters of the flow"):
+            yield output_comparisons.compare_log_with_file(log, self.options.file)
+            yield output_comparisons.compare_flow_counters(expected, self.runner.folder)
+        with self.runner.step("compare: topics") as show_progress:
+            windows = topics.read_windows(settings, show_progress)
+            yield output_comparisons.compare_windows("aggregated topics", expected, windows)
+            late = topics.read_source_positions(settings, late_topic(settings))
+            yield output_comparisons.compare_late_trips(expected, late, settings)
+            dead = topics.read_source_positions(settings, dead_topic(settings))
+            yield output_comparisons.compare_dead_letters(expected, log, dead, settings)
         self._write("kafka", windows=windows)
 
-    def _stores(self, expected: Answer) -> Iterator[Comparison]:
+    def _compare_stores(self, expected: OracleResult) -> Iterator[Comparison]:
         settings = self.settings
-        with self.commands.step("compare: Postgres"):
-            windows = stores.postgres_windows(settings)
-            yield comparing.windows_at("Postgres windows", expected, windows)
-            totals = stores.postgres_totals(settings)
-            yield comparing.totals_at("Postgres totals", expected, totals)
+        with self.runner.step("compare: Postgres"):
+            windows = stores.read_postgres_windows(settings)
+            yield output_comparisons.compare_windows("Postgres windows", expected, windows)
+            totals = stores.read_postgres_totals(settings)
+            yield output_comparisons.compare_totals("Postgres totals", expected, totals)
         self._write("postgres", totals=totals, windows=windows)
-        with self.commands.step("compare: Redis"):
-            totals = stores.redis_totals(settings)
-            yield comparing.totals_at("Redis totals", expected, totals)
-            yield comparing.indexed(expected, stores.redis_index(settings))
+        with self.runner.step("compare: Redis"):
+            totals = stores.read_redis_totals(settings)
+            yield output_comparisons.compare_totals("Redis totals", expected, totals)
+            index = stores.read_redis_index(settings)
+            yield output_comparisons.compare_redis_index(expected, index)
         self._write("redis", totals=totals)
 
-    def _api(self, expected: Answer) -> Iterator[Comparison]:
+    def _compare_api(self, expected: OracleResult) -> Iterator[Comparison]:
         with (
-            self.commands.step("compare: API, every id") as update,
-            self.commands.api(self.settings.api_port) as api,
+            self.runner.step("compare: API, every id") as show_progress,
+            self.runner.run_api(self.settings.api_port) as api,
         ):
-            listed = api.listed()
-            yield comparing.listed(expected, listed)
-            update(f"{listed.height:,} ids")
-            # Asked for is what either side knows, so that an unlisted id is found out too.
+            listed = api.list_ids()
+            yield output_comparisons.compare_api_ids(expected, listed)
+            show_progress(f"{listed.height:,} ids")
+            # Expected and listed ids, so that an id that is not listed is found too.
             ids = pl.concat([expected.totals.select("entity", "id"), listed.select("entity", "id")])
-            totals = api.served(ids.unique())
-            yield comparing.served(expected, totals)
+            totals = api.read_totals(ids.unique())
+            yield output_comparisons.compare_api_totals(expected, totals)
         self._write("api", totals=totals)
 
     def _write(
         self,
-        place: str,
+        store: str,
         *,
         totals: pl.DataFrame | None = None,
         windows: pl.DataFrame | None = None,
     ) -> None:
-        """Write what a place holds to the folder of `--out`, if there is one."""
+        """Write what a store holds to the folder of `--out`, if there is one."""
         folder = self.options.out
         if folder is None:
             return
         folder.mkdir(parents=True, exist_ok=True)
         if totals is not None:
-            export.write_totals(folder / f"{place}.totals.parquet", totals)
+            export.write_totals(folder / f"{store}.totals.parquet", totals)
         if windows is not None:
-            export.write_windows(folder / f"{place}.windows.parquet", windows)
+            export.write_windows(folder / f"{store}.windows.parquet", windows)
 
 
 if __name__ == "__main__":
-    # Being told to stop ends the commands and the scratch folder, as Ctrl-C does.
+    # SIGTERM stops the commands and removes the scratch folder, as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""`python -m audit.sampling`: windows that are over, counted again from the log and compared.
+"""`python -m audit.sampling`: recompute complete windows from the log and compare them.
 
 Works on a running system: it reads, and writes nothing.
 """
@@ -9,58 +9,66 @@ import secrets
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 import polars as pl
 import psycopg
 import redis
-from confluent_kafka import KafkaException
 from rich.console import Console
 
-from audit.checks import Check, Round
-from audit.differences import KINDS
-from audit.places import OtherSettingsError, Place, Progress, Span, delivered
+from audit.aggregated_topics import AggregatedTopics
+from audit.audited_stores import (
+    AuditedStore,
+    EntityWatermarks,
+    FingerprintError,
+    WindowRange,
+    delivered_watermarks,
+)
+from audit.comparison import DIFFERENCE_KINDS
 from audit.postgres_ledger import PostgresLedger
-from audit.published import Published
-from audit.recount import Recount, recount
+from audit.recomputation import WindowRecomputation
 from audit.redis_ledger import RedisLedger
-from audit.report import show_differences, table
-from audit.sample import Sample, added, newest
-from audit.tail import Tail, TailError
-from audit.times import epoch_ms
+from audit.report import new_table, print_differences
+from audit.rounds import AuditRound, CheckResult
+from audit.times import time_value_ms
+from audit.topic_follower import TopicChangedError, TopicFollower
+from audit.window_sample import WindowSample, keep_latest_versions, merge_partials
+from broker.errors import BrokerError
+from mobility.arguments import positive_int
 from mobility.entities import BY_NAME
 from mobility.records import MAX_EVENT_TIME, MIN_EVENT_TIME
 from mobility.settings import Settings, SettingsError, read_settings
+from mobility.times import iso_time
 from mobility.topics import trips_topic
 
 FAILURES: Final = (
-    KafkaException,
-    TailError,
+    BrokerError,
     TimeoutError,
+    TopicChangedError,
     ValueError,
     pl.exceptions.PolarsError,
     psycopg.Error,
     redis.RedisError,
 )
-_WINDOWS: Final = 250
+_DEFAULT_WINDOWS: Final = 250
 _GROUPS: Final = ("entity",)
-_SHOWN: Final = [kind for kind in KINDS if kind != "repeated"]  # a window has one row anywhere
+_SHOWN_KINDS: Final = [kind for kind in DIFFERENCE_KINDS if kind != "repeated"]
+"""A window is read once from each store and topic, so none is repeated."""
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """The command line: `windows` of each entity, None for all; times in epoch ms."""
+class AuditOptions:
+    """The command line: `windows` per entity, None for all."""
 
     windows: int | None
     seed: int
     entities: tuple[str, ...]
-    span: Span
+    window_range: WindowRange
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run an audit; return 0 where nothing differs, 2 for a wrong call, else 1."""
-    options = _parse(arguments)
+    """Run an audit; return 0 without differences, 2 for a wrong call, else 1."""
+    options = _parse_options(arguments)
     console, errors = Console(), Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     try:
         settings = read_settings(os.environ)
@@ -68,8 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         errors.print(f"The settings can't be used:\n{error}")
         return 2
     try:
-        checks, counted = audit(options, settings, console)
-    except OtherSettingsError as error:
+        results, recomputed = run_audit(options, settings, console)
+    except FingerprintError as error:
         errors.print(str(error))
         return 2
     except FAILURES as error:
@@ -78,11 +86,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         errors.print("audit interrupted")
         return 130
-    _show(checks, counted, options, console)
-    return 1 if any(check.comparison.differences for check in checks) else 0
+    _print_report(results, recomputed, options, console)
+    return 1 if any(result.comparison.differences for result in results) else 0
 
 
-def stores(settings: Settings) -> list[Place]:
+def configured_stores(settings: Settings) -> list[AuditedStore]:
     """Return the stores that the settings name."""
     kinds: dict[str, type[PostgresLedger | RedisLedger]] = {
         "postgres": PostgresLedger,
@@ -91,124 +99,142 @@ def stores(settings: Settings) -> list[Place]:
     return [kinds[store](settings) for store in sorted(settings.stores)]
 
 
-def audit(options: Options, settings: Settings, console: Console) -> tuple[list[Check], Recount]:
-    """Count a sample of the log's windows again and hold it against every place."""
-    places = stores(settings)
-    # First how far everybody is, then the log: what is complete by these stands in it.
-    marks, sent = [place.progress() for place in places], delivered(settings)
-    span = _within(options.span, [*marks, sent], settings)
-    tail = Tail(settings.kafka, trips_topic(settings))
+def run_audit(
+    options: AuditOptions, settings: Settings, console: Console
+) -> tuple[list[CheckResult], WindowRecomputation]:
+    """Recompute a sample of the log's windows and compare it with every store and topic."""
+    stores = configured_stores(settings)
+    # Watermarks first, then the log: what is complete by the watermarks is in the log then.
+    watermarks = [store.progress() for store in stores]
+    delivered = delivered_watermarks(settings)
+    window_range = _limit_range(options.window_range, [*watermarks, delivered], settings)
+    log = TopicFollower(settings, trips_topic(settings))
     try:
-        sample = Sample(options.windows, options.seed, _GROUPS, added)
-        counted = recount(tail, sample, settings, span)
-        with console.status("counting the log again") as status:
+        sample = WindowSample(options.windows, options.seed, _GROUPS, merge_partials)
+        recomputed = WindowRecomputation(log, sample, settings, window_range)
+        with console.status("reading the log") as status:
             number = 0
-            for read in counted.follow(tail.ends()):
+            for read in recomputed.read_to(log.ends()):
                 number += read
-                status.update(f"counting the log again: {number:,} messages")
+                status.update(f"reading the log: {number:,} messages")
     finally:
-        tail.close()
-    with console.status("asking topics and stores"):
-        checks = _checks(options, settings, counted, places, marks, sent)
-    return checks, counted
+        log.close()
+    with console.status("reading topics and stores"):
+        results = _compare(options, settings, recomputed, stores, watermarks, delivered)
+    return results, recomputed
 
 
-def _checks(
-    options: Options,
+def _compare(
+    options: AuditOptions,
     settings: Settings,
-    counted: Recount,
-    places: Sequence[Place],
-    marks: Sequence[Progress],
-    sent: Progress,
-) -> list[Check]:
-    sample = Sample(options.windows, options.seed, _GROUPS, newest)
+    recomputed: WindowRecomputation,
+    stores: Sequence[AuditedStore],
+    watermarks: Sequence[EntityWatermarks],
+    delivered: EntityWatermarks,
+) -> list[CheckResult]:
+    from_topics = WindowSample(options.windows, options.seed, _GROUPS, keep_latest_versions)
     entities = [BY_NAME[name] for name in options.entities]
-    published = Published(settings, entities, sample)
+    topics = AggregatedTopics(settings, entities, from_topics)
     try:
-        for _ in published.follow(counted.whole):
+        for _ in topics.read(recomputed.complete_range):
             pass
     finally:
-        published.close()
-    look = Round(
-        counted.sample, sample, counted.whole, places, marks, sent, published.reach, settings
+        topics.close()
+    audit_round = AuditRound(
+        recomputed.sample,
+        from_topics,
+        recomputed.complete_range,
+        stores,
+        watermarks,
+        delivered,
+        topics.truncated_until,
+        settings,
     )
-    return look.checks(entities, everything=options.windows is None)
+    return audit_round.run(entities, all_ids=options.windows is None)
 
 
-def _within(span: Span, marks: Sequence[Progress], settings: Settings) -> Span:
-    """Leave out what nobody claims to have whole, so that the sample is not spent on it."""
-    claimed = [mark for progress in marks for mark in progress.values()]
-    if not claimed:
-        return span
-    horizon = settings.window_ms + settings.allowed_lateness * 1_000
-    return Span(span.first, min(span.last, max(claimed) - horizon - 1))
+def _limit_range(
+    window_range: WindowRange, watermarks: Sequence[EntityWatermarks], settings: Settings
+) -> WindowRange:
+    """Leave out windows that are complete nowhere, so that the sample has none of them."""
+    known = [watermark for entities in watermarks for watermark in entities.values()]
+    if not known:
+        return window_range
+    open_ms = settings.window_ms + settings.allowed_lateness * 1_000
+    return WindowRange(window_range.first, min(window_range.last, max(known) - open_ms - 1))
 
 
-def _show(checks: Sequence[Check], counted: Recount, options: Options, console: Console) -> None:
-    rows = table("windows", "place", "compared", "amended", "pending", *_SHOWN)
-    for check in checks:
-        found = check.comparison
-        counts = [f"{found.counts[kind]:,}" for kind in _SHOWN]
+def _print_report(
+    results: Sequence[CheckResult],
+    recomputed: WindowRecomputation,
+    options: AuditOptions,
+    console: Console,
+) -> None:
+    rows = new_table("windows", "output", "compared", "backfilled", "pending", *_SHOWN_KINDS)
+    for result in results:
+        found = result.comparison
+        counts = [f"{found.counts[kind]:,}" for kind in _SHOWN_KINDS]
         style = "red" if found.differences else None
-        others = (f"{check.amended:,}", f"{check.pending:,}")
-        rows.add_row(found.place, f"{found.expected:,}", *others, *counts, style=style)
+        others = (f"{result.backfilled:,}", f"{result.pending:,}")
+        rows.add_row(found.output, f"{found.expected:,}", *others, *counts, style=style)
     console.print(rows)
-    whole = counted.whole
-    lost = sum(start <= counted.reach for start in counted.starts)
-    still = sum(start > whole.last for start in counted.starts)
-    lines = [f"seed {options.seed}; windows from {_iso(whole.first)} to {_iso(whole.last)}"]
+    complete = recomputed.complete_range
+    starts = recomputed.window_starts
+    lost = sum(start <= recomputed.truncated_until for start in starts)
+    incomplete = sum(start > complete.last for start in starts)
+    first, last = _format_time(complete.first), _format_time(complete.last)
+    lines = [f"seed {options.seed}; windows from {first} to {last}"]
     if lost:
-        lines.append(f"out of reach: {lost:,} window starts, as the log's beginning is gone")
-    if still:
-        lines.append(f"not over, or not asked for: {still:,} window starts")
-    if not any(check.comparison.expected for check in checks):
-        lines.append("nothing could be compared yet: no window is over in the log and in a place")
+        lines.append(
+            f"not compared, because retention deleted the beginning of the log: {lost:,} "
+            "window starts"
+        )
+    if incomplete:
+        lines.append(f"not complete yet, or after --until: {incomplete:,} window starts")
+    if not any(result.comparison.expected for result in results):
+        lines.append("nothing was compared: no window is complete in the log and in a store")
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    show_differences([check.comparison for check in checks], console)
+    print_differences([result.comparison for result in results], console)
 
 
-def _iso(ms: int) -> str:
+def _format_time(ms: int) -> str:
     if not MIN_EVENT_TIME < ms < MAX_EVENT_TIME:
         return "the beginning" if ms <= MIN_EVENT_TIME else "the end"
-    return datetime.fromtimestamp(ms / 1_000, UTC).isoformat(timespec="seconds")
+    return iso_time(ms)
 
 
-def _parse(arguments: Sequence[str] | None) -> Options:
+def _parse_options(arguments: Sequence[str] | None) -> AuditOptions:
     parser = argparse.ArgumentParser(prog="just audit", description=__doc__)
     add = parser.add_argument
     size = parser.add_mutually_exclusive_group()
     size.add_argument(
-        "--windows", metavar="N", type=_positive, default=_WINDOWS, help="of each entity (250)"
+        "--windows",
+        metavar="N",
+        type=positive_int,
+        default=_DEFAULT_WINDOWS,
+        help="windows per entity (%(default)s)",
     )
-    size.add_argument("--all", action="store_true", help="every window that is over")
-    add("--seed", type=int, help="draw the same sample again (default: a new one, printed)")
-    add("--entity", action="append", choices=list(BY_NAME), help="only this one; may be repeated")
+    size.add_argument("--all", action="store_true", help="every complete window")
+    add("--seed", type=int, help="draw the same sample again (default: a random seed, printed)")
+    add("--entity", action="append", choices=list(BY_NAME), help="this entity; can be repeated")
     add("--since", metavar="TIME", type=_time, default=MIN_EVENT_TIME, help="first window start")
     add("--until", metavar="TIME", type=_time, default=MAX_EVENT_TIME, help="last window start")
     found = parser.parse_args(arguments)
-    return Options(
+    return AuditOptions(
         windows=None if found.all else found.windows,
         seed=secrets.randbelow(1_000_000) if found.seed is None else found.seed,
         entities=tuple(found.entity or BY_NAME),
-        span=Span(found.since, found.until),
+        window_range=WindowRange(found.since, found.until),
     )
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        msg = f"expected at least 1, is {text}"
-        raise argparse.ArgumentTypeError(msg)
-    return number
-
-
 def _time(text: str) -> int:
-    moment = epoch_ms(text)
-    if moment is None:
-        msg = f"expected ISO 8601 with a time, as 2025-01-31T12:00Z, is {text}"
+    time_ms = time_value_ms(text)
+    if time_ms is None:
+        msg = f"expected ISO 8601 with date and time, such as 2025-01-31T12:00Z, got {text}"
         raise argparse.ArgumentTypeError(msg)
-    return moment
+    return time_ms
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""What Redis and Postgres hold, as frames. They are read as any client would read them."""
+"""The contents of Redis and Postgres as frames, read through their public keys and views."""
 
 import io
+import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
@@ -10,7 +11,7 @@ import psycopg
 import redis
 from psycopg import sql
 
-from audit.decimals import epoch_ms, micro
+from audit.conversions import decimal_to_micro, iso_to_ms
 from mobility.entities import ENTITIES, Entity
 from mobility.keys import RedisKeys
 from mobility.records import STARTS, TOTALS
@@ -20,32 +21,32 @@ _CHUNK: Final = 1_000
 _FIELDS: Final = ("trip_count", *TOTALS, "avg_duration", *STARTS)
 
 
-def postgres_totals(settings: Settings) -> pl.DataFrame:
+def read_postgres_totals(settings: Settings) -> pl.DataFrame:
     """Return the rows of every `<entity>_metrics`: the columns of the oracle's totals."""
-    return _postgres(settings, "metrics", [*STARTS])
+    return _read_views(settings, "metrics", [*STARTS])
 
 
-def postgres_windows(settings: Settings) -> pl.DataFrame:
+def read_postgres_windows(settings: Settings) -> pl.DataFrame:
     """Return the rows of every `<entity>_windows`: the columns of the oracle's windows."""
-    return _postgres(settings, "windows", ["window_start", "window_end", *STARTS])
+    return _read_views(settings, "windows", ["window_start", "window_end", *STARTS])
 
 
-def redis_totals(settings: Settings) -> pl.DataFrame:
+def read_redis_totals(settings: Settings) -> pl.DataFrame:
     """Return every `<entity>:<id>` hash: the columns of the oracle's totals."""
     keys = RedisKeys.of(settings)
     with redis.Redis.from_url(settings.redis) as client:
-        frames = [_hashes(client, keys, entity) for entity in ENTITIES]
+        frames = [_read_totals(client, keys, entity) for entity in ENTITIES]
     return pl.concat(frames).select(
         "entity",
         "id",
         pl.col("trip_count").cast(pl.Int64, strict=False),
-        *(micro(pl.col(name)).alias(name) for name in TOTALS),
+        *(decimal_to_micro(pl.col(name)).alias(name) for name in TOTALS),
         pl.col("avg_duration").cast(pl.Float64, strict=False),
-        *(epoch_ms(pl.col(name)) for name in STARTS),
+        *(iso_to_ms(pl.col(name)) for name in STARTS),
     )
 
 
-def redis_index(settings: Settings) -> pl.DataFrame:
+def read_redis_index(settings: Settings) -> pl.DataFrame:
     """Return the ids of every index: entity and id."""
     keys = RedisKeys.of(settings)
     with redis.Redis.from_url(settings.redis) as client:
@@ -57,10 +58,10 @@ def redis_index(settings: Settings) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={"entity": pl.String, "id": pl.String}, orient="row")
 
 
-def _postgres(settings: Settings, view: str, moments: list[str]) -> pl.DataFrame:
+def _read_views(settings: Settings, view: str, times: list[str]) -> pl.DataFrame:
     with psycopg.connect(settings.postgres) as connection:
         frames = [
-            _copied(connection, f"{entity.name}_{view}", moments).with_columns(
+            _copy_view(connection, f"{entity.name}_{view}", times).with_columns(
                 entity=pl.lit(entity.name)
             )
             for entity in ENTITIES
@@ -68,13 +69,13 @@ def _postgres(settings: Settings, view: str, moments: list[str]) -> pl.DataFrame
     return pl.concat(frames)
 
 
-def _copied(connection: psycopg.Connection, view: str, moments: list[str]) -> pl.DataFrame:
-    """Copy a view out as text: amounts keep every digit, times are epoch milliseconds."""
+def _copy_view(connection: psycopg.Connection, view: str, times: list[str]) -> pl.DataFrame:
+    """Read a view with COPY, as text: amounts keep every digit, times are epoch milliseconds."""
     amounts = ["trip_count", *TOTALS, "avg_duration"]
     columns: list[sql.Composable] = [sql.Identifier(name) for name in ("id", *amounts)]
     columns += [
         sql.SQL("(extract(epoch FROM {0}) * 1000)::bigint AS {0}").format(sql.Identifier(name))
-        for name in moments
+        for name in times
     ]
     command = sql.SQL("COPY (SELECT {} FROM {}) TO STDOUT (FORMAT csv, FORCE_QUOTE (id))").format(
         sql.SQL(", ").join(columns), sql.Identifier(view)
@@ -83,7 +84,7 @@ def _copied(connection: psycopg.Connection, view: str, moments: list[str]) -> pl
     with connection.cursor().copy(command) as copy:
         for block in copy:
             content.write(block)
-    names = ["id", *amounts, *moments]
+    names = ["id", *amounts, *times]
     if not content.tell():
         frame = pl.DataFrame(schema=dict.fromkeys(names, pl.String))
     else:
@@ -93,15 +94,15 @@ def _copied(connection: psycopg.Connection, view: str, moments: list[str]) -> pl
         )
     return frame.select(
         "id",
-        pl.col("trip_count", *moments).cast(pl.Int64, strict=False),
-        *(micro(pl.col(name)).alias(name) for name in TOTALS),
+        pl.col("trip_count", *times).cast(pl.Int64, strict=False),
+        *(decimal_to_micro(pl.col(name)).alias(name) for name in TOTALS),
         pl.col("avg_duration").cast(pl.Float64, strict=False),
     )
 
 
-def _hashes(client: redis.Redis, keys: RedisKeys, entity: Entity) -> pl.DataFrame:
-    start = keys.totals(entity, "")
-    pattern = "".join(f"\\{letter}" if letter in "*?[]\\" else letter for letter in start) + "*"
+def _read_totals(client: redis.Redis, keys: RedisKeys, entity: Entity) -> pl.DataFrame:
+    prefix = keys.totals(entity, "")
+    pattern = re.sub(r"([*?\[\]\\])", r"\\\1", prefix) + "*"
     names = {name.decode() for name in client.scan_iter(match=pattern, count=_CHUNK)}
     rows: list[tuple[str | None, ...]] = []
     for chunk in _chunks(sorted(names)):
@@ -110,7 +111,7 @@ def _hashes(client: redis.Redis, keys: RedisKeys, entity: Entity) -> pl.DataFram
             pipeline.hmget(name, list(_FIELDS))
         rows += [
             (
-                name.removeprefix(start),
+                name.removeprefix(prefix),
                 *[None if each is None else each.decode() for each in values],
             )
             for name, values in zip(chunk, pipeline.execute(), strict=True)

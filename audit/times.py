@@ -1,4 +1,4 @@
-"""When a trip happened: the oracle's own reading of times."""
+"""Event time of trips: the oracle's own parsing of times."""
 
 import math
 import re
@@ -16,16 +16,16 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 _DATE_AND_TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}[T ].", re.ASCII)
 
 
-def epoch_ms(value: float | str | None) -> int | None:
-    """Return a JSON value's epoch milliseconds, floored; None where it is no time of ours.
+def time_value_ms(value: float | str | None) -> int | None:
+    """Return a JSON value as epoch milliseconds, floored; None if it is not a valid time.
 
-    Numbers are epoch milliseconds; strings are what `datetime.fromisoformat` accepts with a full
-    date and a time, UTC where they name no offset. Years 1 to 9999 in UTC.
+    Numbers are epoch milliseconds; strings are those that `datetime.fromisoformat` accepts, with a
+    full date and a time, in UTC if they have no offset. Valid are the years 1 to 9999 in UTC.
     """
     if value is None:
         return None
     if isinstance(value, str):
-        milliseconds = _parsed(value)
+        milliseconds = _parse_iso(value)
     elif isinstance(value, int) or math.isfinite(value):
         milliseconds = math.floor(value)
     else:
@@ -44,13 +44,13 @@ def event_time(settings: Settings) -> pl.Expr:
     return pl.coalesce("end_time", end)
 
 
-def _parsed(text: str) -> int | None:
+def _parse_iso(text: str) -> int | None:
     if _DATE_AND_TIME.match(text) is None:
         return None
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return None
-    # A difference of naive times cannot overflow where an offset moves outside the years.
+    # A difference of naive times can't overflow if the offset leads out of the valid years.
     offset = moment.utcoffset() or timedelta()
     return (moment.replace(tzinfo=None) - _EPOCH - offset) // _MILLISECOND

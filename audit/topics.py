@@ -1,84 +1,75 @@
-"""What the flow wrote to Kafka, as frames."""
+"""The topics that the flow writes, as frames."""
 
 from collections.abc import Callable
-from typing import Final
 
 import polars as pl
 
-from audit.decimals import epoch_ms, micro
-from audit.log import read_topic
-from audit.verdicts import Message
+from audit.conversions import decimal_to_micro, iso_to_ms
+from audit.log_messages import read_log_messages
+from audit.validation import LogMessage
+from audit.window_sample import WINDOW_VERSION, keep_latest_versions
 from mobility.entities import ENTITIES, Entity
 from mobility.records import STARTS, TOTALS
 from mobility.settings import Settings
 from mobility.topics import REPLAYED_HEADER, aggregated_topic
 
-_VERSION: Final = ("generation", "trip_count")
-_KEY: Final = ("entity", "id", "window_start")
-
-Progress = Callable[[str], None]
+ShowTopic = Callable[[str], None]
+"""Shows which topic is being read."""
 
 
-def read_windows(settings: Settings, progress: Progress) -> pl.DataFrame:
-    """Return the windows of all entities, each in the highest version that its topic holds.
+def read_windows(settings: Settings, show_topic: ShowTopic) -> pl.DataFrame:
+    """Return the windows of all entities, each in its highest version.
 
-    Columns are those of the oracle's windows; null where a message holds no such value.
+    The columns are those of the oracle's windows; a value that a message lacks is null.
     """
     frames = [decode_windows([], ENTITIES[0])]
     for entity in ENTITIES:
         topic = aggregated_topic(settings, entity)
-        progress(topic)
+        show_topic(topic)
         frames += [
             decode_windows([message.value for message in batch], entity)
-            for batch in read_topic(settings.kafka, topic)
+            for batch in read_log_messages(settings, topic)
         ]
-    return latest(pl.concat(frames))
+    return keep_latest_versions(pl.concat(frames))
 
 
 def decode_windows(values: list[bytes | None], entity: Entity) -> pl.DataFrame:
-    """Read messages of `aggregated.<entity>`; totals become exact micro-units.
+    """Decode messages of `aggregated.<entity>`, totals as exact micro-units.
 
-    Raises ComputeError where a value is not UTF-8 or not JSON.
+    Raises ComputeError if a value is not UTF-8 or not JSON.
     """
     text = pl.Series("text", values, dtype=pl.Binary).cast(pl.String)
     fields = {
         entity.id_field: pl.String,
         **dict.fromkeys(("window_start", "window_end", *STARTS), pl.String),
-        **dict.fromkeys(_VERSION, pl.Int64),
+        **dict.fromkeys(WINDOW_VERSION, pl.Int64),
         "avg_duration": pl.Float64,
     }
     frame = text.str.json_decode(pl.Struct(fields)).struct.unnest()
     return frame.with_columns(text).select(
         pl.lit(entity.name).alias("entity"),
         pl.col(entity.id_field).alias("id"),
-        *(epoch_ms(pl.col(name)).alias(name) for name in ("window_start", "window_end")),
-        *_VERSION,
-        # From the text itself: a JSON number that has gone through a double may be another.
-        *(micro(_number(name)).alias(name) for name in TOTALS),
-        epoch_ms(pl.col("start_time")),
-        epoch_ms(pl.coalesce("last_start_time", "start_time")).alias("last_start_time"),
+        *(iso_to_ms(pl.col(name)).alias(name) for name in ("window_start", "window_end")),
+        *WINDOW_VERSION,
+        # From the text itself: parsing a JSON number as a double may change it.
+        *(decimal_to_micro(_number_text(name)).alias(name) for name in TOTALS),
+        iso_to_ms(pl.col("start_time")),
+        iso_to_ms(pl.coalesce("last_start_time", "start_time")).alias("last_start_time"),
         "avg_duration",
     )
 
 
-def latest(windows: pl.DataFrame) -> pl.DataFrame:
-    """Return each window once, in its highest (generation, trip_count); of equals the last."""
-    ordered = windows.sort(_VERSION, maintain_order=True)
-    return ordered.unique(_KEY, keep="last")
-
-
-def read_positions(settings: Settings, topic: str) -> pl.DataFrame:
-    """Return where the messages of `trips_late` or `trips_dlq` came from.
+def read_source_positions(settings: Settings, topic: str) -> pl.DataFrame:
+    """Return the source positions of the messages in `trips_late` or `trips_dlq`.
 
     Columns: topic, partition, offset (of the source), error, value (the original bytes). Delivery
-    is at least once, so rows that are the same in everything are one. Marks of replayed letters
-    are left out.
+    is at least once, so equal rows are returned once. Markers of replayed messages are left out.
     """
     rows = [
-        position(message)
-        for batch in read_topic(settings.kafka, topic)
+        source_position(message)
+        for batch in read_log_messages(settings, topic)
         for message in batch
-        if not is_mark(message)
+        if not is_replay_marker(message)
     ]
     schema = {
         "topic": pl.String,
@@ -90,15 +81,15 @@ def read_positions(settings: Settings, topic: str) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row").unique(maintain_order=True)
 
 
-def is_mark(message: Message) -> bool:
-    """Return whether a message only says that a letter was replayed."""
+def is_replay_marker(message: LogMessage) -> bool:
+    """Return whether a message only records that a rejected message was replayed."""
     return any(name == REPLAYED_HEADER for name, _ in message.headers)
 
 
-def position(
-    message: Message,
+def source_position(
+    message: LogMessage,
 ) -> tuple[str | None, int | None, int | None, str | None, bytes | None]:
-    """Read the headers of a late or dead trip; None where one is missing or no number."""
+    """Return topic, partition, offset, error and value; None for a missing or invalid header."""
     headers = {name: (value or b"").decode("utf-8", "replace") for name, value in message.headers}
     partition, offset = headers.get("partition", ""), headers.get("offset", "")
     return (
@@ -110,6 +101,6 @@ def position(
     )
 
 
-def _number(name: str) -> pl.Expr:
-    # Inside a JSON string the quotes would be escaped, so an id can't pretend to be a field.
+def _number_text(name: str) -> pl.Expr:
+    # Inside a JSON string the quotes are escaped, so an id can't be taken for a field.
     return pl.col("text").str.extract(rf'"{name}"\s*:\s*([^\s,}}]+)')

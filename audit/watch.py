@@ -1,8 +1,8 @@
 """`python -m audit.watch`: the audit of a running system, at low priority, until it is stopped.
 
-Counts windows again once they are over, a few of each entity, and tells what differs: in its log,
-as metrics (MOBILITY_AUDIT_PORT), in `audit.json` beside the flow's status files, and in the stores
-for the API.
+It recomputes a few windows of each entity once they are complete, and reports differences: in its
+log, as metrics (MOBILITY_AUDIT_PORT), in `audit.json` next to the flow's status files, and in the
+stores for the API.
 """
 
 import os
@@ -14,113 +14,117 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from confluent_kafka import KafkaException
 from rich.console import Console
 
-from audit.checks import Check
-from audit.metrics import Metrics
-from audit.report import examples
-from audit.sampling import FAILURES, stores
-from audit.tail import TailError
-from audit.tally import Tally
-from audit.watching import Watch
+from audit.continuous_audit import ContinuousAudit
+from audit.counters import AuditCounters
+from audit.metrics import AuditMetrics
+from audit.report import format_examples
+from audit.rounds import CheckResult
+from audit.sampling import FAILURES, configured_stores
+from audit.topic_follower import TopicChangedError
+from broker.errors import DeletedOffsetsError, MissingTopicError
 from mobility.settings import Settings, SettingsError, read_settings
 from mobility.status import AUDIT
-from sinks.status import Teller
+from sinks.status import StatusPublisher
 
-_LOWEST: Final = 19
-_RETRY: Final = 5.0
-
-Stop = threading.Event
+_LOWEST_PRIORITY: Final = 19
+_RETRY_SECONDS: Final = 5.0
 
 
 def main() -> int:
-    """Watch until SIGTERM or SIGINT; return 0, or 2 where the settings can't be used."""
+    """Audit until SIGTERM or SIGINT; return 0, or 2 if the settings can't be used."""
     console = Console(soft_wrap=True, markup=False, highlight=False)
     try:
         settings = read_settings(os.environ)
     except SettingsError as error:
         console.print(f"The settings can't be used:\n{error}")
         return 2
-    os.nice(_LOWEST)
+    os.nice(_LOWEST_PRIORITY)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    metrics = Metrics()
+    metrics = AuditMetrics()
     if settings.audit_port:
         metrics.serve(settings.audit_port)
-    rounds = Rounds(settings, metrics, console.print, stop)
-    teller = Teller(settings, AUDIT, rounds.tally.record)
-    teller.start()
-    rounds.run(secrets.randbelow(1_000_000))
-    teller.close()
+    loop = AuditLoop(settings, metrics, console.print, stop)
+    publisher = StatusPublisher(settings, AUDIT, loop.counters.status_record)
+    publisher.start()
+    loop.run(secrets.randbelow(1_000_000))
+    publisher.close()
     return 0
 
 
-class Rounds:
-    """The rounds of a watch, `audit_every` seconds apart; services may go away and come back."""
+class AuditLoop:
+    """Runs a round every `audit_every` seconds; services may be unavailable for some time."""
 
     def __init__(
-        self, settings: Settings, metrics: Metrics, say: Callable[[str], None], stop: Stop
+        self,
+        settings: Settings,
+        metrics: AuditMetrics,
+        write_line: Callable[[str], None],
+        stop: threading.Event,
     ) -> None:
-        self.tally = Tally()
+        self.counters = AuditCounters()
         self._settings = settings
         self._metrics = metrics
-        self._say = say
+        self._write_line = write_line
         self._stop = stop
-        self._watch: Watch | None = None
+        self._audit: ContinuousAudit | None = None
 
     def run(self, seed: int) -> None:
-        """Go round until told to stop."""
-        self._say(f"seed {seed}")
+        """Run rounds until `stop` is set."""
+        self._write_line(f"seed {seed}")
         try:
             while not self._stop.is_set():
                 wait = float(self._settings.audit_every)
                 try:
-                    self._round(seed)
+                    self._run_round(seed)
                 except FAILURES as error:
-                    wait = min(wait, _RETRY)
-                    self._failed(error)
+                    wait = min(wait, _RETRY_SECONDS)
+                    self._on_failure(error)
                 self._stop.wait(wait)
         finally:
             self._close()
 
-    def _round(self, seed: int) -> None:
-        if self._watch is None:
-            self._watch = Watch(self._settings, stores(self._settings), seed)
-        checks = self._watch.round(self._stop.wait)
-        if checks is None:
+    def _run_round(self, seed: int) -> None:
+        if self._audit is None:
+            stores = configured_stores(self._settings)
+            self._audit = ContinuousAudit(self._settings, stores, seed)
+        results = self._audit.run_round(self._stop.wait)
+        if results is None:
             return
-        self.tally.note(checks, self._watch.behind)
-        self._metrics.note(checks, self.tally)
-        self._write()
-        self._tell(checks)
+        self.counters.add_round(results, self._audit.behind)
+        self._metrics.add_round(results, self.counters)
+        self._write_status()
+        self._report(results)
 
-    def _tell(self, checks: list[Check]) -> None:
-        for check in checks:
-            for line in examples(check.comparison):
-                self._say(line)
-        compared = sum(check.comparison.expected for check in checks)
+    def _report(self, results: list[CheckResult]) -> None:
+        for result in results:
+            for line in format_examples(result.comparison):
+                self._write_line(line)
+        compared = sum(result.comparison.expected for result in results)
         if compared:
-            self._say(f"{compared:,} compared, drift {self.tally.drift:,} since the start")
+            drift = self.counters.drift
+            self._write_line(f"{compared:,} compared, {drift:,} differences since the start")
 
-    def _failed(self, error: Exception) -> None:
-        self._say(f"no result: {error}")
-        self.tally.failures += 1
-        self._metrics.note_failure()
-        self._write()
-        # The log may be another, or this position gone; a store that is away changes nothing here.
-        if isinstance(error, KafkaException | TailError):
+    def _on_failure(self, error: Exception) -> None:
+        self._write_line(f"round failed: {error}")
+        self.counters.failures += 1
+        self._metrics.add_failure()
+        self._write_status()
+        # The positions are not valid any more. A broker or store that is down changes nothing.
+        if isinstance(error, DeletedOffsetsError | MissingTopicError | TopicChangedError):
             self._close()
 
-    def _write(self) -> None:
+    def _write_status(self) -> None:
         if self._settings.status_dir is not None:
-            self.tally.write(Path(self._settings.status_dir))
+            self.counters.write(Path(self._settings.status_dir))
 
     def _close(self) -> None:
-        if self._watch is not None:
-            self._watch.close()
-            self._watch = None
+        if self._audit is not None:
+            self._audit.close()
+            self._audit = None
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Measurements: this system and its peers on one machine, side by side in one run."""
+"""Benchmarks: this system and its peers on one machine, measured in turn in one run."""

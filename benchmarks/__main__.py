@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure, and write the results.
+"""`python -m benchmarks`: run the benchmarks and write the results.
 
 Runs inside `python -m stack run -- ...`, which provides Kafka, Redis and Postgres.
 """
@@ -18,21 +18,24 @@ import redis
 from confluent_kafka import KafkaException
 from rich.console import Console
 
-from audit.steps import Commands
+from audit.command_runner import CommandRunner
 from benchmarks import quick
-from benchmarks.bench import Bench
+from benchmarks.benchmark_run import BenchmarkRun
 from benchmarks.machine import machine, versions
-from benchmarks.options import Options, parse
+from benchmarks.options import BenchmarkOptions, parse_options
 from benchmarks.plot import draw
 from benchmarks.report import document, lines
 from benchmarks.results import merged, record
-from benchmarks.running import BenchmarkError
 from benchmarks.subjects import SUBJECTS
+from benchmarks.timed_command import BenchmarkError
+from broker.errors import BrokerError, DeliveryError
 from mobility.settings import SettingsError, read_settings
 from stack.checkout import module_environ
 
 _FAILURES: Final = (
     BenchmarkError,
+    BrokerError,
+    DeliveryError,
     KafkaException,
     TimeoutError,
     psycopg.Error,
@@ -41,9 +44,9 @@ _FAILURES: Final = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run; return 0, 1 where a measurement fails or the guard does, 2 for a wrong call."""
+    """Run; return 0, 1 if a measurement or the regression check fails, 2 for a wrong call."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    options = parse(arguments)
+    options = parse_options(arguments)
     errors = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     try:
         settings = read_settings(os.environ)
@@ -51,35 +54,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
         errors.print(str(error))
         return 2
     with tempfile.TemporaryDirectory(prefix="mobility-bench-") as scratch:
-        commands = Commands(module_environ(), Path(scratch), Console(stderr=True))
-        bench = Bench(settings, commands, options.trips, options.repeat, options.systems)
+        runner = CommandRunner(module_environ(), Path(scratch), Console(stderr=True))
+        benchmark = BenchmarkRun(settings, runner, options.trips, options.repeat, options.systems)
         try:
             if options.quick:
-                line, passes = quick.guard(bench)
+                line, passes = quick.check_ratios(benchmark)
                 sys.stdout.write(f"{line}\n")
                 return 0 if passes else 1
-            _measure_all(bench, options, f"just bench {shlex.join(arguments)}".strip())
+            _measure_all(benchmark, options, f"just bench {shlex.join(arguments)}".strip())
         except _FAILURES as error:
-            errors.print(f"bench stopped: {error}")
+            errors.print(f"benchmark stopped: {error}")
             return 1
         except KeyboardInterrupt:
-            errors.print("bench interrupted")
+            errors.print("benchmark interrupted")
             return 130
     return 0
 
 
-def _measure_all(bench: Bench, options: Options, command: str) -> None:
+def _measure_all(benchmark: BenchmarkRun, options: BenchmarkOptions, command: str) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     circumstances = {
         "command": command,
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "repeat": bench.repeat,
+        "repeat": benchmark.repeat,
         "machine": machine(),
         "versions": versions(),
     }
     for subject in options.subjects:
-        section = record(SUBJECTS[subject](bench), **circumstances)
-        # After each, so that a failure later on loses nothing.
+        section = record(SUBJECTS[subject](benchmark), **circumstances)
+        # After each, so that a later failure loses nothing.
         sections = merged(options.out, section)
         (options.out / "RESULTS.md").write_text(document(sections))
         if section["name"] == "throughput":
@@ -88,6 +91,6 @@ def _measure_all(bench: Bench, options: Options, command: str) -> None:
 
 
 if __name__ == "__main__":
-    # Being told to stop ends the commands and the scratch folder, as Ctrl-C does.
+    # SIGTERM stops the commands and removes the scratch folder, as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

@@ -1,15 +1,21 @@
-"""What one process can do at most: consume the log, or consume and decode it, and nothing else."""
+"""The upper bound for one process: consume the log, or consume and decode it, and nothing else."""
 
 import argparse
+import os
 import sys
 from typing import Any, Final
 
 import polars as pl
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
+from broker.clients import consumer_config
+from broker.topics import find_topic
+from mobility.settings import Settings, read_settings
+from mobility.topics import trips_topic
+
 _BATCH: Final = 10_000
-_TIMEOUT: Final = 15.0
-_FILL_SECONDS: Final = 0.05
+_MEMORY_MB: Final = 64
+_POLL_SECONDS: Final = 0.05
 
 _SCHEMA: Final = pl.Schema(
     {
@@ -20,26 +26,24 @@ _SCHEMA: Final = pl.Schema(
         **dict.fromkeys(("duration_min", "distance_km", "price"), pl.Float64),
     }
 )
-"""The trips of the workload with their own types: the cheapest decoding there is."""
+"""The trips of the workload with their exact types: the fastest decoding."""
 
-_CONFIG: Final[dict[str, Any]] = {
-    "group.id": "ceiling",
-    "enable.auto.commit": False,
-    "enable.partition.eof": True,
+_FETCHING: Final[dict[str, Any]] = {
     "fetch.message.max.bytes": 8 << 20,
     "queued.min.messages": 100_000,
-    "queued.max.messages.kbytes": 65_536,
 }
 
 
-def read(brokers: str, topic: str, *, decode: bool) -> int:
-    """Read a topic to its end; return how many messages (with `decode`, trips) there were."""
-    consumer = Consumer({"bootstrap.servers": brokers, **_CONFIG})
-    partitions = set(consumer.list_topics(topic, timeout=_TIMEOUT).topics[topic].partitions)
+def count_trips(settings: Settings, *, decode: bool) -> int:
+    """Read the trips topic to its end; return the number of messages, or with `decode` of trips."""
+    topic = trips_topic(settings)
+    config = consumer_config(settings, "benchmark-ceiling", memory_mb=_MEMORY_MB)
+    consumer = Consumer(config | _FETCHING)
+    partitions = set(find_topic(settings, topic).partitions)
     consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
     count = 0
     while partitions:
-        messages = consumer.consume(_BATCH, _FILL_SECONDS)
+        messages = consumer.consume(_BATCH, _POLL_SECONDS)
         values = []
         for message in messages:
             error = message.error()
@@ -50,24 +54,21 @@ def read(brokers: str, topic: str, *, decode: bool) -> int:
             else:
                 raise KafkaException(error)
         if values:
-            count += _decoded(values) if decode else len(values)
+            count += _decode(values) if decode else len(values)
     consumer.close()
     return count
 
 
-def _decoded(values: list[bytes]) -> int:
+def _decode(values: list[bytes]) -> int:
     return pl.read_ndjson(b"\n".join(values), schema=_SCHEMA).height
 
 
 def main() -> int:
-    """Read a topic and say how many trips it has."""
+    """Read the trips topic of the settings and print how many trips it has."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ceiling", description=__doc__)
-    parser.add_argument("--brokers", required=True)
-    parser.add_argument("--topic", required=True)
     parser.add_argument("--decode", action="store_true")
-    options = parser.parse_args()
-    count = read(options.brokers, options.topic, decode=options.decode)
-    sys.stdout.write(f"{count}\n")
+    decode: bool = parser.parse_args().decode
+    sys.stdout.write(f"{count_trips(read_settings(os.environ), decode=decode)}\n")
     return 0
 
 

@@ -1,14 +1,17 @@
-"""What the measured runs come to: medians, spread and rates. Pure."""
+"""Figures of measured runs: medians, spread and rates. Pure.
+
+Names of fields are those of `results.json`.
+"""
 
 from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
-_LEAST_WORK: Final = 0.25
+_MIN_WORK_SHARE: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunFigures:
     """One run of a command: wall seconds, CPU seconds and peak memory (MiB) of its processes."""
 
     seconds: float
@@ -17,46 +20,45 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """A system's runs over `trips` trips, and over few, which show what a start costs.
+class Measurement:
+    """A system's runs over `trips` trips, and over `few_trips`, which measure its start.
 
-    `check` says what its output was compared with, and what came out; `note` what a reader of the
-    table must know.
+    `check` is the result of comparing its output; `note` explains the system in the table.
     """
 
     system: str
     trips: int
-    runs: tuple[Run, ...]
+    runs: tuple[RunFigures, ...]
     few_trips: int
-    starts: tuple[Run, ...]
+    starts: tuple[RunFigures, ...]
     check: str = ""
     note: str = ""
 
     @property
     def rates(self) -> list[float]:
-        """Trips a second of each run, its start left out.
+        """Trips per second of each run, without its start.
 
-        At least a quarter of a run counts as work, so that a start that something else slowed down
-        can't make a rate out of nothing.
+        At least a quarter of a run counts as work, so that a slow start, subtracted from a run,
+        can't give a meaningless rate.
         """
         trips = self.trips - self.few_trips
         start = median(run.seconds for run in self.starts)
-        work = [max(run.seconds - start, run.seconds * _LEAST_WORK) for run in self.runs]
+        work = [max(run.seconds - start, run.seconds * _MIN_WORK_SHARE) for run in self.runs]
         return [trips / seconds for seconds in work]
 
     @property
     def rate(self) -> float:
-        """The median of trips a second."""
+        """The median of trips per second."""
         return median(self.rates)
 
     @property
     def whole_rate(self) -> float:
-        """The median of trips a second with the start, from the command to its exit."""
+        """The median of trips per second with the start, from the command to its exit."""
         return median(self.trips / run.seconds for run in self.runs)
 
     @property
     def cpu_a_trip(self) -> float:
-        """The median of CPU microseconds a trip, the start left out."""
+        """The median of CPU microseconds per trip, without the start."""
         runs, starts = ([run.cpu_seconds for run in each] for each in (self.runs, self.starts))
         return (median(runs) - median(starts)) / (self.trips - self.few_trips) * 1e6
 
@@ -67,7 +69,7 @@ class Measured:
 
     @property
     def spread(self) -> float:
-        """The distance between the fastest and the slowest run as a share of the median."""
+        """The difference between the fastest and the slowest run, as a share of the median."""
         return (max(self.rates) - min(self.rates)) / self.rate
 
 

@@ -1,4 +1,4 @@
-"""Where it was measured: processor, memory, and the versions of everything that took part."""
+"""The machine of a measurement, and the versions of all software that took part."""
 
 import os
 import platform
@@ -17,7 +17,7 @@ _OURS: Final = ("bytewax", "polars", "confluent-kafka", "psycopg", "redis", "lit
 
 
 def machine() -> dict[str, str]:
-    """Return what the machine is."""
+    """Return processor, cores, memory, system and load of this machine."""
     memory = re.search(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text())
     processor = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
     return {
@@ -30,7 +30,7 @@ def machine() -> dict[str, str]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what took part, peers and services included."""
+    """Return the versions of this system's packages, of peers and of services."""
     packages = {name: version(name) for name in _OURS}
     peers = dict(pin.split("==") for peer in PEERS for pin in peer.packages)
     others = {"Kafka": KAFKA_VERSION, "connector": CONNECTOR, "Java": _java()}
@@ -41,7 +41,7 @@ def _java() -> str:
     java = shutil.which("java")
     if java is None:
         return "none on PATH"
-    said = subprocess.run(  # noqa: S603 - a fixed command
+    output = subprocess.run(  # noqa: S603 - a fixed command
         [java, "-version"], capture_output=True, text=True, check=False
     ).stderr
-    return said.splitlines()[0] if said else "unknown"
+    return output.splitlines()[0] if output else "unknown"

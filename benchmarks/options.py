@@ -9,6 +9,7 @@ from typing import Final
 from benchmarks import quick
 from benchmarks.subjects import SUBJECTS
 from benchmarks.systems import NAMES
+from mobility.arguments import positive_int
 
 QUICK: Final = "quick"
 
@@ -17,8 +18,8 @@ _REPEAT: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What to measure, over how many trips, how often, and where the results go."""
+class BenchmarkOptions:
+    """What to measure, over how many trips, how often, and the folder for the results."""
 
     quick: bool
     subjects: tuple[str, ...]
@@ -28,26 +29,37 @@ class Options:
     out: Path
 
 
-def parse(arguments: Sequence[str] | None = None) -> Options:
-    """Read the command line; exit with 2 where it makes no sense."""
+def parse_options(arguments: Sequence[str] | None = None) -> BenchmarkOptions:
+    """Parse the command line; exit with 2 if it is not valid."""
     parser = argparse.ArgumentParser(
         prog="just bench",
-        description="Measure this system and its peers side by side, on services of their own.",
+        description="Measure this system and its peers in turn, on services started for it.",
     )
     add = parser.add_argument
     known = ", ".join((QUICK, *SUBJECTS))
     add("what", nargs="*", metavar="WHAT", help=f"{known} (default: all but quick)")
-    add("--systems", type=_names, default=NAMES, help=f"of throughput: {', '.join(NAMES)} (all)")
-    add("--trips", type=_positive, metavar="N", help=f"trips of the workload ({_TRIPS:,})")
-    add("--repeat", type=_positive, metavar="N", help=f"runs of each ({_REPEAT})")
-    add("--out", type=Path, default=Path(__file__).parent, metavar="DIR", help="for the results")
+    add(
+        "--systems",
+        type=_names,
+        default=NAMES,
+        help=f"for throughput: {', '.join(NAMES)} (all)",
+    )
+    add("--trips", type=positive_int, metavar="N", help=f"trips of the workload ({_TRIPS:,})")
+    add("--repeat", type=positive_int, metavar="N", help=f"runs of each ({_REPEAT})")
+    add(
+        "--out",
+        type=Path,
+        default=Path(__file__).parent,
+        metavar="DIR",
+        help="folder for the results",
+    )
     found = parser.parse_args(arguments)
     if unknown := [word for word in found.what if word not in (QUICK, *SUBJECTS)]:
         parser.error(f"{', '.join(unknown)}: no such measurement (there are {known})")
     is_quick = QUICK in found.what
     if is_quick and len(found.what) > 1:
-        parser.error("quick goes alone")
-    return Options(
+        parser.error("quick can't be combined with others")
+    return BenchmarkOptions(
         quick=is_quick,
         subjects=tuple(found.what or SUBJECTS),
         systems=found.systems,
@@ -63,11 +75,3 @@ def _names(text: str) -> tuple[str, ...]:
         msg = f"{', '.join(unknown)}: no such system (there are {', '.join(NAMES)})"
         raise argparse.ArgumentTypeError(msg)
     return names
-
-
-def _positive(text: str) -> int:
-    number = int(text.replace("_", ""))
-    if number < 1:
-        msg = f"expected at least 1, is {number}"
-        raise argparse.ArgumentTypeError(msg)
-    return number

@@ -1,4 +1,4 @@
-"""Readers of live events: 500 of them while 1,000 windows a second change, and a few that stall."""
+"""Readers of live events: 500 with 1,000 changed windows per second, and some that never read."""
 
 import asyncio
 import json
@@ -11,16 +11,16 @@ from typing import Final
 import msgspec
 from redis.asyncio import Redis
 
-from audit.steps import free_port
-from benchmarks.bench import Bench
+from benchmarks.benchmark_run import BenchmarkRun
 from benchmarks.figures import percentile
-from benchmarks.running import BenchmarkError, Family
 from benchmarks.section import Section, Target
-from benchmarks.service import running
-from benchmarks.tenant import emptied, tenant
+from benchmarks.service import run_service
+from benchmarks.tenant import empty_tenant, tenant_settings
+from benchmarks.timed_command import BenchmarkError, ProcessTree
 from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
 from mobility.settings import Settings
+from stack.ports import find_free_port
 
 _TENANT: Final = "bench_readers"
 _ENTITY: Final = BY_NAME["driver"]
@@ -29,135 +29,140 @@ _STALLED: Final = 20
 _CHANGES: Final = 1_000
 _ENTRIES_A_SECOND: Final = 20
 _SECONDS: Final = 60
-_KEPT: Final = 500
-_LONGEST_GAP: Final = 2.0
-_MOST_GROWTH: Final = 32.0
-_PATIENCE: Final = 30.0
-_READ: Final = 1 << 18
+_STREAM_LENGTH: Final = 500
+_MAX_WAIT: Final = 2.0
+_MAX_GROWTH: Final = 32.0
+_TIMEOUT: Final = 30.0
+_READ_BYTES: Final = 1 << 18
 _NOON: Final = 1_735_732_800_000
 
 _TEXT: Final = (
-    f"{_READERS} readers of all drivers' changes, {_CHANGES:,} windows a second in "
-    f"{_ENTRIES_A_SECOND} entries, for {_SECONDS} s; {_STALLED} more that read nothing at all. "
-    "A reader has stalled if it waited over 2 s for the next event, or misses one; age is from the "
-    "writing of an entry to its arrival at a reader, which share the two cores with the API."
+    f"{_READERS} readers of the changes of all drivers, {_CHANGES:,} windows per second in "
+    f"{_ENTRIES_A_SECOND} entries, for {_SECONDS} s; {_STALLED} more connections that never read. "
+    "A reader has stalled if it waited over 2 s for the next event, or missed one; latency is from "
+    "the write of an entry to its arrival at a reader. Readers and API share the two cores."
 )
 
 
 @dataclass(slots=True)
-class Heard:
-    """What a reader got: how many events, the longest wait for one, and the ages of some."""
+class ReaderStats:
+    """What a reader received: the number of events, the longest wait, and some latencies."""
 
     events: int = 0
     longest: float = 0.0
     last: float = field(default_factory=time.monotonic)
-    ages: list[float] = field(default_factory=list)
+    latencies: list[float] = field(default_factory=list)
 
-    def note(self, events: int, newest: int | None) -> None:
-        """Take down events that came together; `newest` is when the last was written, in ms."""
+    def add(self, events: int, newest: int | None) -> None:
+        """Add events that arrived together; `newest` is when the last was written (epoch ms)."""
         now = time.monotonic()
         self.longest, self.last = max(self.longest, now - self.last), now
         self.events += events
         if newest is not None:
-            self.ages.append(max(0.0, time.time() - newest / 1_000))
+            self.latencies.append(max(0.0, time.time() - newest / 1_000))
 
 
-def measure(bench: Bench) -> Section:
+def measure(benchmark: BenchmarkRun) -> Section:
     """Run the API alone, write changes as the sinks do, and read."""
     settings = msgspec.structs.replace(
-        tenant(bench.settings, _TENANT), stores=("redis",), api_port=free_port(), api_rate=0
+        tenant_settings(benchmark.settings, _TENANT),
+        stores=("redis",),
+        api_port=find_free_port(),
+        api_rate=0,
     )
     with (
-        bench.commands.step(f"readers: {_READERS}, {_CHANGES:,} changes/s") as update,
-        emptied(bench.settings, _TENANT),
+        benchmark.runner.step(f"readers: {_READERS}, {_CHANGES:,} changes/s") as update,
+        empty_tenant(benchmark.settings, _TENANT),
     ):
-        heard, entries, peaks = _run(bench, settings)
-        update(f"{sum(reader.events for reader in heard):,} events")
-    stalled = sum(h.longest > _LONGEST_GAP or h.events != entries for h in heard)
-    ages = [age for reader in heard for age in reader.ages]
+        stats, entries, peaks = _run(benchmark, settings)
+        update(f"{sum(reader.events for reader in stats):,} events")
+    stalled = sum(each.longest > _MAX_WAIT or each.events != entries for each in stats)
+    latencies = [latency for reader in stats for latency in reader.latencies]
     growth = peaks[1] - peaks[0]
     rows = (
         (
-            f"{len(heard)}",
-            f"{sum(reader.events for reader in heard):,}",
+            f"{len(stats)}",
+            f"{sum(reader.events for reader in stats):,}",
             f"{stalled}",
-            f"{percentile(ages, 0.5):.2f}",
-            f"{percentile(ages, 0.99):.2f}",
+            f"{percentile(latencies, 0.5):.2f}",
+            f"{percentile(latencies, 0.99):.2f}",
             f"{peaks[1]:.0f}",
             f"{growth:.1f}",
         ),
     )
     headings = (
-        *("readers", "events", "stalled", "age p50, s", "age p99, s"),
-        *("peak memory, MiB", "of it in the last half"),
+        *("readers", "events", "stalled", "latency p50, s", "latency p99, s"),
+        *("peak memory, MiB", "growth in the second half"),
     )
     targets = (
         Target("stalled readers", stalled, 0, most=True),
-        Target("growth of memory in the last half, MiB", growth, _MOST_GROWTH, most=True),
+        Target("growth of memory in the second half, MiB", growth, _MAX_GROWTH, most=True),
     )
     return Section("readers", "Live events", _TEXT, headings=headings, rows=rows, targets=targets)
 
 
-def _run(bench: Bench, settings: Settings) -> tuple[list[Heard], int, tuple[float, float]]:
-    with running(bench.commands, settings, "api") as pid:
-        return asyncio.run(_read_and_write(settings, Family(pid)))
+def _run(
+    benchmark: BenchmarkRun, settings: Settings
+) -> tuple[list[ReaderStats], int, tuple[float, float]]:
+    with run_service(benchmark.runner, settings, "api") as pid:
+        return asyncio.run(_read_and_write(settings, ProcessTree(pid)))
 
 
 async def _read_and_write(
-    settings: Settings, api: Family
-) -> tuple[list[Heard], int, tuple[float, float]]:
-    heard = [Heard() for _ in range(_READERS)]
+    settings: Settings, api: ProcessTree
+) -> tuple[list[ReaderStats], int, tuple[float, float]]:
+    stats = [ReaderStats() for _ in range(_READERS)]
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(Redis.from_url(settings.redis))
         stalled = [await _connect(settings) for _ in range(_STALLED)]
         for one in stalled:
             stack.callback(one.close)
-        joined = [asyncio.Event() for _ in heard]
+        connected = [asyncio.Event() for _ in stats]
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(_read(settings, one, arrived))
-                for one, arrived in zip(heard, joined, strict=True)
+                group.create_task(_read(settings, one, event))
+                for one, event in zip(stats, connected, strict=True)
             ]
-            async with asyncio.timeout(_PATIENCE):
-                await asyncio.gather(*(arrived.wait() for arrived in joined))
+            async with asyncio.timeout(_TIMEOUT):
+                await asyncio.gather(*(event.wait() for event in connected))
             half = _ENTRIES_A_SECOND * _SECONDS // 2
             peaks = []
             for part in range(2):
                 await _write(redis, settings, range(part * half, (part + 1) * half))
-                api.look()
+                api.sample()
                 peaks.append(api.peak_mb)
-            await _caught_up(heard, 2 * half)
+            await _wait_until_caught_up(stats, 2 * half)
             for task in tasks:
                 task.cancel()
-    return heard, 2 * half, (peaks[0], peaks[1])
+    return stats, 2 * half, (peaks[0], peaks[1])
 
 
-async def _caught_up(heard: list[Heard], entries: int) -> None:
+async def _wait_until_caught_up(stats: list[ReaderStats], entries: int) -> None:
     with suppress(TimeoutError):
-        async with asyncio.timeout(_PATIENCE):
-            while any(one.events < entries for one in heard):  # noqa: ASYNC110 - they tell nobody
+        async with asyncio.timeout(_TIMEOUT):
+            while any(one.events < entries for one in stats):  # noqa: ASYNC110 - readers set no event
                 await asyncio.sleep(0.05)
 
 
 async def _write(redis: Redis, settings: Settings, numbers: range) -> None:
-    """Write entries at a steady pace."""
+    """Write entries at a constant rate."""
     key, began = RedisKeys.of(settings).live(_ENTITY), time.monotonic()
     for turn, number in enumerate(numbers):
         windows = [
             [f"driver-{number}-{one}", _NOON, 7, "12345678", "2345678", "34567890", "early"]
             for one in range(_CHANGES // _ENTRIES_A_SECOND)
         ]
-        await redis.xadd(key, {"w": json.dumps(windows)}, maxlen=_KEPT, approximate=True)
+        await redis.xadd(key, {"w": json.dumps(windows)}, maxlen=_STREAM_LENGTH, approximate=True)
         due = began + (turn + 1) / _ENTRIES_A_SECOND
         await asyncio.sleep(max(0.0, due - time.monotonic()))
 
 
 async def _connect(settings: Settings) -> socket.socket:
-    """Ask for events, and read nothing."""
+    """Request events, and read nothing."""
     loop = asyncio.get_running_loop()
     one = socket.socket()
     one.setblocking(False)
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _TIMEOUT
     while True:
         try:
             await loop.sock_connect(one, (settings.api_host, settings.api_port))
@@ -171,20 +176,20 @@ async def _connect(settings: Settings) -> socket.socket:
     return one
 
 
-async def _read(settings: Settings, heard: Heard, joined: asyncio.Event) -> None:
-    """Read events until told to stop."""
+async def _read(settings: Settings, stats: ReaderStats, connected: asyncio.Event) -> None:
+    """Read events until cancelled."""
     reader, writer = await asyncio.open_connection(settings.api_host, settings.api_port)
     try:
         writer.write(_request(settings))
         await reader.readuntil(b":\n\n")
-        joined.set()
-        heard.last = time.monotonic()
-        while data := await reader.read(_READ):
+        connected.set()
+        stats.last = time.monotonic()
+        while data := await reader.read(_READ_BYTES):
             events = data.count(b"event: windows")
             if events:
                 start = data.rfind(b"id: 1")
                 at = data[start + 4 : start + 17]
-                heard.note(events, int(at) if start >= 0 and at.isdigit() else None)
+                stats.add(events, int(at) if start >= 0 and at.isdigit() else None)
     finally:
         writer.close()
 

@@ -1,101 +1,95 @@
-"""What recovery costs with many open keys, and how soon a restart goes on."""
+"""The cost of recovery with many open windows, and the time of a restart."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
 import msgspec
-from confluent_kafka import Consumer, TopicPartition
 
-from audit.steps import Update
-from benchmarks.bench import Bench
-from benchmarks.flow import Flow
-from benchmarks.log import TripLog
-from benchmarks.running import timed
+from audit.command_runner import ShowProgress
+from benchmarks.benchmark_run import BenchmarkRun
+from benchmarks.measured_flow import MeasuredFlow
 from benchmarks.section import Section, Target, ratio
-from benchmarks.service import messages_read, running, wait_until
-from benchmarks.workload import Load, trips
+from benchmarks.service import messages_read, run_service, wait_until
+from benchmarks.timed_command import run_timed
+from benchmarks.trip_log import TripLog
+from benchmarks.workload import Workload, make_trips
+from broker.topic_reader import TopicReader
 from mobility.entities import ENTITIES
 from mobility.settings import Settings
 from mobility.topics import aggregated_topic
 
 _PASSENGERS: Final = 1_000_000
 _SECONDS: Final = 500
-"""Of event time that the whole log spans: two windows, none of which is dropped."""
+"""Event time of the whole log: two windows, of which no state is cleaned up."""
 
-_LEAST: Final = 0.95
-_MOST_RESTART: Final = 5.0
-_LIMIT: Final = 300.0
-_NEWS: Final = 1_000
+_MIN_RATIO: Final = 0.95
+_MAX_RESTART: Final = 5.0
+_TIMEOUT: Final = 300.0
+_NEW_TRIPS: Final = 1_000
 
 _TEXT: Final = (
-    "A log whose windows all stay open, of a million passengers, with snapshots every 10 s and "
-    "without any; and the time from starting the flow again on such a state to its first message "
-    "in `aggregated.driver`."
+    "A log of a million passengers whose windows all stay open, with snapshots every 10 s and "
+    "without; and the time from a restart of the flow with that state to its first message in "
+    "`aggregated.driver`."
 )
 
 
-def measure(bench: Bench) -> Section:
-    """Measure both."""
-    load = Load(bench.trips, _PASSENGERS, max(1, bench.trips // _SECONDS))
-    log = bench.log(load)
-    with_it, without = Flow("with recovery"), Flow("without recovery", recovery=False)
-    measured = bench.in_turn([(with_it, log, ""), (without, log, "")])
-    keys = log.answer.windows.height
-    with bench.commands.step(f"restart with {keys:,} open keys") as update:
+def measure(benchmark: BenchmarkRun) -> Section:
+    """Measure throughput with recovery and without, and a restart."""
+    load = Workload(benchmark.trips, _PASSENGERS, max(1, benchmark.trips // _SECONDS))
+    log = benchmark.log(load)
+    with_recovery, without = (
+        MeasuredFlow("with recovery"),
+        MeasuredFlow("without recovery", recovery=False),
+    )
+    measured = benchmark.measure_in_turn([(with_recovery, log, ""), (without, log, "")])
+    windows = log.expected.windows.height
+    with benchmark.runner.step(f"restart with {windows:,} open windows") as update:
         seconds = restart(log, update)
     targets = (
         Target(
-            f"throughput with recovery / without, {keys:,} open keys",
-            ratio(measured, with_it.name, without.name) or 0.0,
-            _LEAST,
+            f"throughput with recovery / without, {windows:,} open windows",
+            ratio(measured, with_recovery.name, without.name) or 0.0,
+            _MIN_RATIO,
         ),
-        Target("restart to the first output, s", seconds, _MOST_RESTART, most=True),
+        Target("restart to the first output, s", seconds, _MAX_RESTART, most=True),
     )
     return Section("recovery", "Recovery", _TEXT, tuple(measured), targets=targets)
 
 
-def restart(log: TripLog, update: Update) -> float:
-    """Return the seconds from starting the flow again to its first output."""
-    log.forget_output()
+def restart(log: TripLog, update: ShowProgress) -> float:
+    """Return the seconds from a restart of the flow to its first output."""
+    log.reset_output()
     with TemporaryDirectory(prefix="mobility-bench-") as folder:
         status = Path(folder) / "status"
         settings = msgspec.structs.replace(log.settings, status_dir=str(status))
         command = ("dataflows", "-r", str(Path(folder) / "recovery"))
-        with running(log.commands, settings, *command):
+        with run_service(log.runner, settings, *command):
             update("reading the log")
-            wait_until(lambda: messages_read(status) >= log.rows, "the log was read", _LIMIT)
+            wait_until(lambda: messages_read(status) >= log.rows, "the log was read", _TIMEOUT)
         update("new trips")
-        _send_news(log)
-        first = _first_output(settings)
+        _send_new_trips(log)
+        has_output = _output_check(settings)
         update("restarting")
-        with running(log.commands, settings, *command):
-            return wait_until(lambda: next(first), "the flow wrote a window", _LIMIT)
+        with run_service(log.runner, settings, *command):
+            return wait_until(has_output, "the flow wrote a window", _TIMEOUT)
 
 
-def _send_news(log: TripLog) -> None:
-    """Send the trips that follow on those of the log."""
-    file = log.commands.folder / "news.parquet"
-    longer = replace(log.load, rows=log.rows + _NEWS)
-    trips(longer).tail(_NEWS).write_parquet(file)
+def _send_new_trips(log: TripLog) -> None:
+    """Send the trips that follow those of the log."""
+    file = log.runner.folder / "new_trips.parquet"
+    longer = replace(log.workload, rows=log.rows + _NEW_TRIPS)
+    make_trips(longer).tail(_NEW_TRIPS).write_parquet(file)
     command = [sys.executable, "-m", "producer", str(file), "--speed", "max"]
-    timed(command, log.commands.folder / "producer.log", environ=log.environ(log.settings))
+    run_timed(command, log.runner.folder / "producer.log", environ=log.environ(log.settings))
 
 
-def _first_output(settings: Settings) -> Iterator[bool]:
-    """Yield, each time asked, whether there is a new message in the first entity's topic."""
-    topic = aggregated_topic(settings, ENTITIES[0])
-    consumer = Consumer({"bootstrap.servers": settings.kafka, "group.id": "bench"})
-    ends = []
-    for number in consumer.list_topics(topic, timeout=_LIMIT).topics[topic].partitions:
-        _, end = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=_LIMIT)
-        ends.append(TopicPartition(topic, number, end))
-    consumer.assign(ends)
-    found = False
-    while not found:
-        found = consumer.poll(0.0) is not None
-        yield found
-    consumer.close()
+def _output_check(settings: Settings) -> Callable[[], bool]:
+    """Return a function that tells whether the first entity's topic has new messages."""
+    reader = TopicReader(settings, aggregated_topic(settings, ENTITIES[0]))
+    before = reader.ends()
+    return lambda: reader.ends() != before

@@ -1,4 +1,4 @@
-"""`RESULTS.md`: the results for people. Pure."""
+"""`RESULTS.md`: the results as a page. Pure."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,12 +1,13 @@
-"""`results.json`: the sections that were measured, each with its date, machine and command."""
+"""`results.json`: the measured sections, each with its date, machine and command."""
 
 import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.figures import Measured
+from benchmarks.figures import Measurement
 from benchmarks.section import Section
+from mobility.files import write_atomically
 
 _FILE: Final = "results.json"
 
@@ -14,7 +15,7 @@ Record = dict[str, Any]
 
 
 def record(section: Section, **circumstances: object) -> Record:
-    """Return a section as plain values, with when, where and how it was measured."""
+    """Return a section as plain values, with date, machine and command of the measurement."""
     return {
         **asdict(section),
         "measured": [_measured(each) for each in section.measured],
@@ -24,17 +25,15 @@ def record(section: Section, **circumstances: object) -> Record:
 
 
 def merged(folder: Path, section: Record) -> dict[str, Record]:
-    """Put a section in the place of its predecessor in the folder's file; return all of them."""
+    """Replace a section in the folder's file; return all sections."""
     path = folder / _FILE
     sections: dict[str, Record] = json.loads(path.read_text()) if path.exists() else {}
     sections[section["name"]] = section
-    draft = path.with_suffix(".new")
-    draft.write_text(json.dumps(sections, indent=2) + "\n")
-    draft.replace(path)
+    write_atomically(path, json.dumps(sections, indent=2) + "\n")
     return sections
 
 
-def _measured(measured: Measured) -> Record:
+def _measured(measured: Measurement) -> Record:
     return {
         **asdict(measured),
         "rate": measured.rate,

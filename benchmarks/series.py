@@ -1,4 +1,4 @@
-"""How long the series of a day takes where Postgres holds 20 million windows of a million ids."""
+"""The latency of a day's series with 20 million windows of a million ids in Postgres."""
 
 import asyncio
 from functools import partial
@@ -10,35 +10,36 @@ import httpx
 import msgspec
 import psycopg
 
-from audit.steps import Update, free_port
-from benchmarks.bench import Bench
-from benchmarks.load import Answered, loaded, milliseconds
-from benchmarks.running import BenchmarkError
+from audit.command_runner import ShowProgress
+from benchmarks.benchmark_run import BenchmarkRun
+from benchmarks.http_load import LoadResult, latency_ms, run_load
 from benchmarks.section import Section, Target
-from benchmarks.service import listens, running, wait_until
-from benchmarks.tenant import emptied, tenant
+from benchmarks.service import is_listening, run_service, wait_until
+from benchmarks.tenant import empty_tenant, tenant_settings
+from benchmarks.timed_command import BenchmarkError
 from mobility.entities import BY_NAME
 from mobility.settings import Settings
-from sinks.pair import connect_stores
+from sinks.store_pair import connect_stores
+from stack.ports import find_free_port
 
 _TENANT: Final = "bench_series"
 _ENTITY: Final = BY_NAME["passenger"]
 _IDS: Final = 1_000_000
 _WINDOWS: Final = 20
-_APART: Final = 14 * 300_000
+_DISTANCE_MS: Final = 14 * 300_000
 _NOON: Final = 1_735_732_800_000
 _DAY: Final = "from=2025-01-01T12:00:00Z&to=2025-01-02T12:00:00Z"
 _ASKED: Final = 20_000
 _CONNECTIONS: Final = (1, 16)
 _SECONDS: Final = 10.0
-_MOST: Final = 50.0
-_PATIENCE: Final = 30.0
+_MAX_P99_MS: Final = 50.0
+_TIMEOUT: Final = 30.0
 
 _TEXT: Final = (
-    f"`GET /metrics/passenger/<id>/windows` over a day, from a Postgres that holds "
+    f"`GET /metrics/passenger/<id>/windows` of a day, from a Postgres that holds "
     f"{_IDS * _WINDOWS:,} windows of {_IDS:,} ids, {_WINDOWS} each, in the order of time; "
-    f"{_ASKED:,} random ids, each connection asking again once it is answered. No question read a "
-    "table from end to end."
+    f"{_ASKED:,} random ids; each connection sends the next request after each response. No query "
+    "scanned a whole table."
 )
 
 _TOTALS: Final[LiteralString] = """
@@ -52,7 +53,7 @@ _LEDGER: Final[LiteralString] = """
     INSERT INTO passenger_ledger
         (id, window_start, trip_count, total_duration, total_distance, total_revenue, start_time,
         last_start_time, pane, generation)
-    SELECT id, %(start)s + %(place)s * %(apart)s, 1, 1, 1, 1, %(start)s, %(start)s, 'on_time', 0
+    SELECT id, %(start)s + %(index)s * %(distance)s, 1, 1, 1, 1, %(start)s, %(start)s, 'on_time', 0
     FROM passenger_totals
 """
 _SCANS: Final[LiteralString] = """
@@ -62,35 +63,39 @@ _SCANS: Final[LiteralString] = """
 """
 
 
-def measure(bench: Bench) -> Section:
-    """Fill Postgres, and ask the API."""
+def measure(benchmark: BenchmarkRun) -> Section:
+    """Fill Postgres, and send requests to the API."""
     settings = msgspec.structs.replace(
-        tenant(bench.settings, _TENANT), stores=("postgres",), api_port=free_port(), api_rate=0
+        tenant_settings(benchmark.settings, _TENANT),
+        stores=("postgres",),
+        api_port=find_free_port(),
+        api_rate=0,
     )
-    with emptied(bench.settings, _TENANT):
-        with bench.commands.step(f"series: {_IDS * _WINDOWS:,} windows") as update:
+    with empty_tenant(benchmark.settings, _TENANT):
+        with benchmark.runner.step(f"series: {_IDS * _WINDOWS:,} windows") as update:
             _fill(settings, update)
         before = _scans(settings)
-        with running(bench.commands, settings, "api"):
-            wait_until(partial(listens, settings.api_port), "the API listens", _PATIENCE)
+        with run_service(benchmark.runner, settings, "api"):
+            wait_until(partial(is_listening, settings.api_port), "the API listens", _TIMEOUT)
             _check(settings)
-            runs = _runs(bench, settings)
+            runs = _runs(benchmark, settings)
         if (scans := _scans(settings) - before) > 0:
-            msg = f"Postgres read a whole table {scans} times"
+            msg = f"Postgres scanned a whole table {scans} times"
             raise BenchmarkError(msg)
     return _section(runs)
 
 
-Runs = dict[int, list[Answered]]
+Runs = dict[int, list[LoadResult]]
+"""The runs of each number of connections."""
 
 
-def _runs(bench: Bench, settings: Settings) -> Runs:
+def _runs(benchmark: BenchmarkRun, settings: Settings) -> Runs:
     requests = [_request(settings.api_port, number) for number in _numbers()]
     runs: Runs = {}
-    for turn in range(1, bench.repeat + 1):
+    for turn in range(1, benchmark.repeat + 1):
         for connections in _CONNECTIONS:
-            with bench.commands.step(f"series, {connections} connections, {turn}"):
-                run = asyncio.run(loaded(settings.api_port, requests, connections, _SECONDS))
+            with benchmark.runner.step(f"series, {connections} connections, {turn}"):
+                run = asyncio.run(run_load(settings.api_port, requests, connections, _SECONDS))
             runs.setdefault(connections, []).append(run)
     return runs
 
@@ -99,32 +104,37 @@ def _section(runs: Runs) -> Section:
     rows, targets = [], []
     for connections, each in runs.items():
         rate = median(run.rate for run in each)
-        middle, slowest = milliseconds(each, 0.5), milliseconds(each, 0.99)
+        middle, slowest = latency_ms(each, 0.5), latency_ms(each, 0.99)
         rows.append((f"{connections}", f"{rate:,.0f}", f"{middle:.1f}", f"{slowest:.1f}"))
         what = f"p99 of a day's series, ms, {connections} connections"
-        targets.append(Target(what, slowest, _MOST, most=True))
+        targets.append(Target(what, slowest, _MAX_P99_MS, most=True))
     headings = ("connections", "requests/s", "p50, ms", "p99, ms")
     return Section(
         "series", "Series", _TEXT, headings=headings, rows=tuple(rows), targets=tuple(targets)
     )
 
 
-def _fill(settings: Settings, update: Update) -> None:
-    """Write totals and windows; indexes come afterwards, which is sooner done."""
+def _fill(settings: Settings, update: ShowProgress) -> None:
+    """Write totals and windows, and then create the indexes, which is faster."""
     store = connect_stores(settings, "main")
-    store.record_progress(_ENTITY, 0, 1, _NOON + _WINDOWS * _APART)
+    store.record_progress(_ENTITY, 0, 1, _NOON + _WINDOWS * _DISTANCE_MS)
     store.close()
-    values: dict[str, int] = {"ids": _IDS, "windows": _WINDOWS, "start": _NOON, "apart": _APART}
+    values: dict[str, int] = {
+        "ids": _IDS,
+        "windows": _WINDOWS,
+        "start": _NOON,
+        "distance": _DISTANCE_MS,
+    }
     with psycopg.connect(settings.postgres, autocommit=True) as connection:
         connection.execute("ALTER TABLE passenger_ledger DROP CONSTRAINT passenger_ledger_pkey")
         connection.execute(_TOTALS, values)
-        for place in range(_WINDOWS):
-            update(f"{place * _IDS:,} windows")
-            connection.execute(_LEDGER, values | {"place": place})
+        for index in range(_WINDOWS):
+            update(f"{index * _IDS:,} windows")
+            connection.execute(_LEDGER, values | {"index": index})
         update("indexes")
         connection.execute("ALTER TABLE passenger_ledger ADD PRIMARY KEY (id, window_start)")
         connection.execute("VACUUM ANALYZE passenger_totals, passenger_ledger")
-        # What this session has read is counted now, and not among what the API reads.
+        # The scans of this session are counted now, and so not among those of the API.
         connection.execute("SELECT pg_stat_force_next_flush()")
 
 
@@ -135,7 +145,7 @@ def _scans(settings: Settings) -> int:
 
 
 def _numbers() -> list[int]:
-    return Random(1).sample(range(1, _IDS + 1), _ASKED)  # noqa: S311 - any ids will do
+    return Random(1).sample(range(1, _IDS + 1), _ASKED)  # noqa: S311 - not for security
 
 
 def _path(number: int) -> str:
@@ -147,8 +157,8 @@ def _request(port: int, number: int) -> bytes:
 
 
 def _check(settings: Settings) -> None:
-    """Raise BenchmarkError where an answer has not all windows of the day."""
-    response = httpx.get(f"http://127.0.0.1:{settings.api_port}{_path(1)}", timeout=_PATIENCE)
+    """Raise BenchmarkError if a response does not have all windows of the day."""
+    response = httpx.get(f"http://127.0.0.1:{settings.api_port}{_path(1)}", timeout=_TIMEOUT)
     found = len(response.raise_for_status().json()["items"])
     if found != _WINDOWS:
         msg = f"the API knows {found} windows of an id that has {_WINDOWS}"

@@ -1,4 +1,4 @@
-"""The flow as a service: started, asked how far it is, and stopped, while something is measured."""
+"""Services of this system that run while something is measured."""
 
 import json
 import socket
@@ -10,26 +10,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from audit.comparing import flow_counters
-from audit.steps import Commands
-from benchmarks.running import BenchmarkError, environ_with, failure
+from audit.command_runner import CommandRunner, stop_process
+from audit.output_comparisons import read_flow_counters
+from benchmarks.timed_command import BenchmarkError, command_error, environ_for
 from mobility.settings import Settings
 
-_PAUSE: Final = 0.05
-_STOP_LIMIT: Final = 30.0
+_POLL_SECONDS: Final = 0.05
+_STOP_SECONDS: Final = 30.0
 
 
 @contextmanager
-def running(commands: Commands, settings: Settings, *arguments: str) -> Iterator[int]:
-    """Run `python -m <arguments>` while the body does; then stop it as a person would.
+def run_service(runner: CommandRunner, settings: Settings, *arguments: str) -> Iterator[int]:
+    """Run `python -m <arguments>` with exactly these settings; yield its process id.
 
-    It has these settings and no others; the body is given its process id.
-
-    Raises BenchmarkError where it has ended by itself or does not stop.
+    It is stopped with SIGTERM. Raises BenchmarkError if it exits before, or does not stop.
     """
     command = [sys.executable, "-m", *arguments]
-    log = commands.folder / f"{arguments[0]}.log"
-    environ = environ_with(commands, settings)
+    log = runner.folder / f"{arguments[0]}.log"
+    environ = environ_for(runner, settings)
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - the project's own modules
             command, env=environ, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
@@ -37,37 +35,33 @@ def running(commands: Commands, settings: Settings, *arguments: str) -> Iterator
     try:
         yield process.pid
         if process.poll() is not None:
-            raise failure(command, f"ended with exit code {process.returncode}", log)
+            raise command_error(command, f"ended with exit code {process.returncode}", log)
     finally:
-        process.terminate()
-        try:
-            process.wait(_STOP_LIMIT)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            raise failure(command, f"did not stop in {_STOP_LIMIT:.0f} s", log) from None
+        is_stopped = stop_process(process, _STOP_SECONDS)
+    if not is_stopped:
+        raise command_error(command, f"did not stop in {_STOP_SECONDS:.0f} s", log)
 
 
-def wait_until(happened: Callable[[], bool], what: str, limit: float) -> float:
-    """Return the seconds until something happened; raise BenchmarkError where it does not."""
+def wait_until(condition: Callable[[], bool], what: str, limit: float) -> float:
+    """Return the seconds until a condition is true; raise BenchmarkError after `limit` seconds."""
     began = time.monotonic()
-    while not happened():
+    while not condition():
         if time.monotonic() - began > limit:
-            msg = f"waited {limit:.0f} s in vain until {what}"
+            msg = f"waited {limit:.0f} s until {what}, which did not happen"
             raise BenchmarkError(msg)
-        time.sleep(_PAUSE)
+        time.sleep(_POLL_SECONDS)
     return time.monotonic() - began
 
 
-def listens(port: int) -> bool:
-    """Tell whether something on this machine takes connections at a port."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def is_listening(port: int) -> bool:
+    """Return whether a server on this machine accepts connections at a port."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-def messages_read(status: Path) -> int:
-    """Return how many messages the flow has read, 0 where it has not said yet."""
+def messages_read(status_folder: Path) -> int:
+    """Return how many messages the flow has read, 0 before its first status."""
     try:
-        return flow_counters(status).get("read", 0)
+        return read_flow_counters(status_folder).get("read", 0)
     except (OSError, json.JSONDecodeError):
         return 0

@@ -1,4 +1,4 @@
-"""The sinks alone, each beside the batch writer that its client's documentation shows."""
+"""The sinks alone, each compared with the batch writer of its client's documentation."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,11 +12,11 @@ import psycopg
 import redis
 
 from audit import stores
-from benchmarks.bench import Bench
-from benchmarks.running import BenchmarkError
+from benchmarks.benchmark_run import BenchmarkRun
 from benchmarks.section import Section, Target
-from benchmarks.tenant import emptied, tenant
-from benchmarks.workload import Load, trips
+from benchmarks.tenant import empty_tenant, tenant_settings
+from benchmarks.timed_command import BenchmarkError
+from benchmarks.workload import Workload, make_trips
 from mobility.entities import BY_NAME
 from mobility.records import MICRO, WINDOW_SCHEMA, WindowUpdate
 from mobility.settings import Settings, Store
@@ -24,16 +24,16 @@ from sinks import StoreSink
 
 _TENANT: Final = "bench_sinks"
 _WINDOWS: Final = 200_000
-_UPDATE: Final = 6_500
-"""Windows an update: what a shard of passengers closes at once under the workload."""
+_WINDOWS_PER_UPDATE: Final = 6_500
+"""What a shard of passengers closes at once with the workload."""
 
 _NAIVE_BATCH: Final = 1_000
-_LEAST: Final = 2.0
+_MIN_RATIO: Final = 2.0
 
 _TEXT: Final = (
-    "New windows of passengers, as the flow delivers them. The naive writers keep windows alone: "
-    "psycopg's `executemany` of an upsert, and a redis-py pipeline of HSET, 1,000 a batch. Ours "
-    "keep versions, running totals and progress as well."
+    "New windows of passengers, as the flow writes them. The naive writers store windows only: "
+    "psycopg's `executemany` of an upsert, and a redis-py pipeline of HSET, 1,000 per batch. Ours "
+    "store versions, running totals and progress as well."
 )
 
 Rows = pl.DataFrame
@@ -42,42 +42,42 @@ Write = Callable[[Rows], None]
 
 @dataclass(frozen=True, slots=True)
 class Writers:
-    """The two ways to write to a store."""
+    """The two writers of a store."""
 
     store: Store
     ours: Write
     naive: Write
 
 
-def measure(bench: Bench) -> Section:
+def measure(benchmark: BenchmarkRun) -> Section:
     """Write the same windows in turn, each into an empty store."""
-    settings = tenant(bench.settings, _TENANT)
-    rows = windows(_WINDOWS)
+    settings = tenant_settings(benchmark.settings, _TENANT)
+    rows = make_windows(_WINDOWS)
     table, targets = [], []
     for writers in (
-        Writers("postgres", _ours(settings, "postgres"), _naive_postgres(settings)),
-        Writers("redis", _ours(settings, "redis"), _naive_redis(settings)),
+        Writers("postgres", _own_writer(settings, "postgres"), _naive_postgres(settings)),
+        Writers("redis", _own_writer(settings, "redis"), _naive_redis(settings)),
     ):
         rates: dict[str, list[float]] = {"ours": [], "naive": []}
-        for number in range(1, bench.repeat + 1):
+        for number in range(1, benchmark.repeat + 1):
             for name, write in (("ours", writers.ours), ("naive", writers.naive)):
-                title = f"{writers.store}, {name}, {number} of {bench.repeat}"
-                with bench.commands.step(title), emptied(bench.settings, _TENANT):
+                title = f"{writers.store}, {name}, {number} of {benchmark.repeat}"
+                with benchmark.runner.step(title), empty_tenant(benchmark.settings, _TENANT):
                     rates[name].append(_rate(rows, write))
                     if name == "ours":
-                        _hold_against(rows, settings, writers.store)
+                        _check_totals(rows, settings, writers.store)
         ours, naive = median(rates["ours"]), median(rates["naive"])
         table.append((writers.store, f"{ours:,.0f}", f"{naive:,.0f}", f"{ours / naive:.2f}"))
-        targets.append(Target(f"{writers.store} sink / naive batches", ours / naive, _LEAST))
+        targets.append(Target(f"{writers.store} sink / naive batches", ours / naive, _MIN_RATIO))
     headings = ("store", "ours, windows/s", "naive, windows/s", "ratio")
     return Section(
         "sinks", "Sinks", _TEXT, headings=headings, rows=tuple(table), targets=tuple(targets)
     )
 
 
-def windows(number: int) -> Rows:
+def make_windows(number: int) -> Rows:
     """Return so many windows of passengers (WINDOW_SCHEMA), earliest first."""
-    frame = trips(Load(2 * number)).with_columns(pl.col("start_time").dt.epoch("ms"))
+    frame = make_trips(Workload(2 * number)).with_columns(pl.col("start_time").dt.epoch("ms"))
     totals = {
         "total_duration": "duration_min",
         "total_distance": "distance_km",
@@ -102,15 +102,15 @@ def _rate(rows: Rows, write: Write) -> float:
     return rows.height / (time.perf_counter() - began)
 
 
-def _ours(settings: Settings, store: Store) -> Write:
+def _own_writer(settings: Settings, store: Store) -> Write:
     entity = BY_NAME["passenger"]
 
     def write(rows: Rows) -> None:
         alone = msgspec.structs.replace(settings, stores=(store,), shards=1)
         partition = StoreSink(alone, entity, "main").build_part("bench", "0", None)
-        for piece in rows.iter_slices(_UPDATE):
-            mark = piece["window_start"][-1]
-            partition.write_batch([WindowUpdate(entity, 0, 1, mark, piece)])
+        for piece in rows.iter_slices(_WINDOWS_PER_UPDATE):
+            watermark = piece["window_start"][-1]
+            partition.write_batch([WindowUpdate(entity, 0, 1, watermark, piece)])
         partition.snapshot()  # waits for the last commit
         partition.close()
 
@@ -121,7 +121,7 @@ def _naive_postgres(settings: Settings) -> Write:
     columns = WINDOW_SCHEMA.names()
     replaced = ", ".join(f"{name} = excluded.{name}" for name in columns[2:])
     upsert = (
-        f"INSERT INTO naive_windows ({', '.join(columns)}) "  # noqa: S608 - names of our own
+        f"INSERT INTO naive_windows ({', '.join(columns)}) "  # noqa: S608 - fixed names
         f"VALUES ({', '.join(['%s'] * len(columns))}) "
         f"ON CONFLICT (id, window_start) DO UPDATE SET {replaced}"
     )
@@ -159,9 +159,9 @@ def _batches(rows: Rows) -> Iterator[Rows]:
     return rows.iter_slices(_NAIVE_BATCH)
 
 
-def _hold_against(rows: Rows, settings: Settings, store: Store) -> None:
-    """Raise BenchmarkError where the store's totals are not the sums of the windows."""
-    read = stores.postgres_totals if store == "postgres" else stores.redis_totals
+def _check_totals(rows: Rows, settings: Settings, store: Store) -> None:
+    """Raise BenchmarkError if the store's totals are not the sums of the windows."""
+    read = stores.read_postgres_totals if store == "postgres" else stores.read_redis_totals
     found = read(settings).filter(pl.col("entity") == "passenger")
     names = ("trip_count", "total_duration", "total_distance", "total_revenue")
     differing = [name for name in names if found[name].sum() != rows[name].sum()]

@@ -1,4 +1,4 @@
-"""How long it takes to begin: importing the flow, and `just up` to the first window served."""
+"""Start-up times: the import of the flow, and `just up` to the first window served."""
 
 import asyncio
 import json
@@ -14,51 +14,53 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from benchmarks.bench import Bench
-from benchmarks.running import BenchmarkError, failure, timed
+from benchmarks.benchmark_run import BenchmarkRun
 from benchmarks.section import Section, Target
-from stack.services import discard
+from benchmarks.timed_command import BenchmarkError, command_error, run_timed
+from stack.checkout import clean_environ
+from stack.services import discard_folder
 
 _IMPORTS: Final = 5
-_MOST_IMPORT: Final = 1.0
-_MOST_UP: Final = 30.0
-_UP_LIMIT: Final = 180.0
-_STOP_LIMIT: Final = 60.0
-_PAUSE: Final = 0.05
+_MAX_IMPORT: Final = 1.0
+_MAX_UP: Final = 30.0
+_UP_TIMEOUT: Final = 180.0
+_STOP_SECONDS: Final = 60.0
+_POLL_SECONDS: Final = 0.05
 _URL: Final = re.compile(r"http://127\.0\.0\.1:\d+")
 
 _TEXT: Final = (
     "From the command to the end of `import dataflows.main`; and from `just up`, warm (its second "
-    "start in the same folder), to the first answer of the API with a trip in it."
+    "start in the same folder), to the first response of the API that counts a trip."
 )
 
 
-def measure(bench: Bench) -> Section:
-    """Measure both, the import a few times."""
-    environ = {k: v for k, v in bench.commands.environ.items() if not k.startswith("MOBILITY_")}
-    folder = bench.commands.folder
-    with bench.commands.step("import dataflows.main"):
+def measure(benchmark: BenchmarkRun) -> Section:
+    """Measure both, the import several times."""
+    environ = clean_environ(benchmark.runner.environ)
+    folder = benchmark.runner.folder
+    with benchmark.runner.step("import dataflows.main"):
         command = [sys.executable, "-c", "import dataflows.main"]
         times = [
-            timed(command, folder / "import.log", environ=environ).seconds for _ in range(_IMPORTS)
+            run_timed(command, folder / "import.log", environ=environ).seconds
+            for _ in range(_IMPORTS)
         ]
     ups = []
     try:
         for which in ("cold", "warm"):
-            with bench.commands.step(f"just up, {which}"):
-                ups.append(_up(folder / "up", environ))
+            with benchmark.runner.step(f"just up, {which}"):
+                ups.append(_time_up(folder / "up", environ))
     finally:
-        # Postgres may keep its data outside the folder.
-        asyncio.run(discard(folder / "up"))
+        # Also outside the folder, where Postgres may have its data.
+        asyncio.run(discard_folder(folder / "up"))
     targets = (
-        Target("import dataflows.main, s", median(times), _MOST_IMPORT, most=True),
-        Target("just up, warm, to the first window served, s", ups[-1], _MOST_UP, most=True),
+        Target("import dataflows.main, s", median(times), _MAX_IMPORT, most=True),
+        Target("just up, warm, to the first window served, s", ups[-1], _MAX_UP, most=True),
     )
     return Section("start", "Start", _TEXT, targets=targets)
 
 
-def _up(folder: Path, environ: dict[str, str]) -> float:
-    """Start the system in a folder; return the seconds until it serves a trip, and stop it."""
+def _time_up(folder: Path, environ: dict[str, str]) -> float:
+    """Start the system in a folder and stop it; return the seconds until it served a trip."""
     folder.mkdir(exist_ok=True)
     log = folder.with_name("up.log")
     command = [sys.executable, "-m", "stack.live", "native", "--folder", str(folder)]
@@ -73,23 +75,23 @@ def _up(folder: Path, environ: dict[str, str]) -> float:
             process_group=0,
         )
     try:
-        while not _serves(log):
-            if process.poll() is not None or time.monotonic() - began > _UP_LIMIT:
-                raise failure(command, "did not serve a trip", log)
-            time.sleep(_PAUSE)
+        while not _serves_trip(log):
+            if process.poll() is not None or time.monotonic() - began > _UP_TIMEOUT:
+                raise command_error(command, "did not serve a trip", log)
+            time.sleep(_POLL_SECONDS)
         return time.monotonic() - began
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGINT)
         try:
-            process.wait(_STOP_LIMIT)
+            process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
-            msg = f"just up did not stop within {_STOP_LIMIT:.0f} s of Ctrl-C"
+            msg = f"just up did not stop within {_STOP_SECONDS:.0f} s of Ctrl-C"
             raise BenchmarkError(msg) from None
 
 
-def _serves(log: Path) -> bool:
+def _serves_trip(log: Path) -> bool:
     url = _URL.search(log.read_text("utf-8", "replace"))
     if url is None:
         return False

@@ -1,4 +1,4 @@
-"""What `just bench` measures, by name."""
+"""The subjects of `just bench`, by name."""
 
 from collections.abc import Callable
 from typing import Final
@@ -16,10 +16,10 @@ from benchmarks import (
     start,
     throughput,
 )
-from benchmarks.bench import Bench
+from benchmarks.benchmark_run import BenchmarkRun
 from benchmarks.section import Section
 
-SUBJECTS: Final[dict[str, Callable[[Bench], Section]]] = {
+SUBJECTS: Final[dict[str, Callable[[BenchmarkRun], Section]]] = {
     "throughput": throughput.measure,
     "processes": processes.measure,
     "memory": memory.measure,

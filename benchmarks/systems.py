@@ -1,37 +1,36 @@
-"""The systems of the throughput table by name: this one, the ceilings and the peers."""
+"""The systems of the throughput table by name: this one, upper bounds and peers."""
 
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from audit.steps import Update
-from benchmarks.bench import Bench, System
-from benchmarks.figures import Run
-from benchmarks.flow import Flow
-from benchmarks.log import TripLog
+from audit.command_runner import ShowProgress
+from benchmarks.benchmark_run import BenchmarkRun, MeasuredSystem
+from benchmarks.figures import RunFigures
+from benchmarks.measured_flow import MeasuredFlow
 from benchmarks.peers import table
 from benchmarks.peers.run import PeerRunner
-from benchmarks.running import BenchmarkError, timed
-from benchmarks.workload import Load
+from benchmarks.timed_command import BenchmarkError, run_timed
+from benchmarks.trip_log import TripLog
+from benchmarks.workload import Workload
 
 
 @dataclass(slots=True)
 class Ceiling:
-    """A process that consumes the log, with or without decoding it, and writes nothing."""
+    """An upper bound: a process that consumes the log, may decode it, and writes nothing."""
 
     name: str
     decode: bool
     check: str = ""
 
-    def run(self, log: TripLog, update: Update) -> Run:
-        """Read the log; raise BenchmarkError where trips are missing."""
+    def run(self, log: TripLog, update: ShowProgress) -> RunFigures:
+        """Read the log; raise BenchmarkError if trips are missing."""
         update("reading")
-        output = log.commands.folder / "ceiling.log"
-        place = ["--brokers", log.settings.kafka, "--topic", log.topic]
+        output = log.runner.folder / "ceiling.log"
         flag = ["--decode"] if self.decode else []
-        run = timed(
-            [sys.executable, "-m", "benchmarks.ceiling", *place, *flag],
+        run = run_timed(
+            [sys.executable, "-m", "benchmarks.ceiling", *flag],
             output,
             environ=log.environ(log.settings),
         )
@@ -49,44 +48,48 @@ STORES: Final = "mobility-hub-stores"
 DECODE: Final = "consume-and-decode"
 
 _NOTES: Final = {
-    OURS: "Kafka to four `aggregated.*` topics, all semantics on",
+    OURS: "Kafka to four `aggregated.*` topics, with all semantics",
     TWO: "the same with `--processes 2`, as Flink has parallelism 2",
-    ENRICHED: "the first and four `enriched.*` topics",
-    STORES: "the same as the first, and Redis and Postgres to the last row",
-    "consume": "ceiling: one process reads, no more",
-    DECODE: "ceiling: one process reads and decodes, no more",
+    ENRICHED: "the first, and four `enriched.*` topics",
+    STORES: "the first, and all rows in Redis and Postgres",
+    "consume": "upper bound: one process only reads",
+    DECODE: "upper bound: one process only reads and decodes",
 }
 
 NAMES: Final = (*_NOTES, *table.BY_NAME)
 
 
-def entries(bench: Bench, names: Sequence[str]) -> list[tuple[System, TripLog, str]]:
-    """Return systems with their logs and notes; one that can't run here is told of and left out."""
-    found: list[tuple[System, TripLog, str]] = []
+def build_entries(
+    benchmark: BenchmarkRun, names: Sequence[str]
+) -> list[tuple[MeasuredSystem, TripLog, str]]:
+    """Return systems with logs and notes; a peer that can't run here is reported and skipped."""
+    found: list[tuple[MeasuredSystem, TripLog, str]] = []
     for name in names:
         if name in _NOTES:
-            found.append((_own(name), bench.log(Load(bench.trips)), _NOTES[name]))
+            found.append(
+                (_own_system(name), benchmark.log(Workload(benchmark.trips)), _NOTES[name])
+            )
             continue
         peer = table.BY_NAME[name]
         try:
-            with bench.commands.step(f"{name}: its environment"):
+            with benchmark.runner.step(f"{name}: its environment"):
                 runner = PeerRunner.ready(peer)
         except BenchmarkError as error:
-            bench.console.print(str(error), style="yellow", markup=False)
+            benchmark.console.print(str(error), style="yellow", markup=False)
             continue
-        rows = min(bench.trips, peer.most_trips or bench.trips)
-        found.append((runner, bench.log(Load(rows)), peer.note))
+        rows = min(benchmark.trips, peer.most_trips or benchmark.trips)
+        found.append((runner, benchmark.log(Workload(rows)), peer.note))
     return found
 
 
-def _own(name: str) -> System:
+def _own_system(name: str) -> MeasuredSystem:
     match name:
         case "mobility-hub-two-processes":
-            return Flow(name, processes=2)
+            return MeasuredFlow(name, processes=2)
         case "mobility-hub-enriched":
-            return Flow(name, enriched=True)
+            return MeasuredFlow(name, enriched=True)
         case "mobility-hub-stores":
-            return Flow(name, stores=True)
+            return MeasuredFlow(name, stores=True)
         case "consume" | "consume-and-decode":
             return Ceiling(name, decode=name == DECODE)
-    return Flow(name)
+    return MeasuredFlow(name)

@@ -1,4 +1,4 @@
-"""A part of the stores for measurements alone: a schema in Postgres, a prefix in Redis."""
+"""A separate part of the stores: a schema in Postgres and a key prefix in Redis."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +14,8 @@ from mobility.settings import Settings
 _CHUNK: Final = 10_000
 
 
-def tenant(settings: Settings, name: str) -> Settings:
-    """Return settings that keep to the part of the stores with this name."""
+def tenant_settings(settings: Settings, name: str) -> Settings:
+    """Return settings that use only the part of the stores with this name."""
     url = settings.postgres
     separator = "&" if "?" in url else "?"
     return msgspec.structs.replace(
@@ -26,22 +26,22 @@ def tenant(settings: Settings, name: str) -> Settings:
 
 
 @contextmanager
-def emptied(settings: Settings, name: str) -> Iterator[None]:
-    """Make the part empty, and remove it in the end; `settings` are those of all tenants."""
+def empty_tenant(settings: Settings, name: str) -> Iterator[None]:
+    """Create the part, and remove it in the end; `settings` are those without a tenant."""
     schema = sql.Identifier(name)
     with (
         psycopg.connect(settings.postgres, autocommit=True) as connection,
         redis.Redis.from_url(settings.redis) as client,
     ):
-        _forget(connection, client, name)
+        _remove(connection, client, name)
         connection.execute(sql.SQL("CREATE SCHEMA {}").format(schema))
         try:
             yield
         finally:
-            _forget(connection, client, name)
+            _remove(connection, client, name)
 
 
-def _forget(
+def _remove(
     connection: psycopg.Connection[tuple[object, ...]], client: redis.Redis, name: str
 ) -> None:
     drop = sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE")

@@ -1,4 +1,4 @@
-"""The workload: the same trips for everybody, from a seed, 100 a second of event time."""
+"""The workload: the same trips for every system, from a seed, 100 per second of event time."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,34 +21,34 @@ _HIGHEST_CENTS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
-    """How many trips, of how many passengers, how close to each other in event time."""
+class Workload:
+    """A number of trips and passengers, and the trips per second of event time."""
 
     rows: int
     passengers: int = PASSENGERS
-    a_second: int = 100
+    per_second: int = 100
 
     @property
     def name(self) -> str:
-        """A name for topics, files and schemas."""
-        return f"{self.rows}_{self.passengers}_{self.a_second}"
+        """The name in topics, files and schemas."""
+        return f"{self.rows}_{self.passengers}_{self.per_second}"
 
 
-def trips(load: Load, seed: int = SEED) -> pl.DataFrame:
-    """Return a load's trips in start order; fewer rows are the first of more.
+def make_trips(workload: Workload, seed: int = SEED) -> pl.DataFrame:
+    """Return a workload's trips in start order; fewer rows are the first of more.
 
-    As a message a trip has 232 bytes on average. Nothing is missing, late or repeated: this is
-    about speed, and what else a log can hold is for the tests.
+    As a message a trip has 232 bytes on average. No trip is late or a duplicate, and no field is
+    missing: benchmarks measure speed, and tests cover the rest.
     """
-    draws = Draws(seed, load.rows)
-    number = pl.int_range(load.rows, dtype=pl.Int64, eager=True)
-    start = number * 1_000 // load.a_second + int(_START.timestamp() * 1_000)
+    draws = Draws(seed, workload.rows)
+    number = pl.int_range(workload.rows, dtype=pl.Int64, eager=True)
+    start = number * 1_000 // workload.per_second + int(_START.timestamp() * 1_000)
     driver = draws.index("driver", DRIVERS)
     return pl.DataFrame(
         {
             "trip_id": _numbered("", number, 7),
             "driver_id": _numbered("d", driver, 4),
-            "passenger_id": _numbered("p", draws.index("passenger", load.passengers), 5),
+            "passenger_id": _numbered("p", draws.index("passenger", workload.passengers), 5),
             "vehicle_type": pl.Series(VEHICLE_TYPES).gather(driver % len(VEHICLE_TYPES)),
             "start_location_id": draws.index("start", LOCATIONS) + 1,
             "end_location_id": draws.index("end", LOCATIONS) + 1,
@@ -60,9 +60,9 @@ def trips(load: Load, seed: int = SEED) -> pl.DataFrame:
     )
 
 
-def write_trips(path: Path, load: Load) -> None:
-    """Write the workload as the parquet file that the producer replays."""
-    trips(load).write_parquet(path)
+def write_trips(path: Path, workload: Workload) -> None:
+    """Write the workload as a parquet file, which the producer replays."""
+    make_trips(workload).write_parquet(path)
 
 
 def _numbered(letter: str, numbers: pl.Series, width: int) -> pl.Series:

@@ -9,5 +9,9 @@ class MissingTopicError(BrokerError):
     """There is no such topic."""
 
 
+class DeletedOffsetsError(BrokerError):
+    """Retention deleted messages before they were read."""
+
+
 class DeliveryError(RuntimeError):
     """Kafka refused messages or did not acknowledge them in time."""

@@ -8,7 +8,7 @@ from typing import Final, Self, TypeVar, cast
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from broker.clients import ANSWER_SECONDS, consumer_config, is_transient
-from broker.errors import BrokerError
+from broker.errors import BrokerError, DeletedOffsetsError
 from broker.topics import find_topic
 from mobility.settings import Settings
 
@@ -174,7 +174,7 @@ class TopicReader:
     def _unreadable(self, error: KafkaError) -> BrokerError:
         where = f"The topic {self.topic} at {self._settings.kafka} can't be read"
         if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - its public name
-            return BrokerError(
+            return DeletedOffsetsError(
                 f"{where}: messages were removed (retention) before they were read. "
                 f"Run it again. ({error.str()})"
             )

@@ -68,8 +68,9 @@ def find_topic(settings: Settings, name: str) -> TopicInfo:
 
 def cluster_id(settings: Settings) -> str:
     """Return the id of the Kafka cluster. Raises BrokerError where no broker answers."""
+    admin = admin_client(settings)  # without a reference it would be closed before it answers
     try:
-        cluster = admin_client(settings).describe_cluster(request_timeout=ANSWER_SECONDS)
+        cluster = admin.describe_cluster(request_timeout=ANSWER_SECONDS)
         return str(cluster.result(2 * ANSWER_SECONDS).cluster_id)
     except KafkaException as error:
         raise unavailable(settings, error) from error

@@ -1,1 +1,1 @@
-"""Making good what was not counted or wrong: letters sent again, closed windows recounted."""
+"""Dead letters and late trips: list them, show them, correct them and send them again."""

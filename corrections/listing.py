@@ -1,4 +1,4 @@
-"""`list`: the letters in a table, newest last, with a summary; or as lines of JSON."""
+"""The output of `list`: a table of rejected messages with a summary, or lines of JSON."""
 
 import heapq
 import sys
@@ -10,51 +10,66 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from corrections.letterbox import Found
-from corrections.letters import Kind
-from corrections.lines import as_line
+from corrections.json_lines import to_json_line
 from corrections.printable import printable
-from corrections.times import iso
+from corrections.rejected_messages import RejectedKind
+from corrections.rejected_topic import ListedMessage
+from mobility.times import iso_time
 
 
 @dataclass(slots=True)
-class Summary:
-    """How many letters there are by reason, how many of them were replayed, how many to show."""
+class ListSummary:
+    """Counts of messages and of replayed messages by reason, and of those that can be shown."""
 
-    letters: Counter[str] = field(default_factory=Counter)
+    messages: Counter[str] = field(default_factory=Counter)
     replayed: Counter[str] = field(default_factory=Counter)
     shown: int = 0
 
-    def counted(self, letters: Iterable[Found]) -> Iterator[Found]:
-        """Count letters while they pass."""
-        for found in letters:
-            reason = found.letter.reason or "late"
-            self.letters[reason] += 1
-            self.replayed[reason] += found.replayed is not None
-            yield found
+    def count_all(self, messages: Iterable[ListedMessage]) -> Iterator[ListedMessage]:
+        """Yield all messages, and count them by reason."""
+        for each in messages:
+            reason = each.message.reason or "late"
+            self.messages[reason] += 1
+            self.replayed[reason] += each.replayed is not None
+            yield each
 
-    def passed(self, letters: Iterable[Found]) -> Iterator[Found]:
-        """Count those that may be shown."""
-        for found in letters:
+    def count_shown(self, messages: Iterable[ListedMessage]) -> Iterator[ListedMessage]:
+        """Yield the messages that can be shown, and count them."""
+        for each in messages:
             self.shown += 1
-            yield found
+            yield each
 
 
-def newest(letters: Iterable[Found], limit: int) -> list[Found]:
-    """Return the newest so many letters, oldest first; no more than that are held."""
-    return sorted(heapq.nlargest(limit, letters, key=_age), key=_age)
+def newest(messages: Iterable[ListedMessage], limit: int) -> list[ListedMessage]:
+    """Return the newest `limit` messages, oldest first; no more than that are kept in memory."""
+    return sorted(heapq.nlargest(limit, messages, key=_age), key=_age)
 
 
-def print_lines(letters: Iterable[Found], *, values: bool) -> int:
-    """Print letters as lines of JSON; return their number."""
+def print_json_lines(messages: Iterable[ListedMessage], *, with_values: bool) -> int:
+    """Print messages as lines of JSON; return their number."""
     count = 0
-    for count, found in enumerate(letters, 1):  # noqa: B007 - the number of the last is asked for
-        sys.stdout.write(f"{as_line(found, values=values)}\n")
+    for count, each in enumerate(messages, 1):  # noqa: B007 - the last number is returned
+        sys.stdout.write(f"{to_json_line(each, with_values=with_values)}\n")
     return count
 
 
-def print_table(console: Console, kind: Kind, letters: list[Found], summary: Summary) -> None:
-    """Print a table of letters, and the summary of all that were found."""
+def print_table(
+    console: Console, kind: RejectedKind, messages: list[ListedMessage], summary: ListSummary
+) -> None:
+    """Print a table of messages, and the summary of all that were found."""
+    console.print(_message_table(kind, messages))
+    console.print()
+    console.print(_summary_table(kind, summary))
+    if len(messages) < summary.shown:
+        console.print(
+            f"Shown are the newest {len(messages):,}: --limit N shows more.", soft_wrap=True
+        )
+    hidden = summary.messages.total() - summary.shown
+    if hidden:
+        console.print(f"{hidden:,} replayed ones are hidden: --all shows them.", soft_wrap=True)
+
+
+def _message_table(kind: RejectedKind, messages: list[ListedMessage]) -> Table:
     table = Table(box=None)
     table.add_column("position", no_wrap=True)
     table.add_column("written (UTC)", no_wrap=True)
@@ -63,38 +78,27 @@ def print_table(console: Console, kind: Kind, letters: list[Found], summary: Sum
         table.add_column("detail", overflow="fold")
     table.add_column("bytes", justify="right", no_wrap=True)
     table.add_column("replayed", overflow="fold")
-    for found in letters:
-        letter = found.letter
-        cells = [str(letter.position), iso(letter.time)]
+    for each in messages:
+        message = each.message
+        cells = [str(message.position), iso_time(message.time)]
         if kind.has_reasons:
-            cells += [letter.reason or "", letter.detail or ""]
-        cells += [f"{letter.size:,}", found.replayed or "no"]
-        # As Text nothing is markup, and what might act on the terminal is escaped.
+            cells += [message.reason or "", message.detail or ""]
+        cells += [f"{message.size:,}", each.replayed or "no"]
+        # As Text nothing is markup, and nothing unprintable reaches the terminal.
         table.add_row(*(Text(printable(cell)) for cell in cells))
-    console.print(table)
-    console.print()
-    console.print(_summary(kind, summary))
-    total = summary.letters.total()
-    if len(letters) < summary.shown:
-        console.print(
-            f"Shown are the newest {len(letters):,}: --limit N shows more.", soft_wrap=True
-        )
-    if summary.shown < total:
-        console.print(
-            f"{total - summary.shown:,} replayed ones are hidden: --all shows them.", soft_wrap=True
-        )
+    return table
 
 
-def _summary(kind: Kind, summary: Summary) -> Table:
+def _summary_table(kind: RejectedKind, summary: ListSummary) -> Table:
     table = Table(box=None)
     table.add_column("reason" if kind.has_reasons else "")
     table.add_column(kind.noun, justify="right")
     table.add_column("replayed", justify="right")
-    for reason, count in summary.letters.most_common():
+    for reason, count in summary.messages.most_common():
         row = (f"{count:,}", f"{summary.replayed[reason]:,}")
         table.add_row(Text(printable(reason)), *row)
     return table
 
 
-def _age(found: Found) -> tuple[int, int, int]:
-    return (found.letter.time, *found.letter.position)
+def _age(listed: ListedMessage) -> tuple[int, int, int]:
+    return (listed.message.time, *listed.message.position)

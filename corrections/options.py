@@ -6,44 +6,49 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from corrections.letterbox import Filters
-from corrections.letters import KINDS, Kind, Position, parse_position
-from corrections.times import parse_time
+from corrections.rejected_messages import (
+    REJECTED_KINDS,
+    RejectedKind,
+    SourcePosition,
+    parse_position,
+)
+from corrections.rejected_topic import MessageFilter
+from mobility.times import parse_iso_time
 
 DEFAULT_LIMIT: Final = 100
-"""How many rows a table has where nothing else is asked for."""
+"""The number of rows of a table where --limit is not given."""
 
-_WRITTEN: Final = "(when the flow set it aside, not event time; ISO 8601, UTC without an offset)"
-_AFTER: Final = f"set aside at this time or after {_WRITTEN}"
-_BEFORE: Final = f"set aside before this time {_WRITTEN}"
+_TIME_HELP: Final = "ISO 8601, UTC without an offset; not the event time"
+_FROM_HELP: Final = f"written by the flow at this time or later ({_TIME_HELP})"
+_TO_HELP: Final = f"written by the flow before this time ({_TIME_HELP})"
 
 Command = Literal["list", "show", "replay"]
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What is to be done, and with which letters."""
+class CorrectionOptions:
+    """The command line: a command, and the messages that it is for."""
 
-    kind: Kind
+    kind: RejectedKind
     command: Command
-    filters: Filters
+    selected: MessageFilter
     limit: int | None = None
-    everything: bool = False
+    with_replayed: bool = False
     as_json: bool = False
-    values: bool = False
+    with_values: bool = False
     raw: bool = False
     out: Path | None = None
     corrected: Path | None = None
     again: bool = False
 
 
-def parse(arguments: Sequence[str] | None) -> Options:
-    """Read the command line; exit with 2 where it makes no sense."""
+def parse_options(arguments: Sequence[str] | None) -> CorrectionOptions:
+    """Parse the command line; exit with 2 and the usage where it is wrong."""
     parser = _parser()
     found = vars(parser.parse_args(arguments))
-    options = Options(
-        kind=KINDS[found["kind"]],
-        filters=Filters(
+    options = CorrectionOptions(
+        kind=REJECTED_KINDS[found["kind"]],
+        selected=MessageFilter(
             reasons=frozenset(found.pop("reason", None) or ()),
             begin=found.pop("begin", None),
             end=found.pop("end", None),
@@ -52,29 +57,29 @@ def parse(arguments: Sequence[str] | None) -> Options:
         ),
         **{name: value for name, value in found.items() if name != "kind"},
     )
-    if options.values and not options.as_json:
-        parser.error("--with-values goes with --json")
-    if options.corrected is not None and not _is_alone(options.filters):
-        parser.error("--with FILE names its letters itself; one POSITION at most goes with it")
+    if options.with_values and not options.as_json:
+        parser.error("--with-values needs --json")
+    if options.corrected is not None and not _is_one_position(options.selected):
+        parser.error("--with FILE names its messages: give no filters and at most one POSITION")
     return options
 
 
-def _is_alone(filters: Filters) -> bool:
-    return len(filters.positions) <= 1 and filters == Filters(positions=filters.positions)
+def _is_one_position(selected: MessageFilter) -> bool:
+    return len(selected.positions) <= 1 and selected == MessageFilter(positions=selected.positions)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="just")
     kinds = parser.add_subparsers(dest="kind", required=True)
-    for kind in KINDS.values():
+    for kind in REJECTED_KINDS.values():
         noun = kind.noun
-        does = f"look at {noun} and replay them"
+        does = f"list, show and replay {noun}"
         parser_of_kind = kinds.add_parser(kind.command, help=does, description=does)
         commands = parser_of_kind.add_subparsers(dest="command", required=True)
         for name, does, add_arguments in (
             ("list", f"list {noun}, each once", _add_list),
-            ("show", "show the original bytes, headers and key of one", _add_show),
-            ("replay", f"send {noun} again, or hand them to the backfill", _add_replay),
+            ("show", "show the original bytes, headers and key of one message", _add_show),
+            ("replay", f"send {noun} again, or write them to a file for a backfill", _add_replay),
         ):
             # Without abbreviations: `list --with` must not be taken for --with-values.
             command = commands.add_parser(name, help=does, description=does, allow_abbrev=False)
@@ -82,21 +87,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_list(parser: argparse.ArgumentParser, kind: Kind) -> None:
+def _add_list(parser: argparse.ArgumentParser, kind: RejectedKind) -> None:
     _add_filters(parser, kind)
     add = parser.add_argument
     add("--limit", type=_positive, metavar="N", help=f"the newest N (in a table {DEFAULT_LIMIT})")
-    add("--all", action="store_true", dest="everything", help="replayed ones too")
+    add("--all", action="store_true", dest="with_replayed", help="also what was replayed")
     add("--json", action="store_true", dest="as_json", help="one JSON object a line")
     add(
         "--with-values",
         action="store_true",
-        dest="values",
-        help="with --json: keys and values too, to edit (see replay --with)",
+        dest="with_values",
+        help="with --json: also keys and values, to edit (see replay --with)",
     )
 
 
-def _add_show(parser: argparse.ArgumentParser, _kind: Kind) -> None:
+def _add_show(parser: argparse.ArgumentParser, _kind: RejectedKind) -> None:
     _add_positions(parser, nargs=1)
     add = parser.add_mutually_exclusive_group().add_argument
     add("--json", action="store_true", dest="as_json", help="as `list --json --with-values`")
@@ -104,7 +109,7 @@ def _add_show(parser: argparse.ArgumentParser, _kind: Kind) -> None:
     add("--out", type=Path, metavar="FILE", help="write the exact bytes of the value to a new file")
 
 
-def _add_replay(parser: argparse.ArgumentParser, kind: Kind) -> None:
+def _add_replay(parser: argparse.ArgumentParser, kind: RejectedKind) -> None:
     _add_positions(parser, nargs="*")
     _add_filters(parser, kind)
     add = parser.add_argument
@@ -114,8 +119,8 @@ def _add_replay(parser: argparse.ArgumentParser, kind: Kind) -> None:
             type=Path,
             metavar="FILE",
             dest="corrected",
-            help='corrected trips, a line each: {"position": "2:17", "trip": {...}}, or the bare '
-            "trip for one POSITION; letters without it are sent as they are",
+            help='corrected trips, one a line: {"position": "2:17", "trip": {...}}, or the bare '
+            "trip for one POSITION; without --with messages are sent as they are",
         )
     add(
         "--again",
@@ -141,12 +146,12 @@ def _add_positions(parser: argparse.ArgumentParser, nargs: int | Literal["*"]) -
     )
 
 
-def _add_filters(parser: argparse.ArgumentParser, kind: Kind) -> None:
+def _add_filters(parser: argparse.ArgumentParser, kind: RejectedKind) -> None:
     add = parser.add_argument
     if kind.has_reasons:
         add("--reason", action="append", metavar="REASON", help="of this reason; may be repeated")
-    add("--from", type=_time, dest="begin", metavar="TIME", help=_AFTER)
-    add("--to", type=_time, dest="end", metavar="TIME", help=_BEFORE)
+    add("--from", type=_time, dest="begin", metavar="TIME", help=_FROM_HELP)
+    add("--to", type=_time, dest="end", metavar="TIME", help=_TO_HELP)
     add(
         "--partition",
         action="append",
@@ -156,7 +161,7 @@ def _add_filters(parser: argparse.ArgumentParser, kind: Kind) -> None:
     )
 
 
-def _position(text: str) -> Position:
+def _position(text: str) -> SourcePosition:
     try:
         return parse_position(text)
     except ValueError as error:
@@ -165,7 +170,7 @@ def _position(text: str) -> Position:
 
 def _time(text: str) -> int:
     try:
-        return parse_time(text)
+        return parse_iso_time(text)
     except ValueError:
         msg = f"expected a time such as 2025-01-01T12:00:00Z, is {text}"
         raise argparse.ArgumentTypeError(msg) from None

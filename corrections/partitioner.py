@@ -1,6 +1,6 @@
-"""Which partition a key lands in: what the partitioner `murmur2_random` does with a key.
+"""The partition of a key, as the partitioner `murmur2_random` computes it.
 
-Murmur2 in 32 bits with Kafka's seed, as every Kafka client hashes keys.
+The hash is Murmur2 in 32 bits with Kafka's seed.
 """
 
 from typing import Final

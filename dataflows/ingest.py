@@ -4,8 +4,7 @@ Offset, greatest event time and dedupe state are one state, kept by the source p
 the messages: what a message becomes depends on all messages before it.
 """
 
-from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 import polars as pl
 from confluent_kafka import Message
@@ -15,17 +14,15 @@ from dataflows.partition_buffer import offset_of
 from mobility.enriched_json import enriched_json
 from mobility.enrichment import Tables, enrich
 from mobility.lateness import LatenessRules, PartitionProgress, classify
-from mobility.punctuations import PUNCTUATION_SCHEMA, event_time_of, reject_future
+from mobility.punctuations import apply_time_rules
 from mobility.settings import Settings
 from mobility.status import ReadStatus
 from mobility.topics import trips_topic
 from mobility.trips import Decoded
-from mobility.validation import OVERSIZED, TOMBSTONE
+from mobility.validation import OVERSIZED
 from runtime.failures import RefusalError
 from runtime.flow_metrics import MessageCounts
 from runtime.folder_record import STATE_VERSION
-
-_NO_PUNCTUATIONS: Final = pl.DataFrame(schema=PUNCTUATION_SCHEMA)
 
 
 class ResumeError(RefusalError):
@@ -59,9 +56,13 @@ class PartitionIngest:
         partitions: tuple[int, ...],
     ) -> IngestedBatch:
         """Classify the next messages of the log, which are `decoded` already, and enrich trips."""
-        punctuations, decoded = self._split_punctuations(messages, decoded)
-        decoded = self._reject_future_trips(messages, decoded)
-        classified = classify(decoded.trips, punctuations, self._progress, self._rules)
+        batch = apply_time_rules(
+            decoded,
+            headers=lambda row: messages[row].headers(),
+            append_time=lambda row: messages[row].timestamp()[1],
+            tolerance=self._future_tolerance,
+        )
+        classified = classify(batch.trips, batch.punctuations, self._progress, self._rules)
         self._progress = classified.progress
         if messages:
             self.next_offset = offset_of(messages[-1]) + 1
@@ -69,9 +70,9 @@ class PartitionIngest:
             read=len(messages),
             counted=classified.counted.height,
             late=classified.late.height,
-            dead=decoded.rejected.height,
+            dead=batch.rejected.height,
             duplicates=classified.duplicates,
-            punctuations=punctuations.height,
+            punctuations=batch.punctuations.height,
         )
         trips = enrich(classified.counted, self._tables, self._settings)
         return IngestedBatch(
@@ -80,7 +81,7 @@ class PartitionIngest:
             ),
             self._with_json(trips, messages) if self._settings.enriched else trips,
             late=self._source_records(messages, classified.late),
-            dead=self._source_records(messages, decoded.rejected),
+            dead=self._source_records(messages, batch.rejected),
         )
 
     def snapshot(self) -> dict[str, Any]:
@@ -120,42 +121,6 @@ class PartitionIngest:
             trips.with_columns(offsets), originals, self._tables, self._topic, self.partition
         )
         return trips.with_columns(texts.alias("json"))
-
-    def _split_punctuations(
-        self, messages: list[Message], decoded: Decoded
-    ) -> tuple[pl.DataFrame, Decoded]:
-        """Return the punctuations among the messages without a trip, and what else was decoded."""
-        times = {
-            row: time
-            for row, reason, _ in decoded.rejected.iter_rows()
-            if reason == TOMBSTONE and (time := event_time_of(messages[row].headers())) is not None
-        }
-        if not times:
-            return _NO_PUNCTUATIONS, decoded
-        punctuations = pl.DataFrame(list(times.items()), schema=PUNCTUATION_SCHEMA, orient="row")
-        others = decoded.rejected.filter(~pl.col("row").is_in(list(times)))
-        punctuations, rejected = self._split_future(punctuations, messages)
-        return punctuations, replace(decoded, rejected=pl.concat([others, rejected]).sort("row"))
-
-    def _reject_future_trips(self, messages: list[Message], decoded: Decoded) -> Decoded:
-        trips, rejected = self._split_future(decoded.trips, messages)
-        if rejected.is_empty():
-            return decoded
-        return Decoded(trips, pl.concat([decoded.rejected, rejected]).sort("row"))
-
-    def _split_future(
-        self, timed: pl.DataFrame, messages: list[Message]
-    ) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Return the rows that are not in the future, and rejections of those that are."""
-        greatest = timed["event_time"].max()
-        # The broker stamps a partition in order, so the first timestamp mostly clears the batch.
-        if not isinstance(greatest, int) or greatest <= messages[0].timestamp()[1]:
-            return timed, reject_future(timed.clear(), [], self._future_tolerance)
-        appended = [messages[row].timestamp()[1] for row in timed["row"]]
-        rejected = reject_future(timed, appended, self._future_tolerance)
-        if rejected.is_empty():
-            return timed, rejected
-        return timed.join(rejected, on="row", how="anti", maintain_order="left"), rejected
 
     def _source_records(self, messages: list[Message], rows: pl.DataFrame) -> SourceRecords:
         """Return the messages of some rows; rejections have a reason and a detail."""

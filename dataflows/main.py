@@ -22,7 +22,7 @@ from dataflows.kafka_sink import KafkaSink, WindowProgress
 from dataflows.log_reader import LogReader
 from dataflows.side_outputs import split_outputs
 from dataflows.source import TripSource
-from dataflows.stores import attach_stores, sink_context
+from dataflows.stores import sink_context, store_sinks
 from dataflows.windows import aggregate_windows
 from mobility.entities import ENTITIES
 from mobility.topics import trips_topic
@@ -35,7 +35,7 @@ def build(context: FlowContext) -> Dataflow:
     settings, metrics = context.settings, context.metrics[trips_topic(context.settings)]
     tolerates = RefusedPunctuations(settings, metrics)
     producer = CheckedProducer(settings, "mobility-flow", tolerates=tolerates, logs=True)
-    stores = sink_context(context, stop_requested)
+    sinks = sink_context(context.reporter, stop_requested)
 
     flow = Dataflow("mobility_hub")
     log = LogReader(settings)
@@ -58,8 +58,8 @@ def build(context: FlowContext) -> Dataflow:
         encode, progress = windows_encoder(settings, entity), WindowProgress(metrics)
         aggregated = KafkaSink(settings, producer, encode, progress)
         op.output(f"aggregated_{entity.name}", windows, aggregated)
-        for names, sink in attach_stores(entity, stores):
-            op.output(f"{names}_{entity.name}", windows, sink)
+        for stores, sink in store_sinks(settings, entity, "main", sinks):
+            op.output(f"{stores}_{entity.name}", windows, sink)
     return flow
 
 

@@ -15,7 +15,7 @@ from dataflows.aggregated_source import AggregatedSource, split_windows
 from dataflows.encoders import dead_encoder
 from dataflows.kafka_sink import KafkaSink
 from dataflows.log_reader import LogReader
-from dataflows.stores import attach_stores, sink_context
+from dataflows.stores import sink_context, store_sinks
 from mobility.entities import ENTITIES
 from mobility.topics import aggregated_topic
 from runtime.process import FlowContext, start_process
@@ -26,7 +26,7 @@ def build(context: FlowContext) -> Dataflow:
     """Return the flow; nothing is connected before it runs."""
     settings = context.settings
     producer = CheckedProducer(settings, "mobility-serving", logs=True)
-    stores, log = sink_context(context, stop_requested), LogReader(settings)
+    sinks, log = sink_context(context.reporter, stop_requested), LogReader(settings)
     flow = Dataflow("mobility_serving")
     for entity in ENTITIES:
         metrics = context.metrics[aggregated_topic(settings, entity)]
@@ -35,8 +35,8 @@ def build(context: FlowContext) -> Dataflow:
         outputs = split_windows(entity, batches, settings)
         dead = KafkaSink(settings, producer, dead_encoder(settings))
         op.output(f"dlq_{entity.name}", outputs.dead, dead)
-        for names, sink in attach_stores(entity, stores):
-            op.output(f"{names}_{entity.name}", outputs.windows, sink)
+        for stores, sink in store_sinks(settings, entity, "serving", sinks):
+            op.output(f"{stores}_{entity.name}", outputs.windows, sink)
     return flow
 
 

@@ -1,13 +1,41 @@
-"""Writing a file whole or not at all: for small records that others read at any time."""
+"""Files that are replaced in one step.
 
+The only module of this room that does I/O. It is here because every room may import this room, and
+no other: a file is replaced in the same way everywhere.
+"""
+
+import os
 from pathlib import Path
+from typing import Final
+
+_READABLE_BY_ALL: Final = 0o666
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write the text to a file beside `path` and rename that: readers see the old or the new file.
+def write_atomically(
+    path: Path, content: str | bytes, *, durable: bool = False, mode: int = _READABLE_BY_ALL
+) -> None:
+    """Replace a file: a reader finds the whole old content or the whole new content.
 
-    Rename is atomic within a file system (POSIX rename(2)). Raises OSError.
+    With `durable` the file is on the disk on return. `mode` is that of the new file, less the
+    umask. Two writers of one file need a lock: they share the temporary file beside it.
     """
-    draft = path.with_name(f"{path.name}.tmp")
-    draft.write_text(text)
-    draft.replace(path)
+    temporary = path.with_name(f"{path.name}.tmp")
+    temporary.unlink(missing_ok=True)  # one that a crash has left would keep its mode
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
+    temporary.replace(path)
+    if durable:
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Return when the names of the files in a folder are on the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

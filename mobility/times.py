@@ -1,5 +1,6 @@
-"""Times as text to epoch milliseconds, by columns, and back."""
+"""Times as text to epoch milliseconds and back: whole columns, or one at a time."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import polars as pl
@@ -15,6 +16,8 @@ _WHOLE_SECONDS: Final = "%Y-%m-%dT%H:%M:%S"
 _WITH_OFFSET: Final = f"{_WHOLE_SECONDS}%.f%:z"
 _TO_SECONDS: Final = len("2025-01-01T00:00:00")
 _MICROSECONDS: Final = len("123456")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 
 # To look a fraction up takes half as long as to have one formatted.
 _FRACTIONS: Final = pl.Series(["Z", *(f".{ms:03}Z" for ms in range(1, 1_000))])
@@ -39,6 +42,36 @@ def iso_text(ms: pl.Expr) -> pl.Expr:
     """Return epoch ms as ISO 8601 text in UTC, milliseconds shown only where there are any."""
     whole = ms.cast(pl.Datetime("ms")).dt.to_string(_WHOLE_SECONDS)
     return pl.concat_str(whole, pl.lit(_FRACTIONS).gather(ms % 1_000))
+
+
+def iso_time(ms: int) -> str:
+    """Return epoch ms as ISO 8601 text in UTC, as `iso_text` does.
+
+    What lies outside the years 1 to 9999 is returned as the number.
+
+    >>> iso_time(1_735_732_800_000)
+    '2025-01-01T12:00:00Z'
+    """
+    try:
+        time = _EPOCH + ms * _MILLISECOND
+    except OverflowError:
+        return str(ms)
+    text = time.isoformat(timespec="milliseconds" if ms % 1_000 else "seconds")
+    return text.replace("+00:00", "Z")
+
+
+def parse_iso_time(text: str) -> int:
+    """Return ISO 8601 text in epoch ms, floored; without an offset it is UTC.
+
+    Raises ValueError where it is something else.
+
+    >>> parse_iso_time("2025-01-01T13:00:00+01:00")
+    1735732800000
+    """
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        time = time.replace(tzinfo=UTC)
+    return (time - _EPOCH) // _MILLISECOND
 
 
 def _iso_ms(iso: pl.Series) -> pl.Series:

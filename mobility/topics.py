@@ -17,7 +17,7 @@ WATERMARK_HEADER: Final = "watermark"
 """Header of a punctuation (null value): an event time, decimal epoch milliseconds in ASCII."""
 
 REPLAYED_HEADER: Final = "replayed"
-"""Header of a mark (null value) in the topics of letters: which letter was replayed."""
+"""Header of a marker (null value) in `trips_dlq` and `trips_late`: which message was replayed."""
 
 
 LARGEST_BATCH: Final = 16 * 1024 * 1024

@@ -10,11 +10,11 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 from mobility.records import MAX_AMOUNT, MAX_EVENT_TIME, MAX_ID_LENGTH, MICRO, MIN_EVENT_TIME
 from mobility.settings import Settings
+from mobility.times import parse_iso_time
 
 Reason = Literal[
     "tombstone",
@@ -39,6 +39,9 @@ OVERSIZED: Final = "oversized"
 TOMBSTONE: Final = "tombstone"
 """The reason of a message without a value, which can be a punctuation."""
 
+IN_FUTURE: Final = "in_future"
+"""The reason of a message whose event time lies too far ahead of when it was appended."""
+
 STRINGS: Final = ("trip_id", "driver_id", "passenger_id", "vehicle_type")
 LOCATIONS: Final = ("start_location_id", "end_location_id")
 COORDINATES: Final = {"start_lat": 90.0, "start_lng": 180.0, "end_lat": 90.0, "end_lng": 180.0}
@@ -48,8 +51,6 @@ REQUIRED: Final = ("start_time", *AMOUNTS)
 IDS: Final = ("driver_id", "passenger_id", "vehicle_type", *LOCATIONS)
 
 _DATE_AND_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MS: Final = timedelta(milliseconds=1)
 _MS_PER_MINUTE: Final = 60_000
 
 
@@ -213,12 +214,9 @@ def _iso_ms(field: str, text: str) -> int:
         detail = f"{field} is {ascii(text)[:100]}, expected ISO 8601 or epoch milliseconds"
         raise Rejection("bad_time", detail)
     try:
-        time = datetime.fromisoformat(text)
+        ms = parse_iso_time(text)
     except ValueError as error:
         raise Rejection("bad_time", f"{field} is {ascii(text)[:100]}: {error}") from None
-    if time.tzinfo is None:
-        time = time.replace(tzinfo=UTC)
-    ms = (time - _EPOCH) // _MS
     if not MIN_EVENT_TIME <= ms <= MAX_EVENT_TIME:
         raise Rejection("bad_time", f"{field} is {text}, outside the years 1 to 9999")
     return ms

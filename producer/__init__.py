@@ -1,1 +1,1 @@
-"""Parquet to Kafka at event-time pace."""
+"""The producer: trips from parquet files to Kafka, at the speed of their event times."""

@@ -6,92 +6,102 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
+from broker.errors import BrokerError, DeliveryError
+from broker.topics import cluster_id, find_topic
 from mobility.settings import Settings, SettingsError, read_settings
 from mobility.topics import trips_topic
-from producer.batches import Position, batches
+from producer.batches import FilePosition, make_batches
 from producer.columns import TripsFileError
-from producer.feed import Feed, open_feed
-from producer.options import Options, parse
-from producer.outlet import DeliveryError, KafkaOutlet, TopicError, find_topic
-from producer.pace import LIVE, Clock, Pace, SystemClock, stop_on_signals
+from producer.day_shift import DayShift, days_to_yesterday, whole_days
+from producer.options import ProducerOptions, parse_options
 from producer.progress import progress_bar, summary
-from producer.replay import Keep, Replay, nothing_kept
-from producer.state import Source, State, StateError, read_state, write_state
-from producer.timeline import Timeline, shift_to, span_of
+from producer.replayer import SavePosition, TripReplayer, discard_position
+from producer.schedule import REAL_TIME, Clock, EventTimeSchedule, SystemClock
+from producer.signals import stop_on_signals
+from producer.state import ReplaySource, ReplayState, ReplayStateError, read_state, write_state
+from producer.trip_writer import KafkaTripWriter
+from producer.trips_file import TripsFile, open_trips_file
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Replay a file; return 0, 1 where Kafka failed, 2 where it could not begin, 130 if cut off."""
-    options = parse(arguments)
+    """Replay a file; return 0, 1 if Kafka failed, 2 for an invalid call, 130 if interrupted."""
+    options = parse_options(arguments)
     console = Console(stderr=True, highlight=False)
     try:
         line = replay(options, read_settings(os.environ), console, SystemClock())
-    except (SettingsError, TripsFileError, TopicError, StateError) as error:
+    except (SettingsError, TripsFileError, BrokerError, ReplayStateError) as error:
         console.print(str(error), style="red", markup=False, soft_wrap=True)
         return 2
     except DeliveryError as error:
         console.print(str(error), style="red", markup=False, soft_wrap=True)
         return 1
     except KeyboardInterrupt:
-        console.print("stopped before everything was confirmed", style="red")
+        console.print("stopped before Kafka had confirmed all messages", style="red")
         return 130
     sys.stdout.write(f"{line}\n")
     return 0
 
 
-def replay(options: Options, settings: Settings, console: Console, clock: Clock) -> str:
-    """Send the file to the trips topic; return the line that sums it up."""
-    feed = open_feed(options.file, settings.event_time, as_is=options.as_is)
-    topic = find_topic(settings.kafka, trips_topic(settings))
-    source = Source.of(
-        feed,
-        topic,
+def replay(options: ProducerOptions, settings: Settings, console: Console, clock: Clock) -> str:
+    """Send the file to the trips topic; return a summary in one line."""
+    file = open_trips_file(options.file, settings.event_time, as_is=options.as_is)
+    topic = find_topic(settings, trips_topic(settings))
+    source = ReplaySource.of(
+        file,
+        topic=topic.name,
+        cluster=cluster_id(settings),
         event_time=settings.event_time,
         as_is=options.as_is,
         rebased=options.rebase,
     )
-    kept = options.state and read_state(options.state, source)
-    state = kept or State(source, _shift(options, feed, clock), Position(0, 0))
-    keep = _keeper(options, state)
-    # Kept before the first message, so that a start after a crash shifts times as this one does.
-    keep(state.position)
-    outlet = KafkaOutlet(settings.kafka, topic)
-    began = clock.now()
-    total = None if _endless(options) else (feed.rows - state.position.row) * options.density
-    with stop_on_signals() as stopping, progress_bar(console, total) as show:
-        runner = Replay(outlet, clock, keep=keep, show=show, stopping=stopping)
-        runner.run(
-            batches(
-                feed,
-                Timeline(state.shift, span_of(feed.first, feed.last)),
+    saved = options.state and read_state(options.state, source)
+    state = saved or ReplayState(source, _shift(options, file, clock), FilePosition(0, 0))
+    save_position = _position_saver(options, state)
+    # Saved before the first message, so that a start after a crash shifts times in the same way.
+    save_position(state.position)
+    writer = KafkaTripWriter(settings, topic)
+    started = clock.now()
+    total = None if _is_endless(options) else (file.rows - state.position.row) * options.density
+    with stop_on_signals() as is_stopping, progress_bar(console, total) as show_progress:
+        replayer = TripReplayer(
+            writer,
+            clock,
+            save_position=save_position,
+            show_progress=show_progress,
+            is_stopping=is_stopping,
+        )
+        replayer.run(
+            make_batches(
+                file,
+                DayShift(state.shift, whole_days(file.first, file.last)),
                 state.position,
                 density=options.density,
-                forever=_endless(options),
+                forever=_is_endless(options),
             ),
-            _pace(options, clock),
+            _schedule(options, clock),
         )
-    return summary(topic.name, outlet.tally, clock.now() - began)
+    return summary(topic.name, writer.delivered, clock.now() - started)
 
 
-def _endless(options: Options) -> bool:
+def _is_endless(options: ProducerOptions) -> bool:
     return options.loop or options.rebase
 
 
-def _shift(options: Options, feed: Feed, clock: Clock) -> int:
-    return shift_to(int(clock.now() * 1_000), feed.first) if options.rebase else 0
+def _shift(options: ProducerOptions, file: TripsFile, clock: Clock) -> int:
+    return days_to_yesterday(int(clock.now() * 1_000), file.first) if options.rebase else 0
 
 
-def _keeper(options: Options, state: State) -> Keep:
+def _position_saver(options: ProducerOptions, state: ReplayState) -> SavePosition:
     if options.state is None:
-        return nothing_kept
+        return discard_position
     path = options.state
-    return lambda position: write_state(path, State(state.source, state.shift, position))
+    return lambda position: write_state(path, ReplayState(state.source, state.shift, position))
 
 
-def _pace(options: Options, clock: Clock) -> Callable[[int], Pace]:
+def _schedule(options: ProducerOptions, clock: Clock) -> Callable[[int], EventTimeSchedule]:
     if options.rebase:
-        return lambda _first: LIVE
-    return lambda first: Pace(options.speed, first, clock.now())
+        return lambda _first: REAL_TIME
+    return lambda first: EventTimeSchedule(options.speed, first, clock.now())
 
 
 if __name__ == "__main__":

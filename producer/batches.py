@@ -1,4 +1,4 @@
-"""Slices of a feed as batches of messages: keys, JSON values and the times they are due."""
+"""Batches of messages from slices of a trips file: keys, JSON values and due times."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,89 +9,92 @@ import polars as pl
 from mobility.times import iso_text
 from mobility.validation import REQUIRED, TIMES
 from producer.columns import time_ms
-from producer.feed import Feed, Slice
-from producer.timeline import Timeline
+from producer.day_shift import DayShift
+from producer.trips_file import RowSlice, TripsFile
 
-_MESSAGES_A_BATCH: Final = 50_000
+_MESSAGES_PER_BATCH: Final = 50_000
 _IDS: Final = ("trip_id", "driver_id", "passenger_id")
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Position:
-    """How far a replay has got: `row` is a place in the order of the feed."""
+class FilePosition:
+    """How far a replay is: `row` is an index in the order in which rows are sent."""
 
     loop: int
     row: int
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """Messages in the order in which they go out, `copies` of them for each row.
+class MessageBatch:
+    """Messages in the order in which they are sent, `copies` of them for each row.
 
-    `due` has one event time (epoch ms) a row, and never falls: in a feed that is sent as it is, a
-    row that stands late is due with the row before it.
+    `due` has one event time (epoch ms) per row, in non-decreasing order: in a file that is sent as
+    it is, a row that is out of order is due together with the row before it.
     """
 
-    start: Position
+    start: FilePosition
     due: list[int]
     keys: list[str]
     values: list[str]
     copies: int
 
 
-def batches(
-    feed: Feed, timeline: Timeline, start: Position, *, density: int, forever: bool
-) -> Iterator[Batch]:
-    """Yield the feed's messages from a position on, once or loop after loop.
+def make_batches(
+    file: TripsFile, day_shift: DayShift, start: FilePosition, *, density: int, forever: bool
+) -> Iterator[MessageBatch]:
+    """Yield the file's messages from a position on, once or loop after loop.
 
-    Of each row go out `density` messages, which differ in trip_id alone.
+    Each row is sent as `density` messages, which differ in trip_id only.
     """
-    reached = 0
+    latest = 0
     while True:
-        at = start
-        for piece in feed.slices(start.row, max(1, _MESSAGES_A_BATCH // density)):
-            events = (piece.events + timeline.moved(at.loop)).cum_max().to_list()
-            reached = max(reached, events[0])
-            due = [max(reached, event) for event in events]
-            reached = due[-1]
-            keys, values = encode(piece, timeline.moved(at.loop), at.loop, density)
-            yield Batch(at, due, keys, values, density)
-            at = Position(at.loop, at.row + len(due))
+        position = start
+        for piece in file.slices(start.row, max(1, _MESSAGES_PER_BATCH // density)):
+            shift = day_shift.for_loop(position.loop)
+            event_times = (piece.event_times + shift).cum_max().to_list()
+            latest = max(latest, event_times[0])
+            due = [max(latest, event_time) for event_time in event_times]
+            latest = due[-1]
+            keys, values = encode_messages(piece, shift, position.loop, density)
+            yield MessageBatch(position, due, keys, values, density)
+            position = FilePosition(position.loop, position.row + len(due))
         if not forever:
             return
-        start = Position(start.loop + 1, 0)
+        start = FilePosition(start.loop + 1, 0)
 
 
-def encode(piece: Slice, shift: int, loop: int, copies: int) -> tuple[list[str], list[str]]:
-    """Return the keys and JSON values of `copies` messages a row, times moved on by `shift` ms.
+def encode_messages(
+    piece: RowSlice, shift: int, loop: int, copies: int
+) -> tuple[list[str], list[str]]:
+    """Return the keys and JSON values of `copies` messages per row, times shifted by `shift` ms.
 
-    The key is the driver's id, else the trip's, else made of the row's number: a null key would
-    scatter at random. Null fields are left out. From the second repetition of a row on, be it a
-    copy or a loop, its number is appended to the trip_id: `t42#1`.
+    The key is the driver's id, else the trip's, else the row's number: messages with a null key
+    would go to random partitions. Null fields are left out. Every repetition of a row after the
+    first, as a copy or in a loop, has its number appended to the trip_id: `t42#1`.
     """
-    rows, numbers, copy = piece.rows, piece.numbers, pl.lit(0)
+    rows, numbers, copy = piece.rows, piece.row_numbers, pl.lit(0)
     if copies > 1:
-        places = pl.int_range(rows.height * copies, eager=True)
-        rows, numbers = rows[places // copies], numbers.gather(places // copies)
-        copy = pl.lit(places % copies)
+        indexes = pl.int_range(rows.height * copies, eager=True)
+        rows, numbers = rows[indexes // copies], numbers.gather(indexes // copies)
+        copy = pl.lit(indexes % copies)
     record = rows.with_columns(
         pl.col(name).cast(pl.String) for name in _IDS if name in rows.columns
     ).with_columns(
         *(_time_text(rows[name], shift) for name in TIMES if name in rows.columns),
-        *(_repeated(loop * copies + copy) for name in ("trip_id",) if name in rows.columns),
+        *(_repeated_id(loop * copies + copy) for name in ("trip_id",) if name in rows.columns),
     )
-    owners = [pl.col(name) for name in ("driver_id", "trip_id") if name in rows.columns]
-    keys = record.select(pl.coalesce(*owners, "row-" + pl.lit(numbers.cast(pl.String))))
-    return keys.to_series().to_list(), _json(record).to_list()
+    key_columns = [pl.col(name) for name in ("driver_id", "trip_id") if name in rows.columns]
+    keys = record.select(pl.coalesce(*key_columns, "row-" + pl.lit(numbers.cast(pl.String))))
+    return keys.to_series().to_list(), _to_json(record).to_list()
 
 
-def _repeated(repetition: pl.Expr) -> pl.Expr:
+def _repeated_id(repetition: pl.Expr) -> pl.Expr:
     numbered = pl.col("trip_id") + "#" + repetition.cast(pl.String)
     return pl.when(repetition == 0).then("trip_id").otherwise(numbered).alias("trip_id")
 
 
 def _time_text(times: pl.Series, shift: int) -> pl.Series:
-    # What can't be read goes out as it is: the flow will say what is wrong with it.
+    # A time that can't be parsed is sent unchanged: the flow makes it a dead letter.
     original = times.to_physical() if times.dtype == pl.Datetime else times
     ms = time_ms(times) + shift
     return (
@@ -102,13 +105,15 @@ def _time_text(times: pl.Series, shift: int) -> pl.Series:
     )
 
 
-def _json(record: pl.DataFrame) -> pl.Series:
-    whole = [column for column in record if column.name in REQUIRED or not column.has_nulls()]
-    holed = [column for column in record if column.name not in REQUIRED and column.has_nulls()]
+def _to_json(record: pl.DataFrame) -> pl.Series:
+    complete = [column for column in record if column.name in REQUIRED or not column.has_nulls()]
+    with_nulls = [column for column in record if column.name not in REQUIRED and column.has_nulls()]
     return record.select(
         pl.concat_str(
-            pl.struct(column.name for column in whole).struct.json_encode().str.strip_suffix("}"),
-            *(_fragment(column.name) for column in holed),
+            pl.struct(column.name for column in complete)
+            .struct.json_encode()
+            .str.strip_suffix("}"),
+            *(_field_json(column.name) for column in with_nulls),
             separator=",",
             ignore_nulls=True,
         )
@@ -116,6 +121,6 @@ def _json(record: pl.DataFrame) -> pl.Series:
     ).to_series()
 
 
-def _fragment(name: str) -> pl.Expr:
+def _field_json(name: str) -> pl.Expr:
     text = pl.struct(name).struct.json_encode().str.strip_prefix("{").str.strip_suffix("}")
     return pl.when(pl.col(name).is_not_null()).then(text)

@@ -1,4 +1,4 @@
-"""The columns of a trips file: which types they may have, and their times as numbers."""
+"""The columns of a trips file: their allowed types, and their times in epoch milliseconds."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,12 +16,12 @@ _MS_PER_MINUTE: Final = 60_000
 
 
 class TripsFileError(ValueError):
-    """A file that cannot be replayed; the message lists every fault, one a line."""
+    """A file that can't be replayed; the message lists every error, one per line."""
 
 
 def check_columns(path: Path, schema: pl.Schema) -> None:
-    """Raise TripsFileError where a required column is missing or a type can't become a trip's."""
-    faults = [
+    """Raise TripsFileError if a required column is missing or a type can't be converted."""
+    errors = [
         f"{path}: no column {name} (expected {_expected(name)})"
         for name in REQUIRED
         if name not in schema
@@ -29,17 +29,17 @@ def check_columns(path: Path, schema: pl.Schema) -> None:
     for name, found in schema.items():
         if found == pl.Null and name in _KNOWN:
             if name in REQUIRED:
-                faults.append(f"{path}: column {name} is empty (expected {_expected(name)})")
+                errors.append(f"{path}: column {name} is empty (expected {_expected(name)})")
         elif name in _KNOWN and not _KNOWN[name][1](found):
-            faults.append(f"{path}: column {name} is {found} (expected {_expected(name)})")
-        elif not _has_json_form(found):
-            faults.append(f"{path}: column {name} is {found}, which has no form in JSON")
-    if faults:
-        raise TripsFileError("\n".join(faults))
+            errors.append(f"{path}: column {name} is {found} (expected {_expected(name)})")
+        elif not _is_json_type(found):
+            errors.append(f"{path}: column {name} is {found}, which JSON can't represent")
+    if errors:
+        raise TripsFileError("\n".join(errors))
 
 
 def time_ms(times: pl.Series) -> pl.Series:
-    """Return times in epoch ms (Int64), floored; null where there is none that can be read."""
+    """Return times in epoch ms (Int64), floored; null if a time is missing or invalid."""
     if isinstance(times.dtype, pl.Datetime):
         ms = times.to_physical() // _PER_MS[times.dtype.time_unit]
     elif times.dtype.is_integer():
@@ -49,21 +49,21 @@ def time_ms(times: pl.Series) -> pl.Series:
     return ms.set(~ms.is_between(MIN_EVENT_TIME, MAX_EVENT_TIME), None)
 
 
-def event_ms(rows: pl.DataFrame, event_time: str) -> pl.Series:
-    """Return event times in epoch ms (Int64), by the rule of the setting `event_time`."""
+def event_time_ms(rows: pl.DataFrame, event_time: str) -> pl.Series:
+    """Return event times in epoch ms (Int64), by the setting `event_time`."""
     start = time_ms(rows["start_time"])
     if event_time == "start":
         return start
-    lasted = (rows["duration_min"].cast(pl.Float64) * _MS_PER_MINUTE).round(mode="half_to_even")
-    end = start + lasted.cast(pl.Int64, strict=False)
+    duration = (rows["duration_min"].cast(pl.Float64) * _MS_PER_MINUTE).round(mode="half_to_even")
+    end = start + duration.cast(pl.Int64, strict=False)
     if "end_time" not in rows.columns:
         return end
     given = time_ms(rows["end_time"])
     return given.zip_with(given.is_not_null(), end)
 
 
-def event_columns(schema: pl.Schema, event_time: str) -> list[str]:
-    """Return the columns that `event_ms` needs."""
+def event_time_columns(schema: pl.Schema, event_time: str) -> list[str]:
+    """Return the columns that `event_time_ms` needs."""
     wanted = ["start_time"] if event_time == "start" else ["start_time", "end_time", "duration_min"]
     return [name for name in wanted if name in schema]
 
@@ -84,20 +84,20 @@ def _is_number(dtype: pl.DataType) -> bool:
     return dtype.is_numeric()
 
 
-_Rule = tuple[str, Callable[[pl.DataType], bool]]
+_TypeRule = tuple[str, Callable[[pl.DataType], bool]]
 
 
-def _ruled(
-    names: Iterable[str], expected: str, fits: Callable[[pl.DataType], bool]
-) -> dict[str, _Rule]:
-    return dict.fromkeys(names, (expected, fits))
+def _rules(
+    names: Iterable[str], expected: str, is_allowed: Callable[[pl.DataType], bool]
+) -> dict[str, _TypeRule]:
+    return dict.fromkeys(names, (expected, is_allowed))
 
 
-_KNOWN: Final[dict[str, _Rule]] = {
-    **_ruled((*STRINGS, *LOCATIONS), "text or integers", _is_text_or_integer),
-    **_ruled(("vehicle_type",), "text", _is_text),
-    **_ruled((*COORDINATES, *AMOUNTS), "numbers", _is_number),
-    **_ruled(TIMES, "Datetime, ISO 8601 text or integer epoch milliseconds", _is_time),
+_KNOWN: Final[dict[str, _TypeRule]] = {
+    **_rules((*STRINGS, *LOCATIONS), "text or integers", _is_text_or_integer),
+    **_rules(("vehicle_type",), "text", _is_text),
+    **_rules((*COORDINATES, *AMOUNTS), "numbers", _is_number),
+    **_rules(TIMES, "Datetime, ISO 8601 text or integer epoch milliseconds", _is_time),
 }
 
 
@@ -105,9 +105,9 @@ def _expected(name: str) -> str:
     return _KNOWN[name][0]
 
 
-def _has_json_form(dtype: pl.DataType | DataTypeClass) -> bool:
+def _is_json_type(dtype: pl.DataType | DataTypeClass) -> bool:
     if isinstance(dtype, pl.List | pl.Array):
-        return _has_json_form(dtype.inner)
+        return _is_json_type(dtype.inner)
     if isinstance(dtype, pl.Struct):
-        return all(_has_json_form(field.dtype) for field in dtype.fields)
+        return all(_is_json_type(field.dtype) for field in dtype.fields)
     return dtype not in (pl.Binary, pl.Object)

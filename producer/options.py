@@ -5,13 +5,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-_DESCRIPTION = "Replay a parquet file of trips as a live stream into Kafka (MOBILITY_KAFKA)."
+from mobility.arguments import positive_int
+
+_DESCRIPTION: Final = "Replay a parquet file of trips as a live stream to Kafka (MOBILITY_KAFKA)."
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What is replayed and how; a `speed` of None is as fast as it goes."""
+class ProducerOptions:
+    """What is replayed and how; a `speed` of None means as fast as possible."""
 
     file: Path
     speed: float | None
@@ -22,16 +25,16 @@ class Options:
     state: Path | None
 
 
-def parse(arguments: Sequence[str] | None) -> Options:
-    """Read the command line; exit with 2 and a word on it where it makes no sense."""
+def parse_options(arguments: Sequence[str] | None) -> ProducerOptions:
+    """Parse the command line; exit with 2 and a message if it is not valid."""
     parser = _parser()
     found = parser.parse_args(arguments)
     if found.rebase and found.speed not in (None, "1"):
         parser.error(
-            "--rebase now sends what is past at full speed and then keeps pace with the clock: "
-            f"--speed {found.speed} can't be kept beside it"
+            "--rebase now sends past trips at full speed and later ones in real time: "
+            f"--speed {found.speed} can't be combined with it"
         )
-    return Options(
+    return ProducerOptions(
         file=found.file,
         speed=_speed(found.speed or "1"),
         loop=found.loop,
@@ -50,32 +53,32 @@ def _parser() -> argparse.ArgumentParser:
         "--speed",
         type=_checked_speed,
         metavar="X",
-        help="event seconds a second, or `max` (1)",
+        help="seconds of event time per second, or `max` (1)",
     )
     add(
         "--loop",
         action="store_true",
-        help="begin again at the end, times moved on by whole days, with trip ids of their own",
+        help="start again at the end of the file, times shifted by whole days, with new trip ids",
     )
     add(
         "--rebase",
         choices=["now"],
-        help="shift by whole days so that the file's first day is yesterday: what is past goes out "
-        "at full speed, then pace 1, loop after loop until Ctrl-C",
+        help="shift times by whole days so that the file's first day is yesterday: past trips are "
+        "sent at full speed, later ones in real time, loop after loop until Ctrl-C",
     )
     add(
         "--density",
-        type=_positive,
+        type=positive_int,
         default=1,
         metavar="N",
-        help="send so many distinct trips for each (1)",
+        help="send each trip N times with different trip ids (1)",
     )
-    add("--as-is", action="store_true", help="keep the file's order, disorder and all")
+    add("--as-is", action="store_true", help="send trips in the order of the file")
     add(
         "--state",
         type=Path,
         metavar="FILE",
-        help="remember there what was delivered, and go on from it",
+        help="save the position of delivered trips there, and continue from it",
     )
     return parser
 
@@ -90,14 +93,6 @@ def _speed(text: str) -> float | None:
         return None
     speed = float(text)
     if not (math.isfinite(speed) and speed > 0):
-        msg = f"expected a number above 0 or `max`, is {text}"
+        msg = f"expected a number above 0 or `max`, got {text}"
         raise argparse.ArgumentTypeError(msg)
     return speed
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        msg = f"expected at least 1, is {text}"
-        raise argparse.ArgumentTypeError(msg)
-    return number

@@ -1,22 +1,22 @@
-"""What a person sees of a replay: a bar while it runs, one line when it has ended."""
+"""Progress of a replay: a bar while it runs, and a summary in one line at its end."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from producer.outlet import Tally
-from producer.replay import Show
+from mobility.times import iso_time
+from producer.replayer import ShowProgress
+from producer.trip_writer import DeliveryCounts
 
 
 @contextmanager
-def progress_bar(console: Console, total: int | None) -> Iterator[Show]:
-    """Yield a function that shows messages sent and event time (epoch ms).
+def progress_bar(console: Console, total: int | None) -> Iterator[ShowProgress]:
+    """Yield a function that shows the number of messages sent and the event time (epoch ms).
 
-    Without a terminal nothing is shown. `total` is the number of messages, None where it is open.
+    Shows nothing without a terminal. `total` is the number of messages, None if it is not known.
     """
     columns = (
         BarColumn(bar_width=30),
@@ -29,32 +29,33 @@ def progress_bar(console: Console, total: int | None) -> Iterator[Show]:
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as progress:
         task = progress.add_task("trips", total=total, rate=0.0, event="-")
-        mark_time, mark_sent, rate = time.monotonic(), 0, 0.0
+        rated_at, rated_sent, rate = time.monotonic(), 0, 0.0
 
         def show(sent: int, event: int) -> None:
-            nonlocal mark_time, mark_sent, rate
+            nonlocal rated_at, rated_sent, rate
             now = time.monotonic()
-            if now - mark_time >= 1.0:
-                rate = (sent - mark_sent) / (now - mark_time)
-                mark_time, mark_sent = now, sent
-            progress.update(task, completed=sent, rate=rate, event=_as_text(event))
+            if now - rated_at >= 1.0:
+                rate = (sent - rated_sent) / (now - rated_at)
+                rated_at, rated_sent = now, sent
+            progress.update(task, completed=sent, rate=rate, event=_format_time(event))
 
-        yield show if console.is_terminal else _silent
+        yield show if console.is_terminal else _show_nothing
 
 
-def summary(topic: str, tally: Tally, seconds: float) -> str:
-    """Return the line that stands at the end: messages, seconds, rate, partitions."""
-    trips = sum(tally.trips)
+def summary(topic: str, delivered: DeliveryCounts, seconds: float) -> str:
+    """Return the summary: messages, seconds, rate, partitions."""
+    trips = sum(delivered.trips)
     line = (
         f"{trips:,} trips in {seconds:,.1f} s ({trips / max(seconds, 1e-9):,.0f}/s) to {topic}; "
-        f"partitions: {', '.join(f'{count:,}' for count in tally.trips)}"
+        f"partitions: {', '.join(f'{count:,}' for count in delivered.trips)}"
     )
-    return f"{line}; {tally.punctuations:,} punctuations" if tally.punctuations else line
+    punctuations = f"; {delivered.punctuations:,} punctuations" if delivered.punctuations else ""
+    return line + punctuations
 
 
-def _silent(_sent: int, _event: int) -> None:
+def _show_nothing(_sent: int, _event: int) -> None:
     """Show nothing."""
 
 
-def _as_text(event: int) -> str:
-    return f"{datetime.fromtimestamp(event / 1_000, UTC):%Y-%m-%d %H:%M:%S}"
+def _format_time(event: int) -> str:
+    return iso_time(event // 1_000 * 1_000)

@@ -1,22 +1,21 @@
-"""What a replay remembers between two starts, in a file of its own."""
+"""The state file of a replay: what is saved from one start to the next."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from producer.batches import Position
-from producer.feed import Feed
-from producer.outlet import TopicAt
+from mobility.files import write_atomically
+from producer.batches import FilePosition
+from producer.trips_file import TripsFile
 
 
-class StateError(Exception):
-    """A state file that is of no use for this replay; the message says what to do."""
+class ReplayStateError(Exception):
+    """A state file that this replay can't use; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """What the positions of a state file are positions in, and where its trips went."""
+class ReplaySource:
+    """The file and options that positions belong to, and the topic that trips were sent to."""
 
     rows: int
     first: int
@@ -29,43 +28,55 @@ class Source:
 
     @classmethod
     def of(
-        cls, feed: Feed, topic: TopicAt, *, event_time: str, as_is: bool, rebased: bool
-    ) -> "Source":
-        """Return what tells this replay from others."""
+        cls,
+        file: TripsFile,
+        *,
+        topic: str,
+        cluster: str,
+        event_time: str,
+        as_is: bool,
+        rebased: bool,
+    ) -> "ReplaySource":
+        """Return the source of a replay, by which it is recognised."""
         return cls(
-            rows=feed.rows,
-            first=feed.first,
-            last=feed.last,
+            rows=file.rows,
+            first=file.first,
+            last=file.last,
             event_time=event_time,
             as_is=as_is,
             rebased=rebased,
-            topic=topic.name,
-            cluster=topic.cluster,
+            topic=topic,
+            cluster=cluster,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """How far a replay got: the shift of its times in ms, and what of it Kafka has confirmed."""
+class ReplayState:
+    """The shift of a replay's times in ms, and the position up to which Kafka has confirmed it.
 
-    source: Source
+    Field names, here and in what it holds, are those of the state file.
+    """
+
+    source: ReplaySource
     shift: int
-    position: Position
+    position: FilePosition
 
 
-def read_state(path: Path, source: Source) -> State | None:
-    """Return the state that is kept at a path, None where there is none yet.
+def read_state(path: Path, source: ReplaySource) -> ReplayState | None:
+    """Return the saved state, None if there is no file yet.
 
-    Raises StateError where the file is broken or tells of another replay.
+    Raises ReplayStateError if the file is invalid or belongs to another replay.
     """
     try:
         found = json.loads(path.read_bytes())
-        state = State(Source(**found["source"]), int(found["shift"]), Position(**found["position"]))
+        state = ReplayState(
+            ReplaySource(**found["source"]), int(found["shift"]), FilePosition(**found["position"])
+        )
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        msg = f"{path}: not a state file that can be read ({error}): remove it to start afresh"
-        raise StateError(msg) from error
+        msg = f"{path}: not a valid state file ({error}): remove it to start from the beginning"
+        raise ReplayStateError(msg) from error
     if state.source != source:
         ours, theirs = asdict(source), asdict(state.source)
         differences = ", ".join(
@@ -73,17 +84,15 @@ def read_state(path: Path, source: Source) -> State | None:
             for name in ours
             if ours[name] != theirs[name]
         )
-        msg = f"{path} tells of another replay ({differences}): remove it to start afresh"
-        raise StateError(msg)
+        msg = (
+            f"{path} belongs to another replay ({differences}): remove it to start from the "
+            "beginning"
+        )
+        raise ReplayStateError(msg)
     return state
 
 
-def write_state(path: Path, state: State) -> None:
-    """Replace the state file in one step, so that a crash leaves the old one or the new one."""
+def write_state(path: Path, state: ReplayState) -> None:
+    """Replace the state file atomically, so that a crash leaves the old one or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.new")
-    with draft.open("w") as file:
-        json.dump(asdict(state), file)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    write_atomically(path, json.dumps(asdict(state)), durable=True)

@@ -14,7 +14,7 @@ import msgspec
 
 from mobility.settings import Settings
 from runtime.failures import RefusalError, StartError
-from sinks import StoreError, StoreRefusedError, take_fence
+from sinks import StoreError, StoreRefusedError, take_fencing_token
 
 
 def with_fencing_token(settings: Settings, folder: Path | None) -> Settings:
@@ -31,7 +31,7 @@ def with_fencing_token(settings: Settings, folder: Path | None) -> Settings:
     )
     try:
         with refusals_end_the_flow():
-            return msgspec.structs.replace(settings, fence=take_fence(settings, holder))
+            return msgspec.structs.replace(settings, fence=take_fencing_token(settings, holder))
     except StoreError as error:
         raise StartError(str(error)) from error
 

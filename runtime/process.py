@@ -25,6 +25,7 @@ from runtime.recovery_lock import RecoveryLock, is_locked_by, lock_folder
 from runtime.signals import is_flow_process, stop_on_signals, stop_with_launcher
 from runtime.status_reporter import StatusReporter
 from runtime.wall_clock import exit_when_clock_is_set
+from sinks import StatusPublisher
 
 _OBJECTS_PER_COLLECTION: Final = 100_000
 
@@ -62,8 +63,9 @@ def start_process(flow: FlowName) -> FlowContext:
     """Return what a flow is built from; exit with 2, and the remedy, where it may not run.
 
     In a process that `python -m bytewax.run` started, this starts what runs beside the flow: signal
-    handlers, the check of the wall clock, and the endpoint for metrics. Without the launcher it
-    also locks the recovery folder. Imported by anything else, a flow leaves its host alone.
+    handlers, the check of the wall clock, the endpoint for metrics and the publisher of the status.
+    Without the launcher it also locks the recovery folder. Imported by anything else, a flow leaves
+    its host alone.
     """
     settings = read_settings_or_exit()
     if not is_flow_process():
@@ -78,6 +80,7 @@ def start_process(flow: FlowName) -> FlowContext:
         if flow == "main":
             for metrics in context.metrics.values():
                 serve_metrics(metrics, settings)
+        StatusPublisher(settings, context.reporter.name, context.reporter.status_record).start()
     except RefusalError as error:
         refuse(str(error))
     except StartError as error:

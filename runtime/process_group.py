@@ -5,8 +5,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from queue import SimpleQueue
 from threading import Thread
 from typing import Final
@@ -38,15 +38,16 @@ class ProcessGroup:
     ) -> None:
         self._ended: SimpleQueue[int] = SimpleQueue()
         self._stopping = False
-        self._processes = [
-            subprocess.Popen(  # noqa: S603 - our own program
-                [sys.executable, "-m", "bytewax.run", module, *options, *cluster],
-                env=environ,
-                stdin=subprocess.PIPE,
-                pass_fds=(lock,),
-            )
-            for cluster in _cluster_options(processes)
-        ]
+        with _without_interrupts():
+            self._processes = [
+                subprocess.Popen(  # noqa: S603 - our own program
+                    [sys.executable, "-m", "bytewax.run", module, *options, *cluster],
+                    env=environ,
+                    stdin=subprocess.PIPE,
+                    pass_fds=(lock,),
+                )
+                for cluster in _cluster_options(processes)
+            ]
         for process in self._processes:
             Thread(target=self._wait_for, args=(process,), daemon=True).start()
 
@@ -98,6 +99,20 @@ class ProcessGroup:
         if process.stdin is not None:
             process.stdin.close()
         self._ended.put(code)
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Block SIGINT, and so in the processes that are started meanwhile, for all their lives.
+
+    A terminal sends a Ctrl-C to them too, where it would raise KeyboardInterrupt in a process that
+    still starts. Only the launcher receives it, and passes it on as SIGTERM.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _as_exit_code(code: int) -> int:

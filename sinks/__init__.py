@@ -1,21 +1,22 @@
-"""Stores that keep windows and running totals, and the sinks that feed them.
+"""Stores of windows and running totals, and the Bytewax sinks that write to them.
 
 for name, sink in store_sinks(settings, entity, "main"):
     op.output(f"{name}_{entity.name}", updates, sink)
 """
 
-from sinks.bytewax import StoreSink, store_sinks
-from sinks.fencing import take_fence
-from sinks.pair import connect_stores
-from sinks.status import Teller
+from sinks.fencing import take_fencing_token
+from sinks.status import StatusPublisher
 from sinks.store import StoreError, StoreRefusedError
+from sinks.store_pair import connect_stores
+from sinks.store_sink import SinkContext, StoreSink, store_sinks
 
 __all__ = [
+    "SinkContext",
+    "StatusPublisher",
     "StoreError",
     "StoreRefusedError",
     "StoreSink",
-    "Teller",
     "connect_stores",
     "store_sinks",
-    "take_fence",
+    "take_fencing_token",
 ]

@@ -1,65 +1,66 @@
-"""Fencing tokens: of two clusters on the same stores only the one that was started last may write.
+"""Fencing tokens: of two clusters on the same stores only the one that started last may write.
 
-A token is one number for all stores. It only rises, and it is based on the time in epoch ms, so
-that a Redis which was emptied can't bring it back down.
+A token is one number for all stores, higher than every earlier one. It starts from the time in
+epoch ms, so that a Redis which was emptied can't give out an old token again. The stores check it
+in every transaction and script
+(https://martin.kleppmann.com/2016/02/08/how-to-do-distributed-locking.html).
 """
 
 import time
-from collections.abc import Callable
 from contextlib import closing
 
 from mobility.settings import Settings
-from sinks.link import Link, redis_client
 from sinks.migrations import Connection
-from sinks.patience import START_SECONDS
+from sinks.postgres_session import open_postgres_session
+from sinks.redis_session import RedisSession, redis_client
+from sinks.retry import START_RETRY_SECONDS
 from sinks.scripts import text
-from sinks.session import open_session
-from sinks.store import Writer
-
-Offer = Callable[[int], int]
-"""Takes a token not below the offered one in a store, and returns it."""
+from sinks.store import WriterRole
 
 
-def take_fence(settings: Settings, holder: str, writer: Writer | None = None) -> int:
+def take_fencing_token(settings: Settings, holder: str, writer: WriterRole | None = None) -> int:
     """Take a token in every store of the settings, and return it.
 
-    `holder` is text for people: host, process id, time of start, recovery folder. From now on the
-    processes of older tokens are refused, whatever they were about to commit; those of this start
-    need it as `Settings.fence`. Without stores there is nobody to refuse, and the number is the
-    time.
+    `holder` describes this cluster in messages: host, process id, start time, recovery folder. From
+    now on the stores refuse processes with lower tokens; those of this start get this one as
+    `Settings.fence`. Without stores the token is the time, and is stored nowhere.
 
-    Raises StoreError, and refuses nobody, where a store can't be used, was filled with other
-    settings, or is written to by another flow than `writer`, if that is given.
+    Raises StoreError, and takes no token, where a store can't be used, was filled with other
+    settings, or, with a `writer`, is written to by another flow.
     """
     offered = time.time_ns() // 1_000_000
     holder = " ".join(holder.split())
     if "postgres" in settings.stores:
-        return _in_postgres(settings, holder, writer, offered)
-    return _in_redis(settings, holder, writer, offered)
+        return _take_in_postgres(settings, holder, writer, offered)
+    return _take_in_redis(settings, holder, writer, offered)
 
 
-def _in_postgres(settings: Settings, holder: str, writer: Writer | None, offered: int) -> int:
-    """Take the token here, and in Redis while nobody else can: of two starts each has its own."""
+def _take_in_postgres(
+    settings: Settings, holder: str, writer: WriterRole | None, offered: int
+) -> int:
+    """Take a token in Postgres, and in Redis under the same lock: concurrent starts take turns."""
 
     def take(connection: Connection) -> int:
-        connection.execute(text("sql", "fence_lock.sql"))
-        ((held,),) = connection.execute("SELECT token FROM fence").fetchall()
-        token = _in_redis(settings, holder, writer, max(offered, int(str(held)) + 1))
+        connection.execute(text("sql", "lock_fencing_token.sql"))
+        ((stored,),) = connection.execute("SELECT token FROM fence").fetchall()
+        token = _take_in_redis(settings, holder, writer, max(offered, int(str(stored)) + 1))
         connection.execute(
             "UPDATE fence SET token = %s, holder = %s, taken_at = now()", (token, holder)
         )
         return token
 
-    with closing(open_session(settings, writer)) as session:
+    with closing(open_postgres_session(settings, writer)) as session:
         return session.run(take)
 
 
-def _in_redis(settings: Settings, holder: str, writer: Writer | None, offered: int) -> int:
-    """Take a token not below the offered one, which is the answer where there is no Redis."""
+def _take_in_redis(settings: Settings, holder: str, writer: WriterRole | None, offered: int) -> int:
+    """Take a token not below `offered`; return `offered` where the settings have no Redis."""
     if "redis" not in settings.stores:
         return offered
-    link = Link(redis_client(settings), settings, writer or "main", patience=START_SECONDS)
-    with closing(link):
+    session = RedisSession(
+        redis_client(settings), settings, writer or "main", retry_seconds=START_RETRY_SECONDS
+    )
+    with closing(session):
         if writer is not None:
-            link.sign()
-        return link.take_fence(offered, holder)
+            session.initialize()
+        return session.take_fencing_token(offered, holder)

@@ -1,5 +1,6 @@
-"""What a lasting store remembers of some ids: what an absent id in Redis is filled from."""
+"""Totals and recent windows of some ids in Postgres, from which these ids are filled in Redis."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
@@ -10,11 +11,11 @@ from psycopg import sql
 from mobility.entities import Entity
 from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings
-from sinks.copying import copy_out
 from sinks.migrations import Connection
-from sinks.patience import SECONDS, Stopping, Wait, never, pause
-from sinks.scripts import for_entity
-from sinks.session import Session, open_session
+from sinks.postgres_copy import copy_out
+from sinks.postgres_session import PostgresSession, open_postgres_session
+from sinks.retry import RETRY_SECONDS, Sleep, StopRequested, no_stop
+from sinks.scripts import entity_statement
 from sinks.store import TOTALS_SCHEMA
 
 T = TypeVar("T")
@@ -22,10 +23,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What is known of some ids.
+    """Totals and recent windows of some ids, read in one statement.
 
-    `totals` has a row an id (TOTALS_SCHEMA and `left_seconds`: how long Redis would still keep the
-    id without news), `windows` the recent ones of those that are in the totals (WINDOW_SCHEMA).
+    `totals` has a row an id: TOTALS_SCHEMA and `left_seconds`, the time to live that the id has
+    left in Redis without new windows. `windows` (WINDOW_SCHEMA) are those within the retention of
+    the ledger in Redis.
     """
 
     totals: pl.DataFrame
@@ -33,23 +35,23 @@ class History:
 
 
 class HistorySource(Protocol):
-    """Knows ids that another store has forgotten."""
+    """Reads the history of ids from the authority."""
 
-    def hold(self, entity: Entity, ids: list[str], use: Callable[[History], T]) -> T:
-        """Return what `use` returns, called with what is known of these ids.
+    def lock_and_read(self, entity: Entity, ids: list[str], use: Callable[[History], T]) -> T:
+        """Return what `use` returns for the history of these ids, which are locked meanwhile.
 
-        Unknown ones have no rows. While it runs nobody reconciles these ids here: whatever is not
-        in the history is not committed, and so is not in the other store either, which is written
-        after this one. It may be called again, with a newer history, where this store was lost.
+        Unknown ids have no rows. While `use` runs, no writer can commit windows of these ids. So a
+        window that the history lacks is not in Redis either, which is written after Postgres. `use`
+        must be idempotent: it is called again, with a newer history, after a lost connection.
         """
         ...
 
-    def recent(self, entity: Entity) -> pl.DataFrame:
-        """Return the ids (`id`) that Redis would not have forgotten by now, sorted."""
+    def recent_ids(self, entity: Entity) -> pl.DataFrame:
+        """Return the ids (column `id`) that should not have expired in Redis, sorted."""
         ...
 
     def close(self) -> None:
-        """Close what the source opened."""
+        """Close the connection."""
         ...
 
 
@@ -62,51 +64,57 @@ _SCHEMA: Final = pl.Schema(
         **{name: WINDOW_SCHEMA[name] for name in list(WINDOW_SCHEMA)[1:]},
     }
 )
+"""The columns of read_history.sql: a row a window, with the totals of its id."""
+
 _IDS: Final = pl.Schema({"id": WINDOW_SCHEMA["id"]})
 
 
 def open_history(
-    settings: Settings, *, wait: Wait = pause, stopping: Stopping = never
+    settings: Settings, *, sleep: Sleep = time.sleep, stop_requested: StopRequested = no_stop
 ) -> "PostgresHistory":
-    """Return the history in these settings' Postgres, as far back as Redis remembers."""
-    return PostgresHistory(open_session(settings, wait=wait, stopping=stopping), settings)
+    """Connect to the Postgres of these settings. Raises StoreError where it can't be used."""
+    session = open_postgres_session(settings, sleep=sleep, stop_requested=stop_requested)
+    return PostgresHistory(session, settings)
 
 
 class PostgresHistory:
-    """Reads totals and ledger of ids from Postgres, both as of one moment, which it can hold."""
+    """Reads totals and ledger of ids from Postgres, as of one moment."""
 
-    def __init__(self, session: Session, settings: Settings, patience: float = SECONDS) -> None:
-        """Read windows up to `redis_ledger_hours` of event time behind an id's newest."""
+    def __init__(
+        self, session: PostgresSession, settings: Settings, retry_seconds: float = RETRY_SECONDS
+    ) -> None:
+        """Read windows up to `redis_ledger_hours` of event time behind the newest of an id."""
         self._session = session
         self._expiry = sql.Literal(settings.redis_expiry)
         self._retention = sql.Literal(settings.redis_ledger_hours * 3_600_000)
-        self._patience = patience
+        self._retry_seconds = retry_seconds
 
-    def hold(self, entity: Entity, ids: list[str], use: Callable[[History], T]) -> T:
-        """Return what `use` returns of these ids' history, which stays as it is meanwhile."""
-        wanted = sql.Literal(ids)
-        # Not one statement: it would see the windows as they were before it waited for the ids.
-        lock = for_entity(entity, "sql", "hold.sql", ids=wanted)
-        query = for_entity(
+    def lock_and_read(self, entity: Entity, ids: list[str], use: Callable[[History], T]) -> T:
+        """Return what `use` returns for the history of these ids, which are locked meanwhile."""
+        id_list = sql.Literal(ids)
+        # Two statements: one alone would read the windows as they were before it waited for the
+        # locks.
+        lock = entity_statement(entity, "sql", "lock_ids.sql", ids=id_list)
+        query = entity_statement(
             entity,
             "sql",
-            "history.sql",
-            ids=wanted,
+            "read_history.sql",
+            ids=id_list,
             expiry=self._expiry,
             retention=self._retention,
         )
 
         def read_and_use(connection: Connection) -> T:
             connection.execute(lock)
-            return use(_history(copy_out(connection, query, _SCHEMA)))
+            return use(_split_history(copy_out(connection, query, _SCHEMA)))
 
-        return self._session.run(read_and_use, self._patience)
+        return self._session.run(read_and_use, self._retry_seconds)
 
-    def recent(self, entity: Entity) -> pl.DataFrame:
-        """Return the ids (`id`) that Redis must not have forgotten yet, sorted."""
-        query = for_entity(entity, "sql", "recent.sql", expiry=self._expiry)
+    def recent_ids(self, entity: Entity) -> pl.DataFrame:
+        """Return the ids (column `id`) that should not have expired in Redis, sorted."""
+        query = entity_statement(entity, "sql", "select_recent_ids.sql", expiry=self._expiry)
         return self._session.run(
-            lambda connection: copy_out(connection, query, _IDS), self._patience
+            lambda connection: copy_out(connection, query, _IDS), self._retry_seconds
         )
 
     def close(self) -> None:
@@ -114,7 +122,7 @@ class PostgresHistory:
         self._session.close()
 
 
-def _history(rows: pl.DataFrame) -> History:
+def _split_history(rows: pl.DataFrame) -> History:
     totals = rows.select(
         "id",
         *(pl.col(_PREFIX + name).alias(name) for name in list(TOTALS_SCHEMA)[1:]),

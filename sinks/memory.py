@@ -1,4 +1,4 @@
-"""The store that is obviously right: what the shared test suite compares the others with."""
+"""A store in memory: the reference that the shared test suite compares the other stores with."""
 
 from collections.abc import Collection
 from typing import Any
@@ -7,35 +7,37 @@ import polars as pl
 
 from mobility.entities import Entity
 from mobility.records import MIN_EVENT_TIME, TOTALS, WINDOW_SCHEMA
-from sinks.store import TOTALS_SCHEMA, Applied
+from sinks.store import TOTALS_SCHEMA, ApplyResult
 
 Row = dict[str, Any]
 
 
 class MemoryStore:
-    """Windows in a dict; totals are summed anew each time somebody asks."""
+    """Keeps windows in a dict, and sums them whenever totals are read."""
 
     def __init__(self) -> None:
         self._ledgers: dict[str, dict[tuple[str, int], Row]] = {}
         self._progress: dict[str, dict[int, int]] = {}
 
-    def apply(self, entity: Entity, rows: pl.DataFrame, unseen: Collection[str] = ()) -> Applied:
-        """Reconcile coalesced rows (WINDOW_SCHEMA); it is filled from no other store."""
-        del unseen
+    def apply(
+        self, entity: Entity, rows: pl.DataFrame, new_ids: Collection[str] = ()
+    ) -> ApplyResult:
+        """Reconcile windows (WINDOW_SCHEMA, one row a window); `new_ids` are not needed."""
+        del new_ids
         ledger = self._ledgers.setdefault(entity.name, {})
         applied = 0
         for row in rows.iter_rows(named=True):
             key = row["id"], row["window_start"]
-            held = ledger.get(key)
-            if held is None or (row != held and _version(row) >= _version(held)):
+            stored = ledger.get(key)
+            if stored is None or (row != stored and _version(row) >= _version(stored)):
                 ledger[key] = row
                 applied += 1
-        return Applied(applied=applied, unchanged=rows.height - applied)
+        return ApplyResult(applied=applied, unchanged=rows.height - applied)
 
     def record_progress(
         self, entity: Entity, shard: int, shards: int, watermark: int | None
     ) -> None:
-        """Record that all rows of a shard up to a watermark (epoch ms) are in the store."""
+        """Record that all windows of a shard up to a watermark (epoch ms) are in the store."""
         progress = self._progress.get(entity.name, {})
         if len(progress) != shards:
             start = min(progress.values(), default=MIN_EVENT_TIME)
@@ -51,7 +53,7 @@ class MemoryStore:
     def totals(self, entity: Entity) -> pl.DataFrame:
         """Return every id's running totals (TOTALS_SCHEMA), sorted by id."""
         windows = self.windows(entity).group_by("id")
-        # A window without trips, which a backfill can leave, has no start that means anything.
+        # A window without trips, which a backfill can leave, counts for neither start.
         has_trips = pl.col("trip_count") > 0
         return (
             windows.agg(

@@ -1,31 +1,31 @@
-"""The Postgres schema: created and upgraded by the numbered files in `sql/store` and `sql/entity`.
+"""Migrations of the Postgres schema: the numbered files in `sql/store` and `sql/entity`.
 
-The files of `sql/store` run once. Those of `sql/entity` are templates that run once for each
-entity, so a new entity gets its tables at the next start. A file that has been released never
-changes: an upgrade is a new file with the next number.
+A file of `sql/store` runs once. A file of `sql/entity` is a template and runs once for each entity,
+so a new entity gets its tables at the next start. The table `migrations` holds the numbers that
+have run. A released file never changes: an upgrade is a new file with the next number.
 """
 
 import psycopg
 from psycopg import sql
 
 from mobility.entities import ENTITIES, Entity
-from sinks.scripts import for_entity, numbered, text
+from sinks.scripts import entity_statement, migration_files, text
 from sinks.store import StoreError
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
 
 def migrate(connection: Connection, entities: tuple[Entity, ...] = ENTITIES) -> None:
-    """Bring the schema up to date, inside the caller's transaction and under one advisory lock.
+    """Run the missing migrations in the caller's transaction, under an advisory lock.
 
-    The lock is the transaction's: whoever comes second waits and finds nothing left to do. Raises
-    StoreError where a newer version of this program has been here.
+    A concurrent start waits for the lock and then finds nothing left to run. Raises StoreError
+    where a newer version of this program has migrated the schema.
     """
-    connection.execute(text("sql", "migration_lock.sql"))
-    connection.execute(text("sql", "migrations.sql"))
+    connection.execute(text("sql", "acquire_schema_lock.sql"))
+    connection.execute(text("sql", "create_migrations_table.sql"))
     done = set(connection.execute("SELECT scope, number FROM migrations").fetchall())
-    store = numbered("store")
-    templates = numbered("entity")
+    store = migration_files("store")
+    templates = migration_files("entity")
     _refuse_newer(done, len(store), len(templates))
     for number, name in store.items():
         if ("store", number) not in done:
@@ -33,7 +33,7 @@ def migrate(connection: Connection, entities: tuple[Entity, ...] = ENTITIES) -> 
     for entity in entities:
         for number, name in templates.items():
             if (entity.name, number) not in done:
-                statement = for_entity(entity, "sql", "entity", name)
+                statement = entity_statement(entity, "sql", "entity", name)
                 _run(connection, entity.name, number, statement)
 
 
@@ -50,6 +50,6 @@ def _refuse_newer(done: set[tuple[object, ...]], store: int, templates: int) -> 
         if isinstance(number, int) and number > known:
             msg = (
                 f"The schema is at version {number} of `{scope}`, this program knows {known}: "
-                "a newer one has upgraded it. Start that one."
+                "a newer version has migrated it. Start that version."
             )
             raise StoreError(msg)

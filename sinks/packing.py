@@ -1,4 +1,4 @@
-"""Frames as the Redis scripts read them, and ledgers back as frames."""
+"""Frames in the form in which the Redis scripts read them (msgpack), and ledgers back as frames."""
 
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,64 +13,69 @@ from mobility.times import epoch_ms, iso_text
 from sinks.history import History
 
 _FIELDS: Final = ("generation", "trip_count", *TOTALS, "start_time", "pane", "last_start_time")
+"""A window in the ledger: these values as text, separated by spaces."""
+
 _EXACT: Final = 10**15
-NOTHING: Final = "-"
-"""The history of an id that the lasting store has never seen either; the start of no trips."""
+"""Integers below this are exact as a Lua number, which is a double, and in 15 decimal digits."""
+
+NONE: Final = "-"
+"""The history of an id that Postgres does not have either; the start of an id without trips."""
 
 
 @dataclass(frozen=True, slots=True)
 class PackedWindows:
-    """Windows as apply.lua reads them: columns as msgpack, and lines of JSON for the stream."""
+    """Windows as apply.lua reads them: columns in msgpack, and JSON lines for the change stream."""
 
     columns: bytes
-    news: str
+    changes: str
 
 
-def packed_windows(rows: pl.DataFrame, begins: pl.Series | None = None) -> PackedWindows:
-    """Return windows (WINDOW_SCHEMA, those of an id together) for Redis.
+def pack_windows(rows: pl.DataFrame, is_new: pl.Series | None = None) -> PackedWindows:
+    """Pack windows (WINDOW_SCHEMA, those of one id next to each other).
 
-    `begins` tells which are the first there ever was of their id; by default none is known to be.
-    All that does not depend on what the store holds is worked out here, by columns: the interpreter
-    there would do it row by row, while nobody else is served.
+    `is_new` marks rows that are the first of an id that Postgres did not have before; by default
+    none is. Whatever does not depend on the contents of Redis is computed here, by columns: a Lua
+    script would do it row by row, while no other client is served.
     """
     columns = rows.select(
         "id",
         pl.col("window_start").cast(pl.String),
-        _line().alias("text"),
+        _ledger_text().alias("text"),
         "generation",
         "trip_count",
         *TOTALS,
         *(iso_text(pl.col(name)) for name in STARTS),
-        (pl.lit(value=False) if begins is None else begins).alias("begins"),
-        news=_news(),
+        (pl.lit(value=False) if is_new is None else is_new).alias("is_new"),
+        changes=_change_json(),
     )
-    news = columns.drop_in_place("news")
+    changes = columns.drop_in_place("changes")
     return PackedWindows(
-        msgspec.msgpack.encode([_values(column) for column in columns]), ",\n".join(news)
+        msgspec.msgpack.encode([_lua_values(column) for column in columns]), ",\n".join(changes)
     )
 
 
-def packed_ahead(
-    rows: pl.DataFrame, unseen: Collection[str], size: int
+def pack_chunks(
+    rows: pl.DataFrame, new_ids: Collection[str], size: int
 ) -> Iterator[tuple[pl.DataFrame, PackedWindows]]:
-    """Yield chunks of `size` rows, packed: the next ones while somebody is at work on one.
+    """Yield chunks of `size` rows with their packed form; a thread packs the next one meanwhile.
 
-    An `unseen` id begins with its first row of all; a chunk that goes on with it says so no more.
+    The first row of each of the `new_ids` is marked as new, also where its rows are in several
+    chunks.
     """
     ids = rows["id"]
-    is_unseen = ids.is_in(pl.Series(list(unseen), dtype=pl.String).implode())
-    begins = is_unseen & ids.ne_missing(ids.shift())
+    is_new_id = ids.is_in(pl.Series(list(new_ids), dtype=pl.String).implode())
+    is_new = is_new_id & ids.ne_missing(ids.shift())
 
-    def packed(at: int) -> tuple[pl.DataFrame, PackedWindows]:
-        chunk = rows.slice(at, size)
-        return chunk, packed_windows(chunk, begins.slice(at, size))
+    def pack(start: int) -> tuple[pl.DataFrame, PackedWindows]:
+        chunk = rows.slice(start, size)
+        return chunk, pack_windows(chunk, is_new.slice(start, size))
 
     with ThreadPoolExecutor(1, "pack") as packer:
-        yield from packer.map(packed, range(0, rows.height, size))
+        yield from packer.map(pack, range(0, rows.height, size))
 
 
-def packed_history(ids: list[str], history: History) -> pl.DataFrame:
-    """Return a row an id (`id`, `history`): a line of totals and one a window, or NOTHING."""
+def pack_histories(ids: list[str], history: History) -> pl.DataFrame:
+    """Return a row an id (`id`, `history`): a line of totals and a line a window, or NONE."""
     recent = history.windows.group_by("id").agg(
         oldest=pl.col("window_start").min(),
         newest=pl.col("window_start").max(),
@@ -82,25 +87,23 @@ def packed_history(ids: list[str], history: History) -> pl.DataFrame:
         pl.concat_str(
             "trip_count",
             *TOTALS,
-            _start("start_time"),
+            _start_text("start_time"),
             *("left_seconds", "oldest", "newest"),
-            *map(_start, ("recent", "last_start_time", "recent_last")),
+            *map(_start_text, ("recent", "last_start_time", "recent_last")),
             separator=" ",
         ).alias("totals"),
     )
-    known = totals.join(_lines(history.windows, "windows"), on="id").select(
+    known = totals.join(_window_lines(history.windows), on="id").select(
         "id", pl.concat_str("totals", "windows", separator="\n").alias("history")
     )
     wanted = pl.DataFrame({"id": ids}, schema={"id": pl.String})
-    return wanted.join(known, on="id", how="left").with_columns(
-        pl.col("history").fill_null(NOTHING)
-    )
+    return wanted.join(known, on="id", how="left").with_columns(pl.col("history").fill_null(NONE))
 
 
-def unpacked(windows: list[tuple[str, str, str]]) -> pl.DataFrame:
+def unpack_ledgers(windows: list[tuple[str, str, str]]) -> pl.DataFrame:
     """Return windows (WINDOW_SCHEMA) from ids and the fields and values of their ledgers.
 
-    Values of the first release end before the latest start (see STARTS).
+    A value of release 0.1 ends before the latest start, which is then the earliest (see STARTS).
     """
     rows = pl.DataFrame(
         windows,
@@ -115,24 +118,25 @@ def unpacked(windows: list[tuple[str, str, str]]) -> pl.DataFrame:
     )
 
 
-def _start(name: str) -> pl.Expr:
-    return iso_text(pl.col(name)).fill_null(NOTHING)
+def _start_text(name: str) -> pl.Expr:
+    return iso_text(pl.col(name)).fill_null(NONE)
 
 
-def _lines(rows: pl.DataFrame, name: str) -> pl.DataFrame:
-    line = pl.concat_str(pl.col("window_start").cast(pl.String), _line(), separator=" ")
-    return rows.group_by("id", maintain_order=True).agg(line.str.join("\n").alias(name))
+def _window_lines(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return a row an id (`id`, `windows`): a line a window, its start and its ledger text."""
+    line = pl.concat_str(pl.col("window_start").cast(pl.String), _ledger_text(), separator=" ")
+    return rows.group_by("id", maintain_order=True).agg(line.str.join("\n").alias("windows"))
 
 
-def _line() -> pl.Expr:
-    """Return a window as its field in the ledger has it."""
+def _ledger_text() -> pl.Expr:
+    """Return a window as the value of its field in the ledger, see _FIELDS."""
     fields = [iso_text(pl.col(field)) if field in STARTS else field for field in _FIELDS]
     return pl.concat_str(*fields, separator=" ")
 
 
-def _news() -> pl.Expr:
-    """Return a window as the stream of changes has it: a JSON list, amounts as text."""
-    named = pl.struct("id").struct.json_encode()  # {"id":"..."}, which escapes it
+def _change_json() -> pl.Expr:
+    """Return a window as the change stream has it: a JSON list, amounts in millionths as text."""
+    named = pl.struct("id").struct.json_encode()  # {"id":"..."}, with JSON escapes
     entity_id = named.str.slice(len('{"id":')).str.strip_suffix("}")
     amounts = (part for name in TOTALS for part in (pl.lit(',"'), name, pl.lit('"')))
     return pl.concat_str(
@@ -141,8 +145,8 @@ def _news() -> pl.Expr:
     )
 
 
-def _values(column: pl.Series) -> list[int | str | bool]:
-    """Return values for Lua, whose numbers are doubles: as text where one would not be exact."""
+def _lua_values(column: pl.Series) -> list[int | str | bool]:
+    """Return the values of a column; an integer that is not exact as a double becomes text."""
     if column.dtype != pl.Int64 or (column.abs() < _EXACT).all():
         return column.to_list()
     return [value if abs(value) < _EXACT else str(value) for value in column]

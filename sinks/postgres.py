@@ -1,5 +1,6 @@
-"""The lasting store: windows and totals in Postgres, for ever."""
+"""The Postgres store: windows and totals, kept for ever."""
 
+import time
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,16 +14,25 @@ from psycopg.rows import BaseRowFactory, class_row, scalar_row
 from mobility.entities import Entity
 from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
 from mobility.settings import Settings
-from sinks.copying import copy_in, copy_out
 from sinks.migrations import Connection
-from sinks.patience import SECONDS, START_SECONDS, Stopping, Wait, never, pause
-from sinks.scripts import for_entity, text
-from sinks.session import Session, open_session
-from sinks.store import FLOWS, TOTALS_SCHEMA, Applied, Writer
+from sinks.postgres_copy import copy_in, copy_out
+from sinks.postgres_session import PostgresSession, open_postgres_session
+from sinks.retry import RETRY_SECONDS, START_RETRY_SECONDS, Sleep, StopRequested, no_stop
+from sinks.scripts import entity_statement, text
+from sinks.store import FLOWS, TOTALS_SCHEMA, ApplyResult, WriterRole
+
+SPLIT_ROWS: Final = 2_000
+"""Rows from which a batch is two concurrent transactions: one commits while the other works."""
+
+R = TypeVar("R")
 
 
 def connect_postgres(
-    settings: Settings, writer: Writer, *, wait: Wait = pause, stopping: Stopping = never
+    settings: Settings,
+    writer: WriterRole,
+    *,
+    sleep: Sleep = time.sleep,
+    stop_requested: StopRequested = no_stop,
 ) -> "PostgresStore":
     """Connect as `writer`.
 
@@ -30,106 +40,115 @@ def connect_postgres(
     to by another flow.
     """
 
-    def connect(patience: float) -> Session:
-        return open_session(settings, writer, wait=wait, stopping=stopping, patience=patience)
+    def connect(retry_seconds: float) -> PostgresSession:
+        return open_postgres_session(
+            settings,
+            writer,
+            sleep=sleep,
+            stop_requested=stop_requested,
+            retry_seconds=retry_seconds,
+        )
 
-    # A backfill's lock is its own alone: a second session of it would be refused.
-    beside = partial(connect, SECONDS) if writer in FLOWS else None
-    return PostgresStore(connect(START_SECONDS), beside)
-
-
-SPLIT: Final = 2_000
-"""Rows from which a batch is two transactions: one commits while the other works."""
-
-
-R = TypeVar("R")
+    # A backfill's advisory lock is exclusive: a second session of it would be refused.
+    open_session = partial(connect, RETRY_SECONDS) if writer in FLOWS else None
+    return PostgresStore(connect(START_RETRY_SECONDS), open_session)
 
 
 @dataclass(frozen=True, slots=True)
-class _Added:
-    """The windows of `unseen` ids, which are in now, and how many others there are."""
+class _Inserted:
+    """The answer of insert_new_ids.sql.
+
+    `windows` counts the windows of the `new_ids`, which are inserted; `known` counts other ids.
+    """
 
     windows: int
     known: int
-    unseen: list[str]
+    new_ids: list[str]
 
 
 class PostgresStore:
-    """Reconciles a batch in a transaction or two, committed before `apply` returns.
+    """Reconciles a batch in one transaction or two, committed before `apply` returns.
 
-    Versions make replays harmless, not the transaction: what was committed before a crash is
-    applied again without effect, so rows need not wait for a snapshot to become visible.
+    A batch that was committed before a crash is applied again without effect, because of the
+    versions. So windows are visible at once, and not only after the snapshot of their epoch.
     """
 
-    def __init__(self, session: Session, beside: Callable[[], Session] | None = None) -> None:
-        """Use `session`, and more, which `beside` opens when needed.
+    def __init__(
+        self,
+        session: PostgresSession,
+        open_session: Callable[[], PostgresSession] | None = None,
+    ) -> None:
+        """Use `session`, and up to two more, which `open_session` opens when they are needed.
 
-        One is for large batches, one for progress: that of a batch is recorded while the next is
-        applied.
+        One is for the second half of large batches, one for progress: that of a batch is recorded
+        while the next batch is applied.
         """
         self._session = session
-        self._open = beside
-        self._beside: Session | None = None
-        self._marking: Session | None = None
+        self._open_session = open_session
+        self._half_session: PostgresSession | None = None
+        self._progress_session: PostgresSession | None = None
 
-    def apply(self, entity: Entity, rows: pl.DataFrame, unseen: Collection[str] = ()) -> Applied:
-        """Reconcile coalesced rows (WINDOW_SCHEMA); nothing is ever too old to be applied.
+    def apply(
+        self, entity: Entity, rows: pl.DataFrame, new_ids: Collection[str] = ()
+    ) -> ApplyResult:
+        """Reconcile windows (WINDOW_SCHEMA, one row a window); no window is too old to be applied.
 
-        It is filled from no other store, and tells which ids it had never seen itself.
+        The argument `new_ids` is not needed; the result has the ids that are new here.
         """
-        del unseen
+        del new_ids
         half = 0
-        if self._open is not None and rows.height >= SPLIT:
-            self._beside = self._beside or self._open()
-            # Rows of one id stay together, so that the parts have nothing to wait for.
+        if self._open_session is not None and rows.height >= SPLIT_ROWS:
+            self._half_session = self._half_session or self._open_session()
+            # Rows of one id stay together, so that the halves don't wait for each other's locks.
             half = rows["id"].search_sorted(rows["id"][rows.height // 2])
-        if self._beside is None or half == 0:
+        if self._half_session is None or half == 0:
             return self._apply(self._session, entity, rows)
-        with ThreadPoolExecutor(1, "postgres") as line:
-            other = line.submit(self._apply, self._beside, entity, rows.head(half))
+        with ThreadPoolExecutor(1, "postgres") as executor:
+            other = executor.submit(self._apply, self._half_session, entity, rows.head(half))
             return self._apply(self._session, entity, rows.tail(-half)) + other.result()
 
-    def _apply(self, session: Session, entity: Entity, rows: pl.DataFrame) -> Applied:
-        """Reconcile rows in one transaction."""
+    def _apply(self, session: PostgresSession, entity: Entity, rows: pl.DataFrame) -> ApplyResult:
+        """Reconcile windows in one transaction."""
 
-        def reconcile(connection: Connection) -> Applied:
+        def reconcile(connection: Connection) -> ApplyResult:
             copy_in(connection, sql.Identifier("staged"), rows)
-            added = _only(connection, class_row(_Added), for_entity(entity, "sql", "add.sql"))
-            applied = added.windows
+            insert = entity_statement(entity, "sql", "insert_new_ids.sql")
+            inserted = _only_row(connection, class_row(_Inserted), insert)
+            applied = inserted.windows
             if applied < rows.height:
-                if added.known + len(added.unseen) < rows["id"].n_unique():
-                    connection.execute(for_entity(entity, "sql", "lock.sql"))
-                statement = for_entity(entity, "sql", "reconcile.sql")
-                applied += _only(connection, scalar_row, statement)
-            return Applied(applied, rows.height - applied, unseen=tuple(added.unseen))
+                if inserted.known + len(inserted.new_ids) < rows["id"].n_unique():
+                    connection.execute(entity_statement(entity, "sql", "lock_staged_ids.sql"))
+                statement = entity_statement(entity, "sql", "reconcile.sql")
+                applied += _only_row(connection, scalar_row, statement)
+            return ApplyResult(applied, rows.height - applied, new_ids=tuple(inserted.new_ids))
 
         return session.run(reconcile)
 
     def record_progress(
         self, entity: Entity, shard: int, shards: int, watermark: int | None
     ) -> None:
-        """Record that all rows of a shard up to a watermark (epoch ms) are in the store."""
+        """Record that all windows of a shard up to a watermark (epoch ms) are in the store."""
         row = {
             "entity": entity.name,
             "shard": shard,
             "shards": shards,
             "watermark": MIN_EVENT_TIME if watermark is None else watermark,
         }
-        layout = sql.SQL(text("sql", "lay_out.sql")).format(
+        reset = sql.SQL(text("sql", "reset_progress.sql")).format(
             entity=sql.Literal(entity.name),
             shards=sql.Literal(shards),
-            unheard=sql.Literal(MIN_EVENT_TIME),
+            min_event_time=sql.Literal(MIN_EVENT_TIME),
         )
 
         def record(connection: Connection) -> None:
             statement = text("sql", "record_progress.sql")
             if connection.execute(statement, row).rowcount == 0:
-                connection.execute(layout)
+                connection.execute(reset)
                 connection.execute(statement, row)
 
-        if self._open is not None:
-            self._marking = self._marking or self._open()
-        (self._marking or self._session).run(record)
+        if self._open_session is not None:
+            self._progress_session = self._progress_session or self._open_session()
+        (self._progress_session or self._session).run(record)
 
     def progress(self, entity: Entity) -> dict[int, int]:
         """Return the watermark (epoch ms) of each shard."""
@@ -142,27 +161,27 @@ class PostgresStore:
 
     def totals(self, entity: Entity) -> pl.DataFrame:
         """Return every id's running totals (TOTALS_SCHEMA), sorted by id."""
-        return self._table(entity, "totals", TOTALS_SCHEMA).sort("id")
+        return self._read_table(entity, "totals", TOTALS_SCHEMA).sort("id")
 
     def windows(self, entity: Entity) -> pl.DataFrame:
         """Return the ledger (WINDOW_SCHEMA), sorted by id and window start."""
-        return self._table(entity, "ledger", WINDOW_SCHEMA).sort("id", "window_start")
+        return self._read_table(entity, "ledger", WINDOW_SCHEMA).sort("id", "window_start")
 
     def close(self) -> None:
-        """Close the connections, and with them give up the flow's lock."""
-        for session in (self._session, self._beside, self._marking):
+        """Close the connections, which releases the writer's advisory lock."""
+        for session in (self._session, self._half_session, self._progress_session):
             if session is not None:
                 session.close()
 
-    def _table(self, entity: Entity, name: str, schema: pl.Schema) -> pl.DataFrame:
+    def _read_table(self, entity: Entity, name: str, schema: pl.Schema) -> pl.DataFrame:
         columns = sql.SQL(", ").join(map(sql.Identifier, schema.names()))
         table = sql.Identifier(f"{entity.name}_{name}")
         query = sql.SQL("SELECT {} FROM {}").format(columns, table)
         return self._session.run(lambda connection: copy_out(connection, query, schema))
 
 
-def _only(connection: Connection, rows_as: BaseRowFactory[R], statement: sql.Composed) -> R:
-    """Return the only row of a statement's answer."""
+def _only_row(connection: Connection, rows_as: BaseRowFactory[R], statement: sql.Composed) -> R:
+    """Return the only row that a statement returns."""
     with connection.cursor(row_factory=rows_as) as cursor:
-        (found,) = cursor.execute(statement).fetchall()
-        return found
+        (row,) = cursor.execute(statement).fetchall()
+        return row

@@ -1,6 +1,7 @@
-"""The fast store: what had news in the last day, one hash an id that any Redis client can read."""
+"""The Redis store: ids with new windows in the last day, as one hash an id for any client."""
 
 import json
+import time
 from collections.abc import Callable, Collection, Iterator
 from decimal import Decimal
 from itertools import chain
@@ -15,29 +16,31 @@ from mobility.records import MICRO, MIN_EVENT_TIME, STARTS, TOTALS, WINDOW_SCHEM
 from mobility.settings import Settings
 from mobility.times import epoch_ms
 from sinks.history import History, HistorySource, open_history
-from sinks.link import Link, redis_client
-from sinks.packing import PackedWindows, packed_ahead, packed_history, packed_windows, unpacked
-from sinks.patience import START_SECONDS, Stopping, Wait, never, pause
-from sinks.store import TOTALS_SCHEMA, Applied, StoreError, Writer
+from sinks.packing import PackedWindows, pack_chunks, pack_histories, pack_windows, unpack_ledgers
+from sinks.redis_session import RedisSession, redis_client
+from sinks.retry import START_RETRY_SECONDS, Sleep, StopRequested, no_stop
+from sinks.store import TOTALS_SCHEMA, ApplyResult, StoreError, WriterRole
 
 CHUNK: Final = 1_000
-"""Rows a call: few enough for the argument limit of Lua and to let readers in between."""
+"""Windows a script call: below Lua's limit of arguments, and short enough for other clients."""
 
 FILL_CHUNK: Final = 500
-"""Ids that are held in Postgres while they are filled, each with up to two days of windows."""
+"""Ids that are locked in Postgres at a time while they are filled, each with up to two days of
+windows."""
 
 FILL_BYTES: Final = 500_000
-"""Text of histories a call: some milliseconds, in which nobody else is served."""
+"""Bytes of histories a script call: it takes some milliseconds, and no other client is served
+meanwhile."""
 
-ABSENT_CHUNK: Final = 5_000
-"""Ids that are looked for in one call."""
+MISSING_CHUNK: Final = 5_000
+"""Ids a call of select_missing_ids.lua."""
 
-LIVE_ENTRIES: Final = 500
-"""Calls that the stream of changes remembers: a minute of live traffic, and at most CHUNK windows
-each, or a catch-up would fill the memory."""
+STREAM_ENTRIES: Final = 500
+"""Entries that the change stream keeps: a minute of live traffic. An entry has up to CHUNK windows,
+so more of them could fill the memory during a catch-up."""
 
 _NO_WINDOWS: Final = pl.DataFrame(schema=WINDOW_SCHEMA)
-_TEXTS: Final = pl.Schema(
+_TEXT_SCHEMA: Final = pl.Schema(
     {
         name: pl.String if name in ("trip_count", *STARTS) else kind
         for name, kind in TOTALS_SCHEMA.items()
@@ -46,113 +49,125 @@ _TEXTS: Final = pl.Schema(
 
 
 def connect_redis(
-    settings: Settings, writer: Writer, *, wait: Wait = pause, stopping: Stopping = never
+    settings: Settings,
+    writer: WriterRole,
+    *,
+    sleep: Sleep = time.sleep,
+    stop_requested: StopRequested = no_stop,
 ) -> "RedisStore":
     """Connect as `writer`.
 
-    With Postgres among the stores, an absent id is filled from it. Raises StoreError where Redis
-    does not answer, was filled with other settings, or is written to by another flow.
+    Where the settings have Postgres as well, missing ids are filled from it. Raises StoreError
+    where a store does not answer, was filled with other settings, or is written to by another flow.
     """
-    link = Link(redis_client(settings), settings, writer, wait=wait, stopping=stopping)
+    session = RedisSession(
+        redis_client(settings), settings, writer, sleep=sleep, stop_requested=stop_requested
+    )
     history = None
     try:
-        life = link.sign(START_SECONDS)
+        instance_id = session.initialize(START_RETRY_SECONDS)
         if "postgres" in settings.stores:
-            history = open_history(settings, wait=wait, stopping=stopping)
+            history = open_history(settings, sleep=sleep, stop_requested=stop_requested)
     except StoreError:
-        link.close()
+        session.close()
         raise
-    return RedisStore(link, settings, history, life)
+    return RedisStore(session, settings, history, instance_id)
 
 
 class RedisStore:
-    """Reconciles by one Lua script, a round trip for every CHUNK of windows.
+    """Reconciles windows by a Lua script, one call for every CHUNK of windows.
 
-    An id is forgotten after `redis_expiry` seconds without news. Alone, Redis is therefore a view
-    of the last day; with a `history` a forgotten id comes back whole at its next window.
+    Redis runs a script atomically, so windows and totals of an id move in one step. An id expires
+    `redis_expiry` seconds after its last new window. Without a `history` Redis is therefore a view
+    of the last day; with one an expired id is filled from Postgres at its next window.
     """
 
     def __init__(
         self,
-        link: Link,
+        session: RedisSession,
         settings: Settings,
         history: HistorySource | None = None,
-        life: str = "",
+        instance_id: str = "",
     ) -> None:
-        """Write over `link`; it and the history are this store's to close.
+        """Write over `session`; `close` closes it and the history.
 
-        While `life` is that of this Redis, ids that Postgres had never seen are not asked for.
+        `instance_id` is that of Redis when the flow connected: while Redis still has it, an id that
+        is new in Postgres is not filled.
         """
-        self._link = link
-        self._client = link.client
+        self._session = session
+        self._client = session.client
         self._settings = settings
         self._keys = RedisKeys.of(settings)
         self._history = history
-        self._life = life
+        self._instance_id = instance_id
 
-    def apply(self, entity: Entity, rows: pl.DataFrame, unseen: Collection[str] = ()) -> Applied:
-        """Reconcile coalesced rows (WINDOW_SCHEMA); `unseen` ids have no history yet.
+    def apply(
+        self, entity: Entity, rows: pl.DataFrame, new_ids: Collection[str] = ()
+    ) -> ApplyResult:
+        """Reconcile windows (WINDOW_SCHEMA, one row a window).
 
-        Windows that start more than `redis_ledger_hours` before their id's newest can't be told
-        from those counted long ago. They are refused, or where Postgres is, their id is filled
-        again from there.
+        Missing ids are filled first, but for `new_ids`, of which Postgres had nothing before. A
+        window that starts over `redis_ledger_hours` before the newest of its id may have been
+        counted before: it is refused, or, with a history, its id is filled again.
         """
-        applied = Applied()
-        for chunk, packed in packed_ahead(rows, unseen, CHUNK):
-            done, absent = self._apply(entity, packed, [])
-            applied += done
-            for at in range(0, len(absent), FILL_CHUNK):
-                applied += self._fill(entity, absent[at : at + FILL_CHUNK], chunk)
-        return applied
+        result = ApplyResult()
+        for chunk, packed in pack_chunks(rows, new_ids, CHUNK):
+            applied, missing = self._run_apply(entity, packed, [])
+            result += applied
+            for start in range(0, len(missing), FILL_CHUNK):
+                result += self._fill(entity, missing[start : start + FILL_CHUNK], chunk)
+        return result
 
     def refill(self, entity: Entity, ids: list[str]) -> None:
-        """Replace these ids by what Postgres holds now, whatever is here; new ones are added.
+        """Replace these ids by what Postgres holds now; those that Postgres lacks are deleted.
 
-        For ids that Redis has lost, and for those with windows from before its ledger. Whoever
-        writes a window to both stores writes it to Postgres first: see sinks/pair.py.
+        For ids that Redis has lost, and for ids with a window from before their ledger. It is safe
+        because windows are written to Postgres first: see sinks/store_pair.py.
         """
-        for at in range(0, len(ids), FILL_CHUNK):
-            self._fill(entity, ids[at : at + FILL_CHUNK], _NO_WINDOWS)
+        for start in range(0, len(ids), FILL_CHUNK):
+            self._fill(entity, ids[start : start + FILL_CHUNK], _NO_WINDOWS)
 
-    def absent(self, entity: Entity, ids: list[str]) -> list[str]:
-        """Return which of these ids are not here whole: both hashes and their index entries."""
+    def missing_ids(self, entity: Entity, ids: list[str]) -> list[str]:
+        """Return those of these ids that lack one of their two hashes or of their index entries."""
         keys = self._keys
         args: list[str | int] = [keys.totals(entity, ""), keys.ledger(entity, "")]
-        found: list[str] = []
-        for at in range(0, len(ids), ABSENT_CHUNK):
-            part = json.dumps(ids[at : at + ABSENT_CHUNK], ensure_ascii=False)
-            found += self._link.read(
-                "absent", [keys.index(entity), keys.seen(entity)], [*args, part]
+        missing: list[str] = []
+        for start in range(0, len(ids), MISSING_CHUNK):
+            chunk = json.dumps(ids[start : start + MISSING_CHUNK], ensure_ascii=False)
+            missing += self._session.run_read_script(
+                "select_missing_ids", [keys.index(entity), keys.seen(entity)], [*args, chunk]
             )
-        return found
+        return missing
 
     def record_progress(
         self, entity: Entity, shard: int, shards: int, watermark: int | None
     ) -> None:
-        """Record that all rows of a shard up to a watermark (epoch ms) are in the store."""
+        """Record that all windows of a shard up to a watermark (epoch ms) are in the store."""
         reached = MIN_EVENT_TIME if watermark is None else watermark
-        self._link.run(
-            "progress", [self._keys.progress(entity)], [shard, shards, reached, MIN_EVENT_TIME]
+        self._session.run_script(
+            "record_progress",
+            [self._keys.progress(entity)],
+            [shard, shards, reached, MIN_EVENT_TIME],
         )
 
     def progress(self, entity: Entity) -> dict[int, int]:
         """Return the watermark (epoch ms) of each shard."""
-        held = self._link.ask(lambda: self._client.hgetall(self._keys.progress(entity)))
-        return dict(sorted((int(shard), int(mark)) for shard, mark in held.items()))
+        stored = self._session.call(lambda: self._client.hgetall(self._keys.progress(entity)))
+        return dict(sorted((int(shard), int(watermark)) for shard, watermark in stored.items()))
 
     def totals(self, entity: Entity) -> pl.DataFrame:
         """Return every id's running totals (TOTALS_SCHEMA), sorted by id."""
         rows = [
             (
                 entity_id,
-                held["trip_count"],
-                *(_micro(held[name]) for name in TOTALS),
-                held["start_time"],
-                held.get("last_start_time", held["start_time"]),
+                fields["trip_count"],
+                *(_micro(fields[name]) for name in TOTALS),
+                fields["start_time"],
+                fields.get("last_start_time", fields["start_time"]),
             )
-            for entity_id, held in self._hashes(entity, self._keys.totals)
+            for entity_id, fields in self._read_hashes(entity, self._keys.totals)
         ]
-        frame = pl.DataFrame(rows, schema=_TEXTS, orient="row")
+        frame = pl.DataFrame(rows, schema=_TEXT_SCHEMA, orient="row")
         return frame.with_columns(
             pl.col("trip_count").cast(pl.Int64), *(epoch_ms(frame[name]) for name in STARTS)
         ).sort("id")
@@ -161,58 +176,63 @@ class RedisStore:
         """Return the ledger (WINDOW_SCHEMA), sorted by id and window start."""
         rows = [
             (entity_id, window_start, window)
-            for entity_id, held in self._hashes(entity, self._keys.ledger)
-            for window_start, window in held.items()
+            for entity_id, fields in self._read_hashes(entity, self._keys.ledger)
+            for window_start, window in fields.items()
             if window_start != "totals"
         ]
-        return unpacked(rows).sort("id", "window_start")
+        return unpack_ledgers(rows).sort("id", "window_start")
 
     def close(self) -> None:
-        """Close the connections. A flow's lease runs out by itself."""
-        self._link.close()
+        """Close the connections."""
+        self._session.close()
         if self._history is not None:
             self._history.close()
 
-    def _fill(self, entity: Entity, ids: list[str], rows: pl.DataFrame) -> Applied:
-        """Replace ids by what the lasting store holds, then reconcile their rows as usual."""
+    def _fill(self, entity: Entity, ids: list[str], rows: pl.DataFrame) -> ApplyResult:
+        """Replace ids by their history in Postgres, then reconcile their rows."""
         if self._history is None:
-            return Applied()
+            return ApplyResult()
 
-        def fill(history: History) -> Applied:
-            known = packed_history(ids, history)
+        def fill(history: History) -> ApplyResult:
+            histories = pack_histories(ids, history)
             call = pl.col("history").str.len_bytes().cum_sum() // FILL_BYTES
-            applied = Applied()
-            for part in known.with_columns(call=call).partition_by("call", include_key=False):
-                news = rows.filter(pl.col("id").is_in(part["id"].implode()))
+            result = ApplyResult()
+            for part in histories.with_columns(call=call).partition_by("call", include_key=False):
+                part_rows = rows.filter(pl.col("id").is_in(part["id"].implode()))
                 texts = list(chain.from_iterable(part.rows()))
-                applied += self._apply(entity, packed_windows(news), texts)[0]
-            return applied
+                result += self._run_apply(entity, pack_windows(part_rows), texts)[0]
+            return result
 
-        return self._history.hold(entity, ids, fill)
+        return self._history.lock_and_read(entity, ids, fill)
 
-    def _apply(
+    def _run_apply(
         self, entity: Entity, windows: PackedWindows, histories: list[str]
-    ) -> tuple[Applied, list[str]]:
-        """Run the script on windows, after filling ids from their histories."""
+    ) -> tuple[ApplyResult, list[str]]:
+        """Run apply.lua; return its counts, and the ids that need a history.
+
+        `histories` are ids and their histories, alternating.
+        """
         settings, keys = self._settings, self._keys
-        applied, unchanged, refused, absent = self._link.run(
+        applied, unchanged, refused, missing = self._session.run_script(
             "apply",
             [keys.index(entity), keys.seen(entity), keys.live(entity)],
             [
                 *(keys.totals(entity, ""), keys.ledger(entity, "")),
                 *(settings.redis_expiry, settings.redis_ledger_hours * 3_600_000),
-                *(entity.name, int(self._history is not None), LIVE_ENTRIES),
+                *(entity.name, int(self._history is not None), STREAM_ENTRIES),
                 windows.columns,
                 msgspec.msgpack.encode(histories),
-                windows.news,
-                self._life,
+                windows.changes,
+                self._instance_id,
             ],
         )
-        return Applied(applied, unchanged, refused), absent
+        return ApplyResult(applied, unchanged, refused), missing
 
-    def _hashes(
+    def _read_hashes(
         self, entity: Entity, key: Callable[[Entity, str], str]
     ) -> Iterator[tuple[str, dict[str, str]]]:
+        """Return each id of the index with the fields of its hash, expired ids left out."""
+
         def read() -> tuple[list[str], list[dict[str, str]]]:
             ids = [str(member) for member in self._client.zrange(self._keys.index(entity), 0, -1)]
             pipeline = self._client.pipeline(transaction=False)
@@ -220,10 +240,12 @@ class RedisStore:
                 pipeline.hgetall(key(entity, entity_id))
             return ids, pipeline.execute()
 
-        ids, hashes = self._link.ask(read)
-        # The index may name ids that have expired since.
-        return ((entity_id, held) for entity_id, held in zip(ids, hashes, strict=True) if held)
+        ids, hashes = self._session.call(read)
+        return (
+            (entity_id, fields) for entity_id, fields in zip(ids, hashes, strict=True) if fields
+        )
 
 
 def _micro(units: str) -> int:
+    """Return a decimal text in whole units as micro-units."""
     return int(Decimal(units) * MICRO)

@@ -1,7 +1,7 @@
-"""Brings back what Redis has lost, from Postgres, while the flow goes on writing.
+"""A background thread that fills again in Redis, from Postgres, what Redis has lost.
 
-Redis can be emptied, restarted without its data, or lose keys one by one. The next news of an id
-fills it again, but an id may have none for hours. So one thread an entity looks after all of them.
+Redis can be emptied, restart without its data, or lose single keys by eviction. An id would be
+filled again at its next window, but that may be hours away.
 """
 
 import logging
@@ -18,166 +18,172 @@ from mobility.keys import RedisKeys
 from mobility.records import MIN_EVENT_TIME
 from mobility.settings import Settings
 from sinks.history import PostgresHistory
-from sinks.link import Link, redis_client
 from sinks.postgres import PostgresStore
+from sinks.postgres_session import open_postgres_session
 from sinks.redis import RedisStore
-from sinks.session import open_session
-from sinks.store import StoreError, Writer
+from sinks.redis_session import RedisSession, redis_client
+from sinks.store import StoreError, WriterRole
 
-LOOK_SECONDS: Final = 1.0
-"""How often it looks whether Redis was emptied, which one lost mark shows."""
+CHECK_SECONDS: Final = 1.0
+"""Seconds between checks whether Redis was emptied, which takes the marker field with it."""
 
 SWEEP_SECONDS: Final = 3.0
-"""How often it looks for each id, which finds keys that were evicted or deleted."""
+"""Least seconds between sweeps, which check every id: they find evicted and deleted keys."""
 
-SHARE: Final = 0.1
-"""The most of its time that it spends on looking where nothing is missing."""
+SWEEP_SHARE: Final = 0.1
+"""The largest share of its time that the thread spends on sweeps while nothing is missing."""
 
-LINES: Final = 2
-"""Connections to each store that a filling uses at once."""
+CONNECTIONS: Final = 2
+"""Connections to each store that a refill uses in parallel."""
 
-_ON_ITS_WAY: Final = 3.0
-"""Seconds after which what Postgres has been given is in Redis too, where nothing was lost: a feed
-has Postgres take a batch or two ahead."""
+_DELIVERY_SECONDS: Final = 3.0
+"""Seconds after which what Postgres has committed is in Redis too, unless Redis lost it: the batch
+writer lets Postgres take a batch or two ahead."""
 
 _PART: Final = 1_000
-_AT_ONCE: Final = 0.0
+"""Ids that one connection fills before it takes the next ids."""
+
+_NO_RETRY: Final = 0.0
 
 _log: Final = logging.getLogger(__name__)
 
 
 class Refiller:
-    """Keeps an entity in Redis whole: ids with news in the last `redis_expiry` seconds, progress.
+    """Keeps an entity complete in Redis: ids with windows in the last `redis_expiry` s, progress.
 
-    An id is missing where a hash of it or its place in the index is. It is filled with what
-    Postgres holds, to stay for what is left of its time; that this is never older than what Redis
-    had, and loses nothing that comes meanwhile, is told in sinks/pair.py.
+    An id is missing where one of its hashes or index entries is. It is filled from Postgres, and
+    expires when it would have expired before. sinks/store_pair.py says why a fill is never older
+    than what Redis had, and loses no window that arrives meanwhile.
     """
 
     def __init__(
         self,
         settings: Settings,
         entity: Entity,
-        writer: Writer,
+        writer: WriterRole,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Fill as a part of the flow `writer`; nothing is connected before the first look."""
+        """Write as the flow `writer`; the first check connects."""
         self._settings = settings
         self._entity = entity
-        self._writer: Writer = writer
+        self._writer: WriterRole = writer
         self._clock = clock
-        self._lines: list[_Line] = []
-        self._sweep_at = clock()
+        self._connections: list[_Connection] = []
+        self._next_sweep = clock()
         self._has_marked = False
-        self._failing = False
-        self._over = threading.Event()
+        self._is_failing = False
+        self._stopped = threading.Event()
         self._thread = threading.Thread(
-            target=self._keep_looking, name=f"refill {entity.name}", daemon=True
+            target=self._check_repeatedly, name=f"refill {entity.name}", daemon=True
         )
 
     def start(self) -> None:
-        """Look again and again, in a thread, until `close`."""
+        """Check every CHECK_SECONDS, in a thread, until `close`."""
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread, if there is one, and close the connections."""
-        self._over.set()
+        """Stop the thread, if it was started, and close the connections."""
+        self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()
-        while self._lines:
-            self._lines.pop().fast.close()
+        while self._connections:
+            self._connections.pop().redis_store.close()
 
-    def look(self) -> int:
-        """Fill what is missing, if it is time to look for it; return how many ids were filled.
+    def check(self) -> int:
+        """Sweep if one is due or Redis was emptied; return how many ids were filled.
 
-        Raises StoreError where a store does not answer at once.
+        Raises StoreError where a store does not answer: there are no retries.
         """
-        while len(self._lines) < LINES:
-            self._lines.append(_connected(self._settings, self._writer))
-        line, entity = self._lines[0], self._entity
-        mark = RedisKeys.of(self._settings).meta, f"swept:{entity.name}"
-        began = self._clock()
-        is_marked = line.link.ask(lambda: line.link.client.hexists(*mark))
-        if began < self._sweep_at and is_marked:
+        while len(self._connections) < CONNECTIONS:
+            self._connections.append(_connect(self._settings, self._writer))
+        connection, entity = self._connections[0], self._entity
+        session, redis_store = connection.session, connection.redis_store
+        marker = RedisKeys.of(self._settings).meta, f"swept:{entity.name}"
+        started = self._clock()
+        is_marked = session.call(lambda: session.client.hexists(*marker))
+        if started < self._next_sweep and is_marked:
             return 0
-        # Before the sweep: whatever empties Redis from now on takes the mark with it.
-        line.link.ask(lambda: line.link.client.hset(*mark, "1"))
-        absent = line.fast.absent(entity, line.history.recent(entity)["id"].to_list())
-        looked = self._clock()
+        # Set before the sweep: whatever empties Redis from now on removes the marker.
+        session.call(lambda: session.client.hset(*marker, "1"))
+        recent = connection.history.recent_ids(entity)["id"].to_list()
+        missing = redis_store.missing_ids(entity, recent)
+        swept = self._clock()
         was_emptied = self._has_marked and not is_marked
         self._has_marked = True
-        filled = self._refill(absent if was_emptied else self._still_absent(line, absent))
-        self._restore_progress(line)
-        self._sweep_at = self._clock() + max(SWEEP_SECONDS, (looked - began) / SHARE)
+        filled = self._refill(missing if was_emptied else self._still_missing(connection, missing))
+        self._restore_progress(connection)
+        self._next_sweep = self._clock() + max(SWEEP_SECONDS, (swept - started) / SWEEP_SHARE)
         return filled
 
-    def _still_absent(self, line: "_Line", ids: list[str]) -> list[str]:
-        """Return the ids that are missing for long: Postgres is written to first."""
-        if not ids or self._over.wait(_ON_ITS_WAY):
+    def _still_missing(self, connection: "_Connection", ids: list[str]) -> list[str]:
+        """Return the ids that are missing for longer than the way from Postgres to Redis takes."""
+        if not ids or self._stopped.wait(_DELIVERY_SECONDS):
             return []
-        return line.fast.absent(self._entity, ids)
+        return connection.redis_store.missing_ids(self._entity, ids)
 
     def _refill(self, ids: list[str]) -> int:
-        """Fill ids, over all lines at once: Postgres reads for one while Redis writes for another.
+        """Fill ids over all connections: Postgres reads for one while Redis writes for another.
 
-        Returns how many were filled, which is fewer only where the end came first.
+        Returns how many were filled, which is fewer than given only where `close` was called.
         """
-        idle = SimpleQueue[_Line]()
-        for line in self._lines:
-            idle.put(line)
+        idle = SimpleQueue[_Connection]()
+        for connection in self._connections:
+            idle.put(connection)
 
-        def fill(at: int) -> int:
-            part = ids[at : at + _PART]
-            if self._over.is_set():
+        def fill(start: int) -> int:
+            part = ids[start : start + _PART]
+            if self._stopped.is_set():
                 return 0
-            line = idle.get()
+            connection = idle.get()
             try:
-                line.fast.refill(self._entity, part)
+                connection.redis_store.refill(self._entity, part)
             finally:
-                idle.put(line)
+                idle.put(connection)
             return len(part)
 
-        with ThreadPoolExecutor(LINES, f"refill {self._entity.name}") as pool:
+        with ThreadPoolExecutor(CONNECTIONS, f"refill {self._entity.name}") as pool:
             return sum(pool.map(fill, range(0, len(ids), _PART)))
 
-    def _restore_progress(self, line: "_Line") -> None:
-        held, known = line.fast.progress(self._entity), line.lasting.progress(self._entity)
+    def _restore_progress(self, connection: "_Connection") -> None:
+        stored = connection.redis_store.progress(self._entity)
+        known = connection.postgres_store.progress(self._entity)
         if len(known) != self._settings.shards:
-            return  # the flow is about to lay out its shards
+            return  # the flow has not recorded its number of shards yet
         for shard, watermark in known.items():
-            if held.get(shard, MIN_EVENT_TIME) == MIN_EVENT_TIME < watermark:
-                line.fast.record_progress(self._entity, shard, len(known), watermark)
+            if stored.get(shard, MIN_EVENT_TIME) == MIN_EVENT_TIME < watermark:
+                connection.redis_store.record_progress(self._entity, shard, len(known), watermark)
 
-    def _keep_looking(self) -> None:
-        while not self._over.wait(LOOK_SECONDS):
+    def _check_repeatedly(self) -> None:
+        while not self._stopped.wait(CHECK_SECONDS):
             try:
-                filled = self.look()
+                filled = self.check()
             except StoreError as error:
-                if not self._failing:
-                    _log.warning("Redis is not looked after for now: %s", error)
-                self._failing = True
+                if not self._is_failing:
+                    _log.warning("Redis can't be checked for lost ids for now: %s", error)
+                self._is_failing = True
             else:
-                self._failing = False
+                self._is_failing = False
                 if filled:
                     _log.warning(
-                        "Redis had lost %d ids of %s: they are back, from Postgres",
+                        "Redis had lost %d ids of %s: they were filled again from Postgres",
                         filled,
                         self._entity.name,
                     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
-    """One connection to each store, and what goes over them."""
+class _Connection:
+    """One connection to each store, and the readers and writers over them."""
 
-    lasting: PostgresStore
+    postgres_store: PostgresStore
     history: PostgresHistory
-    fast: RedisStore
-    link: Link
+    redis_store: RedisStore
+    session: RedisSession
 
 
-def _connected(settings: Settings, writer: Writer) -> _Line:
-    session = open_session(settings, patience=_AT_ONCE)
-    history = PostgresHistory(session, settings, _AT_ONCE)
-    link = Link(redis_client(settings), settings, writer, patience=_AT_ONCE)
-    return _Line(PostgresStore(session), history, RedisStore(link, settings, history), link)
+def _connect(settings: Settings, writer: WriterRole) -> _Connection:
+    postgres_session = open_postgres_session(settings, retry_seconds=_NO_RETRY)
+    history = PostgresHistory(postgres_session, settings, _NO_RETRY)
+    session = RedisSession(redis_client(settings), settings, writer, retry_seconds=_NO_RETRY)
+    redis_store = RedisStore(session, settings, history)
+    return _Connection(PostgresStore(postgres_session), history, redis_store, session)

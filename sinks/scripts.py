@@ -1,20 +1,19 @@
-"""The SQL and Lua texts of this package, as they lie in its folders."""
+"""The SQL and Lua files of this package."""
 
-from functools import cache
 from importlib.resources import files
 
 from psycopg import sql
 
 from mobility.entities import Entity
+from mobility.resources import read_resource
 
 
-@cache
 def text(*path: str) -> str:
     """Return a file of this package."""
-    return files("sinks").joinpath(*path).read_text(encoding="utf-8")
+    return read_resource("sinks", *path)
 
 
-def numbered(scope: str) -> dict[int, str]:
+def migration_files(scope: str) -> dict[int, str]:
     """Return the numbered files of a folder of `sql`, in their order: number to file name."""
     names = sorted(
         entry.name for entry in files("sinks").joinpath("sql", scope).iterdir() if entry.is_file()
@@ -22,8 +21,8 @@ def numbered(scope: str) -> dict[int, str]:
     return {int(name.partition("_")[0]): name for name in names if name.endswith(".sql")}
 
 
-def for_entity(entity: Entity, *path: str, **values: sql.Composable) -> sql.Composed:
-    """Return a statement about an entity's tables, its placeholders filled in."""
+def entity_statement(entity: Entity, *path: str, **values: sql.Composable) -> sql.Composed:
+    """Return a file as a statement: placeholders name the tables of an entity, or are `values`."""
     return sql.SQL(text(*path)).format(
         ledger=sql.Identifier(f"{entity.name}_ledger"),
         totals=sql.Identifier(f"{entity.name}_totals"),

@@ -1,7 +1,7 @@
-"""What a process says of itself, written to the stores every second for the API to read.
+"""Publishes the status record of a process to the stores, every second, for the API to read.
 
-Beside the windows and never before them: each store has a thread of its own here, with a connection
-of its own, so a store that is away holds up neither the flow nor the word in the other store.
+Independent of the windows: each store has its own thread and connection here, so a store that is
+unavailable delays neither the flow nor the status in the other store.
 """
 
 import atexit
@@ -20,59 +20,59 @@ from mobility.settings import Settings, masked
 from mobility.status import EXPIRY
 from sinks.scripts import text
 
-EVERY: Final = 1.0
+PUBLISH_SECONDS: Final = 1.0
 """Seconds between two records."""
 
-_ANSWER_SECONDS: Final = 2
-_LAST_WORD_SECONDS: Final = 2.0
+_TIMEOUT_SECONDS: Final = 2
+_LAST_RECORD_SECONDS: Final = 2.0
 
 _log: Final = logging.getLogger(__name__)
 
-Record = Callable[[], bytes]
-"""Returns the record of this process as it is now: a JSON object."""
+MakeRecord = Callable[[], bytes]
+"""Returns the current status record of this process: a JSON object, see mobility/status.py."""
 
 
-class Place(Protocol):
-    """Where records are kept: the newest of each process, for as long as it goes on speaking."""
+class StatusWriter(Protocol):
+    """Keeps the newest record of each process in one store; records expire."""
 
     name: str
 
     def put(self, process: str, record: bytes) -> None:
-        """Replace a process's record. Raises whatever the client does."""
+        """Replace the record of a process. Raises the errors of the store's client."""
         ...
 
     def close(self) -> None:
-        """Give up the connection; the next `put` opens another."""
+        """Close the connection; the next `put` opens another."""
         ...
 
 
-class RedisPlace:
-    """A key a process, which expires, and an index of the processes."""
+class RedisStatusWriter:
+    """Writes a key a process, which expires, and a set of the processes."""
 
     def __init__(self, settings: Settings) -> None:
         self.name = f"Redis at {masked(settings.redis)}"
         self._keys = RedisKeys.of(settings)
         self._client = redis.Redis.from_url(
             settings.redis,
-            socket_connect_timeout=_ANSWER_SECONDS,
-            socket_timeout=_ANSWER_SECONDS,
+            socket_connect_timeout=_TIMEOUT_SECONDS,
+            socket_timeout=_TIMEOUT_SECONDS,
             retry=Retry(NoBackoff(), 0),
         )
 
     def put(self, process: str, record: bytes) -> None:
-        """Replace a process's record."""
+        """Replace the record of a process; it expires after EXPIRY seconds."""
         with self._client.pipeline() as commands:
             commands.set(self._keys.status(process), record, ex=EXPIRY)
             commands.sadd(self._keys.processes, process)
             commands.execute()
 
     def close(self) -> None:
-        """Give up the connection."""
+        """Close the connection."""
         self._client.close()
 
 
-class PostgresPlace:
-    """A row a process in the table `status`."""
+class PostgresStatusWriter:
+    """Writes a row a process into the table `status`."""
 
     def __init__(self, settings: Settings) -> None:
         self.name = f"Postgres at {masked(settings.postgres)}"
@@ -80,39 +80,45 @@ class PostgresPlace:
         self._connection: psycopg.Connection[tuple[object, ...]] | None = None
 
     def put(self, process: str, record: bytes) -> None:
-        """Replace a process's record."""
+        """Replace the record of a process."""
         row = {"process": process, "record": record.decode()}
-        self._connected().execute(text("sql", "tell_status.sql"), row)
+        self._connect().execute(text("sql", "upsert_status.sql"), row)
 
     def close(self) -> None:
-        """Give up the connection."""
+        """Close the connection."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
-    def _connected(self) -> psycopg.Connection[tuple[object, ...]]:
+    def _connect(self) -> psycopg.Connection[tuple[object, ...]]:
         if self._connection is None:
             self._connection = psycopg.connect(
                 self._url,
                 autocommit=True,
                 client_encoding="UTF8",
-                connect_timeout=_ANSWER_SECONDS,
-                tcp_user_timeout=_ANSWER_SECONDS * 1_000,
+                connect_timeout=_TIMEOUT_SECONDS,
+                tcp_user_timeout=_TIMEOUT_SECONDS * 1_000,
                 application_name="mobility-hub status",
             )
-            self._connection.execute(text("sql", "status_session.sql"))
+            self._connection.execute(text("sql", "prepare_status_session.sql"))
         return self._connection
 
 
-class Teller:
-    """Tells the stores of the settings what `record` returns, from `start` to `close`.
+class StatusPublisher:
+    """Publishes what `record` returns to the stores of the settings, from `start` to `close`.
 
-    A failure is logged when it begins and when it ends, and is nobody else's business.
+    A failure is logged when it begins and when it ends, and has no other consequence.
     """
 
     def __init__(
-        self, settings: Settings, process: str, record: Record, *, every: float = EVERY
+        self,
+        settings: Settings,
+        process: str,
+        record: MakeRecord,
+        *,
+        every: float = PUBLISH_SECONDS,
     ) -> None:
+        """Publish under the name `process`, every so many seconds."""
         self._process = process
         self._record = record
         self._every = every
@@ -122,16 +128,16 @@ class Teller:
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Begin, unless it has begun; without stores there is nobody to tell.
+        """Start a thread for each store; do nothing where they run or `close` was called.
 
-        The last word comes when the process ends in order.
+        `close` is called when the interpreter exits, unless it was called before.
         """
         with self._lock:
             if self._threads or self._closing.is_set():
                 return
-            for place in _places(self._settings):
+            for writer in _status_writers(self._settings):
                 thread = threading.Thread(
-                    target=self._tell, args=(place,), name=f"status {place.name}", daemon=True
+                    target=self._publish, args=(writer,), name=f"status {writer.name}", daemon=True
                 )
                 self._threads.append(thread)
                 thread.start()
@@ -139,41 +145,42 @@ class Teller:
             atexit.register(self.close)
 
     def close(self) -> None:
-        """Say the last word, if the stores take it within moments."""
+        """Publish a last record, for which each store gets _LAST_RECORD_SECONDS, and stop."""
         self._closing.set()
         for thread in self._threads:
-            thread.join(_LAST_WORD_SECONDS)
+            thread.join(_LAST_RECORD_SECONDS)
         atexit.unregister(self.close)
 
-    def _tell(self, place: Place) -> None:
-        is_told = True
+    def _publish(self, writer: StatusWriter) -> None:
+        is_published = True
         while True:
-            # Asked before the record is made: the last word is said after the end was asked for.
+            # Read before the record is made: the last record is made after `close` was called.
             is_last = self._closing.is_set()
-            is_told = self._put(place, is_told)
+            is_published = self._put(writer, is_published)
             if is_last:
                 break
             self._closing.wait(self._every)
-        place.close()
+        writer.close()
 
-    def _put(self, place: Place, was_told: bool) -> bool:
+    def _put(self, writer: StatusWriter, was_published: bool) -> bool:
+        """Write a record; return whether the store took it."""
         try:
-            place.put(self._process, self._record())
-        except Exception as error:  # noqa: BLE001 - whatever it is, the flow goes on
-            if was_told:
+            writer.put(self._process, self._record())
+        except Exception as error:  # noqa: BLE001 - no failure here may end the flow
+            if was_published:
                 reason = " ".join(str(error).split()) or type(error).__name__
                 _log.warning(
-                    "%s does not take the status of %s: %s", place.name, self._process, reason
+                    "%s does not take the status of %s: %s", writer.name, self._process, reason
                 )
-            place.close()
+            writer.close()
             return False
-        if not was_told:
-            _log.warning("%s takes the status of %s again", place.name, self._process)
+        if not was_published:
+            _log.warning("%s takes the status of %s again", writer.name, self._process)
         return True
 
 
-def _places(settings: Settings) -> Iterable[Place]:
+def _status_writers(settings: Settings) -> Iterable[StatusWriter]:
     if "redis" in settings.stores:
-        yield RedisPlace(settings)
+        yield RedisStatusWriter(settings)
     if "postgres" in settings.stores:
-        yield PostgresPlace(settings)
+        yield PostgresStatusWriter(settings)

@@ -1,8 +1,9 @@
-"""The contract that every store implements, and what it answers with.
+"""The contract of a store: windows and totals in, reconciled by version.
 
-A store keeps the windows of each id (the ledger) and the running totals of each id. Windows arrive
-as whole totals with a version, `(generation, trip_count)`: one that is not below the version held
-replaces it, and the totals move by the difference. Replays, repeats and disorder change nothing.
+A store keeps the windows of each id (the ledger) and the running totals of each id. A window
+arrives with its full totals and a version, `(generation, trip_count)`: it replaces the stored one
+unless its version is lower, and the totals of the id move by the difference. So replays, repeats
+and disorder change nothing.
 """
 
 from collections.abc import Collection
@@ -15,16 +16,17 @@ from mobility.entities import Entity
 from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings
 
-Writer = Literal["main", "serving", "backfill"]
-"""Who writes to a store.
+WriterRole = Literal["main", "serving", "backfill"]
+"""In which role a process writes to a store.
 
-Of the two flows one at a time may. A backfill writes beside them: it brings higher generations, so
-it refuses no flow, is refused by none and takes no fencing token; but there is one at a time.
+One of the two flows may write at a time. A backfill may write beside a flow: it brings windows of
+a higher generation, so it needs no fencing token and neither excludes the other. There is one
+backfill at a time.
 """
 
-FLOWS: Final[tuple[Writer, ...]] = ("main", "serving")
-WRITERS: Final[tuple[Writer, ...]] = (*FLOWS, "backfill")
-"""In the order of their numbers, from 1, in Postgres."""
+FLOWS: Final[tuple[WriterRole, ...]] = ("main", "serving")
+WRITERS: Final[tuple[WriterRole, ...]] = (*FLOWS, "backfill")
+"""A role's place here, from 1, is the second key of its advisory lock in Postgres."""
 
 TOTALS_SCHEMA: Final = pl.Schema(
     {
@@ -40,26 +42,29 @@ TOTALS_SCHEMA: Final = pl.Schema(
         )
     }
 )
-"""A frame of running totals: a row an id, in the units of WINDOW_SCHEMA.
+"""Running totals: a row an id, in the units of WINDOW_SCHEMA.
 
-A backfill can leave windows without trips. They take no part in the starts of the earliest and the
-latest trip, and an id that has no others stays, with 0 trips and no starts (null).
+A backfill can leave windows without trips. They don't count for the earliest and the latest start,
+and an id that has only such windows stays, with 0 trips and null starts.
 """
 
 
 class StoreError(RuntimeError):
-    """A store that can't be used as it is; the message says which, why, and what to do."""
+    """A store can't be used; the message says which one, why, and what to do."""
 
 
 class StoreRefusedError(StoreError):
-    """A store that belongs to others: another attempt would get the same answer."""
+    """A store refuses this writer for good: a retry would be refused as well."""
 
 
-def refuse_fingerprint(store: str, held: str, answers: str, settings: Settings) -> NoReturn:
-    """Raise StoreRefusedError: the store was filled under settings that give other answers."""
+def refuse_fingerprint(
+    store: str, stored_fingerprint: str, stored_answers: str, settings: Settings
+) -> NoReturn:
+    """Raise StoreRefusedError: the store was filled under settings that change answers."""
     msg = (
-        f"{store} was filled with fingerprint {held}, this start has {settings.fingerprint}.\n"
-        f"  there: {answers}\n"
+        f"{store} was filled with fingerprint {stored_fingerprint}, this start has "
+        f"{settings.fingerprint}.\n"
+        f"  there: {stored_answers}\n"
         f"  here:  {settings.answers}\n"
         "Totals of both would be mixed. Start with the settings it was filled with, or use an "
         "empty store (another database, or for Redis another MOBILITY_REDIS_PREFIX)."
@@ -67,78 +72,80 @@ def refuse_fingerprint(store: str, held: str, answers: str, settings: Settings) 
     raise StoreRefusedError(msg)
 
 
-def refuse_writer(store: str, holder: str, writer: str) -> NoReturn:
+def refuse_writer(store: str, current: str, refused: str) -> NoReturn:
     """Raise StoreError: another flow writes to the store."""
     msg = (
-        f"{store} is written to by the flow `{holder}`, so `{writer}` may not: one flow writes to "
-        f"a store. Stop `{holder}` and wait 30 seconds, or start `{writer}` without stores "
+        f"{store} is written to by the flow `{current}`, so `{refused}` may not: one flow writes "
+        f"to a store. Stop `{current}` and wait 30 seconds, or start `{refused}` without stores "
         "(MOBILITY_STORES=)."
     )
     raise StoreError(msg)
 
 
 def refuse_backfill(store: str) -> NoReturn:
-    """Raise StoreError: another backfill is at work."""
+    """Raise StoreError: another backfill is running."""
     msg = (
         f"{store} is being backfilled already, and one backfill at a time may write to a store. "
-        "Wait until it has ended; one that was killed stands in the way for up to 30 seconds."
+        "Wait until it has ended; one that was killed blocks the next for up to 30 seconds."
     )
     raise StoreError(msg)
 
 
-def refuse_fence(store: str, token: str, holder: str, ours: int | None) -> NoReturn:
-    """Raise StoreRefusedError: a cluster that started later has the store."""
+def refuse_fencing_token(store: str, newer: str, holder: str, own: int | None) -> NoReturn:
+    """Raise StoreRefusedError: a cluster that started later has a higher fencing token."""
     msg = (
-        f"{store} belongs to a cluster that was started later: it holds fencing token {token}, "
-        f"taken by {holder}; this one holds {ours} and may not write any more.\n"
-        "Nothing is lost: leave the later one running. If this one is to go on instead, stop that "
-        "one and start this one again."
+        f"{store} belongs to a cluster that was started later: it holds fencing token {newer}, "
+        f"taken by {holder}; this one holds {own} and may not write any more.\n"
+        "Nothing is lost: leave the later one running. To continue with this one instead, stop "
+        "that one and start this one again."
     )
     raise StoreRefusedError(msg)
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
-    """What became of the windows of one call.
+class ApplyResult:
+    """Counts of the windows of one `apply`.
 
-    `unchanged` counts those the store already had, in this or a higher version; `refused` those
-    older than its ledger reaches back, which can't be told from windows counted long ago. `unseen`
-    are ids that the store had never seen before, as far as it can tell.
+    `unchanged` are those that the store already had, in this or a higher version; `refused` those
+    older than its ledger reaches back: whether they were counted before can't be known. `new_ids`
+    are ids that the store did not have before, as far as it knows.
     """
 
     applied: int = 0
     unchanged: int = 0
     refused: int = 0
-    unseen: tuple[str, ...] = field(default=(), compare=False)
+    new_ids: tuple[str, ...] = field(default=(), compare=False)
 
-    def __add__(self, other: "Applied") -> "Applied":
-        return Applied(
+    def __add__(self, other: "ApplyResult") -> "ApplyResult":
+        return ApplyResult(
             self.applied + other.applied,
             self.unchanged + other.unchanged,
             self.refused + other.refused,
-            self.unseen + other.unseen,
+            self.new_ids + other.new_ids,
         )
 
 
-class Store(Protocol):
-    """Reconciles windows. All methods raise StoreError where the store can't be used."""
+class WindowStore(Protocol):
+    """Keeps windows and totals. All methods raise StoreError where the store can't be used."""
 
-    def apply(self, entity: Entity, rows: pl.DataFrame, unseen: Collection[str] = ()) -> Applied:
-        """Reconcile coalesced rows (WINDOW_SCHEMA, see `coalesced`); durable on return.
+    def apply(
+        self, entity: Entity, rows: pl.DataFrame, new_ids: Collection[str] = ()
+    ) -> ApplyResult:
+        """Reconcile windows (WINDOW_SCHEMA, one row a window as `highest_versions` returns them).
 
-        `unseen` are ids of which the store that this one is filled from had seen nothing before it
-        was given these rows.
+        They are durable on return. For a follower `new_ids` are ids that the authority did not have
+        before it was given these rows.
         """
         ...
 
     def record_progress(
         self, entity: Entity, shard: int, shards: int, watermark: int | None
     ) -> None:
-        """Record that all rows of a shard up to a watermark (epoch ms) are in the store.
+        """Record that all windows of a shard up to a watermark (epoch ms) are in the store.
 
         A recorded watermark never goes back: what was complete stays complete. A shard that has
-        not spoken stands at MIN_EVENT_TIME; where the number of shards changes, every new shard
-        starts from the minimum of the old ones. So the minimum over the shards is always true.
+        recorded none has MIN_EVENT_TIME. Where the number of shards changes, every new shard
+        starts at the minimum of the old ones, so the minimum over the shards is always true.
         """
         ...
 
@@ -155,5 +162,5 @@ class Store(Protocol):
         ...
 
     def close(self) -> None:
-        """Close what the store opened; a client that was passed in stays the caller's."""
+        """Close the connections of the store."""
         ...

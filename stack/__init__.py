@@ -1,1 +1,1 @@
-"""Real Kafka, Redis and Postgres on this machine without Docker, and the system run on them."""
+"""Real Kafka, Redis and Postgres on this machine without Docker, and the system on top of them."""

@@ -1,4 +1,4 @@
-"""`python -m stack`: the services alone, in the background or around one command."""
+"""`python -m stack`: the services only, in the background or for one command."""
 
 import argparse
 import asyncio
@@ -8,9 +8,16 @@ import sys
 from pathlib import Path
 
 from mobility.settings import SettingsError, read_settings
-from stack.scratch import run
-from stack.service import StartError
-from stack.services import STATE_FOLDER, Report, down, service_environ, status, up
+from stack.scratch import run_with_services
+from stack.service import StackStartError
+from stack.services import (
+    STATE_FOLDER,
+    ServiceReport,
+    service_environ,
+    service_reports,
+    start_services,
+    stop_services,
+)
 
 
 def main() -> int:
@@ -20,42 +27,42 @@ def main() -> int:
         read_settings(os.environ)
         if arguments.command == "run":
             return asyncio.run(
-                run(arguments.folder and arguments.folder.absolute(), arguments.argv)
+                run_with_services(arguments.folder and arguments.folder.absolute(), arguments.argv)
             )
         return asyncio.run(
-            _on_services(arguments.command, (arguments.folder or STATE_FOLDER).absolute())
+            _run_command(arguments.command, (arguments.folder or STATE_FOLDER).absolute())
         )
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    except (StartError, OSError) as error:
+    except (StackStartError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     except KeyboardInterrupt:
         return 130
 
 
-async def _on_services(command: str, folder: Path) -> int:
+async def _run_command(command: str, folder: Path) -> int:
     match command:
         case "up":
-            return _show(await up(folder, os.environ))
+            return _print_reports(await start_services(folder, os.environ))
         case "status":
-            return _show(await status(folder, os.environ))
+            return _print_reports(await service_reports(folder, os.environ))
         case "env":
-            return _export(await status(folder, os.environ))
-    killed = await down(folder)
+            return _print_exports(await service_reports(folder, os.environ))
+    killed = await stop_services(folder)
     for name in killed:
         sys.stderr.write(f"{name} did not stop in time and was killed\n")
     return 1 if killed else 0
 
 
-def _show(reports: list[Report]) -> int:
+def _print_reports(reports: list[ServiceReport]) -> int:
     for report in reports:
         sys.stdout.write(f"{report}\n")
-    return 0 if all(report.state in {"running", "given"} for report in reports) else 1
+    return 0 if all(report.state in {"running", "external"} for report in reports) else 1
 
 
-def _export(reports: list[Report]) -> int:
+def _print_exports(reports: list[ServiceReport]) -> int:
     if stopped := [report.name for report in reports if report.state == "stopped"]:
         sys.stderr.write(f"{', '.join(stopped)}: not running; `python -m stack up` starts them\n")
         return 1
@@ -67,16 +74,18 @@ def _export(reports: list[Report]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m stack", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, does in (
+    for name, description in (
         ("up", "start the services in the background; return once they are healthy"),
-        ("down", "stop them"),
-        ("status", "show state, URL, process id and log of each"),
-        ("env", 'print what a shell needs: eval "$(python -m stack env)"'),
-        ("run", "run a command on services of its own, which end with it"),
+        ("down", "stop the services"),
+        ("status", "show state, URL, process id and log of each service"),
+        ("env", 'print variables for a shell: eval "$(python -m stack env)"'),
+        ("run", "run a command with new services, which are stopped when it ends"),
     ):
-        command = commands.add_parser(name, help=does, description=does)
+        command = commands.add_parser(name, help=description, description=description)
         command.add_argument(
-            "--folder", type=Path, help="state folder (default: .mobility; run: a scratch one)"
+            "--folder",
+            type=Path,
+            help="state folder (default: .mobility; for run: a temporary one)",
         )
         if name == "run":
             command.add_argument("argv", nargs="+", metavar="COMMAND")

@@ -1,4 +1,4 @@
-"""The system at a glance: what `just up` runs beside the services, and in which order."""
+"""The components of the system, which `just up` runs on the services, and their order."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -8,25 +8,25 @@ from typing import Final, Literal
 
 from mobility.settings import Settings
 from stack.checkout import ROOT, module_environ
-from stack.meter import Meter
-from stack.ports import choose
+from stack.flow_status import FlowStatusReader
+from stack.ports import choose_ports
 
 SAMPLE: Final = ROOT / "data"
-"""The sample city: a day of trips, and its tables."""
+"""The sample data: a day of trips, and its tables."""
 
 STOP_ORDER: Final = ("producer", "audit", "flow", "api", "topics")
-"""First nothing new comes in, then what is in is finished, and to the end it can be asked for."""
+"""First the input stops, then the flow finishes, and the API is available until the end."""
 
-_ANSWER_LIMIT: Final = 2.0
+_RESPONSE_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Component:
     """A program of the system: `python -m <argv>`.
 
-    `runs` tells how long: `once` before the next one starts, `until done` or `forever`; another
-    end than that is a crash. `is_ready` tells when the next may start (None: at once), within
-    `start_limit` seconds; a stop may take `grace` seconds.
+    It `runs` once before the next one starts, `until done` or `forever`; any other end is a crash.
+    `is_ready` tells when the next one may start (None: at once), within `start_limit` seconds; a
+    stop may take `grace` seconds.
     """
 
     name: str
@@ -38,32 +38,32 @@ class Component:
     url: str = ""
 
 
-def system(folder: Path, settings: Settings) -> tuple[Component, ...]:
+def system_components(folder: Path, settings: Settings) -> tuple[Component, ...]:
     """Return the components in the order of their start."""
     trips = str(SAMPLE / "trips.parquet")
     state = str(folder / "producer.json")
     replay = (trips, "--rebase", "now", "--density", "1", "--state", state)
     api = f"http://{settings.api_host}:{settings.api_port}"
 
-    async def api_answers() -> bool:
-        return await _answers(settings.api_host, settings.api_port)
+    async def api_responds() -> bool:
+        return await _responds(settings.api_host, settings.api_port)
 
     async def flow_reports() -> bool:
-        return bool(Meter(Path(settings.status_dir or folder / "status")).statuses())
+        return bool(FlowStatusReader(Path(settings.status_dir or folder / "status")).statuses())
 
     return (
         Component("topics", ("broker.topic_setup",), runs="once"),
         Component(
             "flow", ("dataflows", "-r", str(folder / "recovery")), is_ready=flow_reports, grace=60.0
         ),
-        Component("api", ("api",), is_ready=api_answers, url=api),
+        Component("api", ("api",), is_ready=api_responds, url=api),
         Component("audit", ("audit.watch",)),
         Component("producer", ("producer", *replay), runs="until done", grace=30.0),
     )
 
 
 def system_environ(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of the components: what the caller set comes before our defaults."""
+    """Return the environment of the components: the caller's variables, and defaults for others."""
     defaults = {
         "MOBILITY_STORES": "redis,postgres",
         "MOBILITY_ENRICHED": "all",
@@ -75,14 +75,14 @@ def system_environ(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
     }
     for name, port in (("API", 8_000), ("METRICS", 9_100), ("AUDIT", 9_200)):
         if f"MOBILITY_{name}_PORT" not in environ:
-            chosen = choose(folder, {name.lower(): port})
+            chosen = choose_ports(folder, {name.lower(): port})
             defaults[f"MOBILITY_{name}_PORT"] = str(chosen[name.lower()])
     return {"PYTHONUNBUFFERED": "1", **defaults, **module_environ(environ)}
 
 
-async def _answers(host: str, port: int) -> bool:
+async def _responds(host: str, port: int) -> bool:
     try:
-        async with asyncio.timeout(_ANSWER_LIMIT):
+        async with asyncio.timeout(_RESPONSE_SECONDS):
             reader, writer = await asyncio.open_connection(host, port)
             try:
                 writer.write(f"GET /health HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())

@@ -1,4 +1,4 @@
-"""What `just up` shows: a line a component, and a live line; plain lines without a terminal."""
+"""The display of `just up`: one line per component, and a status line; or plain lines of text."""
 
 import time
 from types import TracebackType
@@ -9,17 +9,17 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-_PLAIN_PAUSE: Final = 10.0
-_COLOURS: Final = {"running": "green", "given": "green", "done": "dim", "stopped": "dim"}
+_PLAIN_INTERVAL: Final = 10.0
+_COLOURS: Final = {"running": "green", "external": "green", "done": "dim", "stopped": "dim"}
 
 
 class Display:
-    """Shows states as they change and the live line: about once a second, or once in ten."""
+    """Shows state changes and the status line: every second, without a terminal every ten."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console()
         self._rows: dict[str, tuple[str, str]] = {}
-        self._line = ""
+        self._status = ""
         self._printed = time.monotonic()
         self._live = Live(console=self._console, auto_refresh=False)
 
@@ -34,34 +34,34 @@ class Display:
     ) -> None:
         self._live.stop()
 
-    def state(self, name: str, state: str, where: str | None = None) -> None:
-        """Show the state of a component; its place stays as it was where none is given."""
-        where = self._rows.get(name, ("", ""))[1] if where is None else where
-        self._rows[name] = (state, where)
+    def show_state(self, name: str, state: str, url: str | None = None) -> None:
+        """Show the state of a component; None keeps its URL."""
+        url = self._rows.get(name, ("", ""))[1] if url is None else url
+        self._rows[name] = (state, url)
         if self._console.is_terminal:
             self._refresh()
         else:
-            self._print(f"{name:<9} {state:<10} {where}".rstrip())
+            self._print(f"{name:<9} {state:<10} {url}".rstrip())
 
-    def line(self, text: str) -> None:
-        """Show how the flow does."""
-        self._line = text
+    def show_status(self, text: str) -> None:
+        """Show the status line."""
+        self._status = text
         if self._console.is_terminal:
             self._refresh()
-        elif time.monotonic() - self._printed >= _PLAIN_PAUSE:
+        elif time.monotonic() - self._printed >= _PLAIN_INTERVAL:
             self._printed = time.monotonic()
             self._print(text)
 
-    def note(self, text: str) -> None:
-        """Print a message that stays, above what is live."""
+    def print_message(self, text: str) -> None:
+        """Print a message above the lines that are updated."""
         self._print(text)
 
     def _print(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _refresh(self) -> None:
-        self._live.start()  # only now: until there is a state, others may write to the terminal
+        self._live.start()  # not before the first state: others may write to the terminal
         table = Table.grid(padding=(0, 2))
-        for name, (state, where) in self._rows.items():
-            table.add_row(name, Text(state, style=_COLOURS.get(state, "yellow")), where)
-        self._live.update(Group(table, Text(self._line, style="bold")), refresh=True)
+        for name, (state, url) in self._rows.items():
+            table.add_row(name, Text(state, style=_COLOURS.get(state, "yellow")), url)
+        self._live.update(Group(table, Text(self._status, style="bold")), refresh=True)

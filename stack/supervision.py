@@ -1,4 +1,4 @@
-"""Components are started in order, watched, and stopped in order, come what may."""
+"""Supervision: components are started in order, watched, and stopped in order."""
 
 import asyncio
 import signal
@@ -9,34 +9,42 @@ from pathlib import Path
 from typing import Final
 
 from stack.components import Component
-from stack.processes import Process, find, forget, rotate, spawn, with_log, write_down
-from stack.service import StartError
+from stack.processes import (
+    Process,
+    delete_record,
+    find_process,
+    rotate,
+    save_record,
+    spawn,
+    with_log_tail,
+)
+from stack.service import StackStartError
 
-_PAUSE: Final = 0.1
-_GRACEFUL: Final = {0, -signal.SIGTERM, 128 + signal.SIGTERM}
+_POLL_SECONDS: Final = 0.1
+_GRACEFUL_CODES: Final = {0, -signal.SIGTERM, 128 + signal.SIGTERM}
 
-Show = Callable[[str, str], None]
-"""Shows the state of a component: its name and a few words."""
+ShowState = Callable[[str, str], None]
+"""Shows the state of a component, given its name and a text."""
 
 
 class CrashError(RuntimeError):
-    """A component ended that should not have; the message says which, how, and where its log is."""
+    """A component ended unexpectedly; the message says which, how, and where its log is."""
 
 
 class Supervisor:
-    """Runs components with their records and logs in a state folder.
+    """Runs components, with their records and logs in a state folder.
 
-    `command` is what comes before a component's own arguments.
+    `command` is put before a component's arguments.
     """
 
     def __init__(
         self,
         folder: Path,
-        show: Show,
+        show_state: ShowState,
         command: Sequence[str] = (sys.executable, "-m"),
     ) -> None:
         self._folder = folder
-        self._show = show
+        self._show_state = show_state
         self._command = command
         self._running: dict[str, tuple[Component, Process]] = {}
 
@@ -45,53 +53,53 @@ class Supervisor:
         return self._folder / f"{name}.log"
 
     async def start(self, component: Component, environ: Mapping[str, str]) -> None:
-        """Start a component; return once it is ready, or done if it runs once.
+        """Start a component; return once it is ready, or has exited if it runs once.
 
-        Raises CrashError where it ends instead, StartError where it takes too long.
+        Raises CrashError if it ends instead, StackStartError if it takes too long.
         """
-        self._show(component.name, "starting")
+        self._show_state(component.name, "starting")
         rotate(self.log(component.name))
         process = spawn(
             [*self._command, *component.argv], self.log(component.name), environ=environ
         )
-        write_down(self._folder, component.name, process)
+        save_record(self._folder, component.name, process)
         self._running[component.name] = (component, process)
         deadline = time.monotonic() + component.start_limit
         while not await self._has_started(component):
             if time.monotonic() > deadline:
-                late = f"{component.name} is not ready after {component.start_limit:.0f} s"
-                raise StartError(with_log(late, self.log(component.name)))
-            await asyncio.sleep(_PAUSE)
+                message = f"{component.name} is not ready after {component.start_limit:.0f} s"
+                raise StackStartError(with_log_tail(message, self.log(component.name)))
+            await asyncio.sleep(_POLL_SECONDS)
         if component.name in self._running:
-            self._show(component.name, "running")
+            self._show_state(component.name, "running")
 
     def check(self) -> None:
-        """Raise CrashError where a component has ended that should not have."""
+        """Raise CrashError if a component has ended unexpectedly."""
         for component, process in list(self._running.values()):
-            if not process.alive:
-                self._ended(component, process)
+            if not process.is_alive:
+                self._on_exit(component, process)
 
     async def stop(self, order: Sequence[str]) -> list[str]:
         """Stop the components in order, each when the one before has ended.
 
-        Returns a complaint for each that did not end in good order.
+        Returns a message for each that did not end gracefully.
         """
-        complaints = []
+        problems = []
         for name in order:
             if name in self._running:
                 component, process = self._running.pop(name)
-                complaints += await self._stop(component, process)
-        return complaints
+                problems += await self._stop(component, process)
+        return problems
 
     async def _stop(self, component: Component, process: Process) -> list[str]:
         name = component.name
-        self._show(name, "stopping")
+        self._show_state(name, "stopping")
         in_time = await process.stop(component.grace)
-        forget(self._folder, name)
-        self._show(name, "stopped")
+        delete_record(self._folder, name)
+        self._show_state(name, "stopped")
         if not in_time:
             what = f"did not stop within {component.grace:.0f} s and was killed"
-        elif process.exit_code in _GRACEFUL:
+        elif process.exit_code in _GRACEFUL_CODES:
             return []
         else:
             what = f"ended with exit code {process.exit_code} when it was stopped"
@@ -103,24 +111,24 @@ class Supervisor:
             return component.name not in self._running
         return component.is_ready is None or await component.is_ready()
 
-    def _ended(self, component: Component, process: Process) -> None:
+    def _on_exit(self, component: Component, process: Process) -> None:
         name = component.name
         del self._running[name]
-        forget(self._folder, name)
+        delete_record(self._folder, name)
         if component.runs != "forever" and process.exit_code == 0:
-            self._show(name, "done")
+            self._show_state(name, "done")
             return
         what = f"ended with exit code {process.exit_code}"
-        self._show(name, what)
-        raise CrashError(with_log(f"{name} {what}", self.log(name)))
+        self._show_state(name, what)
+        raise CrashError(with_log_tail(f"{name} {what}", self.log(name)))
 
 
 async def stop_leftovers(folder: Path, order: Sequence[str], grace: float = 60.0) -> list[str]:
-    """Stop the components that an earlier run left; return the names of those that ran."""
-    left = []
+    """Stop the components of an earlier run; return the names of those that were running."""
+    stopped = []
     for name in order:
-        if process := find(folder, name):
+        if process := find_process(folder, name):
             await process.stop(grace)
-            left.append(name)
-        forget(folder, name)
-    return left
+            stopped.append(name)
+        delete_record(folder, name)
+    return stopped

@@ -1,8 +1,7 @@
-"""`python -m stack.vendor`: the browser's libraries, fetched by npm, checked, laid in their folder.
+"""`python -m stack.vendor`: the browser's libraries, downloaded by npm, checked, and copied.
 
-What is vendored stands in `packages.json`: the version, the sha512 that npm publishes of its
-archive, and which of its files are kept under which name, with their sha256. Nothing of a package
-is run.
+`packages.json` has the version of each package, the sha512 of its archive as published by npm, and
+which of its files are copied under which name, with their sha256. No code of a package is run.
 """
 
 import argparse
@@ -24,10 +23,10 @@ FOLDER: Final = ROOT / "api" / "pages" / "assets" / "vendor"
 
 
 class VendorError(Exception):
-    """A library that can't be had as it was pinned; the message says what to do."""
+    """A package that can't be downloaded as it is pinned; the message says why."""
 
 
-class Kept(msgspec.Struct, frozen=True):
+class VendoredFile(msgspec.Struct, frozen=True):
     """A file of a package: its path there, its name here, and the sha256 of its content."""
 
     path: str
@@ -42,16 +41,16 @@ class Package(msgspec.Struct, frozen=True):
     version: str
     license: str
     integrity: str
-    files: tuple[Kept, ...]
+    files: tuple[VendoredFile, ...]
 
 
 def packages(folder: Path = FOLDER) -> list[Package]:
-    """Return what a folder's `packages.json` names."""
+    """Return the packages in a folder's `packages.json`."""
     return msgspec.json.decode((folder / "packages.json").read_bytes(), type=list[Package])
 
 
-def differing(folder: Path = FOLDER) -> Iterator[str]:
-    """Yield the names of files that are not there or not as they were pinned."""
+def changed_files(folder: Path = FOLDER) -> Iterator[str]:
+    """Yield the names of files that are missing or not as pinned."""
     for package in packages(folder):
         for kept in package.files:
             path = folder / kept.name
@@ -60,9 +59,9 @@ def differing(folder: Path = FOLDER) -> Iterator[str]:
 
 
 def fetch(package: Package, target: Path) -> None:
-    """Lay a package's files into `target`; raises VendorError where one is not as pinned."""
+    """Copy a package's files to `target`; raises VendorError if one is not as pinned."""
     with tempfile.TemporaryDirectory() as scratch:
-        archive = _packed(package, Path(scratch))
+        archive = _download(package, Path(scratch))
         found = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
         if f"sha512-{found}" != package.integrity:
             msg = f"{package.name} {package.version}: the archive is not the pinned one"
@@ -72,27 +71,29 @@ def fetch(package: Package, target: Path) -> None:
                 (target / kept.name).write_bytes(_content(tar, package, kept))
 
 
-def _packed(package: Package, scratch: Path) -> Path:
-    """Return the archive of a package, as npm downloads it."""
-    wish = f"{package.name}@{package.version}"
+def _download(package: Package, scratch: Path) -> Path:
+    """Download the archive of a package with npm; return its path."""
+    spec = f"{package.name}@{package.version}"
     options = ("--ignore-scripts", "--silent", "--pack-destination", str(scratch))
     try:
         subprocess.run(  # noqa: S603 - the names are pinned
-            ["npm", "pack", wish, *options],  # noqa: S607 - wherever the user has it
+            ["npm", "pack", spec, *options],  # noqa: S607 - the npm on the user's PATH
             check=True,
             capture_output=True,
             text=True,
         )
     except FileNotFoundError:
-        msg = "npm is needed to fetch the browser's libraries: install Node.js, which brings it"
+        msg = (
+            "npm is needed to download the browser's libraries: install Node.js, which includes it"
+        )
         raise VendorError(msg) from None
     except subprocess.CalledProcessError as error:
-        msg = f"npm can't fetch {wish}:\n{error.stderr}"
+        msg = f"npm can't download {spec}:\n{error.stderr}"
         raise VendorError(msg) from None
     return next(scratch.glob("*.tgz"))
 
 
-def _content(tar: tarfile.TarFile, package: Package, kept: Kept) -> bytes:
+def _content(tar: tarfile.TarFile, package: Package, kept: VendoredFile) -> bytes:
     member = tar.extractfile(f"package/{kept.path}")
     content = member.read() if member else b""
     if _sha256(content) != kept.sha256:
@@ -106,13 +107,14 @@ def _sha256(content: bytes) -> str:
 
 
 def main() -> int:
-    """Fetch every package, or only compare what is there; return the exit code."""
+    """Download every package, or only compare the files; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m stack.vendor", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="compare only, and fetch nothing")
+    parser.add_argument("--check", action="store_true", help="compare only, and download nothing")
     if parser.parse_args().check:
-        wrong = list(differing())
-        sys.stdout.write(f"not as pinned: {', '.join(wrong)}\n" if wrong else "all as pinned\n")
-        return 1 if wrong else 0
+        changed = list(changed_files())
+        names = ", ".join(changed)
+        sys.stdout.write(f"not as pinned: {names}\n" if changed else "all as pinned\n")
+        return 1 if changed else 0
     try:
         for package in packages():
             fetch(package, FOLDER)

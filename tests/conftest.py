@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from benchmarks.tenant import emptied, tenant
+from benchmarks.tenant import empty_tenant, tenant_settings
 from mobility.settings import Settings, read_settings
 
 _NEEDED = ("MOBILITY_KAFKA", "MOBILITY_REDIS", "MOBILITY_POSTGRES")
@@ -57,5 +57,5 @@ def services() -> Settings:
 def settings(services: Settings) -> Iterator[Settings]:
     """Return settings with keys and a schema of their own in both stores."""
     name = f"test_{secrets.token_hex(4)}"
-    with emptied(services, name):
-        yield msgspec.structs.replace(tenant(services, name), stores=("redis", "postgres"))
+    with empty_tenant(services, name):
+        yield msgspec.structs.replace(tenant_settings(services, name), stores=("redis", "postgres"))

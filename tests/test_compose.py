@@ -16,7 +16,7 @@ import yaml
 import runtime.command
 from mobility.settings import Settings, read_settings
 from mobility.topics import topic_table
-from producer.options import parse
+from producer.options import parse_options
 from stack.docker import TOKENS_FILE
 from stack.jars import VERSION
 from stack.kafka import _SINGLE_NODE
@@ -178,7 +178,7 @@ def test_commands_are_modules(service: str) -> None:
 
 def test_the_producer_understands_its_command() -> None:
     """The sample data goes out live, and how far is remembered on the volume."""
-    options = parse(SERVICES["producer"]["command"][3:])
+    options = parse_options(SERVICES["producer"]["command"][3:])
     assert (ROOT / options.file).exists()
     assert options.rebase
     assert options.state is not None

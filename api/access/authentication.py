@@ -1,4 +1,4 @@
-"""Whose request it is, by its token, and whether that opens the entity asked for."""
+"""Authentication by token, and authorization by its scopes."""
 
 from http import HTTPStatus
 from typing import Any, Final
@@ -8,48 +8,51 @@ from litestar.enums import ScopeType
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
 from litestar.types import ASGIApp
 
-from api.access.tokens import EVERYTHING, Token, Tokens
-from api.problems import problem
+from api.access.tokens import ALL_SCOPES, Token, Tokens
+from api.representation.problems import problem
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
 COOKIE: Final = "mobility_token"
-OPEN: Final = "open"
-"""The key of a route's `opt` that lets everybody in."""
+PUBLIC: Final = "public"
+"""Key of `opt` of routes that need no token."""
 
 _BEARER: Final = "bearer "
 
 
 class Authentication(AbstractAuthenticationMiddleware):
-    """Takes a bearer token (RFC 6750), or the cookie that pages have exchanged one for."""
+    """Accepts a bearer token (RFC 6750), or the session cookie that pages exchange one for."""
 
     def __init__(self, app: ASGIApp, tokens: Tokens) -> None:
-        super().__init__(app, exclude_from_auth_key=OPEN, scopes={ScopeType.HTTP})
+        super().__init__(app, exclude_from_auth_key=PUBLIC, scopes={ScopeType.HTTP})
         self._tokens = tokens
 
     async def authenticate_request(self, connection: Connection) -> AuthenticationResult:
-        """Return the token; without one of ours, or one that opens the entity, there is a refusal.
+        """Return the token; raise a problem if there is none or its scopes lack the entity.
 
-        Scopes are looked at here and not in a guard, for each of which Litestar copies the handler.
+        Scopes are checked here and not in a guard: Litestar copies the handler for each guard.
         """
-        token = token_of(connection, self._tokens)
+        token = find_token(connection, self._tokens)
         if token is None:
             raise problem(
                 HTTPStatus.UNAUTHORIZED,
-                "A token is needed: as `Authorization: Bearer …`, or by POST /session as a cookie",
+                "Send a valid token as `Authorization: Bearer …`, or exchange one for a cookie "
+                "with POST /session",
                 slug="token-needed",
                 headers={"WWW-Authenticate": "Bearer"},
             )
         entity = connection.path_params.get("entity_name")
-        if entity in EVERYTHING and entity not in token.scopes:
+        if entity in ALL_SCOPES and entity not in token.scopes:
             raise problem(
-                HTTPStatus.FORBIDDEN, f"This token does not open {entity}", slug="out-of-scope"
+                HTTPStatus.FORBIDDEN,
+                f"The scopes of this token do not include {entity}",
+                slug="out-of-scope",
             )
         return AuthenticationResult(user=token.name, auth=token)
 
 
-def token_of(connection: Connection, tokens: Tokens) -> Token | None:
-    """Return the token that a request carries; a header that is given counts alone."""
+def find_token(connection: Connection, tokens: Tokens) -> Token | None:
+    """Return the token of a request; with an Authorization header, the cookie does not count."""
     header = connection.headers.get("authorization")
     if header is not None:
         is_bearer = header[: len(_BEARER)].lower() == _BEARER

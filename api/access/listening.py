@@ -1,4 +1,4 @@
-"""Where the API may listen: on this machine, or anywhere with tokens."""
+"""Where the API may listen: on a loopback address, or on any address with tokens."""
 
 import socket
 from ipaddress import ip_address
@@ -8,18 +8,19 @@ from api.access.tokens import Tokens, TokensError, read_tokens
 from mobility.settings import Settings
 
 
-def tokens_of(settings: Settings) -> Tokens | None:
-    """Return the tokens of the settings, None where everybody on this machine may ask.
+def load_tokens(settings: Settings) -> Tokens | None:
+    """Return the tokens of the settings; None if the API needs none.
 
-    Raises TokensError where they can't be read, or are missing for an address that others reach.
+    Raises TokensError if the file can't be read, or if other machines can reach the address and no
+    tokens are set.
     """
     if settings.api_tokens is not None:
         return read_tokens(Path(settings.api_tokens))
     if not _is_loopback(settings.api_host):
         msg = (
-            f"MOBILITY_API_HOST={settings.api_host} is reached from other machines, and without "
-            "tokens everybody there could read everything.\n"
-            "Make one (`just token NAME >> FILE`) and set MOBILITY_API_TOKENS=FILE, or listen on "
+            f"Other machines can reach MOBILITY_API_HOST={settings.api_host}, and without tokens "
+            "everybody there could read everything.\n"
+            "Create a token (`just token NAME >> FILE`) and set MOBILITY_API_TOKENS=FILE, or use "
             "127.0.0.1."
         )
         raise TokensError(msg)

@@ -1,4 +1,4 @@
-"""`/session`: pages exchange a token for a cookie, as a browser's EventSource sends no header."""
+"""`/session`: pages exchange a token for a cookie, as EventSource in a browser sends no header."""
 
 from http import HTTPStatus
 from typing import Any, Final
@@ -9,61 +9,61 @@ from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from api.access.authentication import COOKIE, OPEN, token_of
-from api.access.tokens import EVERYTHING, Token, Tokens
-from api.problems import problem
+from api.access.authentication import COOKIE, PUBLIC, find_token
+from api.access.tokens import ALL_SCOPES, Token, Tokens
+from api.representation.problems import problem
 
-_OPEN: Final = {OPEN: True}
+_PUBLIC: Final = {PUBLIC: True}
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
 class Login(msgspec.Struct, frozen=True):
-    """A token as `just token` made it."""
+    """A token that `just token` created."""
 
     token: str
 
 
 class Session(msgspec.Struct, frozen=True):
-    """Who asks: whether a token is needed at all, whose it is, and the entities that it opens."""
+    """Whether the API requires a token; the name and the scopes of the one in the request."""
 
     required: bool
     name: str | None
     scopes: list[str]
 
 
-@get("/session", opt=_OPEN, response_headers=_NO_STORE)
+@get("/session", opt=_PUBLIC, response_headers=_NO_STORE)
 async def session(
     request: Request[Any, Any, Any], tokens: NamedDependency[Tokens | None]
 ) -> Session:
-    """Return who is asking."""
+    """Return the session of the request."""
     if tokens is None:
-        return Session(required=False, name=None, scopes=sorted(EVERYTHING))
-    return _session(token_of(request, tokens))
+        return Session(required=False, name=None, scopes=sorted(ALL_SCOPES))
+    return _session_of(find_token(request, tokens))
 
 
-@post("/session", opt=_OPEN, status_code=HTTPStatus.OK)
+@post("/session", opt=_PUBLIC, status_code=HTTPStatus.OK)
 async def log_in(
     data: JSONBody[Login], request: Request[Any, Any, Any], tokens: NamedDependency[Tokens | None]
 ) -> Response[Session]:
-    """Exchange a token for a cookie that no script can read and no other site can send."""
+    """Exchange a token for a cookie that scripts can't read and other sites can't send."""
     if tokens is None:
-        return Response(Session(False, None, sorted(EVERYTHING)), headers=_NO_STORE)
+        return Response(Session(False, None, sorted(ALL_SCOPES)), headers=_NO_STORE)
     token = tokens.find(data.token)
     if token is None:
-        raise problem(HTTPStatus.UNAUTHORIZED, "This is no token of ours", slug="token-needed")
+        raise problem(HTTPStatus.UNAUTHORIZED, "This token is not valid", slug="token-needed")
     cookie = _cookie(request, data.token)
-    return Response(_session(token), headers=_NO_STORE, cookies=[cookie])
+    return Response(_session_of(token), headers=_NO_STORE, cookies=[cookie])
 
 
-@delete("/session", opt=_OPEN)
+@delete("/session", opt=_PUBLIC)
 async def log_out(request: Request[Any, Any, Any]) -> Response[None]:
-    """Take the cookie back."""
+    """Delete the cookie."""
     cookie = _cookie(request, "")
     cookie.max_age = 0
     return Response(None, cookies=[cookie])
 
 
-def _session(token: Token | None) -> Session:
+def _session_of(token: Token | None) -> Session:
     if token is None:
         return Session(required=True, name=None, scopes=[])
     return Session(required=True, name=token.name, scopes=sorted(token.scopes))

@@ -1,8 +1,8 @@
-"""Tokens: who may ask, and for which entities. A file has their hashes, one a line, nobody else.
+"""Tokens and their scopes. A file has a line for each: its name, its scopes and its hash.
 
     analyst driver,vehicle_type,h3 9f86d081…
 
-A token is 256 random bits, so a plain SHA-256 of it tells nothing and is quick to compare.
+A token is 256 random bits, so that a plain SHA-256 does not reveal it and is quick to compute.
 """
 
 import hashlib
@@ -17,18 +17,18 @@ import msgspec
 
 from mobility.entities import BY_NAME
 
-EVERYTHING: Final = frozenset(BY_NAME)
+ALL_SCOPES: Final = frozenset(BY_NAME)
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _FIELDS: Final = 3
 
 
 class TokensError(ValueError):
-    """A file of tokens that can't be used; the message says what is wrong, and shows no token."""
+    """Invalid tokens, or an invalid file of tokens; the message contains no token."""
 
 
 class Token(msgspec.Struct, frozen=True):
-    """Who it belongs to, and the names of the entities that it opens."""
+    """The name of a token's owner, the entities in its scopes, and its hash."""
 
     name: str
     scopes: frozenset[str]
@@ -36,15 +36,15 @@ class Token(msgspec.Struct, frozen=True):
 
 
 class Tokens:
-    """The tokens that are accepted."""
+    """The valid tokens."""
 
     def __init__(self, tokens: Iterable[Token]) -> None:
         self._tokens = tuple(tokens)
 
     def find(self, presented: str) -> Token | None:
-        """Return the token that was presented, None where it is none of ours.
+        """Return the token with this text; None if it is not valid.
 
-        Each is compared whole, so how long it takes tells nothing about them.
+        All hashes are compared completely, so that the time it takes reveals nothing about them.
         """
         digest = _digest(presented)
         found = None
@@ -54,18 +54,18 @@ class Tokens:
         return found
 
 
-def make_token(name: str, scopes: str) -> tuple[str, str]:
+def create_token(name: str, scopes: str) -> tuple[str, str]:
     """Return a new token, and its line for the file; raises TokensError."""
     if not re.fullmatch(r"[\w.@-]+", name):
-        msg = "A token's name is one word of letters, digits and . _ @ -"
+        msg = "The name of a token has letters, digits and . _ @ - only"
         raise TokensError(msg)
-    _scopes(scopes)
+    _parse_scopes(scopes)
     token = secrets.token_urlsafe(32)
     return token, f"{name} {scopes} {_digest(token).hex()}"
 
 
 def read_tokens(path: Path) -> Tokens:
-    """Read the file; raises TokensError with every fault."""
+    """Read a file of tokens; raises TokensError with every fault."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -77,32 +77,32 @@ def read_tokens(path: Path) -> Tokens:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         try:
-            tokens.append(_token(line))
+            tokens.append(_parse_line(line))
         except TokensError as error:
             faults.append(f"{path}, line {number}: {error}")
     if not tokens and not faults:
-        faults.append(f"{path} holds no token: `just token NAME` makes one")
+        faults.append(f"{path} holds no token: `just token NAME` creates one")
     if faults:
         raise TokensError("\n".join(faults))
     return Tokens(tokens)
 
 
-def _token(line: str) -> Token:
+def _parse_line(line: str) -> Token:
     fields = line.split()
     if len(fields) != _FIELDS or not _DIGEST.fullmatch(fields[2]):
         msg = "expected a name, scopes and a SHA-256 of 64 hex digits, as `just token` prints them"
         raise TokensError(msg)
-    return Token(fields[0], _scopes(fields[1]), bytes.fromhex(fields[2]))
+    return Token(fields[0], _parse_scopes(fields[1]), bytes.fromhex(fields[2]))
 
 
-def _scopes(text: str) -> frozenset[str]:
-    """Return the entities that a list names: `all`, `none` (status and metrics), or names."""
+def _parse_scopes(text: str) -> frozenset[str]:
+    """Return the entities of a list: `all`, `none` (status and metrics only), or their names."""
     if text in {"all", "none"}:
-        return EVERYTHING if text == "all" else frozenset()
+        return ALL_SCOPES if text == "all" else frozenset()
     names = frozenset(text.split(","))
-    if not names <= EVERYTHING:
+    if not names <= ALL_SCOPES:
         known = ", ".join(BY_NAME)
-        msg = f"scopes are `all`, `none`, or some of {known}, divided by commas"
+        msg = f"scopes are `all`, `none`, or some of {known}, separated by commas"
         raise TokensError(msg)
     return names
 

@@ -1,6 +1,6 @@
-"""Windows as they change, as Server-Sent Events (WHATWG HTML, section 9.2).
+"""Live events: windows as they change, as Server-Sent Events (WHATWG HTML, section 9.2).
 
-Why not Litestar's parts for this: its channels lose track of a subscriber whose request is
-cancelled, and by default keep what it has not read for ever; its events are encoded again for each
-reader, and a generator that is suspended while a reader goes away ends when it is collected.
+Litestar's own channels are not used: they keep a subscriber whose request was cancelled, and by
+default do not limit the events that it has not read. Its events are encoded again for each client,
+and the generator of a client that disconnects ends only when it is garbage collected.
 """

@@ -1,8 +1,8 @@
-"""The channels of this process, one an entity, over one Redis."""
+"""The channels of this process, one per entity, over one Redis."""
 
-from api.live.changes import BLOCK_SECONDS, ChangeLog
+from api.live.change_stream import BLOCK_SECONDS, ChangeStream
 from api.live.channel import Channel
-from api.redis import client
+from api.queries.redis_client import connect_redis
 from mobility.entities import ENTITIES, Entity
 from mobility.keys import RedisKeys
 from mobility.settings import Settings
@@ -10,39 +10,40 @@ from mobility.settings import Settings
 _GRACE_SECONDS = 2.0
 
 
-class Hub:
-    """Connects at the first reader; a channel follows over one connection, however many read."""
+class LiveHub:
+    """Connects at the first subscriber; a channel has one follower for all its subscribers."""
 
     def __init__(self, settings: Settings) -> None:
-        # An answer that is waited for in vain is not one that does not come.
+        # A read that blocks is not a read that times out.
         seconds = BLOCK_SECONDS + _GRACE_SECONDS
         size = 2 * len(ENTITIES)
-        self._redis = redis = client(settings.redis, size, seconds, decode_responses=False)
+        self._redis = redis = connect_redis(settings.redis, size, seconds, decode_responses=False)
         keys = RedisKeys.of(settings)
-        self.most = settings.api_live_readers
+        self.max_subscribers = settings.api_live_readers
         self.channels = {
             entity.name: Channel(
-                ChangeLog(redis, keys.live(entity), entity, settings.window_ms), entity.name
+                ChangeStream(redis, keys.live(entity), entity, settings.window_ms), entity.name
             )
             for entity in ENTITIES
         }
 
     @property
     def is_full(self) -> bool:
-        """Whether as many read as may."""
-        return sum(channel.readers for channel in self.channels.values()) >= self.most
+        """Whether the maximum number of subscribers is connected."""
+        subscribers = sum(channel.subscribers for channel in self.channels.values())
+        return subscribers >= self.max_subscribers
 
     def channel(self, entity: Entity) -> Channel:
-        """Return the changes of an entity."""
+        """Return the channel of an entity."""
         return self.channels[entity.name]
 
-    def end(self) -> None:
-        """End all streams: their readers resume elsewhere, or later."""
+    def drop_all(self) -> None:
+        """Drop all subscribers: they reconnect to another process, or later."""
         for channel in self.channels.values():
-            channel.end()
+            channel.drop_all()
 
     async def close(self) -> None:
-        """Stop following and close the connections."""
+        """Stop following the streams and close the connections."""
         for channel in self.channels.values():
             await channel.close()
         await self._redis.aclose()

@@ -9,16 +9,15 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, HeaderParameter
 from litestar.types import ASGIApp
 
-from api.live.hub import Hub
-from api.live.stream import EventStream
-from api.observing import UNCOUNTED
-from api.paths import decode_id
-from api.problems import problem
-from api.routes.parameters import entity_of
+from api.live.event_stream import EventStream
+from api.live.hub import LiveHub
+from api.middleware import NOT_MEASURED
+from api.representation.problems import problem
+from api.routes.parameters import decode_id, entity_by_name
 
-_OPT: Final = {UNCOUNTED: True}
+_OPT: Final = {NOT_MEASURED: True}
 
-LastId = Annotated[str | None, HeaderParameter(name="Last-Event-ID")]
+LastEventId = Annotated[str | None, HeaderParameter(name="Last-Event-ID")]
 
 _EVENTS: Final = {
     200: ResponseSpec(
@@ -26,8 +25,8 @@ _EVENTS: Final = {
         media_type="text/event-stream",
         generate_examples=False,
         description=(
-            "Events without end: `windows` with the windows that changed, `gap` where some were "
-            "missed, `away` and `back` as Redis goes and comes."
+            "Events without end: `windows` with the windows that changed, `gap` if some changes "
+            "were missed, `away` when Redis does not answer and `back` when it does again."
         ),
     )
 }
@@ -36,12 +35,12 @@ _EVENTS: Final = {
 @get("/live/{entity_name:str}", opt=_OPT, media_type="text/event-stream", responses=_EVENTS)
 async def live_entity(
     entity_name: FromPath[str],
-    hub: NamedDependency[Hub | None],
+    hub: NamedDependency[LiveHub | None],
     id: FromQuery[str | None] = None,  # noqa: A002 - the name in the URL
-    last_event_id: LastId = None,
+    last_event_id: LastEventId = None,
 ) -> ASGIApp:
     """Send the windows of an entity, or of the id in `?id=`, as they change."""
-    return _stream(hub, entity_name, id, last_event_id)
+    return _subscribe(hub, entity_name, id, last_event_id)
 
 
 @get(
@@ -53,29 +52,31 @@ async def live_entity(
 async def live_id(
     entity_name: FromPath[str],
     entity_id: FromPath[str],
-    hub: NamedDependency[Hub | None],
-    last_event_id: LastId = None,
+    hub: NamedDependency[LiveHub | None],
+    last_event_id: LastEventId = None,
 ) -> ASGIApp:
-    """Send the windows of one id as they change; one that has none yet may get some."""
-    found = decode_id(entity_id)
-    if found is None:
-        raise problem(HTTPStatus.NOT_FOUND, "No id can be written like that")
-    return _stream(hub, entity_name, found, last_event_id)
+    """Send the windows of one id as they change; the id may have none yet."""
+    found_id = decode_id(entity_id)
+    if found_id is None:
+        raise problem(HTTPStatus.NOT_FOUND, "The path has no valid id")
+    return _subscribe(hub, entity_name, found_id, last_event_id)
 
 
-def _stream(hub: Hub | None, entity_name: str, entity_id: str | None, last: str | None) -> ASGIApp:
-    entity = entity_of(entity_name)
+def _subscribe(
+    hub: LiveHub | None, entity_name: str, entity_id: str | None, last_id: str | None
+) -> ASGIApp:
+    entity = entity_by_name(entity_name)
     if hub is None:
         raise problem(
             HTTPStatus.NOT_FOUND,
-            "Live events come from Redis, and this system runs without it",
+            "Live events come from Redis, and MOBILITY_STORES does not name it",
             slug="needs-redis",
         )
     if hub.is_full:
         raise problem(
             HTTPStatus.SERVICE_UNAVAILABLE,
-            f"{hub.most:,} readers are served already",
+            f"{hub.max_subscribers:,} readers are connected, which is the limit",
             slug="too-many-readers",
             headers={"Retry-After": "10"},
         )
-    return EventStream(hub.channel(entity), entity_id, last)
+    return EventStream(hub.channel(entity), entity_id, last_id)

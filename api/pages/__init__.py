@@ -1,4 +1,4 @@
-"""The pages and what they load: files of this package, sent as they are."""
+"""The pages and their assets: static files of this package."""
 
 from http import HTTPStatus
 from pathlib import Path
@@ -9,10 +9,10 @@ from litestar.datastructures import CacheControlHeader
 from litestar.params import FromPath
 from litestar.response import File
 
-from api.access.authentication import OPEN
-from api.pages.not_modified import NotModified
+from api.access.authentication import PUBLIC
+from api.middleware import ETags
 from api.pages.settings import page_settings
-from api.problems import problem
+from api.representation.problems import problem
 
 _FOLDER: Final = Path(__file__).parent
 _PAGES: Final = {
@@ -26,9 +26,10 @@ _ASSETS: Final = {
     for path in (_FOLDER / "assets").rglob("*")
     if path.is_file()
 }
-"""Nothing is looked for by a name from outside: what is not listed here is not there.
+"""By the path in the URL: no path from a request goes to the file system.
 
-Litestar's router for static files asks the file system, and fails over names that it can't have.
+Litestar's router for static files does that, and fails with an error for names that no file can
+have.
 """
 
 _TYPES: Final = {
@@ -40,36 +41,36 @@ _TYPES: Final = {
     ".txt": "text/plain",
     ".woff2": "font/woff2",
 }
-"""By the suffix, on every machine alike: a browser runs no script of another type."""
+"""By suffix, so that they are the same on every machine: browsers check the type of scripts."""
 
-_ASK: Final = CacheControlHeader(no_cache=True).to_header()
-"""Kept by the browser, and asked about each time: an upgrade shows at once."""
+_REVALIDATE: Final = CacheControlHeader(no_cache=True).to_header()
+"""Browsers revalidate their copy at each use, so that an upgrade shows at once."""
 
-_KEEP: Final = CacheControlHeader(max_age=86_400, public=True).to_header()
-"""For what others have released: it has its version in its name."""
+_CACHE: Final = CacheControlHeader(max_age=86_400, public=True).to_header()
+"""For libraries of others, which have their version in the file name."""
 
 
 @get([*_PAGES], include_in_schema=False)
 async def page(request: Request[Any, Any, Any]) -> File:
     """Return a page."""
-    return _file(_FOLDER / _PAGES[request.scope["path_template"]], _ASK)
+    return _file(_FOLDER / _PAGES[request.scope["path_template"]], _REVALIDATE)
 
 
 @get("/assets/{name:path}", include_in_schema=False)
 async def asset(name: FromPath[Path]) -> File:
-    """Return a file that a page loads."""
+    """Return an asset."""
     found = _ASSETS.get(name.as_posix())
     if found is None:
-        raise problem(HTTPStatus.NOT_FOUND, "No page loads such a file")
-    return _file(found, _KEEP if "vendor" in found.parts else _ASK)
+        raise problem(HTTPStatus.NOT_FOUND, "There is no such asset")
+    return _file(found, _CACHE if "vendor" in found.parts else _REVALIDATE)
 
 
-PAGES: Final = Router(
+PAGES_ROUTER: Final = Router(
     "/",
     route_handlers=[page, asset, page_settings],
-    middleware=[NotModified()],
-    # Whoever has no token must be able to see the page that asks for it.
-    opt={OPEN: True},
+    middleware=[ETags()],
+    # The page that asks for a token needs none.
+    opt={PUBLIC: True},
 )
 
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document as a page, from local files: Litestar's own pages load from elsewhere."""
+"""The page of the OpenAPI document. Its files are local; Litestar's pages load from other hosts."""
 
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,9 @@ _PAGE = Path(__file__).with_name("schema.html")
 
 
 class SchemaPage(OpenAPIRenderPlugin):
-    """Serves the page that draws `/schema/openapi.json`."""
+    """Serves the page that shows `/schema/openapi.json`."""
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        """Return the page: it is the same for every document."""
+        """Return the page, which loads the document itself."""
         del request, openapi_schema
         return _PAGE.read_bytes()

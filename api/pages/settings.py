@@ -1,4 +1,4 @@
-"""What a page must know of the settings."""
+"""`/page-settings`: the settings that pages need."""
 
 import msgspec
 from litestar import get
@@ -8,7 +8,7 @@ from mobility.settings import Settings
 
 
 class PageSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Windows and lateness in seconds; tiles as a URL template with {z}, {x} and {y}."""
+    """Window length and lateness in seconds; tiles as a URL template with {z}, {x} and {y}."""
 
     window: int
     allowed_lateness: int
@@ -18,7 +18,7 @@ class PageSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 @get("/page-settings", include_in_schema=False)
 async def page_settings(settings: NamedDependency[Settings]) -> PageSettings:
-    """Return what a page must know of the settings; nothing in it is secret."""
+    """Return the settings that pages need; none of them is secret."""
     return PageSettings(
         window=settings.window,
         allowed_lateness=settings.allowed_lateness,

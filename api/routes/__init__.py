@@ -1,21 +1,21 @@
-"""The routes: from a request to the stores and back."""
+"""The routes of queries: each reads parameters, queries the stores and returns a response."""
 
 from typing import Final
 
 from litestar import Router
 
-from api.etags import ETags
-from api.freshness import say_how_fresh
+from api.middleware import ETags
+from api.representation.responses import add_freshness_headers
 from api.routes.batch import batch
 from api.routes.compare import compare
 from api.routes.listing import listing
 from api.routes.metrics import metrics
-from api.routes.problems import kind, kinds
+from api.routes.problems import problem_type, problem_types
 from api.routes.series import series, series_by_query
 from api.routes.summary import summary
 from api.routes.top import top
 
-QUERIES: Final = Router(
+QUERIES_ROUTER: Final = Router(
     path="/",
     route_handlers=[
         metrics,
@@ -26,9 +26,9 @@ QUERIES: Final = Router(
         summary,
         compare,
         batch,
-        kinds,
-        kind,
+        problem_types,
+        problem_type,
     ],
-    after_request=say_how_fresh,
-    middleware=[ETags],
+    after_request=add_freshness_headers,
+    middleware=[ETags()],
 )

@@ -1,4 +1,4 @@
-"""Many ids at once, for feature stores and models."""
+"""Totals of many ids at once, for feature stores and models."""
 
 from typing import Annotated
 
@@ -8,19 +8,17 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import Meta
 
-from api.amounts import shown
-from api.answers import Batch, Known
-from api.documented import BatchQuestion
-from api.paths import is_storable
-from api.reader import Totals
-from api.readers import Readers
-from api.routes.parameters import EntityName, entity_of
+from api.queries.contract import Totals
+from api.queries.store_readers import StoreReaders
+from api.representation.openapi import BatchOperation
+from api.representation.responses import Batch, BatchItem, to_response
+from api.routes.parameters import EntityName, entity_by_name, is_storable
 
 MAX_IDS = 1_000
 
 
 class Ids(msgspec.Struct, frozen=True):
-    """The ids that are asked for."""
+    """The ids of a batch."""
 
     ids: Annotated[
         list[str], Meta(min_length=1, max_length=MAX_IDS, examples=[["scooter", "bike"]])
@@ -31,33 +29,33 @@ class Ids(msgspec.Struct, frozen=True):
     "/batch/{entity_name:str}",
     status_code=200,
     summary="The totals of many ids",
-    operation_class=BatchQuestion,
+    operation_class=BatchOperation,
 )
 async def batch(
-    entity_name: EntityName, data: JSONBody[Ids], readers: NamedDependency[Readers]
+    entity_name: EntityName, data: JSONBody[Ids], readers: NamedDependency[StoreReaders]
 ) -> Batch:
-    """Return the totals of up to 1,000 ids, in their order; null for one without any trip.
+    """Return the totals of up to 1,000 ids, in their order; null for an id without trips.
 
-    All come from one store: an answer is whole or there is none.
+    All of them come from the same store.
     """
-    entity = entity_of(entity_name)
-    wanted = list(dict.fromkeys(filter(is_storable, data.ids)))
-    answer = await readers.batch(entity, wanted)
+    entity = entity_by_name(entity_name)
+    ids = list(dict.fromkeys(filter(is_storable, data.ids)))
+    answer = await readers.batch(entity, ids)
     found = answer.value
     return Batch(
         entity=entity.name,
-        items=[_known(entity_id, found.totals.get(entity_id)) for entity_id in data.ids],
-        as_of=found.as_of,
+        items=[_to_item(entity_id, found.totals.get(entity_id)) for entity_id in data.ids],
+        as_of=found.watermark,
         store=answer.store,
     )
 
 
-def _known(entity_id: str, totals: Totals | None) -> Known | None:
+def _to_item(entity_id: str, totals: Totals | None) -> BatchItem | None:
     if totals is None:
         return None
-    return Known(
+    return BatchItem(
         id=entity_id,
         start_time=totals.start_time,
         last_start_time=totals.last_start_time,
-        **shown(totals.sums),
+        **to_response(totals.sums),
     )

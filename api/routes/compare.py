@@ -1,4 +1,4 @@
-"""Two ids or two ranges beside each other."""
+"""Comparisons of two ids or two ranges."""
 
 from typing import Annotated
 
@@ -6,80 +6,104 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
-from api.answers import Amounts, Comparison, Ratio, Side
-from api.comparing import differences, ratios
-from api.counting import Count, count_all, count_id
-from api.documented import Question
-from api.readers import ORDER, Readers
-from api.refusals import BadQuery
-from api.routes.parameters import AskedId, EntityName, From, To, entity_of, id_in_query, unknown
-from api.windows import Range, Windows
+from api.errors import InvalidParameterError
+from api.queries.store_readers import STORE_ORDER, StoreReaders
+from api.queries.time_range import TimeRange, WindowingStrategy
+from api.representation.comparison import differences, ratios
+from api.representation.openapi import QueryOperation
+from api.representation.responses import Amounts, ComparedRange, Comparison, Ratio
+from api.routes.metrics import RangeResult, query_id
+from api.routes.parameters import (
+    QUERY_ID,
+    EntityName,
+    From,
+    To,
+    entity_by_name,
+    id_from_query,
+    unknown_id,
+)
 from mobility.entities import Entity
 
 OtherId = Annotated[
-    str | None, QueryParameter(description="The id on the right; by default that on the left.")
+    str | None, QueryParameter(description="The id on the right; by default the one on the left.")
 ]
 OtherFrom = Annotated[
     str | None,
-    QueryParameter(description="Where the range on the right begins.", format="date-time"),
+    QueryParameter(description="The start of the range on the right.", format="date-time"),
 ]
 OtherTo = Annotated[
-    str | None, QueryParameter(description="Where the range on the right ends.", format="date-time")
+    str | None, QueryParameter(description="The end of the range on the right.", format="date-time")
 ]
 
 
-@get("/compare/{entity_name:str}", summary="Two ids or two ranges", operation_class=Question)
+@get("/compare/{entity_name:str}", summary="Two ids or two ranges", operation_class=QueryOperation)
 async def compare(
     entity_name: EntityName,
-    readers: NamedDependency[Readers],
-    windows: NamedDependency[Windows],
-    asked_id: Annotated[str | None, AskedId] = None,
+    readers: NamedDependency[StoreReaders],
+    windowing: NamedDependency[WindowingStrategy],
+    id_: Annotated[str | None, QUERY_ID] = None,
     from_: From = None,
     to: To = None,
     other_id: OtherId = None,
     other_from: OtherFrom = None,
     other_to: OtherTo = None,
 ) -> Comparison:
-    """Return two counts, what the left one has more than the right one, and their ratio.
+    """Return two results, the left minus the right one, and their ratio.
 
-    On the left is an id, or without one the whole entity, in a range; on the right another id,
-    another range, or both.
+    On the left is an id (or without one, all ids of the entity) over a range; on the right another
+    id, another range, or both.
     """
-    entity = entity_of(entity_name)
-    left_id = None if asked_id is None else id_in_query(entity, asked_id)
-    right_id = left_id if other_id is None else id_in_query(entity, other_id)
-    over = windows.range(from_, to)
-    other = over
+    entity = entity_by_name(entity_name)
+    left_id = None if id_ is None else id_from_query(entity, id_)
+    right_id = left_id if other_id is None else id_from_query(entity, other_id)
+    left_range = right_range = windowing.parse_range(from_, to)
     if other_from is not None or other_to is not None:
-        other = windows.range(other_from, other_to, prefix="other_")
-    if (left_id, over) == (right_id, other):
-        msg = "other_id: both sides are the same; another id or another range is needed"
-        raise BadQuery(msg)
-    left = await _count(readers, entity, left_id, over)
-    right = await _count(readers, entity, right_id, other)
-    return _compared(entity, (left_id, left), (right_id, right), windows)
+        right_range = windowing.parse_range(other_from, other_to, prefix="other_")
+    if (left_id, left_range) == (right_id, right_range):
+        msg = "other_id: both sides are the same; give another id or another range"
+        raise InvalidParameterError(msg)
+    left = await _query(readers, entity, left_id, left_range)
+    right = await _query(readers, entity, right_id, right_range)
+    return _to_comparison(entity, (left_id, left), (right_id, right), windowing)
 
 
-async def _count(readers: Readers, entity: Entity, entity_id: str | None, over: Range) -> Count:
+async def _query(
+    readers: StoreReaders, entity: Entity, entity_id: str | None, time_range: TimeRange
+) -> RangeResult:
     if entity_id is None:
-        return await count_all(readers, entity, over)
-    count = await count_id(readers, entity, entity_id, over)
-    if count is None:
-        raise unknown(entity)
-    return count
+        return await _query_all(readers, entity, time_range)
+    result = await query_id(readers, entity, entity_id, time_range)
+    if result is None:
+        raise unknown_id(entity)
+    return result
 
 
-def _compared(
-    entity: Entity, one: tuple[str | None, Count], other: tuple[str | None, Count], windows: Windows
+async def _query_all(readers: StoreReaders, entity: Entity, time_range: TimeRange) -> RangeResult:
+    answer = await readers.analyze(
+        "Sums of all ids", lambda reader: reader.total(entity, time_range)
+    )
+    total = answer.value
+    return RangeResult(
+        time_range, total.sums, None, None, total.newest_window, total.watermark, answer.store
+    )
+
+
+def _to_comparison(
+    entity: Entity,
+    left_side: tuple[str | None, RangeResult],
+    right_side: tuple[str | None, RangeResult],
+    windowing: WindowingStrategy,
 ) -> Comparison:
-    (left_id, left), (right_id, right) = one, other
+    (left_id, left), (right_id, right) = left_side, right_side
     return Comparison(
         entity=entity.name,
-        left=Side(id=left_id, **left.shown(windows)),
-        right=Side(id=right_id, **right.shown(windows)),
+        left=ComparedRange(id=left_id, **left.to_response(windowing)),
+        right=ComparedRange(id=right_id, **right.to_response(windowing)),
         difference=Amounts(**differences(left.sums, right.sums)),
         ratio=Ratio(**ratios(left.sums, right.sums)),
-        as_of=min(left.as_of, right.as_of) if left.as_of and right.as_of else None,
-        # Where they answered one side each, it took the lasting one too.
-        store=max(left.store, right.store, key=ORDER.index),
+        as_of=(
+            min(left.watermark, right.watermark) if left.watermark and right.watermark else None
+        ),
+        # If each store answered for one side, the comparison needed Postgres.
+        store=max(left.store, right.store, key=STORE_ORDER.index),
     )

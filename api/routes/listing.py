@@ -1,4 +1,4 @@
-"""The ids of an entity, a page at a time."""
+"""Lists of the ids of an entity, in pages."""
 
 from typing import Annotated, Final, Literal, cast
 
@@ -6,24 +6,23 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
-from api.amounts import shown_sums
-from api.answers import Item, Listing, Metrics
-from api.cursor import Cursor, decode_cursor, encode_cursor
-from api.documented import Question
-from api.reader import AMOUNT_OF, By, Order, Place, Sums
-from api.readers import Readers
-from api.refusals import BadQuery
-from api.routes.metrics import metrics_of
+from api.errors import InvalidParameterError
+from api.queries.contract import SUM_OF_KEY, ListOrder, ListPosition, SortKey, Sums
+from api.queries.store_readers import StoreReaders
+from api.queries.time_range import WindowingStrategy
+from api.representation.cursor import Cursor, decode_cursor, encode_cursor
+from api.representation.openapi import QueryOperation
+from api.representation.responses import Listing, ListItem, Metrics, sums_to_response
+from api.routes.metrics import id_metrics
 from api.routes.parameters import (
-    AskedId,
+    QUERY_ID,
     EntityName,
     From,
     To,
-    entity_of,
-    id_in_query,
-    prefix_of,
+    check_prefix,
+    entity_by_name,
+    id_from_query,
 )
-from api.windows import Windows
 from mobility.entities import Entity
 
 MAX_LIMIT: Final = 500
@@ -34,65 +33,71 @@ Sort = Literal[
 ]
 
 
-@get("/metrics/{entity_name:str}", summary="The ids of an entity", operation_class=Question)
+@get("/metrics/{entity_name:str}", summary="The ids of an entity", operation_class=QueryOperation)
 async def listing(
     entity_name: EntityName,
-    readers: NamedDependency[Readers],
-    windows: NamedDependency[Windows],
+    readers: NamedDependency[StoreReaders],
+    windowing: NamedDependency[WindowingStrategy],
     limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
-    cursor: Annotated[str | None, QueryParameter(description="`next` of the page before.")] = None,
-    prefix: Annotated[str, QueryParameter(description="What the ids begin with.")] = "",
+    cursor: Annotated[
+        str | None, QueryParameter(description="The value of `next` in the previous page.")
+    ] = None,
+    prefix: Annotated[str, QueryParameter(description="List ids with this prefix only.")] = "",
     sort: Annotated[
         Sort | None,
-        QueryParameter(description="Sorted by a sum, with `-` the largest first; else by id."),
+        QueryParameter(description="Sort by a sum, descending with `-`; by default, by id."),
     ] = None,
-    asked_id: Annotated[str | None, AskedId] = None,
+    id_: Annotated[str | None, QUERY_ID] = None,
     from_: From = None,
     to: To = None,
 ) -> Listing | Metrics:
-    """Return ids with their sums, a page at a time; or with `id` the totals of that id.
+    """Return ids with their sums, in pages; or with `id` the totals of that id.
 
-    Only with `id` there are `from` and `to`, and then nothing else.
+    `from` and `to` need `id`; the other parameters can't be combined with it.
     """
-    entity = entity_of(entity_name)
-    if asked_id is not None:
+    entity = entity_by_name(entity_name)
+    if id_ is not None:
         if cursor is not None or prefix or sort is not None:
-            msg = "id: names one; `cursor`, `prefix` and `sort` are for a list"
-            raise BadQuery(msg)
-        found = id_in_query(entity, asked_id)
-        return await metrics_of(entity, found, windows.range(from_, to), readers, windows)
+            msg = "id: can't be combined with `cursor`, `prefix` and `sort`, which are for lists"
+            raise InvalidParameterError(msg)
+        found_id = id_from_query(entity, id_)
+        time_range = windowing.parse_range(from_, to)
+        return await id_metrics(entity, found_id, time_range, readers, windowing)
     if from_ is not None or to is not None:
-        msg = f"{'to' if from_ is None else 'from'}: is for one id, which `id` names"
-        raise BadQuery(msg)
-    order = _order(prefix_of(prefix), sort)
-    begun = None if cursor is None else decode_cursor(cursor, order)
-    return await _page(entity, order, begun, limit, readers)
+        msg = f"{'to' if from_ is None else 'from'}: needs `id`: it is for one id, not for a list"
+        raise InvalidParameterError(msg)
+    order = _to_order(check_prefix(prefix), sort)
+    previous = None if cursor is None else decode_cursor(cursor, order)
+    return await _query_page(entity, order, previous, limit, readers)
 
 
-async def _page(
-    entity: Entity, order: Order, begun: Cursor | None, limit: int, readers: Readers
+async def _query_page(
+    entity: Entity, order: ListOrder, previous: Cursor | None, limit: int, readers: StoreReaders
 ) -> Listing:
-    answer = await readers.page(entity, order, begun.place if begun else None, limit)
-    total = begun.total if begun else await readers.count(entity, order.prefix)
+    answer = await readers.page(entity, order, previous.position if previous else None, limit)
+    total = previous.total if previous else await readers.count(entity, order.prefix)
     page = answer.value
     following = None
     if page.has_more:
-        following = encode_cursor(Cursor(_place(*page.ids[-1], order.by), order, total))
+        position = _position(*page.ids[-1], order.sort_key)
+        following = encode_cursor(Cursor(position, order, total))
     return Listing(
         entity=entity.name,
-        items=[Item(id=entity_id, **shown_sums(sums)) for entity_id, sums in page.ids],
+        items=[ListItem(id=entity_id, **sums_to_response(sums)) for entity_id, sums in page.ids],
         total=total,
         next=following,
-        as_of=page.as_of,
+        as_of=page.watermark,
         store=answer.store,
     )
 
 
-def _order(prefix: str, sort: Sort | None) -> Order:
+def _to_order(prefix: str, sort: Sort | None) -> ListOrder:
     if sort is None:
-        return Order(prefix)
-    return Order(prefix, cast("By", sort.removeprefix("-")), descending=sort.startswith("-"))
+        return ListOrder(prefix)
+    sort_key = cast("SortKey", sort.removeprefix("-"))
+    return ListOrder(prefix, sort_key, is_descending=sort.startswith("-"))
 
 
-def _place(last_id: str, sums: Sums, by: By | None) -> Place:
-    return Place(last_id, 0 if by is None else getattr(sums, AMOUNT_OF[by]))
+def _position(last_id: str, sums: Sums, sort_key: SortKey | None) -> ListPosition:
+    value = 0 if sort_key is None else getattr(sums, SUM_OF_KEY[sort_key])
+    return ListPosition(last_id, value)

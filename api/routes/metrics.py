@@ -1,57 +1,139 @@
-"""What was counted for one id."""
+"""The totals of one id, of all time or over a range."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from litestar import get
 from litestar.di import NamedDependency
 
-from api.answers import LastWindow, Metrics
-from api.counting import count_id
-from api.documented import Question
-from api.readers import Readers
-from api.routes.parameters import EncodedId, EntityName, From, To, entity_of, id_in_path, unknown
-from api.times import time_of
-from api.windows import Range, Windows
+from api.queries.contract import ZERO_SUMS, Sums
+from api.queries.store_readers import StoreReaders
+from api.queries.time_range import TimeRange, WindowingStrategy, to_datetime
+from api.representation.openapi import QueryOperation
+from api.representation.responses import (
+    Metrics,
+    NewestWindow,
+    range_to_response,
+    to_response,
+)
+from api.routes.parameters import (
+    EncodedId,
+    EntityName,
+    From,
+    To,
+    entity_by_name,
+    id_from_path,
+    unknown_id,
+)
 from mobility.entities import Entity
+from mobility.settings import Store
+
+
+@dataclass(frozen=True, slots=True)
+class RangeResult:
+    """Sums over a range, with the starts of the earliest and the latest trip.
+
+    `newest_window` is the start of the newest window of all time (epoch ms).
+    """
+
+    time_range: TimeRange
+    sums: Sums
+    start_time: datetime | None
+    last_start_time: datetime | None
+    newest_window: int | None
+    watermark: datetime | None
+    store: Store
+
+    def to_response(self, windowing: WindowingStrategy) -> dict[str, Any]:
+        """Return the fields of `responses.RangeAmounts`."""
+        complete = windowing.is_range_complete(self.time_range, self.newest_window, self.watermark)
+        return {
+            **to_response(self.sums),
+            **range_to_response(self.time_range),
+            "complete": complete,
+        }
 
 
 @get(
-    "/metrics/{entity_name:str}/{entity_id:str}", summary="An id's totals", operation_class=Question
+    "/metrics/{entity_name:str}/{entity_id:str}",
+    summary="An id's totals",
+    operation_class=QueryOperation,
 )
 async def metrics(
     entity_name: EntityName,
     entity_id: EncodedId,
-    readers: NamedDependency[Readers],
-    windows: NamedDependency[Windows],
+    readers: NamedDependency[StoreReaders],
+    windowing: NamedDependency[WindowingStrategy],
     from_: From = None,
     to: To = None,
 ) -> Metrics:
-    """Return an id's running totals, or those of a range."""
-    entity = entity_of(entity_name)
-    found = id_in_path(entity, entity_id)
-    return await metrics_of(entity, found, windows.range(from_, to), readers, windows)
+    """Return the running totals of an id, or its totals over a range."""
+    entity = entity_by_name(entity_name)
+    found_id = id_from_path(entity, entity_id)
+    return await id_metrics(entity, found_id, windowing.parse_range(from_, to), readers, windowing)
 
 
-async def metrics_of(
-    entity: Entity, entity_id: str, over: Range, readers: Readers, windows: Windows
+async def id_metrics(
+    entity: Entity,
+    entity_id: str,
+    time_range: TimeRange,
+    readers: StoreReaders,
+    windowing: WindowingStrategy,
 ) -> Metrics:
-    """Return the answer about an id and a range; raises the problem that the id is unknown."""
-    count = await count_id(readers, entity, entity_id, over)
-    if count is None:
-        raise unknown(entity)
-    last = None
-    if count.newest is not None:
-        end = count.newest + windows.length
-        last = LastWindow(
-            window_start=time_of(count.newest),
-            window_end=time_of(end),
-            complete=windows.is_complete(end, count.as_of),
+    """Return the response about an id over a range; raises the problem of an unknown id."""
+    result = await query_id(readers, entity, entity_id, time_range)
+    if result is None:
+        raise unknown_id(entity)
+    newest = None
+    if result.newest_window is not None:
+        end = result.newest_window + windowing.length
+        newest = NewestWindow(
+            window_start=to_datetime(result.newest_window),
+            window_end=to_datetime(end),
+            complete=windowing.is_complete(end, result.watermark),
         )
     return Metrics(
         entity=entity.name,
         id=entity_id,
-        start_time=count.start_time,
-        last_start_time=count.last_start_time,
-        last_window=last,
-        as_of=count.as_of,
-        store=count.store,
-        **count.shown(windows),
+        start_time=result.start_time,
+        last_start_time=result.last_start_time,
+        last_window=newest,
+        as_of=result.watermark,
+        store=result.store,
+        **result.to_response(windowing),
+    )
+
+
+async def query_id(
+    readers: StoreReaders, entity: Entity, entity_id: str, time_range: TimeRange
+) -> RangeResult | None:
+    """Return the sums of one id over a range; None if no store knows the id."""
+    known = await readers.totals(entity, entity_id)
+    if known is None:
+        return None
+    totals = known.value
+    if time_range.is_unbounded:
+        return RangeResult(
+            time_range,
+            totals.sums,
+            totals.start_time,
+            totals.last_start_time,
+            totals.newest_window,
+            totals.watermark,
+            known.store,
+        )
+    found = await readers.series(entity, entity_id, time_range.bounds)
+    if found is None:
+        return None
+    # Two bounds make one bucket, which is left out if it has no trips.
+    bucket = next(iter(found.value.buckets), None)
+    return RangeResult(
+        time_range,
+        ZERO_SUMS if bucket is None else bucket.sums,
+        None if bucket is None else bucket.start_time,
+        None if bucket is None else bucket.last_start_time,
+        totals.newest_window,
+        found.value.watermark,
+        found.store,
     )

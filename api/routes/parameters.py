@@ -1,19 +1,23 @@
-"""What requests are made of: parameters that several routes take, and what they mean."""
+"""Parameters that several routes take: entities, ids in paths and queries, ranges."""
 
 from http import HTTPStatus
 from typing import Annotated, Final
+from urllib.parse import unquote_to_bytes
 
+from litestar.enums import ScopeType
 from litestar.openapi.spec import Example
 from litestar.params import PathParameter, QueryParameter
+from litestar.types import ASGIApp, Receive, Scope, Send
 
-from api.paths import decode_id, is_storable
-from api.problems import problem
-from api.refusals import BadQuery
+from api.errors import InvalidParameterError
+from api.representation.problems import problem
 from mobility.entities import BY_NAME, Entity
 
 EntityName = Annotated[
     str,
-    PathParameter(description="What trips are counted for.", schema_extra={"enum": list(BY_NAME)}),
+    PathParameter(
+        description="The entity: what trips are counted for.", schema_extra={"enum": list(BY_NAME)}
+    ),
 ]
 EncodedId = Annotated[
     str,
@@ -27,7 +31,7 @@ From = Annotated[
     QueryParameter(
         name="from",
         description="Count windows that start at this time or later (ISO 8601; without an offset "
-        "it is UTC, or `tz` where there is one).",
+        "it is in the time zone `tz` if there is one, else in UTC).",
         format="date-time",
         examples=[Example(value="2025-01-01T08:00:00Z")],
     ),
@@ -41,44 +45,107 @@ To = Annotated[
         examples=[Example(value="2025-01-01T09:00:00Z")],
     ),
 ]
-AskedId: Final = QueryParameter(
+QUERY_ID: Final = QueryParameter(
     name="id",
-    description="An id, whatever characters it has.",
+    description="An id, with any characters.",
     examples=[Example(value="scooter"), Example(value="a/b")],
 )
 
+_ID_PATHS: Final = {b"/metrics/": b"/windows", b"/live/": b""}
+"""The beginnings of paths with an entity and an id, and what may follow the id."""
 
-def entity_of(name: str) -> Entity:
-    """Return an entity by its name; raises the problem that there is none."""
+
+class EncodedIdPaths:
+    """ASGI middleware that keeps the id in a path encoded, so that it is one path segment.
+
+    ASGI servers decode a path before it is routed, which makes two segments of `a%2Fb`, and none of
+    `%2F`. All that follows `/metrics/<entity>/` is the id, except for `/windows` at the end; an id
+    that ends in `/windows` must have that slash encoded.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Route by the path as it was sent if it has an id."""
+        if scope["type"] == ScopeType.HTTP:
+            path, _, _ = scope["raw_path"].partition(b"?")
+            for start, tail in _ID_PATHS.items():
+                entity, _, rest = path.removeprefix(start).partition(b"/")
+                if path.startswith(start) and rest:
+                    encoded = start + entity + b"/" + _encode_slashes(rest, tail)
+                    scope["path"] = encoded.decode("latin-1")
+        await self._app(scope, receive, send)
+
+
+def _encode_slashes(rest: bytes, tail: bytes) -> bytes:
+    """Return an id and its tail with all slashes in the id encoded."""
+    entity_id = rest.removesuffix(tail)
+    if not entity_id:
+        return rest.replace(b"/", b"%2F")
+    return entity_id.replace(b"/", b"%2F") + rest[len(entity_id) :]
+
+
+def decode_id(segment: str) -> str | None:
+    """Return the id that a path segment encodes; None if no store can have such an id.
+
+    >>> decode_id("caf%C3%A9%2F7")
+    'café/7'
+    >>> decode_id("%FF") is None
+    True
+    """
+    try:
+        entity_id = unquote_to_bytes(segment).decode()
+    except UnicodeDecodeError:
+        return None
+    return entity_id if is_storable(entity_id) else None
+
+
+def is_storable(entity_id: str) -> bool:
+    r"""Return whether stores can have such an id: UTF-8 (no lone surrogates) without a NUL.
+
+    >>> is_storable("a/b"), is_storable("a\0b")
+    (True, False)
+    """
+    try:
+        return b"\0" not in entity_id.encode()
+    except UnicodeEncodeError:
+        return False
+
+
+def entity_by_name(name: str) -> Entity:
+    """Return an entity; raises a problem for an unknown name."""
     entity = BY_NAME.get(name)
     if entity is None:
-        raise problem(HTTPStatus.NOT_FOUND, f"No such entity; there are {', '.join(BY_NAME)}")
+        raise problem(
+            HTTPStatus.NOT_FOUND, f"Unknown entity; the entities are {', '.join(BY_NAME)}"
+        )
     return entity
 
 
-def id_in_path(entity: Entity, segment: str) -> str:
-    """Return the id that a segment encodes; raises the problem that no store can hold it."""
+def id_from_path(entity: Entity, segment: str) -> str:
+    """Return the id that a path segment encodes; raises the problem of an unknown id."""
     entity_id = decode_id(segment)
     if entity_id is None:
-        raise unknown(entity)
+        raise unknown_id(entity)
     return entity_id
 
 
-def id_in_query(entity: Entity, entity_id: str) -> str:
-    """Return an id; raises the problem that no store can hold it."""
+def id_from_query(entity: Entity, entity_id: str) -> str:
+    """Return an id that stores can have; raises the problem of an unknown id."""
     if not is_storable(entity_id):
-        raise unknown(entity)
+        raise unknown_id(entity)
     return entity_id
 
 
-def unknown(entity: Entity) -> Exception:
-    """Return the problem that nothing is known of an id."""
+def unknown_id(entity: Entity) -> Exception:
+    """Return the problem that no store knows the id."""
     return problem(HTTPStatus.NOT_FOUND, f"No trips were counted for this {entity.name}")
 
 
-def prefix_of(text: str) -> str:
-    """Return what ids shall begin with; raises BadQuery where none can."""
-    if not is_storable(text):
-        msg = "prefix: no id has such characters"
-        raise BadQuery(msg)
-    return text
+def check_prefix(prefix: str) -> str:
+    """Return a prefix of ids; raises InvalidParameterError if no id can have it."""
+    if not is_storable(prefix):
+        msg = "prefix: has characters that no id has"
+        raise InvalidParameterError(msg)
+    return prefix

@@ -1,4 +1,4 @@
-"""What types of problems mean."""
+"""Explanations of the problem types."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -6,36 +6,37 @@ from http import HTTPStatus
 from litestar import get
 from litestar.params import FromPath
 
-from api.access.authentication import OPEN
-from api.documented import Explanation
-from api.kinds import KINDS, Kind
-from api.problems import problem
+from api.access.authentication import PUBLIC
+from api.representation.openapi import PublicOperation
+from api.representation.problem_types import PROBLEM_TYPES, ProblemType
+from api.representation.problems import problem
 
 
 @get(
     "/problems",
-    opt={OPEN: True},
+    opt={PUBLIC: True},
     sync_to_thread=False,
-    summary="All types of problems",
-    operation_class=Explanation,
+    summary="All problem types",
+    operation_class=PublicOperation,
 )
-def kinds() -> Mapping[str, Kind]:
-    """Return what each type of problem means and what to do about it."""
-    return KINDS
+def problem_types() -> Mapping[str, ProblemType]:
+    """Return what each problem type means and what to do about it."""
+    return PROBLEM_TYPES
 
 
 @get(
     "/problems/{slug:str}",
-    opt={OPEN: True},
+    opt={PUBLIC: True},
     sync_to_thread=False,
-    summary="A type of problem",
-    operation_class=Explanation,
+    summary="A problem type",
+    operation_class=PublicOperation,
 )
-def kind(slug: FromPath[str]) -> Kind:
-    """Return what a type of problem means and what to do about it."""
-    found = KINDS.get(slug)
+def problem_type(slug: FromPath[str]) -> ProblemType:
+    """Return what a problem type means and what to do about it."""
+    found = PROBLEM_TYPES.get(slug)
     if found is None:
         raise problem(
-            HTTPStatus.NOT_FOUND, f"No such type of problem; there are {', '.join(KINDS)}"
+            HTTPStatus.NOT_FOUND,
+            f"Unknown problem type; the problem types are {', '.join(PROBLEM_TYPES)}",
         )
     return found

@@ -1,4 +1,4 @@
-"""An id's windows over time."""
+"""Series of an id: its windows over time, or hours or days of them."""
 
 from typing import Annotated, Any, Final
 
@@ -7,43 +7,53 @@ from litestar.di import NamedDependency
 from litestar.openapi.spec import Example
 from litestar.params import QueryParameter
 
-from api.amounts import shown
-from api.answers import Series, Span
-from api.documented import SeriesQuestion
-from api.formats import JSON, negotiated, written
-from api.freshness import freshness_headers
-from api.reader import Series as Found
-from api.readers import Answer, Readers
+from api.queries import contract
+from api.queries.buckets import (
+    Granularity,
+    bucket_bounds,
+    bucket_length,
+    iso_duration,
+    series_range,
+    time_zone,
+)
+from api.queries.store_readers import StoreAnswer, StoreReaders
+from api.queries.time_range import TimeRange, WindowingStrategy, to_datetime
+from api.representation.formats import JSON, negotiate_format, write_rows
+from api.representation.openapi import SeriesOperation
+from api.representation.responses import (
+    Series,
+    SeriesBucket,
+    freshness_headers,
+    range_to_response,
+    to_response,
+)
 from api.routes.parameters import (
-    AskedId,
+    QUERY_ID,
     EncodedId,
     EntityName,
     From,
     To,
-    entity_of,
-    id_in_path,
-    id_in_query,
-    unknown,
+    entity_by_name,
+    id_from_path,
+    id_from_query,
+    unknown_id,
 )
-from api.spans import Granularity, edges, range_of, step_name, step_of, zone_of
-from api.times import time_of
-from api.windows import Range, Windows
 from mobility.entities import Entity
 
-Step = Annotated[
+GranularityParameter = Annotated[
     Granularity | None,
-    QueryParameter(description="Windows are added up to these spans; else they stay as they are."),
+    QueryParameter(description="The length of a bucket; by default, that of a window."),
 ]
-Zone = Annotated[
+TimeZoneParameter = Annotated[
     str,
     QueryParameter(
-        description="Days and hours are those of this time zone (a name of the IANA database).",
+        description="The time zone of days and hours (a name of the IANA database).",
         examples=[Example(value="Europe/Berlin"), Example(value="UTC")],
     ),
 ]
 _OPERATION: Final[dict[str, Any]] = {
     "summary": "An id's windows",
-    "operation_class": SeriesQuestion,
+    "operation_class": SeriesOperation,
 }
 
 
@@ -52,44 +62,44 @@ async def series(
     request: Request[Any, Any, Any],
     entity_name: EntityName,
     entity_id: EncodedId,
-    readers: NamedDependency[Readers],
-    windows: NamedDependency[Windows],
+    readers: NamedDependency[StoreReaders],
+    windowing: NamedDependency[WindowingStrategy],
     from_: From = None,
     to: To = None,
-    granularity: Step = None,
-    tz: Zone = "UTC",
+    granularity: GranularityParameter = None,
+    tz: TimeZoneParameter = "UTC",
 ) -> Response[Series]:
-    """Return the windows of an id, by default those of the day that ends with its newest one.
+    """Return the windows of an id, by default those of the day that ends with its newest window.
 
-    As JSON, or by Accept as NDJSON, CSV or Parquet.
+    The format is JSON, or by the Accept header NDJSON, CSV or Parquet.
     """
-    entity = entity_of(entity_name)
-    found = id_in_path(entity, entity_id)
-    question = _Question(from_, to, granularity, tz, windows)
-    return await _answered(entity, found, question, readers, _accept(request))
+    entity = entity_by_name(entity_name)
+    found_id = id_from_path(entity, entity_id)
+    query = _SeriesQuery(from_, to, granularity, tz, windowing)
+    return await _respond(entity, found_id, query, readers, _format_of(request))
 
 
 @get("/windows/{entity_name:str}", **_OPERATION)
 async def series_by_query(
     request: Request[Any, Any, Any],
     entity_name: EntityName,
-    asked_id: Annotated[str, AskedId],
-    readers: NamedDependency[Readers],
-    windows: NamedDependency[Windows],
+    id_: Annotated[str, QUERY_ID],
+    readers: NamedDependency[StoreReaders],
+    windowing: NamedDependency[WindowingStrategy],
     from_: From = None,
     to: To = None,
-    granularity: Step = None,
-    tz: Zone = "UTC",
+    granularity: GranularityParameter = None,
+    tz: TimeZoneParameter = "UTC",
 ) -> Response[Series]:
     """Return the same for an id with any characters."""
-    entity = entity_of(entity_name)
-    found = id_in_query(entity, asked_id)
-    question = _Question(from_, to, granularity, tz, windows)
-    return await _answered(entity, found, question, readers, _accept(request))
+    entity = entity_by_name(entity_name)
+    found_id = id_from_query(entity, id_)
+    query = _SeriesQuery(from_, to, granularity, tz, windowing)
+    return await _respond(entity, found_id, query, readers, _format_of(request))
 
 
-class _Question:
-    """Which spans are asked for."""
+class _SeriesQuery:
+    """The parameters of a series."""
 
     def __init__(
         self,
@@ -97,63 +107,69 @@ class _Question:
         end: str | None,
         granularity: Granularity | None,
         tz: str,
-        windows: Windows,
+        windowing: WindowingStrategy,
     ) -> None:
-        self.windows = windows
+        self.windowing = windowing
         self.tz = tz
-        self._zone = zone_of(tz)
-        self._step = step_of(granularity, windows)
-        self._range = windows.range(start, end, self._zone)
-        self.granularity = step_name(self._step)
+        self._zone = time_zone(tz)
+        self._length = bucket_length(granularity, windowing)
+        self._time_range = windowing.parse_range(start, end, self._zone)
+        self.granularity = iso_duration(self._length)
 
-    def over(self, newest: int) -> Range:
-        """Return the range, of an id whose newest window starts there."""
-        return range_of(self._range, newest, self._step, self.windows)
+    def range_until(self, newest_window: int) -> TimeRange:
+        """Return the range of the series of an id with this newest window."""
+        return series_range(self._time_range, newest_window, self._length, self.windowing)
 
-    def edges(self, over: Range) -> tuple[int, ...]:
-        """Return the borders of the spans in a range."""
-        return edges(over, self._step, self._zone, self.windows)
+    def bounds(self, time_range: TimeRange) -> tuple[int, ...]:
+        """Return the bounds of the buckets in a range."""
+        return bucket_bounds(time_range, self._length, self._zone, self.windowing)
 
 
-async def _answered(
-    entity: Entity, entity_id: str, question: _Question, readers: Readers, media_type: str
+async def _respond(
+    entity: Entity, entity_id: str, query: _SeriesQuery, readers: StoreReaders, media_type: str
 ) -> Response[Any]:
     known = await readers.totals(entity, entity_id)
-    if known is None or known.value.newest is None:
-        raise unknown(entity)
-    over = question.over(known.value.newest)
-    within = question.edges(over)
-    if within:
-        answer = await readers.series(entity, entity_id, within)
+    if known is None or known.value.newest_window is None:
+        raise unknown_id(entity)
+    time_range = query.range_until(known.value.newest_window)
+    bounds = query.bounds(time_range)
+    if bounds:
+        answer = await readers.series(entity, entity_id, bounds)
         if answer is None:
-            raise unknown(entity)
+            raise unknown_id(entity)
     else:
-        answer = Answer(known.store, Found((), known.value.as_of))
-    as_of = answer.value.as_of
-    items = [
-        Span(
-            window_start=time_of(within[part.span]),
-            window_end=time_of(within[part.span + 1]),
-            complete=question.windows.is_complete(within[part.span + 1], as_of),
-            **shown(part.sums),
-        )
-        for part in answer.value.parts
-    ]
-    headers = {**freshness_headers(as_of, answer.store), "Vary": "Accept"}
+        answer = StoreAnswer(known.store, contract.Series((), known.value.watermark))
+    items = _to_items(answer.value, bounds, query.windowing)
+    watermark = answer.value.watermark
+    headers = {**freshness_headers(watermark, answer.store), "Vary": "Accept"}
     if media_type != JSON:
-        return Response(written(items, media_type), media_type=media_type, headers=headers)
+        return Response(write_rows(items, media_type), media_type=media_type, headers=headers)
     content = Series(
         entity=entity.name,
         id=entity_id,
-        granularity=question.granularity,
-        tz=question.tz,
+        granularity=query.granularity,
+        tz=query.tz,
         items=items,
-        as_of=as_of,
+        as_of=watermark,
         store=answer.store,
-        **over.shown,
+        **range_to_response(time_range),
     )
     return Response(content, headers=headers)
 
 
-def _accept(request: Request[Any, Any, Any]) -> str:
-    return negotiated(request.headers.get("accept", ""))
+def _to_items(
+    found: contract.Series, bounds: tuple[int, ...], windowing: WindowingStrategy
+) -> list[SeriesBucket]:
+    return [
+        SeriesBucket(
+            window_start=to_datetime(bounds[bucket.index]),
+            window_end=to_datetime(bounds[bucket.index + 1]),
+            complete=windowing.is_complete(bounds[bucket.index + 1], found.watermark),
+            **to_response(bucket.sums),
+        )
+        for bucket in found.buckets
+    ]
+
+
+def _format_of(request: Request[Any, Any, Any]) -> str:
+    return negotiate_format(request.headers.get("accept", ""))

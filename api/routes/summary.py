@@ -1,51 +1,62 @@
-"""All ids of an entity together."""
+"""Summaries of all ids of an entity."""
 
 from collections.abc import Mapping, Sequence
 
 from litestar import get
 from litestar.di import NamedDependency
 
-from api.amounts import NAMES, shown, shown_sums
-from api.answers import Distribution, Percentiles, Summary
-from api.documented import Question
-from api.reader import Sums
-from api.readers import Readers
-from api.routes.parameters import EntityName, From, To, entity_of
-from api.windows import Windows
+from api.queries.contract import SUM_NAMES, Sums
+from api.queries.store_readers import StoreReaders
+from api.queries.time_range import WindowingStrategy
+from api.representation.openapi import QueryOperation
+from api.representation.responses import (
+    Distribution,
+    Percentiles,
+    Summary,
+    range_to_response,
+    sums_to_response,
+    to_response,
+)
+from api.routes.parameters import EntityName, From, To, entity_by_name
 
 
-@get("/summary/{entity_name:str}", summary="The whole entity", operation_class=Question)
+@get(
+    "/summary/{entity_name:str}",
+    summary="All ids of an entity together",
+    operation_class=QueryOperation,
+)
 async def summary(
     entity_name: EntityName,
-    readers: NamedDependency[Readers],
-    windows: NamedDependency[Windows],
+    readers: NamedDependency[StoreReaders],
+    windowing: NamedDependency[WindowingStrategy],
     from_: From = None,
     to: To = None,
 ) -> Summary:
-    """Return what all ids have together in a range, or of all time, and how it is distributed."""
-    entity = entity_of(entity_name)
-    over = windows.range(from_, to)
-    answer = await readers.analysis("Summaries", lambda store: store.summary(entity, over))
+    """Return the sums of all ids over a range or of all time, and their distribution."""
+    entity = entity_by_name(entity_name)
+    time_range = windowing.parse_range(from_, to)
+    answer = await readers.analyze("Summaries", lambda reader: reader.summary(entity, time_range))
     found = answer.value
     return Summary(
         entity=entity.name,
         active_ids=found.active_ids,
-        distribution=_distribution(found.percentiles),
-        complete=windows.is_range_complete(over, found.newest, found.as_of),
-        as_of=found.as_of,
+        distribution=_to_distribution(found.percentiles),
+        complete=windowing.is_range_complete(time_range, found.newest_window, found.watermark),
+        as_of=found.watermark,
         store=answer.store,
-        **shown(found.total),
-        **over.shown,
+        **to_response(found.total),
+        **range_to_response(time_range),
     )
 
 
-def _distribution(percentiles: Mapping[str, Sequence[int]]) -> Distribution:
+def _to_distribution(percentiles: Mapping[str, Sequence[int]]) -> Distribution:
     if not percentiles:
-        return Distribution(**dict.fromkeys(NAMES))
-    # One percentile of every sum, as if it were an id's.
+        return Distribution(**dict.fromkeys(SUM_NAMES))
+    # One percentile of each sum converts like the sums of an id.
     p50, p90, p99 = (
-        shown_sums(Sums(*values)) for values in zip(*(percentiles[n] for n in NAMES), strict=True)
+        sums_to_response(Sums(*values))
+        for values in zip(*(percentiles[name] for name in SUM_NAMES), strict=True)
     )
     return Distribution(
-        **{name: Percentiles(p50=p50[name], p90=p90[name], p99=p99[name]) for name in NAMES}
+        **{name: Percentiles(p50=p50[name], p90=p90[name], p99=p99[name]) for name in SUM_NAMES}
     )

@@ -1,4 +1,4 @@
-"""The first ids by an amount."""
+"""The first ids of an entity by a sum."""
 
 from typing import Annotated, Final
 
@@ -6,53 +6,63 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
-from api.amounts import part_of, shown
-from api.answers import Amounts, Ranked, Top
-from api.documented import Question
-from api.reader import AMOUNT_OF, By
-from api.readers import Readers
-from api.routes.parameters import AskedId, EntityName, From, To, entity_of, id_in_query
-from api.windows import Windows
+from api.queries.contract import SUM_OF_KEY, RankedId, SortKey, Sums
+from api.queries.store_readers import StoreReaders
+from api.queries.time_range import WindowingStrategy
+from api.representation.openapi import QueryOperation
+from api.representation.responses import Amounts, Top, TopItem, range_to_response, to_response
+from api.routes.parameters import (
+    QUERY_ID,
+    EntityName,
+    From,
+    To,
+    entity_by_name,
+    id_from_query,
+)
 
 MAX_TOP: Final = 5_000
 
 
-@get("/top/{entity_name:str}", summary="The first ids by an amount", operation_class=Question)
+@get("/top/{entity_name:str}", summary="The first ids by a sum", operation_class=QueryOperation)
 async def top(
     entity_name: EntityName,
-    readers: NamedDependency[Readers],
-    windows: NamedDependency[Windows],
-    by: Annotated[By, QueryParameter(description="What ids are ranked by.")] = "trips",
+    readers: NamedDependency[StoreReaders],
+    windowing: NamedDependency[WindowingStrategy],
+    by: Annotated[SortKey, QueryParameter(description="The sum that ids are ranked by.")] = "trips",
     limit: Annotated[int, QueryParameter(ge=1, le=MAX_TOP)] = 10,
-    asked_id: Annotated[str | None, AskedId] = None,
+    id_: Annotated[str | None, QUERY_ID] = None,
     from_: From = None,
     to: To = None,
 ) -> Top:
-    """Return the first ids of a range, or of all time, each with its share of the total.
+    """Return the first ids over a range or of all time, each with its share of the total.
 
-    With `id` only that one is listed, with its rank among all; not at all if it has no trips.
+    With `id`, return that id alone with its rank among all; nothing if it has no trips.
     """
-    entity = entity_of(entity_name)
-    only = None if asked_id is None else id_in_query(entity, asked_id)
-    over = windows.range(from_, to)
-    answer = await readers.analysis("Tops", lambda store: store.top(entity, over, by, limit, only))
+    entity = entity_by_name(entity_name)
+    only = None if id_ is None else id_from_query(entity, id_)
+    time_range = windowing.parse_range(from_, to)
+    answer = await readers.analyze(
+        "Top ids", lambda reader: reader.top(entity, time_range, by, limit, only)
+    )
     found = answer.value
     return Top(
         entity=entity.name,
         by=by,
         active_ids=found.active_ids,
-        items=[
-            Ranked(
-                rank=each.rank,
-                id=each.id,
-                share=part_of(each.sums, found.total, AMOUNT_OF[by]),
-                **shown(each.sums),
-            )
-            for each in found.ids
-        ],
-        total=Amounts(**shown(found.total)),
-        complete=windows.is_range_complete(over, found.newest, found.as_of),
-        as_of=found.as_of,
+        items=[_to_item(ranked, found.total, SUM_OF_KEY[by]) for ranked in found.ids],
+        total=Amounts(**to_response(found.total)),
+        complete=windowing.is_range_complete(time_range, found.newest_window, found.watermark),
+        as_of=found.watermark,
         store=answer.store,
-        **over.shown,
+        **range_to_response(time_range),
+    )
+
+
+def _to_item(ranked: RankedId, total: Sums, name: str) -> TopItem:
+    whole: int = getattr(total, name)
+    return TopItem(
+        rank=ranked.rank,
+        id=ranked.id,
+        share=getattr(ranked.sums, name) / whole if whole else None,
+        **to_response(ranked.sums),
     )

@@ -1,1 +1,1 @@
-"""What the flow says of itself, and whether that is good enough."""
+"""The status of the flow, the audit and the stores; health, readiness and metrics of the API."""

@@ -1,4 +1,4 @@
-"""Puts together what the stores and the processes say."""
+"""The overview of the system: status records of its processes, and watermarks in the stores."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,75 +7,84 @@ from typing import Final
 
 import msgspec
 
-from api.reader import StoreDown, Told
-from api.readers import Readers, StoresDown
-from api.status.answers import Audit, Concern, Overview, Process, audit_of, process_of
-from api.status.concerns import concerns
-from mobility.settings import Settings, Store
+from api.errors import StoresUnavailableError, StoreUnavailableError
+from api.queries.contract import StatusRecord
+from api.queries.store_readers import StoreReaders, Watermarks
+from api.status.checks import find_problems
+from api.status.responses import Audit, Overview, Process, StatusProblem, to_audit, to_process
+from mobility.settings import Settings
 from mobility.status import AuditStatus, FlowStatus, Status, decode_status
 
 _log: Final = logging.getLogger(__name__)
 
-Freshness = Mapping[Store, Mapping[str, datetime | None] | StoreDown]
 
-
-async def overview(readers: Readers, settings: Settings) -> Overview:
-    """Return the whole system as its processes describe it; raises StoresDown."""
+async def query_overview(readers: StoreReaders, settings: Settings) -> Overview:
+    """Return the overview of the whole system; raises StoresUnavailableError."""
     answer = await readers.statuses()
-    freshness = await readers.freshness()
-    processes, audit = flows(answer.value), audit_in(answer.value)
-    as_of = known(freshness)
-    if as_of is None:
-        raise StoresDown(found for found in freshness.values() if isinstance(found, StoreDown))
-    now = datetime.now(UTC)
+    watermarks = await readers.watermarks()
+    processes, audit = to_processes(answer.value), _find_audit(answer.value)
+    known = first_known(watermarks)
+    if known is None:
+        raise StoresUnavailableError(store_failures(watermarks))
     return Overview(
         store=answer.store,
-        as_of=dict(as_of),
+        as_of=dict(known),
         processes=processes,
         audit=audit,
         problems=[
-            *_of_stores(freshness),
-            *concerns(processes, audit, as_of.values(), now, settings),
+            *_check_stores(watermarks),
+            *find_problems(processes, audit, known.values(), datetime.now(UTC), settings),
         ],
     )
 
 
-def known(freshness: Freshness) -> Mapping[str, datetime | None] | None:
-    """Return the watermarks by the first store that knows them; None where none answers."""
-    return next((found for found in freshness.values() if not isinstance(found, StoreDown)), None)
+def first_known(watermarks: Watermarks) -> Mapping[str, datetime | None] | None:
+    """Return the watermarks in the first store that answers; None if none does."""
+    return next(
+        (found for found in watermarks.values() if not isinstance(found, StoreUnavailableError)),
+        None,
+    )
 
 
-def flows(statuses: Sequence[Told]) -> list[Process]:
-    """Return the processes of flows."""
+def store_failures(watermarks: Watermarks) -> list[StoreUnavailableError]:
+    """Return the failures of the stores that did not answer."""
+    return [found for found in watermarks.values() if isinstance(found, StoreUnavailableError)]
+
+
+def to_processes(records: Sequence[StatusRecord]) -> list[Process]:
+    """Return the processes of flows among the status records."""
     return [
-        process_of(told.process, told.age, said)
-        for told, said in _read(statuses)
-        if isinstance(said, FlowStatus)
+        to_process(record.process, record.age, status)
+        for record, status in _decode(records)
+        if isinstance(status, FlowStatus)
     ]
 
 
-def audit_in(statuses: Sequence[Told]) -> Audit | None:
-    """Return the running audit, if one has spoken."""
-    said = [(told, said) for told, said in _read(statuses) if isinstance(said, AuditStatus)]
-    return audit_of(said[0][0].age, said[0][1]) if said else None
+def _find_audit(records: Sequence[StatusRecord]) -> Audit | None:
+    audits = (
+        to_audit(record.age, status)
+        for record, status in _decode(records)
+        if isinstance(status, AuditStatus)
+    )
+    return next(audits, None)
 
 
-def _read(statuses: Sequence[Told]) -> Iterator[tuple[Told, Status]]:
-    for told in statuses:
+def _decode(records: Sequence[StatusRecord]) -> Iterator[tuple[StatusRecord, Status]]:
+    for record in records:
         try:
-            yield told, decode_status(told.record)
+            yield record, decode_status(record.record)
         except msgspec.DecodeError as error:
-            _log.warning("the status of %s can't be read: %s", told.process, error)
+            _log.warning("the status of %s can't be read: %s", record.process, error)
 
 
-def _of_stores(freshness: Freshness) -> list[Concern]:
+def _check_stores(watermarks: Watermarks) -> list[StatusProblem]:
     return [
-        Concern(
+        StatusProblem(
             severity="error",
             slug="store-down",
-            what=str(found),
-            do=f"See whether {store} runs; the other store answers meanwhile, where there is one",
+            what=str(failure),
+            do=f"Check that {failure.store} runs. Until then the other store answers, if it is "
+            "configured",
         )
-        for store, found in freshness.items()
-        if isinstance(found, StoreDown)
+        for failure in store_failures(watermarks)
     ]

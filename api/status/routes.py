@@ -1,43 +1,54 @@
-"""`/status`, and whether this process lives and is ready to be asked."""
+"""`/status`, `/health`, and the probes `/health/live` and `/health/ready`."""
 
 from typing import Final
 
 from litestar import get
 from litestar.di import NamedDependency
 
-from api.access.authentication import OPEN
-from api.answers import Component, Health
-from api.problems import unavailable
-from api.readers import Readers
-from api.status.answers import Overview
-from api.status.overview import overview
-from api.status.readiness import readiness
+from api.access.authentication import PUBLIC
+from api.queries.store_readers import StoreReaders
+from api.representation.problems import unavailable
+from api.status.health import health_components, readiness_components
+from api.status.overview import query_overview, store_failures
+from api.status.responses import Component, Health, Overview
 from mobility.settings import Settings
 
-_OPEN: Final = {OPEN: True}
-"""Whoever watches over the process needs no token."""
+_PUBLIC: Final = {PUBLIC: True}
+"""Probes have no token."""
 
 
 @get("/status")
 async def status(
-    readers: NamedDependency[Readers], settings: NamedDependency[Settings]
+    readers: NamedDependency[StoreReaders], settings: NamedDependency[Settings]
 ) -> Overview:
-    """Return what the flow and the audit say of themselves, and what is wrong."""
-    return await overview(readers, settings)
+    """Return the status of the flow and the audit, and the problems that checks find."""
+    return await query_overview(readers, settings)
 
 
-@get("/health/live", opt=_OPEN)
+@get("/health", opt=_PUBLIC)
+async def health(readers: NamedDependency[StoreReaders]) -> Health:
+    """Return the state of each component; 503 if a configured store is down."""
+    watermarks = await readers.watermarks()
+    components = health_components(watermarks)
+    failures = store_failures(watermarks)
+    if failures:
+        raise unavailable("; ".join(map(str, failures)), components=components)
+    return Health(components=components)
+
+
+@get("/health/live", opt=_PUBLIC)
 async def live() -> Health:
-    """Say that this process answers; no store is asked."""
+    """Return that this process answers; it queries no store."""
     return Health(components={"api": Component(state="ok")})
 
 
-@get("/health/ready", opt=_OPEN)
-async def ready(readers: NamedDependency[Readers], settings: NamedDependency[Settings]) -> Health:
-    """Return whether answers can be had and are fresh enough; otherwise 503 says what is not."""
-    components = await readiness(readers, settings)
-    required = {name: found for name, found in components.items() if found.state == "down"}
-    if required:
-        reasons = [f"{name} {found.reason}" for name, found in required.items()]
-        raise unavailable("; ".join(reasons), components=components)
+@get("/health/ready", opt=_PUBLIC)
+async def ready(
+    readers: NamedDependency[StoreReaders], settings: NamedDependency[Settings]
+) -> Health:
+    """Return the components of readiness; 503 if one of them is down."""
+    components = await readiness_components(readers, settings)
+    down = [f"{name} {found.reason}" for name, found in components.items() if found.state == "down"]
+    if down:
+        raise unavailable("; ".join(down), components=components)
     return Health(components=components)

@@ -1,1 +1,1 @@
-"""The peers. The scripts `run_*.py` are run by file, each in an environment of its own."""
+"""The peers. Each script `run_*.py` is run by its path, in its own environment."""

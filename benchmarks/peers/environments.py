@@ -1,4 +1,4 @@
-"""An environment of its own for each peer, made by uv on demand and kept in the user's cache."""
+"""A Python environment for each peer, created by uv and kept in the user's cache."""
 
 import fcntl
 import hashlib
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.running import BenchmarkError
+from benchmarks.timed_command import BenchmarkError
 
 if TYPE_CHECKING:
     from jgo.maven import Artifact
@@ -22,16 +22,16 @@ _READY: Final = "ready"
 
 
 def python_with(packages: tuple[str, ...]) -> Path:
-    """Return the Python of an environment with these packages, making it where there is none.
+    """Return the Python of an environment with these packages; create it if it does not exist.
 
-    Raises BenchmarkError where that fails.
+    Raises BenchmarkError if that fails.
     """
     if not packages:
         return Path(sys.executable)
     name = packages[0].partition("==")[0]
     pins = hashlib.sha256("\n".join(packages).encode()).hexdigest()[:8]
     target = _folder() / f"{name}-{pins}"
-    with _alone(target):
+    with _exclusive_lock(target):
         if not (target / _READY).exists():
             shutil.rmtree(target, ignore_errors=True)
             version = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -42,13 +42,13 @@ def python_with(packages: tuple[str, ...]) -> Path:
 
 
 def flink_connector() -> Path:
-    """Return Flink's connector for Kafka, fetching it once. Raises BenchmarkError."""
+    """Return Flink's connector for Kafka; download it once. Raises BenchmarkError."""
     target = _folder() / f"{CONNECTOR}.jar"
-    with _alone(target):
+    with _exclusive_lock(target):
         if not target.exists():
             repository = _folder() / "repository"
-            os.environ["M2_REPO"] = str(repository)  # the only way to tell jgo where to keep it
-            import jgo  # noqa: PLC0415 - a development package, needed once a machine
+            os.environ["M2_REPO"] = str(repository)  # jgo has no other option for its folder
+            import jgo  # noqa: PLC0415 - a development package, needed once per machine
 
             try:
                 artifacts = jgo.resolve(_CONNECTOR_COORDINATES)
@@ -65,7 +65,7 @@ def _jar_of(artifacts: "list[Artifact]") -> Path:
         path = artifact.resolve()
         if path.name == f"{CONNECTOR}.jar":
             return path
-    msg = "it is not among what the repository has"
+    msg = "the repository does not have it"
     raise RuntimeError(msg)
 
 
@@ -87,7 +87,7 @@ def _folder() -> Path:
 
 
 @contextmanager
-def _alone(target: Path) -> Iterator[None]:
+def _exclusive_lock(target: Path) -> Iterator[None]:
     with target.with_name(f"{target.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # several runs may start at once
         yield

@@ -1,12 +1,13 @@
-"""What a peer wrote, held against the batch computation. Pure but for the reading."""
+"""The windows that a peer wrote, compared with the batch computation."""
 
 from collections.abc import Sequence
 
 import polars as pl
 
-from audit.log import read_topic
-from audit.oracle import Answer
+from audit.log_messages import read_log_messages
+from audit.oracle import OracleResult
 from mobility.records import MICRO, TOTALS
+from mobility.settings import Settings
 
 _KEYS = ("entity", "id", "window_start")
 _FIELDS = pl.Schema(
@@ -19,21 +20,21 @@ _FIELDS = pl.Schema(
 )
 
 
-def read_windows(brokers: str, prefix: str, entities: Sequence[str]) -> pl.DataFrame:
+def read_windows(settings: Settings, prefix: str, entities: Sequence[str]) -> pl.DataFrame:
     """Return the windows in `<prefix><entity>`: entity, id, window_start (epoch ms), sums."""
-    frames = [decoded([], entity) for entity in entities]
+    frames = [decode([], entity) for entity in entities]
     for entity in entities:
-        for batch in read_topic(brokers, prefix + entity):
+        for batch in read_log_messages(settings, prefix + entity):
             values = [message.value for message in batch if message.value is not None]
-            frames.append(decoded(values, entity))
-    return latest(pl.concat(frames))
+            frames.append(decode(values, entity))
+    return keep_last_updates(pl.concat(frames))
 
 
-def decoded(values: list[bytes], entity: str) -> pl.DataFrame:
-    """Read a peer's messages: ISO 8601 times in UTC with `T` or a blank, totals as doubles."""
+def decode(values: list[bytes], entity: str) -> pl.DataFrame:
+    """Decode a peer's messages: ISO 8601 times in UTC with `T` or a blank, totals as doubles."""
     texts = pl.Series("text", values, dtype=pl.Binary).cast(pl.String)
     frame = texts.str.json_decode(pl.Struct(_FIELDS)).struct.unnest()
-    moment = (
+    window_start = (
         pl.col("window_start")
         .str.slice(0, 19)
         .str.replace(" ", "T", literal=True)
@@ -42,24 +43,24 @@ def decoded(values: list[bytes], entity: str) -> pl.DataFrame:
     return frame.select(
         pl.lit(entity).alias("entity"),
         pl.col("entity_id").alias("id"),
-        moment.dt.epoch("ms").alias("window_start"),
+        window_start.dt.epoch("ms").alias("window_start"),
         "trip_count",
         *TOTALS,
     )
 
 
-def latest(windows: pl.DataFrame) -> pl.DataFrame:
-    """Return each window once: a trip count only grows, so the greatest is the last word."""
+def keep_last_updates(windows: pl.DataFrame) -> pl.DataFrame:
+    """Return each window once: a trip count only grows, so the highest one is the last update."""
     ordered = windows.sort("trip_count", maintain_order=True)
     return ordered.unique(_KEYS, keep="last", maintain_order=True)
 
 
-def verdict(answer: Answer, found: pl.DataFrame, entities: Sequence[str]) -> str:
-    """Say in words whether windows equal the answer, and else how many do not.
+def describe(result: OracleResult, found: pl.DataFrame, entities: Sequence[str]) -> str:
+    """Return as text whether windows equal the oracle's, and otherwise how many differ.
 
-    Peers add doubles, so their totals are compared to a micro-unit a trip.
+    Peers add doubles, so their totals may differ by one micro-unit per trip.
     """
-    expected = answer.windows.filter(pl.col("entity").is_in(entities))
+    expected = result.windows.filter(pl.col("entity").is_in(entities))
     both = expected.join(found, on=_KEYS, how="full", suffix=" found", coalesce=True)
     same = pl.col("trip_count") == pl.col("trip_count found")
     for name in TOTALS:

@@ -1,4 +1,4 @@
-"""The command line that all peers share. Each runs in an environment without this project."""
+"""The command line of all peers, which run in environments without this project."""
 
 import argparse
 
@@ -8,16 +8,16 @@ ENTITIES = {
     "vehicle_type": "vehicle_type",
     "h3": "start_location_id",
 }
-"""The entities, and the field of the workload's trips that their id is taken from."""
+"""The entities, and the field of a trip that has their id."""
 
 
-def parse() -> argparse.Namespace:
-    """Read the command line; windows go to `<prefix><entity>`."""
+def parse_options() -> argparse.Namespace:
+    """Parse the command line; windows are written to `<prefix><entity>`."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--brokers", required=True)
     parser.add_argument("--source", required=True, help="topic of trips")
-    parser.add_argument("--prefix", required=True, help="of the topics of windows")
-    parser.add_argument("--trips", required=True, type=int, help="how many the topic holds")
+    parser.add_argument("--prefix", required=True, help="prefix of the topics of windows")
+    parser.add_argument("--trips", required=True, type=int, help="number of trips in the topic")
     parser.add_argument("--tuned", action="store_true")
     parser.add_argument("--jar", help="Flink's connector for Kafka")
     return parser.parse_args()

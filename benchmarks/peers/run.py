@@ -1,26 +1,28 @@
-"""Running a peer over a log, and checking what it wrote."""
+"""Runs a peer over a log and compares its output."""
 
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined] # exported
+from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined] # exported
 
-from audit.steps import Update
-from benchmarks.figures import Run
-from benchmarks.log import TripLog, forget_topics
+from audit.command_runner import ShowProgress
+from benchmarks.figures import RunFigures
 from benchmarks.peers.environments import flink_connector, python_with
-from benchmarks.peers.output import read_windows, verdict
+from benchmarks.peers.output import describe, read_windows
 from benchmarks.peers.table import Peer
-from benchmarks.running import BenchmarkError, timed
+from benchmarks.timed_command import BenchmarkError, run_timed
+from benchmarks.trip_log import TripLog, delete_topics
+from broker.clients import admin_client
+from mobility.settings import Settings
 
 _SCRIPTS: Final = Path(__file__).parent
 
 
 @dataclass(slots=True)
 class PeerRunner:
-    """A peer that is ready to run; `check` is what its last output was found to be."""
+    """A peer that is ready to run; `check` is the result of comparing its last output."""
 
     peer: Peer
     python: Path
@@ -29,9 +31,9 @@ class PeerRunner:
 
     @classmethod
     def ready(cls, peer: Peer) -> "PeerRunner":
-        """Make the peer's environment. Raises BenchmarkError, saying why, where it can't run."""
+        """Create the peer's environment. Raises BenchmarkError if the peer can't run here."""
         if peer.java and shutil.which("java") is None:
-            msg = f"{peer.name} is left out: it needs a Java of at least 17 on PATH"
+            msg = f"{peer.name} is skipped: it needs Java 17 or later on PATH"
             raise BenchmarkError(msg)
         return cls(peer, python_with(peer.packages), flink_connector() if peer.java else None)
 
@@ -40,23 +42,22 @@ class PeerRunner:
         """The peer's name."""
         return self.peer.name
 
-    def run(self, log: TripLog, update: Update) -> Run:
-        """Run over a log from its beginning to its end; note whether the output is right."""
-        brokers = log.settings.kafka
+    def run(self, log: TripLog, update: ShowProgress) -> RunFigures:
+        """Run over a log from its beginning to its end, and compare the output."""
         prefix = f"{log.settings.topic_prefix}{self.peer.name}."
         topics = [prefix + entity for entity in self.peer.entities]
         update("topics")
-        forget_topics(brokers, topics)
-        _create(brokers, topics, log.settings.partitions)
+        delete_topics(log.settings, topics)
+        _create_topics(log.settings, topics)
         update("running")
-        measured = timed(
+        measured = run_timed(
             self._command(log, prefix),
-            log.commands.folder / f"{self.peer.name}.log",
+            log.runner.folder / f"{self.peer.name}.log",
             environ=self._environ(log),
         )
         update("comparing")
-        found = read_windows(brokers, prefix, self.peer.entities)
-        self.check = verdict(log.answer, found, self.peer.entities)
+        found = read_windows(log.settings, prefix, self.peer.entities)
+        self.check = describe(log.expected, found, self.peer.entities)
         if self.check.startswith("differs") and not self.peer.drops:
             msg = f"{self.peer.name} {self.check}"
             raise BenchmarkError(msg)
@@ -77,14 +78,15 @@ class PeerRunner:
 
     def _environ(self, log: TripLog) -> dict[str, str]:
         environ = log.environ(log.settings)
-        # Its packages are its own: this project's modules are none of its business.
+        # A peer has its own packages, and must not import this project's modules.
         environ.pop("PYTHONPATH", None)
         environ.pop("PYTHONSAFEPATH", None)
-        environ["TMPDIR"] = str(log.commands.folder)
+        environ["TMPDIR"] = str(log.runner.folder)
         return environ
 
 
-def _create(brokers: str, topics: list[str], partitions: int) -> None:
-    admin = AdminClient({"bootstrap.servers": brokers, "log_level": 2})
-    for made in admin.create_topics([NewTopic(topic, partitions, 1) for topic in topics]).values():
-        made.result()
+def _create_topics(settings: Settings, topics: list[str]) -> None:
+    admin = admin_client(settings)
+    new = [NewTopic(topic, settings.partitions, 1) for topic in topics]
+    for creation in admin.create_topics(new).values():
+        creation.result()

@@ -1,4 +1,4 @@
-"""The service that people write first: FastAPI, a synchronous Redis client, a path an id."""
+"""A simple service: FastAPI, a synchronous Redis client, one path per id."""
 
 import argparse
 from typing import Any
@@ -34,7 +34,7 @@ def build(url: str, prefix: str) -> FastAPI:
 
 
 def main() -> None:
-    """Serve until told to stop."""
+    """Serve until stopped."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--redis", required=True)
     parser.add_argument("--prefix", required=True)

@@ -1,22 +1,22 @@
-"""Flink SQL in one JVM: JSON from Kafka, a window TVF an entity, all in one statement set."""
+"""Flink SQL in one JVM: JSON from Kafka, a window TVF per entity, all in one statement set."""
 
 from typing import Any
 
-from peer_options import ENTITIES, parse
+from peer_options import ENTITIES, parse_options
 from pyflink.table import EnvironmentSettings, TableEnvironment
 
 Variant = dict[str, Any]
 
 PARALLELISM = "2"
 
-# As its documentation has it: text in, a computed column for the time, connector defaults.
+# As in its documentation: text in, a computed column for the time, connector defaults.
 DOCUMENTED: Variant = {
     "time": """start_time STRING,
   ts AS TO_TIMESTAMP(REPLACE(REPLACE(start_time, 'T', ' '), 'Z', ''))""",
     "source": {},
     "sink": {},
 }
-# The JSON format reads the time itself; larger fetches in, larger and compressed batches out.
+# The JSON format parses the time; larger fetches in, larger and compressed batches out.
 TUNED: Variant = {
     "time": "start_time TIMESTAMP_LTZ(3),\n  ts AS start_time",
     "source": {
@@ -105,12 +105,12 @@ def query(entity: str, field: str, variant: Variant) -> str:
 SELECT {field}, {start}, {end}, COUNT(*), AVG(duration_min), SUM(duration_min), SUM(distance_km),
   SUM(price), MIN(ts)
 FROM TABLE(TUMBLE(TABLE trips, DESCRIPTOR(ts), INTERVAL '5' MINUTES))
-GROUP BY {field}, window_start, window_end"""  # noqa: S608 - names of our own
+GROUP BY {field}, window_start, window_end"""  # noqa: S608 - fixed names
 
 
 def main() -> None:
     """Run the job to the end of the topic."""
-    options = parse()
+    options = parse_options()
     variant = TUNED if options.tuned else DOCUMENTED
     environment = TableEnvironment.create(EnvironmentSettings.in_streaming_mode())
     config = environment.get_config()

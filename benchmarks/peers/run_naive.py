@@ -1,4 +1,4 @@
-"""Bytewax as its documentation has it: one object a trip, `fold_window`, one flow."""
+"""Bytewax as in its documentation: one object per trip, `fold_window`, one flow."""
 
 import json
 from collections.abc import Callable
@@ -12,15 +12,15 @@ from bytewax.connectors.kafka import operators as kop
 from bytewax.dataflow import Dataflow
 from bytewax.operators.windowing import EventClock, TumblingWindower
 from bytewax.run import cli_main
-from peer_options import ENTITIES, parse
+from peer_options import ENTITIES, parse_options
 
 Trip = dict[str, Any]
 Totals = dict[str, Any]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LENGTH = timedelta(minutes=5)
-# Its four partitions are not read in step: with the 30 s that a live feed needs, a catch-up calls a
-# tenth of the trips late and drops them.
+# Its four partitions are not read in step: with the 30 s of a live stream, a tenth of the trips are
+# late in a catch-up, and dropped.
 WAIT = timedelta(minutes=5)
 
 
@@ -32,7 +32,7 @@ def trip_of(message: Any) -> Trip:  # noqa: ANN401 - of the connector
 
 
 def id_in(field: str) -> Callable[[Trip], str]:
-    """Return the function that takes a trip's id from a field."""
+    """Return the function that returns a trip's id."""
     return lambda trip: str(trip[field])
 
 
@@ -81,5 +81,5 @@ def build(brokers: str, source: str, prefix: str) -> Dataflow:
 
 
 if __name__ == "__main__":
-    options = parse()
+    options = parse_options()
     cli_main(build(options.brokers, options.source, options.prefix))  # type: ignore[no-untyped-call]

@@ -1,7 +1,7 @@
-"""Pathway: JSON from Kafka, `windowby` and `reduce` an entity, two threads.
+"""Pathway: JSON from Kafka, `windowby` and `reduce` per entity, two threads.
 
-It reads what the topic holds and ends (`mode="static"`), which spares it all updates of a window
-but the last: the fastest that it offers.
+It reads what the topic holds and exits (`mode="static"`), so it writes only the last update of a
+window: its fastest mode.
 """
 
 import os
@@ -10,11 +10,11 @@ from datetime import timedelta
 os.environ.setdefault("PATHWAY_THREADS", "2")  # read when the package is imported
 
 import pathway as pw
-from peer_options import ENTITIES, parse
+from peer_options import ENTITIES, parse_options
 
 
 class Trip(pw.Schema):  # type: ignore[misc] # its types are in another environment
-    """The fields of a trip that are counted."""
+    """The fields of a trip that windows need."""
 
     driver_id: str
     passenger_id: str
@@ -28,19 +28,19 @@ class Trip(pw.Schema):  # type: ignore[misc] # its types are in another environm
 
 def main() -> None:
     """Run to the end of the topic."""
-    options = parse()
+    options = parse_options()
     kafka = {"bootstrap.servers": options.brokers}
     reading = {"group.id": f"{options.prefix}pathway", "auto.offset.reset": "earliest"}
     writing = {"compression.type": "lz4", "linger.ms": "20"}
     trips = pw.io.kafka.read(
         kafka | reading, topic=options.source, schema=Trip, format="json", mode="static"
     )
-    timed = trips.with_columns(at=trips.start_time.dt.strptime("%Y-%m-%dT%H:%M:%S%.fZ"))
+    run_timed = trips.with_columns(at=trips.start_time.dt.strptime("%Y-%m-%dT%H:%M:%S%.fZ"))
     for name, field in ENTITIES.items():
-        windows = timed.windowby(
-            timed.at,
+        windows = run_timed.windowby(
+            run_timed.at,
             window=pw.temporal.tumbling(duration=timedelta(minutes=5)),
-            instance=timed[field],
+            instance=run_timed[field],
         ).reduce(
             entity_id=pw.cast(str, pw.this["_pw_instance"]),
             window_start=pw.this["_pw_window_start"].dt.strftime("%Y-%m-%dT%H:%M:%S"),

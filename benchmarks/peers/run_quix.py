@@ -1,4 +1,4 @@
-"""Quix Streams: one entity, whose id is the key of the topic already, windows when they close."""
+"""Quix Streams: one entity, whose id is the key of the topic, with windows when they close."""
 
 import tempfile
 import uuid
@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import quixstreams.dataframe.windows.aggregations as agg
-from peer_options import parse
+from peer_options import parse_options
 from quixstreams import Application
 
-# Long enough for the group to settle, and the end of the topic is known by its silence.
+# Long enough for the group to rebalance; the end of the topic is recognised by this timeout.
 SILENCE_SECONDS = 10.0
 
 
@@ -19,7 +19,7 @@ def event_time(value: Any, *_: Any) -> int:  # noqa: ANN401 - of the library
 
 
 def window_of(value: Any, key: Any, *_: Any) -> dict[str, Any]:  # noqa: ANN401 - of the library
-    """Return a window as it goes out."""
+    """Return a window as it is written."""
     start = datetime.fromtimestamp(value["start"] / 1_000, UTC)
     sums = {name: value[name] for name in value if name not in ("start", "end")}
     return {"entity_id": key, "window_start": start.isoformat(), **sums}
@@ -27,11 +27,11 @@ def window_of(value: Any, key: Any, *_: Any) -> dict[str, Any]:  # noqa: ANN401 
 
 def main() -> None:
     """Run until the topic has been silent for a while."""
-    options = parse()
+    options = parse_options()
     with tempfile.TemporaryDirectory() as state:
         app = Application(
             broker_address=options.brokers,
-            # New each time: a group that has read the log would go on at its end.
+            # A new one each time: a group that has read the log would continue at its end.
             consumer_group=f"{options.prefix}{uuid.uuid4().hex}",
             auto_offset_reset="earliest",
             auto_create_topics=True,

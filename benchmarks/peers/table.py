@@ -1,4 +1,4 @@
-"""Which peers there are, in which versions, and what a reader must know of each."""
+"""The table of peers: versions, options and notes."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -10,11 +10,10 @@ EVERY_ENTITY: Final = tuple(entity.name for entity in ENTITIES)
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A peer: its script in this folder, and the packages it runs on.
+    """A peer: its script in this folder, and the packages that it needs.
 
-    Without packages it runs on this project's own. `most_trips` bounds the log that it is given,
-    for those that would take hours; `drops` says that it loses trips on a catch-up by design, so
-    that its output is counted instead of compared.
+    Without packages it uses this project's environment. `most_trips` limits its log, for peers that
+    would take hours; a peer that `drops` trips in a catch-up by design may differ from the oracle.
     """
 
     name: str
@@ -33,10 +32,10 @@ _FLINK: Final = ("apache-flink==2.3.0",)
 NAIVE: Final = Peer(
     "bytewax-fold-window",
     "run_naive.py",
-    # Its first windows close after 60,000, which costs it most: 20,000 make 7,000 trips/s, 80,000
-    # 1,175, 100,000 709, and 200,000 took more than eight minutes.
+    # Its first windows close after 60,000 trips, which takes most time: 20,000 trips give 7,000
+    # trips/s, 80,000 give 1,175, 100,000 give 709, and 200,000 took more than eight minutes.
     most_trips=80_000,
-    note="Bytewax 0.21.1 as documented: one object a trip, `fold_window`",
+    note="Bytewax 0.21.1 as documented: one object per trip, `fold_window`",
 )
 
 PEERS: Final = (
@@ -71,7 +70,7 @@ PEERS: Final = (
         "pathway",
         "run_pathway.py",
         ("pathway==0.33.0",),
-        note="Pathway, `windowby` and `reduce` in static mode: each window goes out "
+        note="Pathway, `windowby` and `reduce` in static mode: each window is written "
         "once, at the end",
     ),
 )

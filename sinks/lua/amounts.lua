@@ -1,21 +1,21 @@
--- Exact amounts and their texts. This goes before the script that uses it.
+-- Exact amounts and their decimal texts. This file precedes the script that uses it.
 --
--- A Lua number is a double, exact up to 2^53, and sums go beyond. So an amount is two numbers, whole
--- units and millionths, that are added apart. Both are whole numbers; `carried` brings them into the
--- one form in which 0 <= millionths < 1000000, before millionths that no longer fit could be rounded.
+-- A Lua number is a double, exact up to 2^53, and sums exceed that. So an amount is a pair of
+-- numbers, whole units and millionths, that are added separately. Both are integers; `normalize`
+-- carries the millionths over, so that 0 <= millionths < 1000000, before they could become inexact.
 
 local MICRO = 1000000
-local PLAIN = 1e15 -- below this a count of millionths is exact, and has 15 digits, which a double keeps
+local PLAIN = 1e15 -- an integer below this is exact as a double and in 15 decimal digits
 local floor, format, match, sub = math.floor, string.format, string.match, string.sub
 
-local function carried(whole, micro)
+local function normalize(whole, micro)
   local carry = floor(micro / MICRO)
   return whole + carry, micro - carry * MICRO
 end
 
--- The amount of a count of millionths, a number or, where that would not be exact, a text. Not
--- carried: the millionths are below PLAIN, so that some may be added before they are.
-local function amount(count)
+-- The amount of an integer in millionths: a number, or a text where a double would not be exact. It
+-- is not normalized: the millionths are below PLAIN, so a few amounts can be added first.
+local function parse_amount(count)
   if type(count) == 'number' then
     return 0, count
   elseif #count <= 15 then
@@ -29,11 +29,11 @@ local function amount(count)
   return whole, micro
 end
 
--- Units as decimal text, exact, without trailing zeros; the amount is carried.
-local function units(whole, micro)
+-- A normalized amount as exact decimal text in units, without trailing zeros.
+local function format_units(whole, micro)
   local all = whole * MICRO + micro
   local size = all < 0 and -all or all
-  if size < PLAIN and size >= 100 then -- %g would write less as a power of ten
+  if size < PLAIN and size >= 100 then -- %g would write a smaller number in scientific notation
     return format('%.15g', all / MICRO)
   end
   local sign = ''
@@ -49,13 +49,13 @@ local function units(whole, micro)
   return text
 end
 
--- Whether a double is the one next to some decimal number of 15 digits. Few means are, and to ask
--- the number is cheaper than to write 15 digits and read them back: it would be next to n / 10^k, and
--- multiplying finds n, as both steps are off by less than a half together.
+-- Whether a double is the nearest one to a decimal number of 15 digits. Few means are, and this
+-- test is cheaper than to write 15 digits and parse them: such a double is nearest to n / 10^k, and
+-- the multiplication finds n, as the errors of both steps together are less than a half.
 local function has_15_digits(value)
   local size = value < 0 and -value or value
   local places = 14 - floor(math.log10(size))
-  if places < 0 or places > 21 then -- 10^k would not be exact
+  if places < 0 or places > 21 then -- 10^places would not be exact
     return tonumber(format('%.15g', value)) == value
   end
   local scale = 10 ^ places
@@ -65,8 +65,8 @@ local function has_15_digits(value)
   return floor(value * scale + 0.5) / scale == value
 end
 
--- The shortest text of a mean that reads back as the same double: 15 digits, or 17.
-local function mean(whole, micro, count)
+-- The shortest decimal text, of 15 or 17 digits, that parses to the same double as the mean.
+local function format_mean(whole, micro, count)
   local value = count > 0 and (whole * MICRO + micro) / (count * MICRO) or 0
   if value == 0 then
     return '0'
@@ -74,8 +74,8 @@ local function mean(whole, micro, count)
   return format(has_15_digits(value) and '%.15g' or '%.17g', value)
 end
 
--- The earlier of two ISO 8601 times in UTC, of which one may be missing. Milliseconds are shown only
--- where there are any, so the Z goes before texts are compared.
+-- The earlier of two ISO 8601 times in UTC; either may be missing (false). A time has milliseconds
+-- only where they are not 0, so the Z is removed before the texts are compared.
 local function earlier(one, other)
   if not one or not other or one == other then
     return one or other

@@ -1,28 +1,30 @@
--- What is known of an id, its state, and the hashes that it is kept in: totals for any reader, and
--- the ledger, whose field `totals` is the state and whose other fields are windows. This goes after
--- amounts.lua and before the script that uses it, whose ARGV has after those of lease.lua: prefix of
--- totals, prefix of ledgers, expiry in s, retention of the ledger in ms.
+-- The state of an id, and its two hashes: totals, for any client, and the ledger, whose field
+-- `totals` is the state and whose other fields are windows. This file follows amounts.lua and
+-- precedes the script that uses it. The ARGV of that script have after those of lease.lua: prefix
+-- of totals, prefix of ledgers, expiry in s, retention of the ledger in ms.
 
 local min, max = math.min, math.max
 local TOTALS, LEDGER = ARGV[5], ARGV[6]
 local EXPIRY, RETENTION = tonumber(ARGV[7]), tonumber(ARGV[8])
--- generation, trip_count, duration, distance, revenue, start, pane, which is not captured, latest
--- start; windows of the first release end with the pane, and the start stands for both
+-- A window in the ledger: generation, trip_count, duration, distance, revenue, start, pane (not
+-- captured), latest start. Windows of release 0.1 end with the pane; their latest start is the
+-- start.
 local WINDOW = '^([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) [^ ]+ ?(.*)$'
 local NINE = '^([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ \n]+)'
 local HISTORY = NINE .. ' ([^ ]+) ([^ \n]+)'
--- states of the first release end before the number, or after it
+-- States of earlier releases end before `renewed_at`, or after it.
 local STATE = NINE .. ' ([^ ]+) ([^ ]+) ?(%d*) ?([^ ]*) ?([^ ]*)'
 
--- Lua can't pass more than some thousand arguments at once; an even number keeps pairs together.
-local function in_parts(command, key, arguments, number)
+-- Call a command with many arguments in chunks: Lua can't pass more than some thousand at once. A
+-- chunk has an even number of them, so that pairs stay together.
+local function call_in_chunks(command, key, arguments, number)
   for first = 1, number, 1000 do
     redis.call(command, key, unpack(arguments, first, min(first + 999, number)))
   end
 end
 
--- The starts of a window's earliest and latest trip, from what WINDOW captures. One without trips,
--- which a backfill can leave, has none that means anything.
+-- The earliest and the latest start of a window, from what WINDOW captures; false for a window
+-- without trips, which a backfill can leave.
 local function starts_of(count, start, last)
   if tonumber(count) == 0 then
     return false, false
@@ -30,48 +32,51 @@ local function starts_of(count, start, last)
   return start, last ~= '' and last or start
 end
 
--- The state of the id at hand; one table for all, as each would be garbage. Amounts are in whole units
--- and millionths (`_micro`), carried.
---   start, last: starts of the earliest and of the latest trip
---   older, older_last: the same of the windows that the ledger no longer holds
---   knows_last: whether it told the latest start, which earlier releases left out
---   oldest: no window in the ledger starts before this; newest: the last one starts here
---   renewed: when it was last given its whole time to live, in epoch ms; 0 if it must be with any news
-local at_hand = {}
+-- The state of the current id; one table is reused for all ids, to save garbage collection. Amounts
+-- are in whole units and millionths (`_micro`), normalized.
+--   count: trips of all windows
+--   start, last: earliest and latest start of all windows
+--   pruned_start, pruned_last: the same of the windows that were removed from the ledger
+--   has_last: whether the stored state had a latest start, which earlier releases left out
+--   oldest: no window in the ledger starts before this; newest: the latest window start
+--   renewed_at: when the time to live was last set to EXPIRY, in epoch ms, or 0
+local current = {}
 
--- Make it that of an id without windows.
-local function nothing()
-  at_hand.count, at_hand.oldest, at_hand.newest = 0, math.huge, -math.huge
-  at_hand.duration, at_hand.duration_micro = 0, 0
-  at_hand.distance, at_hand.distance_micro = 0, 0
-  at_hand.revenue, at_hand.revenue_micro = 0, 0
-  at_hand.start, at_hand.older, at_hand.renewed = false, false, 0
-  at_hand.last, at_hand.older_last, at_hand.knows_last = false, false, true
-  return at_hand
+-- Set the state to that of an id without windows, and return it.
+local function empty_state()
+  current.count, current.oldest, current.newest = 0, math.huge, -math.huge
+  current.duration, current.duration_micro = 0, 0
+  current.distance, current.distance_micro = 0, 0
+  current.revenue, current.revenue_micro = 0, 0
+  current.start, current.pruned_start, current.renewed_at = false, false, 0
+  current.last, current.pruned_last, current.has_last = false, false, true
+  return current
 end
 
--- Make it that of a text in a ledger; `write` makes the text.
-local function thawed(text)
-  local count, d, d_micro, k, k_micro, r, r_micro, oldest, newest, start, older, renewed, last,
-    older_last = match(text, STATE)
-  at_hand.count, at_hand.oldest, at_hand.newest = count + 0, oldest + 0, newest + 0
-  at_hand.duration, at_hand.duration_micro = d + 0, d_micro + 0
-  at_hand.distance, at_hand.distance_micro = k + 0, k_micro + 0
-  at_hand.revenue, at_hand.revenue_micro = r + 0, r_micro + 0
-  at_hand.start, at_hand.older = start ~= '-' and start, older ~= '-' and older
-  at_hand.renewed = tonumber(renewed) or 0
-  at_hand.knows_last = last ~= ''
-  if not at_hand.knows_last then
-    last, older_last = start, older
+-- Set the state from its text in a ledger, and return it; `write_id` formats the text.
+local function parse_state(text)
+  local count, d, d_micro, k, k_micro, r, r_micro, oldest, newest, start, pruned_start, renewed_at,
+    last, pruned_last = match(text, STATE)
+  current.count, current.oldest, current.newest = count + 0, oldest + 0, newest + 0
+  current.duration, current.duration_micro = d + 0, d_micro + 0
+  current.distance, current.distance_micro = k + 0, k_micro + 0
+  current.revenue, current.revenue_micro = r + 0, r_micro + 0
+  current.start = start ~= '-' and start
+  current.pruned_start = pruned_start ~= '-' and pruned_start
+  current.renewed_at = tonumber(renewed_at) or 0
+  current.has_last = last ~= ''
+  if not current.has_last then
+    last, pruned_last = start, pruned_start
   end
-  at_hand.last, at_hand.older_last = last ~= '-' and last, older_last ~= '-' and older_last
-  return at_hand
+  current.last = last ~= '-' and last
+  current.pruned_last = pruned_last ~= '-' and pruned_last
+  return current
 end
 
--- Look through the whole ledger, which is rarely needed: drop what is too old and, where `anew` says
--- so, find the starts. Dropping takes no trip away, so it changes none of them.
-local function survey(ledger, state, anew)
-  local dropped = {}
+-- Read the whole ledger, which is rarely needed: remove windows older than the retention and, where
+-- `find_starts` is true, compute the starts. A removed window stays in the totals and the starts.
+local function scan_ledger(ledger, state, find_starts)
+  local removed = {}
   local fields = redis.call('HGETALL', ledger)
   local earliest, latest = false, false
   state.oldest = math.huge
@@ -81,68 +86,70 @@ local function survey(ledger, state, anew)
       local _, count, _, _, _, first, final = match(fields[i + 1], WINDOW)
       local start, last = starts_of(count, first, final)
       if window_start < state.newest - RETENTION then
-        dropped[#dropped + 1] = fields[i]
-        state.older = earlier(state.older, start)
-        state.older_last = later(state.older_last, last)
+        removed[#removed + 1] = fields[i]
+        state.pruned_start = earlier(state.pruned_start, start)
+        state.pruned_last = later(state.pruned_last, last)
       else
         state.oldest = min(state.oldest, window_start)
         earliest, latest = earlier(earliest, start), later(latest, last)
       end
     end
   end
-  if anew then
-    state.start, state.last = earlier(earliest, state.older), later(latest, state.older_last)
-    state.knows_last = true
+  if find_starts then
+    state.start = earlier(earliest, state.pruned_start)
+    state.last = later(latest, state.pruned_last)
+    state.has_last = true
   end
-  in_parts('HDEL', ledger, dropped, #dropped)
+  call_in_chunks('HDEL', ledger, removed, #removed)
 end
 
--- The field that tells the start, where it differs from what is told already.
-local function start_field(start, told)
-  if start ~= told then
+-- The field `start_time` of the totals, where it differs from the stored one.
+local function start_field(start, stored_start)
+  if start ~= stored_start then
     return 'start_time', start or ''
   end
 end
 
--- Write an id's state and the first `filled` of a list that gives fields of its ledger and has room
--- for two more. `told` is the start as the totals have it, nil where there are none.
-local function write(id, ledger, state, fields, filled, told)
+-- Write the totals and the state of an id, and the first `filled` elements of `fields`: fields and
+-- values of its ledger, with room for two more. `stored_start` is the start in the stored totals,
+-- nil where there are none.
+local function write_id(id, ledger, state, fields, filled, stored_start)
   local count = state.count
   fields[filled + 1] = 'totals'
   fields[filled + 2] = format('%d %d %d %d %d %d %d %d %d %s %s %d %s %s',
     count, state.duration, state.duration_micro, state.distance, state.distance_micro,
     state.revenue, state.revenue_micro, state.oldest, state.newest,
-    state.start or '-', state.older or '-', state.renewed, state.last or '-',
-    state.older_last or '-')
-  in_parts('HSET', ledger, fields, filled + 2)
+    state.start or '-', state.pruned_start or '-', state.renewed_at, state.last or '-',
+    state.pruned_last or '-')
+  call_in_chunks('HSET', ledger, fields, filled + 2)
   redis.call('HSET', TOTALS .. id,
     'trip_count', format('%d', count),
-    'avg_duration', mean(state.duration, state.duration_micro, count),
-    'total_duration', units(state.duration, state.duration_micro),
-    'total_distance', units(state.distance, state.distance_micro),
-    'total_revenue', units(state.revenue, state.revenue_micro),
+    'avg_duration', format_mean(state.duration, state.duration_micro, count),
+    'total_duration', format_units(state.duration, state.duration_micro),
+    'total_distance', format_units(state.distance, state.distance_micro),
+    'total_revenue', format_units(state.revenue, state.revenue_micro),
     'last_start_time', state.last or '',
-    start_field(state.start, told))
+    start_field(state.start, stored_start))
 end
 
--- Write what a lasting store holds of an id. Returns how long it is to stay, in s.
-local function restore(id, ledger, history)
-  local state, fields = nothing(), {}
+-- Write the history of an id, which replaces its state. Returns its time to live in s.
+local function write_history(id, ledger, history)
+  local state, fields = empty_state(), {}
   local count, duration, distance, revenue, start, left, oldest, newest, recent, last, recent_last =
     match(history, HISTORY)
   state.count = tonumber(count)
-  state.duration, state.duration_micro = carried(amount(duration))
-  state.distance, state.distance_micro = carried(amount(distance))
-  state.revenue, state.revenue_micro = carried(amount(revenue))
+  state.duration, state.duration_micro = normalize(parse_amount(duration))
+  state.distance, state.distance_micro = normalize(parse_amount(distance))
+  state.revenue, state.revenue_micro = normalize(parse_amount(revenue))
   state.oldest, state.newest = tonumber(oldest), tonumber(newest)
   state.start = start ~= '-' and start
-  state.older = start ~= recent and state.start -- it began before these windows
+  state.pruned_start = start ~= recent and state.start -- the start is before these windows
   state.last = last ~= '-' and last
-  state.older_last = last ~= recent_last and state.last
+  state.pruned_last = last ~= recent_last and state.last
   for window_start, window in string.gmatch(history, '\n([^ ]+) ([^\n]+)') do
     fields[#fields + 1] = window_start
     fields[#fields + 1] = window
   end
-  write(id, ledger, state, fields, #fields, nil)
+  write_id(id, ledger, state, fields, #fields, nil)
   return tonumber(left)
 end

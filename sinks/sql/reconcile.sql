@@ -1,11 +1,13 @@
--- Replace the windows whose version is not below the one held and move the totals by the
+-- Replace the windows whose version is not below the stored one, and move the totals by the
 -- difference, in one statement: both happen or neither does.
 --
--- All parts of a statement see the tables as they were when it started. That is what makes `old`
--- the windows that the totals still contain, and it is safe only because the rows of totals were
--- locked by the statement before this one: at READ COMMITTED this one's view of the tables is newer
--- than the locks, so whatever another writer did to these ids is in it, and nothing can follow. For
--- the same reason the windows need no ON CONFLICT, and can be replaced where `old` found them.
+-- All parts of a statement see the tables as they were when it started. So `old` are the windows
+-- that the totals contain, because the statements before this one have locked the totals of these
+-- ids: at READ COMMITTED this statement starts with a newer snapshot than the locks, so it sees
+-- whatever another writer has committed for these ids, and nothing can follow. For the same reason
+-- the windows need no ON CONFLICT, and can be updated by the row address (ctid) at which `old`
+-- found them.
+-- https://www.postgresql.org/docs/current/transaction-iso.html#XACT-READ-COMMITTED
 WITH accepted AS MATERIALIZED (
     SELECT
         new.*,
@@ -13,12 +15,12 @@ WITH accepted AS MATERIALIZED (
         coalesce(old.total_duration, 0) AS old_total_duration,
         coalesce(old.total_distance, 0) AS old_total_distance,
         coalesce(old.total_revenue, 0) AS old_total_revenue,
-        -- A window without trips, which a backfill can leave, has no start that means anything.
+        -- A window without trips, which a backfill can leave, counts for neither start.
         CASE WHEN new.trip_count > 0 THEN new.start_time END AS first_start,
         CASE WHEN old.trip_count > 0 THEN old.start_time END AS old_first_start,
         CASE WHEN new.trip_count > 0 THEN new.last_start_time END AS last_start,
         CASE WHEN old.trip_count > 0 THEN old.last_start_time END AS old_last_start,
-        old.ctid AS place
+        old.ctid AS old_ctid
     FROM staged AS new
     LEFT JOIN {ledger} AS old USING (id, window_start)
     WHERE old.id IS NULL
@@ -43,11 +45,11 @@ inserted AS (
         id, window_start, trip_count, total_duration, total_distance, total_revenue, start_time,
         last_start_time, pane, generation
     FROM accepted
-    WHERE place IS NULL
+    WHERE old_ctid IS NULL
     ORDER BY id, window_start
 ),
-replaced AS (
-    UPDATE {ledger} AS held SET
+updated AS (
+    UPDATE {ledger} AS ledger SET
         trip_count = accepted.trip_count,
         total_duration = accepted.total_duration,
         total_distance = accepted.total_distance,
@@ -57,7 +59,7 @@ replaced AS (
         pane = accepted.pane,
         generation = accepted.generation
     FROM accepted
-    WHERE accepted.place IS NOT NULL AND held.ctid = accepted.place
+    WHERE accepted.old_ctid IS NOT NULL AND ledger.ctid = accepted.old_ctid
 ),
 differences AS (
     SELECT
@@ -68,10 +70,10 @@ differences AS (
         sum(total_revenue - old_total_revenue)::bigint AS total_revenue,
         min(first_start) AS start_time,
         min(old_first_start) FILTER (WHERE coalesce(first_start > old_first_start, true))
-            AS withdrawn,
+            AS removed_start,
         max(last_start) AS last_start_time,
         max(old_last_start) FILTER (WHERE coalesce(last_start < old_last_start, true))
-            AS last_withdrawn
+            AS removed_last_start
     FROM accepted
     GROUP BY id
 ),
@@ -82,30 +84,30 @@ moved AS (
         total_distance = totals.total_distance + by.total_distance,
         total_revenue = totals.total_revenue + by.total_revenue,
         start_time = CASE
-            -- A new generation took the earliest trip away: the windows know the next one.
-            WHEN by.withdrawn <= totals.start_time THEN least(
+            -- A new generation has removed the earliest trip: find the next one in the windows.
+            WHEN by.removed_start <= totals.start_time THEN least(
                 by.start_time,
                 (
-                    SELECT min(kept.start_time)
-                    FROM {ledger} AS kept
-                    WHERE kept.id = by.id AND kept.trip_count > 0 AND NOT EXISTS (
+                    SELECT min(other.start_time)
+                    FROM {ledger} AS other
+                    WHERE other.id = by.id AND other.trip_count > 0 AND NOT EXISTS (
                         SELECT FROM accepted
-                        WHERE accepted.id = kept.id AND accepted.window_start = kept.window_start
+                        WHERE accepted.id = other.id AND accepted.window_start = other.window_start
                     )
                 )
             )
             ELSE least(totals.start_time, by.start_time)
         END,
         last_start_time = CASE
-            -- Or the latest.
-            WHEN by.last_withdrawn >= totals.last_start_time THEN greatest(
+            -- The same for the latest trip.
+            WHEN by.removed_last_start >= totals.last_start_time THEN greatest(
                 by.last_start_time,
                 (
-                    SELECT max(kept.last_start_time)
-                    FROM {ledger} AS kept
-                    WHERE kept.id = by.id AND kept.trip_count > 0 AND NOT EXISTS (
+                    SELECT max(other.last_start_time)
+                    FROM {ledger} AS other
+                    WHERE other.id = by.id AND other.trip_count > 0 AND NOT EXISTS (
                         SELECT FROM accepted
-                        WHERE accepted.id = kept.id AND accepted.window_start = kept.window_start
+                        WHERE accepted.id = other.id AND accepted.window_start = other.window_start
                     )
                 )
             )

@@ -1,4 +1,5 @@
--- No row is touched where the shard is new or the number of shards is another: see lay_out.sql.
+-- Updates no row where the shard is new or the number of shards has changed: see
+-- reset_progress.sql.
 UPDATE progress
 SET watermark = greatest(watermark, %(watermark)s)
 WHERE entity = %(entity)s AND shard = %(shard)s AND shards = %(shards)s

@@ -1,39 +1,43 @@
-"""Who may ask, from where and how often."""
+"""Access control: tokens, sessions, allowed hosts, rate limit, other origins."""
 
+import asyncio
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import pytest
 from litestar import Litestar
+from litestar.exceptions import HTTPException
 from litestar.testing import TestClient
+from litestar.types import Scope
 
-from api.access.rate import Rate
-from api.access.tokens import Tokens, TokensError, make_token, read_tokens
-from api.app import app_over
-from api.readers import Readers
+from api.access.tokens import Tokens, TokensError, create_token, read_tokens
+from api.middleware import RateLimit
 from mobility.entities import BY_NAME
-from mobility.settings import Settings
-from tests.api.test_app import MemoryReader, problem_of, totals
+from tests.api import memory_store
+from tests.api.memory_store import MemoryReader, problem_of, totals
 
 ORIGIN = "https://city.example"
 
 
-def client(base: str = "http://127.0.0.1", **settings: Any) -> TestClient[Litestar]:  # noqa: ANN401
+def client(
+    base_url: str = "http://127.0.0.1",
+    **settings: Any,  # noqa: ANN401 - the value of any setting
+) -> TestClient[Litestar]:
     """Return a client of an application with these settings and one id of each entity."""
-    app = app_over(Readers([MemoryReader("redis", {"x": totals()})]), Settings(**settings))
-    return TestClient(app, base, raise_server_exceptions=False)
+    reader = MemoryReader("redis", {"x": totals()})
+    return memory_store.client(reader, base_url=base_url, **settings)
 
 
 @pytest.fixture
 def tokens(tmp_path: Path) -> dict[str, str]:
-    """Return tokens by their names, and the path of their file as `file`."""
+    """Return tokens by name, and the path of their file as `file`."""
     made = {
-        name: make_token(name, scopes)
+        name: create_token(name, scopes)
         for name, scopes in {
             "all": "all",
             "fleet": "driver,vehicle_type,h3",
@@ -41,20 +45,20 @@ def tokens(tmp_path: Path) -> dict[str, str]:
         }.items()
     }
     path = tmp_path / "tokens"
-    path.write_text("# ours\n\n" + "\n".join(line for _, line in made.values()) + "\n")
+    path.write_text("# a comment\n\n" + "\n".join(line for _, line in made.values()) + "\n")
     return {"file": str(path), **{name: token for name, (token, _) in made.items()}}
 
 
 def bearer(token: str) -> dict[str, str]:
-    """Return the header that carries a token."""
+    """Return the Authorization header with a token."""
     return {"Authorization": f"Bearer {token}"}
 
 
 # Tokens
 
 
-def test_a_token_is_known_by_its_hash_alone(tokens: dict[str, str]) -> None:
-    """The file holds no token, and one that differs anywhere is none."""
+def test_the_file_has_hashes_only(tokens: dict[str, str]) -> None:
+    """The file contains no token; a text that differs from a token anywhere is not valid."""
     text = Path(tokens["file"]).read_text()
     found = read_tokens(Path(tokens["file"]))
     for name in ("all", "fleet", "prometheus"):
@@ -70,7 +74,7 @@ def test_a_token_is_known_by_its_hash_alone(tokens: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("analyst all", "expected a name"),
         ("analyst all " + "f" * 63, "expected a name"),
@@ -79,11 +83,11 @@ def test_a_token_is_known_by_its_hash_alone(tokens: dict[str, str]) -> None:
         ("# only a comment", "holds no token"),
     ],
 )
-def test_a_file_that_cannot_be_used_says_where(tmp_path: Path, line: str, said: str) -> None:
-    """By its line, and without showing it: somebody may have put a token there."""
+def test_an_invalid_file_is_reported_by_line(tmp_path: Path, line: str, message: str) -> None:
+    """The error has the number of the line, but not its text, which may be a token."""
     path = tmp_path / "tokens"
     path.write_text(f"ok all {'0' * 64}\n{line}\n" if "only" not in line else line)
-    with pytest.raises(TokensError, match=said) as caught:
+    with pytest.raises(TokensError, match=message) as caught:
         read_tokens(path)
     assert line not in str(caught.value)
     assert "only" in line or "line 2" in str(caught.value)
@@ -91,8 +95,8 @@ def test_a_file_that_cannot_be_used_says_where(tmp_path: Path, line: str, said: 
         read_tokens(tmp_path / "missing")
 
 
-def test_the_recipe_prints_a_line_for_the_file(tmp_path: Path) -> None:
-    """The line goes to standard output and the token to where only people look."""
+def test_the_command_prints_a_line_for_the_file(tmp_path: Path) -> None:
+    """The line goes to stdout, and the token to stderr."""
     made = subprocess.run(
         [sys.executable, "-m", "api.access", "analyst", "driver"],
         cwd=Path(__file__).parents[2],
@@ -115,20 +119,28 @@ def test_the_recipe_prints_a_line_for_the_file(tmp_path: Path) -> None:
         assert failed.stdout == b""
 
 
-# What tokens open
+# Scopes
 
 PROTECTED = ("/metrics/driver", "/metrics/driver/x", "/live/driver/x", "/status")
-OPEN = ("/", "/assets/style.css", "/health", "/health/live", "/health/ready", "/schema", "/session")
+PUBLIC = (
+    "/",
+    "/assets/style.css",
+    "/health",
+    "/health/live",
+    "/health/ready",
+    "/schema",
+    "/session",
+)
 
 
-def test_without_a_token_only_what_is_open_answers(tokens: dict[str, str]) -> None:
-    """Everything else is 401, with the way to bring one."""
+def test_without_a_token_only_public_routes_answer(tokens: dict[str, str]) -> None:
+    """All others are 401, with the way to authenticate."""
     with client(api_tokens=tokens["file"]) as http:
         for path in PROTECTED:
             refused = http.get(path)
             assert problem_of(refused, 401)["type"] == "/problems/token-needed"
             assert refused.headers["www-authenticate"] == "Bearer"
-        for path in OPEN:
+        for path in PUBLIC:
             assert http.get(path).status_code != 401, path
         for header in ("Bearer nonsense", f"Basic {tokens['all']}", tokens["all"], "Bearer"):
             problem_of(http.get("/status", headers={"Authorization": header}), 401)
@@ -136,14 +148,14 @@ def test_without_a_token_only_what_is_open_answers(tokens: dict[str, str]) -> No
             assert http.get(path, headers=bearer(tokens["all"])).status_code == 200
 
 
-def test_every_route_is_open_or_protected_on_purpose(tokens: dict[str, str]) -> None:
-    """A new route is protected unless it says otherwise; those that do are the ones above."""
+def test_only_listed_routes_are_public(tokens: dict[str, str]) -> None:
+    """A route needs a token unless it is declared public; these are all public routes."""
     app = client(api_tokens=tokens["file"]).app
     found = {
         route.path
         for route in app.routes
         for handler in getattr(route, "route_handlers", ())
-        if handler.opt.get("open") and not route.path.startswith(("/schema", "/problems"))
+        if handler.opt.get("public") and not route.path.startswith(("/schema", "/problems"))
     }
     assert found <= {
         *("/", "/now", "/entity", "/pipeline", "/assets/{name:path}", "/session"),
@@ -152,8 +164,8 @@ def test_every_route_is_open_or_protected_on_purpose(tokens: dict[str, str]) -> 
 
 
 @pytest.mark.parametrize("name", ["all", "fleet", "prometheus"])
-def test_scopes_open_entities(tokens: dict[str, str], name: str) -> None:
-    """A token without passengers gets none of them, by whatever route or spelling."""
+def test_scopes_restrict_entities(tokens: dict[str, str], name: str) -> None:
+    """A token without passengers in its scopes gets none of them, on any route and spelling."""
     scopes = {"all": set(BY_NAME), "fleet": set(BY_NAME) - {"passenger"}, "prometheus": set()}[name]
     with client(api_tokens=tokens["file"]) as http:
         http.headers.update(bearer(tokens[name]))
@@ -178,7 +190,7 @@ def test_scopes_open_entities(tokens: dict[str, str], name: str) -> None:
 
 
 def test_pages_exchange_a_token_for_a_cookie(tokens: dict[str, str]) -> None:
-    """A cookie that scripts can't read and other sites can't send, with the token's scopes."""
+    """Scripts can't read the cookie, other sites can't send it, and it has the token's scopes."""
     with client(api_tokens=tokens["file"]) as http:
         assert http.get("/session").json() == {"required": True, "name": None, "scopes": []}
         wrong = http.post("/session", json={"token": "x"})
@@ -194,38 +206,38 @@ def test_pages_exchange_a_token_for_a_cookie(tokens: dict[str, str]) -> None:
         assert http.get("/session").json() == expected
         assert http.get("/metrics/driver/x").status_code == 200
         assert http.get("/metrics/passenger/x").status_code == 403
-        # A header that is given counts alone.
+        # With an Authorization header, the cookie does not count.
         assert http.get("/status", headers=bearer("x")).status_code == 401
         assert http.delete("/session").status_code == 204
         assert http.get("/session").json()["name"] is None
         assert http.get("/metrics/driver/x").status_code == 401
 
 
-def test_the_cookie_is_secure_where_the_page_is(tokens: dict[str, str]) -> None:
-    """Over https it goes over https alone."""
+def test_the_cookie_is_secure_over_https(tokens: dict[str, str]) -> None:
+    """A cookie that was set over https is sent over https only."""
     with client("https://127.0.0.1", api_tokens=tokens["file"]) as http:
         cookie = http.post("/session", json={"token": tokens["all"]}).headers["set-cookie"]
     assert "secure" in cookie.lower().split("; ")
 
 
 def test_a_session_needs_json(tokens: dict[str, str]) -> None:
-    """What a form of another site could send is no login."""
+    """A form, which another site could send, can't log in."""
     with client(api_tokens=tokens["file"]) as http:
         for body in ({"data": {"token": tokens["all"]}}, {"content": b"{"}, {"json": {"x": 1}}):
             assert "set-cookie" not in http.post("/session", **body).headers
 
 
-def test_without_tokens_everybody_here_may_ask() -> None:
-    """On a machine of one's own there is nobody to keep out, and pages need not ask."""
+def test_without_tokens_every_request_is_allowed() -> None:
+    """The session then says that no token is required."""
     with client() as http:
-        open_to_all = {"required": False, "name": None, "scopes": sorted(BY_NAME)}
-        assert http.get("/session").json() == open_to_all
-        assert http.post("/session", json={"token": "x"}).json() == open_to_all
+        no_token_required = {"required": False, "name": None, "scopes": sorted(BY_NAME)}
+        assert http.get("/session").json() == no_token_required
+        assert http.post("/session", json={"token": "x"}).json() == no_token_required
         assert http.get("/metrics/passenger/x").status_code == 200
 
 
-def test_beyond_this_machine_tokens_are_needed(tokens: dict[str, str]) -> None:
-    """An address that others reach is refused without them, with what to do."""
+def test_other_addresses_than_loopback_need_tokens(tokens: dict[str, str]) -> None:
+    """An address that other machines can reach is an error without tokens."""
     for host in ("0.0.0.0", "::", "192.0.2.1", "no-such-host.invalid"):  # noqa: S104
         with pytest.raises(TokensError, match=r"MOBILITY_API_TOKENS=FILE"):
             client(api_host=host)
@@ -234,11 +246,11 @@ def test_beyond_this_machine_tokens_are_needed(tokens: dict[str, str]) -> None:
         client(api_host=host)
 
 
-# Names, rates, other origins
+# Allowed hosts, rate limit, other origins
 
 
 @pytest.mark.parametrize(
-    ("host", "is_known"),
+    ("host", "is_allowed"),
     [
         ("127.0.0.1", True),
         ("127.0.0.1:8080", True),
@@ -257,32 +269,32 @@ def test_beyond_this_machine_tokens_are_needed(tokens: dict[str, str]) -> None:
         ("", False),
     ],
 )
-def test_only_known_names_are_answered_to(host: str, *, is_known: bool) -> None:
-    """A page of another site that points its own name here is refused."""
+def test_only_allowed_hosts_are_answered(host: str, *, is_allowed: bool) -> None:
+    """A page of another site whose name resolves to this machine gets 421."""
     with client(api_hosts=("city.example", "*.example.org")) as http:
         for path in ("/metrics/driver/x", "/", "/health"):
             answer = http.get(path, headers={"host": host})
-            if is_known:
+            if is_allowed:
                 assert answer.status_code == 200
             else:
                 assert problem_of(answer, 421)["type"] == "/problems/unknown-host"
 
 
-def test_the_address_it_listens_at_is_a_name() -> None:
-    """Where it is bound to one address, that is how others ask."""
+def test_the_listening_address_is_an_allowed_host() -> None:
+    """If the API listens on one address, clients use that address as the host."""
     with client("http://127.9.9.9", api_host="127.9.9.9") as http:
         assert http.get("/health/live").status_code == 200
     with client("http://127.9.9.9") as http:
         assert http.get("/health/live").status_code == 421
 
 
-def test_too_many_requests_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one above the limit is 429 and says when to come again, which then is fine."""
+def test_requests_above_the_limit_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are 429 with Retry-After; after that time requests are answered again."""
     now = [100.0]
-    monkeypatch.setattr(Rate.__init__, "__defaults__", (lambda: now[0],))
+    monkeypatch.setattr(RateLimit.__init__, "__defaults__", (lambda: now[0],))
     with client(api_rate=3) as http:
-        lefts = [http.get("/health/live").headers["ratelimit-remaining"] for _ in range(3)]
-        assert lefts == ["2", "1", "0"]
+        remaining = [http.get("/health/live").headers["ratelimit-remaining"] for _ in range(3)]
+        assert remaining == ["2", "1", "0"]
         refused = http.get("/health/live")
         assert problem_of(refused, 429)["type"] == "/problems/too-many-requests"
         assert refused.headers["retry-after"] == "1"
@@ -292,27 +304,37 @@ def test_too_many_requests_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         assert {http.get("/health/live").status_code for _ in range(300)} == {200}
 
 
-def test_addresses_are_counted_apart_and_forgotten() -> None:
-    """One that asks too much stands in nobody's way, and after a second nothing is kept."""
+def test_addresses_are_counted_separately_and_removed() -> None:
+    """An address above its limit does not affect others; after a second no count is kept."""
     now = [0.0]
-    rate = Rate(1, lambda: now[0])
-    for number in range(100):
-        rate._counts[str(number)] += 1
+    limit = RateLimit(1, lambda: now[0])
+
+    async def answer(*_: object) -> None:
+        """Answer nothing: the request has passed."""
+
+    def is_allowed(address: str) -> bool:
+        scope = cast("Scope", {"client": (address, 1)})
+        try:
+            asyncio.run(limit.handle(scope, answer, answer, answer))  # type: ignore[arg-type]
+        except HTTPException:
+            return False
+        return True
+
+    assert [is_allowed(address) for address in ("a", "a", "b")] == [True, False, True]
     now[0] += 1
-    assert len(rate._counts) == 100
-    app = Litestar(middleware=[rate], openapi_config=None)
-    assert app is not None
+    assert is_allowed("a")
+    assert set(limit._counts) == {"a"}
 
 
 @pytest.fixture
 def shared() -> Iterator[TestClient[Litestar]]:
-    """Return a client of an application that lets one other origin ask."""
+    """Return a client of an application that allows requests of one other origin."""
     with client(api_origins=(ORIGIN,)) as http:
         yield http
 
 
-def test_named_origins_may_ask(shared: TestClient[Litestar]) -> None:
-    """The browser is told so for them and for no other, and never to send our cookie along."""
+def test_configured_origins_may_send_requests(shared: TestClient[Litestar]) -> None:
+    """CORS headers allow them and no other origin, and never the cookie."""
     found = shared.get("/metrics/driver/x", headers={"Origin": ORIGIN})
     assert found.headers["access-control-allow-origin"] == ORIGIN
     assert "access-control-allow-credentials" not in found.headers
@@ -326,10 +348,9 @@ def test_named_origins_may_ask(shared: TestClient[Litestar]) -> None:
 
 
 @pytest.mark.parametrize("text", ["<img src=x onerror=alert(1)>", "</script><script>1</script>"])
-def test_ids_are_never_pages(text: str) -> None:
-    """An id comes back as JSON that no browser takes for anything else."""
-    app = app_over(Readers([MemoryReader("redis", {text: totals()})]), Settings())
-    with TestClient(app, "http://127.0.0.1") as http:
+def test_ids_are_never_html(text: str) -> None:
+    """A response with an id is JSON, and browsers do not interpret it as anything else."""
+    with memory_store.client(MemoryReader("redis", {text: totals()})) as http:
         answer = http.get(f"/metrics/driver/{quote(text, safe='')}")
     assert answer.json()["id"] == text
     assert answer.headers["content-type"] == "application/json"

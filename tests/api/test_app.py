@@ -1,101 +1,32 @@
-"""The application over stores that live in memory."""
+"""The application over stores in memory."""
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
-import httpx
 import pytest
-from litestar import Litestar
 from litestar.testing import TestClient
 
-from api.app import app_over, create_app
-from api.line import REST
-from api.reader import NOTHING, Batch, Page, Series, StoreDown, Sums, Told, Totals
-from api.readers import Readers
-from mobility.entities import ENTITIES, Entity
+from api.app import create_app
+from api.queries.contract import ZERO_SUMS, Totals
+from api.queries.store_readers import COOLDOWN
 from mobility.settings import Settings, Store
-
-START = datetime(2025, 1, 1, 8, 30, tzinfo=UTC)
-AS_OF = datetime(2025, 1, 1, 12, 0, tzinfo=UTC)
-LAST_START = datetime(2025, 1, 1, 11, 47, tzinfo=UTC)
-NEWEST = 1_735_731_900_000
-"""The window from 11:45 to 11:50: at noon its last trips may still be uncounted."""
-
-
-@dataclass
-class MemoryReader:
-    """A store in a dict, that can be down and counts how often it is asked."""
-
-    store: Store
-    ids: dict[str, Totals] = field(default_factory=dict)
-    as_of: datetime | None = AS_OF
-    said: list[Told] = field(default_factory=list)
-    down: bool = False
-    broken: Exception | None = None
-    asked: int = 0
-    closed: bool = False
-
-    async def totals(self, _entity: Entity, entity_id: str) -> Totals | None:
-        """Return an id's totals."""
-        self._answer()
-        return self.ids.get(entity_id)
-
-    async def batch(self, _entity: Entity, ids: Sequence[str]) -> Batch:
-        """Return the totals of those ids that are here."""
-        self._answer()
-        return Batch({name: self.ids[name] for name in ids if name in self.ids}, self.as_of)
-
-    async def series(self, _entity: Entity, entity_id: str, edges: Sequence[int]) -> Series | None:
-        """Return no trips at all."""
-        self._answer()
-        return Series((), self.as_of) if entity_id in self.ids and edges else None
-
-    async def page(self, _entity: Entity, prefix: str, after: str, limit: int) -> Page:
-        """Return a page, of ASCII ids."""
-        self._answer()
-        rest = [name for name in self._named(prefix) if name > after]
-        ids = tuple((name, self.ids[name].sums) for name in rest[:limit])
-        return Page(ids, len(rest) > limit, self.as_of)
-
-    async def count(self, _entity: Entity, prefix: str) -> int:
-        """Return how many ids begin so."""
-        self._answer()
-        return len(self._named(prefix))
-
-    async def freshness(self) -> Mapping[str, datetime | None]:
-        """Return the one watermark for each entity."""
-        self._answer()
-        return {entity.name: self.as_of for entity in ENTITIES}
-
-    async def statuses(self) -> list[Told]:
-        """Return what the processes have said."""
-        self._answer()
-        return self.said
-
-    async def close(self) -> None:
-        """Note that it is closed."""
-        self.closed = True
-
-    def _named(self, prefix: str) -> list[str]:
-        return sorted(name for name in self.ids if name.startswith(prefix))
-
-    def _answer(self) -> None:
-        self.asked += 1
-        if self.broken is not None:
-            raise self.broken
-        if self.down:
-            raise StoreDown(self.store, "cannot be reached")
+from tests.api.memory_store import (
+    NEWEST_WINDOW,
+    WATERMARK,
+    MemoryReader,
+    client,
+    problem_of,
+    totals,
+)
 
 
 @dataclass
-class Hand:
-    """A clock that is moved by hand."""
+class ManualClock:
+    """A clock that a test sets."""
 
     now: float = 0.0
 
@@ -104,33 +35,8 @@ class Hand:
         return self.now
 
 
-def totals(trip_count: int = 3, duration: int = 10_000_000) -> Totals:
-    """Return totals whose other amounts have six decimals each."""
-    sums = Sums(trip_count, duration, 1_234_567, -500_000)
-    return Totals(sums, START, LAST_START, NEWEST, AS_OF)
-
-
-def client(
-    *readers: MemoryReader, clock: Callable[[], float] = lambda: 0.0
-) -> TestClient[Litestar]:
-    """Return a client of an application over these stores."""
-    app = app_over(Readers(readers, clock=clock), Settings())
-    return TestClient(app, "http://127.0.0.1", raise_server_exceptions=False)
-
-
-def problem_of(response: httpx.Response, status: int) -> dict[str, Any]:
-    """Return the problem that a response holds."""
-    assert response.status_code == status
-    assert response.headers["content-type"] == "application/problem+json"
-    body: dict[str, Any] = response.json()
-    assert body["status"] == status
-    assert body["title"]
-    assert body["detail"]
-    return body
-
-
 def test_metrics_are_in_units() -> None:
-    """Millionths are shown as units, the mean is derived, times are ISO 8601 in UTC."""
+    """Sums are converted to units, means are derived, times are ISO 8601 in UTC."""
     with client(MemoryReader("redis", {"d1": totals()})) as http:
         response = http.get("/metrics/driver/d1")
     assert response.status_code == 200
@@ -160,7 +66,7 @@ def test_metrics_are_in_units() -> None:
 
 
 def test_numbers_are_the_nearest_doubles() -> None:
-    """A sum beyond 2^53 millionths and its mean are each rounded once."""
+    """A sum above 2^53 millionths and its mean are rounded once each."""
     with client(MemoryReader("redis", {"d1": totals(3, 2**62 + 1)})) as http:
         body = http.get("/metrics/driver/d1").json()
     assert body["total_duration"] == float("4611686018427.387905")
@@ -171,10 +77,10 @@ def test_numbers_are_the_nearest_doubles() -> None:
     "entity_id",
     ["a/b", "/", "//", "a//b/", "..", ".", "50% off?", "a b", "x#y", "é水🚲", "%2F", "health", "+"],
 )
-def test_every_id_can_be_asked_for(entity_id: str) -> None:
-    """An id is data: slashes, dots, percent signs and names of routes shadow nothing."""
+def test_every_id_has_a_path(entity_id: str) -> None:
+    """Ids may contain slashes, dots and percent signs, and be equal to the name of a route."""
     with client(MemoryReader("redis", {entity_id: totals()})) as http:
-        # A client resolves dots itself unless they are encoded.
+        # A client resolves dots in a path itself, unless they are encoded.
         path = quote(entity_id, safe="").replace(".", "%2E")
         response = http.get(f"/metrics/driver/{path}")
     assert response.status_code == 200
@@ -182,14 +88,14 @@ def test_every_id_can_be_asked_for(entity_id: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["driver/%FF", "driver/%00", "driver/nobody", "tram/x", "tram"])
-def test_what_is_not_there_is_a_problem(path: str) -> None:
-    """An unknown entity or id, and an id that can't exist, are 404."""
+def test_unknown_entities_and_ids_are_not_found(path: str) -> None:
+    """An unknown entity or id, and an id that no store can have, are 404."""
     with client(MemoryReader("redis")) as http:
         problem_of(http.get(f"/metrics/{path}"), 404)
 
 
 def test_routing_errors_are_problems() -> None:
-    """An unknown route is a problem, and so is a wrong method, which also names the right one."""
+    """An unknown path and a wrong method are problems; the latter names the allowed methods."""
     with client(MemoryReader("redis")) as http:
         problem_of(http.get("/nowhere"), 404)
         wrong = http.post("/metrics/driver/d1")
@@ -198,15 +104,15 @@ def test_routing_errors_are_problems() -> None:
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=501", "limit=x", "cursor=!", "cursor="])
-def test_bad_parameters_are_problems(query: str) -> None:
-    """A limit out of range and a cursor that is not ours are 400, and the detail names them."""
+def test_invalid_parameters_are_problems(query: str) -> None:
+    """A limit out of range and an invalid cursor are 400, and the detail names them."""
     with client(MemoryReader("redis")) as http:
         problem = problem_of(http.get(f"/metrics/driver?{query}"), 400)
     assert query.partition("=")[0] in problem["detail"]
 
 
-def test_pages_lead_through_all_ids() -> None:
-    """Following `next` gives every id once, in order, with the total on each page."""
+def test_pages_have_all_ids() -> None:
+    """Following `next` returns every id once, in order, and each page has the total."""
     ids = {f"d{number:02}": totals(number + 1) for number in range(7)}
     found: list[dict[str, Any]] = []
     with client(MemoryReader("redis", ids)) as http:
@@ -228,73 +134,73 @@ def test_pages_lead_through_all_ids() -> None:
     ]
 
 
-def test_one_store_answers_for_the_other() -> None:
-    """Redis is asked first; while it is down, Postgres answers and says so."""
+def test_postgres_answers_while_redis_is_down() -> None:
+    """Redis is queried first; while it is down, Postgres answers, and the response names it."""
     redis = MemoryReader("redis", {"d1": totals()})
     postgres = MemoryReader("postgres", {"d1": totals()})
     with client(postgres, redis) as http:
         assert http.get("/metrics/driver/d1").json()["store"] == "redis"
-        assert postgres.asked == 0
-        redis.down = True
+        assert postgres.queries == 0
+        redis.is_down = True
         assert http.get("/metrics/driver/d1").json()["store"] == "postgres"
         assert http.get("/metrics/driver").json()["store"] == "postgres"
 
 
-def test_lists_come_from_the_lasting_store() -> None:
-    """Redis may have lost ids, which a list would not show: it is not asked, and can't stand in."""
+def test_lists_come_from_postgres_only() -> None:
+    """Redis may have lost ids, which a list would not show: it is never queried for a list."""
     redis = MemoryReader("redis", {"d1": totals()})
     postgres = MemoryReader("postgres", {"d1": totals(), "d2": totals()})
     with client(redis, postgres) as http:
         page = http.get("/metrics/driver").json()
         assert (page["store"], page["total"]) == ("postgres", 2)
-        postgres.down = True
+        postgres.is_down = True
         problem_of(http.get("/metrics/driver"), 503)
         assert http.get("/metrics/driver/d1").json()["store"] == "redis"
-    assert redis.asked == 1
+    assert redis.queries == 1
 
 
-def test_an_id_can_be_left_without_trips() -> None:
-    """After a backfill that moved its trips elsewhere an id is still there, and has no start."""
-    none = Totals(NOTHING, None, None, NEWEST, AS_OF)
-    with client(MemoryReader("redis", {"d1": none})) as http:
+def test_an_id_without_trips() -> None:
+    """After a backfill that moved its trips to other ids, an id still exists, without a start."""
+    no_trips = Totals(ZERO_SUMS, None, None, NEWEST_WINDOW, WATERMARK)
+    with client(MemoryReader("redis", {"d1": no_trips})) as http:
         body = http.get("/metrics/driver/d1").json()
     assert (body["trip_count"], body["avg_duration"], body["start_time"]) == (0, 0.0, None)
 
 
-def test_what_redis_forgot_postgres_knows() -> None:
-    """An id that Redis does not have is looked for in Postgres."""
+def test_postgres_has_ids_that_redis_has_lost() -> None:
+    """For an id that Redis does not have, Postgres is queried."""
     with client(MemoryReader("redis"), MemoryReader("postgres", {"d1": totals()})) as http:
         assert http.get("/metrics/driver/d1").json()["store"] == "postgres"
 
 
-def test_only_the_lasting_store_can_deny() -> None:
+def test_only_postgres_can_say_that_an_id_does_not_exist() -> None:
     """While Postgres is down, an id that Redis does not have may exist: 503, not 404."""
     redis, postgres = MemoryReader("redis"), MemoryReader("postgres")
     with client(redis, postgres) as http:
-        postgres.down = True
+        postgres.is_down = True
         problem_of(http.get("/metrics/driver/d1"), 503)
     with client(redis, postgres) as http:
-        redis.down, postgres.down = True, False
+        redis.is_down, postgres.is_down = True, False
         problem_of(http.get("/metrics/driver/d1"), 404)
 
 
-def test_a_store_that_failed_is_left_alone() -> None:
-    """After a failure a store is asked again only when it has rested."""
-    redis = MemoryReader("redis", {"d1": totals()}, down=True)
-    hand = Hand()
-    with client(redis, clock=hand) as http:
+def test_the_circuit_breaker_opens_after_a_failure() -> None:
+    """After a failure a store is queried again only after the cool-down."""
+    redis = MemoryReader("redis", {"d1": totals()}, is_down=True)
+    clock = ManualClock()
+    with client(redis, clock=clock) as http:
         for _ in range(3):
             response = http.get("/metrics/driver/d1")
             problem_of(response, 503)
             assert int(response.headers["retry-after"]) > 0
-        assert redis.asked == 1
-        redis.down = False
-        hand.now += REST
+        assert redis.queries == 1
+        redis.is_down = False
+        clock.now += COOLDOWN
         assert http.get("/metrics/driver/d1").status_code == 200
 
 
-def test_health_names_every_component() -> None:
-    """All well: the stores by name, one that is not configured is off, and how far the flow is."""
+def test_health_has_every_component() -> None:
+    """Each store has a state, `off` if it is not configured; the flow has its watermarks."""
     with client(MemoryReader("redis")) as http:
         response = http.get("/health")
     assert response.status_code == 200
@@ -307,9 +213,9 @@ def test_health_names_every_component() -> None:
     )
 
 
-def test_health_fails_with_a_store() -> None:
-    """A configured store that is down makes it 503 and says why; the others are still told."""
-    with client(MemoryReader("redis", down=True), MemoryReader("postgres")) as http:
+def test_health_is_503_if_a_store_is_down() -> None:
+    """The response still has the states of all components, and the reason."""
+    with client(MemoryReader("redis", is_down=True), MemoryReader("postgres")) as http:
         response = http.get("/health")
     components = problem_of(response, 503)["components"]
     assert components["redis"] == {"state": "down", "reason": "cannot be reached"}
@@ -318,17 +224,17 @@ def test_health_fails_with_a_store() -> None:
     assert response.headers["retry-after"]
 
 
-def test_a_silent_flow_is_down_but_the_stores_are_well() -> None:
-    """Stores that answer are healthy, also while the flow has not reported."""
-    with client(MemoryReader("redis", as_of=None)) as http:
+def test_a_flow_without_watermarks_is_down_but_health_is_not() -> None:
+    """The status depends on the stores alone, while the flow has not reported a watermark."""
+    with client(MemoryReader("redis", watermark=None)) as http:
         response = http.get("/health")
     assert response.status_code == 200
     flow = response.json()["components"]["flow"]
     assert (flow["state"], "driver" in flow["reason"]) == ("down", True)
 
 
-def test_without_stores_nothing_is_served() -> None:
-    """Where no store is configured the answer says which setting to use, and health is honest."""
+def test_without_stores_there_are_no_answers() -> None:
+    """If no store is configured, the problem names the setting, and every component is off."""
     with TestClient(create_app(Settings()), "http://127.0.0.1") as http:
         assert "MOBILITY_STORES" in problem_of(http.get("/metrics/driver/d1"), 503)["detail"]
         components = http.get("/health").json()["components"]
@@ -339,9 +245,9 @@ def test_without_stores_nothing_is_served() -> None:
     }
 
 
-def test_surprises_are_told_to_the_log_only(caplog: pytest.LogCaptureFixture) -> None:
-    """An unexpected error is a bare 500: its text, which may hold a secret, stays in the log."""
-    with client(MemoryReader("redis", broken=RuntimeError("hunter2"))) as http:
+def test_unexpected_errors_are_in_the_log_only(caplog: pytest.LogCaptureFixture) -> None:
+    """An unexpected error is a 500 without its text, which may contain a secret."""
+    with client(MemoryReader("redis", error=RuntimeError("hunter2"))) as http:
         response = http.get("/metrics/driver/d1")
     problem_of(response, 500)
     assert "hunter2" not in response.text
@@ -350,15 +256,15 @@ def test_surprises_are_told_to_the_log_only(caplog: pytest.LogCaptureFixture) ->
 
 
 def test_readers_are_closed_with_the_application() -> None:
-    """Shutting down closes every store's connections."""
+    """A shutdown closes the connections to every store."""
     redis, postgres = MemoryReader("redis"), MemoryReader("postgres")
     with client(redis, postgres):
-        assert [reader.closed for reader in (redis, postgres)] == [False, False]
-    assert [reader.closed for reader in (redis, postgres)] == [True, True]
+        assert [reader.is_closed for reader in (redis, postgres)] == [False, False]
+    assert [reader.is_closed for reader in (redis, postgres)] == [True, True]
 
 
-def test_the_schema_is_served_from_here() -> None:
-    """The OpenAPI document is JSON, and a page draws it that loads nothing from elsewhere."""
+def test_the_schema_page_loads_local_files_only() -> None:
+    """The OpenAPI document is JSON, and its page loads nothing from other hosts."""
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     with client(MemoryReader("redis")) as http:
         schema = http.get("/schema/openapi.json").json()
@@ -388,3 +294,10 @@ def test_the_schema_is_served_from_here() -> None:
         for path in loaded:
             assert path.startswith("/")
             assert http.get(path).status_code == 200
+
+
+def test_an_unknown_store_is_an_error() -> None:
+    """A store that the API has no reader for is named, not read as if it were Postgres."""
+    unknown = cast("Store", "files")
+    with pytest.raises(ValueError, match="can't read the store 'files'"):
+        create_app(Settings(stores=(unknown,)))

@@ -1,4 +1,4 @@
-"""Two ids or two ranges beside each other, and many ids at once."""
+"""Comparisons of two ids or two ranges, and which store answers while the other is down."""
 
 from fractions import Fraction
 from typing import Any
@@ -6,42 +6,38 @@ from typing import Any
 import msgspec
 import polars as pl
 import pytest
-from redis import Redis
 
-from mobility.keys import RedisKeys
 from mobility.records import MICRO
 from mobility.settings import Settings
-from tests.api.counted import (
-    DRIVER,
-    IDS,
+from tests.api.expected import (
     NOON,
     SUMS,
-    added,
-    alone,
-    answer,
+    amounts_of,
     client,
-    fill,
+    expected_amounts,
+    fill_stores,
+    get_json,
     iso,
-    only,
-    windows,
+    random_windows,
+    with_stores,
 )
 
 pytestmark = pytest.mark.services
 
-ROWS = windows()
+ROWS = random_windows()
 HOUR = 3_600_000
-NOWHERE = Settings(redis="redis://127.0.0.1:1/0", postgres="postgresql://127.0.0.1:1/x")
+UNREACHABLE = Settings(redis="redis://127.0.0.1:1/0", postgres="postgresql://127.0.0.1:1/x")
 
 
 @pytest.fixture
 def filled(settings: Settings) -> Settings:
-    """Return settings with both stores, which hold the windows."""
-    fill(settings, ROWS)
+    """Return settings with both stores, filled with the windows."""
+    fill_stores(settings, ROWS)
     return settings
 
 
 def exact(start: int, end: int, entity_id: str | None) -> dict[str, Fraction]:
-    """Return the sums and means of a range, by one expression and without rounding."""
+    """Return the exact sums and means over a range, by one expression."""
     rows = ROWS.filter(pl.col("window_start").is_between(start, end, "left"))
     if entity_id is not None:
         rows = rows.filter(pl.col("id") == entity_id)
@@ -75,126 +71,82 @@ AFTER = (NOON, NOON + HOUR)
 def test_difference_and_ratio_are_exact(
     filled: Settings, left: tuple[int, int, str | None], right: tuple[int, int, str | None]
 ) -> None:
-    """Both sides are what was counted; difference and ratio are rounded once, and not by zero."""
+    """Difference and ratio are rounded once; a ratio to zero is null."""
     query: dict[str, Any] = {"from": iso(left[0]), "to": iso(left[1]), "id": left[2]}
     query |= {"other_from": iso(right[0]), "other_to": iso(right[1]), "other_id": right[2]}
     asked = {name: value for name, value in query.items() if value is not None}
     with client(filled) as http:
-        body = answer(http, "/compare/driver", **asked)
-    ours, others = exact(*left), exact(*right)
+        body = get_json(http, "/compare/driver", **asked)
+    left_exact, right_exact = exact(*left), exact(*right)
     for side, (start, end, entity_id), amounts in (
-        (body["left"], left, ours),
-        (body["right"], right, others),
+        (body["left"], left, left_exact),
+        (body["right"], right, right_exact),
     ):
-        assert only(side) == {name: float(value) for name, value in amounts.items()}
+        assert amounts_of(side) == {name: float(value) for name, value in amounts.items()}
         assert (side["id"], side["from"], side["to"]) == (entity_id, iso(start), iso(end))
         assert side["complete"] is (end + 600_000 < NOON)
-    assert body["difference"] == {name: float(ours[name] - others[name]) for name in ours}
+    assert body["difference"] == {
+        name: float(left_exact[name] - right_exact[name]) for name in left_exact
+    }
     assert body["ratio"] == {
-        name: float(ours[name] / others[name]) if others[name] else None for name in ours
+        name: float(left_exact[name] / right_exact[name]) if right_exact[name] else None
+        for name in left_exact
     }
     assert body["as_of"] == iso(NOON)
 
 
-def test_the_whole_life_of_two_ids(filled: Settings) -> None:
-    """Without a range all that was ever counted is compared, from Redis too."""
-    with client(alone(filled, "redis")) as http:
-        body = answer(http, "/compare/driver", id="a", other_id="é")
+def test_two_ids_over_all_time(filled: Settings) -> None:
+    """Without a range the running totals are compared, from Redis, too."""
+    with client(with_stores(filled, "redis")) as http:
+        body = get_json(http, "/compare/driver", id="a", other_id="é")
         assert body["store"] == "redis"
         for side, entity_id in (("left", "a"), ("right", "é")):
-            assert [only(body[side])] == added(ROWS.filter(pl.col("id") == entity_id))
+            assert [amounts_of(body[side])] == expected_amounts(
+                ROWS.filter(pl.col("id") == entity_id)
+            )
 
 
-def test_what_cannot_be_compared(filled: Settings) -> None:
-    """A side that is the other one is refused, and an id that nobody knows is not found."""
+def test_invalid_comparisons(filled: Settings) -> None:
+    """Two equal sides are an error, and an unknown id is not found."""
     last = {"from": iso(NOON - HOUR), "to": iso(NOON)}
     same = {"other_from": last["from"], "other_to": last["to"]}
     with client(filled) as http:
         for query in ({}, last, {"id": "a"}, {"id": "a", "other_id": "a"}, {**last, **same}):
-            refused = http.get("/compare/driver", params=query)
-            assert refused.status_code == 400
-            assert "same" in refused.json()["detail"]
+            rejected = http.get("/compare/driver", params=query)
+            assert rejected.status_code == 400
+            assert "same" in rejected.json()["detail"]
         for query in ({"id": "a", "other_id": "nobody"}, {"other_id": "a\0"}):
             assert http.get("/compare/driver", params=query).status_code == 404
         bad = http.get("/compare/driver", params={"id": "a", "other_to": "x"})
     assert bad.json()["detail"].startswith("other_to: ")
 
 
-@pytest.mark.parametrize("store", ["redis", "postgres"])
-def test_a_batch_is_in_the_order_of_its_ids(settings: Settings, store: str) -> None:
-    """Each id has the totals that it has alone, as often as it is asked for; others are null."""
-    one = alone(settings, store)
-    fill(one, ROWS)
-    ids = [*reversed(IDS), "nobody", "a\0b", IDS[0], ""]
-    with client(one) as http:
-        response = http.post("/batch/driver", json={"ids": ids})
-        assert response.status_code == 200
-        body = response.json()
-        assert (body["store"], body["as_of"]) == (store, iso(NOON))
-        for entity_id, item in zip(ids, body["items"], strict=True):
-            if entity_id in IDS:
-                single = answer(http, "/metrics/driver", id=entity_id)
-                assert item == {name: single[name] for name in item}
-                assert set(item) == {"id", "start_time", "last_start_time", *only(single)}
-            else:
-                assert item is None
-        assert http.post("/batch/h3", json={"ids": ids}).json()["items"] == [None] * len(ids)
+ABOUT_IDS = (
+    "/metrics/driver/a",
+    "/metrics/driver/a/windows",
+    "/compare/driver?id=a&other_id=%C3%A9",
+)
+ABOUT_ALL_IDS = ("/metrics/driver", "/metrics/driver?sort=trips", "/top/driver", "/summary/driver")
 
 
-def test_a_batch_has_limits(settings: Settings) -> None:
-    """A thousand ids can be asked for; more, none, and anything else than ids is refused."""
-    fill(settings, ROWS)
-    with client(settings) as http:
-        many = [*IDS, *(f"nobody-{number}" for number in range(1_000 - len(IDS)))]
-        body = http.post("/batch/driver", json={"ids": many}).json()
-        assert [item["id"] for item in body["items"][: len(IDS)]] == list(IDS)
-        bad: list[Any] = [{"ids": [*many, "x"]}, {"ids": []}, {"ids": [1]}, {}, [], "x"]
-        for wrong in bad:
-            refused = http.post("/batch/driver", json=wrong)
-            assert refused.status_code == 400, wrong
-            assert refused.json()["type"] == "/problems/bad-request"
-        raw = http.post("/batch/driver", content=b'{"ids": ["\\ud800"]}')
-        assert raw.status_code == 400
-
-
-def test_a_batch_comes_from_one_store(settings: Settings) -> None:
-    """Where Redis lacks an id Postgres gives all, and without it nobody can tell."""
-    fill(settings, ROWS)
-    ids = {"ids": list(IDS)}
-    broken = msgspec.structs.replace(settings, postgres=NOWHERE.postgres)
-    with client(settings) as http, client(broken) as lame, Redis.from_url(settings.redis) as redis:
-        whole = http.post("/batch/driver", json=ids).json()
-        assert whole.pop("store") == "redis"
-        assert lame.post("/batch/driver", json=ids).json()["store"] == "redis"
-        redis.delete(RedisKeys.of(settings).totals(DRIVER, IDS[0]))
-        filled = http.post("/batch/driver", json=ids).json()
-        assert filled.pop("store") == "postgres"
-        assert filled == whole
-        assert lame.post("/batch/driver", json=ids).status_code == 503
-
-
-QUICK = ("/metrics/driver/a", "/metrics/driver/a/windows", "/compare/driver?id=a&other_id=%C3%A9")
-LASTING = ("/metrics/driver", "/metrics/driver?sort=trips", "/top/driver", "/summary/driver")
-
-
-def test_one_store_stands_in_for_the_other(filled: Settings) -> None:
-    """Without Redis Postgres answers all; without Postgres Redis what is about ids; else nobody."""
-    no_redis = msgspec.structs.replace(filled, redis=NOWHERE.redis)
-    no_postgres = msgspec.structs.replace(filled, postgres=NOWHERE.postgres)
+def test_a_store_answers_while_the_other_is_down(filled: Settings) -> None:
+    """Postgres answers all queries, and Redis those about single ids; without both, none is."""
+    no_redis = msgspec.structs.replace(filled, redis=UNREACHABLE.redis)
+    no_postgres = msgspec.structs.replace(filled, postgres=UNREACHABLE.postgres)
     with client(no_redis) as http:
-        for url in (*QUICK, *LASTING):
-            assert answer(http, url)["store"] == "postgres"
+        for url in (*ABOUT_IDS, *ABOUT_ALL_IDS):
+            assert get_json(http, url)["store"] == "postgres"
         assert http.post("/batch/driver", json={"ids": ["a"]}).json()["store"] == "postgres"
     with client(no_postgres) as http:
-        for url in QUICK:
-            assert answer(http, url)["store"] == "redis"
+        for url in ABOUT_IDS:
+            assert get_json(http, url)["store"] == "redis"
         assert http.post("/batch/driver", json={"ids": ["a"]}).json()["store"] == "redis"
         beyond = "/metrics/driver/a/windows?from=2025-03-20&to=2025-03-21"
-        for url in (*LASTING, beyond, "/metrics/driver/nobody"):
+        for url in (*ABOUT_ALL_IDS, beyond, "/metrics/driver/nobody"):
             down = http.get(url)
             assert (down.status_code, "retry-after" in down.headers) == (503, True)
-    with client(alone(NOWHERE, "redis", "postgres")) as http:
-        for url in (*QUICK, *LASTING):
+    with client(with_stores(UNREACHABLE, "redis", "postgres")) as http:
+        for url in (*ABOUT_IDS, *ABOUT_ALL_IDS):
             down = http.get(url)
             assert (down.status_code, "retry-after" in down.headers) == (503, True)
             assert down.json()["type"] == "/problems/service-unavailable"

@@ -1,4 +1,4 @@
-"""`python -m api` as a process, without stores."""
+"""`python -m api` as a process."""
 
 import http.client
 import json
@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from api.access.tokens import make_token
-from audit.steps import free_port
+from api.access.tokens import create_token
 from mobility.settings import Settings
+from stack.ports import find_free_port
 
 _PROJECT = Path(__file__).parents[2]
 
@@ -38,13 +38,13 @@ def api(settings: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
     try:
         yield process
     finally:
-        # Killed, it would leave its worker behind, and that the pipes that we read open.
+        # Not a kill: the worker process would continue, with its end of these pipes open.
         process.terminate()
         process.communicate(timeout=20)
 
 
-def health_of(port: int) -> dict[str, object]:
-    """Return what /health answers, once it does."""
+def wait_for_health(port: int) -> dict[str, object]:
+    """Return the response of /health once there is one."""
     deadline = time.monotonic() + 20
     while True:
         try:
@@ -58,11 +58,11 @@ def health_of(port: int) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_serves_until_it_is_told_to_stop(number: signal.Signals) -> None:
-    """It serves where the settings say, says so in one line, and a signal ends it with 0."""
-    port = free_port()
+def test_it_serves_until_a_stop_signal(number: signal.Signals) -> None:
+    """It listens where the settings say, prints that, and exits with 0 on a signal."""
+    port = find_free_port()
     with api({"MOBILITY_API_PORT": str(port)}) as process:
-        assert "components" in health_of(port)
+        assert "components" in wait_for_health(port)
         process.send_signal(number)
         output, errors = process.communicate(timeout=20)
         assert process.returncode == 0
@@ -70,8 +70,8 @@ def test_it_serves_until_it_is_told_to_stop(number: signal.Signals) -> None:
     assert errors == ""
 
 
-def test_bad_settings_are_all_told() -> None:
-    """Every fault is printed, secrets masked, and the exit status is 2."""
+def test_all_invalid_settings_are_reported() -> None:
+    """Every fault is printed, with secrets masked, and the exit status is 2."""
     settings = {
         "MOBILITY_API_PORT": "high",
         "MOBILITY_REDIS": "http://:hunter2@h",
@@ -86,9 +86,9 @@ def test_bad_settings_are_all_told() -> None:
     assert "Traceback" not in errors
 
 
-def test_beyond_this_machine_it_starts_with_tokens_only(tmp_path: Path) -> None:
-    """Without them it ends with 2 and says what to do; with them it serves."""
-    port = free_port()
+def test_other_addresses_than_loopback_need_tokens(tmp_path: Path) -> None:
+    """Without tokens it exits with 2 and says what to do; with tokens it serves."""
+    port = find_free_port()
     everywhere = {"MOBILITY_API_PORT": str(port), "MOBILITY_API_HOST": "0.0.0.0"}  # noqa: S104
     with api(everywhere) as process:
         _, errors = process.communicate(timeout=20)
@@ -96,26 +96,24 @@ def test_beyond_this_machine_it_starts_with_tokens_only(tmp_path: Path) -> None:
     assert "just token NAME" in errors
     assert "MOBILITY_API_TOKENS" in errors
     assert "Traceback" not in errors
-    _, line = make_token("me", "all")
+    _, line = create_token("me", "all")
     (tmp_path / "tokens").write_text(line)
     with api({**everywhere, "MOBILITY_API_TOKENS": str(tmp_path / "tokens")}):
-        assert "components" in health_of(port)
+        assert "components" in wait_for_health(port)
 
 
 @pytest.mark.services
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_readers_of_live_events_do_not_hold_up_the_end(
-    services: Settings, number: signal.Signals
-) -> None:
-    """Streams have no end of their own: a stop ends them, at once and without a kill."""
-    port = free_port()
+def test_live_streams_do_not_delay_a_stop(services: Settings, number: signal.Signals) -> None:
+    """A stop ends all streams at once, and the process is not killed."""
+    port = find_free_port()
     settings = {
         "MOBILITY_API_PORT": str(port),
         "MOBILITY_STORES": "redis",
         "MOBILITY_REDIS": services.redis,
     }
     with api(settings) as process, ExitStack() as stack:
-        health_of(port)
+        wait_for_health(port)
         for path in ("/live/driver", "/live/driver/x"):
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
             stack.callback(connection.close)
@@ -127,10 +125,10 @@ def test_readers_of_live_events_do_not_hold_up_the_end(
         assert (process.returncode, errors) == (0, "")
 
 
-def test_a_taken_port_is_told() -> None:
-    """A port that is taken is named, with what to do, and the exit status is 1."""
-    with closing(socket.create_server(("127.0.0.1", 0), reuse_port=True)) as taken:
-        port = taken.getsockname()[1]
+def test_a_port_in_use_is_reported() -> None:
+    """The message names the port and what to do, and the exit status is 1."""
+    with closing(socket.create_server(("127.0.0.1", 0), reuse_port=True)) as in_use:
+        port = in_use.getsockname()[1]
         with api({"MOBILITY_API_PORT": str(port)}) as process:
             _, errors = process.communicate(timeout=20)
             assert process.returncode == 1

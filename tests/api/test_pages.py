@@ -1,4 +1,4 @@
-"""The pages are files, and what they may do stands in their headers."""
+"""Pages and assets: files, their types, and the headers that restrict them."""
 
 import re
 from pathlib import Path
@@ -23,8 +23,8 @@ def client() -> TestClient[Litestar]:
     ("path", "name"),
     [("/", "index"), ("/now", "now"), ("/entity", "entity"), ("/pipeline", "pipeline")],
 )
-def test_each_page_is_its_file(path: str, name: str) -> None:
-    """A page is sent as it lies in the package, and a browser that has it keeps it."""
+def test_pages_are_served_as_files(path: str, name: str) -> None:
+    """A page is sent as it is in the package; a browser that has it gets 304."""
     with client() as http:
         found = http.get(path)
         assert found.content == (FOLDER / f"{name}.html").read_bytes()
@@ -32,12 +32,12 @@ def test_each_page_is_its_file(path: str, name: str) -> None:
         assert found.headers["cache-control"] == "no-cache"
         again = http.get(path, headers={"if-none-match": found.headers["etag"]})
         assert (again.status_code, again.content) == (304, b"")
-        other = http.get(path, headers={"if-none-match": '"another"'})
+        other = http.get(path, headers={"if-none-match": '"other"'})
         assert other.status_code == 200
 
 
 def test_every_asset_is_served() -> None:
-    """Whatever lies in the folder, with its type, so that a browser takes it as what it is."""
+    """Each file of the folder is sent with its media type."""
     assets = [path for path in (FOLDER / "assets").rglob("*") if path.is_file()]
     assert assets
     types = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -54,14 +54,14 @@ def test_every_asset_is_served() -> None:
     "path",
     ["../index.html", "%2e%2e/index.html", "..%2findex.html", "x.css", "vendor/x.js", "%00", ""],
 )
-def test_nothing_else_is_served(path: str) -> None:
-    """What is not in the folder is not there, however it is written."""
+def test_other_files_are_not_served(path: str) -> None:
+    """A path outside the folder is not found, in any spelling."""
     with client() as http:
         assert http.get(f"/assets/{path}").status_code == 404
 
 
-def test_no_page_runs_or_styles_inline() -> None:
-    """The policy would stop it in a browser: no script, style or handler in the page itself."""
+def test_pages_have_no_inline_scripts_or_styles() -> None:
+    """The Content Security Policy forbids them: no script, style or handler in the page itself."""
     for page in FOLDER.glob("*.html"):
         text = page.read_text()
         assert not re.search(r"<script(?![^>]*\bsrc=)", text), page
@@ -70,8 +70,8 @@ def test_no_page_runs_or_styles_inline() -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/assets/base.css", "/nowhere", "/health", "/status"])
-def test_every_answer_binds_the_browser(path: str) -> None:
-    """The policy and its companions stand on pages, files, data, and refusals."""
+def test_every_response_has_security_headers(path: str) -> None:
+    """Pages, files, data and problems have the policy and the other headers."""
     with client() as http:
         headers = http.get(path).headers
     policy = dict(
@@ -85,19 +85,19 @@ def test_every_answer_binds_the_browser(path: str) -> None:
     assert headers["x-frame-options"] == "DENY"
 
 
-def test_pages_are_told_what_they_need() -> None:
-    """The length of a window and the lateness, and no setting that is nobody's business."""
-    told = Settings(window=60, allowed_lateness=30, api_tokens=None)
-    with TestClient(create_app(told), "http://127.0.0.1") as http:
+def test_page_settings() -> None:
+    """Pages get the length of a window and the lateness, and no other settings."""
+    settings = Settings(window=60, allowed_lateness=30, api_tokens=None)
+    with TestClient(create_app(settings), "http://127.0.0.1") as http:
         found = http.get("/page-settings").json()
     assert found == {"window": 60, "allowed_lateness": 30, "tiles": None, "tiles_credit": None}
 
 
-def test_tiles_open_the_policy_for_their_server_only() -> None:
-    """Images may then come from it; scripts and all else stay as they were."""
+def test_the_policy_allows_images_of_the_tile_server_only() -> None:
+    """Images may come from it; the policy for scripts and all else does not change."""
     tiles = "https://tiles.example:8443/{z}/{x}/{y}.png?style=plain"
-    told = Settings(map_tiles=tiles, map_credit="© surveyors")
-    with TestClient(create_app(told), "http://127.0.0.1") as http:
+    settings = Settings(map_tiles=tiles, map_credit="© surveyors")
+    with TestClient(create_app(settings), "http://127.0.0.1") as http:
         page = http.get("/")
         assert http.get("/page-settings").json()["tiles"] == tiles
     policy = page.headers["content-security-policy"].split("; ")

@@ -1,4 +1,4 @@
-"""Series and ranges of single ids, from either store."""
+"""Series and ranges of single ids, from each store."""
 
 import io
 from datetime import datetime, timedelta
@@ -13,62 +13,62 @@ from redis import Redis
 
 from mobility.keys import RedisKeys
 from mobility.settings import Settings
-from tests.api.counted import (
+from tests.api.expected import (
     DRIVER,
     IDS,
     LENGTH,
     NOON,
-    added,
-    alone,
-    answer,
+    amounts_of,
     client,
-    fill,
+    expected_amounts,
+    fill_stores,
+    get_json,
     iso,
-    only,
-    windows,
+    random_windows,
+    with_stores,
 )
 
 pytestmark = pytest.mark.services
 
-ROWS = windows()
+ROWS = random_windows()
 BERLIN = ZoneInfo("Europe/Berlin")
 
 
 @pytest.fixture(params=["redis", "postgres"])
 def filled(request: pytest.FixtureRequest, settings: Settings) -> Settings:
-    """Return settings with one store, which holds the windows."""
-    one = alone(settings, request.param)
-    fill(one, ROWS)
+    """Return settings with one store, filled with the windows."""
+    one = with_stores(settings, request.param)
+    fill_stores(one, ROWS)
     return one
 
 
 def path(entity_id: str, tail: str = "") -> str:
-    """Return the path of an id, encoded as JavaScript would."""
+    """Return the path of an id, encoded as by encodeURIComponent."""
     return f"/metrics/driver/{quote(entity_id, safe='')}{tail}"
 
 
 def local(start: int, step: str) -> int:
-    """Return where the hour or day of a window begins in Berlin, as epoch ms."""
+    """Return the start of the hour or day of a window in Berlin, as epoch ms."""
     time = datetime.fromtimestamp(start / 1_000, BERLIN)
-    # An hour of a clock that changes on full hours is one of UTC.
+    # Clocks in Berlin change on full hours, so that hours are the same as in UTC.
     if step == "PT1H":
         return start // 3_600_000 * 3_600_000
     return int(time.replace(hour=0, minute=0, fold=0).timestamp() * 1_000)
 
 
-def test_a_series_is_the_windows(filled: Settings) -> None:
-    """Each id has exactly its windows, of the last day by default, and each says if it can move."""
+def test_a_series_has_the_windows(filled: Settings) -> None:
+    """It has the windows of the id, of the last day by default, and whether each is complete."""
     with client(filled) as http:
         for entity_id in IDS:
             mine = ROWS.filter(pl.col("id") == entity_id)
             end = max(mine["window_start"].to_list()) + LENGTH
-            body = answer(http, path(entity_id, "/windows"))
+            body = get_json(http, path(entity_id, "/windows"))
             assert (body["entity"], body["id"]) == ("driver", entity_id)
             assert (body["granularity"], body["tz"]) == ("PT5M", "UTC")
             assert (body["from"], body["to"]) == (iso(end - 86_400_000), iso(end))
             assert (body["store"], body["as_of"]) == (filled.stores[0], iso(NOON))
             day = mine.filter(pl.col("window_start") >= end - 86_400_000)
-            expected = added(day, ["window_start"])
+            expected = expected_amounts(day, ["window_start"])
             for window in expected:
                 start = window["window_start"]
                 closes = start + LENGTH + 600_000
@@ -78,17 +78,17 @@ def test_a_series_is_the_windows(filled: Settings) -> None:
                     "complete": closes < NOON,
                 }
             assert body["items"] == expected
-            assert answer(http, "/windows/driver", id=entity_id) == body
+            assert get_json(http, "/windows/driver", id=entity_id) == body
 
 
 @pytest.mark.parametrize("step", ["PT1H", "P1D"])
-def test_hours_and_days_are_those_of_the_zone(filled: Settings, step: str) -> None:
-    """Windows add up to the hours and days of clocks that change, and each is in one of them."""
+def test_hours_and_days_of_a_time_zone(filled: Settings, step: str) -> None:
+    """Windows are summed by local hours and days, across a change of clocks."""
     start, end = NOON - 30 * 3_600_000, NOON
     with client(filled) as http:
         for entity_id in IDS:
             query = {"from": iso(start), "to": iso(end), "granularity": step}
-            body = answer(http, path(entity_id, "/windows"), tz="Europe/Berlin", **query)
+            body = get_json(http, path(entity_id, "/windows"), tz="Europe/Berlin", **query)
             mine = ROWS.filter(
                 pl.col("id") == entity_id, pl.col("window_start").is_between(start, end, "left")
             ).with_columns(
@@ -96,9 +96,11 @@ def test_hours_and_days_are_those_of_the_zone(filled: Settings, step: str) -> No
                     lambda at: max(local(at, step), start), pl.Int64
                 )
             )
-            expected = added(mine, ["span"])
-            found = [only(item, "window_start") for item in body["items"]]
-            assert found == [{**only(item), "window_start": iso(item["span"])} for item in expected]
+            expected = expected_amounts(mine, ["span"])
+            found = [amounts_of(item, "window_start") for item in body["items"]]
+            assert found == [
+                {**amounts_of(item), "window_start": iso(item["span"])} for item in expected
+            ]
             lengths = {
                 datetime.fromisoformat(item["window_end"])
                 - datetime.fromisoformat(item["window_start"])
@@ -107,49 +109,49 @@ def test_hours_and_days_are_those_of_the_zone(filled: Settings, step: str) -> No
             assert lengths <= {timedelta(hours=1 if step == "PT1H" else 23)}
 
 
-def test_a_range_of_an_id(filled: Settings) -> None:
-    """Totals of a range are those of its windows; one without trips is zeros, not a 404."""
+def test_totals_over_a_range(filled: Settings) -> None:
+    """They are the sums of its windows; a range without trips has zeros, and is not a 404."""
     start, end = NOON - 20 * 3_600_000, NOON - 7 * 3_600_000
     with client(filled) as http:
         for entity_id in IDS:
             query = {"from": iso(start), "to": iso(end)}
-            body = answer(http, path(entity_id), **query)
+            body = get_json(http, path(entity_id), **query)
             mine = ROWS.filter(
                 pl.col("id") == entity_id, pl.col("window_start").is_between(start, end, "left")
             )
-            assert [only(body)] == added(mine)
+            assert [amounts_of(body)] == expected_amounts(mine)
             assert body["start_time"] == iso(min(mine["start_time"].to_list()))
             assert body["last_start_time"] == iso(max(mine["last_start_time"].to_list()))
             assert (body["from"], body["to"], body["complete"]) == (iso(start), iso(end), True)
-            assert answer(http, "/metrics/driver", id=entity_id, **query) == body
+            assert get_json(http, "/metrics/driver", id=entity_id, **query) == body
         empty = {"from": iso(NOON + LENGTH), "to": iso(NOON + 2 * LENGTH)}
-        body = answer(http, path("a"), **empty)
+        body = get_json(http, path("a"), **empty)
         assert (body["trip_count"], body["avg_revenue"]) == (0, 0.0)
         assert (body["start_time"], body["last_start_time"]) == (None, None)
         assert body["complete"] is False
-        assert answer(http, path("a", "/windows"), **empty)["items"] == []
+        assert get_json(http, path("a", "/windows"), **empty)["items"] == []
         nothing = {"from": iso(NOON), "to": iso(NOON)}
-        assert answer(http, path("a", "/windows"), **nothing)["items"] == []
+        assert get_json(http, path("a", "/windows"), **nothing)["items"] == []
         for tail in ("", "/windows"):
             assert http.get(path("nobody", tail), params=empty).status_code == 404
 
 
-def test_ids_shadow_nothing(filled: Settings) -> None:
-    """An id that is called like a route, or ends like one, has totals and a series of its own."""
+def test_ids_that_are_like_paths(filled: Settings) -> None:
+    """An id that is equal to a route or ends like one has its own totals and series."""
     with client(filled) as http:
         for entity_id in ("windows", "a/windows", "a"):
-            assert answer(http, path(entity_id))["id"] == entity_id
-            assert answer(http, path(entity_id, "/windows"))["id"] == entity_id
-        # A slash may stand as it is, unless it would begin the tail.
-        assert answer(http, "/metrics/driver/a/b")["id"] == "a/b"
-        assert "items" not in answer(http, "/metrics/driver/windows")
-        assert answer(http, "/metrics/driver/a/windows")["items"]
-        assert answer(http, "/metrics/driver/windows/windows")["id"] == "windows"
-        assert answer(http, "/metrics/driver/a/b/windows")["id"] == "a/b"
+            assert get_json(http, path(entity_id))["id"] == entity_id
+            assert get_json(http, path(entity_id, "/windows"))["id"] == entity_id
+        # A slash needs no encoding, unless `/windows` follows at the end.
+        assert get_json(http, "/metrics/driver/a/b")["id"] == "a/b"
+        assert "items" not in get_json(http, "/metrics/driver/windows")
+        assert get_json(http, "/metrics/driver/a/windows")["items"]
+        assert get_json(http, "/metrics/driver/windows/windows")["id"] == "windows"
+        assert get_json(http, "/metrics/driver/a/b/windows")["id"] == "a/b"
 
 
-def test_a_series_in_every_format(filled: Settings) -> None:
-    """NDJSON, CSV and Parquet have the rows of the JSON, and say in headers how fresh they are."""
+def test_formats_of_a_series(filled: Settings) -> None:
+    """NDJSON, CSV and Parquet have the same rows as JSON, and the freshness headers."""
 
     def ask(media_type: str) -> httpx.Response:
         response = http.get(path("a", "/windows"), headers={"accept": media_type})
@@ -167,7 +169,7 @@ def test_a_series_in_every_format(filled: Settings) -> None:
         parquet = ask("application/vnd.apache.parquet").content
         browser = {"accept": "text/html,application/xml;q=0.9,*/*;q=0.8"}
         assert http.get(path("a", "/windows"), headers=browser).json()["items"] == items
-        refused = http.get(path("a", "/windows"), headers={"accept": "image/png"})
+        rejected = http.get(path("a", "/windows"), headers={"accept": "image/png"})
     assert [msgspec.json.decode(line) for line in ndjson.splitlines()] == items
     expected = pl.DataFrame(items).with_columns(
         pl.col("window_start", "window_end").str.to_datetime(time_unit="ms", time_zone="UTC")
@@ -176,12 +178,12 @@ def test_a_series_in_every_format(filled: Settings) -> None:
     assert pl.read_parquet(io.BytesIO(parquet)).equals(expected.select(columns))
     read = pl.read_csv(io.BytesIO(csv)).select(columns)
     assert read.equals(pl.DataFrame(items).select(columns))
-    assert refused.status_code == 406
-    assert refused.json()["type"] == "/problems/not-acceptable"
+    assert rejected.status_code == 406
+    assert rejected.json()["type"] == "/problems/not-acceptable"
 
 
-def test_who_has_the_newest_answer_is_told_so(filled: Settings) -> None:
-    """A tag is the answer's: asked with it the API says 304, until any number is another."""
+def test_conditional_requests(filled: Settings) -> None:
+    """With the tag of the response the API answers 304 until a number changes."""
     with client(filled) as http:
         first = http.get(path("a"))
         tag = first.headers["etag"]
@@ -193,21 +195,21 @@ def test_who_has_the_newest_answer_is_told_so(filled: Settings) -> None:
             assert "content-type" not in again.headers
         others = [http.get(path("b")), http.get(path("a", "/windows")), http.get("/top/tram")]
         assert {response.headers.get("etag") for response in others} & {tag} == set()
-        fill(filled, ROWS.filter(pl.col("id") == "a"), NOON + 1)
+        fill_stores(filled, ROWS.filter(pl.col("id") == "a"), NOON + 1)
         moved = http.get(path("a"), headers={"if-none-match": tag})
     assert moved.status_code == 200
     assert moved.json() == {**first.json(), "as_of": "2025-03-30T12:00:00.001000Z"}
 
 
-def test_redis_alone_says_where_its_ledger_ends(settings: Settings) -> None:
-    """Windows from before the ledger are a documented problem there, which says what there is."""
-    short = msgspec.structs.replace(alone(settings, "redis"), redis_ledger_hours=10)
-    fill(short, ROWS)
+def test_ranges_before_the_ledger_without_postgres(settings: Settings) -> None:
+    """They have their problem type, and the problem says from when on there are windows."""
+    short = msgspec.structs.replace(with_stores(settings, "redis"), redis_ledger_hours=10)
+    fill_stores(short, ROWS)
     newest = max(ROWS.filter(pl.col("id") == "a")["window_start"].to_list())
     reaches = newest - 10 * 3_600_000
     with client(short) as http:
         inside = {"from": iso(reaches), "to": iso(NOON)}
-        found = answer(http, path("a", "/windows"), **inside)["items"]
+        found = get_json(http, path("a", "/windows"), **inside)["items"]
         assert (
             len(found) == ROWS.filter(pl.col("id") == "a", pl.col("window_start") >= reaches).height
         )
@@ -220,23 +222,23 @@ def test_redis_alone_says_where_its_ledger_ends(settings: Settings) -> None:
             assert http.get(problem["type"]).json()["do"]
 
 
-def test_postgres_remembers_what_redis_does_not(settings: Settings) -> None:
-    """With both, Redis answers as far as its ledger goes, else Postgres does."""
+def test_postgres_has_ranges_before_the_ledger(settings: Settings) -> None:
+    """With both stores, Redis answers ranges within its ledger, and Postgres all others."""
     both = msgspec.structs.replace(settings, redis_ledger_hours=10)
-    fill(both, ROWS)
+    fill_stores(both, ROWS)
     recent = {"from": iso(NOON - 3_600_000), "to": iso(NOON)}
     whole = {"from": iso(NOON - 40 * 3_600_000), "to": iso(NOON)}
     with (
         client(both) as http,
-        client(alone(both, "postgres")) as lasting,
+        client(with_stores(both, "postgres")) as postgres_only,
         Redis.from_url(both.redis) as redis,
     ):
         for query, store in ((recent, "redis"), (whole, "postgres")):
             for tail in ("", "/windows"):
-                found = answer(http, path("a", tail), **query)
+                found = get_json(http, path("a", tail), **query)
                 assert found.pop("store") == store
-                from_postgres = answer(lasting, path("a", tail), **query)
+                from_postgres = get_json(postgres_only, path("a", tail), **query)
                 assert from_postgres.pop("store") == "postgres"
                 assert found == from_postgres
         redis.delete(RedisKeys.of(both).ledger(DRIVER, "a"))
-        assert answer(http, path("a", "/windows"), **recent)["store"] == "postgres"
+        assert get_json(http, path("a", "/windows"), **recent)["store"] == "postgres"

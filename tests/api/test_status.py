@@ -1,4 +1,4 @@
-"""What the flow says of itself, judged, and whether the API is ready."""
+"""The status of the flow, the problems that checks find, health and readiness."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -7,48 +7,45 @@ from typing import Any
 import msgspec
 import psycopg
 import pytest
-from litestar import Litestar
 from litestar.testing import TestClient
 from redis import Redis
 
-from api.app import app_over, create_app
-from api.reader import Told
-from api.readers import Readers
+from api.app import create_app
+from api.queries.contract import StatusRecord
 from mobility.settings import Settings, Store
 from mobility.status import AuditStatus, FlowStatus, Outcomes, PartitionStatus, encode_status
-from sinks.session import open_session
-from sinks.status import PostgresPlace, RedisPlace
-from tests.api.test_app import MemoryReader, problem_of
+from sinks.postgres_session import open_postgres_session
+from sinks.status import PostgresStatusWriter, RedisStatusWriter
+from tests.api.memory_store import MemoryReader, client, problem_of
 
 NOW = datetime.now(UTC)
 AT = round(NOW.timestamp() * 1_000)
 
 
-def flow(**fields: Any) -> FlowStatus:  # noqa: ANN401 - any field of the record
-    """Return the record of a process that is well."""
+def flow_status(**fields: Any) -> FlowStatus:  # noqa: ANN401 - any field of the record
+    """Return the status of a process without problems."""
     partition = PartitionStatus(
         topic="trips_stream", partition=0, position=5, end=9, lag=4, watermark=AT, status="behind"
     )
-    said = FlowStatus(
+    status = FlowStatus(
         flow="main", at=AT, host="h", pid=1, watermark=AT, lag=4, partitions=(partition,)
     )
-    return msgspec.structs.replace(said, **fields)
+    return msgspec.structs.replace(status, **fields)
 
 
-def told(said: FlowStatus | AuditStatus, process: str = "flow-0", age: float = 0.4) -> Told:
-    """Return a record as a store gives it."""
-    return Told(process, age, encode_status(said).decode())
+def to_record(
+    status: FlowStatus | AuditStatus, process: str = "flow-0", age: float = 0.4
+) -> StatusRecord:
+    """Return the record of a status as a store returns it."""
+    return StatusRecord(process, age, encode_status(status).decode())
 
 
-def client(*readers: MemoryReader, **settings: Any) -> TestClient[Litestar]:  # noqa: ANN401
-    """Return a client of an application over these stores."""
-    return TestClient(app_over(Readers(readers), Settings(**settings)), "http://127.0.0.1")
-
-
-def test_the_status_shows_what_was_said() -> None:
-    """Times are ISO 8601, amounts as they were told, and nothing is wrong."""
-    audit = told(AuditStatus(at=AT, checked=12, rounds=3, last_success=AT), "audit", 30)
-    with client(MemoryReader("redis", as_of=NOW, said=[audit, told(flow())])) as http:
+def test_the_status_has_the_published_records() -> None:
+    """Times are ISO 8601, numbers are those of the records, and there are no problems."""
+    audit = to_record(AuditStatus(at=AT, checked=12, rounds=3, last_success=AT), "audit", 30)
+    with client(
+        MemoryReader("redis", watermark=NOW, records=[audit, to_record(flow_status())])
+    ) as http:
         body = http.get("/status").json()
     assert (body["store"], body["problems"]) == ("redis", [])
     (process,) = body["processes"]
@@ -62,23 +59,23 @@ def test_the_status_shows_what_was_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("slug", "said"),
+    ("slug", "records"),
     [
         ("silent-flow", []),
-        ("silent-process", [told(flow(), age=6.0)]),
-        ("lag", [told(flow(lag=100_001))]),
-        ("punctuations-refused", [told(flow(punctuations_refused=1))]),
-        ("partitions-unread", [told(flow(partitions_unread=1))]),
-        ("gaps", [told(flow(gaps=1))]),
-        ("many-late", [told(flow(counts=Outcomes(read=1_000, late=11)))]),
-        ("many-dead", [told(flow(counts=Outcomes(read=1_000, dead=11)))]),
-        ("old-snapshot", [told(flow(snapshot_at=AT - 120_000))]),
-        ("drift", [told(flow()), told(AuditStatus(at=AT, drift=1), "audit")]),
+        ("silent-process", [to_record(flow_status(), age=6.0)]),
+        ("lag", [to_record(flow_status(lag=100_001))]),
+        ("punctuations-refused", [to_record(flow_status(punctuations_refused=1))]),
+        ("partitions-unread", [to_record(flow_status(partitions_unread=1))]),
+        ("gaps", [to_record(flow_status(gaps=1))]),
+        ("many-late", [to_record(flow_status(counts=Outcomes(read=1_000, late=11)))]),
+        ("many-dead", [to_record(flow_status(counts=Outcomes(read=1_000, dead=11)))]),
+        ("old-snapshot", [to_record(flow_status(snapshot_at=AT - 120_000))]),
+        ("drift", [to_record(flow_status()), to_record(AuditStatus(at=AT, drift=1), "audit")]),
     ],
 )
-def test_what_is_wrong_says_what_to_do(slug: str, said: list[Told]) -> None:
-    """Each fault is one entry, with a remedy."""
-    with client(MemoryReader("redis", as_of=NOW, said=said)) as http:
+def test_checks_find_problems(slug: str, records: list[StatusRecord]) -> None:
+    """Each problem is one entry, and says what to do."""
+    with client(MemoryReader("redis", watermark=NOW, records=records)) as http:
         (found,) = http.get("/status").json()["problems"]
     assert found["slug"] == slug
     assert found["severity"] in {"error", "warning"}
@@ -86,54 +83,61 @@ def test_what_is_wrong_says_what_to_do(slug: str, said: list[Told]) -> None:
     assert found["do"]
 
 
-def test_what_the_stores_lack_is_wrong_too() -> None:
-    """A store that is down, shards that are silent, and numbers from long ago."""
-    said = [told(flow())]
+def test_checks_of_stores_and_watermarks() -> None:
+    """A store is down, a shard has no watermark, or the watermark is old."""
+    records = [to_record(flow_status())]
     with client(
-        MemoryReader("redis", down=True), MemoryReader("postgres", as_of=None, said=said)
+        MemoryReader("redis", is_down=True),
+        MemoryReader("postgres", watermark=None, records=records),
     ) as http:
         body = http.get("/status").json()
         assert body["store"] == "postgres"
         assert [found["slug"] for found in body["problems"]] == ["store-down", "silent-shards"]
-    with client(MemoryReader("redis", as_of=NOW - timedelta(hours=1), said=said)) as http:
+    with client(MemoryReader("redis", watermark=NOW - timedelta(hours=1), records=records)) as http:
         assert [p["slug"] for p in http.get("/status").json()["problems"]] == ["old-watermark"]
-    with client(MemoryReader("redis", down=True)) as http:
+    with client(MemoryReader("redis", is_down=True)) as http:
         problem_of(http.get("/status"), 503)
 
 
-def test_a_redis_that_was_emptied_lets_postgres_speak() -> None:
-    """Redis hears of the processes again within a second; until then Postgres is asked."""
-    with client(MemoryReader("redis"), MemoryReader("postgres", said=[told(flow())])) as http:
+def test_postgres_has_the_status_after_redis_was_emptied() -> None:
+    """Processes publish again within a second; until then Postgres is queried."""
+    with client(
+        MemoryReader("redis"), MemoryReader("postgres", records=[to_record(flow_status())])
+    ) as http:
         body = http.get("/status").json()
     assert (body["store"], len(body["processes"])) == ("postgres", 1)
 
 
-def test_a_record_of_another_kind_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
-    """A record that can't be read is logged, and the others are shown."""
-    said = [Told("x", 0.1, '{"kind": "tram"}'), Told("y", 0.1, "{"), told(flow())]
-    with client(MemoryReader("redis", as_of=NOW, said=said)) as http:
+def test_unreadable_records_are_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    """A record that can't be decoded is logged, and the others are returned."""
+    records = [
+        StatusRecord("x", 0.1, '{"kind": "tram"}'),
+        StatusRecord("y", 0.1, "{"),
+        to_record(flow_status()),
+    ]
+    with client(MemoryReader("redis", watermark=NOW, records=records)) as http:
         assert len(http.get("/status").json()["processes"]) == 1
     assert "the status of x can't be read" in caplog.text
 
 
-def test_it_lives_without_stores() -> None:
-    """Whether the process answers has nothing to do with the stores: none is asked."""
-    redis = MemoryReader("redis", down=True)
+def test_liveness_needs_no_store() -> None:
+    """The liveness probe queries no store."""
+    redis = MemoryReader("redis", is_down=True)
     with client(redis) as http:
         assert http.get("/health/live").json() == {"components": {"api": {"state": "ok"}}}
-    assert redis.asked == 0
+    assert redis.queries == 0
 
 
-def test_one_store_is_enough_to_be_ready() -> None:
-    """While one answers, so does the API; when none does, it is not ready."""
-    redis, postgres = MemoryReader("redis", as_of=NOW), MemoryReader("postgres", as_of=NOW)
+def test_one_store_is_enough_for_readiness() -> None:
+    """The API is ready if one store answers, and not if none does."""
+    redis, postgres = MemoryReader("redis", watermark=NOW), MemoryReader("postgres", watermark=NOW)
     with client(redis, postgres) as http:
         assert http.get("/health/ready").status_code == 200
-    redis.down = True
+    redis.is_down = True
     with client(redis, postgres) as http:
         components = http.get("/health/ready").json()["components"]
         assert "redis cannot be reached" in components["stores"]["reason"]
-    postgres.down = True
+    postgres.is_down = True
     with client(redis, postgres) as http:
         response = http.get("/health/ready")
     assert problem_of(response, 503)["components"]["stores"]["state"] == "down"
@@ -141,27 +145,27 @@ def test_one_store_is_enough_to_be_ready() -> None:
 
 
 @pytest.mark.parametrize(
-    ("component", "said", "as_of", "off"),
+    ("component", "records", "watermark", "no_limit"),
     [
-        ("log", [told(flow(lag=100_001))], NOW, {"ready_lag": 0}),
-        ("watermark", [told(flow())], NOW - timedelta(hours=1), {"ready_age": 0}),
+        ("log", [to_record(flow_status(lag=100_001))], NOW, {"ready_lag": 0}),
+        ("watermark", [to_record(flow_status())], NOW - timedelta(hours=1), {"ready_age": 0}),
     ],
 )
 def test_a_flow_beyond_its_limits_is_not_ready(
-    component: str, said: list[Told], as_of: datetime, off: dict[str, int]
+    component: str, records: list[StatusRecord], watermark: datetime, no_limit: dict[str, Any]
 ) -> None:
-    """The limits are settings; 0 means none. The body says which was passed."""
-    reader = MemoryReader("redis", as_of=as_of, said=said)
+    """The limits are settings, and 0 means no limit. The body says which one is exceeded."""
+    reader = MemoryReader("redis", watermark=watermark, records=records)
     with client(reader) as http:
         components = problem_of(http.get("/health/ready"), 503)["components"]
     assert [name for name, found in components.items() if found["state"] == "down"] == [component]
-    with client(reader, **off) as http:
+    with client(reader, **no_limit) as http:
         assert http.get("/health/ready").status_code == 200
 
 
-def test_a_lag_that_nobody_tells_is_no_fault_by_itself() -> None:
-    """A flow that is stopped shows by its watermark, in time."""
-    with client(MemoryReader("redis", as_of=NOW)) as http:
+def test_an_unknown_lag_does_not_fail_readiness() -> None:
+    """A flow that does not run fails it later, by the age of its watermark."""
+    with client(MemoryReader("redis", watermark=NOW)) as http:
         response = http.get("/health/ready")
     assert response.status_code == 200
     assert response.json()["components"]["log"]["state"] == "off"
@@ -169,13 +173,13 @@ def test_a_lag_that_nobody_tells_is_no_fault_by_itself() -> None:
 
 @pytest.mark.services
 @pytest.mark.parametrize("store", ["redis", "postgres"])
-def test_the_stores_give_back_what_they_were_told(settings: Settings, store: Store) -> None:
-    """A record comes back as it was written, with its age by the store's own clock."""
+def test_stores_return_published_records(settings: Settings, store: Store) -> None:
+    """A record is returned as it was written, with its age by the store's clock."""
     alone = msgspec.structs.replace(settings, stores=(store,))
-    open_session(settings).close()
-    place = RedisPlace(alone) if store == "redis" else PostgresPlace(alone)
+    open_postgres_session(settings).close()
+    place = RedisStatusWriter(alone) if store == "redis" else PostgresStatusWriter(alone)
     for process in ("flow-1", "flow-0"):
-        place.put(process, encode_status(flow(pid=7)))
+        place.put(process, encode_status(flow_status(pid=7)))
     place.put("audit", encode_status(AuditStatus(at=AT, drifts={"redis": 2}, drift=2)))
     place.close()
     with TestClient(create_app(alone), "http://127.0.0.1") as http:
@@ -183,33 +187,33 @@ def test_the_stores_give_back_what_they_were_told(settings: Settings, store: Sto
         assert [process["process"] for process in body["processes"]] == ["flow-0", "flow-1"]
         assert all(0 <= process["age"] < 30 for process in body["processes"])
         assert (body["processes"][0]["pid"], body["audit"]["drifts"]) == (7, {"redis": 2})
-        FORGET[store](alone)
+        EXPIRE[store](alone)
         body = http.get("/status").json()
     assert (body["processes"], body["audit"]) == ([], None)
 
 
-def _forget_in_redis(settings: Settings) -> None:
+def _expire_in_redis(settings: Settings) -> None:
     with Redis.from_url(settings.redis) as redis:
         for key in redis.scan_iter(f"{settings.redis_prefix}status:*"):
             redis.delete(key)
 
 
-def _forget_in_postgres(settings: Settings) -> None:
+def _expire_in_postgres(settings: Settings) -> None:
     with psycopg.connect(settings.postgres) as connection:
         connection.execute("UPDATE status SET at = now() - interval '61 seconds'")
 
 
-FORGET: dict[str, Callable[[Settings], None]] = {
-    "redis": _forget_in_redis,
-    "postgres": _forget_in_postgres,
+EXPIRE: dict[str, Callable[[Settings], None]] = {
+    "redis": _expire_in_redis,
+    "postgres": _expire_in_postgres,
 }
 
 
 @pytest.mark.services
-def test_a_schema_without_the_table_is_no_failure(settings: Settings) -> None:
-    """Totals are still answered by a Postgres whose flow is older than this API."""
+def test_a_database_without_the_status_table(settings: Settings) -> None:
+    """If the flow is older than this API, totals are answered, and there are no records."""
     alone = msgspec.structs.replace(settings, stores=("postgres",))
-    open_session(alone).close()
+    open_postgres_session(alone).close()
     with psycopg.connect(alone.postgres) as connection:
         connection.execute("DROP TABLE status")
     with TestClient(create_app(alone), "http://127.0.0.1") as http:

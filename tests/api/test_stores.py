@@ -1,4 +1,4 @@
-"""The API over real stores, as the sinks fill them."""
+"""The API over real stores, filled by the sinks."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -15,22 +15,22 @@ from mobility.entities import BY_NAME, ENTITIES
 from mobility.keys import RedisKeys
 from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings, Store
-from sinks.pair import connect_stores
 from sinks.postgres import connect_postgres
 from sinks.redis import connect_redis
 from sinks.refiller import Refiller
-from sinks.store import Store as Sink
+from sinks.store import WindowStore
+from sinks.store_pair import connect_stores
 
 pytestmark = pytest.mark.services
 
 DRIVER = BY_NAME["driver"]
 START = int(datetime(2025, 1, 1, 8, 30, tzinfo=UTC).timestamp() * 1_000)
 IDS = ("A", "Z", "a", "a/b", "b c", "é", "水", "🚲")
-"""In the order of their UTF-8 bytes, which is neither a dictionary's nor UTF-16's."""
+"""In the order of their UTF-8 bytes, which differs from that of a locale and of UTF-16."""
 
 
-def fill(sink: Sink) -> None:
-    """Put two windows of each id into a store, and the watermarks of two shards."""
+def fill(sink: WindowStore) -> None:
+    """Write two windows of each id and the watermarks of two shards."""
     windows = [
         (entity_id, START + number * 300_000, number + 1, 10_000_001, 2_500_000, 7_000_000)
         for entity_id in IDS
@@ -45,15 +45,19 @@ def fill(sink: Sink) -> None:
 
 @pytest.fixture(params=["redis", "postgres"])
 def filled(request: pytest.FixtureRequest, settings: Settings) -> Settings:
-    """Return settings with one store, which the sink has filled."""
+    """Return settings with one store, filled by its sink."""
     store: Store = request.param
-    alone = msgspec.structs.replace(settings, stores=(store,))
-    fill(connect_redis(alone, "main") if store == "redis" else connect_postgres(alone, "main"))
-    return alone
+    one_store = msgspec.structs.replace(settings, stores=(store,))
+    fill(
+        connect_redis(one_store, "main")
+        if store == "redis"
+        else connect_postgres(one_store, "main")
+    )
+    return one_store
 
 
-def test_both_stores_tell_the_same(filled: Settings) -> None:
-    """Each store gives an id's exact totals, and the slowest shard's watermark."""
+def test_both_stores_return_the_same_totals(filled: Settings) -> None:
+    """Each store returns exact totals, and the watermark of the slowest shard."""
     with TestClient(create_app(filled), "http://127.0.0.1") as http:
         for entity_id in IDS:
             response = http.get(f"/metrics/driver/{quote(entity_id, safe='')}")
@@ -84,8 +88,8 @@ def test_both_stores_tell_the_same(filled: Settings) -> None:
         assert http.get("/metrics/passenger/A").status_code == 404
 
 
-def test_both_stores_page_alike(filled: Settings) -> None:
-    """Ids come in the order of their bytes from either store, each once, page by page."""
+def test_both_stores_return_the_same_pages(filled: Settings) -> None:
+    """The pages of both stores have every id once, sorted by its bytes."""
     found: list[str] = []
     with TestClient(create_app(filled), "http://127.0.0.1") as http:
         parameters: dict[str, Any] = {"limit": 3}
@@ -98,8 +102,8 @@ def test_both_stores_page_alike(filled: Settings) -> None:
     assert tuple(found) == IDS
 
 
-def test_health_reads_how_far_the_flow_is(filled: Settings) -> None:
-    """The flow is seen through the store: one entity has reported, the others have not."""
+def test_health_has_the_watermarks(filled: Settings) -> None:
+    """They come from the store: one entity has a watermark, the others have none."""
     with TestClient(create_app(filled), "http://127.0.0.1") as http:
         components = http.get("/health").json()["components"]
     assert components[filled.stores[0]] == {"state": "ok"}
@@ -108,16 +112,16 @@ def test_health_reads_how_far_the_flow_is(filled: Settings) -> None:
     }
 
 
-def test_a_page_skips_what_has_expired(settings: Settings) -> None:
-    """An id whose totals or ledger Redis has dropped is absent, alone and in a list."""
-    alone = msgspec.structs.replace(settings, stores=("redis",))
-    fill(connect_redis(alone, "main"))
-    keys = RedisKeys.of(alone)
-    with Redis.from_url(alone.redis) as redis:
+def test_expired_ids_are_absent(settings: Settings) -> None:
+    """An id without totals or ledger in Redis is not found, and is not in a list."""
+    one_store = msgspec.structs.replace(settings, stores=("redis",))
+    fill(connect_redis(one_store, "main"))
+    keys = RedisKeys.of(one_store)
+    with Redis.from_url(one_store.redis) as redis:
         redis.delete(*(keys.totals(DRIVER, entity_id) for entity_id in IDS[:4]))
         redis.delete(keys.ledger(DRIVER, IDS[4]))
         redis.zadd(keys.seen(DRIVER), dict.fromkeys(IDS[:4], 0))
-    with TestClient(create_app(alone), "http://127.0.0.1") as http:
+    with TestClient(create_app(one_store), "http://127.0.0.1") as http:
         page = http.get("/metrics/driver", params={"limit": 2}).json()
         assert [item["id"] for item in page["items"]] == list(IDS[5:7])
         assert page["total"] == len(IDS[4:])
@@ -125,31 +129,31 @@ def test_a_page_skips_what_has_expired(settings: Settings) -> None:
             assert http.get(f"/metrics/driver/{quote(entity_id, safe='')}").status_code == 404
 
 
-def test_what_an_earlier_release_wrote_is_read(settings: Settings) -> None:
-    """Neither its totals nor its windows tell the latest start: the earliest stands for it."""
-    alone = msgspec.structs.replace(settings, stores=("redis",))
-    fill(connect_redis(alone, "main"))
-    keys = RedisKeys.of(alone)
-    with Redis.from_url(alone.redis, decode_responses=True) as redis:
+def test_data_of_the_first_release(settings: Settings) -> None:
+    """Its totals and windows have no start of the latest trip: the earliest one is used."""
+    one_store = msgspec.structs.replace(settings, stores=("redis",))
+    fill(connect_redis(one_store, "main"))
+    keys = RedisKeys.of(one_store)
+    with Redis.from_url(one_store.redis, decode_responses=True) as redis:
         redis.hdel(keys.totals(DRIVER, "a"), "last_start_time")
         for field, value in redis.hgetall(keys.ledger(DRIVER, "a")).items():
             redis.hset(keys.ledger(DRIVER, "a"), field, value.rpartition(" ")[0])
-    with TestClient(create_app(alone), "http://127.0.0.1") as http:
+    with TestClient(create_app(one_store), "http://127.0.0.1") as http:
         whole = http.get("/metrics/driver/a").json()
         hour = http.get("/metrics/driver/a", params={"from": "2025-01-01T08:00:00Z"}).json()
     assert whole["last_start_time"] == hour["last_start_time"] == "2025-01-01T08:30:00Z"
     assert (whole["trip_count"], hour["trip_count"]) == (3, 3)
 
 
-def test_both_stores_tell_of_no_trips(settings: Settings) -> None:
-    """An id whose trips a backfill has moved elsewhere has 0 of them, a mean of 0 and no start."""
+def test_an_id_without_trips(settings: Settings) -> None:
+    """After a backfill moved its trips to other ids, an id has 0 trips, means of 0 and no start."""
     moved = (IDS[0], START, 0, 0, 0, 0, START, START, "late", 1)
     for store in settings.stores:
-        alone = msgspec.structs.replace(settings, stores=(store,))
-        sink = connect_stores(alone, "main")
+        one_store = msgspec.structs.replace(settings, stores=(store,))
+        sink = connect_stores(one_store, "main")
         sink.apply(DRIVER, pl.DataFrame([moved], schema=WINDOW_SCHEMA, orient="row"))
         sink.close()
-        with TestClient(create_app(alone), "http://127.0.0.1") as http:
+        with TestClient(create_app(one_store), "http://127.0.0.1") as http:
             body = http.get(f"/metrics/driver/{IDS[0]}").json()
             listed = http.get("/metrics/driver").json()
         assert (body["trip_count"], body["avg_duration"]) == (0, 0.0)
@@ -158,8 +162,8 @@ def test_both_stores_tell_of_no_trips(settings: Settings) -> None:
         assert listed["total"] == 1
 
 
-def test_an_emptied_redis_is_not_noticed(settings: Settings) -> None:
-    """Whatever of Redis is lost, each id and each list is answered, and no number is another."""
+def test_answers_do_not_change_after_redis_loses_data(settings: Settings) -> None:
+    """Whatever Redis loses, each id and each list is answered with the same numbers."""
     settings = msgspec.structs.replace(settings, shards=2)
     fill(connect_stores(settings, "main"))
     keys = RedisKeys.of(settings)
@@ -185,35 +189,35 @@ def test_an_emptied_redis_is_not_noticed(settings: Settings) -> None:
         redis.delete(*redis.scan_iter(f"{settings.redis_prefix}*"))
         assert {answer["store"] for answer in answers()} == {"postgres"}
         assert without_store() == whole
-        assert refiller.look() == len(IDS)
+        assert refiller.check() == len(IDS)
         assert {answer["store"] for answer in answers()[:-1]} == {"redis"}
         assert without_store() == whole
     refiller.close()
 
 
-def test_a_silent_shard_leaves_freshness_open(settings: Settings) -> None:
-    """While one shard has not spoken nothing is known to be complete, and `as_of` is null."""
+def test_a_shard_without_a_watermark(settings: Settings) -> None:
+    """While one shard has not reported a watermark, `as_of` is null."""
     for sink in (connect_redis(settings, "main"), connect_postgres(settings, "main")):
         sink.record_progress(DRIVER, 0, 2, START)
         sink.close()
     for store in settings.stores:
-        alone = msgspec.structs.replace(settings, stores=(store,))
-        with TestClient(create_app(alone), "http://127.0.0.1") as http:
+        one_store = msgspec.structs.replace(settings, stores=(store,))
+        with TestClient(create_app(one_store), "http://127.0.0.1") as http:
             flow = http.get("/health").json()["components"]["flow"]
         assert flow["as_of"]["driver"] is None
 
 
-def test_a_database_without_tables_says_so(settings: Settings) -> None:
-    """Before the first start of the flow Postgres is down for us, with the reason and no SQL."""
-    alone = msgspec.structs.replace(settings, stores=("postgres",))
-    with TestClient(create_app(alone), "http://127.0.0.1") as http:
+def test_a_database_without_tables(settings: Settings) -> None:
+    """Before the first start of the flow the answer is 503, with the reason and without SQL."""
+    one_store = msgspec.structs.replace(settings, stores=("postgres",))
+    with TestClient(create_app(one_store), "http://127.0.0.1") as http:
         response = http.get("/metrics/driver/A")
     assert response.status_code == 503
     assert "no tables yet" in response.json()["detail"]
 
 
-def test_a_stranger_learns_nothing(settings: Settings) -> None:
-    """Unreachable stores are named without address, user or password."""
+def test_problems_reveal_no_addresses_or_passwords(settings: Settings) -> None:
+    """The problem of an unreachable store has no address, user or password."""
     wrong = msgspec.structs.replace(
         settings,
         redis="redis://:hunter2@127.0.0.1:1/0",

@@ -1,4 +1,4 @@
-"""The dataflow's ingest and the oracle, written apart, say the same of every log."""
+"""The dataflow's ingest and the oracle, implemented independently, agree on every log."""
 
 from typing import Any, Final
 
@@ -9,8 +9,8 @@ from confluent_kafka import Message as KafkaMessage
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.oracle import Answer, answer, read_log
-from audit.verdicts import Message
+from audit.oracle import OracleResult, run_oracle, validate_log
+from audit.validation import LogMessage
 from dataflows.ingest import PartitionIngest
 from dataflows.items import IngestedBatch
 from dataflows.tables import read_tables
@@ -37,7 +37,7 @@ records = (
     | st.tuples(good_messages(), st.none())
     | st.tuples(st.none(), punctuations)
 )
-"""Values with the `watermark` header that comes with them, if any."""
+"""Values with their `watermark` header, if any."""
 
 Record = tuple[int, bytes | None, bytes | None]
 
@@ -45,7 +45,7 @@ Record = tuple[int, bytes | None, bytes | None]
 @pytest.mark.parametrize("settings", LAYOUTS, ids=["start", "end", "location"])
 @given(data=st.data())
 def test_ingest_and_oracle_agree(settings: Settings, data: st.DataObject) -> None:
-    """Verdicts, reasons and sums are the same, however the log is split into batches."""
+    """Outcomes, reasons and sums are the same for any batches."""
     drawn = data.draw(st.lists(records, max_size=40))
     log: list[Record] = [(offset, *record) for offset, record in enumerate(drawn)]
     reader = PartitionIngest(0, settings, read_tables(settings))
@@ -53,7 +53,9 @@ def test_ingest_and_oracle_agree(settings: Settings, data: st.DataObject) -> Non
         ingest(reader, [_to_kafka(record) for record in batch], "behind", (0,))
         for batch in data.draw(batches(log))
     ]
-    expected = answer(read_log([[_to_oracle(record) for record in log]], settings), settings)
+    expected = run_oracle(
+        validate_log([[_to_oracle(record) for record in log]], settings), settings
+    )
     assert _positions(taken) == _expected_positions(expected)
     counts = reader.counts
     assert (counts.counted, counts.duplicates, counts.punctuations) == (
@@ -69,10 +71,10 @@ def test_ingest_and_oracle_agree(settings: Settings, data: st.DataObject) -> Non
     }
 
 
-def _to_oracle(record: Record) -> Message:
+def _to_oracle(record: Record) -> LogMessage:
     offset, value, watermark = record
     headers = () if watermark is None else (("watermark", watermark),)
-    return Message(0, offset, APPENDED, value, headers)
+    return LogMessage(0, offset, APPENDED, value, headers)
 
 
 def _to_kafka(record: Record) -> KafkaMessage:
@@ -94,13 +96,13 @@ def _positions(taken: list[IngestedBatch]) -> set[tuple[int, str | None]]:
     return late | {pair for each in pairs for pair in each}
 
 
-def _expected_positions(expected: Answer) -> set[tuple[int, str | None]]:
-    rows = expected.messages.filter(pl.col("verdict").is_in(["late", "dead"]))
+def _expected_positions(expected: OracleResult) -> set[tuple[int, str | None]]:
+    rows = expected.messages.filter(pl.col("outcome").is_in(["late", "dead"]))
     return set(rows.select("offset", "reason").iter_rows())
 
 
 def _sums(taken: list[IngestedBatch]) -> set[tuple[Any, ...]]:
-    """Return what ingest counted, summed by entity, id and window."""
+    """Return the sums of the trips that ingest counted, by entity, id and window."""
     counted = pl.concat([each.trips for each in taken]) if taken else pl.DataFrame()
     return {
         (entity.name, *row)

@@ -10,8 +10,8 @@ import polars_h3
 import pytest
 from msgspec.structs import replace
 
-from audit.oracle import Answer, answer, read_log
-from audit.verdicts import Message
+from audit.oracle import OracleResult, run_oracle, validate_log
+from audit.validation import LogMessage
 from mobility.records import STARTS
 from mobility.settings import Settings
 
@@ -27,32 +27,32 @@ def trip(minute: float, **fields: object) -> bytes:
 
 
 def punctuation(minute: float) -> int:
-    """Return the event time of a punctuation, which `ask` turns into a message."""
+    """Return the event time of a punctuation, which `result_for` makes a message of."""
     return MIDNIGHT + round(minute * MINUTE)
 
 
-def ask(
+def result_for(
     *partitions: Sequence[bytes | int], batch: int = 2, settings: Settings | None = None
-) -> Answer:
-    """Return the answer for a log: a list of values a partition, an integer is a punctuation."""
+) -> OracleResult:
+    """Return the result for a log: one list of values per partition; an int is a punctuation."""
     messages = [
-        Message(partition, offset, APPENDED, None, [("watermark", str(value).encode())])
+        LogMessage(partition, offset, APPENDED, None, [("watermark", str(value).encode())])
         if isinstance(value, int)
-        else Message(partition, offset, APPENDED, value)
+        else LogMessage(partition, offset, APPENDED, value)
         for partition, values in enumerate(partitions)
         for offset, value in enumerate(values)
     ]
     batches = [messages[start : start + batch] for start in range(0, len(messages), batch)]
     chosen = settings or Settings()
-    return answer(read_log(batches, chosen), chosen)
+    return run_oracle(validate_log(batches, chosen), chosen)
 
 
-def verdicts(found: Answer) -> list[str]:
-    """Return the verdicts in log order."""
-    return found.messages["verdict"].to_list()
+def outcomes(found: OracleResult) -> list[str]:
+    """Return the outcomes in log order."""
+    return found.messages["outcome"].to_list()
 
 
-def windows(found: Answer, entity: str = "driver") -> dict[tuple[str, float], int]:
+def windows(found: OracleResult, entity: str = "driver") -> dict[tuple[str, float], int]:
     """Return trip counts by id and the window's minute."""
     rows = found.windows.filter(pl.col("entity") == entity)
     return {
@@ -62,8 +62,8 @@ def windows(found: Answer, entity: str = "driver") -> dict[tuple[str, float], in
 
 
 def test_windows_and_totals_by_hand() -> None:
-    """Five minutes a window, the start inclusive and the end exclusive, totals in micro-units."""
-    found = ask(
+    """Five minutes per window, start inclusive and end exclusive, totals in micro-units."""
+    found = result_for(
         [
             trip(0, duration_min=0.1, distance_km=2.5, price=9.99),
             trip(4.9999, duration_min=0.2, distance_km=0, price=0.0000005),
@@ -99,53 +99,53 @@ def test_windows_and_totals_by_hand() -> None:
 )
 def test_micro_units_round_half_to_even(price: float, micro: int) -> None:
     """A double becomes micro-units by one multiplication and rounding half to even."""
-    assert ask([trip(0, price=price)]).totals["total_revenue"].to_list() == [micro, micro]
+    assert result_for([trip(0, price=price)]).totals["total_revenue"].to_list() == [micro, micro]
 
 
 def test_windows_before_1970_are_aligned_downwards() -> None:
-    """A window start is never after its trip, also where epoch time is negative."""
-    found = ask([trip(0, start_time=-1), trip(0, start_time=-300_001)])
+    """A window start is never after its trip, also with negative epoch times."""
+    found = result_for([trip(0, start_time=-1), trip(0, start_time=-300_001)])
     assert sorted(found.windows.filter(pl.col("entity") == "driver")["window_start"]) == [
         -600_000,
         -300_000,
     ]
 
 
-@pytest.mark.parametrize(("behind_ms", "verdict"), [(0, "counted"), (1, "late")])
-def test_lateness_has_a_sharp_edge(behind_ms: int, verdict: str) -> None:
+@pytest.mark.parametrize(("behind_ms", "outcome"), [(0, "counted"), (1, "late")])
+def test_lateness_is_exact_to_the_millisecond(behind_ms: int, outcome: str) -> None:
     """Late begins one millisecond after window end + allowed lateness + out-of-orderness bound."""
     edge = MIDNIGHT + (5 + 10) * MINUTE + 30_000
-    found = ask([trip(0, start_time=edge + behind_ms), trip(4, trip_id="x")])
-    assert verdicts(found) == ["counted", verdict]
+    found = result_for([trip(0, start_time=edge + behind_ms), trip(4, trip_id="x")])
+    assert outcomes(found) == ["counted", outcome]
 
 
 def test_lateness_follows_the_settings() -> None:
-    """Window length, allowed lateness and out-of-orderness bound all move the edge."""
+    """Window length, allowed lateness and out-of-orderness bound change which trips are late."""
     values = [trip(2.01), trip(0.5)]
     chosen = Settings(window=60, allowed_lateness=60, out_of_orderness=0)
-    assert verdicts(ask(values, settings=chosen)) == ["counted", "late"]
+    assert outcomes(result_for(values, settings=chosen)) == ["counted", "late"]
     for name, value in [("window", 300), ("allowed_lateness", 61), ("out_of_orderness", 1)]:
-        assert verdicts(ask(values, settings=replace(chosen, **{name: value}))) == [
+        assert outcomes(result_for(values, settings=replace(chosen, **{name: value}))) == [
             "counted",
             "counted",
         ]
 
 
 def test_disorder_within_the_bound_is_counted() -> None:
-    """The watermark is a prefix maximum: what came before decides, never what follows."""
-    assert verdicts(ask([trip(0), trip(20), trip(3), trip(19), trip(3)])) == [
+    """The watermark is a prefix maximum: earlier messages decide, never later ones."""
+    assert outcomes(result_for([trip(0), trip(20), trip(3), trip(19), trip(3)])) == [
         "counted",
         "counted",
         "late",
         "counted",
         "late",
     ]
-    assert verdicts(ask([trip(3), trip(20)])) == ["counted", "counted"]
+    assert outcomes(result_for([trip(3), trip(20)])) == ["counted", "counted"]
 
 
-def test_partitions_have_watermarks_of_their_own() -> None:
-    """A trip is late by its own partition's watermark alone."""
-    assert verdicts(ask([trip(60)], [trip(0), trip(20), trip(0)])) == [
+def test_each_partition_has_its_own_watermark() -> None:
+    """A trip is late by the watermark of its own partition only."""
+    assert outcomes(result_for([trip(60)], [trip(0), trip(20), trip(0)])) == [
         "counted",
         "counted",
         "counted",
@@ -154,35 +154,35 @@ def test_partitions_have_watermarks_of_their_own() -> None:
 
 
 def test_late_and_repeated_trips_move_the_watermark_and_dead_ones_do_not() -> None:
-    """Every valid message is event time heard; a dead letter is not."""
+    """Every valid message advances event time; a dead letter does not."""
     dead = trip(60, price=-1)
-    assert verdicts(ask([dead, trip(0)])) == ["dead", "counted"]
-    assert verdicts(ask([trip(16, trip_id="a"), trip(16.2, trip_id="a"), trip(0.1)])) == [
+    assert outcomes(result_for([dead, trip(0)])) == ["dead", "counted"]
+    assert outcomes(result_for([trip(16, trip_id="a"), trip(16.2, trip_id="a"), trip(0.1)])) == [
         "counted",
         "duplicate",
         "late",
     ]
-    moved_by_repeat = [trip(15, trip_id="a"), trip(16, trip_id="a"), trip(0)]
-    assert verdicts(ask(moved_by_repeat)) == ["counted", "duplicate", "late"]
+    moved_by_duplicate = [trip(15, trip_id="a"), trip(16, trip_id="a"), trip(0)]
+    assert outcomes(result_for(moved_by_duplicate)) == ["counted", "duplicate", "late"]
 
 
-def test_a_punctuation_is_event_time_and_no_trip() -> None:
-    """A punctuation makes later trips late, is not counted, and one in the future is dead."""
-    found = ask([punctuation(16), trip(0), trip(16)])
-    assert verdicts(found) == ["punctuation", "late", "counted"]
+def test_a_punctuation_advances_event_time() -> None:
+    """It makes later trips late and is not counted; a punctuation in the future is dead."""
+    found = result_for([punctuation(16), trip(0), trip(16)])
+    assert outcomes(found) == ["punctuation", "late", "counted"]
     assert windows(found) == {("d", 15): 1}
-    far = ask([APPENDED + 300_001, trip(0)])
-    assert verdicts(far) == ["dead", "counted"]
+    far = result_for([APPENDED + 300_001, trip(0)])
+    assert outcomes(far) == ["dead", "counted"]
     assert far.messages["reason"].to_list() == ["in_future", None]
 
 
-def test_a_repeat_is_the_same_trip_in_the_same_window_and_partition() -> None:
-    """Of a trip_id seen twice, the second is a duplicate; elsewhere or without id it is not."""
-    found = ask(
+def test_a_duplicate_has_the_same_trip_id_window_and_partition() -> None:
+    """In another window or partition, or without an id, a trip is counted."""
+    found = result_for(
         [trip(0, trip_id="a"), trip(1, trip_id="a"), trip(5, trip_id="a"), trip(0), trip(0)],
         [trip(0, trip_id="a")],
     )
-    assert verdicts(found) == [
+    assert outcomes(found) == [
         "counted",
         "duplicate",
         "counted",
@@ -191,18 +191,21 @@ def test_a_repeat_is_the_same_trip_in_the_same_window_and_partition() -> None:
         "counted",
     ]
     assert windows(found) == {("d", 0): 4, ("d", 5): 1}
-    assert verdicts(ask([trip(0, trip_id=""), trip(0, trip_id="")])) == ["counted", "duplicate"]
+    assert outcomes(result_for([trip(0, trip_id=""), trip(0, trip_id="")])) == [
+        "counted",
+        "duplicate",
+    ]
 
 
-def test_late_goes_before_duplicate_and_is_not_remembered() -> None:
-    """A late repeat is late; and what was late first is no original for a repeat."""
-    found = ask([trip(0, trip_id="a"), trip(16), trip(0, trip_id="a"), trip(1, trip_id="b")])
-    assert verdicts(found) == ["counted", "counted", "late", "late"]
+def test_a_late_duplicate_is_late() -> None:
+    """And a late trip is not remembered for later duplicates."""
+    found = result_for([trip(0, trip_id="a"), trip(16), trip(0, trip_id="a"), trip(1, trip_id="b")])
+    assert outcomes(found) == ["counted", "counted", "late", "late"]
 
 
 def test_event_time_end() -> None:
-    """With `end` the window is that of end_time, else of start plus duration; start stays start."""
-    found = ask(
+    """With `end` the window follows end_time, else start plus duration; starts stay as they are."""
+    found = result_for(
         [
             trip(0, duration_min=7),
             trip(0, duration_min=7, end_time=MIDNIGHT + 11 * MINUTE),
@@ -221,7 +224,7 @@ def test_event_time_end() -> None:
 
 @pytest.fixture
 def tables(tmp_path: Path) -> Settings:
-    """Return settings that name a drivers and a locations table with gaps and repeats."""
+    """Return settings with a drivers and a locations table that have nulls and duplicates."""
     drivers = pl.DataFrame(
         {"driver_id": ["d", "d", "n", None], "vehicle_type": ["bike", "car", None, "car"]}
     )
@@ -247,7 +250,9 @@ def tables(tmp_path: Path) -> Settings:
 )
 def test_vehicle_type(fields: dict[str, object], vehicle: str, tables: Settings) -> None:
     """A trip's own vehicle type, else its driver's first row in the table, else unknown."""
-    assert windows(ask([trip(0, **fields)], settings=tables), "vehicle_type") == {(vehicle, 0): 1}
+    assert windows(result_for([trip(0, **fields)], settings=tables), "vehicle_type") == {
+        (vehicle, 0): 1
+    }
 
 
 def cell(lat: float, lng: float, resolution: int = 9) -> str:
@@ -258,8 +263,8 @@ def cell(lat: float, lng: float, resolution: int = 9) -> str:
     return text
 
 
-def test_the_cell_is_a_known_one() -> None:
-    """Cells are those of H3, in lower-case hex: San Francisco's from the H3 documentation."""
+def test_the_cell_is_the_one_of_the_h3_documentation() -> None:
+    """San Francisco's, in lower-case hex."""
     assert cell(37.7752702151959, -122.418307270836) == "8928308280fffff"
 
 
@@ -277,36 +282,38 @@ def test_the_cell_is_a_known_one() -> None:
     ],
 )
 def test_region(fields: dict[str, object], region: str | None, tables: Settings) -> None:
-    """A trip's own cell, else its location's, else the location's id, else it is not counted."""
-    found = windows(ask([trip(0, **fields)], settings=tables), "h3")
+    """A trip's own cell, else its location's cell, else the location id, else it is not counted."""
+    found = windows(result_for([trip(0, **fields)], settings=tables), "h3")
     assert found == ({} if region is None else {(region, 0): 1})
 
 
-def test_region_by_setting(tables: Settings) -> None:
-    """The resolution is a setting, and `location` takes the plain id always."""
+def test_the_region_follows_the_settings(tables: Settings) -> None:
+    """The resolution is a setting, and with `location` the region is always the location id."""
     here = trip(0, start_lat=10, start_lng=20, start_location_id=1)
-    assert windows(ask([here], settings=replace(tables, h3_resolution=5)), "h3") == {
+    assert windows(result_for([here], settings=replace(tables, h3_resolution=5)), "h3") == {
         (cell(10, 20, 5), 0): 1
     }
-    assert windows(ask([here], settings=replace(tables, region="location")), "h3") == {("1", 0): 1}
+    assert windows(result_for([here], settings=replace(tables, region="location")), "h3") == {
+        ("1", 0): 1
+    }
     nowhere = trip(0, start_lat=10, start_lng=20)
-    assert windows(ask([nowhere], settings=Settings(region="location")), "h3") == {}
+    assert windows(result_for([nowhere], settings=Settings(region="location")), "h3") == {}
 
 
 def test_without_tables_nothing_is_assumed() -> None:
-    """A location without a table is its own region, a driver without one has no vehicle."""
-    found = ask([trip(0, start_location_id=1)])
+    """Without tables the region is the location id, and the vehicle type unknown."""
+    found = result_for([trip(0, start_location_id=1)])
     assert windows(found, "h3") == {("1", 0): 1}
     assert windows(found, "vehicle_type") == {("unknown", 0): 1}
 
 
 @pytest.mark.parametrize("batch", [1, 3, 100])
 def test_batches_do_not_matter(batch: int) -> None:
-    """However the log is cut into batches, the answer is the same, dead letters included."""
+    """The result is the same for any batches, dead letters included."""
     values = [trip(n / 3, trip_id=str(n % 7)) for n in range(60)]
     values += [b"{", trip(0), trip(19), trip(20, price=-1)]
-    found = ask(values, values[::-1], batch=batch)
-    whole = ask(values, values[::-1], batch=1_000)
+    found = result_for(values, values[::-1], batch=batch)
+    whole = result_for(values, values[::-1], batch=1_000)
     assert found.messages.equals(whole.messages)
     assert found.windows.sort("entity", "id", "window_start").equals(
         whole.windows.sort("entity", "id", "window_start")
@@ -315,20 +322,22 @@ def test_batches_do_not_matter(batch: int) -> None:
 
 
 def test_dead_letters_keep_their_bytes() -> None:
-    """The log remembers the original value of each dead letter, null for a tombstone."""
-    messages = [Message(0, 0, APPENDED, b"{"), Message(1, 5, APPENDED, None)]
-    log = read_log([messages], Settings())
-    assert log.dead.rows() == [(0, 0, b"{"), (1, 5, None)]
+    """The log has the original value of each dead letter, null for a tombstone."""
+    messages = [LogMessage(0, 0, APPENDED, b"{"), LogMessage(1, 5, APPENDED, None)]
+    log = validate_log([messages], Settings())
+    assert log.dead_letters.rows() == [(0, 0, b"{"), (1, 5, None)]
 
 
-def test_an_empty_log_has_an_empty_answer() -> None:
-    """No message, no windows, no totals, and no error."""
-    found = ask([])
+def test_an_empty_log_has_an_empty_result() -> None:
+    """No messages, windows and totals, and no error."""
+    found = result_for([])
     assert (found.messages.height, found.windows.height, found.totals.height) == (0, 0, 0)
 
 
-def test_an_oversized_letter_has_no_value() -> None:
-    """Other dead letters have the original bytes; this one is a reference."""
+def test_an_oversized_dead_letter_has_no_value() -> None:
+    """Other dead letters have the original bytes; this one only refers to the message."""
     settings = Settings(max_message_bytes=10)
-    log = read_log([[Message(0, 0, APPENDED, b"x" * 11), Message(0, 1, APPENDED, b"{")]], settings)
-    assert log.dead.rows() == [(0, 0, None), (0, 1, b"{")]
+    log = validate_log(
+        [[LogMessage(0, 0, APPENDED, b"x" * 11), LogMessage(0, 1, APPENDED, b"{")]], settings
+    )
+    assert log.dead_letters.rows() == [(0, 0, None), (0, 1, b"{")]

@@ -1,10 +1,11 @@
-"""The audit on real services: silent where all is well, and loud where it is not."""
+"""The audit on real services: no difference in a correct system, and every injected one found."""
 
 import json
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
+from operator import lt
 
 import msgspec
 import psycopg
@@ -16,8 +17,9 @@ from confluent_kafka.admin import AdminClient
 from audit import sampling
 from mobility.settings import Settings, to_environ
 from mobility.topics import trips_topic
-from tests.dataflows.conftest import Hub, trips_log, until
+from tests.dataflows.conftest import Hub, trips_log
 from tests.strategies import MINUTE, NOON
+from tests.waiting import until
 
 pytestmark = pytest.mark.services
 
@@ -26,7 +28,7 @@ Audit = Callable[..., tuple[int, str]]
 
 @pytest.fixture
 def fed(hub: Hub) -> Hub:
-    """Return a tenant with both stores and a status folder, and the topics."""
+    """Return a tenant with both stores, a status folder and topics."""
     hub.settings = msgspec.structs.replace(
         hub.settings,
         stores=("redis", "postgres"),
@@ -38,7 +40,7 @@ def fed(hub: Hub) -> Hub:
 
 @pytest.fixture
 def audit(hub: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Audit:
-    """Return what runs the command: its exit code and what it said."""
+    """Return a function that runs the command and returns its exit code and output."""
 
     def run(*arguments: str) -> tuple[int, str]:
         for name, value in to_environ(hub.settings).items():
@@ -51,13 +53,14 @@ def audit(hub: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     return run
 
 
-def compared(said: str) -> dict[str, int]:
-    """Return the numbers of the column `compared`, by place."""
-    rows = [[cell.strip() for cell in line.split("│")] for line in said.splitlines() if "│" in line]
+def compared(printed: str) -> dict[str, int]:
+    """Return the numbers of the column `compared`, by output."""
+    lines = [line for line in printed.splitlines() if "│" in line]
+    rows = [[cell.strip() for cell in line.split("│")] for line in lines]
     return {row[1]: int(row[2].replace(",", "")) for row in rows}
 
 
-def filled(fed: Hub) -> None:
+def run_flow(fed: Hub) -> None:
     """Run the flow over two hours of trips."""
     fed.write(trips_log(11))
     run = fed.run()
@@ -65,12 +68,12 @@ def filled(fed: Hub) -> None:
 
 
 @pytest.mark.parametrize("size", [["--all"], ["--windows", "20"]])
-def test_nothing_differs_where_nothing_is_wrong(fed: Hub, audit: Audit, size: list[str]) -> None:
-    """Every place is compared, and the exit code is 0."""
-    filled(fed)
-    code, said = audit(*size)
-    assert code == 0, said
-    numbers = compared(said)
+def test_a_correct_system_has_no_differences(fed: Hub, audit: Audit, size: list[str]) -> None:
+    """Every topic and store is compared, and the exit code is 0."""
+    run_flow(fed)
+    code, printed = audit(*size)
+    assert code == 0, printed
+    numbers = compared(printed)
     assert numbers.keys() == {
         "aggregated",
         "Postgres",
@@ -79,24 +82,24 @@ def test_nothing_differs_where_nothing_is_wrong(fed: Hub, audit: Audit, size: li
         "Redis totals",
         "Redis summaries",
     }
-    assert min(numbers.values()) > 0, said
-    assert "0 differences." in said
+    assert min(numbers.values()) > 0, printed
+    assert "0 differences." in printed
 
 
 def test_it_finds_what_was_tampered_with(fed: Hub, audit: Audit) -> None:
-    """Wrong rows, fields and messages are found one by one, each at its place; then all is well."""
-    filled(fed)
+    """Wrong rows, fields and messages are found one by one, each in its topic or store."""
+    run_flow(fed)
     assert audit("--all")[0] == 0
     with psycopg.connect(fed.settings.postgres, autocommit=True) as postgres:
-        for change, undo, places in POSTGRES_FAULTS:
+        for change, undo, outputs in POSTGRES_CHANGES:
             postgres.execute(change)
-            assert_found(audit, *places)
+            assert_found(audit, *outputs)
             postgres.execute(undo)
     with redis.Redis.from_url(fed.settings.redis, decode_responses=True) as client:
-        for key, field, value, place in redis_faults(client, fed.settings):
+        for key, field, value, output in redis_changes(client, fed.settings):
             before = client.hget(key, field)
             client.hset(key, field, value)
-            assert_found(audit, place)
+            assert_found(audit, output)
             if before is None:
                 client.hdel(key, field)
             else:
@@ -105,17 +108,17 @@ def test_it_finds_what_was_tampered_with(fed: Hub, audit: Audit) -> None:
     last = fed.messages("aggregated.driver")[-1]
     forged = json.loads(last.value() or b"")
     forged["trip_count"] += 1
-    # The newest window is open still; one of the first hour is not.
+    # Both windows are complete: they start in the first hour.
     for hour, kind in (("12:00:00", "different"), ("12:20:00", "different")):
         forged["window_start"] = f"2025-01-01T{hour}Z"
         forged["trip_count"] = 1_000
         fed.produce("aggregated.driver", json.dumps(forged).encode())
-        code, said = audit("--all")
-        assert (code, f"aggregated: {kind}" in said) == (1, True), said
+        code, printed = audit("--all")
+        assert (code, f"aggregated: {kind}" in printed) == (1, True), printed
 
 
 ONE = "id = 'd1' AND window_start = (SELECT min(window_start) FROM driver_ledger WHERE id = 'd1')"
-POSTGRES_FAULTS = (
+POSTGRES_CHANGES = (
     (
         f"UPDATE driver_ledger SET total_revenue = total_revenue + 1 WHERE {ONE}",  # noqa: S608 - ours
         f"UPDATE driver_ledger SET total_revenue = total_revenue - 1 WHERE {ONE}",  # noqa: S608 - ours
@@ -132,40 +135,49 @@ POSTGRES_FAULTS = (
         ("Postgres totals",),
     ),
     (
+        f"UPDATE driver_ledger SET last_start_time = last_start_time + 1 WHERE {ONE}",  # noqa: S608 - ours
+        f"UPDATE driver_ledger SET last_start_time = last_start_time - 1 WHERE {ONE}",  # noqa: S608 - ours
+        ("Postgres",),
+    ),
+    (
         "INSERT INTO vehicle_type_ledger VALUES ('ghost', 1735732800000, 1, 1, 1, 1, 1, 'x', 0, 1)",
         "DELETE FROM vehicle_type_ledger WHERE id = 'ghost'",
         ("Postgres", "Postgres totals"),
     ),
 )
-"""What is done to Postgres, what undoes it, and where it is found."""
+"""Changes of Postgres, how to undo them, and where the audit finds them."""
 
 
-def redis_faults(client: redis.Redis, settings: Settings) -> Iterator[tuple[str, str, str, str]]:
-    """Yield keys, fields, wrong values, and where each is found."""
+def redis_changes(client: redis.Redis, settings: Settings) -> Iterator[tuple[str, str, str, str]]:
+    """Yield keys, fields, wrong values, and where the audit finds them."""
     prefix = settings.redis_prefix
     yield f"{prefix}driver:d1", "trip_count", "1", "Redis totals"
     yield f"{prefix}driver:d1", "total_revenue", "0.000001", "Redis totals"
     yield f"{prefix}driver:d1", "last_start_time", "2025-01-01T00:00:00Z", "Redis totals"
+    yield f"{prefix}driver:d1", "avg_duration", "0.5", "Redis totals"
     ledger = f"{prefix}ledger:driver:d1"
     window = min(str(each) for each in client.hkeys(ledger) if each != "totals")
     numbers = str(client.hget(ledger, window)).split(" ")
     numbers[1] = str(int(numbers[1]) + 1)
     yield ledger, window, " ".join(numbers), "Redis"
+    later = str(client.hget(ledger, window)).split(" ")
+    later[7] = "2025-01-01T12:04:59.999Z"
+    yield ledger, window, " ".join(later), "Redis"
     yield ledger, str(NOON - 100 * MINUTE), " ".join(numbers), "Redis summaries"
     yield ledger, str(NOON + 3), " ".join(numbers), "Redis"
 
 
-def assert_found(audit: Audit, *places: str) -> None:
-    """Assert that the audit fails and gives an example from each place."""
-    code, said = audit("--all")
-    assert code == 1, said
-    for place in places:
-        assert f"\n{place}: " in said, said
+def assert_found(audit: Audit, *outputs: str) -> None:
+    """Assert that the audit fails and prints an example of each of these outputs."""
+    code, printed = audit("--all")
+    assert code == 1, printed
+    for output in outputs:
+        assert f"\n{output}: " in printed, printed
 
 
-def test_what_a_backfill_counted_again_is_not_compared(fed: Hub, audit: Audit) -> None:
-    """Windows of a later generation follow other rules: reported with their number."""
-    filled(fed)
+def test_windows_of_a_backfill_are_not_compared(fed: Hub, audit: Audit) -> None:
+    """Windows of a later generation follow other rules: only their number is reported."""
+    run_flow(fed)
     with psycopg.connect(fed.settings.postgres, autocommit=True) as postgres:
         postgres.execute(
             "UPDATE driver_ledger SET generation = 1, trip_count = trip_count + 1 WHERE id = 'd1'"
@@ -174,43 +186,43 @@ def test_what_a_backfill_counted_again_is_not_compared(fed: Hub, audit: Audit) -
             "UPDATE driver_totals SET trip_count = ("
             "SELECT sum(trip_count) FROM driver_ledger WHERE id = 'd1') WHERE id = 'd1'"
         )
-    code, said = audit("--all", "--entity", "driver")
-    assert code == 0, said
-    rows = [line.split("│") for line in said.splitlines() if "│" in line]
-    amended = {row[1].strip(): int(row[3]) for row in rows}
-    assert amended["Postgres"] > 0
-    assert amended["Postgres"] == amended["Redis"] == amended["aggregated"]
+    code, printed = audit("--all", "--entity", "driver")
+    assert code == 0, printed
+    rows = [line.split("│") for line in printed.splitlines() if "│" in line]
+    backfilled = {row[1].strip(): int(row[3]) for row in rows}
+    assert backfilled["Postgres"] > 0
+    assert backfilled["Postgres"] == backfilled["Redis"] == backfilled["aggregated"]
 
 
-def test_what_it_can_not_know_is_no_difference(fed: Hub, audit: Audit) -> None:
-    """A log without its beginning is out of reach; stores of other settings are refused."""
-    filled(fed)
+def test_deleted_messages_are_no_difference(fed: Hub, audit: Audit) -> None:
+    """Windows from the deleted beginning are not compared; stores of other settings are refused."""
+    run_flow(fed)
     topic = trips_topic(fed.settings)
     cuts = [TopicPartition(topic, partition, 100 * partition) for partition in range(3)]
     admin = AdminClient({"bootstrap.servers": fed.settings.kafka})
     for removal in admin.delete_records(cuts).values():
         removal.result()
-    code, said = audit("--all")
-    assert (code, "out of reach: " in said) == (0, True), said
-    assert compared(said)["Postgres"] == 0
-    assert compared(said)["Postgres totals"] > 0
+    code, printed = audit("--all")
+    assert (code, "retention deleted the beginning of the log" in printed) == (0, True), printed
+    assert compared(printed)["Postgres"] == 0
+    assert compared(printed)["Postgres totals"] > 0
     fed.settings = msgspec.structs.replace(fed.settings, window=60)
-    code, said = audit()
+    code, printed = audit()
     assert code == 2
-    assert "MOBILITY_WINDOW=60" in said
+    assert "MOBILITY_WINDOW=60" in printed
 
 
 def test_live_traffic_and_kills_are_no_drift(fed: Hub, audit: Audit) -> None:
-    """While trips come and the flow is killed and resumed, each audit finds nothing wrong."""
+    """While trips arrive and the flow is killed and resumed, no audit finds a difference."""
     fed.settings = msgspec.structs.replace(fed.settings, idle_after=2)
     stop = threading.Event()
-    feeder = threading.Thread(target=feed, args=(fed, stop))
-    feeder.start()
+    sender = threading.Thread(target=send_trips, args=(fed, stop))
+    sender.start()
     try:
         for kill in (True, False, True):
             flow = fed.start()
             count = compared_now(audit)
-            until(partial(more_than, audit, count))
+            until(partial(compared_now, audit), f"over {count} windows", partial(lt, count))
             if kill:
                 kill_all(flow)
             else:
@@ -219,11 +231,11 @@ def test_live_traffic_and_kills_are_no_drift(fed: Hub, audit: Audit) -> None:
             compared_now(audit)
     finally:
         stop.set()
-        feeder.join()
+        sender.join()
 
 
 def kill_all(flow: subprocess.Popen[str]) -> None:
-    """Kill the launcher and what it started, at once."""
+    """Kill the launcher and its child processes at once."""
     listing = ["ps", "-o", "pid=", "--ppid", str(flow.pid)]
     children = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.split()
     flow.kill()
@@ -232,18 +244,13 @@ def kill_all(flow: subprocess.Popen[str]) -> None:
 
 def compared_now(audit: Audit) -> int:
     """Run an audit that must not fail; return how many windows of Postgres it compared."""
-    code, said = audit("--all")
-    assert code == 0, said
-    return compared(said)["Postgres"]
+    code, printed = audit("--all")
+    assert code == 0, printed
+    return compared(printed)["Postgres"]
 
 
-def more_than(audit: Audit, count: int) -> bool:
-    """Tell whether an audit that must not fail compared more windows."""
-    return compared_now(audit) > count
-
-
-def feed(hub: Hub, stop: threading.Event) -> None:
-    """Write trips of a fast-moving past into every partition until told to stop."""
+def send_trips(hub: Hub, stop: threading.Event) -> None:
+    """Send trips, with event time faster than the clock, to every partition until `stop` is set."""
     producer = Producer({"bootstrap.servers": hub.settings.kafka})
     number = 0
     while not stop.wait(0.05):

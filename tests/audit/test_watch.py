@@ -1,7 +1,6 @@
-"""The running audit on real services: it compares what is over, once, and tells what differs."""
+"""The running audit on real services: it compares complete windows once and reports differences."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,12 +12,14 @@ import msgspec
 import psycopg
 import pytest
 
-from audit.metrics import Metrics
-from audit.steps import free_port
-from audit.watch import Rounds
+from audit.metrics import AuditMetrics
+from audit.watch import AuditLoop
 from mobility.settings import to_environ
-from tests.dataflows.conftest import ROOT, Hub, trips_log, until
+from stack.checkout import clean_environ
+from stack.ports import find_free_port
+from tests.dataflows.conftest import ROOT, Hub, trips_log
 from tests.strategies import MINUTE, NOON
+from tests.waiting import DEADLINE, until
 
 pytestmark = pytest.mark.services
 
@@ -34,56 +35,56 @@ def fed(hub: Hub) -> Hub:
     )
     hub.make_topics()
     hub.write(trips_log(12))
-    more(hub)
+    run_flow(hub)
     return hub
 
 
-def more(hub: Hub) -> None:
+def run_flow(hub: Hub) -> None:
     """Run the flow to the end of the log."""
     run = hub.run()
     assert run.returncode == 0, run.stderr[-3_000:]
 
 
-def told(hub: Hub) -> dict[str, int]:
-    """Return what `audit.json` says."""
+def read_status(hub: Hub) -> dict[str, int]:
+    """Return the content of `audit.json`."""
     path = Path(hub.settings.status_dir or "") / "audit.json"
     record: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
     return record
 
 
-def test_rounds_go_on_where_they_stood(fed: Hub) -> None:
-    """A round compares what is over by then; the next one only what has come since."""
-    said: list[str] = []
-    rounds = Rounds(fed.settings, Metrics(), said.append, threading.Event())
-    rounds._round(1)
-    first = rounds.tally.checked
+def test_each_round_continues_where_the_last_one_ended(fed: Hub) -> None:
+    """A round compares the windows that are complete; the next one only later windows."""
+    lines: list[str] = []
+    loop = AuditLoop(fed.settings, AuditMetrics(), lines.append, threading.Event())
+    loop._run_round(1)
+    first = loop.counters.checked
     assert first > 100
-    assert rounds.tally.drift == 0, said
-    rounds._round(1)
-    assert rounds.tally.checked == first
+    assert loop.counters.drift == 0, lines
+    loop._run_round(1)
+    assert loop.counters.checked == first
     fed.write(trips_log(13, NOON + 120 * MINUTE))
-    more(fed)
+    run_flow(fed)
     with psycopg.connect(fed.settings.postgres, autocommit=True) as postgres:
         postgres.execute(
             "UPDATE vehicle_type_ledger SET total_distance = total_distance + 1 "
             "WHERE window_start = %s",
             [NOON + 150 * MINUTE],
         )
-    rounds._round(1)
-    assert rounds.tally.checked > first
-    assert rounds.tally.drift > 0
-    assert any(line.startswith("Postgres: different") for line in said), said
-    assert told(fed)["drift"] == rounds.tally.drift
-    rounds._close()
+    loop._run_round(1)
+    assert loop.counters.checked > first
+    assert loop.counters.drift > 0
+    assert any(line.startswith("Postgres: different") for line in lines), lines
+    assert read_status(fed)["drift"] == loop.counters.drift
+    loop._close()
 
 
-def test_the_component_tells_drift_and_ends_well(fed: Hub) -> None:
-    """Tampered rows are in the metric and the file; SIGTERM ends it with 0."""
+def test_the_component_reports_drift_and_exits_with_0(fed: Hub) -> None:
+    """Changed rows are in the metric and the file; the exit code after SIGTERM is 0."""
     with psycopg.connect(fed.settings.postgres, autocommit=True) as postgres:
         postgres.execute("UPDATE vehicle_type_ledger SET trip_count = trip_count + 1")
-    port = free_port()
+    port = find_free_port()
     settings = msgspec.structs.replace(fed.settings, audit_port=port)
-    others = {k: v for k, v in os.environ.items() if not k.startswith("MOBILITY_")}
+    others = clean_environ()
     watch = subprocess.Popen(
         [sys.executable, "-m", "audit.watch"],
         cwd=ROOT,
@@ -93,11 +94,11 @@ def test_the_component_tells_drift_and_ends_well(fed: Hub) -> None:
         text=True,
     )
     try:
-        until(lambda: told(fed).get("drift", 0) > 0 or watch.poll() is not None)
+        until(lambda: read_status(fed).get("drift", 0) > 0 or watch.poll() is not None, "drift")
         metrics = scraped(port)
     finally:
         watch.send_signal(signal.SIGTERM)
-        output, _ = watch.communicate(timeout=30)
+        output, _ = watch.communicate(timeout=DEADLINE)
     assert watch.returncode == 0, output
     assert metrics['mobility_audit_drift_windows{place="Postgres"}'] > 0
     assert metrics['mobility_audit_drift_windows{place="Postgres totals"}'] > 0
@@ -107,23 +108,23 @@ def test_the_component_tells_drift_and_ends_well(fed: Hub) -> None:
 
 
 def scraped(port: int) -> dict[str, float]:
-    """Return the samples that the audit serves."""
+    """Return the metrics that the audit serves."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as reply:
         lines = reply.read().decode().splitlines()
     pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
     return {name: float(value) for name, value in pairs}
 
 
-def test_it_waits_for_services_that_are_away(fed: Hub) -> None:
-    """A store that does not answer costs rounds, nothing else."""
+def test_it_waits_for_services_that_are_down(fed: Hub) -> None:
+    """A store that does not answer makes rounds fail, and the audit goes on."""
     away = msgspec.structs.replace(fed.settings, redis="redis://127.0.0.1:1/0")
-    said: list[str] = []
+    lines: list[str] = []
     stop = threading.Event()
-    rounds = Rounds(away, Metrics(), said.append, stop)
-    thread = threading.Thread(target=rounds.run, args=(1,))
+    loop = AuditLoop(away, AuditMetrics(), lines.append, stop)
+    thread = threading.Thread(target=loop.run, args=(1,))
     thread.start()
-    until(lambda: rounds.tally.failures > 1)
+    until(lambda: loop.counters.failures, "two failures", lambda count: count > 1)
     stop.set()
     thread.join()
-    assert rounds.tally.rounds == 0
-    assert any(line.startswith("no result: ") for line in said), said
+    assert loop.counters.rounds == 0
+    assert any(line.startswith("round failed: ") for line in lines), lines

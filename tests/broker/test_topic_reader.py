@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from broker.errors import BrokerError, MissingTopicError
+from broker.errors import DeletedOffsetsError, MissingTopicError
 from broker.topic_reader import TopicReader, count_messages, read_topic
 from mobility.settings import Settings
 from tests.dataflows.conftest import PARTITIONS, Hub
@@ -151,6 +151,6 @@ def test_messages_that_retention_has_removed_are_an_error(topic: Hub) -> None:
     with TopicReader(topic.settings, name(topic)) as reader:
         for removal in admin.delete_records([TopicPartition(name(topic), 0, 1)]).values():
             removal.result()
-        with pytest.raises(BrokerError, match="retention"):
+        with pytest.raises(DeletedOffsetsError, match="retention"):
             list(reader.read({0: 0}))
         assert values(list(reader.read(reader.beginnings()))) == [b"b"]

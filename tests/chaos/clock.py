@@ -1,4 +1,4 @@
-"""A wall clock for whole processes that a test can set: clock.c, compiled here and preloaded."""
+"""A wall clock for other processes that a test can set: clock.c, compiled and preloaded."""
 
 import shutil
 import struct
@@ -13,9 +13,9 @@ _SOURCE: Final = Path(__file__).with_name("clock.c")
 
 
 class Clock:
-    """What processes started with `environ` take for the time: the machine's, plus an offset.
+    """The time of processes that are started with `environ`: the machine's, plus an offset.
 
-    Only the wall clock moves: a monotonic one is never set, on any machine.
+    Only the wall clock is changed, not the monotonic one.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -27,13 +27,13 @@ class Clock:
 
     @property
     def environ(self) -> dict[str, str]:
-        """What a process needs in its environment to live by this clock."""
+        """The variables for a process that uses this clock."""
         return {"LD_PRELOAD": str(self._library), "CHAOS_CLOCK": str(self._file)}
 
     def step(self, seconds: int) -> None:
-        """Set the clock forward, or back: at once, also for processes that run already."""
+        """Set the clock forward or back, at once, also for running processes."""
         self.offset += seconds
-        # In place, as it is mapped, and in one write, as it is read at any time.
+        # In place, because it is mapped, and in one write, because it is read at any time.
         with self._file.open("r+b", buffering=0) as file:
             file.write(struct.pack("=q", self.offset))
 
@@ -41,7 +41,7 @@ class Clock:
 def _compiled(folder: Path) -> Path:
     compiler = shutil.which("cc") if sys.platform == "linux" else None
     if compiler is None:
-        pytest.skip("no clock can be injected: that takes Linux and a C compiler")
+        pytest.skip("the clock can't be set: that needs Linux and a C compiler")
     library = folder / "clock.so"
     subprocess.run(
         [compiler, "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", library, _SOURCE],

@@ -1,4 +1,4 @@
-"""A disk so small that it can be filled: a tmpfs of its own."""
+"""A small disk that can be filled: a tmpfs."""
 
 import os
 import subprocess
@@ -15,9 +15,9 @@ _BLOCK: Final = 4_096
 
 
 class SmallDisk:
-    """A file system of `size` MiB in a folder, for as long as it is entered.
+    """A context manager: a file system of `size` MiB in a folder.
 
-    Only root may mount. Elsewhere the test is skipped; root under CI must have it.
+    Only root may mount it. Otherwise the test is skipped, or fails if root runs it in CI.
     """
 
     def __init__(self, folder: Path, size: int) -> None:
@@ -46,21 +46,21 @@ class SmallDisk:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # Lazily: a process that is still ending may have a file open.
+        # Lazily: a process that is exiting may have a file open.
         subprocess.run(["umount", "--lazy", self.folder], check=True)
 
     @property
     def free(self) -> int:
-        """How many bytes are left."""
-        told = os.statvfs(self.folder)
-        return told.f_bavail * told.f_frsize
+        """The number of free bytes."""
+        stat = os.statvfs(self.folder)
+        return stat.f_bavail * stat.f_frsize
 
     def fill(self, leaving: int = 0) -> None:
-        """Take all space but `leaving` bytes."""
+        """Use all space except for `leaving` bytes."""
         with (self.folder / _BALLAST).open("ab", buffering=0) as ballast:
-            while (room := self.free - leaving) >= _BLOCK:
-                ballast.write(bytes(min(room, MIB)))
+            while (free := self.free - leaving) >= _BLOCK:
+                ballast.write(bytes(min(free, MIB)))
 
     def empty(self) -> None:
-        """Give the space back."""
+        """Free the space."""
         (self.folder / _BALLAST).unlink()

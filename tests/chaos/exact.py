@@ -1,76 +1,66 @@
-"""What is asked after every fault: that all is what a batch computation over the log says.
+"""Assertions after every fault: all outputs equal the batch computation over the log.
 
-The oracle and the readers of topics and stores are the audit's, which share nothing with the flow.
+The oracle and the readers of topics and stores are the audit's, which share no code with the flow.
 """
 
 from collections.abc import Iterator
 
-from audit import comparing, stores, topics
-from audit.differences import Comparison, compare
-from audit.log import read_topic
-from audit.oracle import Answer, Log, answer, read_log
-from audit.verdicts import Message
+from audit.comparison import Comparison, compare
+from audit.log_messages import read_log_messages
+from audit.oracle import OracleResult, ValidatedLog, run_oracle, validate_log
+from audit.system_comparison import compare_system, compare_windows_and_totals
+from audit.validation import LogMessage
 from mobility.records import STARTS, TOTALS
 from mobility.settings import Settings
-from mobility.topics import dead_topic, late_topic, trips_topic
-from tests.chaos.feed import Feed, Prints
-from tests.chaos.ledger import redis_windows
+from mobility.topics import trips_topic
+from tests.chaos.redis_ledger import redis_windows
+from tests.chaos.steady_producer import LogDigest, SteadyProducer
 
 
-def assert_exact(settings: Settings, feed: Feed | None = None, log: Log | None = None) -> Answer:
-    """Assert that every place holds the batch answer, and the log what the feed sent.
+def assert_exact(
+    settings: Settings, producer: SteadyProducer | None = None, log: ValidatedLog | None = None
+) -> OracleResult:
+    """Assert that all outputs equal the oracle's result, and the log what the producer sent.
 
-    The flow must have read the log to its end. Places: the highest versions in `aggregated.*`,
-    windows and totals in each store of the settings, `trips_late` and `trips_dlq` by position.
-    With a `log` that is what must have been counted, where the topic does not hold it any more.
-    Returns the answer, for what else a test wants to say of it.
+    The flow must have read the log to its end. Outputs are the highest versions in `aggregated.*`,
+    windows and totals in each store of the settings, `trips_late` and `trips_dlq` by position. A
+    `log` is given if the topic does not hold all counted messages any more. Returns the oracle's
+    result.
     """
-    now, prints = _log(settings)
+    now, digest = _log(settings)
     log = now if log is None else log
-    if feed is not None:
-        assert prints == feed.prints, "the log is not what was sent"
-    expected = answer(log, settings)
+    if producer is not None:
+        assert digest == producer.digest, "the log is not what was sent"
+    expected = run_oracle(log, settings)
     assert expected.windows.height, "an empty log proves nothing"
-    _assert_equal([*_letters(settings, log, expected), *_windows(settings, expected)])
+    _assert_equal([*compare_system(settings, log, expected), *_redis_ledger(settings, expected)])
     return expected
 
 
-def assert_windows(settings: Settings, expected: Answer) -> None:
-    """Assert that topics and stores hold the windows and totals of an answer."""
-    _assert_equal([*_windows(settings, expected)])
+def assert_windows(settings: Settings, expected: OracleResult) -> None:
+    """Assert that topics and stores hold the expected windows and totals."""
+    compared = compare_windows_and_totals(settings, expected)
+    _assert_equal([*compared, *_redis_ledger(settings, expected)])
 
 
-def _log(settings: Settings) -> tuple[Log, Prints]:
-    prints = Prints()
+def _log(settings: Settings) -> tuple[ValidatedLog, LogDigest]:
+    digest = LogDigest()
 
-    def watched() -> Iterator[list[Message]]:
-        for batch in read_topic(settings.kafka, trips_topic(settings)):
+    def watched() -> Iterator[list[LogMessage]]:
+        for batch in read_log_messages(settings, trips_topic(settings)):
             for message in batch:
-                prints.add(message.partition, message.value)
+                digest.add(message.partition, message.value)
             yield batch
 
-    return read_log(watched(), settings), prints
+    return validate_log(watched(), settings), digest
 
 
 def _assert_equal(compared: list[Comparison]) -> None:
     wrong = [each for each in compared if each.differences]
-    assert not wrong, "\n".join(line for each in wrong for line in _described(each))
+    assert not wrong, "\n".join(line for each in wrong for line in _describe(each))
 
 
-def _letters(settings: Settings, log: Log, expected: Answer) -> Iterator[Comparison]:
-    late = topics.read_positions(settings, late_topic(settings))
-    yield comparing.late_trips(expected, late, settings)
-    dead = topics.read_positions(settings, dead_topic(settings))
-    yield comparing.dead_letters(expected, log, dead, settings)
-
-
-def _windows(settings: Settings, expected: Answer) -> Iterator[Comparison]:
-    windows = topics.read_windows(settings, lambda _: None)
-    yield comparing.windows_at("aggregated topics", expected, windows)
-    if "postgres" in settings.stores:
-        windows = stores.postgres_windows(settings)
-        yield comparing.windows_at("Postgres windows", expected, windows)
-        yield comparing.totals_at("Postgres totals", expected, stores.postgres_totals(settings))
+def _redis_ledger(settings: Settings, expected: OracleResult) -> Iterator[Comparison]:
     if "redis" in settings.stores:
         yield compare(
             "Redis ledger",
@@ -79,12 +69,10 @@ def _windows(settings: Settings, expected: Answer) -> Iterator[Comparison]:
             keys=("entity", "id", "window_start"),
             fields=("trip_count", *TOTALS, *STARTS),
         )
-        yield comparing.totals_at("Redis totals", expected, stores.redis_totals(settings))
-        yield comparing.indexed(expected, stores.redis_index(settings))
 
 
-def _described(comparison: Comparison) -> Iterator[str]:
+def _describe(comparison: Comparison) -> Iterator[str]:
     kinds = ", ".join(f"{count} {kind}" for kind, count in comparison.counts.items() if count)
-    yield f"{comparison.place}: {kinds} (of {comparison.expected})"
+    yield f"{comparison.output}: {kinds} (of {comparison.expected})"
     for example in comparison.examples:
         yield f"  {example.kind} {example.key}: {example.expected} | {example.found}"

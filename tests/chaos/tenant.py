@@ -1,4 +1,4 @@
-"""One tenant of the services: topics, a schema and keys of its own, a flow and a feed."""
+"""A tenant of the services: its own topics, schema and keys, a flow and a producer."""
 
 import time
 import uuid
@@ -12,13 +12,13 @@ import msgspec
 import psycopg
 from psycopg import sql
 
-from benchmarks.tenant import tenant
+from benchmarks.tenant import tenant_settings
 from broker.topic_setup import ensure_topics
 from mobility.settings import Settings
 from mobility.topics import topic_table
-from tests.chaos.feed import Feed
-from tests.chaos.flow import Flow
-from tests.chaos.trips import MINUTE, Shape, stream
+from tests.chaos.flow_process import FlowProcess
+from tests.chaos.steady_producer import SteadyProducer
+from tests.chaos.trip_stream import MINUTE, TripMix, stream_messages
 
 _HOUR: Final = 60 * MINUTE
 _DAY: Final = 24 * _HOUR
@@ -28,29 +28,33 @@ _RATE: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """What a test works with. `settings` are those that the flow runs under."""
+    """The settings of a tenant, its folder and its flow."""
 
     settings: Settings
     folder: Path
-    flow: Flow
+    flow: FlowProcess
 
-    def feed(self, seed: object, shape: Shape | None = None, rate: int = _RATE) -> Feed:
-        """Return a feed that begins a day ago in event time."""
-        messages = stream(seed, self.settings.partitions, a_day_ago(), shape or Shape())
-        return Feed(self.settings, messages, rate)
+    def producer(
+        self, seed: object, shape: TripMix | None = None, rate: int = _RATE
+    ) -> SteadyProducer:
+        """Return a producer whose event time starts a day ago."""
+        messages = stream_messages(
+            seed, self.settings.partitions, one_day_ago(), shape or TripMix()
+        )
+        return SteadyProducer(self.settings, messages, rate)
 
 
-def a_day_ago() -> int:
-    """Return a start of event time (epoch ms) from which nothing gets into the future.
+def one_day_ago() -> int:
+    """Return a start of event time (epoch ms) that is far from the future.
 
-    A whole hour, so that a seed's trips fall into the same windows each time.
+    It is a whole hour, so that trips of the same seed are always in the same windows.
     """
     return round(time.time() * 1_000) // _HOUR * _HOUR - _DAY
 
 
 @contextmanager
 def new_tenant(services: Settings, folder: Path, **replaced: object) -> Iterator[Tenant]:
-    """Make a tenant with both stores and snapshots every second; `replaced` are other settings."""
+    """Create a tenant with both stores and snapshots every second; `replaced` are settings."""
     name = f"chaos_{uuid.uuid4().hex[:8]}"
     chosen: dict[str, object] = {
         "topic_prefix": f"{name}.",
@@ -60,12 +64,12 @@ def new_tenant(services: Settings, folder: Path, **replaced: object) -> Iterator
         "batch_size": 500,
         "snapshot_interval": 1,
     }
-    settings = msgspec.structs.replace(tenant(services, name), **(chosen | replaced))
+    settings = msgspec.structs.replace(tenant_settings(services, name), **(chosen | replaced))
     with psycopg.connect(services.postgres, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
     ensure_topics(settings, topic_table(settings))
-    flow = Flow(settings, folder)
+    flow = FlowProcess(settings, folder)
     try:
         yield Tenant(settings, folder, flow)
     finally:
-        flow.end()
+        flow.ensure_stopped()

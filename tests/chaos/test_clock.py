@@ -1,57 +1,64 @@
-"""The flow's wall clock is set, and hours pass while it is down: no number depends on it."""
+"""Steps of the wall clock and hours of downtime change no number."""
 
 import random
+from functools import partial
 from typing import Final
 
 import pytest
 
 from tests.chaos.clock import Clock
-from tests.chaos.conftest import Figures, Rounds
+from tests.chaos.conftest import ReportFigure, Rounds
 from tests.chaos.exact import assert_exact
+from tests.chaos.flow_process import FlowProcess
 from tests.chaos.tenant import Tenant
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.chaos
 
 _HOUR: Final = 3_600
-_NEWS: Final = 1_000
+_MESSAGES: Final = 1_000
 
 
 def test_downtime_of_an_hour(
-    tenant: Tenant, clock: Clock, rounds: Rounds, draw: random.Random, figures: Figures
+    tenant: Tenant, clock: Clock, rounds: Rounds, rng: random.Random, report_figure: ReportFigure
 ) -> None:
-    """Down for an hour by its own clock, after a kill and after a stop."""
+    """An hour by its clock, after a kill and after a stop."""
     ends = (tenant.flow.kill, tenant.flow.stop)[: {"quick": 1, "full": 2}[rounds]]
-    with tenant.feed(draw.random()) as feed:
+    with tenant.producer(rng.random()) as producer:
         for end in ends:
             tenant.flow.start()
-            tenant.flow.wait_until_read(_NEWS)
+            tenant.flow.wait_until_read(_MESSAGES)
             end()
             clock.step(_HOUR)
-    tenant.flow.finish()
-    expected = assert_exact(tenant.settings, feed)
-    figures(f"{len(ends)} downtimes of 1 h, {expected.windows.height} windows, 0 differ")
+    tenant.flow.run_to_end()
+    expected = assert_exact(tenant.settings, producer)
+    report_figure(f"{len(ends)} downtimes of 1 h, {expected.windows.height} windows, 0 differ")
 
 
 def test_wall_clock_stepped(
-    tenant: Tenant, clock: Clock, draw: random.Random, figures: Figures
+    tenant: Tenant, clock: Clock, rng: random.Random, report_figure: ReportFigure
 ) -> None:
-    """Set forward or back it begins again, once each time, instead of standing still an hour."""
+    """After a step forward or back it restarts once, instead of waiting an hour."""
     flow = tenant.flow
-    with tenant.feed(draw.random()) as feed:
+    with tenant.producer(rng.random()) as producer:
         flow.start()
         for seconds in (_HOUR, -_HOUR):
-            flow.wait_until_read(_NEWS)
-            before = {each["pid"] for each in flow.told()}
+            flow.wait_until_read(_MESSAGES)
+            before = {each["pid"] for each in flow.statuses()}
             clock.step(seconds)
-            until(lambda: before.isdisjoint(each["pid"] for each in flow.told()), "another start")  # noqa: B023 - called at once
-        flow.wait_until_read(_NEWS)
-    until(lambda: not any(each["lag"] for each in flow.told()), "the end of the log")
+            until(partial(_are_replaced, flow, before), "another start")
+        flow.wait_until_read(_MESSAGES)
+    until(lambda: not any(each["lag"] for each in flow.statuses()), "the end of the log")
     assert flow.stop()[0] == 0
-    told = flow.log.read_text()
-    assert told.count("set forward by 3600 s") == 1
-    assert told.count("set back by 3600 s") == 1
-    assert told.count("launcher: the flow failed") == len((_HOUR, -_HOUR))
-    flow.finish()
-    expected = assert_exact(tenant.settings, feed)
-    figures(f"+1 h and -1 h, 2 restarts, {expected.windows.height} windows, 0 differ")
+    output = flow.log.read_text()
+    assert output.count("set forward by 3600 s") == 1
+    assert output.count("set back by 3600 s") == 1
+    assert output.count("launcher: the flow failed") == len((_HOUR, -_HOUR))
+    flow.run_to_end()
+    expected = assert_exact(tenant.settings, producer)
+    report_figure(f"+1 h and -1 h, 2 restarts, {expected.windows.height} windows, 0 differ")
+
+
+def _are_replaced(flow: FlowProcess, before: set[int]) -> bool:
+    """Return whether other processes than these have written a status."""
+    return before.isdisjoint(each["pid"] for each in flow.statuses())

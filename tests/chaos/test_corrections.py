@@ -1,7 +1,6 @@
 """Late and dead trips are corrected and backfilled: the batch answer is then one with them."""
 
 import json
-import os
 import random
 import shlex
 import subprocess
@@ -14,17 +13,18 @@ import msgspec
 import pytest
 from confluent_kafka import Producer
 
-from audit.log import read_topic
-from audit.oracle import Answer, answer, read_log
-from audit.verdicts import Message
+from audit.log_messages import read_log_messages
+from audit.oracle import OracleResult, run_oracle, validate_log
+from audit.validation import LogMessage
 from mobility.settings import to_environ
 from mobility.topics import WATERMARK_HEADER, trips_topic
-from tests.chaos.conftest import Figures
+from stack.checkout import clean_environ
+from tests.chaos.conftest import ReportFigure
 from tests.chaos.exact import assert_exact, assert_windows
-from tests.chaos.feed import Feed
-from tests.chaos.flow import ROOT
-from tests.chaos.tenant import Tenant, a_day_ago
-from tests.chaos.trips import MINUTE, Sent, Shape, stream
+from tests.chaos.flow_process import ROOT
+from tests.chaos.steady_producer import SteadyProducer
+from tests.chaos.tenant import Tenant, one_day_ago
+from tests.chaos.trip_stream import MINUTE, TripMessage, TripMix, stream_messages
 
 pytestmark = pytest.mark.chaos
 
@@ -34,46 +34,48 @@ _EVERY: Final = 40
 """One trip in so many has a negative price, which makes it a dead letter."""
 
 
-def test_corrected_and_backfilled(tenant: Tenant, draw: random.Random, figures: Figures) -> None:
-    """Every late trip and every corrected dead one is counted once, wherever it had to go."""
-    start, shape = a_day_ago(), Shape(late=0.03)
-    trips = stream(draw.random(), tenant.settings.partitions, start, shape)
-    feed = Feed(tenant.settings, islice(_some_negative(trips), _MESSAGES))
-    feed.send_all()
-    tenant.flow.finish()
-    before = assert_exact(tenant.settings, feed)
+def test_corrected_and_backfilled(
+    tenant: Tenant, rng: random.Random, report_figure: ReportFigure
+) -> None:
+    """Every late trip and every corrected dead letter is counted once."""
+    start, shape = one_day_ago(), TripMix(late=0.03)
+    trips = stream_messages(rng.random(), tenant.settings.partitions, start, shape)
+    producer = SteadyProducer(tenant.settings, islice(_some_negative(trips), _MESSAGES))
+    producer.send_all()
+    tenant.flow.run_to_end()
+    before = assert_exact(tenant.settings, producer)
     expected = _with_all(tenant)
 
-    listed = _run(tenant, "commands", "dlq", "list", "--reason", "negative", *_JSON)
+    listed = _run(tenant, "corrections", "dlq", "list", "--reason", "negative", *_JSON)
     lines = [json.loads(line) for line in listed.splitlines()]
     assert lines, "no dead letter to correct"
     corrected = tenant.folder / "corrected.ndjson"
     corrected.write_text("".join(f"{json.dumps(_corrected(line))}\n" for line in lines))
     backfills = [*_replayed(tenant, "dlq", "--with", str(corrected)), *_replayed(tenant, "late")]
     _punctuate(tenant, start + _MESSAGES * shape.step + HOUR)
-    tenant.flow.finish()
+    tenant.flow.run_to_end()
     for words in backfills:
         _run(tenant, "backfill", *words, "--apply")
 
     assert_windows(tenant.settings, expected)
-    figures(f"{before.count('late')} late, {len(lines)} dead, 0 windows differ")
+    report_figure(f"{before.count('late')} late, {len(lines)} dead, 0 windows differ")
 
 
 _JSON: Final = ("--json", "--with-values", "--limit", str(_MESSAGES))
 
 
-def _some_negative(trips: Iterator[Sent]) -> Iterator[Sent]:
-    """Yield the trips, some of them and all their repeats with a price that no trip has."""
+def _some_negative(trips: Iterator[TripMessage]) -> Iterator[TripMessage]:
+    """Yield the trips, some of them and their duplicates with a negative price."""
     for sent in trips:
         trip = _trip(sent.value)
         if trip is None or int(trip["trip_id"].rpartition("-")[2]) % _EVERY:
             yield sent
         else:
-            yield Sent(sent.partition, json.dumps(trip | {"price": -trip["price"]}).encode())
+            yield TripMessage(sent.partition, json.dumps(trip | {"price": -trip["price"]}).encode())
 
 
 def _trip(value: bytes | None) -> dict[str, Any] | None:
-    """Return a trip of ours, None for what is poison."""
+    """Return the trip of a message, None for a poison message."""
     if value is None or not value.startswith(b'{"trip_id'):
         return None
     trip: dict[str, Any] = json.loads(value)
@@ -88,20 +90,20 @@ def _positive(trip: dict[str, Any]) -> dict[str, Any]:
     return trip | {"price": abs(trip["price"])}
 
 
-def _with_all(tenant: Tenant) -> Answer:
-    """Return the answer for the log as it ought to have been: nothing negative, nothing late."""
-    patient = msgspec.structs.replace(tenant.settings, allowed_lateness=10**6)
+def _with_all(tenant: Tenant) -> OracleResult:
+    """Return the result for the corrected log: without negative prices and late trips."""
+    lenient = msgspec.structs.replace(tenant.settings, allowed_lateness=10**6)
 
-    def batches() -> Iterator[list[Message]]:
-        for batch in read_topic(patient.kafka, trips_topic(patient)):
-            yield [_as_it_ought_to_be(message) for message in batch]
+    def batches() -> Iterator[list[LogMessage]]:
+        for batch in read_log_messages(lenient, trips_topic(lenient)):
+            yield [_correct_message(message) for message in batch]
 
-    expected = answer(read_log(batches(), patient), patient)
+    expected = run_oracle(validate_log(batches(), lenient), lenient)
     assert expected.count("late") == 0
     return expected
 
 
-def _as_it_ought_to_be(message: Message) -> Message:
+def _correct_message(message: LogMessage) -> LogMessage:
     trip = _trip(message.value)
     if trip is None:
         return message
@@ -109,15 +111,15 @@ def _as_it_ought_to_be(message: Message) -> Message:
 
 
 def _replayed(tenant: Tenant, kind: str, *arguments: str) -> list[list[str]]:
-    """Replay letters; return the backfills, as options, that count those with closed windows."""
-    out = str(tenant.folder / f"{kind}-handed-over.ndjson")
-    told = _run(tenant, "commands", kind, "replay", *arguments, "--out", out)
+    """Replay rejected messages; return the options of the backfills to run."""
+    out = str(tenant.folder / f"{kind}-for-backfill.ndjson")
+    output = _run(tenant, "corrections", kind, "replay", *arguments, "--out", out)
     name = "just backfill "
-    return [shlex.split(line.partition(name)[2]) for line in told.splitlines() if name in line]
+    return [shlex.split(line.partition(name)[2]) for line in output.splitlines() if name in line]
 
 
 def _punctuate(tenant: Tenant, moment: int) -> None:
-    """Let every partition speak up to an event time, after which all windows are complete."""
+    """Send a punctuation to every partition, after which all windows are complete."""
     producer = Producer({"bootstrap.servers": tenant.settings.kafka})
     for partition in range(tenant.settings.partitions):
         producer.produce(
@@ -129,11 +131,11 @@ def _punctuate(tenant: Tenant, moment: int) -> None:
     assert producer.flush(60) == 0
 
 
-def _run(tenant: Tenant, command: str, *arguments: str) -> str:
-    """Run one of the commands as a person does; return what it prints."""
-    others = {k: v for k, v in os.environ.items() if not k.startswith("MOBILITY_")}
+def _run(tenant: Tenant, module: str, *arguments: str) -> str:
+    """Run a command; return its output."""
+    others = clean_environ()
     run = subprocess.run(
-        [sys.executable, "-m", f"corrections.{command}", *arguments],
+        [sys.executable, "-m", module, *arguments],
         cwd=tenant.folder,
         env=others | to_environ(tenant.settings) | {"PYTHONPATH": str(ROOT)},
         capture_output=True,

@@ -1,4 +1,4 @@
-"""The network stops for a while between the flow and what it needs, and nothing is lost."""
+"""The network between the flow and a service stops for some time, and nothing is lost."""
 
 import random
 import time
@@ -11,71 +11,75 @@ import pytest
 
 from mobility.settings import Settings
 from stack.ports import HOST
-from tests.chaos.conftest import Figures, Rounds
+from tests.chaos.conftest import ReportFigure, Rounds
 from tests.chaos.exact import assert_exact
-from tests.chaos.feed import Feed
-from tests.chaos.link import Link
-from tests.chaos.machine import Machine
-from tests.chaos.own import LinkedKafka, own
+from tests.chaos.killable_services import KillableServices
+from tests.chaos.own_service import ProxiedKafka, run_own_service
+from tests.chaos.steady_producer import SteadyProducer
+from tests.chaos.tcp_proxy import TcpProxy
 from tests.chaos.tenant import new_tenant
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.chaos
 
-_FROZEN: Final[dict[Rounds, float]] = {"quick": 3, "full": 30}
+_PAUSE_SECONDS: Final[dict[Rounds, float]] = {"quick": 3, "full": 30}
 _NEWS: Final = 1_000
 _NOISE: Final = 1 << 17
-"""Bytes that may pass a link without news: pings, and what was under way when it froze."""
+"""Bytes that may pass in a pause: pings, and what was sent just before."""
 
 
-def test_each_link_frozen(
-    machine: Machine, tmp_path: Path, rounds: Rounds, draw: random.Random, figures: Figures
+def test_each_connection_paused(
+    services_to_kill: KillableServices,
+    tmp_path: Path,
+    rounds: Rounds,
+    rng: random.Random,
+    report_figure: ReportFigure,
 ) -> None:
-    """Frozen under load: the flow waits, goes on after the thaw without a restart, and is exact."""
-    seconds = _FROZEN[rounds]
+    """Paused under load: the flow waits, continues without a restart, and is exact."""
+    seconds = _PAUSE_SECONDS[rounds]
     with ExitStack() as stack:
-        # The flow alone is behind the links: the feed and the oracle see the services themselves.
-        broker = stack.enter_context(own(LinkedKafka, tmp_path / "broker"))
-        direct = msgspec.structs.replace(machine.settings, kafka=broker.url)
+        # Only the flow uses the proxies: producer and oracle connect to the services.
+        broker = stack.enter_context(run_own_service(ProxiedKafka, tmp_path / "broker"))
+        direct = msgspec.structs.replace(services_to_kill.settings, kafka=broker.url)
         tenant = stack.enter_context(new_tenant(direct, tmp_path))
-        links = {
-            "kafka": stack.enter_context(Link(broker.linked_port, broker.link_port)),
+        proxies = {
+            "kafka": stack.enter_context(TcpProxy(broker.target_port, broker.proxy_port)),
             **{
-                name: stack.enter_context(Link(port_of(getattr(direct, name))))
+                name: stack.enter_context(TcpProxy(port_of(getattr(direct, name))))
                 for name in ("redis", "postgres")
             },
         }
         tenant.flow.start(
-            **{name: _routed(tenant.settings, name, link) for name, link in links.items()}
+            **{name: _proxied_url(tenant.settings, name, proxy) for name, proxy in proxies.items()}
         )
-        with tenant.feed(draw.random()) as feed:
-            for name in draw.sample(sorted(links), len(links)):
-                tenant.flow.wait_until_read(feed.sent + _NEWS)
-                meanwhile = _frozen(links[name], seconds, feed)
-                tenant.flow.wait_until_read(feed.sent)
-                figures(f"{name} frozen {seconds:.0f} s, {meanwhile} messages meanwhile")
-        tenant.flow.wait_until_read(feed.sent)
+        with tenant.producer(rng.random()) as producer:
+            for name in rng.sample(sorted(proxies), len(proxies)):
+                tenant.flow.wait_until_read(producer.sent + _NEWS)
+                meanwhile = _pause_proxy(proxies[name], seconds, producer)
+                tenant.flow.wait_until_read(producer.sent)
+                report_figure(f"{name} paused {seconds:.0f} s, {meanwhile} messages meanwhile")
+        tenant.flow.wait_until_read(producer.sent)
         assert tenant.flow.stop()[0] == 0
-        expected = assert_exact(tenant.settings, feed)
-    figures(f"{feed.sent} messages, {expected.windows.height} windows, 0 differ")
+        expected = assert_exact(tenant.settings, producer)
+    report_figure(f"{producer.sent} messages, {expected.windows.height} windows, 0 differ")
 
 
-def _frozen(link: Link, seconds: float, feed: Feed) -> int:
-    """Freeze a link for so long; return how many messages the feed sent meanwhile."""
-    link.freeze()
-    sent, passed = feed.sent, link.passed
+def _pause_proxy(proxy: TcpProxy, seconds: float, producer: SteadyProducer) -> int:
+    """Pause a proxy for so long; return how many messages were sent meanwhile."""
+    proxy.pause()
+    sent, passed = producer.sent, proxy.passed
     time.sleep(seconds)
-    assert link.passed - passed < _NOISE, "it was not frozen"
-    meanwhile = feed.sent - sent
-    link.thaw()
-    until(lambda: link.passed - passed > _NOISE, "traffic after the thaw")
+    assert proxy.passed - passed < _NOISE, "it was not paused"
+    meanwhile = producer.sent - sent
+    proxy.resume()
+    until(lambda: proxy.passed - passed > _NOISE, "traffic after the pause")
     return meanwhile
 
 
-def _routed(settings: Settings, name: str, link: Link) -> str:
-    """Return a service's URL with the link in place of the service."""
+def _proxied_url(settings: Settings, name: str, proxy: TcpProxy) -> str:
+    """Return a service's URL with the port of the proxy."""
     url: str = getattr(settings, name)
-    return url.replace(f"{HOST}:{port_of(url)}", f"{HOST}:{link.port}")
+    return url.replace(f"{HOST}:{port_of(url)}", f"{HOST}:{proxy.port}")
 
 
 def port_of(url: str) -> int:

@@ -1,4 +1,4 @@
-"""What the flow keeps does not grow with the ids it has seen."""
+"""The state of the flow does not grow with the number of ids."""
 
 import itertools
 import random
@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.conftest import Figures, Rounds
+from tests.chaos.conftest import ReportFigure, Rounds
 from tests.chaos.exact import assert_exact
-from tests.chaos.feed import Feed
-from tests.chaos.machine import Machine
-from tests.chaos.recovered import snapshots
-from tests.chaos.tenant import a_day_ago, new_tenant
-from tests.chaos.trips import MINUTE, Shape, stream
+from tests.chaos.killable_services import KillableServices
+from tests.chaos.recovery_reader import count_snapshots
+from tests.chaos.steady_producer import SteadyProducer
+from tests.chaos.tenant import new_tenant, one_day_ago
+from tests.chaos.trip_stream import MINUTE, TripMix, stream_messages
 
 pytestmark = pytest.mark.chaos
 
@@ -22,38 +22,42 @@ SAMPLES = 40
 
 
 def test_a_million_ids_through_half_a_day(
-    machine: Machine, tmp_path: Path, rounds: Rounds, draw: random.Random, figures: Figures
+    services_to_kill: KillableServices,
+    tmp_path: Path,
+    rounds: Rounds,
+    rng: random.Random,
+    report_figure: ReportFigure,
 ) -> None:
-    """Recovery rows stay within 10 % and memory is flat over the second half of the way.
+    """Recovery rows stay within 10 %, and memory is constant over the second half.
 
-    Each trip has a driver of its own. A window's state is gone 15 minutes of event time after its
-    end, so what is kept belongs to the last of 12 hours only.
+    Each trip has another driver. A window's state is cleaned up 15 minutes of event time after its
+    end, so the state has only windows of the last of 12 hours.
     """
     if rounds == "quick":
         pytest.skip("takes minutes: just chaos full")
-    shape = Shape(step=HOURS * 60 * MINUTE // TRIPS, drivers=10**12, late=0, repeated=0, poison=0)
+    shape = TripMix(step=HOURS * 60 * MINUTE // TRIPS, drivers=10**12, late=0, repeated=0, poison=0)
     kept: list[int] = []
     memory: list[int] = []
-    with new_tenant(machine.settings, tmp_path, batch_size=5_000) as tenant:
-        messages = stream(draw.random(), tenant.settings.partitions, a_day_ago(), shape)
+    with new_tenant(services_to_kill.settings, tmp_path, batch_size=5_000) as tenant:
+        messages = stream_messages(rng.random(), tenant.settings.partitions, one_day_ago(), shape)
         flow = tenant.flow
         flow.start()
-        feed = Feed(tenant.settings, itertools.islice(messages, TRIPS), rate=20_000)
-        with feed:
+        producer = SteadyProducer(tenant.settings, itertools.islice(messages, TRIPS), rate=20_000)
+        with producer:
             for sample in range(1, SAMPLES + 1):
                 flow.wait_until_read(sample * TRIPS // SAMPLES)
-                kept.append(snapshots(flow.recovery))
+                kept.append(count_snapshots(flow.recovery))
                 memory.append(sum(map(resident, flow.workers())))
         code, _ = flow.stop()
         assert code == 0
-        flow.finish()
-        expected = assert_exact(tenant.settings, feed)
+        flow.run_to_end()
+        expected = assert_exact(tenant.settings, producer)
     half = SAMPLES // 2
     drivers = expected.totals.filter(entity="driver").height
-    figures(f"{drivers} ids; recovery rows {min(kept[half:])} to {max(kept[half:])}")
-    figures(f"memory over the last half {min(memory[half:])} to {max(memory[half:])} MB")
+    report_figure(f"{drivers} ids; recovery rows {min(kept[half:])} to {max(kept[half:])}")
+    report_figure(f"memory over the last half {min(memory[half:])} to {max(memory[half:])} MB")
     assert max(kept[half:]) <= 1.1 * min(kept[half:])
-    # Flat: the last quarter needs no more than the one before it.
+    # Constant: the last quarter needs no more than the one before it.
     assert max(memory[-half // 2 :]) <= 1.1 * max(memory[half : half + half // 2])
 
 

@@ -1,4 +1,4 @@
-"""Postgres goes away in the middle of a write, or answers nobody: the flow waits for it."""
+"""Postgres stops during a write, or does not answer: the flow waits for it."""
 
 import random
 import signal
@@ -10,75 +10,85 @@ from typing import Final
 import psycopg
 import pytest
 
-from tests.chaos.conftest import Figures, Rounds
+from tests.chaos.conftest import ReportFigure, Rounds
 from tests.chaos.exact import assert_exact
-from tests.chaos.feed import Feed
-from tests.chaos.flow import Flow
-from tests.chaos.machine import Machine
+from tests.chaos.flow_process import FlowProcess
+from tests.chaos.killable_services import KillableServices
+from tests.chaos.steady_producer import SteadyProducer
 from tests.chaos.tenant import Tenant
-from tests.chaos.waiting import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.chaos
 
 _STOPS: Final[dict[Rounds, int]] = {"quick": 1, "full": 10}
 _LOCKED: Final[dict[Rounds, float]] = {"quick": 3, "full": 60}
-_NEWS: Final = 1_000
-_BEHIND: Final = 1_000
+_MESSAGES: Final = 1_000
+_LAG: Final = 1_000
 
 
 def test_stopped_immediate_mid_write(
-    machine: Machine, tenant: Tenant, rounds: Rounds, draw: random.Random, figures: Figures
+    services_to_kill: KillableServices,
+    tenant: Tenant,
+    rounds: Rounds,
+    rng: random.Random,
+    report_figure: ReportFigure,
 ) -> None:
-    """Stopped without a checkpoint and started again: the lag rises, drains, and all is exact."""
-    with tenant.feed(draw.random()) as feed:
+    """Stopped without a checkpoint and started again: the lag rises and falls, and all is exact."""
+    with tenant.producer(rng.random()) as producer:
         tenant.flow.start()
         for _ in range(_STOPS[rounds]):
-            tenant.flow.wait_until_read(feed.sent + _NEWS)
-            time.sleep(draw.uniform(0, 1))
-            with _lag_measured(tenant.flow, feed, figures):
-                machine.kill("postgres", signal.SIGQUIT)
-                _wait_until_behind(tenant.flow, feed)
-                machine.start("postgres")
-    _assert_ends_exact(tenant, feed, figures)
+            tenant.flow.wait_until_read(producer.sent + _MESSAGES)
+            time.sleep(rng.uniform(0, 1))
+            with _lag_measured(tenant.flow, producer, report_figure):
+                services_to_kill.kill("postgres", signal.SIGQUIT)
+                _wait_until_behind(tenant.flow, producer)
+                services_to_kill.start("postgres")
+    _assert_ends_exact(tenant, producer, report_figure)
 
 
-def test_a_lock_held(tenant: Tenant, rounds: Rounds, draw: random.Random, figures: Figures) -> None:
-    """A table that nobody may touch for a while: the lag rises, drains, and all is exact."""
-    with tenant.feed(draw.random()) as feed:
+def test_a_lock_held(
+    tenant: Tenant, rounds: Rounds, rng: random.Random, report_figure: ReportFigure
+) -> None:
+    """A table is locked for some time: the lag rises and falls, and all is exact."""
+    with tenant.producer(rng.random()) as producer:
         tenant.flow.start()
-        tenant.flow.wait_until_read(_NEWS)
+        tenant.flow.wait_until_read(_MESSAGES)
         with (
-            _lag_measured(tenant.flow, feed, figures),
+            _lag_measured(tenant.flow, producer, report_figure),
             psycopg.connect(tenant.settings.postgres) as connection,
         ):
             connection.execute("LOCK TABLE driver_totals IN ACCESS EXCLUSIVE MODE")
             begun = time.monotonic()
-            _wait_until_behind(tenant.flow, feed)
+            _wait_until_behind(tenant.flow, producer)
             time.sleep(max(0, begun + _LOCKED[rounds] - time.monotonic()))
             connection.commit()
-            figures(f"a lock held {time.monotonic() - begun:.0f} s")
-    _assert_ends_exact(tenant, feed, figures)
+            report_figure(f"a lock held {time.monotonic() - begun:.0f} s")
+    _assert_ends_exact(tenant, producer, report_figure)
 
 
 @contextmanager
-def _lag_measured(flow: Flow, feed: Feed, figures: Figures) -> Iterator[None]:
-    """Note how far the flow fell behind, and how soon it had caught up again."""
+def _lag_measured(
+    flow: FlowProcess, producer: SteadyProducer, report_figure: ReportFigure
+) -> Iterator[None]:
+    """Report the lag of the flow, and the seconds until it has caught up."""
     yield
-    lag, sent, since = _lag(flow, feed), feed.sent, time.monotonic()
+    lag, sent, since = _lag(flow, producer), producer.sent, time.monotonic()
     flow.wait_until_read(sent)
-    figures(f"lag {lag} drained in {time.monotonic() - since:.1f} s")
+    report_figure(f"lag {lag} drained in {time.monotonic() - since:.1f} s")
 
 
-def _lag(flow: Flow, feed: Feed) -> int:
-    return feed.sent - flow.counters()["read"]
+def _lag(flow: FlowProcess, producer: SteadyProducer) -> int:
+    return producer.sent - flow.counters()["read"]
 
 
-def _wait_until_behind(flow: Flow, feed: Feed) -> None:
-    until(lambda: _lag(flow, feed) > _BEHIND, "the lag to rise")
+def _wait_until_behind(flow: FlowProcess, producer: SteadyProducer) -> None:
+    until(lambda: _lag(flow, producer) > _LAG, "the lag to rise")
 
 
-def _assert_ends_exact(tenant: Tenant, feed: Feed, figures: Figures) -> None:
-    tenant.flow.wait_until_read(feed.sent)
+def _assert_ends_exact(
+    tenant: Tenant, producer: SteadyProducer, report_figure: ReportFigure
+) -> None:
+    tenant.flow.wait_until_read(producer.sent)
     assert tenant.flow.stop()[0] == 0
-    expected = assert_exact(tenant.settings, feed)
-    figures(f"{feed.sent} messages, {expected.windows.height} windows, 0 differ")
+    expected = assert_exact(tenant.settings, producer)
+    report_figure(f"{producer.sent} messages, {expected.windows.height} windows, 0 differ")

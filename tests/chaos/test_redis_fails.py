@@ -1,4 +1,4 @@
-"""Redis forgets all, half, or what had no news: it is filled again, and says what Postgres says."""
+"""Redis loses all keys, half of them, or expired ones: they are restored from Postgres."""
 
 import random
 import shutil
@@ -14,76 +14,82 @@ from audit import stores
 from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
 from mobility.settings import Settings
-from tests.chaos.conftest import Figures, Rounds
+from tests.chaos.conftest import ReportFigure, Rounds
 from tests.chaos.exact import assert_exact
-from tests.chaos.feed import Feed
-from tests.chaos.machine import Machine
-from tests.chaos.tenant import Tenant, a_day_ago
-from tests.chaos.trips import Shape, stream
-from tests.chaos.waiting import until
+from tests.chaos.killable_services import KillableServices
+from tests.chaos.steady_producer import SteadyProducer
+from tests.chaos.tenant import Tenant, one_day_ago
+from tests.chaos.trip_stream import TripMix, stream_messages
+from tests.waiting import until
 
 pytestmark = pytest.mark.chaos
 
 _ROUNDS: Final[dict[Rounds, int]] = {"quick": 1, "full": 5}
 _IDS: Final[dict[Rounds, int]] = {"quick": 5_000, "full": 100_000}
-_NEWS: Final = 1_000
+_MESSAGES: Final = 1_000
 
 
-def test_what_redis_lost_comes_back(
-    machine: Machine, tenant: Tenant, rounds: Rounds, draw: random.Random, figures: Figures
+def test_lost_ids_are_restored(
+    services_to_kill: KillableServices,
+    tenant: Tenant,
+    rounds: Rounds,
+    rng: random.Random,
+    report_figure: ReportFigure,
 ) -> None:
-    """Lost under load: every id is there again while the flow goes on, and all is exact."""
+    """Lost under load: every id is restored while the flow goes on, and all is exact."""
     losses: dict[str, Callable[[], None]] = {
         "FLUSHALL": lambda: _flush(tenant.settings),
-        "restart": lambda: _restart_empty(machine),
-        "eviction of half": lambda: _evict_half(tenant.settings, draw),
+        "restart": lambda: _restart_empty(services_to_kill),
+        "eviction of half": lambda: _evict_half(tenant.settings, rng),
     }
-    before = _many_ids(tenant.settings, _IDS[rounds], draw)
+    before = _many_ids(tenant.settings, _IDS[rounds], rng)
     tenant.flow.start()
     tenant.flow.wait_until_read(before)
-    # While the flow is behind, what it has read goes out only as windows close.
+    # While the flow is behind, it writes closed windows only.
     until(lambda: len(_names(tenant.settings)) > _IDS[rounds] // 2, "the ids in Postgres")
-    with tenant.feed(draw.random()) as feed:
-        for loss, lose in draw.sample(sorted(losses.items()), len(losses)):
+    with tenant.producer(rng.random()) as producer:
+        for loss, lose in rng.sample(sorted(losses.items()), len(losses)):
             for _ in range(_ROUNDS[rounds]):
-                tenant.flow.wait_until_read(before + feed.sent + _NEWS)
+                tenant.flow.wait_until_read(before + producer.sent + _MESSAGES)
                 names = _names(tenant.settings)
                 lose()
                 seconds = _until_filled(tenant.settings, names)
-                figures(f"{loss}: {len(names)} ids back in {seconds:.1f} s")
-    tenant.flow.wait_until_read(before + feed.sent)
+                report_figure(f"{loss}: {len(names)} ids restored in {seconds:.1f} s")
+    tenant.flow.wait_until_read(before + producer.sent)
     assert tenant.flow.stop()[0] == 0
     expected = assert_exact(tenant.settings)
-    figures(f"{before + feed.sent} messages, {expected.windows.height} windows, 0 differ")
+    report_figure(f"{before + producer.sent} messages, {expected.windows.height} windows, 0 differ")
 
 
-def test_ids_come_back_after_their_day(
-    tenant: Tenant, rounds: Rounds, draw: random.Random, figures: Figures
+def test_expired_ids_are_restored(
+    tenant: Tenant, rounds: Rounds, rng: random.Random, report_figure: ReportFigure
 ) -> None:
-    """Expired for want of news, an id is whole again with its next trip.
+    """An id that expired is complete again after its next trip.
 
-    A day is a second here: the expiry is a setting, and Redis counts the same way.
+    The expiry, a day by default, is a second here.
     """
-    start = a_day_ago()
-    shape = Shape(drivers=50, passengers=50)
-    messages = stream(draw.random(), tenant.settings.partitions, start, shape)
+    start = one_day_ago()
+    shape = TripMix(drivers=50, passengers=50)
+    messages = stream_messages(rng.random(), tenant.settings.partitions, start, shape)
     for _ in range(_ROUNDS[rounds]):
-        Feed(tenant.settings, islice(messages, 3_000)).send_all()
-        tenant.flow.finish(redis_expiry=1)
-        until(lambda: stores.redis_totals(tenant.settings).is_empty(), "all ids to expire")
-        Feed(tenant.settings, islice(messages, 3_000)).send_all()
-        tenant.flow.finish()
+        SteadyProducer(tenant.settings, islice(messages, 3_000)).send_all()
+        tenant.flow.run_to_end(redis_expiry=1)
+        until(lambda: stores.read_redis_totals(tenant.settings).is_empty(), "all ids to expire")
+        SteadyProducer(tenant.settings, islice(messages, 3_000)).send_all()
+        tenant.flow.run_to_end()
         expected = assert_exact(tenant.settings)
-    figures(f"{_ROUNDS[rounds]} times {expected.totals.height} ids, 0 differ")
+    report_figure(f"{_ROUNDS[rounds]} times {expected.totals.height} ids, 0 differ")
 
 
-def _many_ids(settings: Settings, ids: int, draw: random.Random) -> int:
-    """Write trips of so many ids, few minutes apart; return how many messages that took."""
-    shape = Shape(step=2, drivers=ids // 2, passengers=ids // 2)
-    start = a_day_ago()
-    feed = Feed(settings, islice(stream(draw.random(), settings.partitions, start, shape), ids * 2))
-    feed.send_all()
-    return feed.sent
+def _many_ids(settings: Settings, ids: int, rng: random.Random) -> int:
+    """Send trips of so many ids within minutes; return the number of messages."""
+    shape = TripMix(step=2, drivers=ids // 2, passengers=ids // 2)
+    start = one_day_ago()
+    producer = SteadyProducer(
+        settings, islice(stream_messages(rng.random(), settings.partitions, start, shape), ids * 2)
+    )
+    producer.send_all()
+    return producer.sent
 
 
 def _flush(settings: Settings) -> None:
@@ -92,36 +98,36 @@ def _flush(settings: Settings) -> None:
 
 
 def _client(settings: Settings) -> redis.Redis:
-    """Return a client with time: to forget 100,000 ids Redis takes seconds on a busy machine."""
+    """Return a client with a long timeout: FLUSHALL of 100,000 ids takes seconds under load."""
     return redis.Redis.from_url(settings.redis, socket_timeout=60)
 
 
-def _restart_empty(machine: Machine) -> None:
-    machine.kill("redis")
-    shutil.rmtree(machine.folder / "redis")
-    machine.start("redis")
+def _restart_empty(services_to_kill: KillableServices) -> None:
+    services_to_kill.kill("redis")
+    shutil.rmtree(services_to_kill.folder / "redis")
+    services_to_kill.start("redis")
 
 
-def _evict_half(settings: Settings, draw: random.Random) -> None:
-    """Remove half of the keys at random, as a Redis that is short of memory does."""
+def _evict_half(settings: Settings, rng: random.Random) -> None:
+    """Remove a random half of the keys, as Redis does at its memory limit."""
     with _client(settings) as client:
         keys = sorted(client.scan_iter(f"{settings.redis_prefix}*", count=10_000))
-        gone = draw.sample(keys, len(keys) // 2)
+        evicted = rng.sample(keys, len(keys) // 2)
         pipeline = client.pipeline(transaction=False)
-        for key in gone:
+        for key in evicted:
             pipeline.unlink(key)
         pipeline.execute()
 
 
 def _names(settings: Settings) -> list[str]:
-    """Return the keys of all ids that Postgres has now."""
+    """Return the keys of all ids in Postgres."""
     keys = RedisKeys.of(settings)
-    ids = stores.postgres_totals(settings).select("entity", "id")
+    ids = stores.read_postgres_totals(settings).select("entity", "id")
     return [keys.totals(BY_NAME[entity], entity_id) for entity, entity_id in ids.iter_rows()]
 
 
 def _until_filled(settings: Settings, names: list[str]) -> float:
-    """Return after how many seconds Redis has them all; what they say is compared in the end."""
+    """Return the seconds until Redis has all keys; their contents are compared in the end."""
     begun = time.monotonic()
     chunks = [names[at : at + 1_000] for at in range(0, len(names), 1_000)]
     with _client(settings) as client:

@@ -1,4 +1,4 @@
-"""The instruments of the suite, each by itself: a fault that doesn't happen proves nothing."""
+"""The tools of the suite: a fault that doesn't happen proves nothing."""
 
 import socket
 import subprocess
@@ -12,14 +12,14 @@ import pytest
 from stack.ports import HOST
 from tests.chaos.clock import Clock
 from tests.chaos.disk import MIB, SmallDisk
-from tests.chaos.link import Link
+from tests.chaos.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.chaos
 
 
 @pytest.fixture
 def echo() -> Iterator[int]:
-    """Return the port of a server that sends back what it gets, to one client after the other."""
+    """Return the port of an echo server for one client at a time."""
     with socket.create_server((HOST, 0)) as server:
 
         def serve() -> None:
@@ -46,38 +46,38 @@ def _received(client: socket.socket) -> bytes:
         return b""
 
 
-def test_a_frozen_link_keeps_what_it_is_given(echo: int) -> None:
-    """Nothing passes while it is frozen, and everything afterwards; new connections wait too."""
-    with Link(echo) as link, socket.create_connection((HOST, link.port)) as client:
+def test_a_paused_proxy_forwards_later(echo: int) -> None:
+    """Nothing is forwarded during the pause, and everything afterwards."""
+    with TcpProxy(echo) as proxy, socket.create_connection((HOST, proxy.port)) as client:
         client.settimeout(10)
         client.sendall(b"before")
         assert client.recv(100) == b"before"
-        link.freeze()
+        proxy.pause()
         client.sendall(b"during")
         client.settimeout(0.3)
         with pytest.raises(TimeoutError):
             client.recv(100)
-        link.thaw()
+        proxy.resume()
         client.settimeout(10)
         assert client.recv(100) == b"during"
-        assert link.passed == 2 * len(b"before" + b"during")
+        assert proxy.passed == 2 * len(b"before" + b"during")
 
 
-def test_a_cut_link_can_be_entered_again(echo: int) -> None:
-    """The connections of the moment break; the next one is as good as new."""
-    with Link(echo) as link:
-        with socket.create_connection((HOST, link.port)) as client:
+def test_a_proxy_accepts_connections_after_a_disconnect(echo: int) -> None:
+    """Present connections are aborted; the next one works."""
+    with TcpProxy(echo) as proxy:
+        with socket.create_connection((HOST, proxy.port)) as client:
             client.sendall(b"before")
             assert client.recv(100) == b"before"
-            link.cut()
+            proxy.disconnect()
             assert _received(client) == b""
-        with socket.create_connection((HOST, link.port)) as client:
+        with socket.create_connection((HOST, proxy.port)) as client:
             client.sendall(b"after")
             assert client.recv(100) == b"after"
 
 
 def test_a_small_disk_is_full_until_it_is_emptied(tmp_path: Path) -> None:
-    """A write fails while it is filled."""
+    """A write fails while the disk is full."""
     with SmallDisk(tmp_path / "disk", 2) as disk:
         disk.fill()
         with pytest.raises(OSError, match="No space left"):
@@ -88,18 +88,18 @@ def test_a_small_disk_is_full_until_it_is_emptied(tmp_path: Path) -> None:
     assert not list(disk.folder.iterdir())
 
 
-_TELLS_TIME = """
+_PRINT_TIME = """
 import sys, time
 for line in sys.stdin:
     print(time.time(), time.monotonic(), flush=True)
 """
 
 
-def test_a_clock_is_set_under_a_running_process(tmp_path: Path) -> None:
-    """The wall clock of the process steps, forward and back; its monotonic one does not."""
+def test_the_clock_of_a_running_process_is_set(tmp_path: Path) -> None:
+    """The wall clock steps, forward and back; the monotonic one does not."""
     clock = Clock(tmp_path)
     with subprocess.Popen(
-        [sys.executable, "-c", _TELLS_TIME],
+        [sys.executable, "-c", _PRINT_TIME],
         env=clock.environ,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

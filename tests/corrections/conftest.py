@@ -1,27 +1,23 @@
-"""A person at the command line, on the tenant of the flow's own tests."""
+"""The commands `just dlq` and `just late`, on the tenant of the flow's own tests."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
-from corrections import backfill as backfill_command
-from corrections.commands import main
+from corrections.command import main
 from mobility.settings import to_environ
 from tests.dataflows.conftest import Hub, hub
 
 __all__ = ["hub"]
 
-Backfill = Callable[..., int]
-
 
 @dataclass(slots=True)
-class Said:
-    """What a command left with and what it said."""
+class CommandResult:
+    """The exit code and the output of a command."""
 
     code: int
     out: bytes
@@ -29,7 +25,7 @@ class Said:
 
     @property
     def text(self) -> str:
-        """What stands on stdout, as text."""
+        """Stdout as text."""
         return self.out.decode()
 
     def lines(self) -> list[dict[str, Any]]:
@@ -38,10 +34,10 @@ class Said:
 
 
 @dataclass(slots=True)
-class Desk:
+class CommandLine:
     """Runs `just dlq` and `just late` in this process."""
 
-    run: Callable[..., Said]
+    run: Callable[..., CommandResult]
     folder: Path
     files: list[Path] = field(default_factory=list)
 
@@ -54,44 +50,21 @@ class Desk:
 
 
 @pytest.fixture
-def desk(
+def cli(
     hub: Hub,
     monkeypatch: pytest.MonkeyPatch,
     capfdbinary: pytest.CaptureFixture[bytes],
     tmp_path: Path,
-) -> Desk:
-    """Return the commands, on the tenant's settings and in a folder of their own."""
+) -> CommandLine:
+    """Return the commands, with the settings of the tenant and in a folder of their own."""
     for name, value in to_environ(hub.settings).items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments: object) -> Said:
+    def run(*arguments: object) -> CommandResult:
         capfdbinary.readouterr()
         code = main([str(each) for each in arguments])
         out, err = capfdbinary.readouterr()
-        return Said(code, out, err.decode())
+        return CommandResult(code, out, err.decode())
 
-    return Desk(run, tmp_path)
-
-
-@pytest.fixture
-def stored(hub: Hub) -> Hub:
-    """Return a tenant that feeds Redis and Postgres, with its topics."""
-    hub.settings = msgspec.structs.replace(hub.settings, stores=("redis", "postgres"))
-    hub.make_topics()
-    return hub
-
-
-@pytest.fixture
-def backfill(stored: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Backfill:
-    """Return `just backfill`, with a book of its own; it takes options, returns the exit code."""
-
-    def run(*arguments: object, last: Sequence[object] = ()) -> int:
-        records = ("--records", tmp_path / "records")
-        with monkeypatch.context() as environ:
-            for name, value in to_environ(stored.settings).items():
-                environ.setenv(name, value)
-            # Of an option that is given twice the last counts.
-            return backfill_command.main([str(each) for each in (*arguments, *records, *last)])
-
-    return run
+    return CommandLine(run, tmp_path)

@@ -1,4 +1,4 @@
-"""Keys land where Kafka's own hash puts them."""
+"""Keys have the partitions that Kafka's own hash gives them."""
 
 import pytest
 
@@ -16,7 +16,7 @@ from corrections.partitioner import murmur2, partition_of
         (b"abc", 479470107),
     ],
 )
-def test_the_hash_is_kafkas(key: bytes, expected: int) -> None:
-    """These are the values that Kafka's Java client is tested with, as signed numbers."""
+def test_the_hash_is_that_of_kafka(key: bytes, expected: int) -> None:
+    """The values that Kafka's Java client is tested with, as signed numbers."""
     assert murmur2(key) == expected % 2**32
     assert partition_of(key, 7) == (expected & 0x7FFFFFFF) % 7

@@ -1,4 +1,4 @@
-"""No text can act on a terminal, and different messages look different."""
+"""Printed text cannot control a terminal, and different messages look different."""
 
 import pytest
 from hypothesis import given
@@ -22,18 +22,18 @@ from corrections.printable import printable, printable_bytes
     ],
 )
 def test_what_is_not_printable_is_escaped(data: bytes, shown: str) -> None:
-    """Terminal escapes, controls, direction marks, invisible characters, bytes that are no text."""
+    """Escape sequences, controls, direction marks, invisible characters, bytes that are no text."""
     assert printable_bytes(data) == shown
 
 
 @given(st.binary(), st.binary())
-def test_bytes_are_printable_and_told_apart(one: bytes, two: bytes) -> None:
-    """Whatever the bytes are."""
+def test_bytes_are_printable_and_stay_different(one: bytes, two: bytes) -> None:
+    """Different bytes give different text."""
     assert printable_bytes(one).isprintable()
     assert (printable_bytes(one) == printable_bytes(two)) == (one == two)
 
 
 @given(st.text(st.characters()))
 def test_text_is_printable(text: str) -> None:
-    """Also with lone surrogates, which a header or a JSON string may hold."""
+    """Lone surrogates too, which a header or a JSON string may hold."""
     assert printable(text).isprintable()

@@ -4,9 +4,8 @@ import os
 import random
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined] # exported
 from psycopg import sql
 
-from benchmarks.tenant import tenant
+from benchmarks.tenant import tenant_settings
 from broker.topic_setup import ensure_topics
 from mobility.entities import Entity
 from mobility.messages import decode_windows
@@ -27,11 +26,10 @@ from mobility.records import PARTIAL_SCHEMA
 from mobility.settings import Settings, to_environ
 from mobility.topics import aggregated_topic, topic_table, trips_topic
 from tests.strategies import MINUTE, NOON, Entry
+from tests.waiting import DEADLINE, until
 
 ROOT = Path(__file__).parents[2]
 PARTITIONS = 3
-
-_PATIENCE_SECONDS = 60.0
 
 
 @dataclass(slots=True)
@@ -73,14 +71,14 @@ class Hub:
                     headers=mark,
                     on_delivery=lambda error, _message: failures.append(error) if error else None,
                 )
-        assert producer.flush(_PATIENCE_SECONDS) == 0
+        assert producer.flush(DEADLINE) == 0
         assert failures == []
 
     def produce(self, topic: str, value: bytes) -> None:
         """Write one message into a topic, by its name without the prefix."""
         producer = Producer({"bootstrap.servers": self.settings.kafka})
         producer.produce(self.settings.topic_prefix + topic, value)
-        assert producer.flush(_PATIENCE_SECONDS) == 0
+        assert producer.flush(DEADLINE) == 0
 
     def start(self, *arguments: str, **settings: object) -> subprocess.Popen[str]:
         """Start `python -m dataflows` on the recovery folder, with these settings replaced."""
@@ -100,7 +98,7 @@ class Hub:
     def run(self, *arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
         """Run the flow over what the log holds now, to its end."""
         process = self.start(*arguments, **({"read": "once"} | settings))
-        out, err = process.communicate(timeout=_PATIENCE_SECONDS)
+        out, err = process.communicate(timeout=DEADLINE)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def messages(self, topic: str) -> list[Message]:
@@ -138,15 +136,7 @@ class Hub:
 
     def wait_for_windows(self, entity: Entity) -> None:
         """Wait until the running flow has sent something."""
-        until(lambda: self.windows(entity).height > 0)
-
-
-def until(happened: Callable[[], bool]) -> None:
-    """Wait for something that other processes do; fail when it takes too long."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while not happened():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.2)
+        until(lambda: self.windows(entity).height, f"windows of {entity.name}")
 
 
 @pytest.fixture
@@ -154,7 +144,7 @@ def hub(services: Settings, tmp_path: Path) -> Iterator[Hub]:
     """Return a tenant without topics; what it made and started is gone in the end."""
     name = f"flow_{uuid.uuid4().hex[:8]}"
     settings = msgspec.structs.replace(
-        tenant(services, name),
+        tenant_settings(services, name),
         topic_prefix=f"{name}.",
         partitions=PARTITIONS,
         shards=2,

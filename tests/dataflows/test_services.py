@@ -16,9 +16,10 @@ from polars.testing import assert_frame_equal
 from mobility.entities import BY_NAME
 from mobility.settings import Settings
 from mobility.topics import trips_topic
-from tests.dataflows.conftest import Hub, trips_log, until
+from tests.dataflows.conftest import Hub, trips_log
 from tests.dataflows.doubles import batch_answer
 from tests.strategies import MINUTE, NOON, Entry
+from tests.waiting import DEADLINE, until
 
 pytestmark = pytest.mark.services
 
@@ -116,7 +117,7 @@ def test_a_killed_flow_goes_on_with_more_processes(hub: Hub) -> None:
     hub.write(log)
     flow = hub.start()
     hub.wait_for_windows(DRIVER)
-    until(lambda: snapshots(hub) > 0)
+    until(lambda: snapshots(hub), "a snapshot")
     kill_all(flow)
     hub.write(rest)
     succeeded(hub.run("--processes", "2"))
@@ -150,7 +151,7 @@ def test_a_graceful_stop_loses_and_repeats_nothing(hub: Hub, number: signal.Sign
     flow = hub.start("--processes", "2")
     hub.wait_for_windows(DRIVER)
     flow.send_signal(number)
-    _, err = flow.communicate(timeout=60)
+    _, err = flow.communicate(timeout=DEADLINE)
     assert flow.returncode == 0, err[-3_000:]
     hub.write(rest)
     succeeded(hub.run())
@@ -161,7 +162,7 @@ def test_a_second_instance_on_a_folder_is_refused(hub: Hub) -> None:
     """The second says why and leaves; the first goes on."""
     hub.make_topics()
     first = hub.start()
-    until(lambda: any(hub.recovery.glob("*.sqlite3")))
+    until(lambda: any(hub.recovery.glob("*.sqlite3")), "the recovery folder")
     second = hub.run()
     assert second.returncode == 2
     assert "Another instance is running" in second.stderr

@@ -1,81 +1,142 @@
-"""Stores as a flow's sinks: one failure is raised, and no second one while the flow unwinds."""
+"""Stores as sinks of a flow: which errors are raised, and what the status counts."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import cast
 
+import polars as pl
+import psycopg
 import pytest
-from bytewax.outputs import StatefulSinkPartition
 
-from dataflows.stores import FlowPartition, FlowSink, SinkContext, sink_context
-from mobility.records import WindowUpdate
+from dataflows.stores import sink_context
+from mobility.entities import BY_NAME
+from mobility.records import WINDOW_SCHEMA, WindowUpdate
 from mobility.settings import Settings
+from mobility.status import FlowStatus, decode_status
 from runtime.failures import RefusalError
-from runtime.process import flow_context
-from sinks import StoreError, StoreRefusedError, StoreSink
+from runtime.status_reporter import StatusReporter
+from sinks import SinkContext, StoreError, StoreRefusedError, StoreSink, store_sink
+from sinks.batch_writer import BatchWriter
+from sinks.memory import MemoryStore
+from sinks.store_sink import StorePartition
+from tests.dataflows.conftest import Hub, trips_log
+
+DRIVER = BY_NAME["driver"]
 
 
-class Failing(StatefulSinkPartition[WindowUpdate, None]):
-    """A store that a later cluster has taken over."""
+class Refusing:
+    """A batch writer whose stores belong to a later cluster."""
 
-    def write_batch(self, values: list[WindowUpdate]) -> None:
+    def put(self, values: list[WindowUpdate]) -> None:
         """Refuse."""
         del values
         msg = "taken over"
         raise StoreRefusedError(msg)
 
-    def snapshot(self) -> None:
+    def flush(self) -> None:
         """Fail otherwise."""
         msg = "away"
         raise StoreError(msg)
 
-    def close(self) -> None:
-        """Fail once more."""
-        self.snapshot()
+    close = flush
 
 
-class FailingSink:
-    """A sink that can't connect."""
+def status_of(reporter: StatusReporter) -> FlowStatus:
+    """Return the status that is published now."""
+    status = decode_status(reporter.status_record())
+    assert isinstance(status, FlowStatus)
+    return status
 
-    def build_part(self, *_: object) -> None:
-        """Refuse."""
-        Failing().write_batch([])
+
+def partition(context: SinkContext) -> StorePartition:
+    """Return a partition whose calls all fail."""
+    writer = Refusing()
+    return StorePartition(cast("BatchWriter", writer), writer.close, context)
 
 
 def write(context: SinkContext) -> None:
     """Write to a store."""
-    FlowPartition(Failing(), context).write_batch([])
+    partition(context).write_batch([])
 
 
 def snapshot(context: SinkContext) -> None:
     """Take a snapshot of a store."""
-    FlowPartition(Failing(), context).snapshot()
+    partition(context).snapshot()
 
 
 def build(context: SinkContext) -> None:
     """Connect to a store."""
-    FlowSink(cast("StoreSink", FailingSink()), context).build_part("step", "0", None)
+    StoreSink(Settings(), DRIVER, "main", context).build_part("step", "0", None)
 
 
 @pytest.fixture
-def context() -> SinkContext:
+def reporter() -> StatusReporter:
+    """Return the reporter of a process without partitions."""
+    return StatusReporter("main", 0, {})
+
+
+@pytest.fixture
+def context(reporter: StatusReporter) -> SinkContext:
     """Return what the partitions of a process share."""
-    return sink_context(flow_context("main", Settings()), lambda: False)
+    return sink_context(reporter, lambda: False)
 
 
 @pytest.mark.parametrize(
     ("fail", "error"), [(write, RefusalError), (snapshot, StoreError), (build, RefusalError)]
 )
 def test_after_a_failure_closing_raises_nothing(
-    context: SinkContext, fail: Callable[[SinkContext], None], error: type[Exception]
+    context: SinkContext,
+    fail: Callable[[SinkContext], None],
+    error: type[Exception],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Bytewax closes every partition of the process then, also those that have not failed yet."""
+    monkeypatch.setattr(store_sink, "connect_each_store", lambda *_, **__: Refusing().put([]))
     with pytest.raises(error):
         fail(context)
-    FlowPartition(Failing(), context).close()
+    partition(context).close()
 
 
 def test_the_first_failure_is_raised_even_if_it_comes_with_closing(context: SinkContext) -> None:
-    """Nothing that was given to a store is lost silently."""
+    """Nothing that was given to a store is lost without an error."""
     with pytest.raises(StoreError, match="away"):
-        FlowPartition(Failing(), context).close()
-    FlowPartition(Failing(), context).close()
+        partition(context).close()
+    partition(context).close()
+
+
+def test_the_status_counts_what_was_written(context: SinkContext, reporter: StatusReporter) -> None:
+    """Windows are counted when they are queued, a snapshot when all of them are committed."""
+    writer = BatchWriter([MemoryStore()], DRIVER)
+    part = StorePartition(writer, writer.close, context)
+    before = status_of(reporter)
+    row = dict.fromkeys(WINDOW_SCHEMA, 0) | {"id": "d1", "pane": "early"}
+    part.write_batch([WindowUpdate(DRIVER, 0, 1, None, pl.DataFrame([row], WINDOW_SCHEMA))])
+    assert status_of(reporter).counts.windows_out == 1
+    part.snapshot()
+    after = status_of(reporter)
+    part.close()
+    assert before.counts.windows_out == 0
+    assert before.snapshot_at is None
+    assert after.snapshot_at is not None
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("flow", ["main", "serving"])
+def test_every_process_publishes_its_status(hub: Hub, flow: str) -> None:
+    """Its last record has the final counts."""
+    hub.make_topics()
+    hub.write(trips_log(1))
+    if flow == "serving":
+        assert hub.run().returncode == 0
+    of_flow = replace(hub, recovery=hub.recovery.with_name(flow))
+    run = of_flow.run("--flow", flow, "--processes", "2", stores=("redis", "postgres"))
+    assert run.returncode == 0, run.stderr[-3_000:]
+    with psycopg.connect(hub.settings.postgres) as connection:
+        rows = connection.execute("SELECT process, record::text FROM status ORDER BY 1").fetchall()
+    name = "flow" if flow == "main" else flow
+    assert [process for process, _ in rows] == [f"{name}-0", f"{name}-1"]
+    for _, record in rows:
+        status = decode_status(str(record))
+        assert isinstance(status, FlowStatus)
+        assert status.snapshot_at is not None
+        assert status.counts.windows_out > 0

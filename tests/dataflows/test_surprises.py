@@ -9,11 +9,12 @@ from polars.testing import assert_frame_equal
 
 from mobility.entities import BY_NAME
 from mobility.topics import trips_topic
-from stack.ports import any_free
-from tests.dataflows.conftest import PARTITIONS, Hub, trips_log, until
+from stack.ports import find_free_port
+from tests.dataflows.conftest import PARTITIONS, Hub, trips_log
 from tests.dataflows.doubles import batch_answer
 from tests.dataflows.test_services import assert_exact, both, succeeded
 from tests.strategies import MINUTE, NOON, Entry
+from tests.waiting import DEADLINE, until
 
 pytestmark = pytest.mark.services
 
@@ -54,7 +55,7 @@ def remake(hub: Hub, partitions: int) -> None:
     admin = AdminClient({"bootstrap.servers": hub.settings.kafka})
     name = trips_topic(hub.settings)
     admin.delete_topics([name])[name].result()
-    until(lambda: name not in admin.list_topics(timeout=10).topics)
+    until(lambda: name not in admin.list_topics(timeout=DEADLINE).topics, "the topic to be gone")
 
     def is_made() -> bool:
         config = {"message.timestamp.type": "LogAppendTime"}
@@ -62,11 +63,11 @@ def remake(hub: Hub, partitions: int) -> None:
         return admin.create_topics([topic])[name].exception() is None
 
     def is_known() -> bool:
-        topic = admin.list_topics(timeout=10).topics.get(name)
+        topic = admin.list_topics(timeout=DEADLINE).topics.get(name)
         return topic is not None and len(topic.partitions) == partitions
 
-    until(is_made)
-    until(is_known)
+    until(is_made, "the topic to be made")
+    until(is_known, f"the topic with {partitions} partitions")
 
 
 def test_a_topic_made_again_is_noticed_even_where_offsets_fit(hub: Hub) -> None:
@@ -104,7 +105,7 @@ def test_a_log_that_is_cut_while_it_is_read_ends_the_flow(hub: Hub) -> None:
     flow = hub.start(batch_size=10, fetch_memory_mb=1)
     hub.wait_for_windows(DRIVER)
     remake(hub, PARTITIONS)
-    _, err = flow.communicate(timeout=60)
+    _, err = flow.communicate(timeout=DEADLINE)
     assert flow.returncode == 2, err[-3_000:]
     assert trips_topic(hub.settings) in err
 
@@ -114,7 +115,7 @@ def test_new_partitions_are_shown_and_read_after_a_restart(hub: Hub) -> None:
     hub.make_topics()
     log = trips_log(36)
     hub.write(log)
-    port = any_free()
+    port = find_free_port()
     flow = hub.start(metrics_port=port)
     hub.wait_for_windows(DRIVER)
     admin = AdminClient({"bootstrap.servers": hub.settings.kafka})
@@ -125,9 +126,9 @@ def test_new_partitions_are_shown_and_read_after_a_restart(hub: Hub) -> None:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as reply:
             return b"mobility_partitions_unread 1.0" in reply.read()
 
-    until(shown)
+    until(shown, "the partition that is not read")
     flow.terminate()
-    _, err = flow.communicate(timeout=60)
+    _, err = flow.communicate(timeout=DEADLINE)
     assert flow.returncode == 0, err[-3_000:]
     assert "1 partitions that this run does not read" in err
     later = NOON + 120 * MINUTE

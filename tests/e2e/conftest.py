@@ -1,11 +1,12 @@
-"""The commands of the README, run as a person would run them: on services of their own."""
+"""The commands of the README, run on services that they start."""
 
-import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from stack.checkout import clean_environ
 
 ROOT = Path(__file__).parents[2]
 
@@ -13,13 +14,13 @@ Just = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def own_environment() -> dict[str, str]:
-    """Return this environment without the services that the tests were handed."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("MOBILITY_")}
+    """Return this environment without the services of the tests."""
+    return clean_environ()
 
 
 @pytest.fixture(scope="session")
 def just(services: object) -> Just:
-    """Return what runs a recipe to its end; needs what the services need, hence the fixture."""
+    """Return a function that runs a recipe; it is skipped where the services are not available."""
     del services
 
     def run(

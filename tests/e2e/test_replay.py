@@ -1,4 +1,4 @@
-"""Files through the whole real system, every number compared with the batch computation."""
+"""Replays of files through the real system, with every number compared."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from polars.testing import assert_frame_equal
 
 from tests.e2e.conftest import ROOT, Just
 
-# One worker runs them all: they share what the demo wrote.
+# In one worker: they share the results of the demo.
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("replay")]
 
 KM_PER_MILE = 1.609344
@@ -34,7 +34,7 @@ def sample_results(just: Just, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="module")
 def yellow(public_trips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return New York's yellow taxi trips as trips: zones as locations, nobody has a name."""
+    """Return New York's yellow taxi trips as trips: zones as locations, without drivers."""
     path = tmp_path_factory.mktemp("yellow") / "trips.parquet"
     pickup, dropoff = pl.col("tpep_pickup_datetime"), pl.col("tpep_dropoff_datetime")
     pl.read_parquet(public_trips / "nyc_yellow_2025" / "yellow_tripdata_sample.parquet").select(
@@ -50,7 +50,7 @@ def yellow(public_trips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def test_demo_counts_every_trip_of_the_file(sample_results: Path) -> None:
-    """The stores hold what a group_by over the sample file gives."""
+    """The stores hold the result of a group_by over the sample file."""
     trips = pl.read_parquet(ROOT / "data" / "trips.parquet")
     expected = (
         trips.drop_nulls("driver_id")
@@ -84,14 +84,14 @@ def test_layout_changes_no_number(just: Just, sample_results: Path, tmp_path: Pa
 
 @pytest.mark.parametrize("options", [[], ["--as-is", "--partitions", "3", "--processes", "2"]])
 def test_real_taxi_trips(just: Just, yellow: Path, options: list[str]) -> None:
-    """10,000 real trips in any order of the file give what the log says, late ones told apart."""
+    """10,000 real trips in any order give the oracle's result, with late trips excluded."""
     done = just("replay", yellow, *options)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 differences." in done.stdout
 
 
-def test_paths_are_the_callers(just: Just, tmp_path: Path) -> None:
-    """A relative path with a blank in it means the caller's folder."""
+def test_paths_are_relative_to_the_callers_folder(just: Just, tmp_path: Path) -> None:
+    """Also paths with a blank."""
     folder = tmp_path / "my trips"
     folder.mkdir()
     pl.read_parquet(ROOT / "data" / "trips.parquet").head(200).write_parquet(
@@ -102,8 +102,8 @@ def test_paths_are_the_callers(just: Just, tmp_path: Path) -> None:
     assert (folder / "my results" / "redis.totals.parquet").is_file()
 
 
-def test_a_file_that_is_none_is_refused(just: Just, tmp_path: Path) -> None:
-    """A missing file ends with a message that names it, not with a traceback."""
+def test_a_missing_file_is_refused(just: Just, tmp_path: Path) -> None:
+    """The message has its name, without a traceback."""
     done = just("replay", tmp_path / "nothing.parquet")
     assert done.returncode != 0
     assert "nothing.parquet" in done.stdout + done.stderr

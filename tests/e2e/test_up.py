@@ -1,4 +1,4 @@
-"""`just up`: the system comes up, answers, stops without loss and goes on."""
+"""`just up`: the system starts, answers, stops without loss and continues."""
 
 import json
 import os
@@ -18,13 +18,16 @@ from tests.e2e.conftest import ROOT, Just, own_environment
 
 pytestmark = pytest.mark.e2e
 
-ROOMS = ("data", "producer", "dataflows", "sinks", "api", "audit", "stack", "mobility")
+ROOMS = (
+    *("mobility", "broker", "data", "producer", "runtime", "dataflows", "sinks", "api", "audit"),
+    "stack",
+)
 PARTS = ("justfile", *ROOMS)
 
 
 @pytest.fixture
 def checkout(just: Just, tmp_path: Path) -> Path:
-    """Return a copy of the project in a folder of its own, with a blank in its name."""
+    """Return a copy of the project in a folder with a blank in its name."""
     del just
     copy = tmp_path / "the project"
     copy.mkdir()
@@ -37,7 +40,7 @@ def checkout(just: Just, tmp_path: Path) -> Path:
 
 
 def started(checkout: Path, log: Path) -> subprocess.Popen[bytes]:
-    """Start `just up` as a terminal would: in a process group of its own."""
+    """Start `just up` in its own process group, as a terminal does."""
     with log.open("wb") as output:
         return subprocess.Popen(
             ["just", "up", "native"],
@@ -59,7 +62,7 @@ def eventually(look: Callable[[], int], seconds: float = 90) -> int:
 
 
 def scooter_trips(log: Path) -> int:
-    """Return the API's count of scooter trips, 0 while it does not know any."""
+    """Return the API's count of scooter trips, 0 if there are none yet."""
     url = re.search(r"http://127\.0\.0\.1:\d+", log.read_text())
     if url is None:
         return 0
@@ -73,26 +76,26 @@ def scooter_trips(log: Path) -> int:
 
 
 def interrupted(up: subprocess.Popen[bytes]) -> None:
-    """Press Ctrl-C, which reaches the whole process group, and wait for the end."""
+    """Send Ctrl-C to the whole process group, and wait for the exit."""
     if up.poll() is None:
         os.killpg(up.pid, signal.SIGINT)
     up.wait(60)
 
 
-def left_behind(checkout: Path) -> str:
-    """Return the processes that still mention the folder."""
+def processes_of(checkout: Path) -> str:
+    """Return the processes with the folder in their command line."""
     found = subprocess.run(
         ["pgrep", "-fa", str(checkout)], capture_output=True, text=True, check=False
     )
     return found.stdout
 
 
-def test_up_goes_on_where_it_stopped(checkout: Path, tmp_path: Path) -> None:
+def test_up_continues_where_it_stopped(checkout: Path, tmp_path: Path) -> None:
     """A second start serves at least the first one's numbers, and a stop leaves no process."""
     log, second_log = tmp_path / "first.log", tmp_path / "second.log"
     up = started(checkout, log)
     try:
-        # Over a fifth of the sample's 120,000 trips are scooters'.
+        # Over a fifth of the sample's 120,000 trips are by scooter.
         first = eventually(lambda: max(0, scooter_trips(log) - 20_000))
         again = subprocess.run(
             ["just", "up", "native"],
@@ -106,10 +109,10 @@ def test_up_goes_on_where_it_stopped(checkout: Path, tmp_path: Path) -> None:
         assert "running already" in again.stdout + again.stderr
     finally:
         interrupted(up)
-    assert left_behind(checkout) == "", log.read_text()
+    assert processes_of(checkout) == "", log.read_text()
     up = started(checkout, second_log)
     try:
         assert eventually(lambda: max(0, scooter_trips(second_log) - 20_000)) >= first
     finally:
         interrupted(up)
-    assert left_behind(checkout) == "", second_log.read_text()
+    assert processes_of(checkout) == "", second_log.read_text()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mobility.records import MAX_EVENT_TIME, MIN_EVENT_TIME
-from mobility.times import epoch_ms, iso_text
+from mobility.times import epoch_ms, iso_text, iso_time, parse_iso_time
 from tests.strategies import NOON, times
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -65,3 +65,25 @@ def test_milliseconds_survive_as_text(ms: list[int]) -> None:
     texts = pl.select(iso_text(pl.lit(pl.Series(ms)))).to_series()
     assert epoch_ms(texts).to_list() == ms
     assert [by_datetime(text) for text in texts] == ms
+
+
+@given(st.integers(MIN_EVENT_TIME, MAX_EVENT_TIME))
+def test_one_time_is_written_and_read_as_a_column_is(ms: int) -> None:
+    """Any time of the years 1 to 9999 has the same text from both, and comes back from it."""
+    text = iso_time(ms)
+    assert text == pl.select(iso_text(pl.lit(pl.Series([ms])))).item()
+    assert parse_iso_time(text) == ms
+
+
+def test_a_time_outside_the_years_is_shown_as_its_number() -> None:
+    """ISO 8601 has no text for it."""
+    assert iso_time(NOON + 7) == "2025-01-01T12:00:00.007Z"
+    assert iso_time(10**18) == str(10**18)
+    assert iso_time(MAX_EVENT_TIME + 1) == str(MAX_EVENT_TIME + 1)
+
+
+@pytest.mark.parametrize("text", ["noon", "", "2025-02-30T12:00:00Z"])
+def test_what_is_no_iso_time_is_refused(text: str) -> None:
+    """The caller says which input it was."""
+    with pytest.raises(ValueError, match=r"."):
+        parse_iso_time(text)

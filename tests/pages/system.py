@@ -18,14 +18,14 @@ import msgspec
 import polars as pl
 from confluent_kafka import Producer
 
-from audit.steps import free_port
-from benchmarks.log import forget_topics
-from benchmarks.tenant import emptied, tenant
+from benchmarks.tenant import empty_tenant, tenant_settings
+from benchmarks.trip_log import delete_topics
 from broker.topic_setup import ensure_topics
 from mobility.entities import BY_NAME
 from mobility.settings import Settings, to_environ
 from mobility.topics import topic_table, trips_topic
-from tests.chaos.waiting import until
+from stack.ports import find_free_port
+from tests.waiting import until
 
 ROOT: Final = Path(__file__).parents[2]
 HOSTILE: Final = (
@@ -103,7 +103,7 @@ def new_system(services: Settings, folder: Path) -> Iterator[System]:
     """Yield a system that has counted three hours of trips, the last of them a moment ago."""
     name = f"pages_{uuid.uuid4().hex[:8]}"
     settings = msgspec.structs.replace(
-        tenant(services, name),
+        tenant_settings(services, name),
         topic_prefix=f"{name}.",
         stores=("redis", "postgres"),
         partitions=3,
@@ -111,11 +111,11 @@ def new_system(services: Settings, folder: Path) -> Iterator[System]:
         snapshot_interval=1,
         drivers=str(ROOT / "data" / "drivers.parquet"),
         locations=str(ROOT / "data" / "locations.parquet"),
-        api_port=free_port(),
+        api_port=find_free_port(),
     )
     system = System(settings, f"http://127.0.0.1:{settings.api_port}")
     topics = topic_table(settings)
-    with emptied(services, name):
+    with empty_tenant(services, name):
         try:
             ensure_topics(settings, topics)
             with (
@@ -128,7 +128,7 @@ def new_system(services: Settings, folder: Path) -> Iterator[System]:
                 until(lambda: _stands(system), "all entities to come to rest")
                 yield system
         finally:
-            forget_topics(settings.kafka, [topic.name for topic in topics])
+            delete_topics(settings, [topic.name for topic in topics])
 
 
 def _sample() -> list[dict[str, object]]:

@@ -34,7 +34,7 @@ def again(response: Response) -> Any:  # noqa: ANN401 - any JSON
 def test_city(visit: Visit) -> None:
     """Sums, hot cells in their order, and places that are no cells."""
     visitor = visit("/")
-    # By revenue: the page before, and the bars of this one, ask by trips.
+    # SortKey revenue: the page before, and the bars of this one, ask by trips.
     answer = again(asked(visitor, "by=revenue", "/?metric=total_revenue&span=60"))
     assert answer["total"]["trip_count"] > 0
     visitor.wait_for_value("#sum-trips", answer["total"]["trip_count"])

@@ -8,11 +8,11 @@ import msgspec
 import pytest
 from playwright.sync_api import Browser, expect
 
-from api.access.tokens import make_token
-from audit.steps import free_port
-from tests.chaos.waiting import until
+from api.access.tokens import create_token
+from stack.ports import find_free_port
 from tests.pages.system import System, started
 from tests.pages.visitor import Visitor
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.e2e,
@@ -24,11 +24,11 @@ pytestmark = [
 @pytest.fixture
 def guarded(system: System, tmp_path: Path) -> Iterator[tuple[str, str]]:
     """Return the address of an API over the same stores that wants a token, and a token for it."""
-    token, line = make_token("fleet", "driver,vehicle_type,h3")
+    token, line = create_token("fleet", "driver,vehicle_type,h3")
     tokens = tmp_path / "tokens"
     tokens.write_text(f"{line}\n")
     tokens.chmod(0o600)
-    port = free_port()
+    port = find_free_port()
     settings = msgspec.structs.replace(system.settings, api_port=port, api_tokens=str(tokens))
     url = f"http://127.0.0.1:{port}"
     with started(settings, "api"):

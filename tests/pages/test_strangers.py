@@ -42,7 +42,7 @@ def test_each_has_its_page(visit: Visit, entity: str, text: str) -> None:
     visitor.page.locator("#found [role=option]").filter(has_text=text).click()
     expect(visitor.page.locator(".who")).to_contain_text(text)
     visitor.wait_for_value("#trips", HOSTILE_TRIPS)
-    assert visitor.page.title() == f"{text} · Mobility Hub"
+    assert visitor.page.title() == f"{text} · Mobility LiveHub"
 
 
 def test_they_are_harmless_in_addresses(visit: Visit) -> None:

@@ -1,6 +1,5 @@
-"""A tenant of its own for each test on real Kafka, and its log."""
+"""Topics of a test on real Kafka, and their messages."""
 
-import os
 import subprocess
 import sys
 import uuid
@@ -15,6 +14,7 @@ from confluent_kafka.admin import AdminClient
 from broker.topic_setup import ensure_topics
 from mobility.settings import Settings, to_environ
 from mobility.topics import topic_table, trips_topic
+from stack.checkout import clean_environ
 
 HERE = Path(__file__).parents[2]
 
@@ -24,7 +24,7 @@ Command = Callable[..., subprocess.Popen[str]]
 
 @pytest.fixture
 def tenant(services: Settings) -> Iterator[Settings]:
-    """Return settings with a topic prefix of its own; its topics are removed in the end."""
+    """Return settings with a unique topic prefix; its topics are deleted in the end."""
     settings = msgspec.structs.replace(services, topic_prefix=f"test-{uuid.uuid4().hex[:8]}.")
     yield settings
     admin = AdminClient({"bootstrap.servers": settings.kafka})
@@ -37,7 +37,7 @@ def tenant(services: Settings) -> Iterator[Settings]:
 
 @pytest.fixture
 def trips_log(tenant: Settings) -> Callable[[], Log]:
-    """Create the trips topic; return a function that reads it, a list a partition."""
+    """Create the trips topic; return a function that reads it, one list per partition."""
     ensure_topics(tenant, topic_table(tenant)[:1])
     return lambda: read(tenant.kafka, trips_topic(tenant), tenant.partitions)
 
@@ -48,7 +48,7 @@ def command(tenant: Settings) -> Iterator[Command]:
     started: list[subprocess.Popen[str]] = []
 
     def start(module: str, *arguments: object, **more: str) -> subprocess.Popen[str]:
-        others = {k: v for k, v in os.environ.items() if not k.startswith("MOBILITY_")}
+        others = clean_environ()
         process = subprocess.Popen(
             [sys.executable, "-m", module, *map(str, arguments)],
             cwd=HERE,

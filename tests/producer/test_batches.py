@@ -10,16 +10,16 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producer.batches import Position, batches, encode
-from producer.feed import Slice, open_feed
-from producer.timeline import DAY_MS, Timeline
+from producer.batches import FilePosition, encode_messages, make_batches
+from producer.day_shift import DAY_MS, DayShift
+from producer.trips_file import RowSlice, open_trips_file
 
 START = datetime(2025, 6, 2, 12, tzinfo=UTC)
 START_MS = int(START.timestamp()) * 1_000
 
 
 def rows(**columns: list[Any]) -> pl.DataFrame:
-    """Return trips with these columns; the required ones have values of their own."""
+    """Return trips with these columns; required columns have default values."""
     height = max([len(column) for column in columns.values()], default=1)
     required = {
         "start_time": [START] * height,
@@ -35,7 +35,7 @@ def messages(
 ) -> tuple[list[str], list[dict[str, Any]]]:
     """Return the keys and the decoded values of a frame's rows."""
     numbers = pl.int_range(frame.height, eager=True)
-    keys, values = encode(Slice(frame, numbers, numbers), shift, loop, copies)
+    keys, values = encode_messages(RowSlice(frame, numbers, numbers), shift, loop, copies)
     return keys, [json.loads(value) for value in values]
 
 
@@ -59,7 +59,7 @@ def test_a_row_becomes_a_record() -> None:
 
 
 def test_null_fields_are_left_out() -> None:
-    """A field is there or not; it is never null."""
+    """A field has a value or is absent; it is never null."""
     frame = rows(trip_id=["a", None], note=[None, "x"], end_time=[None, START], more=[None, None])
     _, values = messages(frame)
     assert [sorted(value.keys() - rows().columns) for value in values] == [
@@ -80,10 +80,10 @@ def test_null_fields_are_left_out() -> None:
     )
 )
 @settings(max_examples=60, deadline=None)
-def test_json_says_what_the_columns_say(
+def test_json_has_the_values_of_the_columns(
     found: list[tuple[str | None, int | None, float | None]],
 ) -> None:
-    """Any text, number or gap comes back from the JSON as it was."""
+    """Any text, number or null is unchanged after a round trip through JSON."""
     names = ("note", "count", '"odd":null,')
     types = (pl.String, pl.Int64, pl.Float64)
     columns = {
@@ -98,30 +98,30 @@ def test_json_says_what_the_columns_say(
 
 
 def test_keys_are_driver_else_trip_else_row() -> None:
-    """No key is null, and each is the same in every replay."""
+    """No key is null, and keys are the same in every replay."""
     frame = rows(driver_id=["d", None, None], trip_id=["t", "t", None])
     keys, _ = messages(frame)
     assert keys == ["d", "t", "row-2"]
     assert messages(rows())[0] == ["row-0"]
 
 
-def test_times_are_moved_and_keep_their_milliseconds() -> None:
-    """A shift moves start and end alike, and milliseconds show only where there are any."""
+def test_times_are_shifted_and_keep_their_milliseconds() -> None:
+    """A shift applies to start and end, and zero milliseconds are not written."""
     frame = rows(end_time=[START_MS + 1_500]).with_columns(start_time=pl.lit(START_MS))
     _, (value,) = messages(frame, shift=DAY_MS)
     assert value["start_time"] == "2025-06-03T12:00:00Z"
     assert value["end_time"] == "2025-06-03T12:00:01.500Z"
 
 
-def test_what_is_no_time_goes_out_as_it_is() -> None:
-    """The flow says what is wrong with it; the producer hides nothing."""
+def test_invalid_times_are_sent_unchanged() -> None:
+    """The flow makes such a trip a dead letter; the producer hides nothing."""
     frame = rows().with_columns(start_time=pl.lit("noonish"), end_time=pl.lit(2**60))
     _, (value,) = messages(frame, shift=DAY_MS)
     assert (value["start_time"], value["end_time"]) == ("noonish", str(2**60))
 
 
-def test_copies_and_loops_have_trip_ids_of_their_own() -> None:
-    """No two repetitions of a row share an id; the first keeps the file's."""
+def test_copies_and_loops_have_different_trip_ids() -> None:
+    """No two repetitions of a row share an id; the first one keeps the file's."""
     frame = rows(trip_id=["a", "b", None], driver_id=["d", None, None])
     ids = [
         [value.get("trip_id") for value in messages(frame, loop=loop, copies=2)[1]]
@@ -142,14 +142,16 @@ def trips_file(path: Path, starts: list[int]) -> Path:
 
 
 def test_loops_follow_each_other_by_whole_days(tmp_path: Path) -> None:
-    """Each loop lies a span later, and positions count loops and rows."""
-    feed = open_feed(trips_file(tmp_path / "a", [START_MS, START_MS + 5]), "start", as_is=False)
-    made = batches(feed, Timeline(DAY_MS, DAY_MS), Position(0, 1), density=1, forever=True)
+    """Each loop is a span later, and positions count loops and rows."""
+    file = open_trips_file(
+        trips_file(tmp_path / "a", [START_MS, START_MS + 5]), "start", as_is=False
+    )
+    made = make_batches(file, DayShift(DAY_MS, DAY_MS), FilePosition(0, 1), density=1, forever=True)
     first, second, third = islice(made, 3)
     assert [batch.start for batch in (first, second, third)] == [
-        Position(0, 1),
-        Position(1, 0),
-        Position(2, 0),
+        FilePosition(0, 1),
+        FilePosition(1, 0),
+        FilePosition(2, 0),
     ]
     assert first.due == [START_MS + DAY_MS + 5]
     assert second.due == [START_MS + 2 * DAY_MS, START_MS + 2 * DAY_MS + 5]
@@ -157,19 +159,21 @@ def test_loops_follow_each_other_by_whole_days(tmp_path: Path) -> None:
     assert json.loads(third.values[0])["trip_id"] == "t0#2"
 
 
-def test_a_feed_that_is_not_looped_ends(tmp_path: Path) -> None:
-    """Without a loop the file goes out once, and from its end on nothing does."""
-    feed = open_feed(trips_file(tmp_path / "a", [START_MS]), "start", as_is=False)
-    timeline = Timeline(0, DAY_MS)
+def test_a_file_without_a_loop_ends(tmp_path: Path) -> None:
+    """It is sent once, and a start at its end sends nothing."""
+    file = open_trips_file(trips_file(tmp_path / "a", [START_MS]), "start", as_is=False)
+    day_shift = DayShift(0, DAY_MS)
     for row, expected in [(0, 1), (1, 0)]:
-        made = batches(feed, timeline, Position(0, row), density=1, forever=False)
+        made = make_batches(file, day_shift, FilePosition(0, row), density=1, forever=False)
         assert len(list(made)) == expected
 
 
-def test_in_a_file_as_it_is_a_late_row_is_due_with_the_row_before(tmp_path: Path) -> None:
-    """Due times never fall, so a late row neither waits nor goes out early."""
+def test_an_out_of_order_row_is_due_with_the_row_before(tmp_path: Path) -> None:
+    """With --as-is due times never decrease, so the row is neither delayed nor early."""
     path = trips_file(tmp_path / "a", [START_MS + 9, START_MS, START_MS + 10])
-    feed = open_feed(path, "start", as_is=True)
-    # So many copies that each row is a batch of its own.
-    made = batches(feed, Timeline(0, DAY_MS), Position(0, 0), density=50_000, forever=False)
+    file = open_trips_file(path, "start", as_is=True)
+    # So many copies that each row makes one batch.
+    made = make_batches(
+        file, DayShift(0, DAY_MS), FilePosition(0, 0), density=50_000, forever=False
+    )
     assert [batch.due for batch in made] == [[START_MS + 9], [START_MS + 9], [START_MS + 10]]

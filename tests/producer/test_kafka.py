@@ -26,18 +26,18 @@ pytestmark = pytest.mark.services
 
 
 def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    """Return exit code, output and errors of a process that ends by itself."""
+    """Wait for a process to exit; return exit code, output and errors."""
     out, err = process.communicate(timeout=60)
     return process.returncode, out, err
 
 
 def trips(messages: list[Message]) -> list[dict[str, Any]]:
-    """Return the records among messages."""
+    """Return the trips of messages, without punctuations."""
     return [json.loads(value) for message in messages if (value := message.value()) is not None]
 
 
 def murmur2_partition(key: bytes, partitions: int) -> int:
-    """Return where Kafka's Java client puts a key."""
+    """Return the partition that Kafka's Java client chooses for a key."""
     mask = 0xFFFFFFFF
     hashed = 0x9747B28C ^ len(key)
     whole = len(key) // 4 * 4
@@ -52,7 +52,7 @@ def murmur2_partition(key: bytes, partitions: int) -> int:
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
-    """Return a file of the sample's first 5,000 trips."""
+    """Return a file with the first 5,000 trips of the sample."""
     path = tmp_path / "small.parquet"
     pl.read_parquet(SAMPLE).head(5_000).write_parquet(path)
     return path
@@ -61,7 +61,7 @@ def small(tmp_path: Path) -> Path:
 def test_each_row_is_in_the_log_once(
     small: Path, trips_log: Callable[[], Log], command: Command
 ) -> None:
-    """Every row, every field, one message; where it belongs, in order, by the broker's clock."""
+    """Every row is one message with every field."""
     code, out, err = finished(command("producer", small, "--speed", "max"))
     assert (code, err) == (0, "")
     log = trips_log()
@@ -82,13 +82,13 @@ def test_each_row_is_in_the_log_once(
 def test_keys_partitions_order_and_stamps(
     small: Path, trips_log: Callable[[], Log], command: Command
 ) -> None:
-    """Keys are the driver's id or the trip's, partitions any client's, and times never fall."""
+    """Keys are driver or trip ids, partitions those of any client, and times never decrease."""
     finished(command("producer", small, "--speed", "max"))
     log = trips_log()
     assert sum(map(bool, log)) == len(log)
     for partition, messages in enumerate(log):
         starts = [record["start_time"] for record in trips(messages)]
-        # Milliseconds are left out where there are none, so text order is not time order.
+        # Zero milliseconds are not written, so the order of texts is not that of times.
         times = [datetime.fromisoformat(start) for start in starts]
         assert times == sorted(times)
         for message, record in zip(messages, trips(messages), strict=True):
@@ -102,7 +102,7 @@ def test_keys_partitions_order_and_stamps(
 def test_as_is_keeps_the_disorder(
     small: Path, trips_log: Callable[[], Log], command: Command
 ) -> None:
-    """A partition has its rows in the order in which they stand in the file."""
+    """A partition has its rows in the order of the file."""
     finished(command("producer", small, "--speed", "max", "--as-is"))
     order = {name: number for number, name in enumerate(pl.read_parquet(small)["trip_id"])}
     numbers = [[order[record["trip_id"]] for record in trips(messages)] for messages in trips_log()]
@@ -110,21 +110,21 @@ def test_as_is_keeps_the_disorder(
     assert sum(map(len, numbers)) == 5_000
 
 
-def test_without_the_topic_it_says_what_to_do(
+def test_a_missing_topic_is_reported_with_the_remedy(
     small: Path, tenant: Settings, command: Command
 ) -> None:
-    """Exit 2, and no topic is made by accident, not even by asking twice."""
+    """Exit code 2, and no topic is created, also not by a second start."""
     for _ in range(2):
         code, out, err = finished(command("producer", small))
         assert (code, out) == (2, "")
-        assert f"there is no topic {trips_topic(tenant)}" in err
-        assert "run `just topics`" in err
+        assert f"There is no topic {trips_topic(tenant)} at" in err
+        assert "create the topics with `just topics`" in err
 
 
-def test_rebased_it_lives_in_the_present_and_goes_on_where_it_stopped(
+def test_a_rebased_replay_continues_where_it_stopped(
     tmp_path: Path, trips_log: Callable[[], Log], command: Command
 ) -> None:
-    """History, then live; SIGTERM ends it with exit 0; a second start sends nothing again."""
+    """Past trips, then real time; SIGTERM ends it with exit code 0; nothing is sent twice."""
     now = datetime.now(UTC)
     # A trip every half second around now, and one long before, on the file's own day.
     since_midnight = (now - now.replace(hour=0, minute=0, second=0, microsecond=0)).total_seconds()
@@ -154,7 +154,7 @@ def test_rebased_it_lives_in_the_present_and_goes_on_where_it_stopped(
     times = [datetime.fromisoformat(record["start_time"]) for record in records]
     assert timedelta(days=1) <= now - min(times) < timedelta(days=2)
     assert timedelta(seconds=2) < max(times) - now < timedelta(seconds=60)
-    # History is a whole loop, then the rows up to now without a gap, two of each.
+    # Past trips are a whole loop, then the rows up to now without a gap, two of each.
     sent = json.loads(state.read_text())["position"]
     assert len(records) == 2 * (sent["loop"] * frame.height + sent["row"])
     for messages in log:
@@ -163,25 +163,25 @@ def test_rebased_it_lives_in_the_present_and_goes_on_where_it_stopped(
 
 def assert_punctuations_hold(messages: list[Message]) -> None:
     """Assert that there are punctuations, and that no trip after one has an earlier time."""
-    promised, heard = 0, 0
+    watermark, count = 0, 0
     for message in messages:
         value = message.value()
         if value is None:
             headers = dict(message.headers() or [])
             assert list(headers) == ["watermark"]
-            promised = int(headers["watermark"] or b"")
-            assert promised <= message.timestamp()[1]
-            heard += 1
+            watermark = int(headers["watermark"] or b"")
+            assert watermark <= message.timestamp()[1]
+            count += 1
         else:
             start = datetime.fromisoformat(json.loads(value)["start_time"])
-            assert start.timestamp() * 1_000 >= promised
-    assert heard >= 2
+            assert start.timestamp() * 1_000 >= watermark
+    assert count >= 2
 
 
-def test_after_a_crash_repeats_are_recognisable(
+def test_after_a_crash_duplicates_are_identical(
     tmp_path: Path, trips_log: Callable[[], Log], command: Command
 ) -> None:
-    """After kill -9 no row is missing, and what came twice is the same to the byte."""
+    """After kill -9 no row is missing, and messages that were sent twice are equal."""
     arguments = (SAMPLE, "--state", tmp_path / "state.json", "--speed")
     process = command("producer", *arguments, 2_000)
     deadline = time.monotonic() + 30

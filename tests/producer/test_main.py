@@ -1,4 +1,4 @@
-"""What ends a replay before its first message."""
+"""Errors before the first message."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ import pytest
 from producer.__main__ import main
 
 
-def test_a_wrong_file_ends_with_exit_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """File, column and type are named, all faults at once, before Kafka is even looked for."""
+def test_an_invalid_file_exits_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """File, column and type are named, all errors at once, before Kafka is connected."""
     path = tmp_path / "city.parquet"
     pl.DataFrame({"start_time": ["2025-06-02"], "price": ["4 EUR"]}).write_parquet(path)
     assert main([str(path)]) == 2
@@ -20,13 +20,13 @@ def test_a_wrong_file_ends_with_exit_2(tmp_path: Path, capsys: pytest.CaptureFix
     ]
 
 
-def test_wrong_settings_end_with_exit_2(
+def test_invalid_settings_exit_with_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Every fault of the environment is told."""
+    """Every error in the environment is reported."""
     monkeypatch.setenv("MOBILITY_KAFKA", "nowhere")
     monkeypatch.setenv("MOBILITY_NONSENSE", "1")
     assert main(["trips.parquet"]) == 2
-    told = capsys.readouterr().err
-    assert "MOBILITY_KAFKA=nowhere" in told
-    assert "MOBILITY_NONSENSE: no such setting" in told
+    printed = capsys.readouterr().err
+    assert "MOBILITY_KAFKA=nowhere" in printed
+    assert "MOBILITY_NONSENSE: no such setting" in printed

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from producer.options import Options, parse
+from producer.options import ProducerOptions, parse_options
 
 
 def test_defaults() -> None:
-    """A file alone is replayed once, at pace 1, in event-time order."""
-    assert parse(["trips.parquet"]) == Options(
+    """A file without options is replayed once, at speed 1, in event-time order."""
+    assert parse_options(["trips.parquet"]) == ProducerOptions(
         file=Path("trips.parquet"),
         speed=1.0,
         loop=False,
@@ -22,23 +22,23 @@ def test_defaults() -> None:
 
 @pytest.mark.parametrize(("text", "speed"), [("60", 60.0), ("0.5", 0.5), ("max", None)])
 def test_speeds(text: str, speed: float | None) -> None:
-    """A speed is a number above nought, or `max`."""
-    assert parse(["a", "--speed", text]).speed == speed
+    """A speed is a number above zero, or `max`."""
+    assert parse_options(["a", "--speed", text]).speed == speed
 
 
 @pytest.mark.parametrize("speed", ["2", "max", "0.5"])
 def test_rebase_refuses_another_speed(speed: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The clock sets the pace of the present: exit 2 and a word on it."""
+    """It sends later trips in real time: exit code 2 and a message."""
     with pytest.raises(SystemExit) as stopped:
-        parse(["a", "--rebase", "now", "--speed", speed])
+        parse_options(["a", "--rebase", "now", "--speed", speed])
     assert stopped.value.code == 2
-    assert f"--speed {speed} can't be kept beside it" in capsys.readouterr().err
+    assert f"--speed {speed} can't be combined with it" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("more", [[], ["--speed", "1"], ["--speed", "1.0"], ["--density", "3"]])
-def test_rebase_with_pace_one(more: list[str]) -> None:
-    """Pace 1 may be said aloud."""
-    options = parse(["a", "--rebase", "now", *more])
+def test_rebase_with_speed_one(more: list[str]) -> None:
+    """Speed 1 may be given."""
+    options = parse_options(["a", "--rebase", "now", *more])
     assert options.rebase
     assert options.speed == 1.0
 
@@ -56,8 +56,8 @@ def test_rebase_with_pace_one(more: list[str]) -> None:
         ["--rebase", "yesterday"],
     ],
 )
-def test_nonsense_ends_with_exit_2(arguments: list[str]) -> None:
+def test_invalid_options_exit_with_2(arguments: list[str]) -> None:
     """Before anything is read or sent."""
     with pytest.raises(SystemExit) as stopped:
-        parse(["a", *arguments])
+        parse_options(["a", *arguments])
     assert stopped.value.code == 2

@@ -1,6 +1,7 @@
 """What a start refuses before anything is connected."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ import pytest
 from runtime import signals
 from runtime.process import _option, process_number, start_process
 from runtime.recovery import RecoveryInfo
+from tests.waiting import DEADLINE
 
 ROOT = Path(__file__).parents[2]
 
@@ -97,8 +99,33 @@ def test_the_end_of_the_launcher_asks_for_a_stop(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(signals, "_GRACE_SECONDS", 0.0)
     alive, codes = iter([b"x", b"x"]), SimpleQueue[int]()
     signals.stop_with_launcher(lambda _fd, _size: next(alive, b""), codes.put)
-    assert codes.get(timeout=10) == 1
+    assert codes.get(timeout=DEADLINE) == 1
     assert signals.stop_requested()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_before_anything_has_begun_ends_the_process_quietly(
+    number: signal.Signals,
+) -> None:
+    """Even where an exception would be discarded, as in a native module that is imported."""
+    script = f"""
+import signal, sys
+from runtime.signals import exit_on_signals
+exit_on_signals()
+try:
+    signal.raise_signal({number:d})
+finally:
+    sys.exit(3)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
 
 
 def test_a_flow_that_is_imported_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

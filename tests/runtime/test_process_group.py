@@ -1,5 +1,6 @@
 """The processes of a cluster end together: with which exit code, and who is killed."""
 
+import signal
 import subprocess
 import threading
 from typing import Final
@@ -79,6 +80,22 @@ def test_a_stop_reaches_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
     running.stop()
     assert [process.stops for process in processes] == [1, 1]
     assert running.wait() == 0
+
+
+def test_an_interrupt_of_the_terminal_reaches_the_launcher_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The processes inherit that it is blocked; the launcher gets it as before."""
+    blocked: list[set[int]] = []
+
+    def start(*_arguments: object, **_options: object) -> FakeProcess:
+        blocked.append({*signal.pthread_sigmask(signal.SIG_BLOCK, [])})
+        return FakeProcess(0)
+
+    monkeypatch.setattr("runtime.process_group.subprocess.Popen", start)
+    assert ProcessGroup("module", 2, [], {}, 0).wait() == 0
+    assert blocked == [{signal.SIGINT}, {signal.SIGINT}]
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
 
 
 def test_a_cluster_that_had_not_begun_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

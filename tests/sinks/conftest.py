@@ -1,4 +1,4 @@
-"""The three stores, each empty, and frames of windows to put into them."""
+"""Empty stores of all three kinds, and builders of windows."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,7 +13,7 @@ from mobility.settings import Settings
 from sinks.memory import MemoryStore
 from sinks.postgres import connect_postgres
 from sinks.redis import connect_redis
-from sinks.store import Store
+from sinks.store import WindowStore
 
 Window = Callable[..., dict[str, Any]]
 Frame = Callable[..., pl.DataFrame]
@@ -23,8 +23,8 @@ START = 1_735_689_600_000
 
 
 @pytest.fixture
-def alone(settings: Settings) -> Settings:
-    """Return settings with Redis as the only store, so that nothing fills it."""
+def redis_only(settings: Settings) -> Settings:
+    """Return settings with Redis as the only store, which is then filled from nowhere."""
     return msgspec.structs.replace(settings, stores=("redis",))
 
 
@@ -42,13 +42,13 @@ def client(settings: Settings) -> Iterator[redis.Redis]:
         pytest.param("postgres", marks=pytest.mark.services),
     ]
 )
-def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+def store(request: pytest.FixtureRequest) -> Iterator[WindowStore]:
     """Return an empty store of each kind."""
-    store: Store
+    store: WindowStore
     if request.param == "memory":
         store = MemoryStore()
     elif request.param == "redis":
-        store = connect_redis(request.getfixturevalue("alone"), "main")
+        store = connect_redis(request.getfixturevalue("redis_only"), "main")
     else:
         store = connect_postgres(request.getfixturevalue("settings"), "main")
     yield store
@@ -57,7 +57,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
 
 @pytest.fixture
 def window() -> Window:
-    """Return a builder of one window as a row: an id, what differs, and plausible values."""
+    """Return a builder of a window as a row: `at` windows after START, other fields as given."""
 
     def build(entity_id: str = "d1", at: int = 0, **fields: object) -> dict[str, Any]:
         window_start = START + at * 300_000

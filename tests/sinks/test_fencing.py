@@ -1,6 +1,5 @@
-"""Of two clusters on the same stores only the one that was started last may write."""
+"""Of two clusters on the same stores only the one that started last may write."""
 
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,16 +14,17 @@ from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
 from mobility.settings import Settings
 from mobility.settings import Store as StoreName
-from sinks import take_fence
+from sinks import take_fencing_token
 from sinks.postgres import connect_postgres
 from sinks.redis import connect_redis
-from sinks.store import Store, StoreError, Writer
+from sinks.store import StoreError, WindowStore, WriterRole
+from tests.waiting import until
 
 pytestmark = pytest.mark.services
 
 DRIVER = BY_NAME["driver"]
 Build = Any
-Connect = Callable[[Settings, Writer], Store]
+Connect = Callable[[Settings, WriterRole], WindowStore]
 
 
 @pytest.fixture(params=["redis", "postgres"])
@@ -35,8 +35,8 @@ def name(request: pytest.FixtureRequest) -> StoreName:
 
 
 @pytest.fixture
-def one(name: StoreName, settings: Settings) -> Settings:
-    """Return settings with that store alone."""
+def one_store(name: StoreName, settings: Settings) -> Settings:
+    """Return settings with only that store."""
     return msgspec.structs.replace(settings, stores=(name,))
 
 
@@ -47,54 +47,55 @@ def connect(name: StoreName) -> Connect:
 
 
 def started(settings: Settings, holder: str = "pid 7 on here") -> Settings:
-    """Return the settings of the processes of a cluster that starts now."""
-    return msgspec.structs.replace(settings, fence=take_fence(settings, holder))
+    """Return the settings of the processes of a cluster that starts now, with its token."""
+    return msgspec.structs.replace(settings, fence=take_fencing_token(settings, holder))
 
 
-def test_a_token_is_higher_than_all_before(settings: Settings, client: redis.Redis) -> None:
-    """Each start gets a number above both stores and not below the time, and both hold it."""
+def test_a_token_is_higher_than_all_earlier_ones(settings: Settings, client: redis.Redis) -> None:
+    """It is above the tokens of both stores and not below the time, and is stored in both."""
     now = time.time_ns() // 1_000_000
-    first = take_fence(settings, "one")
+    first = take_fencing_token(settings, "one")
     assert first >= now
     client.hset(RedisKeys.of(settings).meta, "fence", first + 10**9)
-    second = take_fence(settings, "two")
+    second = take_fencing_token(settings, "two")
     assert second == first + 10**9 + 1
     only = msgspec.structs.replace(settings, stores=("postgres",))
-    assert take_fence(only, "three") == second + 1
-    assert take_fence(settings, "four\nand more") == second + 2
-    held = client.hmget(RedisKeys.of(settings).meta, "fence", "fence_holder")
-    assert held == [str(second + 2), "four and more"]
+    assert take_fencing_token(only, "three") == second + 1
+    assert take_fencing_token(settings, "four\nand more") == second + 2
+    stored = client.hmget(RedisKeys.of(settings).meta, "fence", "fence_holder")
+    assert stored == [str(second + 2), "four and more"]
     with psycopg.connect(settings.postgres) as connection:
         rows = connection.execute("SELECT token, holder FROM fence").fetchall()
     assert rows == [(second + 2, "four and more")]
 
 
-def test_an_emptied_redis_does_not_bring_it_down(one: Settings, client: redis.Redis) -> None:
-    """The number is based on the time, so what is forgotten can't be given out again."""
-    first = take_fence(one, "one")
-    client.delete(RedisKeys.of(one).meta)
-    assert take_fence(one, "two") > first
+def test_an_emptied_redis_gives_out_no_old_token(one_store: Settings, client: redis.Redis) -> None:
+    """A token starts from the time, so it is higher although the last one is lost."""
+    first = take_fencing_token(one_store, "one")
+    client.delete(RedisKeys.of(one_store).meta)
+    assert take_fencing_token(one_store, "two") > first
 
 
-def test_starts_at_once_get_tokens_of_their_own(settings: Settings) -> None:
-    """Ten starts in the same moment end with ten numbers."""
+def test_concurrent_starts_get_different_tokens(settings: Settings) -> None:
+    """Ten starts at the same time get ten tokens."""
     with ThreadPoolExecutor(10) as pool:
-        tokens = list(pool.map(lambda n: take_fence(settings, f"start {n}"), range(10)))
+        tokens = list(pool.map(lambda n: take_fencing_token(settings, f"start {n}"), range(10)))
     assert len(set(tokens)) == 10
 
 
-def test_without_stores_nobody_is_refused() -> None:
-    """A cluster without stores gets a number all the same."""
-    assert take_fence(Settings(), "one") > 0
+def test_without_stores_the_token_is_the_time() -> None:
+    """A cluster without stores gets a token as well."""
+    before = time.time_ns() // 1_000_000
+    assert before <= take_fencing_token(Settings(), "one") <= time.time_ns() // 1_000_000
 
 
 def test_the_older_cluster_is_refused(
-    one: Settings, connect: Connect, window: Build, frame: Build
+    one_store: Settings, connect: Connect, window: Build, frame: Build
 ) -> None:
-    """Whatever it does next, it is told who has replaced it and what to do; the other goes on."""
-    older = connect(started(one), "main")
+    """Every write raises an error with the newer cluster and the remedy; that one may write."""
+    older = connect(started(one_store), "main")
     older.apply(DRIVER, frame(window()))
-    newer = connect(started(one, "pid 8 on there, folder /r"), "main")
+    newer = connect(started(one_store, "pid 8 on there, folder /r"), "main")
     refused: tuple[Callable[[], object], ...] = (
         lambda: older.apply(DRIVER, frame(window(at=1))),
         lambda: older.record_progress(DRIVER, 0, 1, 5_000),
@@ -111,10 +112,10 @@ def test_the_older_cluster_is_refused(
 
 
 def test_the_processes_of_a_cluster_share_a_token(
-    one: Settings, connect: Connect, window: Build, frame: Build
+    one_store: Settings, connect: Connect, window: Build, frame: Build
 ) -> None:
-    """A token belongs to the cluster: all its partitions write, also those that come later."""
-    cluster = started(one)
+    """All partitions of a cluster may write, also those that connect later."""
+    cluster = started(one_store)
     stores = [connect(cluster, "main") for _ in range(3)]
     for at, store in enumerate(stores):
         store.apply(DRIVER, frame(window(at=at)))
@@ -123,21 +124,23 @@ def test_the_processes_of_a_cluster_share_a_token(
         store.close()
 
 
-def test_an_older_start_is_refused_at_once(one: Settings, connect: Connect) -> None:
-    """A process that comes up after its cluster was replaced gets no connection."""
-    cluster = started(one)
-    take_fence(one, "the next")
+def test_a_process_of_an_older_cluster_cannot_connect(
+    one_store: Settings, connect: Connect
+) -> None:
+    """Not even where it starts after its cluster was replaced."""
+    cluster = started(one_store)
+    take_fencing_token(one_store, "the next")
     with pytest.raises(StoreError, match="taken by the next"):
         connect(cluster, "main")
 
 
-def test_an_emptied_redis_takes_the_token_again(
-    alone: Settings, client: redis.Redis, window: Build, frame: Build
+def test_an_emptied_redis_stores_the_token_again(
+    redis_only: Settings, client: redis.Redis, window: Build, frame: Build
 ) -> None:
-    """After FLUSHALL the present cluster's next call fences the older one off again."""
-    older = connect_redis(started(alone), "main")
-    newer = connect_redis(started(alone), "main")
-    client.delete(RedisKeys.of(alone).meta)
+    """After FLUSHALL the next call of the newer cluster stores its token, and refuses the older."""
+    older = connect_redis(started(redis_only), "main")
+    newer = connect_redis(started(redis_only), "main")
+    client.delete(RedisKeys.of(redis_only).meta)
     newer.apply(DRIVER, frame(window()))
     with pytest.raises(StoreError, match=r"taken by process \d+ on "):
         older.apply(DRIVER, frame(window(at=1)))
@@ -145,22 +148,33 @@ def test_an_emptied_redis_takes_the_token_again(
         store.close()
 
 
+def waiting_locks(connection: psycopg.Connection[tuple[object, ...]]) -> list[str]:
+    """Return the types of the locks of this schema's ledger and fencing token that are waited for.
+
+    An advisory lock of one bigint has its low half in `objid`, and 1 as `objsubid`.
+    """
+    rows = connection.execute(
+        "SELECT locktype FROM pg_locks WHERE NOT granted AND (relation = 'driver_ledger'::regclass "
+        "OR locktype = 'advisory' AND objsubid = 1 AND objid::bigint = "
+        "hashtext('mobility-hub fence ' || current_schema())::bigint & 4294967295) ORDER BY 1"
+    ).fetchall()
+    return [str(kind) for (kind,) in rows]
+
+
 def test_no_older_transaction_commits_after_a_newer_token(
     settings: Settings, window: Build, frame: Build
 ) -> None:
-    """A token is not there before every transaction that was checked against the last has ended."""
-    one = msgspec.structs.replace(settings, stores=("postgres",))
-    older = connect_postgres(started(one), "main")
+    """A token is stored after every transaction that has checked the last one has ended."""
+    postgres_only = msgspec.structs.replace(settings, stores=("postgres",))
+    older = connect_postgres(started(postgres_only), "main")
     older.apply(DRIVER, frame(window()))
-    held = threading.Event()
-    with psycopg.connect(one.postgres) as blocker, ThreadPoolExecutor(2) as pool:
+    with psycopg.connect(postgres_only.postgres) as blocker, ThreadPoolExecutor(2) as pool:
         blocker.execute("LOCK TABLE driver_ledger")
         writing = pool.submit(older.apply, DRIVER, frame(window(at=1)))
-        while not blocker.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall():
-            held.wait(0.01)
-        taking = pool.submit(take_fence, one, "next")
-        while len(blocker.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall()) < 2:
-            held.wait(0.01)
+        until(lambda: waiting_locks(blocker) == ["relation"], "the write to wait for the table")
+        taking = pool.submit(take_fencing_token, postgres_only, "next")
+        both = ["advisory", "relation"]
+        until(lambda: waiting_locks(blocker) == both, "the start to wait for the write")
         assert not taking.done()
         blocker.rollback()
         assert writing.result().applied == 1
@@ -170,31 +184,31 @@ def test_no_older_transaction_commits_after_a_newer_token(
     older.close()
 
 
-def test_a_start_that_is_refused_fences_nobody(
-    one: Settings, connect: Connect, window: Build, frame: Build
+def test_a_refused_start_takes_no_token(
+    one_store: Settings, connect: Connect, window: Build, frame: Build
 ) -> None:
-    """The other flow's start and one with other settings end without touching who writes."""
-    main = connect(started(one), "main")
+    """After a start of the other flow, or with other settings, the running flow still writes."""
+    main = connect(started(one_store), "main")
     with pytest.raises(StoreError, match="by the flow `main`"):
-        take_fence(one, "serving", "serving")
+        take_fencing_token(one_store, "serving", "serving")
     with pytest.raises(StoreError, match="MOBILITY_WINDOW=60"):
-        take_fence(msgspec.structs.replace(one, window=60), "other", "main")
+        take_fencing_token(msgspec.structs.replace(one_store, window=60), "other", "main")
     main.apply(DRIVER, frame(window()))
     main.close()
 
 
-def test_a_backfill_goes_beside_a_flow(
-    one: Settings, connect: Connect, window: Build, frame: Build
+def test_a_backfill_writes_beside_a_flow(
+    one_store: Settings, connect: Connect, window: Build, frame: Build
 ) -> None:
-    """It is fenced by nobody, refused by no flow and refuses none; a second one waits its turn."""
-    main = connect(started(one), "main")
-    backfill = connect(msgspec.structs.replace(one, fence=1), "backfill")
+    """It needs no fencing token, and neither refuses the other; a second backfill is refused."""
+    main = connect(started(one_store), "main")
+    backfill = connect(msgspec.structs.replace(one_store, fence=1), "backfill")
     main.apply(DRIVER, frame(window(), window(at=1)))
     backfill.apply(DRIVER, frame(window(trip_count=0, generation=1, total_duration=0)))
     main.apply(DRIVER, frame(window(at=2), window(trip_count=9)))
     assert backfill.totals(DRIVER)["trip_count"].to_list() == [2]
     with pytest.raises(StoreError, match="being backfilled already"):
-        connect(one, "backfill")
+        connect(one_store, "backfill")
     backfill.close()
-    connect(one, "backfill").close()
+    connect(one_store, "backfill").close()
     main.close()

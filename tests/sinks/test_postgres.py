@@ -1,5 +1,6 @@
-"""What only the lasting store has: a schema, views, locks and a session."""
+"""What only Postgres has: a schema, views, locks and a session."""
 
+import secrets
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -10,14 +11,17 @@ import msgspec
 import psycopg
 import pytest
 
+from benchmarks.tenant import empty_tenant, tenant_settings
 from mobility.entities import BY_NAME, ENTITIES, Entity
 from mobility.settings import Settings
-from sinks.coalescing import coalesced
+from sinks.fencing import take_fencing_token
 from sinks.migrations import migrate
-from sinks.postgres import SPLIT, connect_postgres
-from sinks.scripts import numbered
-from sinks.session import open_session
+from sinks.postgres import SPLIT_ROWS, connect_postgres
+from sinks.postgres_session import open_postgres_session
+from sinks.scripts import migration_files
 from sinks.store import StoreError
+from sinks.versions import highest_versions
+from tests.waiting import until
 
 pytestmark = pytest.mark.services
 
@@ -26,13 +30,26 @@ Build = Any
 
 
 def query(settings: Settings, statement: str) -> list[tuple[Any, ...]]:
-    """Return what a person with psql would see."""
+    """Return the rows of a statement, as any client would get them."""
     with psycopg.connect(settings.postgres, autocommit=True) as connection:
         return connection.execute(statement).fetchall()
 
 
-def test_the_views_speak_in_units(settings: Settings, window: Build, frame: Build) -> None:
-    """The views show minutes, kilometres, currency and times, exact to the last place."""
+def writer_locks(settings: Settings) -> list[int]:
+    """Return the roles that hold the writer's lock of this schema, as their second keys."""
+    rows = query(
+        settings,
+        "SELECT DISTINCT objid::integer FROM pg_locks "
+        "WHERE locktype = 'advisory' AND granted AND objsubid = 2 "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+        "AND classid::bigint = hashtext('mobility-hub ' || current_schema()) & 2147483647 "
+        "ORDER BY 1",
+    )
+    return [role for (role,) in rows]
+
+
+def test_the_views_show_units(settings: Settings, window: Build, frame: Build) -> None:
+    """Minutes, kilometres, currency units and times, exact to the last digit."""
     store = connect_postgres(settings, "main")
     rows = frame(window(trip_count=2, total_duration=25_000_001, total_revenue=-1))
     store.apply(DRIVER, rows)
@@ -54,7 +71,7 @@ def test_the_views_speak_in_units(settings: Settings, window: Build, frame: Buil
 
 
 def test_the_largest_totals_fit(settings: Settings, window: Build, frame: Build) -> None:
-    """A sum at the end of int64 is stored and shown exactly; one beyond is an error, not a wrap."""
+    """The largest int64 is stored and shown exactly; a larger sum is an error."""
     store = connect_postgres(settings, "main")
     store.apply(DRIVER, frame(window(total_duration=2**63 - 1)))
     assert store.totals(DRIVER)["total_duration"].to_list() == [2**63 - 1]
@@ -66,8 +83,8 @@ def test_the_largest_totals_fit(settings: Settings, window: Build, frame: Build)
     store.close()
 
 
-def test_starts_at_once_make_one_schema(settings: Settings) -> None:
-    """Ten starts on an empty database run every file once; ten more run none."""
+def test_concurrent_starts_migrate_once(settings: Settings) -> None:
+    """Ten starts on an empty schema run every migration once; ten more run none."""
 
     def start(_: int) -> None:
         connect_postgres(settings, "main").close()
@@ -77,11 +94,12 @@ def test_starts_at_once_make_one_schema(settings: Settings) -> None:
         first = query(settings, "SELECT * FROM migrations ORDER BY scope, number")
         list(pool.map(start, range(10)))
     assert query(settings, "SELECT * FROM migrations ORDER BY scope, number") == first
-    assert len(first) == len(numbered("store")) + len(ENTITIES) * len(numbered("entity"))
+    files = len(migration_files("store")) + len(ENTITIES) * len(migration_files("entity"))
+    assert len(first) == files
 
 
 def test_a_fifth_entity_gets_its_tables(settings: Settings) -> None:
-    """One more row in the table of entities is all that a new entity needs, whatever its name."""
+    """An entity that is added gets its tables, whatever characters its name has."""
     connect_postgres(settings, "main").close()
     fifth = Entity('odd "name"', id_field="x", id_column="x")
     with psycopg.connect(settings.postgres) as connection:
@@ -90,9 +108,9 @@ def test_a_fifth_entity_gets_its_tables(settings: Settings) -> None:
 
 
 def test_tables_of_an_earlier_release_get_their_latest_starts(settings: Settings) -> None:
-    """They knew the earliest alone: it stands for both, and windows without trips have none."""
-    last = max(numbered("entity"))
-    assert numbered("entity")[last] == "0004_last_start_time.sql"
+    """They had only earliest starts, which become the latest as well; empty windows have none."""
+    last = max(migration_files("entity"))
+    assert migration_files("entity")[last] == "0004_last_start_time.sql"
     with psycopg.connect(settings.postgres) as connection:
         migrate(connection)
         connection.execute("DROP VIEW driver_metrics, driver_windows")
@@ -112,7 +130,7 @@ def test_tables_of_an_earlier_release_get_their_latest_starts(settings: Settings
 
 
 def test_a_newer_schema_is_refused(settings: Settings) -> None:
-    """An old program does not touch what a newer one has upgraded."""
+    """A program does not touch a schema that a newer version has migrated."""
     connect_postgres(settings, "main").close()
     with psycopg.connect(settings.postgres) as connection:
         connection.execute("INSERT INTO migrations (scope, number) VALUES ('driver', 99)")
@@ -120,22 +138,24 @@ def test_a_newer_schema_is_refused(settings: Settings) -> None:
         connect_postgres(settings, "main")
 
 
-def test_writers_of_the_same_ids_at_once(settings: Settings, window: Build, frame: Build) -> None:
-    """Two sessions that bring versions of the same windows lose none and count none twice."""
+def test_concurrent_writers_of_the_same_ids(
+    settings: Settings, window: Build, frame: Build
+) -> None:
+    """Two sessions that write versions of the same windows lose none and count none twice."""
     stores = [connect_postgres(settings, "main") for _ in range(2)]
-    together = threading.Barrier(len(stores))
+    barrier = threading.Barrier(len(stores))
 
-    def write(place: int) -> list[str]:
-        unseen: list[str] = []
+    def write(number: int) -> list[str]:
+        new_ids: list[str] = []
         for count in range(1, 21):
-            rows = [window(f"d{n:02}", trip_count=2 * count + place) for n in range(50)]
-            together.wait()
-            unseen += stores[place].apply(DRIVER, frame(*rows)).unseen
-        return unseen
+            rows = [window(f"d{n:02}", trip_count=2 * count + number) for n in range(50)]
+            barrier.wait()
+            new_ids += stores[number].apply(DRIVER, frame(*rows)).new_ids
+        return new_ids
 
     with ThreadPoolExecutor(len(stores)) as pool:
-        unseen = [*pool.map(write, range(len(stores)))]
-    assert sorted(chain.from_iterable(unseen)) == [f"d{n:02}" for n in range(50)]
+        new_ids = [*pool.map(write, range(len(stores)))]
+    assert sorted(chain.from_iterable(new_ids)) == [f"d{n:02}" for n in range(50)]
     totals = stores[0].totals(DRIVER)
     assert totals["trip_count"].to_list() == [41] * 50
     assert totals["total_duration"].to_list() == [12_500_000] * 50
@@ -143,21 +163,21 @@ def test_writers_of_the_same_ids_at_once(settings: Settings, window: Build, fram
         store.close()
 
 
-def test_only_new_ids_are_unseen(settings: Settings, window: Build, frame: Build) -> None:
-    """Among known ones, in a batch that is two transactions, and never for a second time."""
+def test_only_new_ids_are_returned(settings: Settings, window: Build, frame: Build) -> None:
+    """Among known ids, in a batch that is two transactions, and only the first time."""
     store = connect_postgres(settings, "main")
-    known, new = ([f"{kind}{n:04}" for n in range(SPLIT)] for kind in ("known", "new"))
+    known, new = ([f"{kind}{n:04}" for n in range(SPLIT_ROWS)] for kind in ("known", "new"))
     store.apply(DRIVER, frame(*map(window, known)))
-    rows = coalesced(frame(*(window(name, at=1) for name in (*known, *new))))
-    assert sorted(store.apply(DRIVER, rows).unseen) == new
-    assert store.apply(DRIVER, rows).unseen == ()
+    rows = highest_versions(frame(*(window(name, at=1) for name in (*known, *new))))
+    assert sorted(store.apply(DRIVER, rows).new_ids) == new
+    assert store.apply(DRIVER, rows).new_ids == ()
     store.close()
 
 
-def test_a_lost_connection_comes_back(settings: Settings, window: Build, frame: Build) -> None:
+def test_a_lost_connection_is_replaced(settings: Settings, window: Build, frame: Build) -> None:
     """After the server ended the session the next batch is written over a new one."""
-    waits: list[float] = []
-    store = connect_postgres(settings, "main", wait=waits.append)
+    sleeps: list[float] = []
+    store = connect_postgres(settings, "main", sleep=sleeps.append)
     query(
         settings,
         "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity USING (pid) "
@@ -166,35 +186,50 @@ def test_a_lost_connection_comes_back(settings: Settings, window: Build, frame: 
     )
     store.apply(DRIVER, frame(window()))
     assert store.totals(DRIVER)["trip_count"].to_list() == [1]
-    assert len(waits) == 1
+    assert len(sleeps) == 1
     with pytest.raises(StoreError, match="`main`"):
         connect_postgres(settings, "serving")
     store.close()
 
 
 def test_the_lock_goes_with_the_session(settings: Settings) -> None:
-    """Once main has closed, serving may write; a reader never stands in the way."""
-    reader = open_session(settings)
-    connect_postgres(settings, "main").close()
-    # The server notices a closed connection a moment later: that is what the waiting is for.
-    for _ in range(100):
-        if not query(settings, "SELECT FROM pg_locks WHERE locktype = 'advisory'"):
-            break
-    connect_postgres(settings, "serving").close()
+    """Once main has closed, serving may write; a reader holds no lock."""
+    reader = open_postgres_session(settings)
+    assert writer_locks(settings) == []
+    main = connect_postgres(settings, "main")
+    assert writer_locks(settings) == [1]
+    main.close()
+    # The server notices the closed connection a moment later.
+    until(lambda: writer_locks(settings) == [], "the release of main's lock")
+    serving = connect_postgres(settings, "serving")
+    assert writer_locks(settings) == [2]
+    serving.close()
     reader.close()
 
 
-def test_two_hubs_in_one_database(settings: Settings, services: Settings) -> None:
-    """Stores in two schemas share neither locks nor fingerprints."""
-    with psycopg.connect(services.postgres, autocommit=True) as connection:
-        connection.execute("CREATE SCHEMA sinks_other")
-        try:
-            url = settings.postgres.partition("options=")[0] + "options=-csearch_path%3Dsinks_other"
-            main = connect_postgres(settings, "main")
-            serving = connect_postgres(
-                msgspec.structs.replace(settings, postgres=url, window=60), "serving"
-            )
-            main.close()
-            serving.close()
-        finally:
-            connection.execute("DROP SCHEMA sinks_other CASCADE")
+def test_two_schemas_of_one_database(
+    settings: Settings, services: Settings, window: Build, frame: Build
+) -> None:
+    """Stores in two schemas share no lock, fingerprint, fencing token, window or progress."""
+    ours = msgspec.structs.replace(settings, stores=("postgres",))
+    name = f"test_{secrets.token_hex(4)}"
+    other = msgspec.structs.replace(
+        tenant_settings(services, name), stores=("postgres",), window=60
+    )
+    with empty_tenant(services, name):
+        token = take_fencing_token(ours, "the newest cluster of one schema")
+        main = connect_postgres(msgspec.structs.replace(ours, fence=token), "main")
+        serving = connect_postgres(msgspec.structs.replace(other, fence=1), "serving")
+        assert [writer_locks(ours), writer_locks(other)] == [[1], [2]]
+        main.apply(DRIVER, frame(window(trip_count=2)))
+        serving.apply(DRIVER, frame(window(trip_count=3)))
+        main.record_progress(DRIVER, 0, 1, 5_000)
+        totals = [store.totals(DRIVER)["trip_count"].to_list() for store in (main, serving)]
+        assert totals == [[2], [3]]
+        assert [store.progress(DRIVER) for store in (main, serving)] == [{0: 5_000}, {}]
+        select = "SELECT value FROM meta WHERE name = 'fingerprint'"
+        fingerprints = [query(each, select) for each in (ours, other)]
+        assert fingerprints == [[(ours.fingerprint,)], [(other.fingerprint,)]]
+        assert ours.fingerprint != other.fingerprint
+        for store in (main, serving):
+            store.close()

@@ -1,4 +1,4 @@
-"""Redis is filled again from Postgres, exactly, while windows go on arriving."""
+"""Redis is filled again from Postgres, exactly, while windows arrive."""
 
 import threading
 from collections.abc import Iterator
@@ -16,25 +16,24 @@ from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
 from mobility.records import WINDOW_SCHEMA, WindowUpdate
 from mobility.settings import Settings
-from sinks.bytewax import StoreSink
-from sinks.coalescing import coalesced
-from sinks.history import History, open_history
-from sinks.pair import connect_stores
 from sinks.redis import RedisStore, connect_redis
 from sinks.refiller import Refiller
-from sinks.store import Store
+from sinks.store import WindowStore
+from sinks.store_pair import connect_stores
+from sinks.store_sink import StoreSink
+from sinks.versions import highest_versions
+from tests.waiting import until
 
 pytestmark = pytest.mark.services
 
 DRIVER = BY_NAME["driver"]
 IDS = [f"d{number:02}" for number in range(40)]
-TWO_DAYS = 48 * 12
 
 Build = Any
 
 
-class Hand:
-    """A clock that is moved by hand."""
+class ManualClock:
+    """A clock that the test moves."""
 
     now = 0.0
 
@@ -44,255 +43,251 @@ class Hand:
 
 
 @pytest.fixture
-def whole(settings: Settings) -> Settings:
+def one_shard(settings: Settings) -> Settings:
     """Return settings with both stores and one shard."""
     return msgspec.structs.replace(settings, shards=1)
 
 
 @pytest.fixture
-def both(whole: Settings, window: Build, frame: Build) -> Iterator[Store]:
-    """Return both stores as one, filled with windows of forty ids, and how far they have got."""
-    store = connect_stores(whole, "main")
-    store.apply(DRIVER, coalesced(frame(*(window(name, at=at) for name in IDS for at in (0, 1)))))
+def both(one_shard: Settings, window: Build, frame: Build) -> Iterator[WindowStore]:
+    """Return both stores as one, with windows of forty ids and a watermark."""
+    store = connect_stores(one_shard, "main")
+    store.apply(
+        DRIVER, highest_versions(frame(*(window(name, at=at) for name in IDS for at in (0, 1))))
+    )
     store.record_progress(DRIVER, 0, 1, 5_000)
     yield store
     store.close()
 
 
 @pytest.fixture
-def fast(whole: Settings) -> Iterator[RedisStore]:
-    """Return what Redis holds."""
-    store = connect_redis(whole, "main")
+def redis_store(one_shard: Settings) -> Iterator[RedisStore]:
+    """Return the Redis store."""
+    store = connect_redis(one_shard, "main")
     yield store
     store.close()
 
 
 @pytest.fixture
-def hand() -> Hand:
-    """Return the refiller's clock."""
-    return Hand()
+def clock() -> ManualClock:
+    """Return the clock of the refiller."""
+    return ManualClock()
 
 
 @pytest.fixture
-def refiller(whole: Settings, both: Store, hand: Hand) -> Iterator[Refiller]:
-    """Return a refiller that has looked once and found nothing missing."""
-    refiller = Refiller(whole, DRIVER, "main", hand)
+def refiller(one_shard: Settings, both: WindowStore, clock: ManualClock) -> Iterator[Refiller]:
+    """Return a refiller that has checked once and found nothing missing."""
+    refiller = Refiller(one_shard, DRIVER, "main", clock)
     assert both.progress(DRIVER)
-    assert refiller.look() == 0
+    assert refiller.check() == 0
     yield refiller
     refiller.close()
 
 
-def lose(client: redis.Redis, settings: Settings, pattern: str = "*") -> None:
-    """Delete the keys of this test, as FLUSHALL would those of all."""
+def delete_keys(client: redis.Redis, settings: Settings, pattern: str = "*") -> None:
+    """Delete keys of this test by a pattern; the default is like FLUSHALL."""
     for key in client.scan_iter(f"{settings.redis_prefix}{pattern}"):
         client.delete(key)
 
 
-def assert_equal(fast: Store, both: Store) -> None:
-    """Check that Redis holds what Postgres does."""
-    assert_frame_equal(fast.totals(DRIVER), both.totals(DRIVER))
-    assert_frame_equal(fast.windows(DRIVER), both.windows(DRIVER))
-    assert fast.progress(DRIVER) == both.progress(DRIVER)
+def assert_equal(redis_store: WindowStore, both: WindowStore) -> None:
+    """Assert that Redis has the totals, windows and progress of Postgres."""
+    assert_frame_equal(redis_store.totals(DRIVER), both.totals(DRIVER))
+    assert_frame_equal(redis_store.windows(DRIVER), both.windows(DRIVER))
+    assert redis_store.progress(DRIVER) == both.progress(DRIVER)
 
 
-def test_an_emptied_redis_is_whole_again_at_once(
-    whole: Settings, client: redis.Redis, both: Store, fast: RedisStore, refiller: Refiller
+def test_an_emptied_redis_is_filled_by_the_next_check(
+    one_shard: Settings,
+    client: redis.Redis,
+    both: WindowStore,
+    redis_store: RedisStore,
+    refiller: Refiller,
 ) -> None:
-    """The first look after everything was lost brings back ids, ledgers, index and progress."""
+    """Ids, ledgers, index, progress and fingerprint are written again."""
     before = both.totals(DRIVER)
-    lose(client, whole)
-    assert refiller.look() == len(IDS)
-    assert_equal(fast, both)
-    assert_frame_equal(fast.totals(DRIVER), before)
-    keys = RedisKeys.of(whole)
+    delete_keys(client, one_shard)
+    assert refiller.check() == len(IDS)
+    assert_equal(redis_store, both)
+    assert_frame_equal(redis_store.totals(DRIVER), before)
+    keys = RedisKeys.of(one_shard)
     assert client.zrange(keys.index(DRIVER), 0, -1) == IDS
     assert client.zcard(keys.seen(DRIVER)) == len(IDS)
-    assert client.hget(keys.meta, "fingerprint") == whole.fingerprint
+    assert client.hget(keys.meta, "fingerprint") == one_shard.fingerprint
     assert client.hget(keys.meta, "writer") == "main"
-    assert refiller.look() == 0
+    assert refiller.check() == 0
 
 
-def test_what_is_on_its_way_is_not_lost(
-    whole: Settings, client: redis.Redis, fast: RedisStore, refiller: Refiller, hand: Hand
-) -> None:
-    """Between a commit in Postgres and the call to Redis its ids are missing, but not for long."""
-    ids = client.zrange(RedisKeys.of(whole).index(DRIVER), 0, -1)
-    scores = dict.fromkeys(map(str, ids), 0.0)
-    client.delete(RedisKeys.of(whole).index(DRIVER))
-    hand.now += 60
-    arrival = threading.Timer(0.2, client.zadd, (RedisKeys.of(whole).index(DRIVER), scores))
-    arrival.start()
-    assert refiller.look() == 0
-    arrival.join()
-    assert fast.totals(DRIVER)["id"].to_list() == IDS
-
-
-@pytest.mark.parametrize("pattern", ["driver:d[02]*", "ledger:driver:d[13]*", "index:*", "seen:*"])
-def test_keys_that_were_evicted_are_found_by_the_sweep(
-    whole: Settings,
+def test_an_id_that_is_about_to_arrive_is_not_lost(
+    one_shard: Settings,
     client: redis.Redis,
-    both: Store,
-    fast: RedisStore,
+    redis_store: RedisStore,
     refiller: Refiller,
-    hand: Hand,
+    clock: ManualClock,
+) -> None:
+    """Between the commit in Postgres and the call to Redis new ids are missing for a moment."""
+    ids = client.zrange(RedisKeys.of(one_shard).index(DRIVER), 0, -1)
+    scores = dict.fromkeys(map(str, ids), 0.0)
+    client.delete(RedisKeys.of(one_shard).index(DRIVER))
+    clock.now += 60
+    arrival = threading.Timer(0.2, client.zadd, (RedisKeys.of(one_shard).index(DRIVER), scores))
+    arrival.start()
+    assert refiller.check() == 0
+    arrival.join()
+    assert redis_store.totals(DRIVER)["id"].to_list() == IDS
+
+
+@pytest.mark.parametrize(
+    ("pattern", "lost"),
+    [("driver:d[02]*", 20), ("ledger:driver:d[13]*", 20), ("index:*", 40), ("seen:*", 40)],
+)
+def test_a_sweep_finds_evicted_keys(
+    one_shard: Settings,
+    client: redis.Redis,
+    both: WindowStore,
+    redis_store: RedisStore,
+    refiller: Refiller,
+    clock: ManualClock,
     pattern: str,
+    lost: int,
 ) -> None:
-    """Half of the hashes of one kind, or an index, come back when it is time to look for each."""
-    lose(client, whole, pattern)
-    assert refiller.look() == 0
-    hand.now += 60
-    assert refiller.look() in {len(IDS), len(IDS) // 2}
-    assert_equal(fast, both)
+    """Half of the hashes of one kind, or an index, are written again by the next sweep."""
+    delete_keys(client, one_shard, pattern)
+    assert refiller.check() == 0
+    clock.now += 60
+    assert refiller.check() == lost
+    assert_equal(redis_store, both)
 
 
-def test_only_recent_ids_come_back_for_what_is_left_of_their_time(
-    whole: Settings, client: redis.Redis, both: Store, fast: RedisStore, refiller: Refiller
+def test_only_recent_ids_are_filled_and_expire_when_they_would_have(
+    one_shard: Settings,
+    client: redis.Redis,
+    both: WindowStore,
+    redis_store: RedisStore,
+    refiller: Refiller,
 ) -> None:
-    """What Redis would have forgotten stays forgotten, the rest leaves when it would have left."""
-    with psycopg.connect(whole.postgres) as connection:
-        for place, hours in ((IDS[0], 25), (IDS[1], 20)):
+    """An id that would have expired is not filled; others keep the rest of their time to live."""
+    with psycopg.connect(one_shard.postgres) as connection:
+        for name, hours in ((IDS[0], 25), (IDS[1], 20)):
             connection.execute(
                 "UPDATE driver_totals SET updated_at = now() - %s * interval '1 hour' "
                 "WHERE id = %s",
-                (hours, place),
+                (hours, name),
             )
-    lose(client, whole)
-    assert refiller.look() == len(IDS) - 1
-    keys = RedisKeys.of(whole)
-    assert fast.totals(DRIVER)["id"].to_list() == IDS[1:]
+    delete_keys(client, one_shard)
+    assert refiller.check() == len(IDS) - 1
+    keys = RedisKeys.of(one_shard)
+    assert redis_store.totals(DRIVER)["id"].to_list() == IDS[1:]
     for key in (keys.totals(DRIVER, IDS[1]), keys.ledger(DRIVER, IDS[1])):
         assert 4 * 3_600 - 300 < client.ttl(key) <= 4 * 3_600
     assert client.ttl(keys.totals(DRIVER, IDS[2])) > 86_400 - 300
     assert both.totals(DRIVER).height == len(IDS)
 
 
-def test_an_id_that_redis_forgot_a_minute_early_is_not_lost(
-    whole: Settings, client: redis.Redis, both: Store, refiller: Refiller, hand: Hand
+def test_an_id_that_expired_a_minute_early_is_not_lost(
+    one_shard: Settings,
+    client: redis.Redis,
+    both: WindowStore,
+    refiller: Refiller,
+    clock: ManualClock,
 ) -> None:
-    """News of the same minute renew nothing in Redis, which so forgets up to a minute early."""
-    with psycopg.connect(whole.postgres) as connection:
+    """Changes within a minute keep the expiry, so ids expire up to a minute early in Redis."""
+    with psycopg.connect(one_shard.postgres) as connection:
         for name, seconds in ((IDS[0], 86_341), (IDS[1], 86_300)):
             connection.execute(
                 "UPDATE driver_totals SET updated_at = now() - %s * interval '1 second' "
                 "WHERE id = %s",
                 (seconds, name),
             )
-    keys = RedisKeys.of(whole)
+    keys = RedisKeys.of(one_shard)
     for name in IDS[:2]:
         client.delete(keys.totals(DRIVER, name), keys.ledger(DRIVER, name))
-    hand.now += 60
-    assert refiller.look() == 1
+    clock.now += 60
+    assert refiller.check() == 1
     assert client.exists(keys.totals(DRIVER, IDS[0]), keys.totals(DRIVER, IDS[1])) == 1
     assert both.totals(DRIVER).height == len(IDS)
 
 
 def test_windows_arrive_while_it_is_filled(
-    whole: Settings,
+    one_shard: Settings,
     client: redis.Redis,
-    both: Store,
-    fast: RedisStore,
+    both: WindowStore,
+    redis_store: RedisStore,
     refiller: Refiller,
     window: Build,
 ) -> None:
-    """However losses, fillings and windows fall together, Redis ends with what Postgres holds."""
-    over = threading.Event()
+    """However losses, fills and windows interleave, Redis ends with the data of Postgres."""
+    is_done = threading.Event()
 
-    def keep_losing() -> None:
-        while not over.is_set():
-            lose(client, whole, "driver:d0*")
-            lose(client, whole, "ledger:driver:d[12]*")
-            lose(client, whole, "meta")
+    def keep_deleting() -> None:
+        while not is_done.is_set():
+            delete_keys(client, one_shard, "driver:d0*")
+            delete_keys(client, one_shard, "ledger:driver:d[12]*")
+            delete_keys(client, one_shard, "meta")
 
-    def keep_filling() -> None:
-        while not over.is_set():
-            refiller.look()
+    def keep_checking() -> None:
+        while not is_done.is_set():
+            refiller.check()
 
     with ThreadPoolExecutor(2) as pool:
-        working = [pool.submit(keep_losing), pool.submit(keep_filling)]
+        working = [pool.submit(keep_deleting), pool.submit(keep_checking)]
         try:
             for count in range(2, 42):
                 rows = [window(name, at=at, trip_count=count) for name in IDS for at in (0, count)]
-                both.apply(DRIVER, coalesced(pl.DataFrame(rows, schema=WINDOW_SCHEMA)))
+                both.apply(DRIVER, highest_versions(pl.DataFrame(rows, schema=WINDOW_SCHEMA)))
         finally:
-            over.set()
+            is_done.set()
         for work in working:
             work.result()
-    lose(client, whole, "meta")
-    refiller.look()
-    assert_equal(fast, both)
+    delete_keys(client, one_shard, "meta")
+    refiller.check()
+    assert_equal(redis_store, both)
 
 
-def test_nobody_reconciles_an_id_that_is_being_filled(
-    whole: Settings, both: Store, window: Build, frame: Build
-) -> None:
-    """A window that is not in the history is committed after the filling, and so given after it."""
-    history = open_history(whole)
-    with ThreadPoolExecutor(1) as pool, psycopg.connect(whole.postgres) as watcher:
-
-        def use(known: History) -> int:
-            writing = pool.submit(both.apply, DRIVER, frame(window(IDS[0], at=2)))
-            while not watcher.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall():
-                assert not writing.done()
-            return known.windows.height
-
-        assert history.hold(DRIVER, IDS[:2], use) == 4
-    assert both.totals(DRIVER)["trip_count"].to_list()[:2] == [3, 2]
-    history.close()
-
-
-def test_progress_comes_back_for_every_shard(
+def test_progress_of_every_shard_is_restored(
     settings: Settings, client: redis.Redis, window: Build, frame: Build
 ) -> None:
-    """After one shard has spoken to an emptied Redis, the others are brought back as well."""
+    """After one shard has recorded its progress in an emptied Redis, the others are restored."""
     settings = msgspec.structs.replace(settings, shards=3)
-    both, fast = connect_stores(settings, "main"), connect_redis(settings, "main")
+    both, redis_store = connect_stores(settings, "main"), connect_redis(settings, "main")
     for shard in range(3):
         both.record_progress(DRIVER, shard, 3, 1_000 + shard)
     both.apply(DRIVER, frame(window()))
-    lose(client, settings)
+    delete_keys(client, settings)
     both.record_progress(DRIVER, 1, 3, 9_000)
     refiller = Refiller(settings, DRIVER, "main")
-    refiller.look()
-    assert fast.progress(DRIVER) == {0: 1_000, 1: 9_000, 2: 1_002}
-    for store in (refiller, both, fast):
+    refiller.check()
+    assert redis_store.progress(DRIVER) == {0: 1_000, 1: 9_000, 2: 1_002}
+    for store in (refiller, both, redis_store):
         store.close()
 
 
-def test_a_window_from_before_the_ledger_fills_its_id_again(
-    whole: Settings, both: Store, fast: RedisStore, window: Build, frame: Build
+def test_refill_replaces_ids(
+    both: WindowStore, redis_store: RedisStore, client: redis.Redis, one_shard: Settings
 ) -> None:
-    """With Postgres behind it Redis refuses nothing, and its totals hold windows of any age."""
-    both.apply(DRIVER, frame(window(IDS[0], at=TWO_DAYS * 2)))
-    late = frame(window(IDS[0], at=0, trip_count=5), window(IDS[0], at=1, generation=1))
-    assert both.apply(DRIVER, late).refused == 0
-    assert_frame_equal(fast.totals(DRIVER), both.totals(DRIVER))
-    assert fast.totals(DRIVER)["trip_count"].to_list()[0] == 7
-    assert whole.redis_ledger_hours == 48
-
-
-def test_ids_can_be_filled_again_by_name(
-    both: Store, fast: RedisStore, client: redis.Redis, whole: Settings
-) -> None:
-    """Whatever Redis holds of an id is replaced by what Postgres does, an unknown id by nothing."""
-    keys = RedisKeys.of(whole)
+    """What Redis has of an id is replaced by the data of Postgres; an unknown id is not added."""
+    keys = RedisKeys.of(one_shard)
     client.hset(keys.totals(DRIVER, IDS[3]), "trip_count", "77")
-    lose(client, whole, "*:d04")
-    fast.refill(DRIVER, [*IDS[:5], "nobody"])
-    assert_equal(fast, both)
+    delete_keys(client, one_shard, "*:d04")
+    redis_store.refill(DRIVER, [*IDS[:5], "nobody"])
+    assert_equal(redis_store, both)
     assert client.exists(keys.totals(DRIVER, "nobody")) == 0
 
 
-def test_the_first_partition_looks_after_redis(
-    whole: Settings, client: redis.Redis, both: Store, fast: RedisStore, window: Build, frame: Build
+def test_the_first_partition_runs_the_refiller(
+    one_shard: Settings,
+    client: redis.Redis,
+    both: WindowStore,
+    redis_store: RedisStore,
+    window: Build,
+    frame: Build,
 ) -> None:
-    """A sink's partition finds and fills what was lost, by itself, until it is closed."""
-    partition = StoreSink(whole, DRIVER, "main").build_part("step", "0", None)
-    partition.write_batch([WindowUpdate(DRIVER, 0, 1, 6_000, frame(window("news")))])
-    lose(client, whole)
-    waiting = threading.Event()
-    while fast.totals(DRIVER).height < len(IDS) + 1 or not fast.progress(DRIVER):
-        waiting.wait(0.1)
-    assert_equal(fast, both)
+    """It fills what Redis has lost until the partition is closed."""
+    partition = StoreSink(one_shard, DRIVER, "main").build_part("step", "0", None)
+    partition.write_batch([WindowUpdate(DRIVER, 0, 1, 6_000, frame(window("new")))])
+    delete_keys(client, one_shard)
+    until(lambda: redis_store.totals(DRIVER).height == len(IDS) + 1, "the ids in Redis")
+    until(lambda: redis_store.progress(DRIVER) == {0: 6_000}, "the progress in Redis")
+    assert_equal(redis_store, both)
     partition.close()
     assert not [thread for thread in threading.enumerate() if thread.name == "refill driver"]

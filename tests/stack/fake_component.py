@@ -1,6 +1,6 @@
-"""A stand-in for a program of the system: `python -m fake_component NAME [EXIT_AFTER CODE]`.
+"""A fake component of the system: `python -m fake_component NAME [EXIT_AFTER CODE]`.
 
-It appends what happens to the file that FAKE_EVENTS names, and ends well on SIGTERM.
+It appends events to the file FAKE_EVENTS, and exits with 0 on SIGTERM.
 """
 
 import os
@@ -18,7 +18,7 @@ def note(what: str) -> None:
 
 
 def leave(_number: int, _frame: FrameType | None) -> None:
-    """End well, after a while in which others must not have been stopped."""
+    """Exit after a delay, in which no other component may be stopped."""
     time.sleep(0.2)
     note("stopped")
     sys.exit(0)

@@ -1,13 +1,13 @@
-"""Ports: stable where they can be, free always."""
+"""Ports: saved, and always free."""
 
 import socket
 from pathlib import Path
 
-from stack.ports import HOST, any_free, choose, is_free, remembered
+from stack.ports import HOST, choose_ports, find_free_port, is_port_free, saved_ports
 
 
 def taken_port() -> tuple[socket.socket, int]:
-    """Return a listener and its port."""
+    """Return a listening socket and its port."""
     listener = socket.socket()
     listener.bind((HOST, 0))
     listener.listen()
@@ -15,41 +15,41 @@ def taken_port() -> tuple[socket.socket, int]:
 
 
 def test_a_port_that_is_listened_on_is_not_free() -> None:
-    """A listener makes a port taken; its end makes it free again."""
+    """It is free again once the socket is closed."""
     listener, port = taken_port()
     with listener:
-        assert not is_free(port)
-    assert is_free(port)
+        assert not is_port_free(port)
+    assert is_port_free(port)
 
 
-def test_a_preferred_port_is_chosen_where_it_is_free(tmp_path: Path) -> None:
-    """The usual port is used, and remembered."""
-    wish = any_free()
-    assert choose(tmp_path, {"redis": wish}) == {"redis": wish}
-    assert remembered(tmp_path) == {"redis": wish}
+def test_a_preferred_port_is_chosen_if_it_is_free(tmp_path: Path) -> None:
+    """It is used, and saved."""
+    preferred = find_free_port()
+    assert choose_ports(tmp_path, {"redis": preferred}) == {"redis": preferred}
+    assert saved_ports(tmp_path) == {"redis": preferred}
 
 
-def test_a_taken_port_gives_way(tmp_path: Path) -> None:
-    """Where somebody listens on the preferred port, another free one is chosen."""
+def test_a_taken_port_is_not_chosen(tmp_path: Path) -> None:
+    """If another process listens on the preferred port, another free one is chosen."""
     listener, port = taken_port()
     with listener:
-        chosen = choose(tmp_path, {"redis": port})["redis"]
+        chosen = choose_ports(tmp_path, {"redis": port})["redis"]
         assert chosen != port
-        assert is_free(chosen)
+        assert is_port_free(chosen)
 
 
-def test_the_port_of_an_earlier_start_comes_before_the_preferred_one(tmp_path: Path) -> None:
+def test_the_saved_port_takes_precedence_over_the_preferred_one(tmp_path: Path) -> None:
     """URLs stay the same from one start to the next."""
-    first, other = any_free(), any_free()
-    choose(tmp_path, {"redis": first})
-    assert choose(tmp_path, {"redis": other}) == {"redis": first}
+    first, other = find_free_port(), find_free_port()
+    choose_ports(tmp_path, {"redis": first})
+    assert choose_ports(tmp_path, {"redis": other}) == {"redis": first}
 
 
 def test_no_two_names_get_one_port(tmp_path: Path) -> None:
-    """Two that want the same port, or any, get two, and what others hold stays theirs."""
-    wish = any_free()
-    chosen = choose(tmp_path, {"a": wish, "b": wish, "c": 0, "d": 0})
+    """Names with the same preferred port, or with any, get different ports, also later."""
+    preferred = find_free_port()
+    chosen = choose_ports(tmp_path, {"a": preferred, "b": preferred, "c": 0, "d": 0})
     assert len(set(chosen.values())) == len(chosen)
-    later = choose(tmp_path, {"e": wish})
+    later = choose_ports(tmp_path, {"e": preferred})
     assert later["e"] not in chosen.values()
-    assert remembered(tmp_path) == chosen | later
+    assert saved_ports(tmp_path) == chosen | later

@@ -1,4 +1,4 @@
-"""Processes: known by id and start, never mistaken for another."""
+"""Processes, identified by id and start time."""
 
 import asyncio
 import os
@@ -13,16 +13,16 @@ from pathlib import Path
 from stack.checkout import module_environ
 from stack.processes import (
     Process,
-    find,
-    finish,
-    forget,
+    delete_record,
+    find_process,
     identify,
-    recorded,
+    read_log_tail,
+    recorded_names,
     rotate,
+    run_to_end,
+    save_record,
     spawn,
-    tail,
-    with_log,
-    write_down,
+    with_log_tail,
 )
 
 STUBBORN = (
@@ -31,57 +31,58 @@ STUBBORN = (
 
 
 def python(script: str, log: Path) -> Process:
-    """Run a script apart."""
+    """Start a script."""
     return spawn([sys.executable, "-c", script], log)
 
 
 def sleeper(log: Path) -> Process:
-    """Run what does nothing for a minute."""
+    """Start a process that sleeps for a minute."""
     return python("import time; time.sleep(60)", log)
 
 
 def stop(process: Process, grace: float = 5) -> bool:
-    """Stop a process; tell whether it was in order."""
+    """Stop a process; return whether it ended without being killed."""
     return asyncio.run(process.stop(grace))
 
 
-def test_a_recycled_id_is_another_process(tmp_path: Path) -> None:
-    """A record whose start differs names nobody: it is not alive, and a signal goes nowhere."""
+def test_a_reused_id_is_another_process(tmp_path: Path) -> None:
+    """A record with another start time is not alive, and no signal is sent."""
     process = sleeper(tmp_path / "log")
-    write_down(tmp_path, "sleeper", replace(process, started="an earlier boot/1"))
-    # As a stranger would see it: the children table knows no better than the record.
+    save_record(tmp_path, "sleeper", replace(process, started="an earlier boot/1"))
+    # In another process, which does not have it as a child and knows only the record.
     finder = (
-        "import json, sys; from pathlib import Path; from stack.processes import Process, find;"
-        "folder = Path(sys.argv[1]); assert find(folder, 'sleeper') is None;"
+        "import json, sys; from pathlib import Path;"
+        "from stack.processes import Process, find_process;"
+        "folder = Path(sys.argv[1]); assert find_process(folder, 'sleeper') is None;"
         "stale = Process(**json.loads((folder / 'sleeper.pid').read_text()));"
         "stale.send(9); stale.kill()"
     )
     subprocess.run([sys.executable, "-c", finder, tmp_path], env=module_environ(), check=True)
-    assert process.alive
+    assert process.is_alive
     assert stop(process)
 
 
 def test_a_record_finds_the_process_again(tmp_path: Path) -> None:
-    """What was written down is found while it runs, and not afterwards."""
+    """A recorded process is found while it runs, and not afterwards."""
     process = sleeper(tmp_path / "log")
-    write_down(tmp_path, "sleeper", process)
-    assert find(tmp_path, "sleeper") == process
-    assert recorded(tmp_path) == ["sleeper"]
+    save_record(tmp_path, "sleeper", process)
+    assert find_process(tmp_path, "sleeper") == process
+    assert recorded_names(tmp_path) == ["sleeper"]
     assert stop(process)
-    assert find(tmp_path, "sleeper") is None
-    forget(tmp_path, "sleeper")
-    assert recorded(tmp_path) == []
-    assert find(tmp_path, "never") is None
+    assert find_process(tmp_path, "sleeper") is None
+    delete_record(tmp_path, "sleeper")
+    assert recorded_names(tmp_path) == []
+    assert find_process(tmp_path, "never") is None
 
 
-def test_a_process_knows_itself() -> None:
-    """The process that asks is alive under its own record."""
+def test_a_process_can_identify_itself() -> None:
+    """It is alive."""
     assert identify(os.getpid()).pid == os.getpid()
-    assert identify(os.getpid()).alive
+    assert identify(os.getpid()).is_alive
 
 
 def test_a_zombie_is_not_alive() -> None:
-    """A process that ended counts as ended although nobody has reaped it."""
+    """A process that has ended is not alive, also if its parent has not reaped it."""
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     script = f"from stack.processes import _start_of; print(_start_of({child.pid}))"
 
@@ -100,44 +101,44 @@ def test_a_zombie_is_not_alive() -> None:
 
 
 def test_a_process_that_ignores_its_stop_signal_is_killed(tmp_path: Path) -> None:
-    """After the grace period the process is killed, and the caller is told."""
+    """After the grace period it is killed, and the result says so."""
     log = tmp_path / "log"
     process = python(f"{STUBBORN}; time.sleep(60)", log)
-    while not tail(log):
+    while not read_log_tail(log):
         time.sleep(0.01)
     assert not stop(process, grace=0.2)
     assert process.exit_code == -signal.SIGKILL
 
 
-def test_a_process_has_a_session_of_its_own(tmp_path: Path) -> None:
-    """A Ctrl-C at our terminal does not reach it."""
+def test_a_process_has_its_own_session(tmp_path: Path) -> None:
+    """It does not get the Ctrl-C of the terminal."""
     process = sleeper(tmp_path / "log")
     assert os.getsid(process.pid) == process.pid != os.getsid(0)
     assert stop(process)
 
 
 def test_output_and_exit_code_are_kept(tmp_path: Path) -> None:
-    """What a process says is in its private log; its exit code is known to its parent."""
+    """Output is in a private log, and the parent knows the exit code."""
     log = tmp_path / "log"
     code = asyncio.run(
-        finish([sys.executable, "-c", "print('said'); import sys; sys.exit('why')"], log, 10)
+        run_to_end([sys.executable, "-c", "print('said'); import sys; sys.exit('why')"], log, 10)
     )
     assert code == 1
-    assert tail(log).split() == ["said", "why"]
+    assert read_log_tail(log).split() == ["said", "why"]
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
 
 
 def test_a_command_that_takes_too_long_is_killed(tmp_path: Path) -> None:
-    """A bounded command returns no exit code when its time is over, and does not go on."""
+    """It has no exit code, and does not run any more."""
     script = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
     log = tmp_path / "log"
-    assert asyncio.run(finish([sys.executable, "-c", script], log, 1.5)) is None
-    pid = int(tail(log))
+    assert asyncio.run(run_to_end([sys.executable, "-c", script], log, 1.5)) is None
+    pid = int(read_log_tail(log))
     os.waitpid(pid, 0)
 
 
 def test_the_log_of_the_last_run_stays(tmp_path: Path) -> None:
-    """A new run begins a new log beside the last one."""
+    """A new run starts a new log and keeps the last one."""
     log = tmp_path / "flow.log"
     rotate(log)
     log.write_text("first")
@@ -146,12 +147,12 @@ def test_the_log_of_the_last_run_stays(tmp_path: Path) -> None:
     assert (tmp_path / "flow.log.1").read_text() == "first"
 
 
-def test_a_message_ends_with_where_the_log_is(tmp_path: Path) -> None:
-    """An error shows the last lines of the log, not the first, and its place."""
+def test_a_message_ends_with_the_path_of_the_log(tmp_path: Path) -> None:
+    """It has the last lines of the log, not the first."""
     log = tmp_path / "flow.log"
-    assert with_log("flow ended", log) == f"flow ended.\nThe whole log: {log}"
+    assert with_log_tail("flow ended", log) == f"flow ended.\nThe whole log: {log}"
     log.write_text("".join(f"line {n}\n" for n in range(100_000)))
-    message = with_log("flow ended", log)
+    message = with_log_tail("flow ended", log)
     assert "line 99999\n" in message
     assert "line 99000\n" not in message
     assert message.endswith(f"The whole log: {log}")

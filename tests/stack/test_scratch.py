@@ -1,6 +1,5 @@
-"""`python -m stack run`: one command, and nothing afterwards. All services are given here."""
+"""`python -m stack run`: one command with external services, of which nothing is left."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -10,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from stack.checkout import module_environ
+from stack.checkout import clean_environ, module_environ
 from stack.processes import identify
 
-GIVEN = {
+EXTERNAL = {
     "MOBILITY_KAFKA": "127.0.0.1:1",
     "MOBILITY_REDIS": "redis://127.0.0.1:1/0",
     "MOBILITY_POSTGRES": "postgresql://m:secret@127.0.0.1:1/m",
@@ -25,7 +24,7 @@ Start = Callable[..., subprocess.Popen[str]]
 
 @pytest.fixture
 def stack_run(tmp_path: Path) -> Iterator[Start]:
-    """Return what starts `stack run`, its scratch folder in `tmp_path`."""
+    """Return a function that starts `stack run` with its temporary folder in `tmp_path`."""
     started: list[subprocess.Popen[str]] = []
 
     def start(*command: str, **variables: str) -> subprocess.Popen[str]:
@@ -40,11 +39,11 @@ def stack_run(tmp_path: Path) -> Iterator[Start]:
 
 
 def launch(tmp_path: Path, *command: str, **variables: str) -> subprocess.Popen[str]:
-    """Start `stack run` on given services."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("MOBILITY_")}
+    """Start `stack run` with external services."""
+    clean = clean_environ()
     return subprocess.Popen(
         [sys.executable, "-m", "stack", "run", "--", *command],
-        env=module_environ({**clean, **GIVEN, "TMPDIR": str(tmp_path), **variables}),
+        env=module_environ({**clean, **EXTERNAL, "TMPDIR": str(tmp_path), **variables}),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
@@ -53,7 +52,7 @@ def launch(tmp_path: Path, *command: str, **variables: str) -> subprocess.Popen[
 
 
 def result(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    """Wait for the end; return exit code, output and errors."""
+    """Wait for the exit; return exit code, output and errors."""
     output, errors = process.communicate(timeout=60)
     return process.returncode, output, errors
 
@@ -63,8 +62,8 @@ def python(script: str) -> tuple[str, ...]:
     return (sys.executable, "-u", "-c", script)
 
 
-def test_the_command_has_the_given_services(tmp_path: Path, stack_run: Start) -> None:
-    """What the environment names is handed on as it is, and not started."""
+def test_the_command_has_the_external_services(tmp_path: Path, stack_run: Start) -> None:
+    """Services with a URL in the environment are not started, and the command gets the URL."""
     script = "import os; print(*(os.environ[f'MOBILITY_{n}'] for n in ('KAFKA', 'REDIS')))"
     code, output, _ = result(stack_run(*python(script)))
     assert (code, output) == (0, "127.0.0.1:1 redis://127.0.0.1:1/0\n")
@@ -75,8 +74,8 @@ def test_the_command_has_the_given_services(tmp_path: Path, stack_run: Start) ->
     ("script", "code"),
     [("import sys; sys.exit(7)", 7), ("import os; os.kill(os.getpid(), 9)", 128 + 9)],
 )
-def test_the_exit_code_is_the_commands(stack_run: Start, script: str, code: int) -> None:
-    """As a shell says it: 128 and the signal where one ended the command."""
+def test_the_exit_code_is_that_of_the_command(stack_run: Start, script: str, code: int) -> None:
+    """As in a shell: 128 plus the signal that ended the command."""
     assert result(stack_run(*python(script)))[0] == code
 
 
@@ -89,18 +88,18 @@ def test_a_command_that_does_not_exist(tmp_path: Path, stack_run: Start) -> None
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_go_on_to_the_command(
+def test_signals_are_forwarded_to_the_command(
     tmp_path: Path, stack_run: Start, number: signal.Signals
 ) -> None:
-    """The command hears the signal exactly once, and decides when and how it ends."""
+    """The command gets the signal exactly once, and decides when and how it exits."""
     script = f"""
 import signal, sys, time
-heard = []
-signal.signal({number:d}, lambda *_: heard.append(1))
+received = []
+signal.signal({number:d}, lambda *_: received.append(1))
 print("ready")
-while not heard: time.sleep(0.01)
+while not received: time.sleep(0.01)
 time.sleep(0.5)
-sys.exit(10 + len(heard))
+sys.exit(10 + len(received))
 """
     process = stack_run(*python(script))
     assert process.stdout is not None
@@ -110,8 +109,8 @@ sys.exit(10 + len(heard))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_settings_that_cannot_be_used_end_the_start(stack_run: Start) -> None:
-    """Exit code 2, the fault named, its password hidden."""
+def test_invalid_settings_exit_with_2(stack_run: Start) -> None:
+    """The message names the setting and hides its password."""
     bad = stack_run("true", MOBILITY_POSTGRES="mysql://m:secret@host/m")
     code, _, errors = result(bad)
     assert code == 2
@@ -119,18 +118,16 @@ def test_settings_that_cannot_be_used_end_the_start(stack_run: Start) -> None:
     assert "secret" not in errors
 
 
-def test_the_scratch_folder_goes_even_when_the_owner_is_killed(
-    tmp_path: Path, stack_run: Start
-) -> None:
-    """After kill -9 the guard stops the command and clears the folder away."""
+def test_the_scratch_folder_is_removed_also_after_kill_9(tmp_path: Path, stack_run: Start) -> None:
+    """The cleanup process stops the command and removes the folder."""
     process = stack_run(*python("import os, time; print(os.getpid()); time.sleep(60)"))
     assert process.stdout is not None
     command = identify(int(process.stdout.readline()))
-    assert command.alive
+    assert command.is_alive
     process.kill()
     process.communicate()
     deadline = time.monotonic() + 30
     while list(tmp_path.iterdir()):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    assert not command.alive
+    assert not command.is_alive

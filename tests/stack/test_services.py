@@ -1,8 +1,7 @@
-"""The real services, each started here as whoever runs the tests."""
+"""The real services, started as the user of the tests."""
 
 import asyncio
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -18,43 +17,50 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from redis import Redis as RedisClient
 
-from stack.checkout import module_environ
+from stack.checkout import clean_environ, module_environ
 from stack.kafka import Kafka
-from stack.ports import HOST, any_free, choose, remembered
+from stack.ports import HOST, choose_ports, find_free_port, saved_ports
 from stack.postgres import Postgres
-from stack.processes import Process, find
+from stack.processes import Process, find_process
 from stack.redis import Redis
-from stack.service import Service, StartError, start, stop
-from stack.services import SERVICES, discard, open_folder, service_environ, status, up
+from stack.service import Service, StackStartError, start_service, stop_service
+from stack.services import (
+    SERVICES,
+    discard_folder,
+    open_folder,
+    service_environ,
+    service_reports,
+    start_services,
+)
 
 pytestmark = pytest.mark.services
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """Return a state folder of which nothing is left, whatever became of the test."""
+    """Return a state folder, which is removed in the end, also after a failed test."""
     folder = open_folder(tmp_path / "a state, with blanks")
     yield folder
-    asyncio.run(discard(folder))
+    asyncio.run(discard_folder(folder))
 
 
 @asynccontextmanager
 async def running(kind: type[Service], folder: Path) -> AsyncIterator[Service]:
-    """Run a service on any free ports, for as long as it takes."""
-    if not remembered(folder):
-        choose(folder, dict.fromkeys(kind.ports, 0))
-    service = kind(folder, remembered(folder))
-    await start(service)
+    """Run a service on free ports until the block ends."""
+    if not saved_ports(folder):
+        choose_ports(folder, dict.fromkeys(kind.ports, 0))
+    service = kind(folder, saved_ports(folder))
+    await start_service(service)
     try:
         yield service
     finally:
-        assert await stop(folder, service.name), "it had to be killed"
+        assert await stop_service(folder, service.name), "it had to be killed"
 
 
 def test_redis_keeps_its_data(folder: Path) -> None:
-    """What was written before a stop is there after the next start, on the same port."""
+    """Data that were written before a stop are there after the next start, on the same port."""
 
-    async def scene() -> None:
+    async def run_services() -> None:
         async with running(Redis, folder) as first:
             with RedisClient.from_url(first.url) as client:
                 client.set("key", "value")
@@ -65,13 +71,13 @@ def test_redis_keeps_its_data(folder: Path) -> None:
             with RedisClient.from_url(second.url) as client:
                 assert client.get("key") == b"value"
 
-    asyncio.run(scene())
+    asyncio.run(run_services())
 
 
 def test_postgres_keeps_its_data(folder: Path) -> None:
-    """Data and password survive a restart; nobody enters without the password."""
+    """Data and password are the same after a restart; the password is required."""
 
-    async def scene() -> None:
+    async def run_services() -> None:
         async with running(Postgres, folder) as first:
             with psycopg.connect(first.url) as client:
                 client.execute("CREATE TABLE kept AS SELECT 42 AS answer")
@@ -82,19 +88,19 @@ def test_postgres_keeps_its_data(folder: Path) -> None:
             with psycopg.connect(second.url) as client:
                 assert client.execute("SELECT answer FROM kept").fetchone() == (42,)
 
-    asyncio.run(scene())
+    asyncio.run(run_services())
 
 
 def test_kafka_keeps_its_data_and_may_move(folder: Path) -> None:
-    """Topics survive a restart on other ports; none is made by itself."""
+    """Topics are there after a restart on other ports; none is created automatically."""
 
-    async def scene() -> None:
+    async def run_services() -> None:
         async with running(Kafka, folder) as first:
             admin = AdminClient({"bootstrap.servers": first.url})
             admin.create_topics([NewTopic("kept", 3, 1)])["kept"].result(20)
         moved = dict.fromkeys(Kafka.ports, 0)
         (folder / "ports.json").unlink()
-        assert choose(folder, moved)["kafka"] != first.port
+        assert choose_ports(folder, moved)["kafka"] != first.port
         async with running(Kafka, folder) as second:
             admin = AdminClient({"bootstrap.servers": second.url})
             assert len(admin.list_topics(timeout=20).topics["kept"].partitions) == 3
@@ -103,52 +109,52 @@ def test_kafka_keeps_its_data_and_may_move(folder: Path) -> None:
                 admin.list_topics("never", timeout=20).topics["never"].error is not None
             )
 
-    asyncio.run(scene())
+    asyncio.run(run_services())
 
 
 def test_a_service_that_runs_is_not_started_again(folder: Path) -> None:
-    """A second start finds the first by its record."""
+    """A second start finds the first process by its record."""
 
-    async def scene() -> None:
+    async def run_services() -> None:
         async with running(Redis, folder) as service:
-            before = find(folder, "redis")
-            assert await start(service) == before
+            before = find_process(folder, "redis")
+            assert await start_service(service) == before
 
-    asyncio.run(scene())
+    asyncio.run(run_services())
 
 
 def test_a_killed_service_starts_again(folder: Path) -> None:
-    """After kill -9 its record names nobody, and its data are good."""
+    """After kill -9 its record is not valid, and its data are."""
 
-    async def scene() -> None:
+    async def run_services() -> None:
         async with running(Postgres, folder):
-            process = find(folder, "postgres")
+            process = find_process(folder, "postgres")
             assert process is not None
             process.kill()
-            assert await process.ended(10)
-            (report,) = [r for r in await status(folder, {}) if r.name == "postgres"]
+            assert await process.wait_for_exit(10)
+            (report,) = [r for r in await service_reports(folder, {}) if r.name == "postgres"]
             assert report.state == "stopped"
         async with running(Postgres, folder) as again:
             with psycopg.connect(again.url) as client:
                 assert client.execute("SELECT 1").fetchone() == (1,)
 
-    asyncio.run(scene())
+    asyncio.run(run_services())
 
 
 def spoil_redis(folder: Path) -> None:
-    """Leave an append-only file that is none."""
+    """Write an invalid append-only file."""
     (folder / "redis").mkdir()
     (folder / "redis" / "appendonly.aof").write_text("not a Redis protocol\n" * 10)
 
 
 def spoil_kafka(folder: Path) -> None:
-    """Leave a data folder that belongs to another cluster's node."""
+    """Write a data folder of another cluster's node."""
     (folder / "kafka").mkdir()
     (folder / "kafka" / "meta.properties").write_text("version=1\nnode.id=77\ncluster.id=x\n")
 
 
 def spoil_postgres(folder: Path) -> None:
-    """Leave a data folder without a database in it."""
+    """Create an empty data folder."""
     Postgres(folder, {})._make_home()
     (folder / "postgres" / "data").mkdir()
 
@@ -159,28 +165,28 @@ def spoil_postgres(folder: Path) -> None:
 def test_a_service_that_cannot_start_says_where_its_log_is(
     folder: Path, kind: type[Service], spoil: object
 ) -> None:
-    """The error names the service, shows its last words and the log, and nothing runs on."""
+    """The error has the service, the end of its log and its path, and nothing runs."""
     assert callable(spoil)
     spoil(folder)
 
-    async def scene() -> None:
+    async def run_services() -> None:
         async with running(kind, folder):
             pytest.fail("it started")
 
-    with pytest.raises(StartError) as error:
-        asyncio.run(scene())
+    with pytest.raises(StackStartError) as error:
+        asyncio.run(run_services())
     message = str(error.value)
     assert message.startswith(f"{kind.name} ended at its start with exit code")
     assert "the end of its log" in message
     assert message.endswith(str(folder / f"{kind.name}.log"))
-    assert find(folder, kind.name) is None
+    assert find_process(folder, kind.name) is None
 
 
-def test_one_that_fails_stops_the_others(folder: Path) -> None:
-    """A start of all is all or nothing, and what is given is left alone."""
+def test_if_one_service_fails_the_others_are_stopped(folder: Path) -> None:
+    """Either all are started or none; external services are not affected."""
     spoil_redis(folder)
-    with pytest.raises(StartError, match="redis ended at its start"):
-        asyncio.run(up(folder, {"MOBILITY_KAFKA": "127.0.0.1:1"}, usual_ports=False))
+    with pytest.raises(StackStartError, match="redis ended at its start"):
+        asyncio.run(start_services(folder, {"MOBILITY_KAFKA": "127.0.0.1:1"}, usual_ports=False))
     assert list(folder.glob("*.pid")) == []
     assert not (folder / "kafka").exists()
 
@@ -188,7 +194,7 @@ def test_one_that_fails_stops_the_others(folder: Path) -> None:
 def test_a_start_that_takes_too_long_is_given_up(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The bound holds, and the process does not stay."""
+    """The time limit is enforced, and no process is left."""
 
     async def never(_: Service) -> bool:
         return False
@@ -196,18 +202,18 @@ def test_a_start_that_takes_too_long_is_given_up(
     monkeypatch.setattr(Redis, "is_healthy", never)
     monkeypatch.setattr(Redis, "start_limit", 0.5)
 
-    async def scene() -> None:
+    async def run_services() -> None:
         async with running(Redis, folder):
             pytest.fail("it started")
 
-    with pytest.raises(StartError, match="redis does not answer after"):
-        asyncio.run(scene())
-    assert find(folder, "redis") is None
+    with pytest.raises(StackStartError, match="redis does not answer after"):
+        asyncio.run(run_services())
+    assert find_process(folder, "redis") is None
 
 
 def stack_run(tmp_path: Path, script: str, **given: str) -> subprocess.Popen[str]:
-    """Run a script on scratch services, save those that are given."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("MOBILITY_")}
+    """Run a script with new services, except for those that are external."""
+    clean = clean_environ()
     return subprocess.Popen(
         [sys.executable, "-m", "stack", "run", "--", sys.executable, "-u", "-c", script],
         env=module_environ({**clean, **given, "TMPDIR": str(tmp_path)}),
@@ -231,8 +237,8 @@ sys.exit(5)
 
 @pytest.mark.parametrize("end", ["by itself", "SIGTERM", "kill -9"])
 def test_of_a_scratch_run_nothing_is_left(tmp_path: Path, end: str) -> None:
-    """No process, no folder: after the command's end, a SIGTERM, and even a kill -9."""
-    # Once with a Kafka of its own is enough: it takes its time.
+    """No process and no folder: after the command's exit, after SIGTERM, and after kill -9."""
+    # With a Kafka only once, as its start takes long.
     given = {} if end == "kill -9" else {"MOBILITY_KAFKA": "127.0.0.1:1"}
     script = SCRATCH.replace("WAIT", "0" if end == "by itself" else "60")
     run = stack_run(tmp_path, script, **given)
@@ -249,14 +255,14 @@ def test_of_a_scratch_run_nothing_is_left(tmp_path: Path, end: str) -> None:
     assert run.returncode == expected[end]
     processes = [Process(**record) for record in records.values()]
     deadline = time.monotonic() + 60
-    while any(p.alive for p in processes) or list(tmp_path.iterdir()) or Path(home).exists():
-        assert end == "kill -9", "it was to be clean at the end"
+    while any(p.is_alive for p in processes) or list(tmp_path.iterdir()) or Path(home).exists():
+        assert end == "kill -9", "processes or folders are left"
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
 
 def test_a_sigterm_during_the_start_leaves_nothing(tmp_path: Path) -> None:
-    """The start is given up, what has started is stopped."""
+    """The start is cancelled, and services that have started are stopped."""
     run = stack_run(tmp_path, "print('never')")
     with contained(run):
         while not list(tmp_path.glob("*/redis.pid")):
@@ -267,13 +273,13 @@ def test_a_sigterm_during_the_start_leaves_nothing(tmp_path: Path) -> None:
         output, _ = run.communicate(timeout=60)
     assert run.returncode == 128 + signal.SIGTERM
     assert output == ""
-    assert not process.alive
+    assert not process.is_alive
     assert list(tmp_path.iterdir()) == []
 
 
 @contextmanager
 def contained(run: subprocess.Popen[str]) -> Iterator[None]:
-    """Kill a run that a failing test would leave; its guard does the rest."""
+    """Kill the run after a failed test; its cleanup process does the rest."""
     try:
         yield
     finally:
@@ -282,27 +288,27 @@ def contained(run: subprocess.Popen[str]) -> Iterator[None]:
             run.communicate()
 
 
-def test_a_port_that_somebody_took_is_not_insisted_on(folder: Path) -> None:
-    """Where the port of an earlier start is taken, the service moves and says so in its URL."""
+def test_a_saved_port_that_is_taken_is_replaced(folder: Path) -> None:
+    """The service uses another port, which is in its URL."""
 
-    async def scene(port: int) -> None:
-        reports = await up(
+    async def run_services(port: int) -> None:
+        reports = await start_services(
             folder, {"MOBILITY_KAFKA": "127.0.0.1:1", "MOBILITY_POSTGRES": "postgresql://h/d"}
         )
         url = service_environ(reports)["MOBILITY_REDIS"]
         assert str(port) not in url
         with RedisClient.from_url(url) as client:
             assert client.ping()
-        assert {report.state for report in reports} == {"given", "running"}
+        assert {report.state for report in reports} == {"external", "running"}
 
-    port = any_free()
-    choose(folder, {"redis": port})
+    port = find_free_port()
+    choose_ports(folder, {"redis": port})
     with socket.socket() as stranger:
         stranger.bind((HOST, port))
         stranger.listen()
-        asyncio.run(scene(port))
+        asyncio.run(run_services(port))
 
 
-def test_every_service_has_a_bounded_start() -> None:
-    """No service may be waited for without end."""
+def test_every_service_has_a_limited_start() -> None:
+    """No wait for a service is endless."""
     assert all(0 < kind.start_limit <= 120 for kind in SERVICES)

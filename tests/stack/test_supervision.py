@@ -1,4 +1,4 @@
-"""Supervision: started in order, stopped in order, every end explained."""
+"""Supervision: started in order, stopped in order, every unexpected end reported."""
 
 import asyncio
 import sys
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from stack.components import Component
-from stack.processes import find, spawn, write_down
-from stack.service import StartError
+from stack.processes import find_process, save_record, spawn
+from stack.service import StackStartError
 from stack.supervision import CrashError, Supervisor, stop_leftovers
 
 SERVES = """
@@ -31,8 +31,8 @@ while True:
 """
 
 
-class Stage:
-    """A supervisor of fake components, and what they and it have said."""
+class FakeSystem:
+    """A supervisor of fake components, with their events and the shown states."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -43,16 +43,16 @@ class Stage:
             folder, lambda name, state: self.shown.append((name, state)), (sys.executable, "-c")
         )
 
-    def serving(self, name: str, exit_code: int = 0) -> Component:
-        """Return a component that serves until it is stopped."""
+    def server(self, name: str, exit_code: int = 0) -> Component:
+        """Return a component that runs until it is stopped."""
 
         async def ready() -> bool:
-            return f"started {name}" in self.said()
+            return f"started {name}" in self.read_events()
 
         argv = (SERVES, name, str(self.events), str(exit_code))
         return Component(name, argv, is_ready=ready, grace=5)
 
-    def said(self) -> list[str]:
+    def read_events(self) -> list[str]:
         """Return the events so far."""
         return self.events.read_text().splitlines()
 
@@ -63,120 +63,120 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Stage:
-    """Return an empty stage."""
-    return Stage(tmp_path)
+def system(tmp_path: Path) -> FakeSystem:
+    """Return a system without components."""
+    return FakeSystem(tmp_path)
 
 
-def test_components_stop_in_order_one_after_the_other(stage: Stage) -> None:
+def test_components_stop_in_order_one_after_the_other(system: FakeSystem) -> None:
     """Each is ready before the next starts, and has ended before the next is stopped."""
 
-    async def scene() -> Sequence[str]:
-        await stage.start(*(stage.serving(name) for name in ("flow", "api", "producer")))
-        stage.supervisor.check()
-        return await stage.supervisor.stop(("producer", "flow", "api", "topics"))
+    async def run() -> Sequence[str]:
+        await system.start(*(system.server(name) for name in ("flow", "api", "producer")))
+        system.supervisor.check()
+        return await system.supervisor.stop(("producer", "flow", "api", "topics"))
 
-    assert asyncio.run(scene()) == []
-    assert stage.said() == [
+    assert asyncio.run(run()) == []
+    assert system.read_events() == [
         *("started flow", "started api", "started producer"),
         *("stopped producer", "stopped flow", "stopped api"),
     ]
-    assert list(stage.folder.glob("*.pid")) == []
+    assert list(system.folder.glob("*.pid")) == []
 
 
-def test_what_runs_once_ends_before_the_next_starts(stage: Stage) -> None:
-    """A one-shot component is waited for, and is no crash."""
+def test_what_runs_once_ends_before_the_next_starts(system: FakeSystem) -> None:
+    """The start waits for its exit, which is not a crash."""
     once = Component("topics", ("import time; time.sleep(0.3); print('made')",), runs="once")
-    asyncio.run(stage.start(once))
-    assert (stage.folder / "topics.log").read_text() == "made\n"
-    assert stage.shown == [("topics", "starting"), ("topics", "done")]
+    asyncio.run(system.start(once))
+    assert (system.folder / "topics.log").read_text() == "made\n"
+    assert system.shown == [("topics", "starting"), ("topics", "done")]
 
 
-def test_a_one_shot_that_fails_is_a_crash(stage: Stage) -> None:
-    """Its exit code, the end of its log and the log's place are in the message."""
+def test_a_one_shot_that_fails_is_a_crash(system: FakeSystem) -> None:
+    """Its exit code, the end of its log and the log's path are in the message."""
     once = Component("topics", ("import sys; sys.exit('no broker')",), runs="once")
     with pytest.raises(CrashError) as error:
-        asyncio.run(stage.start(once))
+        asyncio.run(system.start(once))
     message = str(error.value)
     assert "topics ended with exit code 1" in message
     assert "no broker" in message
-    assert str(stage.folder / "topics.log") in message
+    assert str(system.folder / "topics.log") in message
 
 
 @pytest.mark.parametrize("code", [0, 3])
-def test_a_server_that_ends_by_itself_is_a_crash(stage: Stage, code: int) -> None:
-    """Even with exit code 0: nobody asked for it."""
-    doomed = Component("flow", (f"import sys; print('oh'); sys.exit({code})",))
+def test_a_server_that_ends_by_itself_is_a_crash(system: FakeSystem, code: int) -> None:
+    """Also with exit code 0, as it was not requested."""
+    ending = Component("flow", (f"import sys; print('oh'); sys.exit({code})",))
 
-    async def scene() -> None:
-        await stage.start(stage.serving("api"), doomed)
+    async def run() -> None:
+        await system.start(system.server("api"), ending)
         while True:
-            stage.supervisor.check()
+            system.supervisor.check()
             await asyncio.sleep(0.05)
 
     with pytest.raises(CrashError, match=f"flow ended with exit code {code}"):
-        asyncio.run(scene())
-    assert asyncio.run(stage.supervisor.stop(("flow", "api"))) == []
-    assert stage.said() == ["started api", "stopped api"]
+        asyncio.run(run())
+    assert asyncio.run(system.supervisor.stop(("flow", "api"))) == []
+    assert system.read_events() == ["started api", "stopped api"]
 
 
-def test_what_runs_until_done_may_end_well_only(stage: Stage) -> None:
-    """The end of the file is the producer's good end; an error is not."""
+def test_what_runs_until_done_may_exit_with_0_only(system: FakeSystem) -> None:
+    """The producer exits with 0 at the end of its file; an error is a crash."""
 
-    async def scene(code: int) -> None:
+    async def run(code: int) -> None:
         producer = Component("producer", (f"import sys; sys.exit({code})",), runs="until done")
-        await stage.start(producer)
-        process = find(stage.folder, "producer")
-        assert process is None or await process.ended(10)
-        stage.supervisor.check()
+        await system.start(producer)
+        process = find_process(system.folder, "producer")
+        assert process is None or await process.wait_for_exit(10)
+        system.supervisor.check()
 
-    asyncio.run(scene(0))
-    assert stage.shown[-1] == ("producer", "done")
+    asyncio.run(run(0))
+    assert system.shown[-1] == ("producer", "done")
     with pytest.raises(CrashError, match="exit code 2"):
-        asyncio.run(scene(2))
+        asyncio.run(run(2))
 
 
-def test_a_component_that_is_never_ready_is_reported(stage: Stage) -> None:
-    """The start is bounded, and the message names the log."""
+def test_a_component_that_is_never_ready_is_reported(system: FakeSystem) -> None:
+    """The start has a time limit, and the message has the log."""
 
     async def never() -> bool:
         return False
 
-    deaf = Component(
+    never_ready = Component(
         "api", ("import time; time.sleep(60)",), is_ready=never, start_limit=0.3, grace=5
     )
-    with pytest.raises(StartError, match="api is not ready after 0 s") as error:
-        asyncio.run(stage.start(deaf))
-    assert str(stage.folder / "api.log") in str(error.value)
-    assert asyncio.run(stage.supervisor.stop(("api",))) == []
-    assert find(stage.folder, "api") is None
+    with pytest.raises(StackStartError, match="api is not ready after 0 s") as error:
+        asyncio.run(system.start(never_ready))
+    assert str(system.folder / "api.log") in str(error.value)
+    assert asyncio.run(system.supervisor.stop(("api",))) == []
+    assert find_process(system.folder, "api") is None
 
 
-def test_a_bad_end_after_a_stop_is_told(stage: Stage) -> None:
-    """A component that fails while it stops may have lost something: that is said."""
+def test_an_error_during_a_stop_is_reported(system: FakeSystem) -> None:
+    """A component that fails while it stops may have lost data."""
 
-    async def scene() -> Sequence[str]:
-        await stage.start(stage.serving("flow", exit_code=4))
-        return await stage.supervisor.stop(("flow",))
+    async def run() -> Sequence[str]:
+        await system.start(system.server("flow", exit_code=4))
+        return await system.supervisor.stop(("flow",))
 
-    (complaint,) = asyncio.run(scene())
-    assert "flow ended with exit code 4 when it was stopped" in complaint
-    assert str(stage.folder / "flow.log") in complaint
+    (problem,) = asyncio.run(run())
+    assert "flow ended with exit code 4 when it was stopped" in problem
+    assert str(system.folder / "flow.log") in problem
 
 
-def test_leftovers_are_stopped_by_their_records(stage: Stage) -> None:
-    """What an earlier run left is stopped in order; what is not recorded is left alone."""
+def test_leftovers_are_stopped_by_their_records(system: FakeSystem) -> None:
+    """Components of an earlier run are stopped in order; other records are not affected."""
     for name in ("api", "flow", "other"):
-        component = stage.serving(name)
-        process = spawn([sys.executable, "-c", *component.argv], stage.folder / "log")
-        write_down(stage.folder, name, process)
+        component = system.server(name)
+        process = spawn([sys.executable, "-c", *component.argv], system.folder / "log")
+        save_record(system.folder, name, process)
 
-    async def scene() -> list[str]:
-        return await stop_leftovers(stage.folder, ("producer", "flow", "api"))
+    async def run() -> list[str]:
+        return await stop_leftovers(system.folder, ("producer", "flow", "api"))
 
-    while len(stage.said()) < 3:
+    while len(system.read_events()) < 3:
         time.sleep(0.01)
-    assert asyncio.run(scene()) == ["flow", "api"]
-    assert stage.said()[3:] == ["stopped flow", "stopped api"]
-    assert find(stage.folder, "other") is not None
-    asyncio.run(stop_leftovers(stage.folder, ("other",)))
+    assert asyncio.run(run()) == ["flow", "api"]
+    assert system.read_events()[3:] == ["stopped flow", "stopped api"]
+    assert find_process(system.folder, "other") is not None
+    asyncio.run(stop_leftovers(system.folder, ("other",)))

@@ -1,4 +1,4 @@
-"""The browser's libraries are those that were pinned."""
+"""The browser's libraries are the pinned ones."""
 
 import shutil
 from pathlib import Path
@@ -6,12 +6,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from stack.vendor import FOLDER, Package, VendorError, differing, fetch, packages
+from stack.vendor import FOLDER, Package, VendorError, changed_files, fetch, packages
 
 
-def test_what_lies_there_is_what_was_pinned() -> None:
-    """Nobody has edited a file, every file is named, and each library brings its licence."""
-    assert list(differing()) == []
+def test_the_files_are_the_pinned_ones() -> None:
+    """No file is edited, every file is listed, and each library has its licence."""
+    assert list(changed_files()) == []
     named = {kept.name for package in packages() for kept in package.files}
     assert {path.name for path in FOLDER.iterdir()} == named | {"packages.json"}
     for package in packages():
@@ -20,18 +20,18 @@ def test_what_lies_there_is_what_was_pinned() -> None:
 
 
 def test_an_edited_file_is_found(tmp_path: Path) -> None:
-    """One byte more, or a file less, and it is named."""
+    """Also one byte more, or a missing file."""
     copy = tmp_path / "vendor"
     shutil.copytree(FOLDER, copy)
     first, second = (kept.name for kept in packages()[0].files[:2])
     with (copy / first).open("ab") as file:
         file.write(b" ")
     (copy / second).unlink()
-    assert list(differing(copy)) == [first, second]
+    assert list(changed_files(copy)) == [first, second]
 
 
 def test_another_archive_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An archive with another hash leaves nothing behind; without npm the message says so."""
+    """No file of an archive with another hash is copied; without npm the message says so."""
     tools = tmp_path / "tools"
     tools.mkdir()
     monkeypatch.setenv("PATH", str(tools))

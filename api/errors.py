@@ -1,0 +1,85 @@
+"""Errors that clients are answered with: requests that can't be served, and stores that fail."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+from mobility.settings import Store
+
+
+class RequestError(Exception):
+    """A request that can't be served, with the status and the problem type of the answer.
+
+    `members` are extension members of the problem details (RFC 9457).
+    """
+
+    status: HTTPStatus = HTTPStatus.BAD_REQUEST
+    slug: str = "bad-request"
+
+    def __init__(self, detail: str, **members: Any) -> None:  # noqa: ANN401 - any JSON
+        self.detail: Final = detail
+        self.members: Final = members
+        super().__init__(detail)
+
+
+class InvalidParameterError(RequestError):
+    """A parameter with an invalid value; the detail begins with its name."""
+
+
+class InvalidCursorError(InvalidParameterError):
+    """A cursor that this API did not issue, or issued for another list."""
+
+
+class RangeTooLongError(InvalidParameterError):
+    """A series with more buckets than one response may hold."""
+
+    slug = "range-too-long"
+
+
+class BeyondLedgerError(RequestError):
+    """A range that begins before the windows that Redis keeps, in a system without Postgres."""
+
+    status = HTTPStatus.NOT_FOUND
+    slug = "beyond-ledger"
+
+    def __init__(self, reaches: datetime) -> None:
+        detail = f"Without Postgres, the windows of this id reach back to {reaches:%FT%TZ} only"
+        super().__init__(detail, reaches=reaches)
+
+
+class PostgresRequiredError(RequestError):
+    """A query over many ids, which Redis alone can't answer."""
+
+    status = HTTPStatus.NOT_FOUND
+    slug = "needs-postgres"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} need Postgres, and MOBILITY_STORES does not name it")
+
+
+class NotAcceptableError(RequestError):
+    """An Accept header that names no format of the response."""
+
+    status = HTTPStatus.NOT_ACCEPTABLE
+    slug = "not-acceptable"
+
+
+class StoreUnavailableError(Exception):
+    """A store that does not answer, or answers with an error.
+
+    `reason` completes the sentence "redis …". Clients see it, so it contains no secret.
+    """
+
+    def __init__(self, store: Store, reason: str) -> None:
+        self.store = store
+        self.reason = reason
+        super().__init__(f"{store} {reason}")
+
+
+class StoresUnavailableError(Exception):
+    """No store could answer; `failures` has an error for each of the configured stores."""
+
+    def __init__(self, failures: Iterable[StoreUnavailableError]) -> None:
+        self.failures = tuple(failures)
+        super().__init__("; ".join(str(failure) for failure in self.failures) or "no store")

@@ -1,0 +1,140 @@
+"""An entry of the stream of changes, and the events that it is sent as."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Container
+from datetime import datetime
+from functools import cached_property
+from typing import Final, NamedTuple
+
+import msgspec
+
+from api.queries.time_range import known_time
+from mobility.entities import Entity
+from mobility.records import MICRO
+
+_log: Final = logging.getLogger(__name__)
+
+HEARTBEAT: Final = b":\n\n"
+"""A comment: it shows that the connection is open, and clients ignore it."""
+
+
+class StreamId(NamedTuple):
+    """The id of an entry: the time of Redis in ms, and a number. Later entries have greater ids."""
+
+    ms: int
+    number: int
+
+    @classmethod
+    def parse(cls, text: str) -> "StreamId":
+        """Return the id in a text; raises ValueError.
+
+        >>> StreamId.parse("1735689600000-2")
+        StreamId(ms=1735689600000, number=2)
+        """
+        ms, _, number = text.partition("-")
+        if not (ms.isdecimal() and number.isdecimal() and text.isascii()):
+            msg = f"not the id of an event: {text!r}"
+            raise ValueError(msg)
+        return cls(int(ms), int(number))
+
+    def __str__(self) -> str:
+        return f"{self.ms}-{self.number}"
+
+
+STREAM_START: Final = StreamId(0, 0)
+"""Before every entry."""
+
+
+class Window(msgspec.Struct, frozen=True):
+    """The totals of a window so far: they replace those of the previous pane."""
+
+    id: str
+    window_start: datetime | None
+    window_end: datetime | None
+    trip_count: int
+    avg_duration: float
+    total_duration: float
+    total_distance: float
+    total_revenue: float
+    pane: str
+
+
+class Changes(msgspec.Struct, frozen=True):
+    """Windows of one entity that changed together."""
+
+    entity: str
+    windows: list[Window]
+
+
+class _Row(msgspec.Struct, array_like=True, frozen=True):
+    """A window as the sinks write it: start in epoch ms, amounts in micro-units."""
+
+    id: str
+    window_start: int
+    trip_count: int
+    duration: int
+    distance: int
+    revenue: int
+    pane: str
+
+
+class StreamEntry:
+    """An entry; its event is encoded when the first subscriber needs it, once for all of them."""
+
+    def __init__(self, entity: Entity, window_ms: int, entry_id: StreamId, raw: bytes) -> None:
+        self.id = entry_id
+        self.size = len(raw)
+        self._entity = entity
+        self._window_ms = window_ms
+        self._raw = raw
+
+    @cached_property
+    def event(self) -> bytes:
+        """The event with all windows of the entry."""
+        return self._encode([self._to_window(row) for row in self._decode_rows()])
+
+    def events_by_id(self, ids: Container[str]) -> dict[str, bytes]:
+        """Return an event for each of these ids in the entry, with its own windows only."""
+        found: dict[str, list[Window]] = defaultdict(list)
+        for row in self._decode_rows():
+            if row.id in ids:
+                found[row.id].append(self._to_window(row))
+        return {entity_id: self._encode(windows) for entity_id, windows in found.items()}
+
+    def event_for(self, entity_id: str | None) -> bytes | None:
+        """Return the event for one id, None if it is not in the entry; without an id, for all."""
+        return self.event if entity_id is None else self.events_by_id({entity_id}).get(entity_id)
+
+    def _decode_rows(self) -> list[_Row]:
+        try:
+            # Amounts are text, as Lua would round numbers beyond 2^53.
+            return msgspec.json.decode(self._raw, type=list[_Row], strict=False)
+        except msgspec.MsgspecError:
+            _log.exception(
+                "entry %s of the changes of %s can't be read", self.id, self._entity.name
+            )
+            return []
+
+    def _to_window(self, row: _Row) -> Window:
+        count = row.trip_count
+        return Window(
+            id=row.id,
+            window_start=known_time(row.window_start),
+            window_end=known_time(row.window_start + self._window_ms),
+            trip_count=count,
+            avg_duration=row.duration / (count * MICRO) if count else 0.0,
+            total_duration=row.duration / MICRO,
+            total_distance=row.distance / MICRO,
+            total_revenue=row.revenue / MICRO,
+            pane=row.pane,
+        )
+
+    def _encode(self, windows: list[Window]) -> bytes:
+        return encode_event("windows", Changes(self._entity.name, windows), self.id)
+
+
+def encode_event(name: str, data: object, event_id: StreamId | None = None) -> bytes:
+    """Return a Server-Sent Event; its data is JSON, which contains no line ends."""
+    id_line = b"" if event_id is None else b"id: %s\n" % str(event_id).encode()
+    return b"%sevent: %s\ndata: %s\n\n" % (id_line, name.encode(), msgspec.json.encode(data))

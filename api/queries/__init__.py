@@ -1,0 +1,1 @@
+"""Queries: what the API reads from Redis and Postgres. Nothing here knows HTTP."""

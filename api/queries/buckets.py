@@ -1,0 +1,145 @@
+"""Buckets of a series: a time range divided into windows, or into hours or days of a time zone."""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, timedelta, tzinfo
+from functools import cache
+from typing import Final, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from api.errors import InvalidParameterError, RangeTooLongError
+from api.queries.time_range import (
+    EARLIEST,
+    LATEST,
+    TimeRange,
+    WindowingStrategy,
+    to_datetime,
+    to_epoch_ms,
+)
+
+Granularity = Literal["PT5M", "PT15M", "PT1H", "P1D"]
+
+MAX_BUCKETS: Final = 10_000
+
+_MINUTE: Final = 60_000
+_DAY: Final = 86_400_000
+_LENGTHS: Final[dict[Granularity, int]] = {
+    "PT5M": 5 * _MINUTE,
+    "PT15M": 15 * _MINUTE,
+    "PT1H": 60 * _MINUTE,
+    "P1D": _DAY,
+}
+
+
+def bucket_length(granularity: Granularity | None, windowing: WindowingStrategy) -> int:
+    """Return the length of a bucket in ms: that of a window without a granularity.
+
+    Raises InvalidParameterError.
+    """
+    length = windowing.length if granularity is None else _LENGTHS[granularity]
+    if length % windowing.length:
+        msg = (
+            f"granularity: windows are {windowing.length / _MINUTE:g} minutes long, "
+            f"and {granularity} is not a multiple of that"
+        )
+        raise InvalidParameterError(msg)
+    return length
+
+
+def iso_duration(length: int) -> str:
+    """Return a length in ms as an ISO 8601 duration.
+
+    >>> iso_duration(300_000), iso_duration(3_600_000), iso_duration(86_400_000)
+    ('PT5M', 'PT1H', 'P1D')
+    """
+    for unit, name in ((_DAY, "P{}D"), (60 * _MINUTE, "PT{}H"), (_MINUTE, "PT{}M")):
+        if length % unit == 0:
+            return name.format(length // unit)
+    return f"PT{length // 1_000}S"
+
+
+def default_range_length(length: int) -> int:
+    """Return the length of a series without a start, in ms: a day, or a month of days."""
+    return 31 * _DAY if length == _DAY else _DAY
+
+
+def time_zone(name: str) -> ZoneInfo:
+    """Return a time zone of the IANA database by name; raises InvalidParameterError."""
+    if name not in _zone_names():
+        msg = "tz: not the name of a time zone in the IANA database, such as Europe/Berlin"
+        raise InvalidParameterError(msg)
+    return ZoneInfo(name)
+
+
+def bucket_bounds(
+    time_range: TimeRange, length: int, zone: tzinfo, windowing: WindowingStrategy
+) -> tuple[int, ...]:
+    """Return the start of each bucket and the end of the last one, in epoch ms.
+
+    Each day of the zone is divided from its first moment on. So days have the length that they
+    have in that zone, and hours are hours of its clocks. The range cuts the first and the last
+    bucket. Buckets of one window are the same in all zones. Raises RangeTooLongError.
+    """
+    start, end = time_range.bounds
+    # Days can be shorter than usual, or be skipped: only the result has the exact number.
+    if (end - start) // length > MAX_BUCKETS:
+        raise _too_long()
+    if length == windowing.length:
+        return (*range(start, end, length), end) if end > start else ()
+    found = [start]
+    for bound in _zone_bounds(start, end, length, zone):
+        if found[-1] < bound < end:
+            found.append(bound)
+            if len(found) > MAX_BUCKETS:
+                raise _too_long()
+    return (*found, end) if end > start else ()
+
+
+def bucket_index(bounds: Sequence[int], window_start: int) -> int:
+    """Return the index of the bucket that a window belongs to."""
+    return bisect_left(bounds, window_start + 1) - 1
+
+
+def series_range(
+    time_range: TimeRange, newest_window: int, length: int, windowing: WindowingStrategy
+) -> TimeRange:
+    """Return the range with default bounds: a day or a month up to the newest window's end."""
+    end = time_range.end
+    if end is None:
+        end = min(max(newest_window + windowing.length, time_range.start or newest_window), LATEST)
+    start = time_range.start
+    if start is None:
+        start = max(end - default_range_length(length), EARLIEST)
+    return TimeRange(start, end)
+
+
+def _zone_bounds(start: int, end: int, length: int, zone: tzinfo) -> Iterator[int]:
+    """Yield the bounds of buckets in order; the first is at or before the start of the range."""
+    day = to_datetime(start).astimezone(zone).date()
+    midnight = _first_moment(day, zone)
+    while midnight < end:
+        day += timedelta(days=1)
+        next_midnight = _first_moment(day, zone)
+        if length == _DAY:
+            yield midnight
+        else:
+            first = max(midnight, start - (start - midnight) % length)
+            yield from range(first, min(next_midnight, end), length)
+        midnight = next_midnight
+
+
+def _first_moment(day: date, zone: tzinfo) -> int:
+    """Return the start of a day. If clocks skip midnight, the day starts when they skip it."""
+    return to_epoch_ms(datetime(day.year, day.month, day.day, tzinfo=zone))
+
+
+def _too_long() -> RangeTooLongError:
+    return RangeTooLongError(
+        f"from: the range has more than {MAX_BUCKETS:,} buckets; "
+        "use a shorter range or a coarser granularity"
+    )
+
+
+@cache
+def _zone_names() -> frozenset[str]:
+    return frozenset(available_timezones())

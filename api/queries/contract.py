@@ -1,0 +1,240 @@
+"""The contract of the stores that the API queries: protocols, and the types of their results.
+
+Amounts are exact: int64 sums in millionths. `newest_window` is the start of the newest window
+(epoch ms). `watermark` is the one that all shards of the entity have reached; None while some shard
+has not reported one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal, Protocol
+
+from api.queries.time_range import TimeRange
+from mobility.entities import Entity
+from mobility.settings import Store
+
+MAX_CHARACTER: Final = "\U0010ffff"
+"""Sorts after every character of an id, as ids consist of printable characters."""
+
+PERCENTILES: Final = (50, 90, 99)
+
+SUM_NAMES: Final = ("trip_count", "total_duration", "total_distance", "total_revenue")
+"""The sums, in the order in which the stores return them."""
+
+SortKey = Literal["revenue", "trips", "distance", "duration"]
+"""What ids are sorted and ranked by."""
+
+SUM_OF_KEY: Final[Mapping[SortKey, str]] = {
+    "revenue": "total_revenue",
+    "trips": "trip_count",
+    "distance": "total_distance",
+    "duration": "total_duration",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Sums over trips, in millionths of minutes, kilometres and currency units."""
+
+    trip_count: int
+    total_duration: int
+    total_distance: int
+    total_revenue: int
+
+
+ZERO_SUMS: Final = Sums(0, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The running totals of an id.
+
+    `start_time` is the start of its earliest trip, `last_start_time` that of its latest; None if a
+    backfill has left it without trips.
+    """
+
+    sums: Sums
+    start_time: datetime | None
+    last_start_time: datetime | None
+    newest_window: int | None
+    watermark: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """The trips of an id in the bucket of a series with this index; there is at least one."""
+
+    index: int
+    sums: Sums
+    start_time: datetime
+    last_start_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The buckets of an id that have trips, in order."""
+
+    buckets: Sequence[Bucket]
+    watermark: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The totals of several ids, by id, without those that the store does not know."""
+
+    totals: Mapping[str, Totals]
+    watermark: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListPosition:
+    """The last id of a page, and its value of the sum that the list is sorted by."""
+
+    last_id: str
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListOrder:
+    """A list of the ids with a prefix, sorted by a sum and then the id, or by the id alone."""
+
+    prefix: str = ""
+    sort_key: SortKey | None = None
+    is_descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a list: ids with their sums. `has_more` says that other ids follow."""
+
+    ids: Sequence[tuple[str, Sums]]
+    has_more: bool
+    watermark: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRecord:
+    """The status record of a process as a store has it; `age` is in seconds."""
+
+    process: str
+    age: float
+    record: str
+
+
+@dataclass(frozen=True, slots=True)
+class RankedId:
+    """An id with its rank; equal amounts have equal ranks."""
+
+    id: str
+    rank: int
+    sums: Sums
+
+
+@dataclass(frozen=True, slots=True)
+class TopIds:
+    """The first ids by a sum. `active_ids` is the number of ids with trips, `total` their sums."""
+
+    ids: Sequence[RankedId]
+    active_ids: int
+    total: Sums
+    newest_window: int | None
+    watermark: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class EntityTotal:
+    """The sums of all ids of an entity."""
+
+    sums: Sums
+    newest_window: int | None
+    watermark: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class EntitySummary:
+    """The sums of all ids with trips; `percentiles` over these ids, by the name of the sum."""
+
+    active_ids: int
+    total: Sums
+    percentiles: Mapping[str, Sequence[int]]
+    newest_window: int | None
+    watermark: datetime | None
+
+
+class QueriedStore(Protocol):
+    """A store that takes queries. All queries raise StoreUnavailableError if it does not answer."""
+
+    @property
+    def store(self) -> Store:
+        """The store's name in the settings."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
+class StoreReader(QueriedStore, Protocol):
+    """Quick queries about ids."""
+
+    async def totals(self, entity: Entity, entity_id: str) -> Totals | None:
+        """Return the totals of an id; None if the store does not know the id."""
+        ...
+
+    async def batch(self, entity: Entity, ids: Sequence[str]) -> Batch:
+        """Return the totals of those ids that the store knows."""
+        ...
+
+    async def series(self, entity: Entity, entity_id: str, bounds: Sequence[int]) -> Series | None:
+        """Return the series of an id in the buckets between these bounds (epoch ms).
+
+        There is at least one bucket. None if the store does not know the id. Raises
+        BeyondLedgerError if the store does not have the windows any more.
+        """
+        ...
+
+    async def page(self, entity: Entity, prefix: str, after: str, limit: int) -> Page:
+        """Return up to `limit` ids with a prefix that follow the id `after`."""
+        ...
+
+    async def count(self, entity: Entity, prefix: str) -> int:
+        """Return the number of ids with a prefix."""
+        ...
+
+    async def watermarks(self) -> Mapping[str, datetime | None]:
+        """Return the watermark of each entity, by name."""
+        ...
+
+    async def statuses(self) -> Sequence[StatusRecord]:
+        """Return the status records of the last minute, sorted by process."""
+        ...
+
+
+class AnalyticsReader(QueriedStore, Protocol):
+    """Slow queries over all ids."""
+
+    async def top(
+        self,
+        entity: Entity,
+        time_range: TimeRange,
+        sort_key: SortKey,
+        limit: int,
+        only: str | None = None,
+    ) -> TopIds:
+        """Return the first ids by a sum over a range; with `only`, that id alone with its rank."""
+        ...
+
+    async def page(
+        self, entity: Entity, order: ListOrder, after: ListPosition | None, limit: int
+    ) -> Page:
+        """Return up to `limit` ids after a position, sorted by a sum."""
+        ...
+
+    async def total(self, entity: Entity, time_range: TimeRange) -> EntityTotal:
+        """Return the sums of all ids over a range."""
+        ...
+
+    async def summary(self, entity: Entity, time_range: TimeRange) -> EntitySummary:
+        """Return sums and percentiles (PERCENTILES) of the ids with trips in a range."""
+        ...

@@ -1,0 +1,115 @@
+"""Reads the tables that the Postgres sink writes."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import psycopg
+
+from api.errors import StoreUnavailableError
+from api.queries.contract import (
+    MAX_CHARACTER,
+    Batch,
+    Bucket,
+    Page,
+    Series,
+    StatusRecord,
+    Totals,
+)
+from api.queries.postgres_client import (
+    QUERY_SECONDS,
+    Database,
+    entity_query,
+    rows_with_value,
+    sql_file,
+    to_page,
+    to_sums,
+)
+from api.queries.time_range import known_time, to_datetime
+from mobility.entities import ENTITIES, Entity
+from mobility.settings import Store
+from mobility.status import EXPIRY
+
+
+class PostgresReader:
+    """Reads one database, by primary keys and indexes. Connects at the first query."""
+
+    store: Final[Store] = "postgres"
+
+    def __init__(self, url: str) -> None:
+        self._database = Database(url, seconds=QUERY_SECONDS, size=8, memory="4MB")
+
+    async def totals(self, entity: Entity, entity_id: str) -> Totals | None:
+        """Return the totals of an id; None if it has none."""
+        values = {"entity": entity.name, "id": entity_id}
+        rows = await self._database.fetch(entity_query(entity, "totals.sql"), values)
+        return _to_totals(rows[0]) if rows else None
+
+    async def batch(self, entity: Entity, ids: Sequence[str]) -> Batch:
+        """Return the totals of those ids that have any."""
+        values = {"entity": entity.name, "ids": list(ids)}
+        rows = await self._database.fetch(entity_query(entity, "batch.sql"), values)
+        found = {row[0]: _to_totals(row[1:]) for row in rows_with_value(rows, 0)}
+        return Batch(found, known_time(rows[0][-1]))
+
+    async def series(self, entity: Entity, entity_id: str, bounds: Sequence[int]) -> Series | None:
+        """Return the series of an id between bucket bounds; None if it has no totals."""
+        values = {
+            "entity": entity.name,
+            "id": entity_id,
+            "bounds": list(bounds),
+            "start": bounds[0],
+            "end": bounds[-1],
+        }
+        rows = await self._database.fetch(entity_query(entity, "series.sql"), values)
+        if not rows:
+            return None
+        buckets = [
+            Bucket(index, to_sums(sums), to_datetime(start), to_datetime(last))
+            for index, *sums, start, last, _ in rows_with_value(rows, 0)
+        ]
+        return Series(buckets, known_time(rows[0][-1]))
+
+    async def page(self, entity: Entity, prefix: str, after: str, limit: int) -> Page:
+        """Return up to `limit` ids with a prefix that follow the id `after`."""
+        values = {
+            "entity": entity.name,
+            "prefix": prefix,
+            "prefix_end": prefix + MAX_CHARACTER,
+            "after": after,
+            # One more than the limit tells whether others follow.
+            "limit": limit + 1,
+        }
+        return to_page(await self._database.fetch(entity_query(entity, "page.sql"), values), limit)
+
+    async def count(self, entity: Entity, prefix: str) -> int:
+        """Return the number of ids with a prefix."""
+        values = {"prefix": prefix, "prefix_end": prefix + MAX_CHARACTER}
+        [(count,)] = await self._database.fetch(entity_query(entity, "count.sql"), values)
+        return int(count)
+
+    async def watermarks(self) -> Mapping[str, datetime | None]:
+        """Return the watermark of each entity, by name."""
+        watermarks: dict[str, int] = dict(await self._database.fetch(sql_file("watermarks.sql")))
+        return {entity.name: known_time(watermarks.get(entity.name)) for entity in ENTITIES}
+
+    async def statuses(self) -> Sequence[StatusRecord]:
+        """Return the status records of the last minute, sorted by process."""
+        try:
+            rows = await self._database.fetch(sql_file("statuses.sql"), {"expiry": EXPIRY})
+        except StoreUnavailableError as failure:
+            # This table is newer than the totals: the flow creates it at its next start.
+            if isinstance(failure.__cause__, psycopg.errors.UndefinedTable):
+                return []
+            raise
+        return [StatusRecord(process, age, record) for process, age, record in rows]
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._database.close()
+
+
+def _to_totals(cells: Sequence[Any]) -> Totals:
+    *sums, first, last, newest_window, watermark = cells
+    start, last_start = (None if ms is None else to_datetime(ms) for ms in (first, last))
+    return Totals(to_sums(sums), start, last_start, newest_window, known_time(watermark))

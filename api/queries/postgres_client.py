@@ -1,0 +1,171 @@
+"""A small connection pool to Postgres, and the SQL files of this package."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+import psycopg
+from psycopg import sql
+
+from api.errors import StoreUnavailableError
+from api.queries.contract import Page, Sums
+from api.queries.time_range import known_time
+from mobility.entities import Entity
+from mobility.resources import read_resource
+from mobility.settings import Store
+
+Row = tuple[Any, ...]
+Query = sql.SQL | sql.Composed
+
+CONNECT_SECONDS: Final = 2
+"""The shortest that libpq knows: it takes 1 for 2."""
+
+QUERY_SECONDS: Final = 2.0
+
+
+class ConnectionPool:
+    """Runs one query per connection at a time; others wait until a connection is free.
+
+    Connections are opened when a query needs one, run `session` first, and are kept. A query that
+    takes longer than `seconds` fails.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        session: Query,
+        values: Mapping[str, object] | None = None,
+        *,
+        size: int = 8,
+        seconds: float = QUERY_SECONDS,
+    ) -> None:
+        self._url = url
+        self._session = session
+        self._values = values
+        self._seconds = seconds
+        self._slots = asyncio.Semaphore(size)
+        self._idle: list[psycopg.AsyncConnection[Row]] = []
+
+    async def fetch(self, query: Query, values: Mapping[str, object] | None = None) -> list[Row]:
+        """Return the rows of a query; raises psycopg.Error, TimeoutError or OSError."""
+        async with self._slots:
+            while self._idle:
+                connection = self._idle.pop()
+                try:
+                    return await self._run(connection, query, values)
+                except psycopg.OperationalError:
+                    # The server may have closed this connection long ago: try the next one.
+                    continue
+            return await self._run(await self._connect(), query, values)
+
+    async def close(self) -> None:
+        """Close the idle connections."""
+        while self._idle:
+            await self._idle.pop().close()
+
+    async def _connect(self) -> psycopg.AsyncConnection[Row]:
+        connection = await psycopg.AsyncConnection.connect(
+            self._url, autocommit=True, connect_timeout=CONNECT_SECONDS, client_encoding="UTF8"
+        )
+        await self._run(connection, self._session, self._values)
+        return self._idle.pop()
+
+    async def _run(
+        self,
+        connection: psycopg.AsyncConnection[Row],
+        query: Query,
+        values: Mapping[str, object] | None,
+    ) -> list[Row]:
+        timeout = asyncio.get_running_loop().call_later(self._seconds, _shut_down, connection)
+        try:
+            cursor = await connection.execute(query, values)
+            rows = await cursor.fetchall()
+        except BaseException as error:
+            await connection.close()
+            if asyncio.get_running_loop().time() >= timeout.when():
+                raise TimeoutError from error
+            raise
+        finally:
+            timeout.cancel()
+        self._idle.append(connection)
+        return rows
+
+
+class Database:
+    """Queries one database; every failure is a StoreUnavailableError."""
+
+    store: Store = "postgres"
+
+    def __init__(self, url: str, *, size: int, seconds: float, memory: str) -> None:
+        """Use up to `size` connections; a query may take `seconds`, and `memory` for each sort."""
+        # The server's timeout is a little longer than ours, which covers the network too.
+        limits = {"timeout": f"{seconds + 1:.0f}s", "memory": memory}
+        session = sql_file("session.sql")
+        self._pool = ConnectionPool(url, session, limits, size=size, seconds=seconds)
+
+    async def fetch(self, query: Query, values: Mapping[str, Any] | None = None) -> list[Row]:
+        """Return the rows of a query."""
+        try:
+            return await self._pool.fetch(query, values)
+        except (psycopg.Error, TimeoutError, OSError) as error:
+            raise StoreUnavailableError(self.store, _failure_reason(error)) from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._pool.close()
+
+
+def sql_file(name: str) -> sql.SQL:
+    """Return the query in a file of the folder `sql`."""
+    return sql.SQL(read_resource("api.queries", "sql", name))
+
+
+def entity_query(entity: Entity, name: str, **parts: sql.Composable) -> sql.Composed:
+    """Return the query in a file, with an entity's tables and other parts filled in."""
+    return sql_file(name).format(
+        totals=sql.Identifier(f"{entity.name}_totals"),
+        ledger=sql.Identifier(f"{entity.name}_ledger"),
+        **parts,
+    )
+
+
+def to_sums(cells: Iterable[Any]) -> Sums:
+    """Return four cells as sums; Postgres returns sums of integers as decimals."""
+    return Sums(*map(int, cells))
+
+
+def rows_with_value(rows: list[Row], column: int) -> Iterator[Row]:
+    """Yield the rows with a value in a column: a row that only has the watermark has null there."""
+    return (row for row in rows if row[column] is not None)
+
+
+def to_page(rows: list[Row], limit: int) -> Page:
+    """Return up to `limit` rows of id, sums and watermark as a page."""
+    found = [(row[0], to_sums(row[1:5])) for row in rows_with_value(rows, 0)]
+    return Page(found[:limit], len(found) > limit, known_time(rows[0][-1]))
+
+
+def _shut_down(connection: psycopg.AsyncConnection[Row]) -> None:
+    """Make a query fail at once that the server does not answer.
+
+    Cancelling it does not: psycopg then waits for the server to confirm.
+    """
+    with socket.socket(fileno=os.dup(connection.fileno())) as wire:
+        wire.shutdown(socket.SHUT_RDWR)
+
+
+def _failure_reason(error: Exception) -> str:
+    """Return the reason of a failure, to complete "postgres …"; it contains no secret."""
+    if isinstance(error, psycopg.errors.UndefinedTable):
+        return "has no tables yet: the flow creates them when it starts"
+    if isinstance(error, psycopg.errors.UndefinedColumn):
+        return "has the tables of an earlier release: the flow upgrades them when it starts"
+    if isinstance(
+        error, TimeoutError | psycopg.errors.ConnectionTimeout | psycopg.errors.QueryCanceled
+    ):
+        return "does not answer in time"
+    if isinstance(error, psycopg.OperationalError | OSError):
+        return "cannot be reached"
+    return "answers with an error"

@@ -1,0 +1,1 @@
+SELECT count(*) FROM {totals} WHERE id >= %(prefix)s AND id < %(prefix_end)s

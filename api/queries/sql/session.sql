@@ -1,0 +1,10 @@
+-- The API only reads and uses UTC; a query ends when nobody waits for it any more. The rows that it
+-- looks up are recent and in memory: with the costs of a disk, the planner would prefer a full scan
+-- to an index.
+SELECT
+    set_config('default_transaction_read_only', 'on', false),
+    set_config('timezone', 'UTC', false),
+    set_config('statement_timeout', %(timeout)s, false),
+    set_config('work_mem', %(memory)s, false),
+    set_config('random_page_cost', '1.1', false),
+    set_config('jit', 'off', false)

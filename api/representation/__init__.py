@@ -1,0 +1,1 @@
+"""How answers look in HTTP: response bodies, headers, formats, cursors and problem details."""

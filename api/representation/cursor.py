@@ -1,0 +1,67 @@
+"""Cursors: where a list of ids continues. They are opaque to clients, and the same for all stores.
+
+A cursor has the last id of a page, so that Postgres can continue a list that Redis began. It also
+has the number of ids: to count a million takes longer than to find the next page.
+"""
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from api.errors import InvalidCursorError
+from api.queries.contract import ListOrder, ListPosition, SortKey
+
+_ALPHABET: Final = b"-_"
+_INVALID: Final = "cursor: not issued by this API; use the value of `next` in the previous page"
+_Parts = tuple[str, Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)], str, SortKey | None, bool, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The position after which a list continues, its order, and its number of ids."""
+
+    position: ListPosition
+    order: ListOrder
+    total: int
+
+
+def encode_cursor(cursor: Cursor) -> str:
+    """Return a cursor as text.
+
+    >>> encode_cursor(Cursor(ListPosition("d1", 0), ListOrder(), 7))
+    'WyJkMSIsMCwiIixudWxsLGZhbHNlLDdd'
+    """
+    position, order = cursor.position, cursor.order
+    parts = (
+        *(position.last_id, position.value),
+        *(order.prefix, order.sort_key, order.is_descending),
+        cursor.total,
+    )
+    return base64.b64encode(msgspec.json.encode(parts), _ALPHABET).rstrip(b"=").decode()
+
+
+def decode_cursor(text: str, order: ListOrder) -> Cursor:
+    """Return the cursor of a text that was issued for a list in this order.
+
+    Raises InvalidCursorError.
+    """
+    try:
+        packed = base64.b64decode(text + "=" * (-len(text) % 4), _ALPHABET, validate=True)
+        last_id, value, prefix, sort_key, is_descending, total = msgspec.json.decode(
+            packed, type=_Parts
+        )
+    except (binascii.Error, ValueError, msgspec.MsgspecError):
+        raise InvalidCursorError(_INVALID) from None
+    position = ListPosition(last_id, value)
+    cursor = Cursor(position, ListOrder(prefix, sort_key, is_descending), total)
+    # Each position has one text; and no store has an empty id or one with a NUL.
+    if not last_id or "\0" in last_id or encode_cursor(cursor) != text:
+        raise InvalidCursorError(_INVALID)
+    if cursor.order != order:
+        msg = "cursor: issued for a list with another `prefix` or `sort`"
+        raise InvalidCursorError(msg)
+    return cursor

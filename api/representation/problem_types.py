@@ -1,0 +1,109 @@
+"""The problem types of the API (RFC 9457), which `/problems/<slug>` explains."""
+
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+
+
+class ProblemType(msgspec.Struct, frozen=True):
+    """A problem type: its status, what happened, and what to do about it."""
+
+    status: HTTPStatus
+    what: str
+    do: str
+
+
+PROBLEM_TYPES: Final = {
+    "bad-request": ProblemType(
+        HTTPStatus.BAD_REQUEST,
+        "A parameter or the body is invalid. The detail begins with its name.",
+        "Correct what the detail names; /schema lists all parameters with examples.",
+    ),
+    "range-too-long": ProblemType(
+        HTTPStatus.BAD_REQUEST,
+        "The series has more buckets than one response may hold (10,000).",
+        "Use a coarser `granularity`, or several shorter ranges.",
+    ),
+    "token-needed": ProblemType(
+        HTTPStatus.UNAUTHORIZED,
+        "The API requires a token, and this request has none, or one that is not valid.",
+        "Send `Authorization: Bearer` with a token; the operator of the API creates one with `just "
+        "token NAME`. Pages exchange it for a cookie with POST /session.",
+    ),
+    "out-of-scope": ProblemType(
+        HTTPStatus.FORBIDDEN,
+        "The token is valid, but its scopes do not include this entity.",
+        "GET /session lists the entities in its scopes; ask the operator for a token with more.",
+    ),
+    "unknown-host": ProblemType(
+        HTTPStatus.MISDIRECTED_REQUEST,
+        "The API does not answer to the name in the Host header. This protects it from pages of "
+        "other sites whose name resolves to this machine.",
+        "Use 127.0.0.1 or localhost, or set MOBILITY_API_HOSTS to the name in the URL.",
+    ),
+    "too-many-requests": ProblemType(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "This address sent more requests within a second than the limit allows.",
+        "Wait for the seconds in the Retry-After header; MOBILITY_API_RATE is the limit. POST "
+        "/batch answers for many ids at once.",
+    ),
+    "too-many-readers": ProblemType(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The maximum number of readers of live events is connected.",
+        "Try again after the seconds in the Retry-After header, or raise "
+        "MOBILITY_API_LIVE_READERS.",
+    ),
+    "needs-redis": ProblemType(
+        HTTPStatus.NOT_FOUND,
+        "Live events come from Redis, and the system runs without Redis.",
+        "Run it with Redis (MOBILITY_STORES=redis,postgres), or poll.",
+    ),
+    "not-found": ProblemType(
+        HTTPStatus.NOT_FOUND,
+        "There is no such path, entity or id. An id exists once a trip was counted for it; with "
+        "Redis alone, only for a day after its last change.",
+        "Check the spelling and the encoding: in a path an id is percent-encoded. Any id can also "
+        "be given as `?id=`.",
+    ),
+    "beyond-ledger": ProblemType(
+        HTTPStatus.NOT_FOUND,
+        "The range begins before the windows that Redis keeps of this id, and there is no Postgres "
+        "to query. The member `reaches` is the time from which on Redis has all windows.",
+        "Begin the range at `reaches` or later, or run the system with Postgres "
+        "(MOBILITY_STORES=redis,postgres) for series of any age.",
+    ),
+    "needs-postgres": ProblemType(
+        HTTPStatus.NOT_FOUND,
+        "Sorted lists, top ids, summaries and comparisons of all ids need Postgres, and the system "
+        "runs without Postgres.",
+        "Run it with Postgres (MOBILITY_STORES=redis,postgres), or query single ids.",
+    ),
+    "method-not-allowed": ProblemType(
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        "The path exists, but not for this method.",
+        "Use a method from the Allow header.",
+    ),
+    "not-acceptable": ProblemType(
+        HTTPStatus.NOT_ACCEPTABLE,
+        "The response has none of the formats in the Accept header.",
+        "Accept application/json; series also come as application/x-ndjson, text/csv and "
+        "application/vnd.apache.parquet.",
+    ),
+    "content-too-large": ProblemType(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "The body is larger than this API accepts.",
+        "Send fewer ids at once: up to 1,000.",
+    ),
+    "internal-server-error": ProblemType(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "A fault in the API itself.",
+        "The log of the API has the error; please report it.",
+    ),
+    "service-unavailable": ProblemType(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The stores that could answer are down, or do not answer in time. The detail names each of "
+        "them with the reason.",
+        "Try again after the seconds in the Retry-After header. /health shows the stores.",
+    ),
+}

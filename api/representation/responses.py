@@ -1,0 +1,265 @@
+"""Response bodies as JSON, and the headers that say how fresh a response is.
+
+Amounts are minutes, kilometres and currency units, each the double nearest to the exact number.
+`as_of` is the watermark: all trips of windows that ended more than the allowed lateness before it
+are counted; null while some shard has not reported one. `complete` says that the whole range is
+before that, so that only a backfill can still change it. Ranges are half-open; `from` and `to` are
+the bounds that were used, which are bounds of windows.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from litestar import Response
+
+from api.queries.contract import Sums
+from api.queries.time_range import TimeRange, to_datetime
+from mobility.records import MICRO
+from mobility.settings import Store
+
+AS_OF: Final = "Mobility-As-Of"
+STORE: Final = "Mobility-Store"
+
+
+class Freshness(msgspec.Struct, frozen=True, kw_only=True):
+    """The watermark of the answer, and the store that it comes from."""
+
+    as_of: datetime | None
+    store: Store
+
+
+class SumFields(msgspec.Struct, frozen=True, kw_only=True):
+    """Sums over trips."""
+
+    trip_count: int
+    total_duration: float
+    total_distance: float
+    total_revenue: float
+
+
+class Amounts(SumFields, frozen=True, kw_only=True):
+    """Sums over trips, and means per trip, which are 0 without trips."""
+
+    avg_duration: float
+    avg_distance: float
+    avg_revenue: float
+
+
+class RangeAmounts(Amounts, frozen=True, kw_only=True):
+    """The amounts of a range; a bound is null if the range is unbounded on that side."""
+
+    from_: datetime | None = msgspec.field(name="from")
+    to: datetime | None
+    complete: bool
+
+
+class NewestWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest window of an id."""
+
+    window_start: datetime
+    window_end: datetime
+    complete: bool
+
+
+class Metrics(RangeAmounts, frozen=True, kw_only=True):
+    """The running totals of an id, or those of a range, with the first and last start of a trip.
+
+    A backfill can leave an id without trips: its trip count is 0, and both starts are null.
+    """
+
+    entity: str
+    id: str
+    start_time: datetime | None
+    last_start_time: datetime | None
+    last_window: NewestWindow | None
+    as_of: datetime | None
+    store: Store
+
+
+class ListItem(SumFields, frozen=True, kw_only=True):
+    """An id and its sums."""
+
+    id: str
+
+
+class Listing(Freshness, frozen=True, kw_only=True):
+    """A page of ids, by default sorted by the bytes of their UTF-8.
+
+    `next` is the cursor of the next page. `total` is the number of all ids in the list at the time
+    of its first page.
+    """
+
+    entity: str
+    items: Sequence[ListItem]
+    total: int
+    next: str | None
+
+
+class SeriesBucket(Amounts, frozen=True, kw_only=True):
+    """A window, or an hour or day of windows. The range cuts the first and the last bucket."""
+
+    window_start: datetime
+    window_end: datetime
+    complete: bool
+
+
+class Series(Freshness, frozen=True, kw_only=True):
+    """The buckets in which an id has trips, in order. Empty buckets are left out."""
+
+    entity: str
+    id: str
+    from_: datetime = msgspec.field(name="from")
+    to: datetime
+    granularity: str
+    tz: str
+    items: Sequence[SeriesBucket]
+
+
+class TopItem(Amounts, frozen=True, kw_only=True):
+    """An id with its rank; equal amounts have equal ranks.
+
+    `share` is its share of the total; null if the total is 0.
+    """
+
+    rank: int
+    id: str
+    share: float | None
+
+
+class Top(Freshness, frozen=True, kw_only=True):
+    """The first ids by a sum. `active_ids` is the number of ids with trips, `total` their sums."""
+
+    entity: str
+    by: str
+    from_: datetime | None = msgspec.field(name="from")
+    to: datetime | None
+    active_ids: int
+    items: Sequence[TopItem]
+    total: Amounts
+    complete: bool
+
+
+class Percentiles(msgspec.Struct, frozen=True, kw_only=True):
+    """The smallest values that 50, 90 and 99 % of the ids do not exceed."""
+
+    p50: float
+    p90: float
+    p99: float
+
+
+class Distribution(msgspec.Struct, frozen=True, kw_only=True):
+    """The distribution of the sums over the ids with trips; null if there are none."""
+
+    trip_count: Percentiles | None
+    total_duration: Percentiles | None
+    total_distance: Percentiles | None
+    total_revenue: Percentiles | None
+
+
+class Summary(RangeAmounts, frozen=True, kw_only=True):
+    """All ids of an entity over a range."""
+
+    entity: str
+    active_ids: int
+    distribution: Distribution
+    as_of: datetime | None
+    store: Store
+
+
+class ComparedRange(RangeAmounts, frozen=True, kw_only=True):
+    """One side of a comparison; without an id, all ids of the entity."""
+
+    id: str | None
+
+
+class Ratio(msgspec.Struct, frozen=True, kw_only=True):
+    """The left amounts divided by the right ones; null if the right one is 0."""
+
+    trip_count: float | None
+    avg_duration: float | None
+    avg_distance: float | None
+    avg_revenue: float | None
+    total_duration: float | None
+    total_distance: float | None
+    total_revenue: float | None
+
+
+class Comparison(Freshness, frozen=True, kw_only=True):
+    """Two ranges or two ids, the left amounts minus the right ones, and their ratio."""
+
+    entity: str
+    left: ComparedRange
+    right: ComparedRange
+    difference: Amounts
+    ratio: Ratio
+
+
+class BatchItem(Amounts, frozen=True, kw_only=True):
+    """The totals of an id of a batch."""
+
+    id: str
+    start_time: datetime | None
+    last_start_time: datetime | None
+
+
+class Batch(Freshness, frozen=True, kw_only=True):
+    """The totals of ids in the order of the request; null for an id without trips."""
+
+    entity: str
+    items: Sequence[BatchItem | None]
+
+
+def sums_to_response(sums: Sums) -> dict[str, Any]:
+    """Return the fields of SumFields, in units."""
+    return {
+        "trip_count": sums.trip_count,
+        "total_duration": sums.total_duration / MICRO,
+        "total_distance": sums.total_distance / MICRO,
+        "total_revenue": sums.total_revenue / MICRO,
+    }
+
+
+def to_response(sums: Sums) -> dict[str, Any]:
+    """Return the fields of Amounts: sums in units, and means per trip."""
+    # Division of two integers gives the nearest double, for means as for sums.
+    divisor = sums.trip_count * MICRO
+    return {
+        **sums_to_response(sums),
+        "avg_duration": sums.total_duration / divisor if divisor else 0.0,
+        "avg_distance": sums.total_distance / divisor if divisor else 0.0,
+        "avg_revenue": sums.total_revenue / divisor if divisor else 0.0,
+    }
+
+
+def range_to_response(time_range: TimeRange) -> dict[str, Any]:
+    """Return the fields `from_` and `to`."""
+    start, end = time_range.start, time_range.end
+    return {
+        "from_": None if start is None else to_datetime(start),
+        "to": None if end is None else to_datetime(end),
+    }
+
+
+def freshness_headers(as_of: datetime | None, store: Store) -> dict[str, str]:
+    """Return the headers that say how fresh a response is.
+
+    There is no Last-Modified: the watermark is event time, and numbers change before it does. There
+    is no Age: nothing here is cached. A client that keeps a response must revalidate it (ETag).
+    """
+    headers = {STORE: store, "Cache-Control": "no-cache"}
+    if as_of is not None:
+        headers[AS_OF] = as_of.isoformat().replace("+00:00", "Z")
+    return headers
+
+
+async def add_freshness_headers(response: Response[Any]) -> Response[Any]:
+    """Add the headers to a response whose content has `as_of` and `store` (an after_request hook).
+
+    It is a coroutine because Litestar runs hooks that are not on another thread.
+    """
+    content = response.content
+    if hasattr(content, "as_of") and hasattr(content, "store"):
+        response.headers.update(freshness_headers(content.as_of, content.store))
+    return response

@@ -1,1 +1,0 @@
-SELECT count(*) FROM {totals} WHERE id >= %(prefix)s AND id < %(beyond)s

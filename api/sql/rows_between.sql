@@ -1,3 +1,0 @@
-SELECT id, trip_count, total_duration, total_distance, total_revenue
-FROM {ledger}
-WHERE window_start >= %(start)s AND window_start < %(end)s AND trip_count > 0

@@ -1,0 +1,101 @@
+"""Health and readiness: the states of the stores, and of the flow as the stores show it."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from api.errors import StoresUnavailableError, StoreUnavailableError
+from api.queries.store_readers import STORE_ORDER, StoreReaders, Watermarks
+from api.status.overview import first_known, store_failures, to_processes
+from api.status.responses import Component, State
+from mobility.settings import Settings
+
+EntityWatermarks = Mapping[str, datetime | None]
+
+_NO_STORE: Final = "is not known, as no store answers"
+
+
+def health_components(watermarks: Watermarks) -> dict[str, Component]:
+    """Return the state of each store, and of the flow."""
+    components: dict[str, Component] = {}
+    for store in STORE_ORDER:
+        found = watermarks.get(store)
+        if found is None:
+            components[store] = Component(state="off")
+        elif isinstance(found, StoreUnavailableError):
+            components[store] = Component(state="down", reason=found.reason)
+        else:
+            components[store] = Component(state="ok")
+    components["flow"] = (
+        _check_watermarks(watermarks, _find_missing, without_store="down")
+        if watermarks
+        else Component(state="off")
+    )
+    return components
+
+
+async def readiness_components(readers: StoreReaders, settings: Settings) -> dict[str, Component]:
+    """Return the components that readiness depends on; it fails if one of them is `down`.
+
+    One store is enough. A log whose lag no process reports is `off`: a flow that does not run shows
+    by the age of the watermark.
+    """
+    watermarks = await readers.watermarks()
+    now = datetime.now(UTC)
+
+    def find_old(known: EntityWatermarks) -> str | None:
+        times = [watermark for watermark in known.values() if watermark is not None]
+        if not settings.ready_age or not times:
+            return None
+        age = (now - min(times)).total_seconds()
+        if age <= settings.ready_age:
+            return None
+        return f"is {age:,.0f} s old; the limit is {settings.ready_age:,} s"
+
+    return {
+        "stores": _check_stores(watermarks),
+        "log": await _check_lag(readers, settings),
+        "watermark": _check_watermarks(watermarks, find_old, without_store="off"),
+    }
+
+
+def _check_watermarks(
+    watermarks: Watermarks,
+    find_fault: Callable[[EntityWatermarks], str | None],
+    *,
+    without_store: State,
+) -> Component:
+    """Return the state of the flow by the watermarks in the first store that answers."""
+    known = first_known(watermarks)
+    if known is None:
+        return Component(state=without_store, reason=_NO_STORE)
+    fault = find_fault(known)
+    return Component(state="down" if fault else "ok", reason=fault, as_of=dict(known))
+
+
+def _find_missing(known: EntityWatermarks) -> str | None:
+    missing = [name for name, watermark in known.items() if watermark is None]
+    return f"has not reported a watermark of {', '.join(missing)}" if missing else None
+
+
+def _check_stores(watermarks: Watermarks) -> Component:
+    if not watermarks:
+        return Component(state="down", reason="are not configured: set MOBILITY_STORES")
+    failures = [str(failure) for failure in store_failures(watermarks)]
+    if len(failures) == len(watermarks):
+        return Component(state="down", reason=f"do not answer: {', '.join(failures)}")
+    return Component(state="ok", reason="; ".join(failures) or None)
+
+
+async def _check_lag(readers: StoreReaders, settings: Settings) -> Component:
+    try:
+        processes = to_processes((await readers.statuses()).value)
+    except StoresUnavailableError:
+        return Component(state="off", reason=_NO_STORE)
+    if not processes:
+        return Component(state="off", reason="has no process that reported its lag for a minute")
+    lag = sum(process.lag for process in processes)
+    if settings.ready_lag and lag > settings.ready_lag:
+        reason = f"has {lag:,} unread messages; the limit is {settings.ready_lag:,}"
+        return Component(state="down", reason=reason)
+    return Component(state="ok")

@@ -1,0 +1,143 @@
+"""Response bodies of `/status` and `/health`. Times are UTC, positions are offsets of the log."""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from api.queries.time_range import known_time
+from mobility.settings import Store
+from mobility.status import AuditStatus, FlowStatus, Outcomes, PartitionStatus, Rates
+
+Severity = Literal["error", "warning"]
+State = Literal["ok", "down", "off"]
+
+
+class Component(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The state of a component: `off` means not configured; `reason` says why it is down."""
+
+    state: State
+    reason: str | None = None
+    as_of: dict[str, datetime | None] | None = None
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of each component, by name."""
+
+    components: dict[str, Component]
+
+
+class StatusProblem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A problem that a check found: what is wrong, and what to do about it."""
+
+    severity: Severity
+    slug: str
+    what: str
+    do: str
+    process: str | None = None
+
+
+class Partition(msgspec.Struct, frozen=True, kw_only=True):
+    """The position of a process in a partition of a topic."""
+
+    topic: str
+    partition: int
+    position: int | None
+    end: int | None
+    lag: int
+    watermark: datetime | None
+    status: str
+
+
+class Process(msgspec.Struct, frozen=True, kw_only=True):
+    """A process of a flow. `age` is the age of its record in seconds; rates are per second."""
+
+    process: str
+    flow: str
+    at: datetime | None
+    age: float
+    host: str
+    pid: int
+    watermark: datetime | None
+    lag: int
+    partitions: list[Partition]
+    rates: Rates
+    counts: Outcomes
+    snapshot_at: datetime | None
+    punctuations_refused: int
+    partitions_unread: int
+    gaps: int
+
+
+class Audit(msgspec.Struct, frozen=True, kw_only=True):
+    """The running audit, since its start; `drift` is the number of windows that differ."""
+
+    at: datetime | None
+    age: float
+    drift: int
+    drifts: dict[str, int]
+    checked: int
+    amended: int
+    rounds: int
+    failures: int
+    behind: int
+    last_success: datetime | None
+
+
+class Overview(msgspec.Struct, frozen=True, kw_only=True):
+    """The status of the whole system; `problems` is empty if no check found any."""
+
+    store: Store
+    as_of: dict[str, datetime | None]
+    processes: list[Process]
+    audit: Audit | None
+    problems: list[StatusProblem]
+
+
+def to_process(name: str, age: float, status: FlowStatus) -> Process:
+    """Return the response about a process of a flow."""
+    return Process(
+        process=name,
+        flow=status.flow,
+        at=known_time(status.at),
+        age=round(age, 1),
+        host=status.host,
+        pid=status.pid,
+        watermark=known_time(status.watermark),
+        lag=status.lag,
+        partitions=[_to_partition(partition) for partition in status.partitions],
+        rates=status.rates,
+        counts=status.counts,
+        snapshot_at=known_time(status.snapshot_at),
+        punctuations_refused=status.punctuations_refused,
+        partitions_unread=status.partitions_unread,
+        gaps=status.gaps,
+    )
+
+
+def to_audit(age: float, status: AuditStatus) -> Audit:
+    """Return the response about the running audit."""
+    return Audit(
+        at=known_time(status.at),
+        age=round(age, 1),
+        drift=status.drift,
+        drifts=status.drifts,
+        checked=status.checked,
+        amended=status.amended,
+        rounds=status.rounds,
+        failures=status.failures,
+        behind=status.behind,
+        last_success=known_time(status.last_success),
+    )
+
+
+def _to_partition(status: PartitionStatus) -> Partition:
+    return Partition(
+        topic=status.topic,
+        partition=status.partition,
+        position=status.position,
+        end=status.end,
+        lag=status.lag,
+        watermark=known_time(status.watermark),
+        status=status.status,
+    )

@@ -1,0 +1,143 @@
+"""The running audit: it reads the log on and compares a few windows once they are complete."""
+
+import time
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Final
+
+import polars as pl
+
+from audit.aggregated_topics import AggregatedTopics
+from audit.audited_stores import (
+    AuditedStore,
+    EntityWatermarks,
+    WindowRange,
+    delivered_watermarks,
+)
+from audit.recomputation import WindowRecomputation
+from audit.rounds import AuditRound, CheckResult
+from audit.topic_follower import TopicFollower
+from audit.window_sample import WindowSample, keep_latest_versions, merge_partials
+from mobility.entities import BY_NAME, ENTITIES
+from mobility.records import MAX_EVENT_TIME, MIN_EVENT_TIME
+from mobility.settings import Settings
+from mobility.topics import trips_topic
+
+SAMPLE_SIZE: Final = 25
+"""Windows of each entity and window start that are compared."""
+
+MAX_BACKLOG: Final = 200_000
+"""Messages per partition that are read at the start at most: older ones are not audited."""
+
+_MAX_SAMPLED: Final = 50_000
+_MAX_PER_ROUND: Final = 2_000
+_GROUPS: Final = ("entity", "window_start")
+_ALL_WINDOWS: Final = WindowRange(MIN_EVENT_TIME, MAX_EVENT_TIME)
+
+Pause = Callable[[float], bool]
+"""Waits so many seconds; returns whether the audit is asked to stop."""
+
+
+class _StopRequestedError(Exception):
+    """The audit is asked to stop while it reads."""
+
+
+class ContinuousAudit:
+    """The positions in the topics and the sampled windows that are not compared yet.
+
+    Every round reads every store, for a few ids; a window is dropped once it was compared. While a
+    store makes no progress, reading of the log stops too, so that memory stays bounded.
+    """
+
+    def __init__(self, settings: Settings, stores: Sequence[AuditedStore], seed: int) -> None:
+        self._settings = settings
+        self._stores = stores
+        self._open_ms = settings.window_ms + settings.allowed_lateness * 1_000
+        self._compared_until = MIN_EVENT_TIME
+        from_log = WindowSample(SAMPLE_SIZE, seed, _GROUPS, merge_partials)
+        self._from_topics = WindowSample(SAMPLE_SIZE, seed, _GROUPS, keep_latest_versions)
+        self._log = TopicFollower(settings, trips_topic(settings), max_backlog=MAX_BACKLOG)
+        self._recomputed = WindowRecomputation(self._log, from_log, settings, _ALL_WINDOWS)
+        try:
+            self._topics = AggregatedTopics(
+                settings, list(ENTITIES), self._from_topics, max_backlog=MAX_BACKLOG
+            )
+        except BaseException:
+            self._log.close()
+            raise
+
+    def run_round(self, pause: Pause) -> list[CheckResult] | None:
+        """Read on and compare the windows that are complete; None if asked to stop meanwhile."""
+        watermarks = [store.progress() for store in self._stores]
+        delivered = delivered_watermarks(self._settings)
+        try:
+            self._read(pause)
+        except _StopRequestedError:
+            return None
+        window_range = self._complete_range(watermarks, delivered)
+        if window_range.last < window_range.first:
+            return []
+        audit_round = AuditRound(
+            self._recomputed.sample,
+            self._from_topics,
+            window_range,
+            self._stores,
+            watermarks,
+            delivered,
+            self._topics.truncated_until,
+            self._settings,
+        )
+        results = audit_round.run(ENTITIES, all_ids=False)
+        self._drop_before(window_range.last + 1)
+        return results
+
+    @property
+    def behind(self) -> int:
+        """The number of window starts that are read and not compared yet."""
+        return self._recomputed.sample.rows["window_start"].n_unique()
+
+    def close(self) -> None:
+        """Close the consumers."""
+        self._log.close()
+        self._topics.close()
+
+    def _read(self, pause: Pause) -> None:
+        """Read the topics to their ends, and the log unless too many windows are waiting."""
+
+        def wait(seconds: float) -> None:
+            if pause(seconds):
+                raise _StopRequestedError
+
+        window_range = WindowRange(self._compared_until, MAX_EVENT_TIME)
+        batches = [self._topics.read(window_range, lambda: wait(0))]
+        if self._recomputed.sample.rows.height < _MAX_SAMPLED:
+            batches.insert(0, self._recomputed.read_to(self._log.ends(), lambda: wait(0)))
+        started = time.monotonic()
+        for _ in chain.from_iterable(batches):
+            # At most half of the time is used, however much there is to read.
+            wait(time.monotonic() - started)
+            started = time.monotonic()
+
+    def _complete_range(
+        self, watermarks: Sequence[EntityWatermarks], delivered: EntityWatermarks
+    ) -> WindowRange:
+        """Return the windows that are complete in the log and in every store and topic."""
+        in_log = self._recomputed.complete_range
+        known = [each.get(name, MIN_EVENT_TIME) for each in watermarks for name in BY_NAME]
+        if self._settings.status_dir is not None:
+            known += [delivered.get(name, MIN_EVENT_TIME) for name in BY_NAME]
+        last = min([in_log.last, *(watermark - self._open_ms - 1 for watermark in known)])
+        return self._limit(WindowRange(max(in_log.first, self._compared_until), last))
+
+    def _limit(self, window_range: WindowRange) -> WindowRange:
+        """Leave the later windows to later rounds if there are many."""
+        rows = self._recomputed.sample.rows.filter(window_range.contains())
+        starts = rows.group_by("window_start").len().sort("window_start")
+        beyond = starts.filter(pl.col("len").cum_sum() > _MAX_PER_ROUND).slice(1)["window_start"]
+        return window_range if beyond.is_empty() else WindowRange(window_range.first, beyond[0] - 1)
+
+    def _drop_before(self, time_ms: int) -> None:
+        self._compared_until = time_ms
+        self._recomputed.sample.drop_before(time_ms)
+        self._recomputed.window_starts.clear()
+        self._from_topics.drop_before(time_ms)

@@ -1,0 +1,32 @@
+"""Exact conversions between micro-units, decimal text and ISO 8601 text."""
+
+import polars as pl
+
+from mobility.records import MICRO
+
+
+def decimal_to_micro(text: pl.Expr) -> pl.Expr:
+    """Parse decimal text in units as int64 micro-units; null if it is not exactly representable.
+
+    More than six fraction digits (other than zeros), exponents and values beyond int64 become null,
+    so that a comparison reports them and rounding does not hide them.
+    """
+    parts = text.str.extract_groups(r"\A(-?)([0-9]+)(?:\.([0-9]{0,6})0*)?\z").struct
+    fraction = parts.field("3").fill_null("").str.pad_end(6, "0")
+    digits = pl.concat_str(parts.field("1"), parts.field("2"), fraction)
+    return digits.cast(pl.Int64, strict=False)
+
+
+def micro_to_units(amounts: pl.Series) -> pl.Series:
+    """Return the doubles nearest to these micro-units, in units.
+
+    Python divides integers with one rounding; casting to a double first would round twice.
+    """
+    doubles = [None if amount is None else amount / MICRO for amount in amounts.to_list()]
+    return pl.Series(amounts.name, doubles, dtype=pl.Float64)
+
+
+def iso_to_ms(text: pl.Expr) -> pl.Expr:
+    """Parse ISO 8601 text that ends in Z as epoch milliseconds; null for any other form."""
+    time = text.str.to_datetime("%Y-%m-%dT%H:%M:%S%.fZ", time_unit="us", strict=False)
+    return time.dt.epoch("us").floordiv(1_000)

@@ -1,0 +1,121 @@
+"""Comparisons of every output of the system with the oracle."""
+
+import json
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from audit.comparison import Comparison, compare
+from audit.export import in_units
+from audit.oracle import OracleResult, ValidatedLog
+from audit.trips_file import COPY, number_copies, read_trips
+from audit.validation import TRIP_SCHEMA
+from mobility.records import STARTS, TOTALS
+from mobility.settings import Settings
+from mobility.topics import trips_topic
+
+_ID: Final = ("entity", "id")
+_WINDOW: Final = (*_ID, "window_start")
+_SUMS: Final = ("trip_count", *TOTALS, *STARTS)
+_MEANS: Final = ("avg_duration",)
+_SOURCE_POSITION: Final = ("topic", "partition", "offset")
+
+FLOW_COUNTERS: Final = ("read", "counted", "late", "dead", "duplicates", "punctuations")
+
+
+def compare_log_with_file(log: ValidatedLog, file: Path) -> Comparison:
+    """Compare the log with the file that was sent: the log must have each row once."""
+    sent = log.rows.filter(pl.col("watermark").is_null())
+    return compare(
+        "log, compared with the file",
+        number_copies(read_trips(file)),
+        number_copies(sent.select(TRIP_SCHEMA.names())),
+        keys=[*TRIP_SCHEMA.names(), COPY],
+    )
+
+
+def compare_windows(output: str, expected: OracleResult, found: pl.DataFrame) -> Comparison:
+    """Compare the windows of a store or topic, in micro-units."""
+    fields = ("window_end", *_SUMS)
+    return compare(output, expected.windows, found, keys=_WINDOW, fields=fields, means=_MEANS)
+
+
+def compare_totals(output: str, expected: OracleResult, found: pl.DataFrame) -> Comparison:
+    """Compare the totals per id of a store, in micro-units."""
+    return compare(output, expected.totals, found, keys=_ID, fields=_SUMS, means=_MEANS)
+
+
+def compare_api_totals(expected: OracleResult, found: pl.DataFrame) -> Comparison:
+    """Compare the totals that the API answers: the doubles nearest to the exact amounts."""
+    totals = in_units(expected.totals)
+    return compare("API, each id", totals, found, keys=_ID, fields=_SUMS, means=_MEANS)
+
+
+def compare_api_ids(expected: OracleResult, found: pl.DataFrame) -> Comparison:
+    """Compare the ids and trip counts that the API lists page by page."""
+    return compare("API, pages of ids", expected.totals, found, keys=_ID, fields=["trip_count"])
+
+
+def compare_redis_index(expected: OracleResult, found: pl.DataFrame) -> Comparison:
+    """Compare the ids in the indexes of Redis."""
+    return compare("Redis index", expected.totals, found, keys=_ID)
+
+
+def compare_late_trips(
+    expected: OracleResult, found: pl.DataFrame, settings: Settings
+) -> Comparison:
+    """Compare the source positions in `trips_late`, which is delivered at least once."""
+    positions = _source_positions(expected, "late", settings)
+    found = found.unique(_SOURCE_POSITION)
+    return compare("trips_late", positions, found, keys=_SOURCE_POSITION)
+
+
+def compare_dead_letters(
+    expected: OracleResult, log: ValidatedLog, found: pl.DataFrame, settings: Settings
+) -> Comparison:
+    """Compare source positions, reasons and bytes in `trips_dlq`, delivered at least once."""
+    positions = _source_positions(expected, "dead", settings)
+    letters = positions.join(log.dead_letters, on=["partition", "offset"])
+    fields = ("error", "value")
+    return compare("trips_dlq", letters, found, keys=_SOURCE_POSITION, fields=fields)
+
+
+def compare_flow_counters(expected: OracleResult, status_folder: Path) -> Comparison:
+    """Compare the counters of the flow's processes, in `flow-*.json` of a folder."""
+    counters = {
+        "read": expected.messages.height,
+        "counted": expected.count("counted"),
+        "late": expected.count("late"),
+        "dead": expected.count("dead"),
+        "duplicates": expected.count("duplicate"),
+        "punctuations": expected.count("punctuation"),
+    }
+    return compare(
+        "counters of the flow",
+        _counter_frame(counters),
+        _counter_frame(read_flow_counters(status_folder)),
+        keys=["counter"],
+        fields=["count"],
+    )
+
+
+def read_flow_counters(status_folder: Path) -> dict[str, int]:
+    """Return the counters summed over the flow's processes; empty before one has written."""
+    paths = sorted(status_folder.glob("flow-*.json"))
+    processes = [json.loads(path.read_bytes()) for path in paths]
+    return {name: sum(each[name] for each in processes) for name in FLOW_COUNTERS if processes}
+
+
+def _counter_frame(counters: dict[str, int]) -> pl.DataFrame:
+    schema = {"counter": pl.String, "count": pl.Int64}
+    return pl.DataFrame(list(counters.items()), schema=schema, orient="row")
+
+
+def _source_positions(expected: OracleResult, outcome: str, settings: Settings) -> pl.DataFrame:
+    return expected.messages.filter(pl.col("outcome") == outcome).select(
+        pl.lit(trips_topic(settings)).alias("topic"),
+        "partition",
+        "offset",
+        pl.col("reason").alias("error"),
+    )

@@ -1,0 +1,90 @@
+"""The command line of a replay, and the environment of the commands that it runs."""
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from mobility.arguments import positive_int
+
+TABLES: Final = ("drivers", "passengers", "locations")
+
+_DESCRIPTION: Final = (
+    "Send a file of trips once through the whole system and compare every result with one batch "
+    "computation. The exit code is 0 only if nothing differs."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOptions:
+    """The command line; paths are absolute."""
+
+    file: Path
+    out: Path | None
+    as_is: bool
+    partitions: int | None
+    processes: int
+    tables: dict[str, Path]
+
+
+def parse_options(arguments: Sequence[str] | None) -> ReplayOptions:
+    """Parse the command line; exit with 2 if it is not valid."""
+    parser = argparse.ArgumentParser(prog="just replay", description=_DESCRIPTION)
+    add = parser.add_argument
+    add("file", metavar="FILE", type=_path, help="trips, a parquet file")
+    add("--out", metavar="DIR", type=_path, help="write what each store holds there, as parquet")
+    add("--as-is", action="store_true", help="send trips in the order of the file")
+    add("--partitions", metavar="N", type=positive_int, help="partitions of every topic (4)")
+    add("--processes", metavar="N", type=positive_int, default=1, help="processes of the flow (1)")
+    for name in TABLES:
+        add(f"--{name}", metavar="FILE", type=_path, help=f"table of {name}, a parquet file (none)")
+    found = parser.parse_args(arguments)
+    tables = {name: path for name in TABLES if (path := getattr(found, name)) is not None}
+    return ReplayOptions(
+        found.file, found.out, found.as_is, found.partitions, found.processes, tables
+    )
+
+
+def check_files(options: ReplayOptions) -> None:
+    """Raise OSError, with the file's name, if one of the files is not readable parquet."""
+    for path in (options.file, *options.tables.values()):
+        try:
+            pl.read_parquet_schema(path)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            msg = f"{path}: not a readable parquet file: {error}"
+            raise OSError(msg) from error
+
+
+def command_environ(
+    base: Mapping[str, str], options: ReplayOptions, scratch: Path, port: int
+) -> dict[str, str]:
+    """Return the environment of the system's commands.
+
+    Settings that change results are passed on. Tables are not: the options name them.
+    """
+    ours = {
+        "MOBILITY_READ": "once",
+        "MOBILITY_STORES": "redis,postgres",
+        "MOBILITY_STATUS_DIR": str(scratch),
+        "MOBILITY_API_HOST": "127.0.0.1",
+        "MOBILITY_API_PORT": str(port),
+        # The replay requests every id as fast as the API answers, and is its only client.
+        "MOBILITY_API_RATE": "0",
+        **{f"MOBILITY_{name.upper()}": str(path) for name, path in options.tables.items()},
+    }
+    if options.partitions is not None:
+        ours["MOBILITY_PARTITIONS"] = str(options.partitions)
+    removed = {f"MOBILITY_{name.upper()}" for name in (*TABLES, "api_tokens")}
+    kept = {name: value for name, value in base.items() if name not in removed}
+    root = str(Path(__file__).resolve().parent.parent)
+    paths = [root, *filter(None, [base.get("PYTHONPATH")])]
+    # A folder `api` in the caller's folder must not be imported in place of the project's.
+    return kept | ours | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}
+
+
+def _path(text: str) -> Path:
+    return Path(text).absolute()

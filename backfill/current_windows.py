@@ -1,0 +1,104 @@
+"""The current windows of a range, and the check that they are complete."""
+
+import polars as pl
+from psycopg import sql
+
+from audit.log_messages import read_log_messages
+from audit.topics import decode_windows
+from audit.window_sample import keep_latest_versions
+from backfill.callbacks import OnStatus
+from backfill.errors import BackfillError
+from backfill.plan import ENTITY_WINDOW_SCHEMA
+from backfill.trip_log import find_first_offsets
+from backfill.window_range import WindowRange
+from mobility.entities import ENTITIES, Entity
+from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
+from mobility.settings import Settings
+from mobility.times import iso_time
+from mobility.topics import aggregated_topic
+from sinks.postgres_copy import copy_out
+from sinks.postgres_session import PostgresSession, open_postgres_session
+from sinks.store import WindowStore
+
+
+def read_current_windows(
+    settings: Settings, window_range: WindowRange, on_status: OnStatus
+) -> pl.DataFrame:
+    """Return the windows of a range (ENTITY_WINDOW_SCHEMA), from Postgres where there is one.
+
+    Without Postgres they are the highest versions in `aggregated.*`. Raises BackfillError where
+    those topics no longer cover the range.
+    """
+    if "postgres" in settings.stores:
+        on_status("windows in Postgres")
+        session = open_postgres_session(settings)
+        try:
+            frames = [_read_ledger(session, entity, window_range) for entity in ENTITIES]
+        finally:
+            session.close()
+    else:
+        frames = [_read_topic(settings, entity, window_range, on_status) for entity in ENTITIES]
+    return pl.concat(frames)
+
+
+def refuse_incomplete(
+    window_range: WindowRange, settings: Settings, watermark: int | None, source: str
+) -> None:
+    """Raise BackfillError where the range has windows that are not complete yet.
+
+    `watermark` (epoch ms) is that of `source`, None where it is unknown.
+    """
+    lateness = settings.allowed_lateness * 1_000
+    if watermark is not None and window_range.end + lateness < watermark:
+        return
+    if watermark is None:
+        state = "has partitions without an event time"
+        advice = "Run again when each has one; a punctuation is enough."
+    else:
+        end = (watermark - 1 - lateness) // settings.window_ms * settings.window_ms
+        state = f"has the watermark {iso_time(watermark)}"
+        advice = f"Complete are the windows up to --to {iso_time(end)}."
+    msg = (
+        f"Not all windows of {window_range} are complete: {source} {state}, and a window accepts "
+        f"trips until {settings.allowed_lateness} s after its end. {advice}"
+    )
+    raise BackfillError(msg)
+
+
+def refuse_incomplete_in(store: WindowStore, window_range: WindowRange, settings: Settings) -> None:
+    """Raise BackfillError where the stores do not have all complete windows of the range yet.
+
+    Stores that `dataflows.serving` writes to have no watermarks; then the log alone decides.
+    """
+    watermarks = [watermark for entity in ENTITIES for watermark in store.progress(entity).values()]
+    lowest = min(watermarks, default=MIN_EVENT_TIME)
+    if lowest > MIN_EVENT_TIME:
+        refuse_incomplete(window_range, settings, lowest, "the flow that writes to the stores")
+
+
+def _read_ledger(
+    session: PostgresSession, entity: Entity, window_range: WindowRange
+) -> pl.DataFrame:
+    query = sql.SQL("SELECT {} FROM {} WHERE window_start >= {} AND window_start < {}").format(
+        sql.SQL(", ").join(map(sql.Identifier, WINDOW_SCHEMA)),
+        sql.Identifier(f"{entity.name}_ledger"),
+        sql.Literal(window_range.start),
+        sql.Literal(window_range.end),
+    )
+    rows = session.run(lambda connection: copy_out(connection, query, WINDOW_SCHEMA))
+    return rows.select(pl.lit(entity.name).alias("entity"), *WINDOW_SCHEMA)
+
+
+def _read_topic(
+    settings: Settings, entity: Entity, window_range: WindowRange, on_status: OnStatus
+) -> pl.DataFrame:
+    topic = aggregated_topic(settings, entity)
+    # A window that was deleted there would not be corrected, and still be counted elsewhere.
+    find_first_offsets(settings, topic, window_range)
+    newest = decode_windows([], entity)
+    for batch in read_log_messages(settings, topic):
+        on_status(f"{topic}: {newest.height:,} windows of the range")
+        rows = decode_windows([message.value for message in batch], entity)
+        newest = keep_latest_versions(pl.concat([newest, rows.filter(window_range.contains())]))
+    # The pane is not read and does not matter: windows are written back as `late`.
+    return newest.with_columns(pane=pl.lit("late")).select(ENTITY_WINDOW_SCHEMA.names())

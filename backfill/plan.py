@@ -1,0 +1,110 @@
+"""The plan of a backfill: recounted windows and what they change. Pure, frames in, frames out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from audit.oracle import aggregate_windows
+from audit.validation import TRIP_SCHEMA
+from backfill.correction_file import CorrectionFile
+from backfill.window_range import WindowRange
+from mobility.records import STARTS, TOTALS, WINDOW_SCHEMA
+from mobility.settings import Settings
+
+ENTITY_WINDOW_SCHEMA: Final = pl.Schema([("entity", pl.String), *WINDOW_SCHEMA.items()])
+"""Windows of all entities in one frame."""
+
+KEY: Final = ("entity", "id", "window_start")
+AMOUNTS: Final = ("trip_count", *TOTALS)
+
+_COMPARED: Final = (*KEY, *AMOUNTS, *STARTS)
+_POSITION: Final = ("partition", "offset")
+
+
+@dataclass(frozen=True, slots=True)
+class WindowChanges:
+    """The windows that differ (ENTITY_WINDOW_SCHEMA).
+
+    `after` has all of them with the new generation; a window that no trip is left of has a trip
+    count of 0. `before` has those that existed.
+    """
+
+    before: pl.DataFrame
+    after: pl.DataFrame
+
+
+def recount(
+    logged: pl.DataFrame,
+    corrections: Sequence[CorrectionFile],
+    window_range: WindowRange,
+    settings: Settings,
+) -> pl.DataFrame:
+    """Return the windows of a range: KEY, amounts and STARTS.
+
+    `logged` (LOGGED_TRIP_SCHEMA) has the trips of the log before those of `trips_late`. The
+    corrections are in the order in which they were given, the newest last.
+    """
+    trips = apply_corrections(logged, corrections).filter(window_range.contains())
+    return aggregate_windows(drop_duplicates(trips), settings).select(_COMPARED)
+
+
+def apply_corrections(logged: pl.DataFrame, corrections: Sequence[CorrectionFile]) -> pl.DataFrame:
+    """Return the trips with the corrections applied.
+
+    A trip at one position of the log counts once, also where several topics have a copy of it. Each
+    file of corrections then replaces, in its range, the trips that have one of its trip_ids, also
+    earlier corrections, and what the same file brought before. Of corrections in one file with
+    one trip_id the last counts.
+    """
+    trips = logged.unique([*_POSITION, *TRIP_SCHEMA], keep="first", maintain_order=True)
+    trips = trips.with_columns(sha256=pl.lit(None, pl.String))
+    for file in corrections:
+        has_trip_id = pl.col("trip_id").is_not_null()
+        given = file.trips.filter(~has_trip_id | pl.col("trip_id").is_last_distinct())
+        is_replaced = pl.col("trip_id").is_in(given["trip_id"].drop_nulls().implode())
+        is_same_file = pl.col("sha256").eq_missing(pl.lit(file.sha256))
+        is_removed = is_replaced.fill_null(value=False) | is_same_file
+        kept = trips.filter(~(file.window_range.contains() & is_removed))
+        added = given.select(
+            pl.lit(None, pl.Int32).alias("partition"),
+            pl.col("line").alias("offset"),
+            "window_start",
+            *TRIP_SCHEMA,
+            pl.lit(file.sha256).alias("sha256"),
+        )
+        trips = pl.concat([kept, added])
+    return trips
+
+
+def drop_duplicates(trips: pl.DataFrame) -> pl.DataFrame:
+    """Return each trip_id once a window: from the lowest partition and offset.
+
+    After `apply_corrections` no other trip has the trip_id of a correction.
+    """
+    ordered = trips.sort(_POSITION, maintain_order=True)
+    is_first = pl.struct("trip_id", "window_start").is_first_distinct()
+    return ordered.filter(pl.col("trip_id").is_null() | is_first)
+
+
+def diff_windows(wanted: pl.DataFrame, current: pl.DataFrame, generation: int) -> WindowChanges:
+    """Return what must be written to turn the `current` windows into the `wanted` ones.
+
+    `current` has ENTITY_WINDOW_SCHEMA. `wanted` has KEY, amounts and STARTS, and every window that
+    has trips: a window that only `current` has is emptied.
+    """
+    filled = current.filter(pl.col("trip_count") > 0)
+    emptied = filled.join(wanted, on=KEY, how="anti").select(
+        *KEY,
+        *(pl.lit(0, pl.Int64).alias(name) for name in AMOUNTS),
+        *(pl.col("window_start").alias(name) for name in STARTS),
+    )
+    differing = wanted.select(_COMPARED).join(filled, on=_COMPARED, how="anti")
+    after = pl.concat([differing, emptied]).with_columns(
+        pane=pl.lit("late"), generation=pl.lit(generation, pl.Int64)
+    )
+    return WindowChanges(
+        before=current.join(after, on=KEY, how="semi").sort(KEY),
+        after=after.select(ENTITY_WINDOW_SCHEMA.names()).sort(KEY),
+    )

@@ -1,0 +1,89 @@
+"""Writing the windows of a backfill: to `aggregated.*` first, then to the stores.
+
+Writing them again changes nothing.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import Final
+
+import polars as pl
+
+from backfill.callbacks import OnStatus
+from broker.producer import CheckedProducer
+from mobility.entities import ENTITIES, Entity
+from mobility.messages import encode_windows
+from mobility.records import WINDOW_SCHEMA
+from mobility.settings import Settings
+from mobility.topics import aggregated_topic
+from sinks.store import WindowStore
+from sinks.store_pair import connect_stores
+from sinks.versions import highest_versions
+
+MAX_ROWS: Final = 5_000
+"""Windows in one call of a store: few enough that the flow does not wait long for their locks."""
+
+
+_CLIENT_ID: Final = "mobility-backfill"
+
+
+@contextmanager
+def open_store(settings: Settings) -> Iterator[WindowStore | None]:
+    """Connect to the stores of the settings as one store; None where there is none.
+
+    The flow may write meanwhile: versions decide. Raises StoreError where a store can't be used,
+    or another backfill writes to it.
+    """
+    if not settings.stores:
+        yield None
+        return
+    with closing(connect_stores(settings, "backfill")) as store:
+        yield store
+
+
+def write_windows(
+    settings: Settings, store: WindowStore | None, windows: pl.DataFrame, on_status: OnStatus
+) -> pl.DataFrame:
+    """Write windows (ENTITY_WINDOW_SCHEMA); return those that a store refused as too old.
+
+    Durable on return. Raises DeliveryError or StoreError where they can't be written.
+    """
+    by_entity = [
+        (entity, highest_versions(rows.select(WINDOW_SCHEMA.names())))
+        for entity in ENTITIES
+        if (rows := windows.filter(pl.col("entity") == entity.name)).height
+    ]
+    on_status("to aggregated topics")
+    send_windows(settings, by_entity)
+    refused = [windows.clear()]
+    if store is not None:
+        for entity, rows in by_entity:
+            on_status(f"to the stores: {entity.name}")
+            old = [_apply(store, entity, chunk) for chunk in rows.iter_slices(MAX_ROWS)]
+            refused += [each.select(pl.lit(entity.name).alias("entity"), pl.all()) for each in old]
+    return pl.concat(refused)
+
+
+def _apply(store: WindowStore, entity: Entity, rows: pl.DataFrame) -> pl.DataFrame:
+    """Apply rows to a store; return those that it refused.
+
+    A store only counts them, so halves are applied again until each refused row is known.
+    """
+    refused = store.apply(entity, rows).refused
+    if refused in (0, rows.height):
+        return rows if refused else rows.clear()
+    half = rows.height // 2
+    parts = rows[:half], rows[half:]
+    return pl.concat([_apply(store, entity, part) for part in parts])
+
+
+def send_windows(settings: Settings, by_entity: Sequence[tuple[Entity, pl.DataFrame]]) -> None:
+    """Append windows (WINDOW_SCHEMA) to `aggregated.<entity>` as the flow does.
+
+    All are acknowledged on return. Raises DeliveryError where one is not.
+    """
+    producer = CheckedProducer(settings, _CLIENT_ID)
+    for entity, rows in by_entity:
+        values = encode_windows(rows, entity, settings.window_ms)
+        producer.send_columns(aggregated_topic(settings, entity), rows["id"], values)
+    producer.flush()

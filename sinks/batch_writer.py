@@ -1,0 +1,153 @@
+"""Writes the updates of an entity to the stores, in threads beside the flow.
+
+The flow goes on while a store commits. What arrives meanwhile is queued and written as one batch:
+many shards in one transaction, and of a window that changed again only its highest version. So the
+busier a store is, the less it is asked to write. With two stores, the first takes the next batch
+while the second takes the last one.
+"""
+
+import logging
+import threading
+from collections.abc import Collection, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final
+
+import polars as pl
+
+from mobility.entities import Entity
+from mobility.records import WindowUpdate
+from sinks.store import WindowStore
+from sinks.versions import highest_versions
+
+QUEUE_ROWS: Final = 20_000
+"""Rows that the queue holds: beyond, `put` blocks and with it the flow (backpressure). A graceful
+stop has seconds to write the queue."""
+
+BATCH_ROWS: Final = 10_000
+"""Rows from which a batch takes no further update."""
+
+_log: Final = logging.getLogger(__name__)
+
+
+class BatchWriter:
+    """Writes updates in the order in which they were put, in batches of some updates.
+
+    A batch goes to the first store before the others, and to all stores before the watermarks of
+    its updates are recorded. Each store takes the batches in order.
+    """
+
+    def __init__(self, stores: Sequence[WindowStore], entity: Entity) -> None:
+        """Start to write to these stores, which `close` closes."""
+        self._first, *self._others = stores
+        self._entity = entity
+        self._changed = threading.Condition()
+        self._queue: list[WindowUpdate] = []
+        self._queued_rows = 0
+        self._is_writing = False
+        self._is_closing = False
+        self._failure: BaseException | None = None
+        self._is_failure_raised = False
+        self._recorded: dict[int, tuple[int, int | None]] = {}
+        self._thread = threading.Thread(target=self._run, name=f"write {entity.name}", daemon=True)
+        self._thread.start()
+
+    def put(self, updates: list[WindowUpdate]) -> None:
+        """Queue updates; block while the queue is full. Raises the error of an earlier write."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._queued_rows < QUEUE_ROWS or self._failure)
+            self._raise_failure()
+            self._queue += updates
+            self._queued_rows += sum(update.rows.height for update in updates)
+            self._changed.notify_all()
+
+    def flush(self) -> None:
+        """Block until everything that was put is committed. Raises the error of a write."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._failure or not (self._queue or self._is_writing))
+            self._raise_failure()
+
+    def close(self) -> None:
+        """Write the queue, unless a write has failed; stop the threads and close the stores.
+
+        Raises the error of a write, unless `put` or `flush` has raised it before.
+        """
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify_all()
+        self._thread.join()
+        for store in (*self._others, self._first):
+            store.close()
+        if not self._is_failure_raised:
+            self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            self._is_failure_raised = True
+            raise self._failure
+
+    def _run(self) -> None:
+        try:
+            with ThreadPoolExecutor(1, f"write {self._entity.name}") as executor:
+                self._write_batches(executor)
+        except BaseException as error:  # noqa: BLE001 - `put`, `flush` or `close` raises it
+            with self._changed:
+                self._failure = error
+                self._changed.notify_all()
+
+    def _write_batches(self, executor: ThreadPoolExecutor) -> None:
+        previous: Future[None] | None = None
+        while updates := self._next_batch():
+            rows = highest_versions(pl.concat([update.rows for update in updates]))
+            new_ids = self._apply(self._first, rows)
+            if previous is not None:
+                previous.result()
+            previous = executor.submit(self._finish_batch, rows, new_ids, updates)
+            # With a queue the first store takes the next batch meanwhile. Without one the batch is
+            # written when all stores have it.
+            if not (self._others and self._queue):
+                previous.result()
+
+    def _next_batch(self) -> list[WindowUpdate]:
+        """Return the updates of the next batch; block until there are any, or `close` is called."""
+        with self._changed:
+            self._is_writing = False
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._queue or self._is_closing)
+            taken = rows = 0
+            while taken < len(self._queue) and rows < BATCH_ROWS:
+                rows += self._queue[taken].rows.height
+                taken += 1
+            updates, self._queue = self._queue[:taken], self._queue[taken:]
+            self._queued_rows -= rows
+            self._is_writing = bool(updates)
+            return updates
+
+    def _finish_batch(
+        self, rows: pl.DataFrame, new_ids: Collection[str], updates: list[WindowUpdate]
+    ) -> None:
+        """Write a batch that the first store has to the others; then record the watermarks."""
+        for store in self._others:
+            self._apply(store, rows, new_ids)
+        for shard in dict.fromkeys(update.shard for update in updates):
+            of_shard = [update for update in updates if update.shard == shard]
+            watermarks = [update.watermark for update in of_shard if update.watermark is not None]
+            progress = of_shard[-1].shards, max(watermarks, default=None)
+            if self._recorded.get(shard) != progress:
+                for store in (self._first, *self._others):
+                    store.record_progress(self._entity, shard, *progress)
+                self._recorded[shard] = progress
+
+    def _apply(
+        self, store: WindowStore, rows: pl.DataFrame, new_ids: Collection[str] = ()
+    ) -> Collection[str]:
+        """Write a batch to a store; return the ids that the store did not have before."""
+        if rows.is_empty():
+            return ()
+        result = store.apply(self._entity, rows, new_ids)
+        if result.refused:
+            _log.warning(
+                "Redis refused %d windows of %s: they are older than its ledger reaches back",
+                result.refused,
+                self._entity.name,
+            )
+        return result.new_ids

@@ -1,0 +1,179 @@
+"""The stores as a Bytewax sink: one partition a shard."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+
+from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+
+from mobility.entities import Entity
+from mobility.records import WindowUpdate
+from mobility.settings import Settings
+from sinks.batch_writer import BatchWriter
+from sinks.refiller import Refiller
+from sinks.retry import StopRequested, no_stop
+from sinks.store import WriterRole
+from sinks.store_pair import connect_each_store
+
+
+@dataclass(slots=True)
+class SinkContext:
+    """What the store sinks of a process share with the flow that they are part of.
+
+    `on_write` is called with the number of windows that a sink has queued, `on_snapshot` when all
+    of them are committed. Every call of a store runs in a context of `translate_errors`, which may
+    raise another exception in place of a StoreError. Once `stop_requested` returns True, an
+    unavailable store is not retried any longer. `has_failed` is set by the first error.
+    """
+
+    stop_requested: StopRequested = no_stop
+    on_write: Callable[[int], object] = lambda _: None
+    on_snapshot: Callable[[], object] = lambda: None
+    translate_errors: Callable[[], AbstractContextManager[None]] = nullcontext
+    has_failed: bool = False
+
+    @contextmanager
+    def handle_errors(self) -> Iterator[None]:
+        """Translate the errors of the stores, and set `has_failed`."""
+        try:
+            with self.translate_errors():
+                yield
+        except Exception:
+            self.has_failed = True
+            raise
+
+
+def store_sinks(
+    settings: Settings, entity: Entity, writer: WriterRole, context: SinkContext | None = None
+) -> list[tuple[str, "StoreSink"]]:
+    """Return the sink for the stores of the settings, with its name; an empty list without stores.
+
+    There is one sink for both stores, because Postgres gets every window before Redis. Nothing is
+    connected yet.
+    """
+    if not settings.stores:
+        return []
+    name = "_".join(sorted(settings.stores))
+    return [(name, StoreSink(settings, entity, writer, context))]
+
+
+class StoreSink(FixedPartitionedSink[WindowUpdate, None]):
+    """Writes the windows of an entity to the stores; items are `(shard number, update)`.
+
+    Effectively once: delivery is at least once, and a repeated window changes nothing. Everything
+    that a partition was given is committed before its snapshot, so the snapshot is empty.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        entity: Entity,
+        writer: WriterRole,
+        context: SinkContext | None = None,
+    ) -> None:
+        self._settings = settings
+        self._entity = entity
+        self._writer_role: WriterRole = writer
+        self._context = context or SinkContext()
+        self._lock = threading.Lock()
+        self._batch_writer: BatchWriter | None = None
+        self._partitions = 0
+
+    def list_parts(self) -> list[str]:
+        """Return the shards as text, padded with zeros so that they sort by number."""
+        width = len(str(self._settings.shards - 1))
+        return [f"{shard:0{width}}" for shard in range(self._settings.shards)]
+
+    def part_fn(self, item_key: str) -> int:
+        """Return the index of a key's shard in the sorted list of partitions.
+
+        Raises ValueError for a shard that the settings don't have.
+        """
+        shard = int(item_key)
+        shards = self._settings.shards
+        if not 0 <= shard < shards:
+            msg = f"A window came with shard {item_key!r}, but MOBILITY_SHARDS={shards}"
+            raise ValueError(msg)
+        return shard
+
+    def build_part(
+        self,
+        step_id: str,  # noqa: ARG002 - Bytewax passes it by name
+        for_part: str,
+        resume_state: None,  # noqa: ARG002 - snapshots are empty
+    ) -> "StorePartition":
+        """Connect to the stores. Raises StoreError where one can't be used.
+
+        The first partition of a cluster also runs the refiller, if there are both stores.
+        """
+        with self._context.handle_errors():
+            batch_writer = self._acquire_batch_writer()
+            refiller = None
+            if for_part == self.list_parts()[0] and {"redis", "postgres"} <= {
+                *self._settings.stores
+            }:
+                refiller = Refiller(self._settings, self._entity, self._writer_role)
+                refiller.start()
+        return StorePartition(batch_writer, self._release_batch_writer, self._context, refiller)
+
+    def _acquire_batch_writer(self) -> BatchWriter:
+        """Return the batch writer that all partitions in this process share."""
+        with self._lock:
+            if self._batch_writer is None:
+                stores = connect_each_store(
+                    self._settings,
+                    self._writer_role,
+                    stop_requested=self._context.stop_requested,
+                )
+                self._batch_writer = BatchWriter(stores, self._entity)
+            self._partitions += 1
+            return self._batch_writer
+
+    def _release_batch_writer(self) -> None:
+        """Close the batch writer after the last partition."""
+        with self._lock:
+            self._partitions -= 1
+            if self._partitions == 0 and self._batch_writer is not None:
+                self._batch_writer.close()
+                self._batch_writer = None
+
+
+class StorePartition(StatefulSinkPartition[WindowUpdate, None]):
+    """Queues the updates of one shard; they are committed when its snapshot returns."""
+
+    def __init__(
+        self,
+        batch_writer: BatchWriter,
+        release: Callable[[], None],
+        context: SinkContext,
+        refiller: Refiller | None = None,
+    ) -> None:
+        """Write with `batch_writer`; `close` calls `release` and closes the refiller."""
+        self._batch_writer = batch_writer
+        self._release = release
+        self._context = context
+        self._refiller = refiller
+
+    def write_batch(self, values: list[WindowUpdate]) -> None:
+        """Queue the updates. Raises the error of an earlier write."""
+        with self._context.handle_errors():
+            self._batch_writer.put(values)
+        self._context.on_write(sum(update.rows.height for update in values))
+
+    def snapshot(self) -> None:
+        """Block until everything queued is committed, and return no state."""
+        with self._context.handle_errors():
+            self._batch_writer.flush()
+        self._context.on_snapshot()
+
+    def close(self) -> None:
+        """Release the batch writer; the last partition closes the stores.
+
+        Bytewax closes the partitions while it unwinds from an error, and a second error would abort
+        the process. So once a store of the process has failed, no error is raised here.
+        """
+        with suppress(Exception) if self._context.has_failed else self._context.handle_errors():
+            if self._refiller is not None:
+                self._refiller.close()
+            self._release()

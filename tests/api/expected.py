@@ -1,0 +1,99 @@
+"""Windows in real stores, and the expected amounts, calculated by one Polars expression."""
+
+import random
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import polars as pl
+from litestar import Litestar
+from litestar.testing import TestClient
+
+from api.app import create_app
+from mobility.entities import BY_NAME
+from mobility.records import MICRO, TOTALS, WINDOW_SCHEMA
+from mobility.settings import Settings
+from sinks.store_pair import connect_stores
+
+DRIVER = BY_NAME["driver"]
+LENGTH = 300_000
+NOON = int(datetime(2025, 3, 30, 12, tzinfo=UTC).timestamp() * 1_000)
+"""A day on which clocks went forward in Europe."""
+
+IDS = ("windows", "a/windows", "a", "a/b", "%2F", "é", "水", "🚲", "x y", "top")
+SUMS = ("trip_count", *TOTALS)
+
+
+def random_windows(seed: int = 7, hours: int = 40) -> pl.DataFrame:
+    """Return windows (WINDOW_SCHEMA) before NOON, with gaps, refunds and equal amounts."""
+    generator = random.Random(seed)  # noqa: S311 - the same numbers each time
+    starts = range(NOON - hours * 12 * LENGTH, NOON, LENGTH)
+    rows = [
+        (
+            *(entity_id, start, count := generator.randint(1, 3)),
+            *(count * generator.choice([1, 333_333, 10_000_000]) for _ in range(2)),
+            count * generator.choice([-1_000_001, 0, 2_500_000, 2**50]),
+            *sorted((start + generator.randrange(LENGTH), start + generator.randrange(LENGTH))),
+            *("on_time", 0),
+        )
+        for entity_id in IDS
+        for start in starts
+        if generator.random() < 0.2
+    ]
+    return pl.DataFrame(rows, schema=WINDOW_SCHEMA, orient="row")
+
+
+def fill_stores(settings: Settings, rows: pl.DataFrame, watermark: int = NOON) -> None:
+    """Write windows of drivers to the stores of these settings, as the flow does."""
+    sink = connect_stores(settings, "main")
+    for shard in range(settings.shards):
+        sink.apply(DRIVER, rows.filter(pl.col("id").hash(0) % settings.shards == shard))
+        sink.record_progress(DRIVER, shard, settings.shards, watermark)
+    sink.close()
+
+
+def client(settings: Settings) -> TestClient[Litestar]:
+    """Return a client of the application over the stores of these settings."""
+    return TestClient(create_app(settings), "http://127.0.0.1")
+
+
+def with_stores(settings: Settings, *stores: str) -> Settings:
+    """Return the settings with these stores only."""
+    return msgspec.structs.replace(settings, stores=stores)
+
+
+def expected_amounts(rows: pl.DataFrame, by: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Return the amounts of windows, in units, by columns or of all."""
+    sums = [pl.col(name).sum() for name in SUMS]
+    frame = rows.group_by(by).agg(sums).sort(by) if by else rows.select(sums)
+    return [to_amounts(row) for row in frame.to_dicts()]
+
+
+def to_amounts(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of exact sums as amounts: units, and means per trip."""
+    count = row["trip_count"]
+    means = {
+        f"avg_{name.removeprefix('total_')}": row[name] / (count * MICRO) if count else 0.0
+        for name in TOTALS
+    }
+    return {**row, **{name: row[name] / MICRO for name in TOTALS}, **means}
+
+
+def amounts_of(body: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Return the amounts of a response body, and these other fields."""
+    means = [f"avg_{name.removeprefix('total_')}" for name in TOTALS]
+    return {name: body[name] for name in (*names, *SUMS, *means)}
+
+
+def iso(ms: int) -> str:
+    """Return epoch ms in the format of the API."""
+    return datetime.fromtimestamp(ms / 1_000, UTC).isoformat().replace("+00:00", "Z")
+
+
+def get_json(http: TestClient[Litestar], url: str, **query: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return the body of a GET whose status is 200."""
+    response = http.get(url, params=query or None)
+    assert response.status_code == 200, response.text
+    body: dict[str, Any] = response.json()
+    return body

@@ -1,0 +1,205 @@
+"""Queries over all ids: sorted lists, top ids and summaries, from Postgres."""
+
+import math
+from typing import Any
+
+import polars as pl
+import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+
+from mobility.records import MICRO
+from mobility.settings import Settings
+from tests.api.expected import (
+    IDS,
+    NOON,
+    SUMS,
+    amounts_of,
+    client,
+    expected_amounts,
+    fill_stores,
+    get_json,
+    iso,
+    random_windows,
+    to_amounts,
+    with_stores,
+)
+
+pytestmark = pytest.mark.services
+
+ROWS = random_windows()
+HOUR = 3_600_000
+AMOUNTS = {
+    "trips": "trip_count",
+    "revenue": "total_revenue",
+    "distance": "total_distance",
+    "duration": "total_duration",
+}
+RANGES: list[dict[str, int]] = [
+    {},
+    {"from": NOON - 3 * HOUR, "to": NOON - HOUR},
+    {"from": NOON - 12 * HOUR},
+    {"to": NOON - 30 * HOUR},
+    {"from": NOON - 300_000},
+]
+
+
+@pytest.fixture
+def filled(settings: Settings) -> Settings:
+    """Return settings with both stores, filled with the windows."""
+    fill_stores(settings, ROWS)
+    return settings
+
+
+def exact_sums(time_range: dict[str, int]) -> pl.DataFrame:
+    """Return the exact sums of each id over a range, by one expression."""
+    within = pl.col("window_start").is_between(
+        time_range.get("from", 0), time_range.get("to", 2**60), closed="left"
+    )
+    return ROWS.filter(within).group_by("id").agg(pl.col(name).sum() for name in SUMS)
+
+
+def parameters(time_range: dict[str, int]) -> dict[str, str]:
+    """Return a range as parameters of a request."""
+    return {name: iso(at) for name, at in time_range.items()}
+
+
+@pytest.mark.parametrize("time_range", RANGES, ids=str)
+@pytest.mark.parametrize("by", AMOUNTS)
+def test_top_ids(filled: Settings, by: str, time_range: dict[str, int]) -> None:
+    """They are ranked by the sorted sums of all ids, and have their share of the total."""
+    sums = exact_sums(time_range)
+    amount = AMOUNTS[by]
+    ranked = sums.with_columns(rank=pl.col(amount).rank("min", descending=True).cast(pl.Int64))
+    expected = ranked.sort("rank", "id").to_dicts()
+    whole = sums.select(pl.col(name).sum() for name in SUMS).to_dicts()[0]
+    with client(filled) as http:
+        body = get_json(http, "/top/driver", by=by, limit=7, **parameters(time_range))
+        assert body["active_ids"] == len(expected)
+        assert body["total"] == to_amounts(whole)
+        assert [amounts_of(item, "id", "rank", "share") for item in body["items"]] == [
+            {
+                **to_amounts(row),
+                "share": row[amount] / whole[amount] if whole[amount] else None,
+            }
+            for row in expected[:7]
+        ]
+        assert (body["store"], body["as_of"]) == ("postgres", iso(NOON))
+        assert {name: body[name] for name in parameters(time_range)} == parameters(time_range)
+        for row in expected:
+            one = get_json(http, "/top/driver", by=by, id=row["id"], **parameters(time_range))
+            assert [(item["id"], item["rank"]) for item in one["items"]] == [
+                (row["id"], row["rank"])
+            ]
+            assert one["total"] == body["total"]
+
+
+@pytest.mark.parametrize("time_range", RANGES, ids=str)
+def test_summary(filled: Settings, time_range: dict[str, int]) -> None:
+    """It has the sums of all ids, and percentiles by the nearest rank."""
+    sums = exact_sums(time_range)
+    with client(filled) as http:
+        body = get_json(http, "/summary/driver", **parameters(time_range))
+    assert [amounts_of(body)] == expected_amounts(sums)
+    assert body["active_ids"] == sums.height
+    for name in SUMS:
+        ordered = sums[name].sort().to_list()
+        unit = 1 if name == "trip_count" else MICRO
+        assert body["distribution"][name] == {
+            f"p{share}": ordered[math.ceil(len(ordered) * share / 100) - 1] / unit
+            for share in (50, 90, 99)
+        }
+
+
+def test_a_range_without_trips(filled: Settings) -> None:
+    """A range or an entity without trips has no top ids and no distribution."""
+    empty = {"from": iso(NOON + HOUR), "to": iso(NOON + 2 * HOUR)}
+    with client(filled) as http:
+        for entity, query in (("driver", empty), ("h3", {}), ("h3", empty)):
+            top = get_json(http, f"/top/{entity}", **query)
+            assert (top["items"], top["active_ids"], top["total"]["trip_count"]) == ([], 0, 0)
+            summary = get_json(http, f"/summary/{entity}", **query)
+            assert set(summary["distribution"].values()) == {None}
+            assert (summary["trip_count"], summary["avg_duration"]) == (0, 0.0)
+            assert summary["complete"] is top["complete"] is False
+        assert get_json(http, "/top/driver", id="nobody")["items"] == []
+
+
+def test_a_range_is_complete_by_the_watermark(filled: Settings) -> None:
+    """It is complete if it ended ten minutes before the watermark; without an end it is not."""
+    with client(filled) as http:
+        for path in ("/top/driver", "/summary/driver"):
+            assert get_json(http, path, to=iso(NOON - 900_000))["complete"]
+            assert not get_json(http, path, to=iso(NOON - 600_000))["complete"]
+            assert not get_json(http, path)["complete"]
+
+
+@pytest.mark.parametrize("sort", [f"{sign}{by}" for by in AMOUNTS for sign in ("", "-")])
+def test_sorted_lists_have_all_ids(filled: Settings, sort: str) -> None:
+    """The pages have every id once, sorted by the sum and then the id, in the same direction."""
+    sums = exact_sums({})
+    amount = AMOUNTS[sort.removeprefix("-")]
+    expected = sums.sort(amount, "id", descending=sort.startswith("-"))["id"].to_list()
+    with client(filled) as http:
+        assert pages(http, sort=sort) == expected
+
+
+def pages(http: TestClient[Litestar], **query: str) -> list[str]:
+    """Return the ids on all pages of a list; check that its total is their number."""
+    found: list[str] = []
+    totals = set()
+    asked: dict[str, Any] = {"limit": 3, **query}
+    while "cursor" not in asked or asked["cursor"]:
+        page = get_json(http, "/metrics/driver", **asked)
+        assert page["as_of"] == iso(NOON)
+        found += [item["id"] for item in page["items"]]
+        totals.add(page["total"])
+        asked["cursor"] = page["next"]
+    assert totals == {len(found)}
+    return found
+
+
+@pytest.mark.parametrize("store", ["redis", "postgres"])
+def test_lists_with_a_prefix(settings: Settings, store: str) -> None:
+    """Both stores list the ids with a prefix, sorted by their bytes, each once."""
+    one = with_stores(settings, store)
+    fill_stores(one, ROWS)
+    ordered = sorted(IDS, key=str.encode)
+    with client(one) as http:
+        for prefix in ("", "a", "a/", "水", "%", "🚲", "zzz", "_", "windows"):
+            assert pages(http, prefix=prefix) == [i for i in ordered if i.startswith(prefix)]
+        by_id = {item["id"]: item for item in get_json(http, "/metrics/driver")["items"]}
+        for item in expected_amounts(ROWS, ["id"]):
+            assert by_id[item["id"]] == {name: item[name] for name in ("id", *SUMS)}
+
+
+def test_a_sorted_list_with_a_prefix(filled: Settings) -> None:
+    """Prefix and sort can be combined, and a cursor is valid for both only."""
+    with client(filled) as http:
+        found = pages(http, prefix="a", sort="-trips")
+        sums = exact_sums({}).filter(pl.col("id").str.starts_with("a"))
+        assert found == sums.sort("trip_count", "id", descending=True)["id"].to_list()
+        cursor = get_json(http, "/metrics/driver", prefix="a", limit=1)["next"]
+        for other in ({"prefix": ""}, {"prefix": "a", "sort": "trips"}):
+            rejected = http.get("/metrics/driver", params={"cursor": cursor, **other})
+            assert rejected.status_code == 400
+            assert rejected.json()["type"] == "/problems/bad-request"
+
+
+def test_without_postgres_it_is_a_problem(settings: Settings) -> None:
+    """Without Postgres these queries have their problem type; while it is down they are 503."""
+    urls = ("/metrics/driver?sort=-trips", "/top/driver", "/summary/driver")
+    with client(with_stores(settings, "redis")) as http:
+        for url in urls:
+            problem = http.get(url)
+            assert problem.status_code == 404
+            assert problem.json()["type"] == "/problems/needs-postgres"
+            assert http.get(problem.json()["type"]).status_code == 200
+    unreachable = Settings(redis="redis://127.0.0.1:1/0", postgres="postgresql://127.0.0.1:1/x")
+    for missing in (Settings(), with_stores(unreachable, "redis", "postgres")):
+        with client(missing) as http:
+            for url in urls:
+                down = http.get(url)
+                assert down.status_code == 503
+                assert down.headers["retry-after"]
+                assert down.json()["type"] == "/problems/service-unavailable"

@@ -1,0 +1,100 @@
+"""The running API conforms to its OpenAPI document, by all checks of Schemathesis."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from mobility.settings import Settings, to_environ
+from stack.ports import find_free_port
+from tests.api.expected import fill_stores, random_windows, with_stores
+from tests.api.test_main import api
+
+CONFIG = Path(__file__).with_name("schemathesis.toml")
+NOWHERE = {"redis": "redis://127.0.0.1:1/0", "postgres": "postgresql://127.0.0.1:1/x"}
+ALLOW_503 = ("--exclude-checks", "not_a_server_error")
+"""The check of documented statuses still runs, and the only documented server error is 503."""
+
+QUERIES = "^/(metrics|windows|top|summary|compare|batch|problems)"
+
+
+Violations = Callable[..., str]
+
+
+@pytest.fixture
+def violations(tmp_path: Path, request: pytest.FixtureRequest) -> Violations:
+    """Return a function that returns Schemathesis' report, empty if there are no violations."""
+    return partial(run_schemathesis, tmp_path, examples=int(request.config.getoption("--examples")))
+
+
+def run_schemathesis(folder: Path, settings: Settings, *options: str, examples: int) -> str:
+    """Serve with these settings; return the report of so many examples per operation."""
+    port = find_free_port()
+    command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG), "run"]
+    with api(to_environ(msgspec.structs.replace(settings, api_port=port, api_rate=10_000))):
+        wait_for_port(port)
+        done = subprocess.run(
+            [
+                *command,
+                f"http://127.0.0.1:{port}/schema/openapi.json",
+                *("--include-path-regex", QUERIES, "--max-examples", str(examples)),
+                *("--seed", "1", "--no-color", *options),
+            ],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=120 + 2 * examples,
+            check=False,
+        )
+    return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+def wait_for_port(port: int) -> None:
+    """Return once the API accepts connections."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("stores", [("redis",), ("postgres",), ("redis", "postgres")], ids=str)
+def test_it_conforms_to_its_document(
+    settings: Settings, violations: Violations, stores: Sequence[str]
+) -> None:
+    """With filled stores, no request gets a server error or an undocumented response."""
+    served = with_stores(settings, *stores)
+    fill_stores(served, random_windows())
+    assert violations(served) == ""
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("down", NOWHERE)
+def test_it_conforms_to_its_document_while_a_store_is_down(
+    settings: Settings, violations: Violations, down: str
+) -> None:
+    """Postgres answers everything; what Redis can't answer is the documented 503."""
+    served = with_stores(settings, "redis", "postgres")
+    fill_stores(served, random_windows())
+    without = msgspec.structs.replace(served, **{down: NOWHERE[down]})
+    options = ALLOW_503 if down == "postgres" else ()
+    assert violations(without, *options) == ""
+
+
+def test_it_conforms_to_its_document_without_stores(violations: Violations) -> None:
+    """While both stores are down, the only server error is the documented 503."""
+    nowhere = msgspec.structs.replace(Settings(), **NOWHERE)
+    unreachable = with_stores(nowhere, "redis", "postgres")
+    assert violations(unreachable, *ALLOW_503) == ""

@@ -1,0 +1,63 @@
+"""The range of a backfill is whole windows; another one is refused with a suggestion."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from backfill.errors import BackfillError
+from backfill.window_range import WindowRange, parse_window_range
+from mobility.settings import Settings
+from tests.strategies import MINUTE, NOON
+
+WINDOW = 5 * MINUTE
+
+
+@pytest.mark.parametrize(
+    "start", ["2025-01-01T12:00Z", "2025-01-01 12:00", "2025-01-01T13:00+01:00", str(NOON)]
+)
+def test_times_are_parsed_in_every_form(start: str) -> None:
+    """ISO 8601 with or without an offset, and epoch milliseconds."""
+    expected = WindowRange(NOON, NOON + WINDOW)
+    assert parse_window_range(start, "2025-01-01T12:05:00Z", Settings()) == expected
+    assert str(expected) == "2025-01-01T12:00:00Z to 2025-01-01T12:05:00Z"
+
+
+@given(st.integers(-(10**6), 10**6), st.integers(1, 10**6), st.sampled_from((60, 300, 3_600)))
+def test_a_range_that_cuts_a_window_is_refused(start: int, length: int, window: int) -> None:
+    """The error suggests the smallest range of whole windows around it."""
+    settings = replace(Settings(), window=window)
+    first, last = NOON + start, NOON + start + length
+    if first % (window * 1_000) == 0 and last % (window * 1_000) == 0:
+        assert parse_window_range(str(first), str(last), settings) == WindowRange(first, last)
+        return
+    with pytest.raises(BackfillError) as refused:
+        parse_window_range(str(first), str(last), settings)
+    words = str(refused.value).split()
+    start_text, end_text = words[words.index("--from") + 1], words[words.index("--to") + 1]
+    around = parse_window_range(start_text, end_text, settings)
+    assert around.start <= first < around.start + window * 1_000
+    assert around.end - window * 1_000 < last <= around.end
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "word"),
+    [
+        ("yesterday", "2025-01-01T12:00Z", "--from yesterday"),
+        ("2025-01-01T12:00Z", "2025-01-01", "--to 2025-01-01"),
+        ("2025-01-01T12:00Z", "2025-01-01T12:00Z", "not before"),
+        ("2025-01-01T12:05Z", "2025-01-01T12:00Z", "not before"),
+        ("9" * 20, "2025-01-01T12:00Z", "--from 9"),
+    ],
+)
+def test_what_is_not_a_range_is_refused(start: str, end: str, word: str) -> None:
+    """The error names the option and its value."""
+    with pytest.raises(BackfillError, match=word):
+        parse_window_range(start, end, Settings())
+
+
+def test_ranges_overlap_where_both_contain_a_window() -> None:
+    """Ends are exclusive: adjacent ranges do not overlap."""
+    noon = WindowRange(NOON, NOON + WINDOW)
+    assert not noon.overlaps(WindowRange(NOON + WINDOW, NOON + 2 * WINDOW))
+    assert noon.overlaps(WindowRange(NOON - WINDOW, NOON + 2 * WINDOW))

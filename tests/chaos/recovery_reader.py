@@ -1,0 +1,40 @@
+"""The contents of a recovery folder, read while the flow writes it."""
+
+import pickle
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+
+def partitions(recovery: Path) -> list[Path]:
+    """Return the recovery partitions."""
+    return sorted(recovery.glob("part-*.sqlite3"))
+
+
+def rows(recovery: Path, query: str) -> list[tuple[Any, ...]]:
+    """Return the rows of a query in all partitions."""
+    found: list[tuple[Any, ...]] = []
+    for path in partitions(recovery):
+        with closing(sqlite3.connect(path, timeout=30)) as connection:
+            found += connection.execute(query).fetchall()
+    return found
+
+
+def count_snapshots(recovery: Path) -> int:
+    """Return the number of snapshots."""
+    return sum(count for (count,) in rows(recovery, "SELECT count(*) FROM snaps"))
+
+
+def earliest_window(recovery: Path) -> int | None:
+    """Return the earliest start (epoch ms) of the windows in the newest snapshots."""
+    states = rows(
+        recovery,
+        "SELECT ser_change, max(snap_epoch) FROM snaps WHERE step_id GLOB '*_windows' "
+        "GROUP BY step_id, state_key",
+    )
+    totals = [pl.read_ipc(pickle.loads(state)["totals"]) for state, _ in states]  # noqa: S301 - ours
+    starts = [start for each in totals if isinstance(start := each["window_start"].min(), int)]
+    return min(starts, default=None)

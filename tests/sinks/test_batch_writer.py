@@ -1,0 +1,226 @@
+"""The thread that writes the updates of an entity to its stores."""
+
+import threading
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
+
+import polars as pl
+import pytest
+
+from mobility.entities import BY_NAME, Entity
+from mobility.records import WINDOW_SCHEMA, WindowUpdate
+from sinks import batch_writer
+from sinks.batch_writer import BatchWriter
+from sinks.memory import MemoryStore
+from sinks.store import ApplyResult, StoreError
+from tests.waiting import until
+
+DRIVER = BY_NAME["driver"]
+EMPTY = pl.DataFrame(schema=WINDOW_SCHEMA)
+Build = Any
+
+
+class BlockingStore(MemoryStore):
+    """A store whose first write blocks until `may_continue` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[int | tuple[int, int | None]] = []
+        self.has_started = threading.Event()
+        self.may_continue = threading.Event()
+        self.is_closed = False
+
+    def apply(
+        self, entity: Entity, rows: pl.DataFrame, new_ids: Collection[str] = ()
+    ) -> ApplyResult:
+        """Apply rows; record how many."""
+        self.has_started.set()
+        assert self.may_continue.wait(30)
+        self.calls.append(rows.height)
+        return super().apply(entity, rows, new_ids)
+
+    def record_progress(
+        self, entity: Entity, shard: int, shards: int, watermark: int | None
+    ) -> None:
+        """Record progress, and that it was recorded."""
+        self.calls.append((shard, watermark))
+        super().record_progress(entity, shard, shards, watermark)
+
+    def close(self) -> None:
+        """Record the call."""
+        self.is_closed = True
+
+
+class FailingStore(MemoryStore):
+    """A store whose every write fails."""
+
+    def apply(
+        self, entity: Entity, rows: pl.DataFrame, new_ids: Collection[str] = ()
+    ) -> ApplyResult:
+        """Fail."""
+        del entity, rows, new_ids
+        msg = "no"
+        raise StoreError(msg)
+
+
+def test_queued_updates_are_written_as_one_batch(window: Build, frame: Build) -> None:
+    """Of a window that changed again while the store was busy, only the last pane is written."""
+    store = BlockingStore()
+    writer = BatchWriter([store], DRIVER)
+    writer.put([WindowUpdate(DRIVER, 0, 3, 1_000, frame(window("a")))])
+    assert store.has_started.wait(30)
+    for count in range(2, 5):
+        writer.put(
+            [WindowUpdate(DRIVER, 0, 3, 1_000 * count, frame(window("a", trip_count=count)))]
+        )
+        writer.put([WindowUpdate(DRIVER, 2, 3, None, frame(window("c", trip_count=count)))])
+    store.may_continue.set()
+    writer.flush()
+    assert store.calls == [1, (0, 1_000), 2, (0, 4_000), (2, None)]
+    assert store.totals(DRIVER)["trip_count"].to_list() == [4, 4]
+    writer.close()
+    assert store.is_closed
+
+
+def test_a_watermark_is_recorded_once() -> None:
+    """An equal watermark is not recorded again, unless the number of shards changes."""
+    store = BlockingStore()
+    store.may_continue.set()
+    writer = BatchWriter([store], DRIVER)
+    for shards in (1, 1, 2):
+        writer.put([WindowUpdate(DRIVER, 0, shards, 5, EMPTY)])
+        writer.flush()
+    writer.close()
+    assert store.calls == [(0, 5), (0, 5)]
+    assert len(store.progress(DRIVER)) == 2
+
+
+def test_flush_waits_for_the_commit(window: Build, frame: Build) -> None:
+    """`flush` returns when everything that was put is in the store."""
+    store = BlockingStore()
+    writer = BatchWriter([store], DRIVER)
+    writer.put([WindowUpdate(DRIVER, 0, 1, 1, frame(window()))])
+    flushing = threading.Thread(target=writer.flush)
+    flushing.start()
+    flushing.join(0.2)
+    assert flushing.is_alive()
+    store.may_continue.set()
+    flushing.join(30)
+    assert not flushing.is_alive()
+    assert store.calls == [1, (0, 1)]
+    writer.close()
+
+
+def test_put_blocks_while_the_queue_is_full(
+    window: Build, frame: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the flow waits until the store has taken a batch."""
+    monkeypatch.setattr(batch_writer, "QUEUE_ROWS", 2)
+    store = BlockingStore()
+    writer = BatchWriter([store], DRIVER)
+
+    def put_all() -> None:
+        for at in range(6):
+            writer.put([WindowUpdate(DRIVER, 0, 1, at, frame(window(at=at)))])
+
+    putting = threading.Thread(target=put_all)
+    putting.start()
+    assert store.has_started.wait(30)
+    putting.join(0.2)
+    assert putting.is_alive()
+    store.may_continue.set()
+    putting.join(30)
+    assert not putting.is_alive()
+    writer.flush()
+    assert store.windows(DRIVER).height == 6
+    writer.close()
+
+
+def test_close_writes_the_queue(window: Build, frame: Build) -> None:
+    """What was put is written, also where no snapshot follows."""
+    store = BlockingStore()
+    store.may_continue.set()
+    writer = BatchWriter([store], DRIVER)
+    writer.put([WindowUpdate(DRIVER, 0, 1, 1, frame(window()))])
+    writer.close()
+    assert store.calls == [1, (0, 1)]
+
+
+def test_a_failure_is_raised(window: Build, frame: Build) -> None:
+    """Every later call raises it, `close` only where none has before; no progress is recorded."""
+    update = WindowUpdate(DRIVER, 0, 1, 1, frame(window()))
+    store = FailingStore()
+    writer = BatchWriter([store], DRIVER)
+    writer.put([update])
+    for call in (writer.flush, writer.flush, lambda: writer.put([update])):
+        with pytest.raises(StoreError, match="no"):
+            call()
+    writer.close()
+    assert store.progress(DRIVER) == {}
+
+    writer = BatchWriter([FailingStore()], DRIVER)
+    writer.put([update])
+    with pytest.raises(StoreError, match="no"):
+        writer.close()
+
+
+def test_the_first_store_takes_the_next_batch_while_the_second_writes(
+    window: Build, frame: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second gets batches in the same order; progress is recorded after both have the rows."""
+    monkeypatch.setattr(batch_writer, "BATCH_ROWS", 1)
+    first, second = BlockingStore(), BlockingStore()
+    writer = BatchWriter([first, second], DRIVER)
+    for at in range(3):
+        writer.put([WindowUpdate(DRIVER, 0, 1, at, frame(window(at=at)))])
+    first.may_continue.set()
+    assert second.has_started.wait(30)
+    until(lambda: first.calls == [1, 1], "two batches in the first store")
+    assert second.calls == []
+    flushing = threading.Thread(target=writer.flush)
+    flushing.start()
+    flushing.join(0.2)
+    assert flushing.is_alive()
+    second.may_continue.set()
+    flushing.join(30)
+    assert not flushing.is_alive()
+    assert second.calls == [1, (0, 0), 1, (0, 1), 1, (0, 2)]
+    assert [call for call in first.calls if call != 1] == [(0, 0), (0, 1), (0, 2)]
+    assert first.windows(DRIVER).equals(second.windows(DRIVER))
+    writer.close()
+    assert first.is_closed
+    assert second.is_closed
+
+
+def test_the_second_store_gets_the_new_ids_of_the_first(window: Build, frame: Build) -> None:
+    """It need not ask for the history of an id that has none."""
+
+    class RecordingStore(BlockingStore):
+        def apply(
+            self, entity: Entity, rows: pl.DataFrame, new_ids: Collection[str] = ()
+        ) -> ApplyResult:
+            given.append([*new_ids])
+            return replace(super().apply(entity, rows), new_ids=("d2",))
+
+    given: list[list[str]] = []
+    first, second = RecordingStore(), RecordingStore()
+    for store in (first, second):
+        store.may_continue.set()
+    writer = BatchWriter([first, second], DRIVER)
+    writer.put([WindowUpdate(DRIVER, 0, 1, 5, frame(window("d1"), window("d2")))])
+    writer.flush()
+    assert given == [[], ["d2"]]
+    writer.close()
+
+
+def test_an_error_of_the_second_store_reaches_the_flow(window: Build, frame: Build) -> None:
+    """No watermark is recorded for rows that the second store lacks."""
+    first = BlockingStore()
+    first.may_continue.set()
+    writer = BatchWriter([first, FailingStore()], DRIVER)
+    writer.put([WindowUpdate(DRIVER, 0, 1, 5, frame(window()))])
+    with pytest.raises(StoreError, match="no"):
+        writer.flush()
+    assert first.calls == [1]
+    writer.close()
