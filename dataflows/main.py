@@ -34,7 +34,9 @@ def build(context: FlowContext) -> Dataflow:
     """Return the flow; nothing is connected before it runs."""
     settings, metrics = context.settings, context.metrics[trips_topic(context.settings)]
     tolerates = RefusedPunctuations(settings, metrics)
-    producer = CheckedProducer(settings, "mobility-flow", tolerates=tolerates, logs=True)
+    producer = CheckedProducer(
+        settings, "mobility-flow", tolerates=tolerates, stopping=stop_requested, logs=True
+    )
     sinks = sink_context(context.reporter, stop_requested)
 
     flow = Dataflow("mobility_hub")

@@ -25,7 +25,7 @@ from runtime.signals import stop_requested
 def build(context: FlowContext) -> Dataflow:
     """Return the flow; nothing is connected before it runs."""
     settings = context.settings
-    producer = CheckedProducer(settings, "mobility-serving", logs=True)
+    producer = CheckedProducer(settings, "mobility-serving", stopping=stop_requested, logs=True)
     sinks, log = sink_context(context.reporter, stop_requested), LogReader(settings)
     flow = Dataflow("mobility_serving")
     for entity in ENTITIES:

@@ -17,7 +17,7 @@ from dataflows.items import IngestedBatch
 from dataflows.log_reader import LogReader
 from dataflows.resume_validator import ResumePosition, ResumeValidator
 from dataflows.tables import read_tables
-from dataflows.topic_watch import TopicWatch, describe_or_refuse
+from dataflows.topic_watch import TopicWatch, check_timestamps, describe_or_refuse
 from mobility.enrichment import Tables
 from mobility.settings import Settings
 from mobility.status import ReadStatus
@@ -71,6 +71,7 @@ class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
     @cached_property
     def _log(self) -> TripLog:
         topic = describe_or_refuse(self._describer)
+        check_timestamps(self._settings, topic.name)
         return TripLog(topic, TopicWatch(topic, self._describer, self._metrics))
 
     def list_parts(self) -> list[str]:

@@ -1,17 +1,21 @@
 """Counters and gauges of one process of a flow: its partitions, and what it has written."""
 
 import json
+import logging
 import os
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Final
 
 from mobility.entities import ENTITIES
 from mobility.files import write_atomically
 from mobility.status import ReadStatus
 from mobility.watermarks import min_watermark
+
+_log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,7 @@ class FlowMetrics:
     delivered: dict[tuple[str, int], int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _written_at: float = 0.0
+    _is_status_unwritable: bool = False
 
     def is_ahead(self, partition: int) -> bool:
         """Tell whether a partition must wait for slower ones (Flink's watermark alignment).
@@ -100,8 +105,14 @@ class FlowMetrics:
             return
         with self._lock:
             self._written_at = self.clock()
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.folder / f"flow-{self.process}.json", json.dumps(self.status()))
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                path = self.folder / f"flow-{self.process}.json"
+                write_atomically(path, json.dumps(self.status()))
+            except OSError as error:
+                self._warn_of_status_file(error)
+            else:
+                self._is_status_unwritable = False
 
     def record_delivered(self, sent: Mapping[tuple[str, int], int]) -> None:
         """Record that what had been sent up to these watermarks is delivered."""
@@ -110,6 +121,12 @@ class FlowMetrics:
         self.delivered |= sent
         # No other write may follow a last snapshot.
         self.write_status_file(now=True)
+
+    def _warn_of_status_file(self, error: OSError) -> None:
+        """Log, once, that others can't see the status; the flow does not depend on it."""
+        if not self._is_status_unwritable:
+            _log.warning("MOBILITY_STATUS_DIR=%s can't be written: %s", self.folder, error)
+        self._is_status_unwritable = True
 
     @property
     def counts(self) -> MessageCounts:

@@ -9,7 +9,8 @@ from confluent_kafka import Message, Producer
 
 from dataflows.log_reader import LogReader, PartitionReader
 from mobility.topics import trips_topic
-from tests.dataflows.conftest import PARTITIONS, Hub, until
+from tests.dataflows.conftest import PARTITIONS, Hub
+from tests.waiting import until
 
 pytestmark = pytest.mark.services
 
@@ -47,7 +48,7 @@ def read_until(readers: list[PartitionReader], done: Callable[[], bool]) -> list
             messages.extend(reader.poll())
         return done()
 
-    until(turn)
+    until(turn, "the partitions to be read")
     return found
 
 
@@ -129,7 +130,7 @@ def test_an_open_transaction_is_no_lag(log: Hub) -> None:
     assert [message.value() for message in found[0]] == [b"before"]
     assert not readers[0].is_behind
     made.commit_transaction()
-    until(lambda: len(readers[0].poll()) > 0)
+    until(lambda: len(readers[0].poll()) > 0, "the committed messages")
 
 
 def test_new_messages_end_the_confirmation(log: Hub) -> None:
@@ -137,7 +138,7 @@ def test_new_messages_end_the_confirmation(log: Hub) -> None:
     _, readers = open_log(log)
     read_until(readers, at_end(readers))
     append(log, producer(log), 0, "a")
-    until(lambda: len(readers[0].poll()) == 1)
+    until(lambda: len(readers[0].poll()) == 1, "the new message")
     assert readers[0].position == 1
     read_until(readers, at_end(readers))
 
@@ -152,7 +153,7 @@ def test_an_end_is_not_confirmed_while_the_broker_does_not_answer(
     part = reader.open(topic, 0, ALL, lambda low, _end: low)
     read_until([part], at_end([part]))
     monkeypatch.setattr(reader._offsets, "request_ends", lambda _partitions: {})
-    until(lambda: not reader._check._asked or not part.poll())
+    until(lambda: not reader._check._asked or not part.poll(), "the answer to the last check")
     now[0] += 60
     part.poll()
     assert part.lag == 0

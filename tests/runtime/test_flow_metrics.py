@@ -100,3 +100,27 @@ def test_what_is_delivered_is_published_at_once(tmp_path: Path) -> None:
     path.unlink()
     published.record_delivered({("driver", 0): NOON})
     assert not path.exists()
+
+
+def test_a_status_folder_that_cannot_be_written_is_one_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The flow does not depend on it, and goes on."""
+    blocked = tmp_path / "file"
+    blocked.touch()
+    metrics = FlowMetrics(HOUR, folder=blocked / "status")
+    for _ in range(3):
+        metrics.write_status_file(now=True)
+    (record,) = caplog.records
+    assert "MOBILITY_STATUS_DIR" in record.getMessage()
+    blocked.unlink()
+    metrics.write_status_file(now=True)
+    assert (blocked / "status" / "flow-0.json").exists()
+
+
+def test_a_partition_of_dead_letters_holds_back_no_other() -> None:
+    """It has no event time to wait for; one of which nothing was read yet is waited for."""
+    metrics = board((NOON, "behind"), (None, "behind"))
+    assert metrics.is_ahead(0)
+    metrics.partitions[1].counts = MessageCounts(read=5, dead=5)
+    assert not metrics.is_ahead(0)
