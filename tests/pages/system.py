@@ -1,4 +1,4 @@
-"""The flow and the API as processes of their own, and trips for them."""
+"""A running system: the flow and the API as processes, and trips for them."""
 
 import contextlib
 import json
@@ -37,13 +37,13 @@ HOSTILE: Final = (
     "../../etc/passwd?x=1&y=2#z",
     "Ünïcode 🛴 مرحبا",
 )
-"""Ids that would run, break out or overflow where a page took them for more than text."""
+"""Ids that would run, or break the page, if a page interpreted them as markup or code."""
 
 HOSTILE_TRIPS: Final = 20
-"""How many trips each of them has, all within the last hour."""
+"""Trips of each of these ids, all within the last hour."""
 
-_PATIENCE: Final = 60.0
-_REST: Final = 3.0
+_FLUSH_SECONDS: Final = 60.0
+_STABLE_SECONDS: Final = 3.0
 _DAY: Final = datetime(2025, 6, 2, 17, 10, tzinfo=UTC)
 _HOURS: Final = timedelta(hours=3)
 _EVERY: Final = 6
@@ -51,21 +51,21 @@ _EVERY: Final = 6
 
 @dataclass(slots=True)
 class System:
-    """A running system; `url` is where its API and pages are, `trips` how many it was given."""
+    """A running system: the URL of its API and pages, and the number of trips sent to it."""
 
     settings: Settings
     url: str
     trips: int = 0
 
     def get(self, path: str, **parameters: object) -> Any:  # noqa: ANN401 - any JSON
-        """Ask the API as a program does."""
-        asked = {name: str(value) for name, value in parameters.items()}
-        return httpx.get(self.url + path, params=asked, timeout=10).raise_for_status().json()
+        """Return the response of the API as JSON."""
+        query = {name: str(value) for name, value in parameters.items()}
+        return httpx.get(self.url + path, params=query, timeout=10).raise_for_status().json()
 
     def produce(self, trips: Sequence[dict[str, object]]) -> None:
         """Write trips to the topic, in this order."""
         failures: list[object] = []
-        # Without idempotence a batch that is tried again may come after a later one: late trips.
+        # Without idempotence, a retried batch may follow a later one, which makes its trips late.
         producer = Producer(
             {
                 "bootstrap.servers": self.settings.kafka,
@@ -78,13 +78,13 @@ class System:
             value = json.dumps(trip, ensure_ascii=False).encode()
             producer.produce(trips_topic(self.settings), value, key=str(trip["trip_id"]))
             producer.poll(0)
-        assert producer.flush(_PATIENCE) == 0
+        assert producer.flush(_FLUSH_SECONDS) == 0
         assert failures == []
         self.trips += len(trips)
 
 
 def trip(**fields: object) -> dict[str, object]:
-    """Return a trip that starts now, with these fields instead of the usual ones."""
+    """Return a trip that starts now, with these fields instead of the default ones."""
     return {
         "trip_id": uuid.uuid4().hex,
         "driver_id": "d000001",
@@ -100,7 +100,7 @@ def trip(**fields: object) -> dict[str, object]:
 
 
 def new_system(services: Settings, folder: Path) -> Iterator[System]:
-    """Yield a system that has counted three hours of trips, the last of them a moment ago."""
+    """Yield a system that has counted three hours of trips, the last of which is from now."""
     name = f"pages_{uuid.uuid4().hex[:8]}"
     settings = msgspec.structs.replace(
         tenant_settings(services, name),
@@ -124,15 +124,15 @@ def new_system(services: Settings, folder: Path) -> Iterator[System]:
             ):
                 trips = [*_sample(), *_hostile()]
                 system.produce(sorted(trips, key=lambda one: str(one["start_time"])))
-                _await_all(system, flow, api)
-                until(lambda: _stands(system), "all entities to come to rest")
+                _wait_until_counted(system, flow, api)
+                until(lambda: _is_stable(system), "all entities to be counted")
                 yield system
         finally:
             delete_topics(settings, [topic.name for topic in topics])
 
 
 def _sample() -> list[dict[str, object]]:
-    """Return some of the sample's trips, as though the last had started just now."""
+    """Return some trips of the sample data, shifted so that the last starts now."""
     rows = (
         pl.scan_parquet(ROOT / "data" / "trips.parquet")
         .filter(pl.col("start_time").is_between(_DAY - _HOURS, _DAY))
@@ -150,7 +150,7 @@ def _sample() -> list[dict[str, object]]:
 
 
 def _hostile() -> list[dict[str, object]]:
-    """Return trips whose ids are not nice; without coordinates a location is the region."""
+    """Return trips with HOSTILE ids; without coordinates the location id is the region."""
     now = datetime.now(UTC)
     return [
         {
@@ -166,12 +166,12 @@ def _hostile() -> list[dict[str, object]]:
 
 @contextlib.contextmanager
 def started(settings: Settings, *module: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a module of ours as a process, until the end of the block."""
-    others = {k: v for k, v in os.environ.items() if not k.startswith("MOBILITY_")}
+    """Run a module as a process until the end of the block."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MOBILITY_")}
     with subprocess.Popen(
         [sys.executable, "-m", *module],
         cwd=ROOT,
-        env=others | to_environ(settings) | {"PYTHONPATH": str(ROOT)},
+        env=environment | to_environ(settings) | {"PYTHONPATH": str(ROOT)},
     ) as process:
         try:
             yield process
@@ -179,21 +179,21 @@ def started(settings: Settings, *module: str) -> Iterator[subprocess.Popen[bytes
             process.terminate()
 
 
-def _await_all(system: System, *processes: subprocess.Popen[bytes]) -> None:
-    """Wait until every trip is counted; where that does not come, tell what came instead."""
+def _wait_until_counted(system: System, *processes: subprocess.Popen[bytes]) -> None:
+    """Wait until every trip is counted; on a timeout, add what the API returns to the error."""
     try:
         until(
-            lambda: _alive(*processes) and _counted(system) == system.trips,
+            lambda: _check_running(*processes) and _counted(system) == system.trips,
             "all trips to be counted",
         )
     except AssertionError as error:
         paths = "/summary/vehicle_type", "/status"
         answers = [httpx.get(system.url + path).text for path in paths]
-        error.add_note(f"{system.trips} trips were sent; the API says {answers}")
+        error.add_note(f"{system.trips} trips were sent; the API returns {answers}")
         raise
 
 
-def _alive(*processes: subprocess.Popen[bytes]) -> bool:
+def _check_running(*processes: subprocess.Popen[bytes]) -> bool:
     assert all(process.poll() is None for process in processes), "a process has ended"
     return True
 
@@ -205,13 +205,13 @@ def _counted(system: System) -> int:
         return 0
 
 
-def _stands(system: System) -> bool:
-    """Tell whether every entity has come to rest: until then pages move on by themselves."""
-    before = _standing(system)
-    time.sleep(_REST)
-    return all(before[0].values()) and _standing(system) == before
+def _is_stable(system: System) -> bool:
+    """Return whether all entities stay the same: until then pages change by themselves."""
+    before = _progress(system)
+    time.sleep(_STABLE_SECONDS)
+    return all(before[0].values()) and _progress(system) == before
 
 
-def _standing(system: System) -> tuple[Any, ...]:
+def _progress(system: System) -> tuple[Any, ...]:
     counts = [system.get(f"/summary/{name}")["trip_count"] for name in BY_NAME]
     return system.get("/status")["as_of"], counts

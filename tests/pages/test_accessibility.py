@@ -1,4 +1,4 @@
-"""Everybody can use the pages: by keyboard, on a phone, in the dark, with a screen reader."""
+"""Accessibility of the pages: keyboard, phone, dark theme, screen reader."""
 
 from pathlib import Path
 
@@ -21,16 +21,16 @@ PAGES = {
     "entities": ("/entity", "main table"),
     "pipeline": ("/pipeline", "#counted"),
 }
-LOOKS = {"light": (1280, 800), "dark": (1280, 800), "phone": (390, 844)}
+THEMES = {"light": (1280, 800), "dark": (1280, 800), "phone": (390, 844)}
 
 
-@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("name", PAGES)
-def test_axe_finds_nothing(visit: Visit, name: str, look: str) -> None:
-    """Contrast, names, roles and order pass axe's rules for WCAG 2.2 A and AA."""
-    path, sign = PAGES[name]
-    visitor = visit(path, look, *LOOKS[look])
-    visitor.page.locator(sign).first.wait_for()
+def test_axe_finds_no_violations(visit: Visit, name: str, theme: str) -> None:
+    """Each page passes the rules of axe for WCAG 2.2 A and AA."""
+    path, loaded = PAGES[name]
+    visitor = visit(path, theme, *THEMES[theme])
+    visitor.page.locator(loaded).first.wait_for()
     for table in visitor.page.locator("summary").all():
         table.click()
     rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
@@ -39,21 +39,21 @@ def test_axe_finds_nothing(visit: Visit, name: str, look: str) -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_phone_scrolls_one_way_only(visit: Visit, name: str) -> None:
-    """Nothing sticks out of a narrow screen."""
-    path, sign = PAGES[name]
+def test_a_phone_scrolls_vertically_only(visit: Visit, name: str) -> None:
+    """Nothing is wider than a narrow screen."""
+    path, loaded = PAGES[name]
     visitor = visit(path, "light", 360, 740)
-    visitor.page.locator(sign).first.wait_for()
-    wide = visitor.evaluate("document.documentElement.scrollWidth")
-    assert wide == 360
+    visitor.page.locator(loaded).first.wait_for()
+    width = visitor.evaluate("document.documentElement.scrollWidth")
+    assert width == 360
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_the_keyboard_reaches_everything(visit: Visit, name: str) -> None:
-    """Tab goes to each control once, in the order of the page; each has a name and shows where."""
-    path, sign = PAGES[name]
+def test_the_keyboard_reaches_every_control(visit: Visit, name: str) -> None:
+    """Tab focuses each control once, in the order of the page, with a name and a visible focus."""
+    path, loaded = PAGES[name]
     visitor = visit(path)
-    visitor.page.locator(sign).first.wait_for()
+    visitor.page.locator(loaded).first.wait_for()
     controls = visitor.evaluate(
         "[...document.querySelectorAll('a[href], button, input, select, summary, [tabindex=\"0\"]')"
         "].filter((node) => node.checkVisibility() && !node.disabled).length"
@@ -75,10 +75,41 @@ def test_the_keyboard_reaches_everything(visit: Visit, name: str) -> None:
     assert len({(tag, name) for tag, name, _, _ in seen}) == controls, seen
 
 
+def test_a_list_that_changes_keeps_the_keyboard(visit: Visit) -> None:
+    """With the focus in it, a list keeps its order; the focus moves only if its line is removed."""
+    visitor = visit("/pipeline")
+    visitor.page.locator("#counted").wait_for()
+    visitor.page.keyboard.press("Tab")
+    script = """async () => {
+      const { el, keepFocus, keepOrder } = await import("/assets/dom.js");
+      const list = el("ul", {});
+      document.body.append(list);
+      const show = (...ids) => {
+        const items = keepOrder(list, ids.map((id) => ({ id })));
+        keepFocus(list, () => list.replaceChildren(
+          ...items.map(({ id }) => el("li", {}, el("button", { "data-id": id }, id)))));
+        return [list.textContent, document.activeElement.dataset.id ?? null];
+      };
+      const seen = [show("a", "b", "c"), show("c", "b", "a")];
+      list.querySelector("[data-id=b]").focus();
+      seen.push(show("a", "d", "b", "c"), show("a", "c", "d"));
+      document.activeElement.blur();
+      seen.push(show("a", "c", "d"));
+      return seen;
+    }"""
+    assert visitor.evaluate(script) == [
+        ["abc", None],
+        ["cba", None],
+        ["cbad", "b"],
+        ["cad", "a"],
+        ["acd", None],
+    ]
+
+
 def test_tab_leaves_an_open_list(visit: Visit) -> None:
-    """From the search it goes on to the button, whether or not the ids are there by then."""
+    """From the search field, Tab focuses the button, not the list of ids."""
     visitor = visit("/entity?entity=driver")
-    search = visitor.page.get_by_role("combobox", name="Id, or how it begins")
+    search = visitor.page.get_by_role("combobox", name="Id or prefix")
     search.focus()
     visitor.page.locator("#found [role=option]").first.wait_for()
     is_scroller = "(list) => list.scrollHeight > list.clientHeight"
@@ -87,19 +118,19 @@ def test_tab_leaves_an_open_list(visit: Visit) -> None:
     expect(visitor.page.get_by_role("button", name="Show")).to_be_focused()
 
 
-def test_the_skip_link_skips(visit: Visit) -> None:
-    """The first Tab offers to go past the frame, and Enter does."""
+def test_the_skip_link(visit: Visit) -> None:
+    """The first Tab focuses the link to the content, and Enter focuses the content."""
     visitor = visit("/pipeline")
     visitor.page.keyboard.press("Tab")
-    expect(visitor.page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    expect(visitor.page.get_by_role("link", name="Skip to content")).to_be_focused()
     visitor.page.keyboard.press("Enter")
     expect(visitor.page.locator("main")).to_be_focused()
 
 
-def test_search_without_a_mouse(visit: Visit) -> None:
-    """Arrows walk through what was found, Enter takes it, Escape leaves it."""
+def test_search_by_keyboard(visit: Visit) -> None:
+    """Arrow keys move in the list, Enter selects an id, Escape closes the list."""
     visitor = visit("/entity")
-    search = visitor.page.get_by_role("combobox", name="Id, or how it begins")
+    search = visitor.page.get_by_role("combobox", name="Id or prefix")
     search.press_sequentially("d0000")
     visitor.page.locator("#found [role=option]").first.wait_for()
     search.press("ArrowDown")
@@ -114,13 +145,13 @@ def test_search_without_a_mouse(visit: Visit) -> None:
     search.press("ArrowDown")
     search.press("ArrowDown")
     search.press("Enter")
-    expect(visitor.page.locator(".who")).to_contain_text(wanted)
+    expect(visitor.page.locator(".entity-id")).to_contain_text(wanted)
 
 
-def test_the_map_without_a_mouse(visit: Visit) -> None:
-    """Keys move and zoom it; a hot cell chosen from the list is told beside it."""
+def test_the_map_by_keyboard(visit: Visit) -> None:
+    """Keys move and zoom the map; a cell selected in the list is shown beside it."""
     visitor = visit("/?span=60")
-    visitor.page.locator(".hot button").first.wait_for()
+    visitor.page.locator(".top-cells button").first.wait_for()
     canvas = visitor.page.locator("canvas")
     canvas.focus()
     before = canvas.screenshot()
@@ -128,23 +159,23 @@ def test_the_map_without_a_mouse(visit: Visit) -> None:
         canvas.press(key)
     visitor.page.wait_for_timeout(300)
     assert canvas.screenshot() != before
-    hot = visitor.page.locator(".hot button").first
-    wanted = hot.get_attribute("data-id") or ""
-    hot.focus()
-    hot.press("Enter")
+    first = visitor.page.locator(".top-cells button").first
+    wanted = first.get_attribute("data-id") or ""
+    first.focus()
+    first.press("Enter")
     visitor.page.get_by_text(wanted, exact=True).wait_for()
 
 
-def test_nothing_moves_for_who_wants_calm(visit: Visit) -> None:
-    """With reduced motion no animation runs, on the page or the map."""
+def test_reduced_motion(visit: Visit) -> None:
+    """With reduced motion no animation runs on the page or the map."""
     visitor = visit("/pipeline")
     visitor.page.emulate_media(reduced_motion="reduce")
     visitor.page.locator("#counted").wait_for()
     assert visitor.evaluate("document.getAnimations().length") == 0
 
 
-def test_light_and_dark_are_remembered(visit: Visit) -> None:
-    """The button wins over the system's wish, on the next page too."""
+def test_the_theme_is_remembered(visit: Visit) -> None:
+    """The theme of the button overrides that of the system, on the next page, too."""
     visitor = visit("/pipeline", "dark")
     ground = "getComputedStyle(document.body).backgroundColor"
     dark = visitor.evaluate(ground)
@@ -155,16 +186,16 @@ def test_light_and_dark_are_remembered(visit: Visit) -> None:
     assert visitor.evaluate(ground) == light
 
 
-@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("name", PAGES)
-def test_pictures(request: pytest.FixtureRequest, visit: Visit, name: str, look: str) -> None:
-    """A picture of each page in each look, for people to judge: `--screenshots DIR` keeps them."""
+def test_screenshots(request: pytest.FixtureRequest, visit: Visit, name: str, theme: str) -> None:
+    """A screenshot of each page in each theme: `--screenshots DIR` keeps them."""
     folder: Path | None = request.config.getoption("--screenshots")
     if folder is None:
-        pytest.skip("pictures are made where --screenshots DIR says so")
-    path, sign = PAGES[name]
-    visitor = visit(path, look, *LOOKS[look])
-    visitor.page.locator(sign).first.wait_for()
+        pytest.skip("no --screenshots DIR")
+    path, loaded = PAGES[name]
+    visitor = visit(path, theme, *THEMES[theme])
+    visitor.page.locator(loaded).first.wait_for()
     visitor.page.wait_for_timeout(2500)
     folder.mkdir(parents=True, exist_ok=True)
-    visitor.page.screenshot(path=folder / f"{name}-{look}.png", full_page=look == "phone")
+    visitor.page.screenshot(path=folder / f"{name}-{theme}.png", full_page=theme == "phone")
