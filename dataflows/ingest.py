@@ -43,11 +43,6 @@ class PartitionIngest:
         self._rules = LatenessRules.of(settings)
         self._future_tolerance = settings.future_tolerance * 1_000
 
-    @property
-    def max_event_time(self) -> int | None:
-        """The greatest event time so far, in epoch ms."""
-        return self._progress.latest
-
     def ingest(
         self,
         messages: list[Message],

@@ -10,6 +10,7 @@ import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 
 from broker.producer import CheckedProducer
+from dataflows.alignment import WatermarkAlignment
 from dataflows.encoders import (
     dead_encoder,
     enriched_encoder,
@@ -40,8 +41,8 @@ def build(context: FlowContext) -> Dataflow:
     sinks = sink_context(context.reporter, stop_requested)
 
     flow = Dataflow("mobility_hub")
-    log = LogReader(settings)
-    source = TripSource(settings, log, metrics, stop_requested, context.recovery)
+    log, alignment = LogReader(settings), WatermarkAlignment(settings.alignment * 1_000)
+    source = TripSource(settings, log, alignment, metrics, stop_requested, context.recovery)
     batches = op.input("trips_stream", flow, source)
     side = split_outputs(batches, settings)
     punctuations = punctuate_idle(side.watermarks, settings)
@@ -56,7 +57,7 @@ def build(context: FlowContext) -> Dataflow:
             enriched = KafkaSink(settings, producer, enriched_encoder(settings, entity))
             op.output(f"enriched_{entity.name}", side.enriched, enriched)
 
-        windows = aggregate_windows(entity, batches, settings)
+        windows = aggregate_windows(entity, batches, settings, alignment.update)
         encode, progress = windows_encoder(settings, entity), WindowProgress(metrics)
         aggregated = KafkaSink(settings, producer, encode, progress)
         op.output(f"aggregated_{entity.name}", windows, aggregated)

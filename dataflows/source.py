@@ -11,6 +11,7 @@ from typing import Any, Final
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from broker.topics import TopicDescriber, TopicInfo
+from dataflows.alignment import WatermarkAlignment
 from dataflows.fetcher import Fetched, Fetcher
 from dataflows.ingest import PartitionIngest
 from dataflows.items import IngestedBatch
@@ -52,12 +53,14 @@ class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
         self,
         settings: Settings,
         log: LogReader,
+        alignment: WatermarkAlignment,
         metrics: FlowMetrics,
         stopping: Callable[[], bool],
         recovery: RecoveryInfo,
     ) -> None:
         self._settings = settings
         self._reader = log
+        self._alignment = alignment
         self._metrics = metrics
         self._stopping = stopping
         self._validator = ResumeValidator(settings, recovery, metrics)
@@ -96,7 +99,13 @@ class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
         ingest.next_offset = reader.position
         fetcher = Fetcher(reader, TripRules.of(self._settings), self._executor)
         return TripPartition(
-            self._settings, self._log, ingest, fetcher, self._metrics, self._stopping
+            self._settings,
+            self._log,
+            ingest,
+            fetcher,
+            self._alignment,
+            self._metrics,
+            self._stopping,
         )
 
 
@@ -109,6 +118,7 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
         log: TripLog,
         ingest: PartitionIngest,
         fetcher: Fetcher,
+        alignment: WatermarkAlignment,
         metrics: FlowMetrics,
         stopping: Callable[[], bool],
         *,
@@ -117,12 +127,13 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
         self._log = log
         self._ingest = ingest
         self._fetcher = fetcher
+        self._alignment = alignment
+        alignment.register(ingest.partition)
         self._metrics = metrics
         self._stopping = stopping
         self._clock = clock
         self._idle_after = settings.idle_after
-        self._own_metrics = PartitionMetrics(max_event_time=ingest.max_event_time)
-        metrics.partitions[ingest.partition] = self._own_metrics
+        self._own_metrics = metrics.partitions[ingest.partition] = PartitionMetrics()
         self._status: ReadStatus | None = None
         self._last_message = clock()
         self._next_poll: datetime | None = None
@@ -134,7 +145,7 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
         if self._stopping() or self._status == "finished":
             raise StopIteration
         # The first update is sent even if the partition may not read on: every shard waits for it.
-        if self._status is not None and self._metrics.is_ahead(self._ingest.partition):
+        if self._status is not None and self._alignment.is_ahead(self._ingest.partition):
             self._next_poll = datetime.now(UTC) + _ALIGNMENT_PAUSE
             return []
         fetched = self._fetcher.fetch()
@@ -148,6 +159,7 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
             fetched.messages, fetched.decoded, status, self._log.topic.partitions
         )
         self._status = status
+        self._alignment.update(batch.update)
         self._record_metrics(batch.update.watermark, status, fetched.lag)
         return [batch]
 
@@ -175,7 +187,6 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
 
     def _record_metrics(self, watermark: int | None, status: ReadStatus, lag: int) -> None:
         own = self._own_metrics
-        own.max_event_time = self._ingest.max_event_time
         own.watermark = watermark
         own.status = status
         own.lag = lag

@@ -47,17 +47,11 @@ class PartitionMetrics:
     `position` is the offset that is read next.
     """
 
-    max_event_time: int | None = None
     watermark: int | None = None
     status: ReadStatus = "behind"
     lag: int = 0
     counts: MessageCounts = field(default_factory=MessageCounts)
     position: int | None = None
-
-    @property
-    def has_only_dead_letters(self) -> bool:
-        """Whether messages were read and none of them had an event time."""
-        return self.max_event_time is None and self.counts.read > 0
 
 
 @dataclass(slots=True)
@@ -68,7 +62,6 @@ class FlowMetrics:
     were handed to Kafka's producer, or are known to be in `aggregated.*`.
     """
 
-    alignment_ms: int
     process: int = 0
     folder: Path | None = None
     clock: Callable[[], float] = time.time
@@ -82,22 +75,6 @@ class FlowMetrics:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _written_at: float = 0.0
     _is_status_unwritable: bool = False
-
-    def is_ahead(self, partition: int) -> bool:
-        """Tell whether a partition must wait for slower ones (Flink's watermark alignment).
-
-        Only partitions that are behind count: one at the end of its log has nothing to catch up,
-        and one whose messages were all dead has no event time to wait for.
-        """
-        own = self.partitions[partition]
-        if own.status != "behind" or own.max_event_time is None:
-            return False
-        others = [
-            other.max_event_time
-            for number, other in self.partitions.items()
-            if number != partition and other.status == "behind" and not other.has_only_dead_letters
-        ]
-        return any(o is None or own.max_event_time - o > self.alignment_ms for o in others)
 
     def write_status_file(self, *, now: bool = False) -> None:
         """Write `flow-<process>.json` in the status folder, at most once a second."""

@@ -37,7 +37,7 @@ def source(monkeypatch: pytest.MonkeyPatch) -> AggregatedSource:
     monkeypatch.setattr("dataflows.aggregated_source.describe_or_refuse", lambda *_: TOPIC)
     keys = {"mobility_serving.aggregated_driver": {"000", "001"}}
     return AggregatedSource(
-        Settings(), BY_NAME["driver"], LOG, FlowMetrics(1), lambda: False, RecoveryInfo(None, keys)
+        Settings(), BY_NAME["driver"], LOG, FlowMetrics(), lambda: False, RecoveryInfo(None, keys)
     )
 
 
@@ -71,7 +71,7 @@ def test_fewer_partitions_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dataflows.aggregated_source.describe_or_refuse", lambda *_: TOPIC)
     keys = {"mobility_serving.aggregated_driver": {"000", "001", "002"}}
     made = AggregatedSource(
-        Settings(), BY_NAME["driver"], LOG, FlowMetrics(1), lambda: False, RecoveryInfo(None, keys)
+        Settings(), BY_NAME["driver"], LOG, FlowMetrics(), lambda: False, RecoveryInfo(None, keys)
     )
     with pytest.raises(RefusalError, match="partition 2"):
         made.list_parts()
