@@ -16,8 +16,8 @@ from confluent_kafka import Message
 from broker.topics import TopicDescriber, TopicInfo
 from dataflows.items import SourceRecords
 from dataflows.kafka_sink import shard_key
-from dataflows.log_reader import LogReader, PartitionReader
-from dataflows.partition_buffer import offset_of
+from dataflows.log_reader import LogReader
+from dataflows.partition_reader import PartitionReader, offset_of
 from dataflows.resume_validator import ResumePosition, ResumeValidator
 from dataflows.topic_watch import describe_or_refuse
 from mobility.entities import Entity

@@ -6,7 +6,7 @@ from typing import Final
 from confluent_kafka import KafkaException
 
 from broker.offsets import Answers, OffsetQuery
-from dataflows.partition_buffer import PartitionBuffer
+from dataflows.partition_reader import PartitionBuffer
 
 _EVERY_SECONDS: Final = 2.0
 _VALID_SECONDS: Final = 20.0

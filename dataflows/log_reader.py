@@ -8,7 +8,6 @@ there are.
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import groupby
 from typing import Any, Final, NoReturn, cast
@@ -19,13 +18,10 @@ from broker.clients import consumer_config
 from broker.errors import BrokerError
 from broker.offsets import OffsetQuery, Partition
 from dataflows.end_check import EndCheck
-from dataflows.partition_buffer import PartitionBuffer, offset_of
+from dataflows.partition_reader import PartitionBuffer, PartitionReader, offset_of
 from mobility.settings import Settings
 from runtime.failures import RefusalError
 
-# Long enough for librdkafka to fill a batch, short enough for the other partitions.
-_FILL_SECONDS: Final = 0.05
-_LIVE_PAUSE: Final = timedelta(milliseconds=100)
 # An empty consumer is not asked again at once for each of many partitions.
 _EMPTY_SECONDS: Final = 0.01
 _MOST_AT_ONCE: Final = 2_000
@@ -66,7 +62,7 @@ class LogReader:
 
     def open(
         self, topic: str, partition: int, partitions: tuple[int, ...], begin: Begin
-    ) -> "PartitionReader":
+    ) -> PartitionReader:
         """Return the reader of a partition; `partitions` are all of the topic.
 
         Raises BrokerError where Kafka does not answer, and what `begin` raises.
@@ -181,71 +177,6 @@ class LogReader:
             "A start on this recovery folder names the remedy."
         )
         raise RefusalError(msg) from KafkaException(error)
-
-
-class PartitionReader:
-    """One partition of the log, and its position.
-
-    A bounded read (MOBILITY_READ=once) ends where the log ended when it began.
-    """
-
-    def __init__(self, log: LogReader, buffer: PartitionBuffer, settings: Settings) -> None:
-        self._log = log
-        self._buffer = buffer
-        self._is_bounded = settings.read == "once"
-        self._batch_size = settings.batch_size
-        self._end = buffer.end
-
-    @property
-    def position(self) -> int:
-        """The next offset to be read."""
-        return self._buffer.position
-
-    @property
-    def end(self) -> int:
-        """The offset after the last one known."""
-        return max(self._end, self.position)
-
-    @property
-    def lag(self) -> int:
-        """How many offsets are between the position and the known end.
-
-        None at the end of what is committed, whatever an open transaction has written behind it.
-        """
-        return 0 if self._buffer.is_at_end else self.end - self.position
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether a bounded read has read everything."""
-        return self._is_bounded and self.lag == 0
-
-    @property
-    def is_behind(self) -> bool:
-        """Whether more than a batch is left, or, in a bounded read, anything."""
-        return self.lag >= (1 if self._is_bounded else self._batch_size)
-
-    @property
-    def is_end_confirmed(self) -> bool:
-        """Whether the broker has confirmed lately that there is nothing more to be read.
-
-        Without that, a partition whose fetches fail would look as if it had nothing to say.
-        """
-        return self._buffer.is_at_end and self._buffer.is_end_confirmed
-
-    def poll(self) -> list[Message]:
-        """Return the next messages, up to a batch; waits for them only while behind."""
-        messages = self._log.poll(self._buffer, _FILL_SECONDS if self.is_behind else 0.0)
-        if not self._is_bounded and not self._buffer.is_at_end:
-            self._end = max(self._end, self._log.known_end(self._buffer))
-        return messages
-
-    def next_poll(self) -> datetime | None:
-        """Return when to poll again: at once while behind, else after a tenth of a second."""
-        return None if self.is_behind or self.is_finished else datetime.now(UTC) + _LIVE_PAUSE
-
-    def close(self) -> None:
-        """Leave the partition."""
-        self._log.close(self._buffer)
 
 
 def _runs(messages: list[Message]) -> Iterator[tuple[Partition, list[Message]]]:

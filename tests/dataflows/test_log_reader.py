@@ -7,7 +7,8 @@ import msgspec
 import pytest
 from confluent_kafka import Message, Producer
 
-from dataflows.log_reader import LogReader, PartitionReader
+from dataflows.log_reader import LogReader
+from dataflows.partition_reader import PartitionReader
 from mobility.topics import trips_topic
 from tests.dataflows.conftest import PARTITIONS, Hub
 from tests.waiting import until

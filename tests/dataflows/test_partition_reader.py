@@ -8,8 +8,7 @@ import pytest
 from confluent_kafka import Message
 
 from broker.errors import BrokerError
-from dataflows.fetcher import Fetcher
-from dataflows.log_reader import PartitionReader
+from dataflows.partition_reader import Fetcher, PartitionReader
 from mobility.validation import TripRules
 from tests.dataflows.doubles import FakeMessage
 from tests.dataflows.test_ingest import trip

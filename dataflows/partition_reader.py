@@ -1,0 +1,227 @@
+"""One partition of the log: what is fetched of it, its position, and batches decoded ahead."""
+
+from collections import deque
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol
+
+from confluent_kafka import Message
+
+from mobility.settings import Settings
+from mobility.trips import Decoded, decode_trips
+from mobility.validation import TripRules
+
+# Long enough for librdkafka to fill a batch, short enough for the other partitions.
+_FILL_SECONDS: Final = 0.05
+_LIVE_PAUSE: Final = timedelta(milliseconds=100)
+
+
+class PartitionBuffer:
+    """Fetched messages of a partition, in offset order.
+
+    `position` is the next offset to be read, `end` the end of the log when reading began.
+    `reached_end` is the offset at which the broker has reported the end of the partition, None if
+    messages were fetched after that.
+    """
+
+    def __init__(self, topic: str, partition: int, position: int, end: int) -> None:
+        self.key = (topic, partition)
+        self.position = position
+        self.end = end
+        self.reached_end: int | None = None
+        self.is_paused = False
+        self.is_end_confirmed = False
+        self.size = 0
+        self._messages: deque[Message] = deque()
+
+    @property
+    def name(self) -> str:
+        """The partition, for people."""
+        return f"{self.key[0]} partition {self.key[1]}"
+
+    @property
+    def messages(self) -> int:
+        """How many messages wait."""
+        return len(self._messages)
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether everything up to the end of the partition is read.
+
+        Control records and aborted transactions at the end have offsets and no messages (KIP-98).
+        """
+        return self.reached_end is not None and not self._messages
+
+    def add(self, messages: list[Message]) -> None:
+        """Append fetched messages."""
+        if messages:
+            self._messages.extend(messages)
+            self.size += sum(map(len, messages))
+            self.is_end_confirmed = False
+
+    def take(self, most: int, most_bytes: int) -> list[Message]:
+        """Return the next messages, at least one if there is any, and move the position."""
+        if len(self._messages) <= most and self.size <= most_bytes:
+            taken = list(self._messages)
+            self._messages.clear()
+            self.size = 0
+        else:
+            taken = self._take_some(most, most_bytes)
+        if taken:
+            self.position = max(self.position, offset_of(taken[-1]) + 1)
+        if self.reached_end is not None and not self._messages:
+            self.position = max(self.position, self.reached_end)
+        return taken
+
+    def _take_some(self, most: int, most_bytes: int) -> list[Message]:
+        taken: list[Message] = []
+        size = 0
+        while self._messages and len(taken) < most:
+            length = len(self._messages[0])
+            if taken and size + length > most_bytes:
+                break
+            taken.append(self._messages.popleft())
+            size += length
+        self.size -= size
+        return taken
+
+
+class Log(Protocol):
+    """The consumer that fetches the messages of all partitions."""
+
+    def poll(self, buffer: PartitionBuffer, seconds: float) -> list[Message]:
+        """Return the next messages of a partition; wait at most so long for them."""
+        ...
+
+    def known_end(self, buffer: PartitionBuffer) -> int:
+        """Return the end of a partition as the last fetch has seen it."""
+        ...
+
+    def close(self, buffer: PartitionBuffer) -> None:
+        """Leave a partition."""
+        ...
+
+
+class PartitionReader:
+    """One partition of the log, and its position.
+
+    A bounded read (MOBILITY_READ=once) ends where the log ended when it began.
+    """
+
+    def __init__(self, log: Log, buffer: PartitionBuffer, settings: Settings) -> None:
+        self._log = log
+        self._buffer = buffer
+        self._is_bounded = settings.read == "once"
+        self._batch_size = settings.batch_size
+        self._end = buffer.end
+
+    @property
+    def position(self) -> int:
+        """The next offset to be read."""
+        return self._buffer.position
+
+    @property
+    def end(self) -> int:
+        """The offset after the last one known."""
+        return max(self._end, self.position)
+
+    @property
+    def lag(self) -> int:
+        """How many offsets are between the position and the known end.
+
+        None at the end of what is committed, whatever an open transaction has written behind it.
+        """
+        return 0 if self._buffer.is_at_end else self.end - self.position
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether a bounded read has read everything."""
+        return self._is_bounded and self.lag == 0
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether more than a batch is left, or, in a bounded read, anything."""
+        return self.lag >= (1 if self._is_bounded else self._batch_size)
+
+    @property
+    def is_end_confirmed(self) -> bool:
+        """Whether the broker has confirmed lately that there is nothing more to be read.
+
+        Without that, a partition whose fetches fail would look as if it had nothing to say.
+        """
+        return self._buffer.is_at_end and self._buffer.is_end_confirmed
+
+    def poll(self) -> list[Message]:
+        """Return the next messages, up to a batch; waits for them only while behind."""
+        messages = self._log.poll(self._buffer, _FILL_SECONDS if self.is_behind else 0.0)
+        if not self._is_bounded and not self._buffer.is_at_end:
+            self._end = max(self._end, self._log.known_end(self._buffer))
+        return messages
+
+    def next_poll(self) -> datetime | None:
+        """Return when to poll again: at once while behind, else after a tenth of a second."""
+        return None if self.is_behind or self.is_finished else datetime.now(UTC) + _LIVE_PAUSE
+
+    def close(self) -> None:
+        """Leave the partition."""
+        self._log.close(self._buffer)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The next messages of a partition, and the state of its reader after them."""
+
+    messages: list[Message]
+    decoded: Decoded
+    lag: int
+    is_behind: bool
+    is_finished: bool
+    is_end_confirmed: bool
+    next_poll: datetime | None
+
+
+class Fetcher:
+    """Fetches and decodes the next batch while the worker processes the last one.
+
+    Kafka's client and Polars release Python's lock while they work, so a thread beside the worker
+    uses a second core. Decoding needs no state, so it may be done ahead. At most one batch waits,
+    as it costs memory, and none where the next one may not be full: it would be late by one poll.
+    """
+
+    def __init__(self, reader: PartitionReader, rules: TripRules, executor: Executor) -> None:
+        """Fetch on a thread of the executor. The fetcher closes the reader."""
+        self._reader = reader
+        self._rules = rules
+        self._executor = executor
+        self._next: Future[Fetched] | None = None
+
+    def fetch(self) -> Fetched:
+        """Return the next batch; raise what reading or decoding it raised."""
+        fetched = self._read() if self._next is None else self._next.result()
+        self._next = self._executor.submit(self._read) if fetched.is_behind else None
+        return fetched
+
+    def close(self) -> None:
+        """Leave the broker; a batch that was fetched ahead is dropped, and read again next time."""
+        if self._next is not None and not self._next.cancel():
+            self._next.exception()
+        self._reader.close()
+
+    def _read(self) -> Fetched:
+        reader = self._reader
+        messages = reader.poll()
+        return Fetched(
+            messages,
+            decode_trips([message.value() for message in messages], self._rules),
+            reader.lag,
+            reader.is_behind,
+            reader.is_finished,
+            reader.is_end_confirmed,
+            reader.next_poll(),
+        )
+
+
+def offset_of(message: Message) -> int:
+    """Return the offset of a message in its partition."""
+    return int(message.offset() or 0)
