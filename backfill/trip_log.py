@@ -103,8 +103,12 @@ def find_first_offsets(settings: Settings, topic: str, window_range: WindowRange
     firsts, short = {}, []
     with TopicReader(settings, topic) as reader:
         for partition in reader.partitions:
-            firsts[partition] = reader.offset_for_time(partition, since)
             low, high = reader.bounds(partition)
+            # Timestamps of producers bound no event time: everything has to be read.
+            has_append_times = settings.timestamp == "log_append"
+            firsts[partition] = (
+                reader.offset_for_time(partition, since) if has_append_times else low
+            )
             if 0 < low >= firsts[partition]:
                 short.append(_describe_start(reader, partition, low, high))
     if short:

@@ -16,9 +16,9 @@ from mobility.messages import encode_windows
 from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings
 from mobility.topics import aggregated_topic
+from mobility.totals import highest_versions
 from sinks.store import WindowStore
 from sinks.store_pair import connect_stores
-from sinks.versions import highest_versions
 
 MAX_ROWS: Final = 5_000
 """Windows in one call of a store: few enough that the flow does not wait long for their locks."""

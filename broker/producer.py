@@ -1,6 +1,7 @@
 """Producers that check every delivery."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
 from typing import Any, Final
@@ -24,6 +25,9 @@ Tolerates = Callable[[str | None, KafkaError], bool]
 _POLL_SECONDS: Final = 0.1
 _FLUSH_SECONDS: Final = 0.5
 
+STOP_SECONDS: Final = 20.0
+"""How long a stop waits for acknowledgements of a broker that does not answer."""
+
 
 class CheckedProducer:
     """Sends messages and whole columns; what Kafka does not take raises DeliveryError.
@@ -31,6 +35,7 @@ class CheckedProducer:
     Idempotent, so that a retry repeats nothing (KIP-98). Messages that have headers, or a partition
     of their own, are sent singly, as librdkafka takes no array of those. Clients are made when they
     are first used; any thread may use them. `failed` says whether a DeliveryError was raised.
+    `stopping` returns whether to give up on a broker that does not answer, after STOP_SECONDS.
     """
 
     def __init__(
@@ -41,6 +46,8 @@ class CheckedProducer:
         timeout_seconds: int | None = None,
         on_delivered: OnDelivered | None = None,
         tolerates: Tolerates | None = None,
+        stopping: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] = time.monotonic,
         logs: bool = False,
     ) -> None:
         self.failed = False
@@ -49,6 +56,9 @@ class CheckedProducer:
         )
         self._on_delivered = on_delivered
         self._tolerates = tolerates or (lambda _topic, _error: False)
+        self._stopping = stopping
+        self._clock = clock
+        self._stop_since: float | None = None
         self._lock = threading.Lock()
         self._messages: Producer | None = None
         self._columns: ColumnProducer | None = None
@@ -72,6 +82,7 @@ class CheckedProducer:
                 while not _is_queued(producer, topic, call):
                     producer.poll(_POLL_SECONDS)
                     self._check()
+                    self._check_stop()
             except KafkaException as error:
                 # A message that is too large, or for a topic that was refused before, is refused
                 # here and not in a report.
@@ -100,6 +111,7 @@ class CheckedProducer:
         for producer in (self._columns, self._messages):
             while producer is not None and producer.flush(_FLUSH_SECONDS) > 0:
                 self._check()
+                self._check_stop()
         self._check()
 
     @property
@@ -137,6 +149,22 @@ class CheckedProducer:
             msg = (
                 f"Kafka did not take {len(self._failures):,} messages; "
                 f"the first for {self._failures[0]}"
+            )
+            raise DeliveryError(msg)
+
+    def _check_stop(self) -> None:
+        """Raise DeliveryError where a stop has waited for long enough."""
+        if not self._stopping():
+            return
+        now = self._clock()
+        if self._stop_since is None:
+            self._stop_since = now
+        if now - self._stop_since > STOP_SECONDS:
+            self.failed = True
+            waiting = sum(len(each) for each in (self._columns, self._messages) if each is not None)
+            msg = (
+                f"Kafka did not acknowledge {waiting:,} messages within {STOP_SECONDS:.0f} s of "
+                "the stop. The next run sends them again."
             )
             raise DeliveryError(msg)
 

@@ -6,7 +6,12 @@ from functools import cached_property
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient, TopicDescription  # type: ignore[attr-defined] # exported
+from confluent_kafka.admin import (  # type: ignore[attr-defined] # its imports are its exports
+    AdminClient,
+    ConfigResource,
+    ResourceType,
+    TopicDescription,
+)
 
 from broker.clients import ANSWER_SECONDS, admin_client, reason_of
 from broker.errors import BrokerError, MissingTopicError
@@ -73,6 +78,22 @@ def cluster_id(settings: Settings) -> str:
         cluster = admin.describe_cluster(request_timeout=ANSWER_SECONDS)
         return str(cluster.result(2 * ANSWER_SECONDS).cluster_id)
     except KafkaException as error:
+        raise unavailable(settings, error) from error
+
+
+def timestamp_type(settings: Settings, name: str) -> str | None:
+    """Return the `message.timestamp.type` of a topic; None where that may not be asked for.
+
+    It needs the permission DescribeConfigs. Raises BrokerError where no broker answers.
+    """
+    admin = admin_client(settings)
+    resource = ConfigResource(ResourceType.TOPIC, name)
+    try:
+        config = admin.describe_configs([resource], request_timeout=ANSWER_SECONDS)[resource]
+        return str(config.result(2 * ANSWER_SECONDS)["message.timestamp.type"].value)
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            return None
         raise unavailable(settings, error) from error
 
 

@@ -17,6 +17,7 @@ from confluent_kafka import Message
 from broker.topic_reader import OnProgress, TopicReader
 from mobility.lateness import LatenessRules
 from mobility.punctuations import apply_time_rules
+from mobility.records import MAX_EVENT_TIME
 from mobility.settings import Settings
 from mobility.topics import trips_topic
 from mobility.trips import decode_trips
@@ -90,9 +91,17 @@ def _read_partition(
     if tail == low:
         start = low
     else:
-        start = low if latest is None else reader.offset_for_time(partition, latest - tolerance)
+        bounds_event_times = latest is not None and settings.timestamp == "log_append"
+        start = (
+            reader.offset_for_time(partition, (latest or 0) - tolerance)
+            if bounds_event_times
+            else low
+        )
         if start < tail:
             latest = _read_from(reader, partition, start, settings, on_progress)
+    if start == low > 0 and settings.timestamp == "create":
+        # Messages that retention has removed can have had any event time.
+        return MAX_EVENT_TIME
     if start == low > 0:
         # Messages that retention has removed can have had event times up to this one.
         latest = max(latest or 0, _first_append_time(reader, partition, low) + tolerance)

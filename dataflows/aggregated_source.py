@@ -16,10 +16,11 @@ from confluent_kafka import Message
 from broker.topics import TopicDescriber, TopicInfo
 from dataflows.items import SourceRecords
 from dataflows.kafka_sink import shard_key
+from dataflows.log_reader import LogReader
 from dataflows.partition_reader import PartitionReader, offset_of
 from dataflows.resume_validator import ResumePosition, ResumeValidator
 from dataflows.topic_watch import describe_or_refuse
-from mobility.entities import ENTITIES, Entity
+from mobility.entities import Entity
 from mobility.messages import decode_windows
 from mobility.records import WindowUpdate
 from mobility.settings import Settings
@@ -56,12 +57,14 @@ class AggregatedSource(FixedPartitionedSource[WindowBatch, Any]):
         self,
         settings: Settings,
         entity: Entity,
+        log: LogReader,
         metrics: FlowMetrics,
         stopping: Callable[[], bool],
         recovery: RecoveryInfo,
     ) -> None:
         self._settings = settings
         self._entity = entity
+        self._log = log
         self._metrics = metrics
         self._stopping = stopping
         self._validator = ResumeValidator(settings, recovery)
@@ -91,8 +94,8 @@ class AggregatedSource(FixedPartitionedSource[WindowBatch, Any]):
             else ResumePosition(resume_state)
         )
         begin = partial(self._validator.first_offset, self._topic, int(for_part), position)
-        peers = len(ENTITIES) * len(self._topic.partitions)
-        reader = PartitionReader(self._settings, self._topic.name, int(for_part), begin, peers)
+        partitions = self._topic.partitions
+        reader = self._log.open(self._topic.name, int(for_part), partitions, begin)
         metrics = self._metrics.partitions[int(for_part)] = PartitionMetrics()
         return AggregatedPartition(
             self._entity, self._topic, int(for_part), reader, metrics, self._stopping

@@ -1,6 +1,7 @@
 """Encoders: items of the dataflow become Kafka messages."""
 
-from collections.abc import Callable, Iterator
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +14,7 @@ from mobility.messages import encode_windows
 from mobility.records import WindowUpdate
 from mobility.settings import Settings
 from mobility.topics import (
+    LARGEST_BATCH,
     WATERMARK_HEADER,
     aggregated_topic,
     dead_topic,
@@ -22,6 +24,8 @@ from mobility.topics import (
 )
 
 _LONGEST_DETAIL: Final = 500
+# Position, reason and detail are headers, and a batch has a header of its own.
+_LARGEST: Final = LARGEST_BATCH - 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +100,33 @@ def punctuation_encoder(settings: Settings) -> Callable[[Punctuation], Iterator[
 
 
 def _with_position(topic: str, records: SourceRecords) -> Iterator[Messages]:
+    keys: list[str | bytes | None] = list(records.keys)
+    values: list[str | bytes | None] = list(records.values)
     headers = [_position(records.topic, records.partition, offset) for offset in records.offsets]
-    for row, reason in enumerate(records.reasons):
-        detail = records.details[row][:_LONGEST_DETAIL].encode(errors="backslashreplace")
-        headers[row] += [("error", reason), ("detail", detail)]
-    yield Messages(topic, list(records.keys), list(records.values), headers)
+    details: Sequence[str | None] = records.details or [None] * len(keys)
+    for row, detail in enumerate(details):
+        key, value = records.keys[row], records.values[row]
+        reference = None
+        if len(key or b"") + len(value or b"") > _LARGEST:
+            keys[row] = values[row] = None
+            reference = _reference(key, value)
+        text = "; ".join(part for part in (reference, detail) if part)
+        if records.reasons:
+            headers[row].append(("error", records.reasons[row]))
+        if text:
+            encoded = text[:_LONGEST_DETAIL].encode(errors="backslashreplace")
+            headers[row].append(("detail", encoded))
+    yield Messages(topic, keys, values, headers)
+
+
+def _reference(key: bytes | None, value: bytes | None) -> str:
+    """Return what identifies a message of which no topic takes a copy with its position."""
+    parts = (("key", key), ("value", value))
+    return "too large to be copied: " + ", ".join(
+        f"{name} of {len(part):,} bytes, sha256 {hashlib.sha256(part).hexdigest()}"
+        for name, part in parts
+        if part is not None
+    )
 
 
 def _position(topic: str, partition: int, offset: int) -> Headers:

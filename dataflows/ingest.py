@@ -1,16 +1,24 @@
-"""Ingest: classifies the messages of one partition, in the order of its log.
+"""Ingest: reads one partition and classifies its messages, in the order of the log.
 
 Offset, greatest event time and dedupe state are one state, kept by the source partition that reads
 the messages: what a message becomes depends on all messages before it.
 """
 
-from typing import Any
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 import polars as pl
+from bytewax.inputs import StatefulSourcePartition
 from confluent_kafka import Message
 
+from broker.topics import TopicInfo
+from dataflows.alignment import WatermarkAlignment
 from dataflows.items import IngestedBatch, SourceRecords, WatermarkUpdate
-from dataflows.partition_reader import offset_of
+from dataflows.partition_reader import Fetched, Fetcher, offset_of
+from dataflows.topic_watch import TopicWatch
 from mobility.enriched_json import enriched_json
 from mobility.enrichment import Tables, enrich
 from mobility.lateness import LatenessRules, PartitionProgress, classify
@@ -21,8 +29,10 @@ from mobility.topics import trips_topic
 from mobility.trips import Decoded
 from mobility.validation import OVERSIZED
 from runtime.failures import RefusalError
-from runtime.flow_metrics import MessageCounts
+from runtime.flow_metrics import FlowMetrics, MessageCounts, PartitionMetrics
 from runtime.folder_record import STATE_VERSION
+
+_ALIGNMENT_PAUSE: Final = timedelta(milliseconds=10)
 
 
 class ResumeError(RefusalError):
@@ -42,11 +52,6 @@ class PartitionIngest:
         self._progress = PartitionProgress.start()
         self._rules = LatenessRules.of(settings)
         self._future_tolerance = settings.future_tolerance * 1_000
-
-    @property
-    def max_event_time(self) -> int | None:
-        """The greatest event time so far, in epoch ms."""
-        return self._progress.latest
 
     def ingest(
         self,
@@ -140,3 +145,96 @@ class PartitionIngest:
             reasons=reasons,
             details=rows["detail"].to_list() if reasons else [],
         )
+
+
+@dataclass(frozen=True, slots=True)
+class TripLog:
+    """The topic that the partitions belong to, and the watch that notices when it changes."""
+
+    topic: TopicInfo
+    watch: TopicWatch
+
+
+class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
+    """One partition of the log: fetches its messages and ingests them in order."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        log: TripLog,
+        ingest: PartitionIngest,
+        fetcher: Fetcher,
+        alignment: WatermarkAlignment,
+        metrics: FlowMetrics,
+        stopping: Callable[[], bool],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._log = log
+        self._ingest = ingest
+        self._fetcher = fetcher
+        self._alignment = alignment
+        alignment.register(ingest.partition)
+        self._metrics = metrics
+        self._stopping = stopping
+        self._clock = clock
+        self._idle_after = settings.idle_after
+        self._own_metrics = metrics.partitions[ingest.partition] = PartitionMetrics()
+        self._status: ReadStatus | None = None
+        self._last_message = clock()
+        self._next_poll: datetime | None = None
+
+    def next_batch(self) -> list[IngestedBatch]:
+        """Return what the log has, as one item; nothing while other partitions must catch up."""
+        self._metrics.write_status_file()
+        self._log.watch.check()
+        if self._stopping() or self._status == "finished":
+            raise StopIteration
+        # The first update is sent even if the partition may not read on: every shard waits for it.
+        if self._status is not None and self._alignment.is_ahead(self._ingest.partition):
+            self._next_poll = datetime.now(UTC) + _ALIGNMENT_PAUSE
+            return []
+        fetched = self._fetcher.fetch()
+        self._next_poll = fetched.next_poll
+        if fetched.messages:
+            self._last_message = self._clock()
+        status = self._status_after(fetched)
+        if not fetched.messages and status == self._status:
+            return []
+        batch = self._ingest.ingest(
+            fetched.messages, fetched.decoded, status, self._log.topic.partitions
+        )
+        self._status = status
+        self._alignment.update(batch.update)
+        self._record_metrics(batch.update.watermark, status, fetched.lag)
+        return [batch]
+
+    def next_awake(self) -> datetime | None:
+        """Return when to poll again."""
+        return self._next_poll
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return offset and ingest state as one, with the id of the topic that the offset is of."""
+        return {**self._ingest.snapshot(), "topic_id": self._log.topic.id}
+
+    def close(self) -> None:
+        """Leave the broker and write the status file for the last time."""
+        self._metrics.write_status_file(now=True)
+        self._fetcher.close()
+
+    def _status_after(self, fetched: Fetched) -> ReadStatus:
+        if fetched.is_finished:
+            return "finished"
+        if fetched.is_behind:
+            return "behind"
+        quiet_for = self._clock() - self._last_message
+        is_idle = fetched.is_end_confirmed and quiet_for >= self._idle_after
+        return "idle" if is_idle else "caught_up"
+
+    def _record_metrics(self, watermark: int | None, status: ReadStatus, lag: int) -> None:
+        own = self._own_metrics
+        own.watermark = watermark
+        own.status = status
+        own.lag = lag
+        own.position = self._ingest.next_offset
+        own.counts = self._ingest.counts

@@ -10,6 +10,7 @@ import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 
 from broker.producer import CheckedProducer
+from dataflows.alignment import WatermarkAlignment
 from dataflows.encoders import (
     dead_encoder,
     enriched_encoder,
@@ -19,6 +20,7 @@ from dataflows.encoders import (
 )
 from dataflows.idle_punctuator import RefusedPunctuations, punctuate_idle
 from dataflows.kafka_sink import KafkaSink, WindowProgress
+from dataflows.log_reader import LogReader
 from dataflows.side_outputs import split_outputs
 from dataflows.source import TripSource
 from dataflows.stores import sink_context, store_sinks
@@ -33,11 +35,14 @@ def build(context: FlowContext) -> Dataflow:
     """Return the flow; nothing is connected before it runs."""
     settings, metrics = context.settings, context.metrics[trips_topic(context.settings)]
     tolerates = RefusedPunctuations(settings, metrics)
-    producer = CheckedProducer(settings, "mobility-flow", tolerates=tolerates, logs=True)
+    producer = CheckedProducer(
+        settings, "mobility-flow", tolerates=tolerates, stopping=stop_requested, logs=True
+    )
     sinks = sink_context(context.reporter, stop_requested)
 
     flow = Dataflow("mobility_hub")
-    source = TripSource(settings, metrics, stop_requested, context.recovery)
+    log, alignment = LogReader(settings), WatermarkAlignment(settings.alignment * 1_000)
+    source = TripSource(settings, log, alignment, metrics, stop_requested, context.recovery)
     batches = op.input("trips_stream", flow, source)
     side = split_outputs(batches, settings)
     punctuations = punctuate_idle(side.watermarks, settings)
@@ -52,7 +57,7 @@ def build(context: FlowContext) -> Dataflow:
             enriched = KafkaSink(settings, producer, enriched_encoder(settings, entity))
             op.output(f"enriched_{entity.name}", side.enriched, enriched)
 
-        windows = aggregate_windows(entity, batches, settings)
+        windows = aggregate_windows(entity, batches, settings, alignment.update)
         encode, progress = windows_encoder(settings, entity), WindowProgress(metrics)
         aggregated = KafkaSink(settings, producer, encode, progress)
         op.output(f"aggregated_{entity.name}", windows, aggregated)

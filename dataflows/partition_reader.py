@@ -1,66 +1,138 @@
-"""Reading one partition of a Kafka topic by offset: no consumer group, no commits."""
+"""One partition of the log: what is fetched of it, its position, and batches decoded ahead."""
 
-import time
-from collections.abc import Callable
+from collections import deque
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NoReturn
+from typing import Final, Protocol
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Message
 
-from broker.clients import consumer_config, reason_of
-from broker.errors import BrokerError
 from mobility.settings import Settings
-from runtime.failures import RefusalError
+from mobility.trips import Decoded, decode_trips
+from mobility.validation import TripRules
 
-_CONNECT_SECONDS: Final = 10.0
 # Long enough for librdkafka to fill a batch, short enough for the other partitions.
 _FILL_SECONDS: Final = 0.05
 _LIVE_PAUSE: Final = timedelta(milliseconds=100)
-_LOST_POSITION: Final = (
-    KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001 - its public name is this
-    KafkaError.OFFSET_OUT_OF_RANGE,
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-    KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - as above
-    KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 - as above
-)
-# A batch ends at this many bytes too: a quarter of a second of work where messages are large.
-_BATCH_BYTES: Final = 32 * 1024 * 1024
-_MOST_AT_ONCE: Final = 2_000
+
+
+class PartitionBuffer:
+    """Fetched messages of a partition, in offset order.
+
+    `position` is the next offset to be read, `end` the end of the log when reading began.
+    `reached_end` is the offset at which the broker has reported the end of the partition, None if
+    messages were fetched after that.
+    """
+
+    def __init__(self, topic: str, partition: int, position: int, end: int) -> None:
+        self.key = (topic, partition)
+        self.position = position
+        self.end = end
+        self.reached_end: int | None = None
+        self.is_paused = False
+        self.is_end_confirmed = False
+        self.size = 0
+        self._messages: deque[Message] = deque()
+
+    @property
+    def name(self) -> str:
+        """The partition, for people."""
+        return f"{self.key[0]} partition {self.key[1]}"
+
+    @property
+    def messages(self) -> int:
+        """How many messages wait."""
+        return len(self._messages)
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether everything up to the end of the partition is read.
+
+        Control records and aborted transactions at the end have offsets and no messages (KIP-98).
+        """
+        return self.reached_end is not None and not self._messages
+
+    def add(self, messages: list[Message]) -> None:
+        """Append fetched messages."""
+        if messages:
+            self._messages.extend(messages)
+            self.size += sum(map(len, messages))
+            self.is_end_confirmed = False
+
+    def take(self, most: int, most_bytes: int) -> list[Message]:
+        """Return the next messages, at least one if there is any, and move the position."""
+        if len(self._messages) <= most and self.size <= most_bytes:
+            taken = list(self._messages)
+            self._messages.clear()
+            self.size = 0
+        else:
+            taken = self._take_some(most, most_bytes)
+        if taken:
+            self.position = max(self.position, offset_of(taken[-1]) + 1)
+        if self.reached_end is not None and not self._messages:
+            self.position = max(self.position, self.reached_end)
+        return taken
+
+    def _take_some(self, most: int, most_bytes: int) -> list[Message]:
+        taken: list[Message] = []
+        size = 0
+        while self._messages and len(taken) < most:
+            length = len(self._messages[0])
+            if taken and size + length > most_bytes:
+                break
+            taken.append(self._messages.popleft())
+            size += length
+        self.size -= size
+        return taken
+
+
+class Log(Protocol):
+    """The consumer that fetches the messages of all partitions."""
+
+    def poll(self, buffer: PartitionBuffer, seconds: float) -> list[Message]:
+        """Return the next messages of a partition; wait at most so long for them."""
+        ...
+
+    def known_end(self, buffer: PartitionBuffer) -> int:
+        """Return the end of a partition as the last fetch has seen it."""
+        ...
+
+    def close(self, buffer: PartitionBuffer) -> None:
+        """Leave a partition."""
+        ...
 
 
 class PartitionReader:
-    """A partition's own consumer, and its position.
+    """One partition of the log, and its position.
 
-    `begin` is given the first offset of the log and the one after its last, and returns where to
-    start. `position` is the next offset to read, `end` the one after the last known; a bounded read
-    (MOBILITY_READ=once) ends where the log ended when it began. `peers` share the fetch memory.
+    A bounded read (MOBILITY_READ=once) ends where the log ended when it began.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        topic: str,
-        partition: int,
-        begin: Callable[[int, int], int],
-        peers: int,
-    ) -> None:
+    def __init__(self, log: Log, buffer: PartitionBuffer, settings: Settings) -> None:
+        self._log = log
+        self._buffer = buffer
         self._is_bounded = settings.read == "once"
         self._batch_size = settings.batch_size
-        self._longest = settings.max_message_bytes
-        self._partition = TopicPartition(topic, partition)
-        self._consumer = Consumer(_config(settings, peers))
-        try:
-            low, self.end = self._consumer.get_watermark_offsets(self._partition, _CONNECT_SECONDS)
-        except KafkaException as error:
-            msg = f"{self._name} can't be read: {reason_of(error)}"
-            raise BrokerError(msg) from error
-        self.position = begin(low, self.end)
-        self._consumer.assign([TopicPartition(topic, partition, self.position)])
+        self._end = buffer.end
+
+    @property
+    def position(self) -> int:
+        """The next offset to be read."""
+        return self._buffer.position
+
+    @property
+    def end(self) -> int:
+        """The offset after the last one known."""
+        return max(self._end, self.position)
 
     @property
     def lag(self) -> int:
-        """How many offsets are between the position and the known end."""
-        return max(0, self.end - self.position)
+        """How many offsets are between the position and the known end.
+
+        None at the end of what is committed, whatever an open transaction has written behind it.
+        """
+        return 0 if self._buffer.is_at_end else self.end - self.position
 
     @property
     def is_finished(self) -> bool:
@@ -72,17 +144,19 @@ class PartitionReader:
         """Whether more than a batch is left, or, in a bounded read, anything."""
         return self.lag >= (1 if self._is_bounded else self._batch_size)
 
+    @property
+    def is_end_confirmed(self) -> bool:
+        """Whether the broker has confirmed lately that there is nothing more to be read.
+
+        Without that, a partition whose fetches fail would look as if it had nothing to say.
+        """
+        return self._buffer.is_at_end and self._buffer.is_end_confirmed
+
     def poll(self) -> list[Message]:
         """Return the next messages, up to a batch; waits for them only while behind."""
-        messages = self._consume(_FILL_SECONDS if self.is_behind else 0.0)
-        if any(map(Message.error, messages)):
-            messages = [message for message in messages if self._is_message(message)]
-        if messages:
-            # The end of the log may be further on: behind the last message may be control records.
-            self.position = max(self.position, offset_of(messages[-1]) + 1)
-        if not self._is_bounded:
-            _, high = self._consumer.get_watermark_offsets(self._partition, cached=True)
-            self.end = max(self.end, high)
+        messages = self._log.poll(self._buffer, _FILL_SECONDS if self.is_behind else 0.0)
+        if not self._is_bounded and not self._buffer.is_at_end:
+            self._end = max(self._end, self._log.known_end(self._buffer))
         return messages
 
     def next_poll(self) -> datetime | None:
@@ -90,72 +164,64 @@ class PartitionReader:
         return None if self.is_behind or self.is_finished else datetime.now(UTC) + _LIVE_PAUSE
 
     def close(self) -> None:
-        """Leave the broker."""
-        self._consumer.close()
+        """Leave the partition."""
+        self._log.close(self._buffer)
 
-    def _consume(self, seconds: float) -> list[Message]:
-        """Return what the consumer has, up to a batch of messages or of bytes.
 
-        No more are asked for at once than fit if all are as long as the longest before them.
-        """
-        deadline = time.monotonic() + seconds
-        messages: list[Message] = []
-        size = 0
-        while (room := self._batch_size - len(messages)) and (
-            fit := (_BATCH_BYTES - size) // self._longest
-        ):
-            wait = max(0.0, deadline - time.monotonic())
-            some = self._consumer.consume(min(room, fit, _MOST_AT_ONCE), wait)
-            if not some:
-                break
-            lengths = list(map(len, some))
-            self._longest = max(1, *lengths)
-            size += sum(lengths)
-            messages += some
-        return messages
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The next messages of a partition, and the state of its reader after them."""
 
-    def _is_message(self, message: Message) -> bool:
-        error = message.error()
-        if error is None:
-            return True
-        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name is this
-            # The log may end in control records, which no consumer is given.
-            self.position = max(self.position, offset_of(message))
-        elif error.code() in _LOST_POSITION:
-            self._refuse_position(error)
-        elif not error.retriable():
-            msg = f"reading {self._name} at offset {self.position}: {error.str()}"
-            raise BrokerError(msg)
-        return False
+    messages: list[Message]
+    decoded: Decoded
+    lag: int
+    is_behind: bool
+    is_finished: bool
+    is_end_confirmed: bool
+    next_poll: datetime | None
 
-    @property
-    def _name(self) -> str:
-        return f"{self._partition.topic} partition {self._partition.partition}"
 
-    def _refuse_position(self, error: KafkaError) -> NoReturn:
-        try:
-            low, high = self._consumer.get_watermark_offsets(self._partition, _CONNECT_SECONDS)
-            bounds = f"the log now holds {low} to {high}"
-        except KafkaException:
-            bounds = "the broker does not say what the log holds"
-        msg = (
-            f"{self._name}: offset {self.position} is the next to be read, but {bounds}: the "
-            f"messages between were removed ({error.str()}).\n"
-            "A start on this recovery folder names the remedy."
+class Fetcher:
+    """Fetches and decodes the next batch while the worker processes the last one.
+
+    Kafka's client and Polars release Python's lock while they work, so a thread beside the worker
+    uses a second core. Decoding needs no state, so it may be done ahead. At most one batch waits,
+    as it costs memory, and none where the next one may not be full: it would be late by one poll.
+    """
+
+    def __init__(self, reader: PartitionReader, rules: TripRules, executor: Executor) -> None:
+        """Fetch on a thread of the executor. The fetcher closes the reader."""
+        self._reader = reader
+        self._rules = rules
+        self._executor = executor
+        self._next: Future[Fetched] | None = None
+
+    def fetch(self) -> Fetched:
+        """Return the next batch; raise what reading or decoding it raised."""
+        fetched = self._read() if self._next is None else self._next.result()
+        self._next = self._executor.submit(self._read) if fetched.is_behind else None
+        return fetched
+
+    def close(self) -> None:
+        """Leave the broker; a batch that was fetched ahead is dropped, and read again next time."""
+        if self._next is not None and not self._next.cancel():
+            self._next.exception()
+        self._reader.close()
+
+    def _read(self) -> Fetched:
+        reader = self._reader
+        messages = reader.poll()
+        return Fetched(
+            messages,
+            decode_trips([message.value() for message in messages], self._rules),
+            reader.lag,
+            reader.is_behind,
+            reader.is_finished,
+            reader.is_end_confirmed,
+            reader.next_poll(),
         )
-        raise RefusalError(msg) from KafkaException(error)
 
 
 def offset_of(message: Message) -> int:
     """Return the offset of a message in its partition."""
     return int(message.offset() or 0)
-
-
-def _config(settings: Settings, peers: int) -> dict[str, Any]:
-    """Return a consumer's configuration: large fetches, and one of `peers` shares of memory."""
-    memory_mb = settings.fetch_memory_mb // max(peers, 1)
-    return consumer_config(settings, "mobility-flow", memory_mb=memory_mb, logs=True) | {
-        "fetch.message.max.bytes": 4 * 1024 * 1024,
-        "fetch.wait.max.ms": 100,
-        "queued.min.messages": settings.batch_size,
-    }

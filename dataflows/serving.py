@@ -14,6 +14,7 @@ from broker.producer import CheckedProducer
 from dataflows.aggregated_source import AggregatedSource, split_windows
 from dataflows.encoders import dead_encoder
 from dataflows.kafka_sink import KafkaSink
+from dataflows.log_reader import LogReader
 from dataflows.stores import sink_context, store_sinks
 from mobility.entities import ENTITIES
 from mobility.topics import aggregated_topic
@@ -24,12 +25,12 @@ from runtime.signals import stop_requested
 def build(context: FlowContext) -> Dataflow:
     """Return the flow; nothing is connected before it runs."""
     settings = context.settings
-    producer = CheckedProducer(settings, "mobility-serving", logs=True)
-    sinks = sink_context(context.reporter, stop_requested)
+    producer = CheckedProducer(settings, "mobility-serving", stopping=stop_requested, logs=True)
+    sinks, log = sink_context(context.reporter, stop_requested), LogReader(settings)
     flow = Dataflow("mobility_serving")
     for entity in ENTITIES:
         metrics = context.metrics[aggregated_topic(settings, entity)]
-        source = AggregatedSource(settings, entity, metrics, stop_requested, context.recovery)
+        source = AggregatedSource(settings, entity, log, metrics, stop_requested, context.recovery)
         batches = op.input(f"aggregated_{entity.name}", flow, source)
         outputs = split_windows(entity, batches, settings)
         dead = KafkaSink(settings, producer, dead_encoder(settings))

@@ -10,7 +10,8 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import TopicDescription  # type: ignore[attr-defined] # exported
 
 from broker.errors import MissingTopicError
-from broker.topics import TopicDescriber, TopicInfo, is_missing, topic_info
+from broker.topics import TopicDescriber, TopicInfo, is_missing, timestamp_type, topic_info
+from mobility.settings import Settings
 from runtime.failures import RefusalError
 from runtime.flow_metrics import FlowMetrics
 
@@ -68,6 +69,27 @@ class TopicWatch:
         msg = (
             f"The topic {self._known.name} {what} while it was being read.\nThe stores keep what "
             "they have. A start on this recovery folder names both positions and the remedy."
+        )
+        raise RefusalError(msg)
+
+
+def check_timestamps(settings: Settings, topic: str) -> None:
+    """Refuse a topic in which producers vouch for their own clocks, unless that is meant.
+
+    Raises RefusalError or BrokerError.
+    """
+    if settings.timestamp == "create":
+        return
+    kind = timestamp_type(settings, topic)
+    if kind is None:
+        _log.warning("whether %s has log-append times can't be checked: no DescribeConfigs", topic)
+    elif kind != "LogAppendTime":
+        msg = (
+            f"The topic {topic} has message.timestamp.type={kind}: its timestamps are those of the "
+            "producers, so one wrong clock can make the trips of all others late.\n"
+            "Set it to LogAppendTime (kafka-configs --alter --entity-type topics --entity-name "
+            f"{topic} --add-config message.timestamp.type=LogAppendTime), or start with "
+            "MOBILITY_TIMESTAMP=create if the producers' clocks are to be trusted."
         )
         raise RefusalError(msg)
 

@@ -9,7 +9,7 @@ import polars as pl
 from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
-from dataflows.items import IngestedBatch, ShardPartial
+from dataflows.items import IngestedBatch, ShardPartial, WatermarkUpdate
 from dataflows.kafka_sink import shard_key
 from dataflows.watermarks import WatermarkTracker
 from dataflows.window_state import NO_WINDOWS, WindowState
@@ -20,14 +20,21 @@ from mobility.totals import SUMMED, partial_totals, split_by_shard
 
 Emitted = tuple[list[WindowUpdate], bool]
 
+OnWatermark = Callable[[WatermarkUpdate], None]
+"""Called with each watermark that a shard gets."""
+
 
 def aggregate_windows(
-    entity: Entity, batches: Stream[IngestedBatch], settings: Settings
+    entity: Entity,
+    batches: Stream[IngestedBatch],
+    settings: Settings,
+    on_watermark: OnWatermark = lambda _update: None,
 ) -> KeyedStream[WindowUpdate]:
     """Return an entity's windows, keyed by shard: local-global aggregation, as in Flink SQL.
 
     Every shard gets every watermark, also without rows. The batches of all partitions that arrive
-    together are aggregated at once, as each call has a cost of its own.
+    together are aggregated at once, as each call has a cost of its own. `on_watermark` is called
+    with the watermarks that the shards of this process get.
     """
 
     def partials(turn: list[IngestedBatch]) -> Iterator[tuple[str, ShardPartial]]:
@@ -39,7 +46,9 @@ def aggregate_windows(
 
     columns = [entity.id_column, *SUMMED]
     keyed = op.flat_map_batch(f"{entity.name}_partials", batches, partials)
-    return op.stateful_batch(f"{entity.name}_windows", keyed, window_logic(entity, settings))
+    return op.stateful_batch(
+        f"{entity.name}_windows", keyed, window_logic(entity, settings, on_watermark)
+    )
 
 
 class WindowLogic(StatefulBatchLogic[ShardPartial, WindowUpdate, dict[str, Any]]):
@@ -57,6 +66,7 @@ class WindowLogic(StatefulBatchLogic[ShardPartial, WindowUpdate, dict[str, Any]]
         settings: Settings,
         state: dict[str, Any] | None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        on_watermark: OnWatermark = lambda _update: None,
     ) -> None:
         self._entity = entity
         # Bytewax builds logic from its state alone: the number of the shard comes with the items.
@@ -64,6 +74,7 @@ class WindowLogic(StatefulBatchLogic[ShardPartial, WindowUpdate, dict[str, Any]]
         self._shards = settings.shards
         self._interval = timedelta(seconds=settings.early_every)
         self._clock = clock
+        self._on_watermark = on_watermark
         self._watermarks = WatermarkTracker()
         self._state = WindowState(settings.window_ms, settings.allowed_lateness * 1_000)
         if state is not None:
@@ -77,6 +88,7 @@ class WindowLogic(StatefulBatchLogic[ShardPartial, WindowUpdate, dict[str, Any]]
             self._shard = value.shard
             for update in value.updates:
                 self._watermarks.update(update)
+                self._on_watermark(update)
             if value.rows is not None:
                 self._state.add(value.rows)
         return self._advance(), self.RETAIN
@@ -132,7 +144,7 @@ class WindowLogic(StatefulBatchLogic[ShardPartial, WindowUpdate, dict[str, Any]]
 
 
 def window_logic(
-    entity: Entity, settings: Settings
+    entity: Entity, settings: Settings, on_watermark: OnWatermark
 ) -> Callable[[dict[str, Any] | None], WindowLogic]:
     """Return the builder that the stateful step wants."""
-    return lambda state: WindowLogic(entity, settings, state)
+    return lambda state: WindowLogic(entity, settings, state, on_watermark=on_watermark)

@@ -72,6 +72,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     # How the flow reads and writes.
     read: Literal["forever", "once"] = "forever"
+    timestamp: Literal["log_append", "create"] = "log_append"
     enriched: tuple[str, ...] = ()
     shards: Positive = 4
     batch_size: Positive = 20_000
@@ -82,6 +83,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     early_every: Positive = 1
     snapshot_interval: Positive = 10
     status_dir: str | None = None
+    metrics_host: str = "127.0.0.1"
     metrics_port: Annotated[int, Meta(ge=0, le=65_535)] = 0
 
     # What the launcher passes to the processes of its cluster.
@@ -149,9 +151,13 @@ ANSWER_SETTINGS: Final = (
     "h3_resolution",
     "refunds",
     "max_message_bytes",
+    "timestamp",
 )
 
-_ADDED_LATER: Final = {"max_message_bytes": Settings().max_message_bytes}
+_ADDED_LATER: Final = {
+    "max_message_bytes": Settings().max_message_bytes,
+    "timestamp": Settings().timestamp,
+}
 
 _TYPES: Final = typing.get_type_hints(Settings, include_extras=True)
 _URL_SCHEMES: Final = {

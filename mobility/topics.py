@@ -24,6 +24,9 @@ LARGEST_BATCH: Final = 16 * 1024 * 1024
 """Bytes of the largest batch, so of the largest message, that a topic takes."""
 
 
+_REPLICAS_TO_SPARE: Final = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Topic:
     """A topic as it is declared.
@@ -49,7 +52,15 @@ class Topic:
             # A producer's clock can't be trusted, and a broker rejects timestamps an hour ahead of
             # its own clock: so the broker stamps.
             "message.timestamp.type": "LogAppendTime",
+            **self._min_insync_replicas,
         }
+
+    @property
+    def _min_insync_replicas(self) -> dict[str, str]:
+        # One replica may be away: then writes go on, and none of them is on one broker alone.
+        if self.replication < _REPLICAS_TO_SPARE:
+            return {}
+        return {"min.insync.replicas": str(self.replication - 1)}
 
     @property
     def required(self) -> dict[str, str]:

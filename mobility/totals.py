@@ -13,6 +13,9 @@ KEY: Final = ("id", "window_start")
 SUMMED: Final = ("window_start", "start_time", "duration", "distance", "revenue")
 """The columns of trips that are aggregated, beside the id."""
 
+_VERSION: Final = ("generation", "trip_count")
+"""What decides between two editions of a window: the higher one counts."""
+
 _SUMS: Final = ("trip_count", "total_duration", "total_distance", "total_revenue")
 
 
@@ -70,3 +73,14 @@ def split_by_shard(partials: pl.DataFrame, shards: int) -> dict[int, pl.DataFram
     shard = (plh.col("id").nchash.wyhash() % shards).alias("shard")
     parts = partials.with_columns(shard).partition_by("shard", as_dict=True, include_key=False)
     return {int(key[0]): part for key, part in parts.items()}
+
+
+def highest_versions(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return one row a window (WINDOW_SCHEMA): its highest version, sorted by id and window start.
+
+    Of equal versions the last row stays, so that a pane moves from early to on_time. Ids are sorted
+    by code point, which is the order of UTF-8 bytes: all writers lock ids in this order.
+    """
+    return rows.sort(*KEY, *_VERSION, maintain_order=True).unique(
+        list(KEY), keep="last", maintain_order=True
+    )

@@ -1,17 +1,21 @@
 """Counters and gauges of one process of a flow: its partitions, and what it has written."""
 
 import json
+import logging
 import os
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Final
 
 from mobility.entities import ENTITIES
 from mobility.files import write_atomically
 from mobility.status import ReadStatus
 from mobility.watermarks import min_watermark
+
+_log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,6 @@ class PartitionMetrics:
     `position` is the offset that is read next.
     """
 
-    max_event_time: int | None = None
     watermark: int | None = None
     status: ReadStatus = "behind"
     lag: int = 0
@@ -59,7 +62,6 @@ class FlowMetrics:
     were handed to Kafka's producer, or are known to be in `aggregated.*`.
     """
 
-    alignment_ms: int
     process: int = 0
     folder: Path | None = None
     clock: Callable[[], float] = time.time
@@ -72,21 +74,7 @@ class FlowMetrics:
     delivered: dict[tuple[str, int], int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _written_at: float = 0.0
-
-    def is_ahead(self, partition: int) -> bool:
-        """Tell whether a partition must wait for slower ones (Flink's watermark alignment).
-
-        Only partitions that are behind count: one at the end of its log has nothing to catch up.
-        """
-        own = self.partitions[partition]
-        if own.status != "behind" or own.max_event_time is None:
-            return False
-        others = [
-            other.max_event_time
-            for number, other in self.partitions.items()
-            if number != partition and other.status == "behind"
-        ]
-        return any(o is None or own.max_event_time - o > self.alignment_ms for o in others)
+    _is_status_unwritable: bool = False
 
     def write_status_file(self, *, now: bool = False) -> None:
         """Write `flow-<process>.json` in the status folder, at most once a second."""
@@ -94,8 +82,14 @@ class FlowMetrics:
             return
         with self._lock:
             self._written_at = self.clock()
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.folder / f"flow-{self.process}.json", json.dumps(self.status()))
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                path = self.folder / f"flow-{self.process}.json"
+                write_atomically(path, json.dumps(self.status()))
+            except OSError as error:
+                self._warn_of_status_file(error)
+            else:
+                self._is_status_unwritable = False
 
     def record_delivered(self, sent: Mapping[tuple[str, int], int]) -> None:
         """Record that what had been sent up to these watermarks is delivered."""
@@ -104,6 +98,12 @@ class FlowMetrics:
         self.delivered |= sent
         # No other write may follow a last snapshot.
         self.write_status_file(now=True)
+
+    def _warn_of_status_file(self, error: OSError) -> None:
+        """Log, once, that others can't see the status; the flow does not depend on it."""
+        if not self._is_status_unwritable:
+            _log.warning("MOBILITY_STATUS_DIR=%s can't be written: %s", self.folder, error)
+        self._is_status_unwritable = True
 
     @property
     def counts(self) -> MessageCounts:

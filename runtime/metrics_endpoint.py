@@ -1,4 +1,4 @@
-"""The metrics of a process, served for Prometheus on this machine."""
+"""The metrics of a process, served for Prometheus."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -10,8 +10,6 @@ from prometheus_client.registry import Collector
 from mobility.settings import Settings
 from runtime.failures import RefusalError
 from runtime.flow_metrics import FlowMetrics
-
-_HOST: Final = "127.0.0.1"
 
 _COUNTERS: Final = {
     "read": ("mobility_messages_read", "Messages read from the log in this run"),
@@ -32,12 +30,12 @@ def serve_metrics(metrics: FlowMetrics, settings: Settings) -> None:
         return
     registry = CollectorRegistry()
     registry.register(FlowMetricsCollector(metrics))
-    port = settings.metrics_port + metrics.process
+    host, port = settings.metrics_host, settings.metrics_port + metrics.process
     try:
-        start_http_server(port, _HOST, registry)
+        start_http_server(port, host, registry)
     except OSError as error:
         msg = (
-            f"The metrics can't be served on {_HOST}:{port}: {error.strerror}.\nChoose another "
+            f"The metrics can't be served on {host}:{port}: {error.strerror}.\nChoose another "
             "MOBILITY_METRICS_PORT (each process takes one, counting up), or 0 for none."
         )
         raise RefusalError(msg) from error

@@ -52,10 +52,7 @@ def flow_context(
     folder = None
     if flow == "main" and settings.status_dir is not None:
         folder = Path(settings.status_dir)
-    metrics = {
-        topic: FlowMetrics(settings.alignment * 1_000, number, folder)
-        for topic in input_topics(flow, settings)
-    }
+    metrics = {topic: FlowMetrics(number, folder) for topic in input_topics(flow, settings)}
     return FlowContext(flow, settings, recovery, metrics, StatusReporter(flow, number, metrics))
 
 

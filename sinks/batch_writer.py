@@ -16,8 +16,8 @@ import polars as pl
 
 from mobility.entities import Entity
 from mobility.records import WindowUpdate
+from mobility.totals import highest_versions
 from sinks.store import WindowStore
-from sinks.versions import highest_versions
 
 QUEUE_ROWS: Final = 20_000
 """Rows that the queue holds: beyond, `put` blocks and with it the flow (backpressure). A graceful

@@ -15,7 +15,7 @@ from mobility.entities import Entity
 from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
 from mobility.settings import Settings
 from sinks.migrations import Connection
-from sinks.postgres_copy import copy_in, copy_out
+from sinks.postgres_copy import copy_out
 from sinks.postgres_session import PostgresSession, open_postgres_session
 from sinks.retry import RETRY_SECONDS, START_RETRY_SECONDS, Sleep, StopRequested, no_stop
 from sinks.scripts import entity_statement, text
@@ -111,7 +111,7 @@ class PostgresStore:
         """Reconcile windows in one transaction."""
 
         def reconcile(connection: Connection) -> ApplyResult:
-            copy_in(connection, sql.Identifier("staged"), rows)
+            _copy_in(connection, sql.Identifier("staged"), rows)
             insert = entity_statement(entity, "sql", "insert_new_ids.sql")
             inserted = _only_row(connection, class_row(_Inserted), insert)
             applied = inserted.windows
@@ -178,6 +178,18 @@ class PostgresStore:
         table = sql.Identifier(f"{entity.name}_{name}")
         query = sql.SQL("SELECT {} FROM {}").format(columns, table)
         return self._session.run(lambda connection: copy_out(connection, query, schema))
+
+
+def _copy_in(connection: Connection, table: sql.Identifier, rows: pl.DataFrame) -> None:
+    """Append a frame to a table, whose columns have the names of the frame's.
+
+    https://www.postgresql.org/docs/current/sql-copy.html
+    """
+    columns = sql.SQL(", ").join(map(sql.Identifier, rows.columns))
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(table, columns)
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        # In CSV format a quoted value is never read as NULL or as the end-of-data marker.
+        copy.write(rows.write_csv(include_header=False, quote_style="non_numeric").encode())
 
 
 def _only_row(connection: Connection, rows_as: BaseRowFactory[R], statement: sql.Composed) -> R:

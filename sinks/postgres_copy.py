@@ -1,4 +1,4 @@
-"""Polars frames to Postgres and back through COPY.
+"""Rows of Postgres to Polars frames through COPY.
 
 https://www.postgresql.org/docs/current/sql-copy.html
 """
@@ -9,15 +9,6 @@ import polars as pl
 from psycopg import sql
 
 from sinks.migrations import Connection
-
-
-def copy_in(connection: Connection, table: sql.Identifier, rows: pl.DataFrame) -> None:
-    """Append a frame to a table, whose columns have the names of the frame's."""
-    columns = sql.SQL(", ").join(map(sql.Identifier, rows.columns))
-    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(table, columns)
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        # In CSV format a quoted value is never read as NULL or as the end-of-data marker.
-        copy.write(rows.write_csv(include_header=False, quote_style="non_numeric").encode())
 
 
 def copy_out(connection: Connection, query: sql.Composable, schema: pl.Schema) -> pl.DataFrame:

@@ -172,3 +172,25 @@ def test_nothing_is_connected_before_the_first_message() -> None:
     producer.flush()
     producer.poll()
     assert (producer._messages, producer._columns) == (None, None)
+
+
+def test_a_stop_does_not_wait_for_ever_for_a_broker_that_hangs() -> None:
+    """It gives up 20 s after it was asked for, and says how many messages are not acknowledged."""
+    now, stopping = [0.0], [False]
+    producer, fake = over_fakes(stopping=lambda: stopping[0], clock=lambda: now[0])
+    fake.poll = lambda _seconds: None  # type: ignore[method-assign]
+    flushes = []
+
+    def flush(seconds: float) -> int:
+        del seconds
+        flushes.append(now[0])
+        now[0] += 1
+        stopping[0] = now[0] >= 100
+        return len(fake.queue)
+
+    fake.flush = flush  # type: ignore[method-assign]
+    send(producer, "t", "1", "2")
+    with pytest.raises(DeliveryError, match=r"2 messages within 20 s of the stop\. The next run"):
+        producer.flush()
+    assert producer.failed
+    assert flushes[-1] == 120

@@ -1,12 +1,14 @@
 """The standalone flow's source: where it goes on, by the state of this release and the first."""
 
 from collections.abc import Callable
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from broker.topics import TopicInfo
 from dataflows.aggregated_source import AggregatedSource
+from dataflows.log_reader import LogReader
 from mobility.entities import BY_NAME
 from mobility.settings import Settings
 from runtime.failures import RefusalError
@@ -16,28 +18,26 @@ from runtime.recovery import RecoveryInfo
 TOPIC = TopicInfo("aggregated.driver", (0, 1), "one")
 
 
-class FakeReader:
-    """A reader of a log that holds offsets 5 to 9."""
+class FakeLog:
+    """A log that holds offsets 5 to 9 in each partition."""
 
-    def __init__(
-        self,
-        _settings: Settings,
-        _topic: str,
-        _partition: int,
-        begin: Callable[[int, int], int],
-        _peers: int,
-    ) -> None:
-        self.position = begin(5, 9)
+    def open(
+        self, _topic: str, _partition: int, _all: tuple[int, ...], begin: Callable[[int, int], int]
+    ) -> SimpleNamespace:
+        """Return a reader."""
+        return SimpleNamespace(position=begin(5, 9))
+
+
+LOG = cast("LogReader", FakeLog())
 
 
 @pytest.fixture
 def source(monkeypatch: pytest.MonkeyPatch) -> AggregatedSource:
     """Return the source of drivers' windows over that log."""
-    monkeypatch.setattr("dataflows.aggregated_source.PartitionReader", FakeReader)
     monkeypatch.setattr("dataflows.aggregated_source.describe_or_refuse", lambda *_: TOPIC)
     keys = {"mobility_serving.aggregated_driver": {"000", "001"}}
     return AggregatedSource(
-        Settings(), BY_NAME["driver"], FlowMetrics(1), lambda: False, RecoveryInfo(None, keys)
+        Settings(), BY_NAME["driver"], LOG, FlowMetrics(), lambda: False, RecoveryInfo(None, keys)
     )
 
 
@@ -71,7 +71,7 @@ def test_fewer_partitions_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dataflows.aggregated_source.describe_or_refuse", lambda *_: TOPIC)
     keys = {"mobility_serving.aggregated_driver": {"000", "001", "002"}}
     made = AggregatedSource(
-        Settings(), BY_NAME["driver"], FlowMetrics(1), lambda: False, RecoveryInfo(None, keys)
+        Settings(), BY_NAME["driver"], LOG, FlowMetrics(), lambda: False, RecoveryInfo(None, keys)
     )
     with pytest.raises(RefusalError, match="partition 2"):
         made.list_parts()

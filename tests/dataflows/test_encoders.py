@@ -1,8 +1,10 @@
 """Encoders: which messages an item becomes, with which key and headers."""
 
+import hashlib
 import json
 
 import polars as pl
+import pytest
 
 from broker.producer import Headers
 from dataflows.encoders import (
@@ -79,3 +81,22 @@ def test_a_punctuation_goes_into_the_quiet_partition_itself() -> None:
     (records,) = punctuation_encoder(Settings())(Punctuation(2, NOON))
     header: Headers = [("watermark", str(NOON))]
     assert records == Messages("trips_stream", [None], [None], [header], 2)
+
+
+@pytest.mark.parametrize("reasons", [[], ["not_json"]])
+def test_a_message_that_no_topic_takes_again_goes_by_reference(reasons: list[str]) -> None:
+    """A key of nearly 16 MiB leaves no room for the position: sizes and hashes stand for it."""
+    key, value = b"k" * (16 * 1024 * 1024 - 500), b"{"
+    details = ["no object"] * len(reasons)
+    records = SourceRecords("trips_stream", 0, [7], [value], [key], reasons, details)
+    encode = dead_encoder(Settings()) if reasons else late_encoder(Settings())
+    (messages,) = encode(records)
+    assert (messages.keys, messages.values) == ([None], [None])
+    headers = dict(messages.headers[0])
+    assert headers["offset"] == "7"
+    detail = headers["detail"]
+    assert isinstance(detail, bytes)
+    digest = hashlib.sha256(key).hexdigest()
+    assert f"key of {len(key):,} bytes, sha256 {digest}" in detail.decode()
+    assert "value of 1 bytes, sha256 " in detail.decode()
+    assert headers.get("error") == (reasons[0] if reasons else None)

@@ -110,7 +110,7 @@ def test_the_watermark_trails_the_greatest_event_time() -> None:
         PEERS,
     )
     assert batch.update.watermark == NOON - 30_000
-    assert reader.max_event_time == NOON
+    assert reader._progress.latest == NOON
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_an_event_time_in_the_future_moves_no_watermark(
     reader = partition_ingest()
     batch = ingest(reader, messages(FakeMessage(trip(NOON), 0, NOON), fake), "behind", PEERS)
     assert batch.dead.reasons == errors
-    assert reader.max_event_time == (NOON if errors else time)
+    assert reader._progress.latest == (NOON if errors else time)
     assert batch.trips.height == 1 + (not errors and not is_punctuation)
 
 
@@ -208,7 +208,7 @@ def test_a_snapshot_restores_the_whole_state() -> None:
     ingest(reader, fakes, "behind", PEERS)
     other = partition_ingest()
     other.resume(reader.snapshot())
-    assert (other.next_offset, other.max_event_time) == (42, NOON)
+    assert (other.next_offset, other._progress.latest) == (42, NOON)
     again = ingest(other, messages(FakeMessage(trip(NOON, trip_id="a"), 42)), "behind", PEERS)
     assert again.trips.is_empty()
     assert other.counts.duplicates == 1

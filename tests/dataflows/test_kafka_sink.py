@@ -81,7 +81,7 @@ def test_columns_are_sent_as_columns(producer: FakeProducer) -> None:
 
 def test_delivered_is_what_was_sent_before(producer: FakeProducer) -> None:
     """The watermark of an update counts as delivered once its windows are, and not before."""
-    metrics, driver = FlowMetrics(1), BY_NAME["driver"]
+    metrics, driver = FlowMetrics(), BY_NAME["driver"]
     part: KafkaSinkPartition[WindowUpdate] = KafkaSinkPartition(
         cast("CheckedProducer", producer),
         windows_encoder(Settings(), driver),
@@ -129,7 +129,7 @@ def test_a_punctuation_that_is_not_allowed_is_counted_and_ends_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Window state stays then, and a metric and one warning say so."""
-    metrics = FlowMetrics(1)
+    metrics = FlowMetrics()
     tolerates = RefusedPunctuations(Settings(topic_prefix="p."), metrics)
     not_allowed = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
     assert tolerates("p.trips_stream", not_allowed)

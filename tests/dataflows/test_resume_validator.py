@@ -81,7 +81,7 @@ def test_an_accepted_gap_is_on_record(
     tmp_path: Path, state: ResumePosition, log: tuple[int, int], why: str
 ) -> None:
     """The log is read on from its beginning; the same gap is recorded once."""
-    metrics = FlowMetrics(1)
+    metrics = FlowMetrics()
     for _ in range(2):
         accepting = validator(RecoveryInfo(tmp_path), metrics, accept=True)
         assert accepting.first_offset(TOPIC, 1, state, *log) == log[0]
@@ -136,7 +136,7 @@ class Watched:
     def __init__(self, *answers: "Future[Any]") -> None:
         self.answers = list(answers)
         self.now = 0.0
-        self.metrics = FlowMetrics(1)
+        self.metrics = FlowMetrics()
         self.watch = TopicWatch(TOPIC, cast("TopicDescriber", self), self.metrics, lambda: self.now)
 
     def request(self) -> "Future[Any]":

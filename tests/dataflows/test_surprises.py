@@ -138,3 +138,20 @@ def test_new_partitions_are_shown_and_read_after_a_restart(hub: Hub) -> None:
     succeeded(hub.run())
     log = [*both(log, rest), fourth]
     assert_frame_equal(hub.windows(DRIVER), batch_answer(log, DRIVER, hub.settings))
+
+
+def test_a_topic_with_timestamps_of_producers_is_refused_unless_that_is_meant(hub: Hub) -> None:
+    """One wrong clock would make the trips of all others late; the message has both remedies."""
+    admin = AdminClient({"bootstrap.servers": hub.settings.kafka})
+    name = trips_topic(hub.settings)
+    topic = NewTopic(name, PARTITIONS, 1, config={"message.timestamp.type": "CreateTime"})
+    admin.create_topics([topic])[name].result()
+    hub.make_topics()
+    log = trips_log(36)
+    hub.write(log)
+    run = hub.run()
+    assert run.returncode == 2
+    assert f"{name} has message.timestamp.type=CreateTime" in run.stderr
+    assert "MOBILITY_TIMESTAMP=create" in run.stderr
+    succeeded(hub.run(timestamp="create"))
+    assert_exact(hub, log)

@@ -89,8 +89,8 @@ def test_what_lies_beyond_the_tolerance_is_rejected() -> None:
     assert found.trips["row"].to_list() == [3, 5]
     assert found.punctuations.rows() == [(4, far)]
     assert found.rejected.rows() == [
-        (0, "in_future", "event time is 300 s after the log-append time"),
-        (1, "in_future", "event time is 300 s after the log-append time"),
+        (0, "in_future", "event time is 300 s after the timestamp of the message"),
+        (1, "in_future", "event time is 300 s after the timestamp of the message"),
         (2, "not_json", found.rejected["detail"][2]),
     ]
 

@@ -41,6 +41,7 @@ OTHERS: dict[str, Any] = {
     "passengers": "p.parquet",
     "locations": "l.parquet",
     "read": "once",
+    "timestamp": "create",
     "enriched": ("h3", "driver"),
     "shards": 7,
     "batch_size": 1,
@@ -51,6 +52,7 @@ OTHERS: dict[str, Any] = {
     "early_every": 2,
     "snapshot_interval": 1,
     "status_dir": "s",
+    "metrics_host": "0.0.0.0",  # noqa: S104 - it is not listened on
     "metrics_port": 9100,
     "cluster": "c",
     "accept_gap": True,

@@ -81,3 +81,10 @@ def test_keys_keep_tenants_and_kinds_apart() -> None:
     ]
     assert len(set(names)) == len(names)
     assert all(name.startswith("t:") for name in names)
+
+
+@pytest.mark.parametrize(("replicas", "expected"), [(1, None), (2, None), (3, "2"), (5, "4")])
+def test_topics_need_all_replicas_but_one(replicas: int, expected: str | None) -> None:
+    """With one broker away writes go on, and none of them is on one broker alone."""
+    for topic in topic_table(Settings(replication=replicas)):
+        assert topic.config.get("min.insync.replicas") == expected

@@ -5,60 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from mobility.status import ReadStatus
 from runtime.flow_metrics import FlowMetrics, MessageCounts, PartitionMetrics
-from tests.strategies import MINUTE, NOON
-
-HOUR = 60 * MINUTE
-
-
-def board(*partitions: tuple[int | None, ReadStatus]) -> FlowMetrics:
-    """Return a board with these partitions: event time and status."""
-    return FlowMetrics(
-        HOUR,
-        partitions={
-            number: PartitionMetrics(latest, None, s)
-            for number, (latest, s) in enumerate(partitions)
-        },
-    )
-
-
-@pytest.mark.parametrize(
-    ("mine", "other", "is_ahead"),
-    [
-        ((NOON + HOUR, "behind"), (NOON, "behind"), False),
-        ((NOON + HOUR + 1, "behind"), (NOON, "behind"), True),
-        ((NOON, "behind"), (None, "behind"), True),
-        ((None, "behind"), (None, "behind"), False),
-        ((None, "behind"), (NOON, "behind"), False),
-        ((NOON + 9 * HOUR, "behind"), (NOON, "caught_up"), False),
-        ((NOON + 9 * HOUR, "behind"), (NOON, "idle"), False),
-        ((NOON + 9 * HOUR, "behind"), (NOON, "finished"), False),
-        ((NOON + 9 * HOUR, "caught_up"), (NOON, "behind"), False),
-    ],
-)
-def test_a_partition_waits_for_slower_ones_that_are_behind(
-    mine: tuple[int | None, ReadStatus], other: tuple[int | None, ReadStatus], *, is_ahead: bool
-) -> None:
-    """More than the alignment ahead is ahead; only partitions that are behind count."""
-    assert board(mine, other).is_ahead(0) == is_ahead
-
-
-def test_somebody_may_always_read_on() -> None:
-    """Of partitions that are behind, the slowest is never ahead: no deadlock."""
-    partitions: list[tuple[int | None, ReadStatus]] = [
-        (NOON + n * HOUR, "behind") for n in (5, 2, 9)
-    ]
-    assert [board(*partitions).is_ahead(number) for number in range(3)] == [True, False, True]
+from tests.strategies import NOON
 
 
 def test_the_status_sums_up_the_partitions() -> None:
     """MessageCounts and lags add; the watermark is the least of those that speak."""
-    sums = FlowMetrics(HOUR, process=3, clock=lambda: 12.5, windows_out=7)
+    sums = FlowMetrics(process=3, clock=lambda: 12.5, windows_out=7)
     one, two = MessageCounts(10, 5, 1, 2, 1, 1), MessageCounts(1, 1, 0, 0, 0, 0)
-    sums.partitions[10] = PartitionMetrics(NOON, NOON - 2, "behind", 4, one)
-    sums.partitions[2] = PartitionMetrics(NOON, NOON - 1, "caught_up", 1, two)
-    sums.partitions[3] = PartitionMetrics(5, 5, "idle")
+    sums.partitions[10] = PartitionMetrics(NOON - 2, "behind", 4, one)
+    sums.partitions[2] = PartitionMetrics(NOON - 1, "caught_up", 1, two)
+    sums.partitions[3] = PartitionMetrics(5, "idle")
     status = sums.status()
     assert (status["process"], status["at"], status["windows_out"]) == (3, 12_500, 7)
     assert (status["watermark"], status["lag"]) == (NOON - 2, 5)
@@ -72,7 +29,7 @@ def test_the_status_sums_up_the_partitions() -> None:
 def test_the_status_file_is_whole_and_at_most_once_a_second(tmp_path: Path) -> None:
     """A reader never sees half a record."""
     now = [100.0]
-    published = FlowMetrics(HOUR, process=1, folder=tmp_path, clock=lambda: now[0])
+    published = FlowMetrics(process=1, folder=tmp_path, clock=lambda: now[0])
     path = tmp_path / "flow-1.json"
     published.write_status_file()
     published.windows_out = 1
@@ -90,7 +47,7 @@ def test_the_status_file_is_whole_and_at_most_once_a_second(tmp_path: Path) -> N
 
 def test_what_is_delivered_is_published_at_once(tmp_path: Path) -> None:
     """By entity and shard, and as it changes: nothing may come after a last snapshot."""
-    published = FlowMetrics(HOUR, folder=tmp_path, clock=lambda: 100.0)
+    published = FlowMetrics(folder=tmp_path, clock=lambda: 100.0)
     published.write_status_file()
     published.record_delivered({("driver", 0): NOON, ("h3", 1): NOON - 1})
     path = tmp_path / "flow-0.json"
@@ -100,3 +57,19 @@ def test_what_is_delivered_is_published_at_once(tmp_path: Path) -> None:
     path.unlink()
     published.record_delivered({("driver", 0): NOON})
     assert not path.exists()
+
+
+def test_a_status_folder_that_cannot_be_written_is_one_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The flow does not depend on it, and goes on."""
+    blocked = tmp_path / "file"
+    blocked.touch()
+    metrics = FlowMetrics(folder=blocked / "status")
+    for _ in range(3):
+        metrics.write_status_file(now=True)
+    (record,) = caplog.records
+    assert "MOBILITY_STATUS_DIR" in record.getMessage()
+    blocked.unlink()
+    metrics.write_status_file(now=True)
+    assert (blocked / "status" / "flow-0.json").exists()

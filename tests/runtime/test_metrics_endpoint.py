@@ -17,13 +17,13 @@ from tests.strategies import NOON
 
 def test_the_metrics_are_those_of_the_board() -> None:
     """Names, units and labels are an interface: dashboards are built on them."""
-    board = FlowMetrics(1, windows_out=7, partitions_unread=2, gaps=1, punctuations_refused=3)
-    board.partitions[0] = PartitionMetrics(
-        NOON, NOON - 500, "behind", 4, MessageCounts(10, 5, 1, 2, 1, 1)
+    metrics = FlowMetrics(windows_out=7, partitions_unread=2, gaps=1, punctuations_refused=3)
+    metrics.partitions[0] = PartitionMetrics(
+        NOON - 500, "behind", 4, MessageCounts(10, 5, 1, 2, 1, 1)
     )
-    board.partitions[1] = PartitionMetrics(None, None, "idle", 0, MessageCounts(1, 1))
+    metrics.partitions[1] = PartitionMetrics(None, "idle", 0, MessageCounts(1, 1))
     registry = CollectorRegistry()
-    registry.register(FlowMetricsCollector(board))
+    registry.register(FlowMetricsCollector(metrics))
     found = {
         (sample.name, sample.labels.get("partition")): sample.value
         for family in registry.collect()
@@ -49,16 +49,16 @@ def test_the_metrics_are_those_of_the_board() -> None:
 def test_each_process_shows_its_own_on_this_machine_alone() -> None:
     """Process 1 is one port higher; a port that somebody has is named."""
     port = find_free_port()
-    serve_metrics(FlowMetrics(1, process=1, windows_out=5), Settings(metrics_port=port - 1))
+    serve_metrics(FlowMetrics(process=1, windows_out=5), Settings(metrics_port=port - 1))
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as reply:
         families = {f.name: f for f in text_string_to_metric_families(reply.read().decode())}
     assert families["mobility_windows_written"].samples[0].value == 5
     with pytest.raises(RefusalError, match=rf"127.0.0.1:{port}.*in use"):
-        serve_metrics(FlowMetrics(1), Settings(metrics_port=port))
+        serve_metrics(FlowMetrics(), Settings(metrics_port=port))
 
 
 def test_without_a_port_nothing_listens() -> None:
     """The default shows nothing to anybody."""
     before = threading.active_count()
-    serve_metrics(FlowMetrics(1), Settings())
+    serve_metrics(FlowMetrics(), Settings())
     assert threading.active_count() == before

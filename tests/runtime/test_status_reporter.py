@@ -15,19 +15,19 @@ def said_by(account: StatusReporter) -> FlowStatus:
     return status
 
 
-def board() -> FlowMetrics:
-    """Return a board of two partitions."""
-    ours = FlowMetrics(MINUTE, punctuations_refused=1, partitions_unread=2, gaps=3)
+def metrics() -> FlowMetrics:
+    """Return the metrics of two partitions."""
+    ours = FlowMetrics(punctuations_refused=1, partitions_unread=2, gaps=3)
     ours.partitions[1] = PartitionMetrics(
-        NOON, NOON - 2, "behind", 4, MessageCounts(10, 5, 1, 2, 1, 1), 96
+        NOON - 2, "behind", 4, MessageCounts(10, 5, 1, 2, 1, 1), 96
     )
-    ours.partitions[0] = PartitionMetrics(NOON, NOON - 1, "caught_up", 0, MessageCounts(1, 1), 7)
+    ours.partitions[0] = PartitionMetrics(NOON - 1, "caught_up", 0, MessageCounts(1, 1), 7)
     return ours
 
 
 def test_a_record_says_where_each_partition_stands() -> None:
     """Positions, ends and lags of the topic's partitions, and the sums over them."""
-    account = StatusReporter("main", 2, {"trips_stream": board()}, clock=lambda: 12.5)
+    account = StatusReporter("main", 2, {"trips_stream": metrics()}, clock=lambda: 12.5)
     said = said_by(account)
     assert account.name == "flow-2"
     assert (said.flow, said.at, said.watermark, said.lag) == ("main", 12_500, NOON - 2, 4)
@@ -59,7 +59,7 @@ def test_a_record_says_where_each_partition_stands() -> None:
 
 def test_rates_are_of_the_last_ten_seconds() -> None:
     """Trips and windows a second, between the first and the last record of that time."""
-    now, ours = [100.0], board()
+    now, ours = [100.0], metrics()
     account = StatusReporter("main", 0, {"trips_stream": ours}, clock=lambda: now[0])
     assert said_by(account).rates.trips_per_s == 0
     for _ in range(20):
@@ -90,7 +90,7 @@ def test_partitions_may_come_while_a_record_is_made() -> None:
     def grow() -> None:
         number = 0
         while not stop.is_set():
-            ours.partitions[number % 500] = PartitionMetrics(NOON, NOON)
+            ours.partitions[number % 500] = PartitionMetrics(NOON)
             ours.partitions.pop((number + 250) % 500, None)
             number += 1
 

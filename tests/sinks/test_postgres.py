@@ -14,13 +14,13 @@ import pytest
 from benchmarks.tenant import empty_tenant, tenant_settings
 from mobility.entities import BY_NAME, ENTITIES, Entity
 from mobility.settings import Settings
+from mobility.totals import highest_versions
 from sinks.fencing import take_fencing_token
 from sinks.migrations import migrate
 from sinks.postgres import SPLIT_ROWS, connect_postgres
 from sinks.postgres_session import open_postgres_session
 from sinks.scripts import migration_files
 from sinks.store import StoreError
-from sinks.versions import highest_versions
 from tests.waiting import until
 
 pytestmark = pytest.mark.services

@@ -15,13 +15,13 @@ from mobility.entities import BY_NAME, Entity
 from mobility.keys import RedisKeys
 from mobility.records import STARTS
 from mobility.settings import Settings
+from mobility.totals import highest_versions
 from sinks.history import History, PostgresHistory
 from sinks.postgres import PostgresStore, connect_postgres
 from sinks.postgres_session import open_postgres_session
 from sinks.redis import CHUNK, RedisStore, connect_redis
 from sinks.redis_session import RedisSession
 from sinks.store import ApplyResult
-from sinks.versions import highest_versions
 
 pytestmark = pytest.mark.services
 

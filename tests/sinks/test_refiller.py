@@ -16,12 +16,12 @@ from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
 from mobility.records import WINDOW_SCHEMA, WindowUpdate
 from mobility.settings import Settings
+from mobility.totals import highest_versions
 from sinks.redis import RedisStore, connect_redis
 from sinks.refiller import Refiller
 from sinks.store import WindowStore
 from sinks.store_pair import connect_stores
 from sinks.store_sink import StoreSink
-from sinks.versions import highest_versions
 from tests.waiting import until
 
 pytestmark = pytest.mark.services

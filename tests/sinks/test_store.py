@@ -12,9 +12,9 @@ from polars.testing import assert_frame_equal
 
 from mobility.entities import BY_NAME
 from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
+from mobility.totals import highest_versions
 from sinks.memory import MemoryStore
 from sinks.store import TOTALS_SCHEMA, ApplyResult, WindowStore
-from sinks.versions import highest_versions
 
 DRIVER = BY_NAME["driver"]
 PASSENGER = BY_NAME["passenger"]

@@ -8,8 +8,7 @@ import pytest
 from confluent_kafka import Message
 
 from broker.errors import BrokerError
-from dataflows.fetcher import Fetcher
-from dataflows.partition_reader import PartitionReader
+from dataflows.partition_reader import Fetcher, PartitionReader
 from mobility.validation import TripRules
 from tests.dataflows.doubles import FakeMessage
 from tests.dataflows.test_ingest import trip
@@ -47,6 +46,7 @@ class FakeReader:
         self.polls = 0
         self.closed = False
         self.is_finished = False
+        self.is_end_confirmed = False
         self.fails = False
 
     @property

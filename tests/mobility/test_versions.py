@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mobility.records import WINDOW_SCHEMA
+from mobility.totals import highest_versions
 from sinks.store import ApplyResult
-from sinks.versions import highest_versions
 
 Row = dict[str, Any]
 

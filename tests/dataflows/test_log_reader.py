@@ -1,0 +1,161 @@
+"""One consumer for all partitions, on a real broker: positions, ends, transactions, memory."""
+
+import time
+from collections.abc import Callable
+
+import msgspec
+import pytest
+from confluent_kafka import Message, Producer
+
+from dataflows.log_reader import LogReader
+from dataflows.partition_reader import PartitionReader
+from mobility.topics import trips_topic
+from tests.dataflows.conftest import PARTITIONS, Hub
+from tests.waiting import until
+
+pytestmark = pytest.mark.services
+
+ALL = tuple(range(PARTITIONS))
+
+
+def producer(hub: Hub, *, transactional: bool = False) -> Producer:
+    """Return a producer."""
+    config = {"bootstrap.servers": hub.settings.kafka}
+    if transactional:
+        config["transactional.id"] = hub.settings.topic_prefix
+    return Producer(config)
+
+
+def append(hub: Hub, made: Producer, partition: int, *values: str) -> None:
+    """Append messages to a partition of the log."""
+    for value in values:
+        made.produce(trips_topic(hub.settings), value, partition=partition)
+    assert made.flush(30) == 0
+
+
+def open_log(hub: Hub, **settings: object) -> tuple[LogReader, list[PartitionReader]]:
+    """Return readers of all partitions from their beginning."""
+    log = LogReader(msgspec.structs.replace(hub.settings, **settings))
+    topic = trips_topic(hub.settings)
+    return log, [log.open(topic, number, ALL, lambda low, _end: low) for number in ALL]
+
+
+def read_until(readers: list[PartitionReader], done: Callable[[], bool]) -> list[list[Message]]:
+    """Poll all partitions in turn until something holds; return the messages of each."""
+    found: list[list[Message]] = [[] for _ in readers]
+
+    def turn() -> bool:
+        for reader, messages in zip(readers, found, strict=True):
+            messages.extend(reader.poll())
+        return done()
+
+    until(turn, "the partitions to be read")
+    return found
+
+
+def at_end(readers: list[PartitionReader]) -> Callable[[], bool]:
+    """Return whether no partition has any lag, and the ends are confirmed."""
+    return lambda: all(reader.lag == 0 and reader.is_end_confirmed for reader in readers)
+
+
+@pytest.fixture
+def log(hub: Hub) -> Hub:
+    """Return a tenant with its topics."""
+    hub.make_topics()
+    return hub
+
+
+def test_every_partition_is_read_in_its_order(log: Hub) -> None:
+    """Whatever the others hold, and in batches that are bounded."""
+    made = producer(log)
+    for partition, count in enumerate((250, 1_000, 0)):
+        append(log, made, partition, *map(str, range(count)))
+    _, readers = open_log(log, batch_size=100)
+    found = read_until(readers, at_end(readers))
+    for messages, count in zip(found, (250, 1_000, 0), strict=True):
+        assert [message.value() for message in messages] == [b"%d" % n for n in range(count)]
+    assert [reader.position for reader in readers] == [250, 1_000, 0]
+    for reader in readers:
+        reader.close()
+
+
+def test_a_partition_that_is_not_polled_holds_up_no_other(log: Hub) -> None:
+    """Its messages wait, up to a limit; then its fetching is paused, and goes on later."""
+    made = producer(log)
+    for partition in (0, 1):
+        append(log, made, partition, *map(str, range(30_000)))
+    log_reader, readers = open_log(log, batch_size=1_000)
+    (fast,) = read_until(readers[:1], lambda: readers[0].lag == 0)
+    assert len(fast) == 30_000
+    waiting = log_reader._buffers[trips_topic(log.settings), 1]
+    assert waiting.messages <= log_reader._limit + 2_000
+    rest = read_until(readers, at_end(readers))
+    assert [message.value() for message in rest[1]] == [b"%d" % n for n in range(30_000)]
+
+
+def test_control_records_at_the_end_are_read(log: Hub) -> None:
+    """A committed transaction ends in a marker: position and lag are behind it."""
+    made = producer(log, transactional=True)
+    made.init_transactions()
+    made.begin_transaction()
+    append(log, made, 0, "a", "b", "c")
+    made.commit_transaction()
+    _, readers = open_log(log)
+    read_until(readers, at_end(readers))
+    assert (readers[0].position, readers[0].end, readers[0].lag) == (4, 4, 0)
+
+
+def test_a_bounded_read_ends_at_control_records(log: Hub) -> None:
+    """Also where they are all that a partition holds."""
+    made = producer(log, transactional=True)
+    made.init_transactions()
+    for end in (made.abort_transaction, made.commit_transaction):
+        made.begin_transaction()
+        for partition in (0, 1):
+            append(log, made, partition, "a")
+        end()
+    _, readers = open_log(log, read="once")
+    found = read_until(readers, lambda: all(reader.is_finished for reader in readers))
+    assert [len(messages) for messages in found] == [1, 1, 0]
+
+
+def test_an_open_transaction_is_no_lag(log: Hub) -> None:
+    """Nothing behind it can be read, so the partition is caught up; then its messages come."""
+    append(log, producer(log), 0, "before")
+    made = producer(log, transactional=True)
+    made.init_transactions()
+    made.begin_transaction()
+    append(log, made, 0, *map(str, range(500)))
+    _, readers = open_log(log, batch_size=100)
+    found = read_until(readers, at_end(readers))
+    assert [message.value() for message in found[0]] == [b"before"]
+    assert not readers[0].is_behind
+    made.commit_transaction()
+    until(lambda: len(readers[0].poll()) > 0, "the committed messages")
+
+
+def test_new_messages_end_the_confirmation(log: Hub) -> None:
+    """A partition is at its end only as long as nothing has come."""
+    _, readers = open_log(log)
+    read_until(readers, at_end(readers))
+    append(log, producer(log), 0, "a")
+    until(lambda: len(readers[0].poll()) == 1, "the new message")
+    assert readers[0].position == 1
+    read_until(readers, at_end(readers))
+
+
+def test_an_end_is_not_confirmed_while_the_broker_does_not_answer(
+    log: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A partition whose fetches fail must not look as if it had nothing to say."""
+    now = [0.0]
+    reader = LogReader(log.settings, clock=lambda: now[0] + time.monotonic())
+    topic = trips_topic(log.settings)
+    part = reader.open(topic, 0, ALL, lambda low, _end: low)
+    read_until([part], at_end([part]))
+    monkeypatch.setattr(reader._offsets, "request_ends", lambda _partitions: {})
+    until(lambda: not reader._check._asked or not part.poll(), "the answer to the last check")
+    now[0] += 60
+    part.poll()
+    assert part.lag == 0
+    assert not part.is_end_confirmed
