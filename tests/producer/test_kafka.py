@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from operator import lt
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 
 from mobility.settings import Settings
 from mobility.topics import trips_topic
-from tests.waiting import until
+from tests.waiting import DEADLINE, until
 
 Log = list[list[Message]]
 Command = Callable[..., subprocess.Popen[str]]
@@ -30,7 +29,7 @@ pytestmark = pytest.mark.services
 
 def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     """Wait for a process to exit; return exit code, output and errors."""
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=DEADLINE)
     return process.returncode, out, err
 
 
@@ -129,13 +128,14 @@ def test_a_rebased_replay_continues_where_it_stopped(
 ) -> None:
     """Past trips, then real time; SIGTERM ends it with exit code 0; nothing is sent twice."""
     now = datetime.now(UTC)
-    # A trip every half second around now, and one long before, on the file's own day.
-    since_midnight = (now - now.replace(hour=0, minute=0, second=0, microsecond=0)).total_seconds()
+    # A trip every half second, now and for a quarter of an hour, and one at the start of the
+    # file's day. After midnight those of now are at its start too.
+    day = timedelta(days=1)
     midnight = datetime(2025, 6, 2, tzinfo=UTC)
-    offsets = [since_midnight - 5 + count / 2 for count in range(120)]
-    starts = [midnight + timedelta(seconds=offset % 86_400) for offset in offsets]
+    offsets = [(now - midnight + timedelta(seconds=count / 2 - 5)) % day for count in range(1_800)]
     path, state = tmp_path / "now.parquet", tmp_path / "state.json"
-    frame = pl.DataFrame({"start_time": [midnight, *starts]}).with_columns(
+    starts = [midnight, *(midnight + offset for offset in offsets)]
+    frame = pl.DataFrame({"start_time": starts}).with_columns(
         pl.format("t{}", pl.int_range(pl.len())).alias("trip_id"),
         duration_min=1.0,
         distance_km=1.0,
@@ -143,27 +143,28 @@ def test_a_rebased_replay_continues_where_it_stopped(
     )
     frame.write_parquet(path)
     arguments = (path, "--rebase", "now", "--density", "2", "--state", state)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        before = fewest_punctuations(trips_log())
+    for runs, number in enumerate((signal.SIGTERM, signal.SIGINT), 1):
+        began = datetime.now(UTC)
         process = command("producer", *arguments)
-        # The past trips are sent, and some in real time.
-        until(lambda: fewest_punctuations(trips_log()), "punctuations", partial(lt, before))
-        soon = now + timedelta(seconds=2)
-        until(lambda: latest_start(trips_log()), "later trips", partial(lt, soon))
+        until(
+            lambda: progress(trips_log()),
+            f"trips after {began} and {runs} punctuations in each partition",
+            partial(is_past, began, runs),
+        )
         process.send_signal(number)
         code, out, err = finished(process)
         assert (code, err) == (0, "")
         assert "punctuations" in out
-    end = datetime.now(UTC)
+    ended = datetime.now(UTC)
     log = trips_log()
     records = [record for messages in log for record in trips(messages)]
     ids = Counter(record["trip_id"] for record in records)
     assert set(ids.values()) == {1}
     times = [datetime.fromisoformat(record["start_time"]) for record in records]
-    # Between both times there may have been midnight.
-    assert now - min(times) < timedelta(days=2)
-    assert end - min(times) >= timedelta(days=1)
-    assert now + timedelta(seconds=2) < max(times) <= end
+    first_day = min(times).date() + day
+    assert min(times).time() == midnight.time()
+    assert now.date() <= first_day <= ended.date()
+    assert now < max(times) <= ended
     # Past trips are a whole loop, then the rows up to now without a gap, two of each.
     sent = json.loads(state.read_text())["position"]
     assert len(records) == 2 * (sent["loop"] * frame.height + sent["row"])
@@ -171,15 +172,17 @@ def test_a_rebased_replay_continues_where_it_stopped(
         assert_punctuations_hold(messages)
 
 
-def fewest_punctuations(log: Log) -> int:
-    """Return the number of punctuations of the partition that has the fewest."""
-    return min(sum(message.value() is None for message in messages) for messages in log)
+def progress(log: Log) -> tuple[datetime | None, int]:
+    """Return the latest start of a trip, and how many punctuations each partition has at least."""
+    starts = [record["start_time"] for messages in log for record in trips(messages)]
+    counts = [sum(message.value() is None for message in messages) for messages in log]
+    return max(map(datetime.fromisoformat, starts), default=None), min(counts)
 
 
-def latest_start(log: Log) -> datetime:
-    """Return the latest start of the trips in a log."""
-    records = (record for messages in log for record in trips(messages))
-    return max(datetime.fromisoformat(record["start_time"]) for record in records)
+def is_past(began: datetime, punctuations: int, reached: tuple[datetime | None, int]) -> bool:
+    """Tell whether trips were sent in real time, and so many punctuations to each partition."""
+    latest, count = reached
+    return latest is not None and latest > began and count >= punctuations
 
 
 def assert_punctuations_hold(messages: list[Message]) -> None:
@@ -205,9 +208,7 @@ def test_after_a_crash_duplicates_are_identical(
     """After kill -9 no row is missing, and messages that were sent twice are equal."""
     arguments = (SAMPLE, "--state", tmp_path / "state.json", "--speed")
     process = command("producer", *arguments, 2_000)
-    deadline = time.monotonic() + 30
-    while not any(map(trips, trips_log())) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    until(lambda: any(map(trips, trips_log())), "trips in the log")
     process.kill()
     process.wait()
     assert finished(command("producer", *arguments, "max"))[0] == 0

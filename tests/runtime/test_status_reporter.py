@@ -1,11 +1,14 @@
 """What a process says of itself, as a record for the stores."""
 
+import itertools
+import sys
 import threading
 
 from mobility.status import FlowStatus, PartitionStatus, decode_status
 from runtime.flow_metrics import FlowMetrics, MessageCounts, PartitionMetrics
 from runtime.status_reporter import StatusReporter
-from tests.strategies import MINUTE, NOON
+from tests.strategies import NOON
+from tests.waiting import until
 
 
 def said_by(account: StatusReporter) -> FlowStatus:
@@ -81,24 +84,37 @@ def test_a_snapshot_is_dated() -> None:
     assert (account.name, said_by(account).snapshot_at) == ("serving-0", 42_000)
 
 
-def test_partitions_may_come_while_a_record_is_made() -> None:
-    """The flow's thread adds partitions whenever it likes."""
-    ours = FlowMetrics(MINUTE)
+def test_partitions_may_change_while_a_record_is_made() -> None:
+    """Each record has whole partitions, in order; the flow's thread adds and removes them."""
+    ours = FlowMetrics()
     account = StatusReporter("main", 0, {"trips_stream": ours})
     stop = threading.Event()
 
-    def grow() -> None:
-        number = 0
-        while not stop.is_set():
-            ours.partitions[number % 500] = PartitionMetrics(NOON)
+    def change() -> None:
+        for number in itertools.count():
+            if stop.is_set():
+                return
+            ours.partitions[number % 500] = PartitionMetrics(NOON, position=number % 500)
             ours.partitions.pop((number + 250) % 500, None)
-            number += 1
 
-    thread = threading.Thread(target=grow)
+    seen: set[tuple[int, ...]] = set()
+
+    def records_that_differ() -> int:
+        for _ in range(50):
+            partitions = said_by(account).partitions
+            numbers = tuple(each.partition for each in partitions)
+            assert list(numbers) == sorted(set(numbers))
+            assert all(each.position == each.end == each.partition for each in partitions)
+            seen.add(numbers)
+        return len(seen)
+
+    thread = threading.Thread(target=change)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # so that it changes them in the middle of a record
     thread.start()
     try:
-        for _ in range(200):
-            account.status_record()
+        until(records_that_differ, "200 different records", lambda count: count >= 200)
     finally:
         stop.set()
         thread.join()
+        sys.setswitchinterval(interval)
