@@ -18,6 +18,8 @@ RUN pip install --require-hashes --only-binary :all: --requirement requirements.
 
 COPY LICENSE ./
 COPY mobility/ mobility/
+COPY broker/ broker/
+COPY runtime/ runtime/
 COPY data/*.parquet data/
 COPY producer/ producer/
 COPY dataflows/ dataflows/

@@ -15,13 +15,13 @@ from api.access.listening import load_tokens
 from api.access.tokens import TokensError
 from api.app import create_app
 from api.live.shutdown import drop_subscribers_on_stop
-from mobility.settings import SettingsError, read_settings
+from mobility.settings import SettingsError, read_settings, without_kafka
 
 
 def main() -> int:
     """Serve the API; return the exit status: 2 for invalid settings, 1 if the port is in use."""
     try:
-        settings = read_settings(os.environ)
+        settings = read_settings(without_kafka(os.environ))
         load_tokens(settings)
     except (SettingsError, TokensError) as error:
         sys.stderr.write(f"{error}\n")
@@ -56,7 +56,7 @@ def main() -> int:
 def app() -> Litestar:
     """Return the application with the settings of the environment, in the worker process."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    application = create_app(read_settings(os.environ))
+    application = create_app(read_settings(without_kafka(os.environ)))
     application.on_startup.append(drop_subscribers_on_stop)
     # Objects that exist now stay: a garbage collection over them took 40 ms during requests.
     gc.collect()

@@ -3,13 +3,19 @@
 Names of settings are librdkafka's (CONFIGURATION.md of librdkafka 2).
 """
 
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
+from broker.client_properties import client_properties
+from broker.errors import AccessError
+from broker.security import responsible_variables, security_config
 from mobility.settings import Settings
 from mobility.topics import LARGEST_BATCH, PARTITIONER
+
+C = TypeVar("C")
 
 ANSWER_SECONDS: Final = 15.0
 """How long a question to the broker may take."""
@@ -47,12 +53,30 @@ def client_config(settings: Settings, client_id: str, *, logs: bool = False) -> 
     Without `logs` librdkafka prints nothing: what goes wrong is reported once, by an error of ours.
     """
     config: dict[str, Any] = {"bootstrap.servers": settings.kafka, "client.id": client_id}
+    config |= security_config(settings)
     return config if logs else config | {"log_level": _CRITICAL}
 
 
+def configured(
+    kind: Callable[[dict[str, Any]], C], settings: Settings, config: dict[str, Any]
+) -> C:
+    """Return a client of a kind, configured so and by the file MOBILITY_KAFKA_CONFIG.
+
+    Raises AccessError where librdkafka does not take that.
+    """
+    merged = config | client_properties(settings)
+    try:
+        return kind(merged)
+    except KafkaException as error:
+        words = reason_of(error)
+        check = ", ".join(responsible_variables(words)) or "MOBILITY_KAFKA_CONFIG"
+        msg = f"A client of Kafka can't be made: {words}. Check {check}."
+        raise AccessError(msg) from error
+
+
 def admin_client(settings: Settings) -> AdminClient:
-    """Return a client for questions about the cluster and its topics."""
-    return AdminClient(client_config(settings, "mobility-admin"))
+    """Return a client for questions about the cluster and its topics. Raises AccessError."""
+    return configured(AdminClient, settings, client_config(settings, "mobility-admin"))
 
 
 def consumer_config(
@@ -96,6 +120,11 @@ def producer_config(
     if timeout_seconds is not None:
         config["message.timeout.ms"] = timeout_seconds * 1_000
     return config
+
+
+def concerns_group(error: KafkaError) -> bool:
+    """Tell whether a consumer may not see its group, which one without a group does not need."""
+    return error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
 
 
 def is_transient(error: KafkaError) -> bool:

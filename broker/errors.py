@@ -9,9 +9,17 @@ class MissingTopicError(BrokerError):
     """There is no such topic."""
 
 
+class AccessError(BrokerError):
+    """Kafka refuses the client, or the client its configuration: another attempt would fail too."""
+
+
 class DeletedOffsetsError(BrokerError):
     """Retention deleted messages before they were read."""
 
 
 class DeliveryError(RuntimeError):
     """Kafka refused messages or did not acknowledge them in time."""
+
+
+class DeliveryDeniedError(DeliveryError, AccessError):
+    """Kafka does not let the client write there."""

@@ -3,15 +3,19 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import repeat
 from typing import Any, Final
 
 import polars as pl
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from broker.clients import producer_config
-from broker.column_producer import PARTITION_UNASSIGNED, ColumnProducer
-from broker.errors import DeliveryError
+from broker.access import Access, denial, is_denied
+from broker.clients import configured, producer_config
+from broker.column_producer import ColumnProducer
+from broker.connection import ConnectionErrors
+from broker.errors import DeliveryDeniedError, DeliveryError
+from broker.librdkafka import PARTITION_UNASSIGNED
 from mobility.settings import Settings
 
 Headers = list[tuple[str, str | bytes]]
@@ -29,8 +33,24 @@ STOP_SECONDS: Final = 20.0
 """How long a stop waits for acknowledgements of a broker that does not answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """A message that was not taken; a fatal error of the client has no topic."""
+
+    topic: str | None
+    partition: int | None
+    error: KafkaError
+
+    def __str__(self) -> str:
+        where = "every topic" if self.topic is None else self.topic
+        part = "" if self.partition is None else f" partition {self.partition}"
+        return f"{where}{part}: {self.error.str()}"
+
+
 class CheckedProducer:
     """Sends messages and whole columns; what Kafka does not take raises DeliveryError.
+
+    Where an ACL is missing it is a DeliveryDeniedError, which says which.
 
     Idempotent, so that a retry repeats nothing (KIP-98). Messages that have headers, or a partition
     of their own, are sent singly, as librdkafka takes no array of those. Clients are made when they
@@ -51,6 +71,7 @@ class CheckedProducer:
         logs: bool = False,
     ) -> None:
         self.failed = False
+        self._settings = settings
         self._config = producer_config(
             settings, client_id, timeout_seconds=timeout_seconds, logs=logs
         )
@@ -62,7 +83,8 @@ class CheckedProducer:
         self._lock = threading.Lock()
         self._messages: Producer | None = None
         self._columns: ColumnProducer | None = None
-        self._failures: list[str] = []
+        self._errors = ConnectionErrors(settings)
+        self._failures: list[_Failure] = []
 
     def send(
         self,
@@ -80,14 +102,14 @@ class CheckedProducer:
         for call in _calls(keys, values, headers, partition):
             try:
                 while not _is_queued(producer, topic, call):
-                    producer.poll(_POLL_SECONDS)
+                    self._serve(producer.poll, _POLL_SECONDS)
                     self._check()
                     self._check_stop()
             except KafkaException as error:
                 # A message that is too large, or for a topic that was refused before, is refused
                 # here and not in a report.
                 self._note(topic, None, error.args[0])
-        producer.poll(0)
+        self._serve(producer.poll, 0)
         self._check()
 
     def send_columns(self, topic: str, keys: pl.Series, values: pl.Series) -> None:
@@ -100,7 +122,7 @@ class CheckedProducer:
     def poll(self) -> None:
         """Handle the reports that have come; raise DeliveryError where a message was not taken."""
         if self._messages is not None:
-            self._messages.poll(0)
+            self._serve(self._messages.poll, 0)
         if self._columns is not None:
             self._columns.poll(0)
         self._check()
@@ -109,7 +131,7 @@ class CheckedProducer:
         """Return when every message is acknowledged; raise DeliveryError where one is not taken."""
         # In steps, so that Ctrl-C is noticed and a failure ends the wait.
         for producer in (self._columns, self._messages):
-            while producer is not None and producer.flush(_FLUSH_SECONDS) > 0:
+            while producer is not None and self._serve(producer.flush, _FLUSH_SECONDS) > 0:
                 self._check()
                 self._check_stop()
         self._check()
@@ -121,16 +143,34 @@ class CheckedProducer:
                 reports = {
                     "on_delivery": self._report,
                     "delivery.report.only.error": self._on_delivered is None,
+                    "error_cb": self._errors.note,
                 }
-                self._messages = Producer(self._config | reports)
+                self._messages = configured(Producer, self._settings, self._config | reports)
             return self._messages
 
     @property
     def _column_producer(self) -> ColumnProducer:
         with self._lock:
             if self._columns is None:
-                self._columns = ColumnProducer(self._config, self._failures.append)
+                self._columns = configured(
+                    lambda config: ColumnProducer(config, self._note, self._note_error),
+                    self._settings,
+                    self._config,
+                )
             return self._columns
+
+    def _serve(self, serve: Callable[[float], int | None], seconds: float) -> int:
+        """Let a client handle what has come; return what it does, 0 after a fatal error."""
+        try:
+            return serve(seconds) or 0
+        except (KafkaException, SystemError) as error:
+            # confluent_kafka raises a fatal error where it should report it. It calls back with
+            # that exception set, at which Python raises another, of which the first is the cause.
+            fatal = error if isinstance(error, KafkaException) else error.__cause__
+            if not isinstance(fatal, KafkaException):
+                raise
+            self._note(None, None, fatal.args[0])
+            return 0
 
     def _report(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
@@ -140,17 +180,27 @@ class CheckedProducer:
 
     def _note(self, topic: str | None, partition: int | None, error: KafkaError) -> None:
         if not self._tolerates(topic, error):
-            where = f"{topic}" if partition is None else f"{topic} partition {partition}"
-            self._failures.append(f"{where}: {error.str()}")
+            self._failures.append(_Failure(topic, partition, error))
+
+    def _note_error(self, error: KafkaError) -> None:
+        if error.fatal():
+            self._note(None, None, error)
+        else:
+            self._errors.note(error)
 
     def _check(self) -> None:
-        if self._failures:
-            self.failed = True
-            msg = (
-                f"Kafka did not take {len(self._failures):,} messages; "
-                f"the first for {self._failures[0]}"
-            )
-            raise DeliveryError(msg)
+        if not self._failures:
+            return
+        self.failed = True
+        for failure in self._failures:
+            if is_denied(failure.error):
+                access = Access("Write", failure.topic or "")
+                raise DeliveryDeniedError(denial(self._settings, access, failure.error))
+        first = self._failures[0]
+        msg = f"Kafka did not take {len(self._failures):,} messages; the first for {first}"
+        if first.error.code() == KafkaError._MSG_TIMED_OUT:  # noqa: SLF001 - its public name
+            msg += f". {reason}" if (reason := self._errors.reason()) else self._errors.last_words()
+        raise DeliveryError(msg)
 
     def _check_stop(self) -> None:
         """Raise DeliveryError where a stop has waited for long enough."""

@@ -7,8 +7,16 @@ from typing import Final, Self, TypeVar, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from broker.clients import ANSWER_SECONDS, consumer_config, is_transient
-from broker.errors import BrokerError, DeletedOffsetsError
+from broker.access import Access, denial, is_denied
+from broker.clients import (
+    ANSWER_SECONDS,
+    concerns_group,
+    configured,
+    consumer_config,
+    is_transient,
+)
+from broker.connection import ConnectionErrors
+from broker.errors import AccessError, BrokerError, DeletedOffsetsError
 from broker.topics import find_topic
 from mobility.settings import Settings
 
@@ -30,8 +38,9 @@ class TopicReader:
     """Reads a topic's committed messages, without a consumer group.
 
     `positions` are the next offsets of the partitions that were read. Everything raises BrokerError
-    where Kafka does not answer for 30 s, or a topic can't be read on from where it was; errors that
-    pass by themselves are waited out. The constructor raises MissingTopicError without the topic.
+    where Kafka does not answer for 30 s, or a topic can't be read on from where it was, AccessError
+    where it may not be read; errors that pass by themselves are waited out. The constructor raises
+    MissingTopicError without the topic.
     """
 
     def __init__(
@@ -47,7 +56,9 @@ class TopicReader:
         self.positions: dict[int, int] = {}
         self._settings = settings
         self._last_error: KafkaError | None = None
-        fetching = {
+        self._errors = ConnectionErrors(settings)
+        config = consumer_config(settings, client_id, memory_mb=memory_mb) | {
+            "error_cb": self._errors.note,
             # Small fetches are five times slower, large ones hold much that grows when unpacked.
             "fetch.message.max.bytes": min(max(memory_mb // 16, 1), 8) * 1024 * 1024,
             "queued.min.messages": 200_000,
@@ -55,9 +66,7 @@ class TopicReader:
             # the fetch that waits at the end of the topic.
             "fetch.wait.max.ms": 10,
         }
-        self._consumer = Consumer(
-            consumer_config(settings, client_id, memory_mb=memory_mb) | fetching
-        )
+        self._consumer = configured(Consumer, settings, config)
 
     def __enter__(self) -> Self:
         return self
@@ -141,6 +150,8 @@ class TopicReader:
         error = message.error()
         partition = cast("int", message.partition())
         if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - public
+            if concerns_group(error):
+                return False
             if not is_transient(error):
                 raise self._unreadable(error)
             self._last_error = error
@@ -173,6 +184,8 @@ class TopicReader:
 
     def _unreadable(self, error: KafkaError) -> BrokerError:
         where = f"The topic {self.topic} at {self._settings.kafka} can't be read"
+        if is_denied(error):
+            return AccessError(denial(self._settings, Access("Read", self.topic), error))
         if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - its public name
             return DeletedOffsetsError(
                 f"{where}: messages were removed (retention) before they were read. "
@@ -181,7 +194,10 @@ class TopicReader:
         return BrokerError(f"{where}: {error.str()}")
 
     def _silent(self) -> BrokerError:
+        if reason := self._errors.reason():
+            return reason
         cause = "" if self._last_error is None else f": {self._last_error.str()}"
+        cause += self._errors.last_words()
         return BrokerError(
             f"Kafka at {self._settings.kafka} sent no message of {self.topic} for "
             f"{SILENCE_SECONDS:.0f} s{cause}. Is it running?"

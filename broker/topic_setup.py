@@ -4,20 +4,25 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from typing import Final
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # its imports are its exports
-    AdminClient,
-    ClusterMetadata,
+    ConfigEntry,
     ConfigResource,
     NewTopic,
     ResourceType,
+    TopicDescription,
 )
 from rich.console import Console
 from rich.table import Table
 
-from broker.clients import ANSWER_SECONDS, admin_client, reason_of
+from broker.access import Access
+from broker.admin import ClusterAdmin
+from broker.clients import ANSWER_SECONDS, reason_of
+from broker.errors import BrokerError
+from broker.topics import is_missing
 from mobility.settings import Settings, SettingsError, read_settings
 from mobility.topics import Topic, topic_table
 
@@ -38,10 +43,8 @@ def main() -> int:
     except SettingsError as error:
         errors.print(str(error), style="red", markup=False, soft_wrap=True)
         return 2
-    except KafkaException as error:
-        errors.print(
-            f"Kafka at {settings.kafka} (MOBILITY_KAFKA): {reason_of(error)}", markup=False
-        )
+    except BrokerError as error:
+        errors.print(str(error), style="red", markup=False, soft_wrap=True)
         return 2
     output = Console(highlight=False)
     if not output.is_terminal:
@@ -56,27 +59,39 @@ def main() -> int:
 def ensure_topics(settings: Settings, declared: Sequence[Topic]) -> Findings:
     """Create the topics that don't exist, change none, and return what is not as declared.
 
-    Returns when every topic can be written to. Raises KafkaException.
+    Returns when every topic can be written to. Raises AccessError, BrokerError.
     """
-    admin = admin_client(settings)
-    there = admin.list_topics(timeout=ANSWER_SECONDS)
-    present = [topic for topic in declared if topic.name in there.topics]
-    present += _create(admin, [topic for topic in declared if topic.name not in there.topics])
+    admin = ClusterAdmin(settings)
+    there = _described(admin, declared)
+    present = [topic for topic in declared if topic.name in there]
+    present += _create(admin, [topic for topic in declared if topic.name not in there])
     there = _when_all_have_leaders(admin, declared)
     configs = _configs(admin, present)
     return {
-        topic.name: _differences(
-            topic, len(there.topics[topic.name].partitions), configs[topic.name]
-        )
+        topic.name: _differences(topic, len(there[topic.name].partitions), configs[topic.name])
         for topic in present
     }
 
 
-def _create(admin: AdminClient, missing: Sequence[Topic]) -> list[Topic]:
+def _described(admin: ClusterAdmin, topics: Sequence[Topic]) -> dict[str, TopicDescription]:
+    """Return what the broker says about those that exist."""
+    names = TopicCollection([topic.name for topic in topics])
+    requests = admin.client.describe_topics(names, request_timeout=ANSWER_SECONDS)
+    found = {}
+    for name, request in requests.items():
+        try:
+            found[name] = admin.answer(request, Access("Describe", name))
+        except KafkaException as error:
+            if not is_missing(error):
+                raise admin.unavailable(reason_of(error)) from error
+    return found
+
+
+def _create(admin: ClusterAdmin, missing: Sequence[Topic]) -> list[Topic]:
     """Create topics; return those that somebody else has just created."""
     if not missing:
         return []
-    creations = admin.create_topics(
+    creations = admin.client.create_topics(
         [
             NewTopic(
                 topic.name,
@@ -90,39 +105,53 @@ def _create(admin: AdminClient, missing: Sequence[Topic]) -> list[Topic]:
     overtaken = []
     for topic in missing:
         try:
-            creations[topic.name].result()
+            admin.answer(creations[topic.name], Access("Create", topic.name))
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise
+                msg = f"The topic {topic.name} can't be created: {reason_of(error)}"
+                raise BrokerError(msg) from error
             overtaken.append(topic)
     return overtaken
 
 
-def _when_all_have_leaders(admin: AdminClient, declared: Sequence[Topic]) -> ClusterMetadata:
-    """Return metadata that knows a leader for every partition of every topic."""
+def _when_all_have_leaders(
+    admin: ClusterAdmin, declared: Sequence[Topic]
+) -> dict[str, TopicDescription]:
+    """Return what the broker says once every partition of every topic has a leader."""
     deadline = time.monotonic() + _SECONDS_TO_APPEAR
     while True:
-        there = admin.list_topics(timeout=ANSWER_SECONDS)
-        if all(_has_leaders(there, topic.name) for topic in declared):
+        there = _described(admin, declared)
+        without = [t.name for t in declared if not _has_leaders(there.get(t.name))]
+        if not without:
             return there
         if time.monotonic() > deadline:
-            raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
+            msg = f"No leader is there for {', '.join(without)}: are all brokers running?"
+            raise BrokerError(msg)
         time.sleep(0.1)
 
 
-def _has_leaders(there: ClusterMetadata, name: str) -> bool:
-    topic = there.topics.get(name)
-    return topic is not None and all(part.leader >= 0 for part in topic.partitions.values())
+def _has_leaders(topic: TopicDescription | None) -> bool:
+    return topic is not None and all(part.leader is not None for part in topic.partitions)
 
 
-def _configs(admin: AdminClient, topics: Sequence[Topic]) -> dict[str, dict[str, str]]:
+def _configs(admin: ClusterAdmin, topics: Sequence[Topic]) -> dict[str, dict[str, str]]:
     if not topics:
         return {}
     resources = [ConfigResource(ResourceType.TOPIC, topic.name) for topic in topics]
     return {
-        resource.name: {name: entry.value for name, entry in described.result().items()}
-        for resource, described in admin.describe_configs(resources).items()
+        resource.name: _config(admin, resource.name, described)
+        for resource, described in admin.client.describe_configs(resources).items()
     }
+
+
+def _config(
+    admin: ClusterAdmin, topic: str, request: "Future[dict[str, ConfigEntry]]"
+) -> dict[str, str]:
+    try:
+        described = admin.answer(request, Access("DescribeConfigs", topic))
+    except KafkaException as error:
+        raise admin.unavailable(reason_of(error)) from error
+    return {name: entry.value or "" for name, entry in described.items()}
 
 
 def _differences(topic: Topic, partitions: int, config: Mapping[str, str]) -> list[str]:

@@ -7,14 +7,15 @@ from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # its imports are its exports
-    AdminClient,
     ConfigResource,
     ResourceType,
     TopicDescription,
 )
 
-from broker.clients import ANSWER_SECONDS, admin_client, reason_of
-from broker.errors import BrokerError, MissingTopicError
+from broker.access import Access, is_denied
+from broker.admin import ClusterAdmin
+from broker.clients import ANSWER_SECONDS, reason_of
+from broker.errors import MissingTopicError
 from mobility.settings import Settings
 
 _NO_ID: Final = "AAAAAAAAAAAAAAAAAAAAAA"
@@ -40,22 +41,25 @@ class TopicDescriber:
         self._name = name
 
     @cached_property
-    def _admin(self) -> AdminClient:
-        return admin_client(self._settings)
+    def _admin(self) -> ClusterAdmin:
+        return ClusterAdmin(self._settings)
 
     def request(self) -> "Future[TopicDescription]":
         """Ask the broker; the answer comes later. `topic_info` reads it."""
+        client = self._admin.client
+        client.poll(0)  # reports of errors would pile up
         topics = TopicCollection([self._name])
-        answers = self._admin.describe_topics(topics, request_timeout=ANSWER_SECONDS)
-        return answers[self._name]
+        return client.describe_topics(topics, request_timeout=ANSWER_SECONDS)[self._name]
 
     def describe(self) -> TopicInfo:
         """Return the topic.
 
-        Raises MissingTopicError where there is none, BrokerError where no broker answers.
+        Raises MissingTopicError where there is none, AccessError where Kafka refuses this client,
+        BrokerError where no broker answers.
         """
         try:
-            return topic_info(self.request().result(2 * ANSWER_SECONDS))
+            access = Access("Describe", self._name)
+            return topic_info(self._admin.answer(self.request(), access))
         except KafkaException as error:
             if is_missing(error):
                 msg = (
@@ -63,38 +67,33 @@ class TopicDescriber:
                     "create the topics with `just topics`."
                 )
                 raise MissingTopicError(msg) from error
-            raise unavailable(self._settings, error) from error
+            raise self._admin.unavailable(reason_of(error)) from error
 
 
 def find_topic(settings: Settings, name: str) -> TopicInfo:
-    """Return a topic. Raises MissingTopicError or BrokerError."""
+    """Return a topic. Raises MissingTopicError, AccessError or BrokerError."""
     return TopicDescriber(settings, name).describe()
 
 
 def cluster_id(settings: Settings) -> str:
-    """Return the id of the Kafka cluster. Raises BrokerError where no broker answers."""
-    admin = admin_client(settings)  # without a reference it would be closed before it answers
-    try:
-        cluster = admin.describe_cluster(request_timeout=ANSWER_SECONDS)
-        return str(cluster.result(2 * ANSWER_SECONDS).cluster_id)
-    except KafkaException as error:
-        raise unavailable(settings, error) from error
+    """Return the id of the Kafka cluster. Raises AccessError, BrokerError."""
+    return ClusterAdmin(settings).log_in()
 
 
 def timestamp_type(settings: Settings, name: str) -> str | None:
     """Return the `message.timestamp.type` of a topic; None where that may not be asked for.
 
-    It needs the permission DescribeConfigs. Raises BrokerError where no broker answers.
+    It needs the permission DescribeConfigs. Raises AccessError, BrokerError.
     """
-    admin = admin_client(settings)
+    admin = ClusterAdmin(settings)
     resource = ConfigResource(ResourceType.TOPIC, name)
+    request = admin.client.describe_configs([resource], request_timeout=ANSWER_SECONDS)[resource]
     try:
-        config = admin.describe_configs([resource], request_timeout=ANSWER_SECONDS)[resource]
-        return str(config.result(2 * ANSWER_SECONDS)["message.timestamp.type"].value)
+        return str(admin.answer(request)["message.timestamp.type"].value)
     except KafkaException as error:
-        if error.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+        if is_denied(error.args[0]):
             return None
-        raise unavailable(settings, error) from error
+        raise admin.unavailable(reason_of(error)) from error
 
 
 def topic_info(description: TopicDescription) -> TopicInfo:
@@ -107,12 +106,3 @@ def topic_info(description: TopicDescription) -> TopicInfo:
 def is_missing(error: KafkaException) -> bool:
     """Tell whether the broker answered that it has no such topic."""
     return bool(error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART)
-
-
-def unavailable(settings: Settings, error: KafkaException) -> BrokerError:
-    """Return the error for a broker that does not answer."""
-    msg = (
-        f"Kafka at {settings.kafka} (MOBILITY_KAFKA) does not answer: {reason_of(error)}. "
-        "Is it running?"
-    )
-    return BrokerError(msg)

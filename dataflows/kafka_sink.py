@@ -7,6 +7,7 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from broker.producer import CheckedProducer
 from dataflows.encoders import ColumnMessages, Messages
+from dataflows.refusals import refused_by_kafka
 from mobility.records import WindowUpdate
 from mobility.settings import Settings
 from runtime.flow_metrics import FlowMetrics
@@ -98,14 +99,19 @@ class KafkaSinkPartition(StatefulSinkPartition[X, None], Generic[X]):
         """Send the messages of the items."""
         for value in values:
             for messages in self._encode(value):
-                self._send(messages)
+                with refused_by_kafka():
+                    self._send(messages)
             if self._observer is not None:
                 self._observer.sent(value)
 
     def snapshot(self) -> None:
-        """Return when everything written is delivered; raise DeliveryError where it is not."""
+        """Return when everything written is delivered; raise DeliveryError where it is not.
+
+        Where Kafka does not let the flow write there, that is a RefusalError.
+        """
         delivered = None if self._observer is None else self._observer.before_flush()
-        self._producer.flush()
+        with refused_by_kafka():
+            self._producer.flush()
         if delivered is not None:
             delivered()
 
@@ -113,7 +119,8 @@ class KafkaSinkPartition(StatefulSinkPartition[X, None], Generic[X]):
         """Deliver what is left; a failure that was raised already is not raised twice."""
         # Bytewax closes while it unwinds, where a second error would hide the first.
         if not self._producer.failed:
-            self._producer.flush()
+            with refused_by_kafka():
+                self._producer.flush()
 
     def _send(self, messages: Messages | ColumnMessages) -> None:
         if isinstance(messages, ColumnMessages):

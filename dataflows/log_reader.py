@@ -14,11 +14,13 @@ from typing import Any, Final, NoReturn, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from broker.clients import consumer_config
+from broker.access import Access, denial, is_denied
+from broker.clients import configured, consumer_config
 from broker.errors import BrokerError
 from broker.offsets import OffsetQuery, Partition
 from dataflows.end_check import EndCheck
 from dataflows.partition_reader import PartitionBuffer, PartitionReader, offset_of
+from dataflows.refusals import refused_by_kafka
 from mobility.settings import Settings
 from runtime.failures import RefusalError
 
@@ -58,7 +60,8 @@ class LogReader:
 
     @cached_property
     def _consumer(self) -> Consumer:
-        return Consumer(_config(self._settings))
+        with refused_by_kafka():
+            return configured(Consumer, self._settings, _config(self._settings))
 
     def open(
         self, topic: str, partition: int, partitions: tuple[int, ...], begin: Begin
@@ -138,6 +141,8 @@ class LogReader:
         for key, run in _runs(messages):
             buffer = self._buffers.get(key)
             if buffer is None:
+                # Or an error of no partition: as that the consumer may not see its group, which it
+                # does not need.
                 continue
             if any(map(Message.error, run)):
                 buffer.add([message for message in run if self._is_message(buffer, message)])
@@ -159,6 +164,9 @@ class LogReader:
             buffer.reached_end = offset_of(message)
         elif error.code() in _LOST_POSITION:
             self._refuse_position(buffer, error)
+        elif is_denied(error):
+            access = Access("Read", buffer.key[0])
+            raise RefusalError(denial(self._settings, access, error))
         elif not error.retriable():
             msg = f"reading {buffer.name} at offset {buffer.position}: {error.str()}"
             raise BrokerError(msg)

@@ -9,8 +9,8 @@ from typing import Final
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import TopicDescription  # type: ignore[attr-defined] # exported
 
-from broker.errors import MissingTopicError
 from broker.topics import TopicDescriber, TopicInfo, is_missing, timestamp_type, topic_info
+from dataflows.refusals import refused_by_kafka
 from mobility.settings import Settings
 from runtime.failures import RefusalError
 from runtime.flow_metrics import FlowMetrics
@@ -80,7 +80,8 @@ def check_timestamps(settings: Settings, topic: str) -> None:
     """
     if settings.timestamp == "create":
         return
-    kind = timestamp_type(settings, topic)
+    with refused_by_kafka():
+        kind = timestamp_type(settings, topic)
     if kind is None:
         _log.warning("whether %s has log-append times can't be checked: no DescribeConfigs", topic)
     elif kind != "LogAppendTime":
@@ -95,8 +96,9 @@ def check_timestamps(settings: Settings, topic: str) -> None:
 
 
 def describe_or_refuse(describer: TopicDescriber) -> TopicInfo:
-    """Return the topic; raise RefusalError where it is missing, BrokerError without a broker."""
-    try:
+    """Return the topic; raise RefusalError where it is missing or may not be seen.
+
+    Raises BrokerError without a broker.
+    """
+    with refused_by_kafka():
         return describer.describe()
-    except MissingTopicError as error:
-        raise RefusalError(str(error)) from error

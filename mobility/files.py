@@ -1,7 +1,7 @@
-"""Files that are replaced in one step.
+"""Files that are replaced in one step, and files that settings name.
 
 The only module of this package that does I/O. It is here because every package may import this one,
-and no other: a file is replaced in the same way everywhere.
+and no other: a file is replaced, and a secret read, in the same way everywhere.
 """
 
 import os
@@ -9,6 +9,11 @@ from pathlib import Path
 from typing import Final
 
 _READABLE_BY_ALL: Final = 0o666
+
+
+def read_text(path: str) -> str:
+    """Return the text of a file in UTF-8. Raises OSError, UnicodeDecodeError."""
+    return Path(path).read_text("utf-8")
 
 
 def write_atomically(

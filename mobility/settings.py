@@ -1,20 +1,31 @@
 """Configuration: one frozen object, read from `MOBILITY_*`, validated before anything starts.
 
 Durations are seconds where the name does not say otherwise. Every fault is reported at once, and no
-secret is shown.
+secret is shown. A secret may be in a file, which the variable with `_FILE` behind its name names.
 """
 
 import hashlib
 import json
 import re
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
 from mobility.entities import BY_NAME, ENTITIES
+from mobility.files import read_text
+from mobility.kafka_settings import KAFKA_FILES, KafkaSettings, contradictions, invalid_brokers
+from mobility.secrets import (
+    PASSWORDS,
+    SECRETS,
+    Read,
+    file_variable,
+    is_cut_short,
+    secret_in_file,
+    unreadable,
+)
 
 PREFIX: Final = "MOBILITY_"
 
@@ -36,11 +47,10 @@ class SettingsError(ValueError):
         super().__init__("\n".join(["Invalid settings:", *faults]))
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class Settings(KafkaSettings, frozen=True, kw_only=True):
     """The settings. Each field is the variable `MOBILITY_<FIELD>`."""
 
-    # Where the services are.
-    kafka: str = "127.0.0.1:9092"
+    # Where the stores are.
     redis: str = "redis://127.0.0.1:6379/0"
     postgres: str = "postgresql://mobility@127.0.0.1:5432/mobility"
     stores: tuple[Store, ...] = ()
@@ -116,6 +126,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     map_tiles: Annotated[str, Meta(pattern=_TILES)] | None = None
     map_credit: str | None = None
 
+    def __repr__(self) -> str:
+        shown = (f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"Settings({', '.join(shown)})"
+
+    def __rich_repr__(self) -> Iterator[tuple[str, object]]:  # type: ignore[override] # as a tuple
+        for name in _TYPES:
+            value = getattr(self, name)
+            yield name, value if value is None else hidden(name, value)
+
     @property
     def window_ms(self) -> int:
         """The window's length in milliseconds."""
@@ -138,7 +157,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def answers(self) -> str:
         """The settings behind the fingerprint as text, for messages."""
-        return " ".join(f"{PREFIX}{n.upper()}={getattr(self, n)}" for n in ANSWER_SETTINGS)
+        return " ".join(f"{_variable(n)}={getattr(self, n)}" for n in ANSWER_SETTINGS)
 
 
 ANSWER_SETTINGS: Final = (
@@ -160,12 +179,21 @@ _ADDED_LATER: Final = {
 }
 
 _TYPES: Final = typing.get_type_hints(Settings, include_extras=True)
+
+
+def _variable(field: str) -> str:
+    return f"{PREFIX}{field.upper()}"
+
+
+_FIELDS: Final = {_variable(field): field for field in _TYPES} | {
+    file_variable(_variable(field)): field for field in SECRETS
+}
+"""The field that each variable sets."""
+
 _URL_SCHEMES: Final = {
     "redis": ("redis://", "rediss://", "unix://"),
     "postgres": ("postgresql://", "postgres://"),
 }
-_BROKER: Final = re.compile(r"\A(\[[0-9a-fA-F:]+\]|[\w.-]+):(\d{1,5})\Z")
-_MAX_PORT: Final = 65_535
 
 
 def masked(url: str) -> str:
@@ -174,37 +202,61 @@ def masked(url: str) -> str:
     >>> masked("postgresql://u:secret@host/db")
     'postgresql://u:***@host/db'
     """
-    hidden = re.sub(r"(//[^/?#:@]*:)[^/?#]*(@)", r"\1***\2", url)
-    return re.sub(r"(?i)(password=)[^&\s]*", r"\1***", hidden)
+    # A password that is not percent-encoded ends at the last @.
+    shown = re.sub(r"(?s)(//[^/?#:@]*:)(?:[^/?#]*|.*)(@)", r"\1***\2", url)
+    return re.sub(r"(?i)(password=)[^&\s]*", r"\1***", shown)
 
 
-def read_settings(environ: Mapping[str, str]) -> Settings:
-    """Read the settings from `MOBILITY_*`.
+def hidden(field: str, value: object) -> object:
+    """Return a setting's value as it may be shown."""
+    if field in PASSWORDS:
+        return "***"
+    return masked(value) if isinstance(value, str) else value
 
-    Raises SettingsError with every fault: unknown variables, values that do not fit, bad URLs.
+
+def read_settings(environ: Mapping[str, str], read: Read = read_text) -> Settings:
+    """Read the settings from `MOBILITY_*`; `read` returns the text of a file that one names.
+
+    Raises SettingsError with every fault: unknown variables, values that do not fit or contradict
+    each other, bad URLs, files that can't be read.
     """
     faults: list[str] = []
     values: dict[str, Any] = {}
     for variable in sorted(name for name in environ if name.startswith(PREFIX)):
-        field = variable.removeprefix(PREFIX).lower()
-        if field not in _TYPES or variable != variable.upper():
+        field = _FIELDS.get(variable)
+        if field is None:
             faults.append(f"{variable}: no such setting")
             continue
         try:
-            values[field] = _converted(field, environ[variable])
+            is_direct = variable == _variable(field)
+            text = environ[variable] if is_direct else secret_in_file(environ, variable, read)
+            values[field] = _converted(field, text)
         except msgspec.ValidationError as error:
-            faults.append(f"{variable}={masked(environ[variable])}: {error}")
+            shown = hidden(field, environ[variable]) if is_direct else environ[variable]
+            faults.append(f"{variable}={shown}: {error}")
     settings = Settings(**values)
-    faults += _invalid_urls(settings)
+    # A value that does not fit was left out: among the others it would seem to be missing.
+    if not any(fault.startswith(f"{PREFIX}KAFKA_") for fault in faults):
+        faults += contradictions(settings)
+    files = {_variable(field): getattr(settings, field) for field in KAFKA_FILES}
+    faults += [*_invalid_urls(settings), *invalid_brokers(settings), *unreadable(files, read)]
     if faults:
         raise SettingsError(faults)
     return settings
 
 
+def without_kafka(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of a program that has no Kafka client, and so needs none of its secrets.
+
+    Where all programs share their variables, the file of a password need not be there for this one.
+    """
+    return {n: value for n, value in environ.items() if not n.startswith(f"{PREFIX}KAFKA")}
+
+
 def to_environ(settings: Settings) -> dict[str, str]:
     """Return the variables that `read_settings` turns into these settings, defaults left out."""
     return {
-        f"{PREFIX}{name.upper()}": _as_text(value)
+        _variable(name): _as_text(value)
         for name in _TYPES
         if (value := getattr(settings, name)) != getattr(Settings(), name) and value is not None
     }
@@ -219,7 +271,8 @@ def _as_text(value: object) -> str:
 def _converted(field: str, text: str) -> object:
     if typing.get_origin(_TYPES[field]) is tuple:
         return _names(field, text)
-    return msgspec.convert(text.strip(), _TYPES[field], strict=False)
+    value = text if field in PASSWORDS else text.strip()
+    return msgspec.convert(value, _TYPES[field], strict=False)
 
 
 def _names(field: str, text: str) -> tuple[str, ...]:
@@ -236,16 +289,12 @@ def _names(field: str, text: str) -> tuple[str, ...]:
     return msgspec.convert(names, _TYPES[field])  # type: ignore[no-any-return]
 
 
-def _invalid_urls(settings: Settings) -> list[str]:
-    faults = [
-        f"MOBILITY_{field.upper()}={masked(url)}: expected a URL that starts with "
-        f"{' or '.join(schemes)}"
-        for field, schemes in _URL_SCHEMES.items()
-        if not (url := getattr(settings, field)).startswith(schemes)
-    ]
-    for broker in settings.kafka.split(","):
-        match = _BROKER.match(broker.strip())
-        if match is None or not 0 < int(match[2]) <= _MAX_PORT:
-            faults.append(f"MOBILITY_KAFKA={settings.kafka}: expected host:port[,host:port]")
-            break
-    return faults
+def _invalid_urls(settings: Settings) -> Iterator[str]:
+    for field, schemes in _URL_SCHEMES.items():
+        url = getattr(settings, field)
+        # Without `//` it is no URL, so it may be a password alone.
+        shown = f"{_variable(field)}={masked(url) if '//' in url else '***'}"
+        if not url.startswith(schemes):
+            yield f"{shown}: expected a URL that starts with {' or '.join(schemes)}"
+        elif is_cut_short(url):
+            yield f"{shown}: percent-encode / and # in the password (as %2F and %23)"

@@ -29,8 +29,6 @@ _LOG4J_FILE: Final = "kafka.log4j2.xml"
 _TEMPORARY: Final = "kafka.tmp"
 
 _JVM: Final = (
-    "-Xms256m",
-    "-Xmx768m",
     # One broker on a small machine: with these it starts faster, and is as fast afterwards.
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
@@ -81,6 +79,7 @@ class Kafka(Service):
     name = "kafka"
     ports: ClassVar = {"kafka": 9092, "kafka-controller": 9093}
     start_limit = 90.0
+    heap: ClassVar[tuple[str, ...]] = ("-Xms256m", "-Xmx768m")
 
     def __init__(self, folder: Path, ports: Mapping[str, int]) -> None:
         super().__init__(folder, ports)
@@ -162,21 +161,25 @@ class Kafka(Service):
     def _java(self, java: Path) -> list[str | Path]:
         return [
             java,
+            *self.heap,
             *_JVM,
             f"-Dlog4j2.configurationFile={_LOG4J_FILE}",
             "-cp",
             f"{jar_folder()}/*",
         ]
 
-    def _write_properties(self, data: Path) -> None:
+    def properties(self) -> dict[str, str]:
+        """Return the configuration of the broker, except for its data folder."""
         broker = f"PLAINTEXT://{HOST}:{self.port}"
         controller = f"{HOST}:{self.controller_port}"
-        properties = _SINGLE_NODE | {
-            "log.dirs": data.name,
+        return _SINGLE_NODE | {
             "listeners": f"{broker},CONTROLLER://{controller}",
             "advertised.listeners": broker,
             "controller.quorum.bootstrap.servers": controller,
         }
+
+    def _write_properties(self, data: Path) -> None:
+        properties = self.properties() | {"log.dirs": data.name}
         lines = (f"{name}={value}\n" for name, value in properties.items())
         (self.folder / _PROPERTIES).write_text("".join(lines))
 

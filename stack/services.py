@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from mobility.secrets import file_variable
 from mobility.settings import PREFIX, masked
 from stack.file_lock import try_file_lock
 from stack.kafka import Kafka
@@ -28,19 +29,23 @@ STATE_FOLDER: Final = Path(".mobility")
 
 @dataclass(frozen=True, slots=True)
 class ServiceReport:
-    """The state of a service; `url` is empty if it does not run."""
+    """The state of a service; `url` is empty if it does not run, or if a file holds the URL.
+
+    `set_by` is the variable that names an external service.
+    """
 
     name: str
     state: Literal["running", "stopped", "not answering", "external"]
     url: str
     pid: int | None = None
     log: Path | None = None
+    set_by: str | None = None
 
     def __str__(self) -> str:
         """Return one line of text, with the password masked."""
         words = [f"{self.name:<9} {self.state:<13} {masked(self.url):<58}"]
-        if self.state == "external":
-            words.append(f"set by {variable(self.name)}")
+        if self.set_by is not None:
+            words.append(f"set by {self.set_by}")
         if self.pid is not None:
             words.append(f"pid {self.pid}")
         if self.log is not None:
@@ -51,6 +56,12 @@ class ServiceReport:
 def variable(name: str) -> str:
     """Return the environment variable with the URL of a service."""
     return f"{PREFIX}{name.upper()}"
+
+
+def naming_variable(environ: Mapping[str, str], name: str) -> str | None:
+    """Return the variable that sets the URL of a service, or its file; None if neither is set."""
+    names = (variable(name), file_variable(variable(name)))
+    return next((each for each in names if each in environ), None)
 
 
 def open_folder(folder: Path) -> Path:
@@ -80,7 +91,7 @@ async def start_services(
 
 
 async def _start_all(folder: Path, environ: Mapping[str, str], usual_ports: bool) -> None:
-    ours = [kind for kind in SERVICES if variable(kind.name) not in environ]
+    ours = [kind for kind in SERVICES if naming_variable(environ, kind.name) is None]
     before = {kind.name for kind in ours if find_process(folder, kind.name)}
     wanted = {
         name: port if usual_ports else 0
@@ -119,8 +130,8 @@ async def service_reports(folder: Path, environ: Mapping[str, str]) -> list[Serv
 
 
 def service_environ(reports: list[ServiceReport]) -> dict[str, str]:
-    """Return the environment variables with the URLs of the services."""
-    return {variable(report.name): report.url for report in reports}
+    """Return the environment variables with the URLs of the services, unless a file holds it."""
+    return {variable(report.name): report.url for report in reports if report.url}
 
 
 async def discard_folder(folder: Path) -> None:
@@ -150,8 +161,9 @@ async def _stop_all(folder: Path, names: list[str]) -> list[str]:
 
 
 async def _report(folder: Path, environ: Mapping[str, str], kind: type[Service]) -> ServiceReport:
-    if url := environ.get(variable(kind.name)):
-        return ServiceReport(kind.name, "external", url)
+    if set_by := naming_variable(environ, kind.name):
+        url = environ.get(variable(kind.name), "")
+        return ServiceReport(kind.name, "external", url, set_by=set_by)
     service = kind(folder, saved_ports(folder))
     process = find_process(folder, kind.name)
     if process is None:

@@ -135,3 +135,15 @@ def test_a_port_in_use_is_reported() -> None:
     assert f"127.0.0.1:{port}" in errors
     assert "MOBILITY_API_PORT" in errors
     assert "Traceback" not in errors
+
+
+def test_it_needs_no_kafka(tmp_path: Path) -> None:
+    """Neither a broker nor its secrets, which other programs read from files that it lacks."""
+    port = find_free_port()
+    kafka = {
+        "MOBILITY_KAFKA": "no broker",
+        "MOBILITY_KAFKA_SECURITY": "sasl_ssl",
+        "MOBILITY_KAFKA_PASSWORD_FILE": str(tmp_path / "missing"),
+    }
+    with api({"MOBILITY_API_PORT": str(port), **kafka}):
+        assert "components" in wait_for_health(port)

@@ -8,11 +8,12 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from broker.clients import producer_config
-from broker.errors import DeliveryError
+from broker.errors import AccessError, DeliveryDeniedError, DeliveryError
 from broker.producer import CheckedProducer
 from mobility.settings import Settings
 
 NOT_ALLOWED = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+TOO_LARGE = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
 
 
 class FakeProducer:
@@ -115,13 +116,51 @@ def test_a_failed_delivery_is_raised_with_topic_partition_and_reason() -> None:
     producer._report(None, Report("trips_dlq"))  # type: ignore[arg-type]  # it was delivered
     send(producer, "t", "1")
     assert not producer.failed
-    producer._report(NOT_ALLOWED, Report("trips_dlq"))  # type: ignore[arg-type]
+    producer._report(TOO_LARGE, Report("trips_dlq"))  # type: ignore[arg-type]
     with pytest.raises(DeliveryError, match=r"did not take 1 messages.*trips_dlq partition 3: "):
         send(producer, "t", "2")
     for call in (producer.poll, producer.flush):
         with pytest.raises(DeliveryError):
             call()
     assert producer.failed
+
+
+def test_a_missing_acl_is_named_before_all_else() -> None:
+    """What else failed then is its consequence; the flow ends where it is told so."""
+    producer, _ = over_fakes()
+    for error in (TOO_LARGE, NOT_ALLOWED):
+        producer._report(error, Report("trips_dlq"))  # type: ignore[arg-type]
+    with pytest.raises(DeliveryDeniedError, match="allow Write on Topic trips_dlq") as denied:
+        producer.flush()
+    assert isinstance(denied.value, AccessError)
+
+
+@pytest.mark.parametrize("callback_fails", [False, True])
+def test_a_fatal_error_of_the_client_is_a_failed_delivery(callback_fails: bool) -> None:
+    """It is raised by whatever handles reports, or is the cause of what Python raises then."""
+    producer, fake = over_fakes()
+    fatal = KafkaException(KafkaError(KafkaError.CLUSTER_AUTHORIZATION_FAILED, fatal=True))
+
+    def poll(_seconds: float) -> None:
+        if callback_fails:
+            raise SystemError from fatal
+        raise fatal
+
+    fake.poll = poll  # type: ignore[method-assign]
+    with pytest.raises(DeliveryDeniedError, match="allow Write on its topics"):
+        send(producer, "t", "1")
+
+
+def test_any_other_error_of_python_is_raised_as_it_is() -> None:
+    """Only what Kafka says is a failed delivery."""
+    producer, fake = over_fakes()
+
+    def poll(_seconds: float) -> None:
+        raise SystemError
+
+    fake.poll = poll  # type: ignore[method-assign]
+    with pytest.raises(SystemError):
+        send(producer, "t", "1")
 
 
 def test_a_message_that_is_refused_at_once_is_a_failed_delivery() -> None:
@@ -133,7 +172,7 @@ def test_a_message_that_is_refused_at_once_is_a_failed_delivery() -> None:
 
     fake.produce = produce  # type: ignore[method-assign]
     send(producer, "allowed", "", partition=2)
-    with pytest.raises(DeliveryError, match="other: "):
+    with pytest.raises(DeliveryError, match="Topic other"):
         send(producer, "other", "")
 
 

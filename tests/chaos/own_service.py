@@ -29,15 +29,14 @@ class ProxiedKafka(Kafka):
         self.proxy_port = ports["kafka-proxy"]
         """The port that the proxy has to listen on."""
 
-    def _write_properties(self, data: Path) -> None:
-        super()._write_properties(data)
-        path = self.folder / "kafka.properties"
-        properties = dict(line.split("=", 1) for line in path.read_text().splitlines())
+    def properties(self) -> dict[str, str]:
+        """Return the configuration of the broker, with the second listener."""
+        properties = super().properties()
         properties["listeners"] += f",PROXY://{HOST}:{self.target_port}"
         properties["advertised.listeners"] += f",PROXY://{HOST}:{self.proxy_port}"
         properties["listener.security.protocol.map"] += ",PROXY:PLAINTEXT"
         properties["inter.broker.listener.name"] = "PLAINTEXT"
-        path.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
+        return properties
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """Settings: checked whole, every fault at once, no secret shown."""
 
+import re
+from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
@@ -7,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mobility.secrets import SECRETS
 from mobility.settings import (
     ANSWER_SETTINGS,
     Settings,
@@ -20,6 +23,19 @@ from mobility.settings import (
 # A value other than the default, for each setting.
 OTHERS: dict[str, Any] = {
     "kafka": "a:1,[::1]:65535",
+    "kafka_security": "sasl_ssl",
+    "kafka_mechanism": "SCRAM-SHA-512",
+    "kafka_user": "flow",
+    "kafka_password": " a b ",
+    "kafka_oauth_client_id": "hub",
+    "kafka_oauth_client_secret": "s",
+    "kafka_oauth_token_url": "https://login.example/token",
+    "kafka_oauth_scope": "kafka",
+    "kafka_ca": "ca.pem",
+    "kafka_certificate": "hub.pem",
+    "kafka_key": "hub.key",
+    "kafka_key_password": "s",
+    "kafka_config": "kafka.properties",
     "redis": "rediss://h:1/2",
     "postgres": "postgres://u:p@h/d",
     "stores": ("postgres", "redis"),
@@ -75,6 +91,36 @@ OTHERS: dict[str, Any] = {
 }
 NAMES = sorted(OTHERS)
 
+BY_PASSWORD = ("security", "mechanism", "user", "password")
+BY_TOKEN = ("security", "oauth_client_id", "oauth_client_secret", "oauth_token_url", "oauth_scope")
+TLS = ("ca", "certificate", "key", "key_password")
+
+
+def kafka(*names: str, **values: str) -> dict[str, str]:
+    """Return settings of Kafka from the table above, and others."""
+    return {f"kafka_{name}": OTHERS[f"kafka_{name}"] for name in names} | {
+        f"kafka_{name}": value for name, value in values.items()
+    }
+
+
+LOGINS = [
+    {},
+    kafka(*BY_PASSWORD),
+    kafka(*BY_PASSWORD, *TLS),
+    kafka(*BY_TOKEN, "config", mechanism="OAUTHBEARER"),
+    kafka(*TLS, security="ssl"),
+]
+"""Settings of Kafka that fit together."""
+
+
+def test_every_setting_is_documented() -> None:
+    """docs/settings.md has a row for each variable, and for no other."""
+    text = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    variables = {f"MOBILITY_{field.name.upper()}" for field in msgspec.structs.fields(Settings)}
+    files = {f"MOBILITY_{name.upper()}_FILE" for name in SECRETS}
+    assert set(re.findall(r"`(\w+)`", " ".join(rows))) == variables | files
+
 
 def test_every_setting_has_an_example_here() -> None:
     """The table above knows every setting, so the laws below hold for new ones too."""
@@ -82,13 +128,15 @@ def test_every_setting_has_an_example_here() -> None:
     assert all(OTHERS[name] != getattr(Settings(), name) for name in NAMES)
 
 
-@given(st.sets(st.sampled_from(NAMES)))
-def test_the_environment_says_it_all(names: set[str]) -> None:
+@given(st.sets(st.sampled_from(NAMES)), st.sampled_from(LOGINS))
+def test_the_environment_says_it_all(names: set[str], login: dict[str, str]) -> None:
     """Settings come back from their variables, defaults left out."""
-    settings = Settings(**{name: OTHERS[name] for name in names})
+    values = {name: OTHERS[name] for name in names if not name.startswith("kafka_")} | login
+    settings = Settings(**values)
     environ = to_environ(settings)
-    assert set(environ) == {f"MOBILITY_{name.upper()}" for name in names}
-    assert read_settings(environ | {"HOME": "/", "mobility_window": "x"}) == settings
+    assert set(environ) == {f"MOBILITY_{name.upper()}" for name in values}
+    others = {"HOME": "/", "mobility_window": "x"}
+    assert read_settings(environ | others, lambda _path: "text") == settings
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -183,6 +231,9 @@ def test_a_variable_in_other_letters_is_a_fault() -> None:
         "http://:s3cret@h",
         "mysql://hub:s3cret@x@h/d",
         "mysql://h/d?user=hub&password=s3cret&x=1",
+        "postgresql://hub:pass/s3cret@h/d",
+        "postgresql://hub:pass#s3cret@h/d",
+        "mysql://hub:pass?s3cret\ns3cret@h/d",
     ],
 )
 def test_secrets_are_masked(url: str) -> None:
