@@ -32,12 +32,11 @@ class ResumeError(RefusalError):
 class PartitionIngest:
     """The ingest of one partition of the log, and its state."""
 
-    def __init__(self, partition: int, settings: Settings, tables: Tables) -> None:
+    def __init__(self, partition: int, settings: Settings) -> None:
         self.partition = partition
         self.next_offset: int | None = None
         self.counts = MessageCounts()
         self._settings = settings
-        self._tables = tables
         self._topic = trips_topic(settings)
         self._progress = PartitionProgress.start()
         self._rules = LatenessRules.of(settings)
@@ -54,8 +53,12 @@ class PartitionIngest:
         decoded: Decoded,
         status: ReadStatus,
         partitions: tuple[int, ...],
+        tables: Tables,
     ) -> IngestedBatch:
-        """Classify the next messages of the log, which are `decoded` already, and enrich trips."""
+        """Classify the next messages of the log, which are `decoded` already, and enrich trips.
+
+        `tables` are those that are in force for these messages.
+        """
         batch = apply_time_rules(
             decoded,
             headers=lambda row: messages[row].headers(),
@@ -74,12 +77,12 @@ class PartitionIngest:
             duplicates=classified.duplicates,
             punctuations=batch.punctuations.height,
         )
-        trips = enrich(classified.counted, self._tables, self._settings)
+        trips = enrich(classified.counted, tables, self._settings)
         return IngestedBatch(
             WatermarkUpdate(
                 self.partition, self._progress.watermark(self._rules), status, partitions
             ),
-            self._with_json(trips, messages) if self._settings.enriched else trips,
+            self._with_json(trips, messages, tables) if self._settings.enriched else trips,
             late=self._source_records(messages, classified.late),
             dead=self._source_records(messages, batch.rejected),
         )
@@ -113,12 +116,14 @@ class PartitionIngest:
         self.next_offset = state["next_offset"]
         self._progress = PartitionProgress(state["latest"], pl.read_ipc(state["seen"]))
 
-    def _with_json(self, trips: pl.DataFrame, messages: list[Message]) -> pl.DataFrame:
+    def _with_json(
+        self, trips: pl.DataFrame, messages: list[Message], tables: Tables
+    ) -> pl.DataFrame:
         rows = trips["row"].to_list()
         originals = [messages[row].value() or b"" for row in rows]
         offsets = pl.Series("offset", [offset_of(messages[row]) for row in rows], dtype=pl.Int64)
         texts = enriched_json(
-            trips.with_columns(offsets), originals, self._tables, self._topic, self.partition
+            trips.with_columns(offsets), originals, tables, self._topic, self.partition
         )
         return trips.with_columns(texts.alias("json"))
 

@@ -52,7 +52,8 @@ def build(context: FlowContext) -> Dataflow:
             enriched = KafkaSink(settings, producer, enriched_encoder(settings, entity))
             op.output(f"enriched_{entity.name}", side.enriched, enriched)
 
-        windows = aggregate_windows(entity, batches, settings)
+        since = context.recovery.counted_since.get(entity.name)
+        windows = aggregate_windows(entity, batches, settings, since)
         encode, progress = windows_encoder(settings, entity), WindowProgress(metrics)
         aggregated = KafkaSink(settings, producer, encode, progress)
         op.output(f"aggregated_{entity.name}", windows, aggregated)

@@ -16,18 +16,14 @@ from dataflows.ingest import PartitionIngest
 from dataflows.items import IngestedBatch
 from dataflows.partition_reader import PartitionReader
 from dataflows.resume_validator import ResumePosition, ResumeValidator
-from dataflows.tables import read_tables
+from dataflows.rules import RulesReader
 from dataflows.topic_watch import TopicWatch, describe_or_refuse
-from mobility.enrichment import Tables
 from mobility.settings import Settings
 from mobility.status import ReadStatus
 from mobility.topics import trips_topic
-from mobility.validation import TripRules
 from runtime.flow_metrics import FlowMetrics, PartitionMetrics
+from runtime.flows import TRIPS_STEP_ID
 from runtime.recovery import RecoveryInfo
-
-STEP_ID: Final = "mobility_hub.trips_stream"
-"""The id of this step of the flow: its recovery states are found by it."""
 
 _ALIGNMENT_PAUSE: Final = timedelta(milliseconds=10)
 
@@ -59,12 +55,9 @@ class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
         self._metrics = metrics
         self._stopping = stopping
         self._validator = ResumeValidator(settings, recovery, metrics)
+        self._rules = RulesReader(settings, recovery.folder)
         self._describer = TopicDescriber(settings, trips_topic(settings))
         self._executor = ThreadPoolExecutor(1, "fetching")
-
-    @cached_property
-    def _tables(self) -> Tables:
-        return read_tables(self._settings)
 
     @cached_property
     def _log(self) -> TripLog:
@@ -74,7 +67,7 @@ class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
     def list_parts(self) -> list[str]:
         """Return the partitions of the topic, as `000`, `001` and so on."""
         topic = self._log.topic
-        self._validator.check_partitions(STEP_ID, topic)
+        self._validator.check_partitions(TRIPS_STEP_ID, topic)
         return [f"{partition:03}" for partition in topic.partitions]
 
     def build_part(
@@ -83,7 +76,7 @@ class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
         """Connect to the broker and continue from the snapshot."""
         del step_id
         partition, topic = int(for_part), self._log.topic
-        ingest = PartitionIngest(partition, self._settings, self._tables)
+        ingest = PartitionIngest(partition, self._settings)
         position = ResumePosition()
         if resume_state is not None:
             ingest.resume(resume_state)
@@ -93,7 +86,8 @@ class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
             self._settings, topic.name, partition, begin, len(topic.partitions)
         )
         ingest.next_offset = reader.position
-        fetcher = Fetcher(reader, TripRules.of(self._settings), self._executor)
+        rules = self._rules.from_offset(partition, reader.position, topic.id)
+        fetcher = Fetcher(reader, rules, self._executor)
         return TripPartition(
             self._settings, self._log, ingest, fetcher, self._metrics, self._stopping
         )
@@ -123,6 +117,7 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
         self._own_metrics = PartitionMetrics(max_event_time=ingest.max_event_time)
         metrics.partitions[ingest.partition] = self._own_metrics
         self._status: ReadStatus | None = None
+        self._has_ended = False
         self._last_message = clock()
         self._next_poll: datetime | None = None
 
@@ -131,6 +126,7 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
         self._metrics.write_status_file()
         self._log.watch.check()
         if self._stopping() or self._status == "finished":
+            self._has_ended = True
             raise StopIteration
         # The first update is sent even if the partition may not read on: every shard waits for it.
         if self._status is not None and self._metrics.is_ahead(self._ingest.partition):
@@ -142,7 +138,11 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
             self._last_message = self._clock()
         status = self._status_after(fetched)
         batch = self._ingest.ingest(
-            fetched.messages, fetched.decoded, status, self._log.topic.partitions
+            fetched.messages,
+            fetched.decoded,
+            status,
+            self._log.topic.partitions,
+            fetched.tables,
         )
         has_news = bool(fetched.messages) or status != self._status
         self._status = status
@@ -154,8 +154,15 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
         return self._next_poll
 
     def snapshot(self) -> dict[str, Any]:
-        """Return offset and ingest state as one, with the id of the topic that the offset is of."""
-        return {**self._ingest.snapshot(), "topic_id": self._log.topic.id}
+        """Return offset and ingest state as one, with the id of the topic that the offset is of.
+
+        `ended` says that nothing was read behind the offset: not by this run, which has ended.
+        """
+        return {
+            **self._ingest.snapshot(),
+            "topic_id": self._log.topic.id,
+            "ended": self._has_ended,
+        }
 
     def close(self) -> None:
         """Leave the broker and write the status file for the last time."""
