@@ -50,7 +50,7 @@ dlq *args:
 late *args:
     python -m stack.with_settings "{{ root }}/.mobility" python -m corrections late "$@"
 
-# Recount closed windows, with corrections: --from T --to T [--with FILE] [--apply], --take-back ID, --list.
+# Recount complete windows, with corrections: --from T --to T [--with FILE] [--apply], --take-back ID, --list.
 [no-cd]
 backfill *args:
     python -m stack.with_settings "{{ root }}/.mobility" python -m backfill --records "{{ root }}/.mobility/backfills" "$@"

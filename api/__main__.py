@@ -24,7 +24,7 @@ def main() -> int:
         settings = read_settings(os.environ)
         load_tokens(settings)
     except (SettingsError, TokensError) as error:
-        sys.stderr.write(f"Invalid settings:\n{error}\n")
+        sys.stderr.write(f"{error}\n")
         return 2
     address = f"{settings.api_host}:{settings.api_port}"
     try:

@@ -5,7 +5,7 @@ from typing import Final
 
 import polars as pl
 
-from audit.audited_stores import WindowRange
+from audit.audited_stores import InclusiveWindowRange
 from audit.topic_follower import OnPoll, TopicFollower
 from audit.topics import decode_windows
 from audit.window_sample import SAMPLE_SCHEMA, WINDOW_KEY, WindowSample
@@ -57,7 +57,9 @@ class AggregatedTopics:
         ]
         return max(truncated) + 2 * self._tolerance if truncated else MIN_EVENT_TIME - 1
 
-    def read(self, window_range: WindowRange, on_poll: OnPoll = lambda: None) -> Iterator[int]:
+    def read(
+        self, window_range: InclusiveWindowRange, on_poll: OnPoll = lambda: None
+    ) -> Iterator[int]:
         """Read windows of a range, on to the present ends; yield the size of each batch."""
         for entity, follower in self._followers:
             for batch in follower.read(follower.ends(), _BATCH, on_poll):

@@ -28,7 +28,7 @@ NO_WINDOWS: Final = pl.DataFrame(schema=SAMPLE_SCHEMA)
 
 
 @dataclass(frozen=True, slots=True)
-class WindowRange:
+class InclusiveWindowRange:
     """Windows that start from `first` to `last` (epoch ms), both included."""
 
     first: int
@@ -63,7 +63,7 @@ class AuditedStore(Protocol):
     def read(
         self,
         expected: pl.DataFrame,
-        window_range: WindowRange,
+        window_range: InclusiveWindowRange,
         entities: Sequence[Entity],
         *,
         all_ids: bool,
@@ -77,7 +77,8 @@ def check_fingerprint(store: str, fingerprint: str | None, settings: Settings) -
     if fingerprint not in {None, settings.fingerprint}:
         msg = (
             f"{store} was filled with fingerprint {fingerprint}, these settings have "
-            f"{settings.fingerprint}: every window would differ.\n  here: {settings.answers}\n"
+            f"{settings.fingerprint}: every window would differ.\n"
+            f"  these settings: {settings.answers}\n"
             "Run the audit with the MOBILITY_* settings of the flow."
         )
         raise FingerprintError(msg)

@@ -11,7 +11,7 @@ from audit.aggregated_topics import AggregatedTopics
 from audit.audited_stores import (
     AuditedStore,
     EntityWatermarks,
-    WindowRange,
+    InclusiveWindowRange,
     delivered_watermarks,
 )
 from audit.recomputation import WindowRecomputation
@@ -33,7 +33,7 @@ MAX_BACKLOG: Final = 200_000
 _MAX_SAMPLED: Final = 50_000
 _MAX_PER_ROUND: Final = 2_000
 _GROUPS: Final = ("entity", "window_start")
-_ALL_WINDOWS: Final = WindowRange(MIN_EVENT_TIME, MAX_EVENT_TIME)
+_ALL_WINDOWS: Final = InclusiveWindowRange(MIN_EVENT_TIME, MAX_EVENT_TIME)
 
 Pause = Callable[[float], bool]
 """Waits so many seconds; returns whether the audit is asked to stop."""
@@ -124,7 +124,7 @@ class ContinuousAudit:
             if pause(seconds):
                 raise _StopRequestedError
 
-        window_range = WindowRange(self._compared_until, MAX_EVENT_TIME)
+        window_range = InclusiveWindowRange(self._compared_until, MAX_EVENT_TIME)
         batches = [self._topics.read(window_range, lambda: wait(0))]
         if self._recomputed.sample.rows.height < _MAX_SAMPLED:
             batches.insert(0, self._recomputed.read_to(self._log.ends(), lambda: wait(0)))
@@ -136,21 +136,25 @@ class ContinuousAudit:
 
     def _complete_range(
         self, watermarks: Sequence[EntityWatermarks], delivered: EntityWatermarks
-    ) -> WindowRange:
+    ) -> InclusiveWindowRange:
         """Return the windows that are complete in the log and in every store and topic."""
         in_log = self._recomputed.complete_range
         known = [each.get(name, MIN_EVENT_TIME) for each in watermarks for name in BY_NAME]
         if self._settings.status_dir is not None:
             known += [delivered.get(name, MIN_EVENT_TIME) for name in BY_NAME]
         last = min([in_log.last, *(watermark - self._open_ms - 1 for watermark in known)])
-        return self._limit(WindowRange(max(in_log.first, self._compared_until), last))
+        return self._limit(InclusiveWindowRange(max(in_log.first, self._compared_until), last))
 
-    def _limit(self, window_range: WindowRange) -> WindowRange:
+    def _limit(self, window_range: InclusiveWindowRange) -> InclusiveWindowRange:
         """Leave the later windows to later rounds if there are many."""
         rows = self._recomputed.sample.rows.filter(window_range.contains())
         starts = rows.group_by("window_start").len().sort("window_start")
         beyond = starts.filter(pl.col("len").cum_sum() > _MAX_PER_ROUND).slice(1)["window_start"]
-        return window_range if beyond.is_empty() else WindowRange(window_range.first, beyond[0] - 1)
+        return (
+            window_range
+            if beyond.is_empty()
+            else InclusiveWindowRange(window_range.first, beyond[0] - 1)
+        )
 
     def _drop_before(self, time_ms: int) -> None:
         self._compared_until = time_ms

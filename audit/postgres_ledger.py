@@ -11,8 +11,8 @@ from psycopg import sql
 from audit.audited_stores import (
     NO_WINDOWS,
     EntityWatermarks,
+    InclusiveWindowRange,
     StoreContents,
-    WindowRange,
     check_fingerprint,
     minimum_watermarks,
 )
@@ -83,7 +83,7 @@ class PostgresLedger:
     def read(
         self,
         expected: pl.DataFrame,
-        window_range: WindowRange,
+        window_range: InclusiveWindowRange,
         entities: Sequence[Entity],
         *,
         all_ids: bool,
@@ -121,7 +121,7 @@ def _read_windows(
     connection: psycopg.Connection[Any],
     entity: Entity,
     ids: Sequence[str] | None,
-    window_range: WindowRange,
+    window_range: InclusiveWindowRange,
 ) -> Iterator[pl.DataFrame]:
     query = sql.SQL(_WINDOWS).format(
         columns=_list(sql.Identifier(name) for name in _WINDOW_COLUMNS),

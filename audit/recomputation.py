@@ -6,7 +6,7 @@ from typing import Final
 
 import polars as pl
 
-from audit.audited_stores import WindowRange
+from audit.audited_stores import InclusiveWindowRange
 from audit.oracle import aggregate_windows, validate_log
 from audit.oracle_state import OracleState
 from audit.rules_in_force import RulesInForce
@@ -31,7 +31,7 @@ class WindowRecomputation:
     follower: TopicFollower
     sample: WindowSample
     settings: Settings
-    window_range: WindowRange
+    window_range: InclusiveWindowRange
     rules: RulesInForce | None = None
     window_starts: set[int] = field(default_factory=set)
     oracle_state: OracleState = field(init=False)
@@ -73,11 +73,11 @@ class WindowRecomputation:
         return self.oracle_state.watermark(len(self.follower.positions))
 
     @property
-    def complete_range(self) -> WindowRange:
+    def complete_range(self) -> InclusiveWindowRange:
         """The windows that no later message can change, and that have lost no message."""
         watermark = MIN_EVENT_TIME - 1 if self.watermark is None else self.watermark
         open_ms = self.settings.window_ms + self.settings.allowed_lateness * 1_000
-        return WindowRange(
+        return InclusiveWindowRange(
             max(self.window_range.first, self.truncated_until + 1),
             min(self.window_range.last, watermark - open_ms - 1),
         )

@@ -9,8 +9,8 @@ import redis
 
 from audit.audited_stores import (
     EntityWatermarks,
+    InclusiveWindowRange,
     StoreContents,
-    WindowRange,
     check_fingerprint,
     minimum_watermarks,
 )
@@ -81,7 +81,7 @@ class RedisLedger:
     def read(
         self,
         expected: pl.DataFrame,
-        window_range: WindowRange,
+        window_range: InclusiveWindowRange,
         entities: Sequence[Entity],
         *,
         all_ids: bool,

@@ -45,7 +45,7 @@ _FAILURES: Final = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a replay; return 0 without differences, 2 for a wrong call, else 1."""
+    """Run a replay; return 0 without differences, 2 for invalid arguments, else 1."""
     options = parse_options(arguments)
     console, errors = Console(), Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     with tempfile.TemporaryDirectory(prefix="mobility-replay-") as scratch:

@@ -12,8 +12,8 @@ from audit.audited_stores import (
     NO_WINDOWS,
     AuditedStore,
     EntityWatermarks,
+    InclusiveWindowRange,
     StoreContents,
-    WindowRange,
 )
 from audit.comparison import Comparison, compare
 from audit.rules_in_force import RulesInForce
@@ -50,7 +50,7 @@ class AuditRound:
 
     from_log: WindowSample
     from_topics: WindowSample
-    window_range: WindowRange
+    window_range: InclusiveWindowRange
     stores: Sequence[AuditedStore]
     store_watermarks: Sequence[EntityWatermarks]
     delivered: EntityWatermarks

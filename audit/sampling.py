@@ -21,7 +21,7 @@ from audit.audited_stores import (
     AuditedStore,
     EntityWatermarks,
     FingerprintError,
-    WindowRange,
+    InclusiveWindowRange,
     delivered_watermarks,
 )
 from audit.comparison import DIFFERENCE_KINDS
@@ -52,6 +52,10 @@ FAILURES: Final = (
     redis.RedisError,
 )
 _DEFAULT_WINDOWS: Final = 250
+_DESCRIPTION: Final = (
+    "Recompute complete windows from the log and compare them with the topics and stores. Works on "
+    "a running system, and writes nothing."
+)
 _GROUPS: Final = ("entity",)
 _SHOWN_KINDS: Final = [kind for kind in DIFFERENCE_KINDS if kind != "repeated"]
 """A window is read once from each store and topic, so none is repeated."""
@@ -64,17 +68,17 @@ class AuditOptions:
     windows: int | None
     seed: int
     entities: tuple[str, ...]
-    window_range: WindowRange
+    window_range: InclusiveWindowRange
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run an audit; return 0 without differences, 2 for a wrong call, else 1."""
+    """Run an audit; return 0 without differences, 2 for invalid arguments, else 1."""
     options = _parse_options(arguments)
     console, errors = Console(), Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     try:
         settings = read_settings(os.environ)
     except SettingsError as error:
-        errors.print(f"The settings can't be used:\n{error}")
+        errors.print(str(error))
         return 2
     try:
         results, recomputed = run_audit(options, settings, console)
@@ -157,14 +161,16 @@ def _compare(
 
 
 def _limit_range(
-    window_range: WindowRange, watermarks: Sequence[EntityWatermarks], settings: Settings
-) -> WindowRange:
+    window_range: InclusiveWindowRange, watermarks: Sequence[EntityWatermarks], settings: Settings
+) -> InclusiveWindowRange:
     """Leave out windows that are complete nowhere, so that the sample has none of them."""
     known = [watermark for entities in watermarks for watermark in entities.values()]
     if not known:
         return window_range
     open_ms = settings.window_ms + settings.allowed_lateness * 1_000
-    return WindowRange(window_range.first, min(window_range.last, max(known) - open_ms - 1))
+    return InclusiveWindowRange(
+        window_range.first, min(window_range.last, max(known) - open_ms - 1)
+    )
 
 
 def _print_report(
@@ -210,7 +216,7 @@ def _format_time(ms: int) -> str:
 
 
 def _parse_options(arguments: Sequence[str] | None) -> AuditOptions:
-    parser = argparse.ArgumentParser(prog="just audit", description=__doc__)
+    parser = argparse.ArgumentParser(prog="just audit", description=_DESCRIPTION)
     add = parser.add_argument
     size = parser.add_mutually_exclusive_group()
     size.add_argument(
@@ -230,7 +236,7 @@ def _parse_options(arguments: Sequence[str] | None) -> AuditOptions:
         windows=None if found.all else found.windows,
         seed=secrets.randbelow(1_000_000) if found.seed is None else found.seed,
         entities=tuple(found.entity or BY_NAME),
-        window_range=WindowRange(found.since, found.until),
+        window_range=InclusiveWindowRange(found.since, found.until),
     )
 
 

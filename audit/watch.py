@@ -34,12 +34,12 @@ _RETRY_SECONDS: Final = 5.0
 
 
 def main() -> int:
-    """Audit until SIGTERM or SIGINT; return 0, or 2 if the settings can't be used."""
+    """Audit until SIGTERM or SIGINT; return 0, or 2 if the settings are invalid."""
     console = Console(soft_wrap=True, markup=False, highlight=False)
     try:
         settings = read_settings(os.environ)
     except SettingsError as error:
-        console.print(f"The settings can't be used:\n{error}")
+        console.print(str(error))
         return 2
     os.nice(_LOWEST_PRIORITY)
     stop = threading.Event()

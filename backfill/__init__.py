@@ -1,1 +1,1 @@
-"""Backfills: whole closed windows counted again from the log, with corrections."""
+"""Backfills: complete windows counted again from the log, with corrections."""

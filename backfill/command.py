@@ -1,4 +1,4 @@
-"""The command `just backfill`: recounts closed windows; see docs/adr/0007."""
+"""The command `just backfill`: recounts complete windows; see docs/adr/0007."""
 
 import os
 from collections.abc import Sequence

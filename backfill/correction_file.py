@@ -29,7 +29,7 @@ class CorrectionFile:
     """The trips of one file, and the range of windows that it was given for.
 
     `trips`: `line`, `window_start` and the fields of TRIP_SCHEMA, in the order of the file.
-    `json_lines`: the same trips as one JSON message a line. `sha256` is that of the file itself.
+    `json_lines`: the same trips as one JSON message per line. `sha256` is that of the file itself.
     """
 
     name: str

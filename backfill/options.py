@@ -9,7 +9,7 @@ from typing import Final
 JOURNAL_FOLDER: Final = Path(".mobility/backfills")
 
 _DESCRIPTION: Final = (
-    "Recount whole closed windows from the log, late trips and corrections. Shows what would "
+    "Recount complete windows from the log, late trips and corrections. Shows what would "
     "change; writes only with --apply."
 )
 

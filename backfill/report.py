@@ -20,7 +20,7 @@ _BEFORE: Final = "_before"
 
 
 def print_changes(changes: WindowChanges, console: Console) -> None:
-    """Print what would change: one line an entity, and some windows before and after."""
+    """Print what would change: one line per entity, and some windows before and after."""
     table = _table("entity", "changed", "new", "emptied", "trips", "revenue")
     joined = join_before(changes)
     for entity in ENTITIES:
@@ -73,7 +73,7 @@ def print_refused(windows: pl.DataFrame, console: Console) -> None:
     if windows.is_empty():
         return
     text = (
-        f"Redis did not take {windows.height:,} windows: they are older than its ledger, and there "
+        f"Redis refused {windows.height:,} windows: they are older than its ledger, and there "
         "is no Postgres to fill it from. Its totals do not have the changes of:"
     )
     console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)

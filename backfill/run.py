@@ -117,7 +117,7 @@ class BackfillRun:
             msg = (
                 f"Windows of {window_range} have generation {highest}, and {self.journal.folder} "
                 "has no record of that backfill: its corrections would be lost. Name the folder "
-                "that has it with --records, or go on without its corrections with --unrecorded."
+                "that has it with --records, or continue without its corrections with --unrecorded."
             )
             raise BackfillError(msg)
         return 1 + max(recorded, highest)

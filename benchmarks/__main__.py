@@ -44,7 +44,7 @@ _FAILURES: Final = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run; return 0, 1 if a measurement or the regression check fails, 2 for a wrong call."""
+    """Run; return 0, 1 if a measurement or the regression check fails, 2 for invalid arguments."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = parse_options(arguments)
     errors = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)

@@ -13,6 +13,7 @@ from broker.topics import find_topic
 from mobility.settings import Settings, read_settings
 from mobility.topics import trips_topic
 
+_DESCRIPTION: Final = "Count the trips of the log, read or read and decoded by one process."
 _BATCH: Final = 10_000
 _MEMORY_MB: Final = 64
 _POLL_SECONDS: Final = 0.05
@@ -65,8 +66,8 @@ def _decode(values: list[bytes]) -> int:
 
 def main() -> int:
     """Read the trips topic of the settings and print how many trips it has."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.ceiling", description=__doc__)
-    parser.add_argument("--decode", action="store_true")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.ceiling", description=_DESCRIPTION)
+    parser.add_argument("--decode", action="store_true", help="decode the trips, too")
     decode: bool = parser.parse_args().decode
     sys.stdout.write(f"{count_trips(read_settings(os.environ), decode=decode)}\n")
     return 0

@@ -7,7 +7,7 @@ from typing import Final
 
 import polars as pl
 
-from data.draws import Draws
+from data.random_columns import RandomColumns
 
 SEED: Final = 20_250_602
 DRIVERS: Final = 10_000
@@ -40,22 +40,22 @@ def make_trips(workload: Workload, seed: int = SEED) -> pl.DataFrame:
     As a message a trip has 232 bytes on average. No trip is late or a duplicate, and no field is
     missing: benchmarks measure speed, and tests cover the rest.
     """
-    draws = Draws(seed, workload.rows)
+    columns = RandomColumns(seed, workload.rows)
     number = pl.int_range(workload.rows, dtype=pl.Int64, eager=True)
     start = number * 1_000 // workload.per_second + int(_START.timestamp() * 1_000)
-    driver = draws.index("driver", DRIVERS)
+    driver = columns.index("driver", DRIVERS)
     return pl.DataFrame(
         {
             "trip_id": _numbered("", number, 7),
             "driver_id": _numbered("d", driver, 4),
-            "passenger_id": _numbered("p", draws.index("passenger", workload.passengers), 5),
+            "passenger_id": _numbered("p", columns.index("passenger", workload.passengers), 5),
             "vehicle_type": pl.Series(VEHICLE_TYPES).gather(driver % len(VEHICLE_TYPES)),
-            "start_location_id": draws.index("start", LOCATIONS) + 1,
-            "end_location_id": draws.index("end", LOCATIONS) + 1,
+            "start_location_id": columns.index("start", LOCATIONS) + 1,
+            "end_location_id": columns.index("end", LOCATIONS) + 1,
             "start_time": start.cast(pl.Datetime("ms", "UTC")),
-            "duration_min": (draws.index("duration", _LONGEST_CENTI_MINUTES) + 1) / 100,
-            "distance_km": draws.index("distance", _LONGEST_DEKAMETRES) / 100,
-            "price": draws.index("price", _HIGHEST_CENTS) / 100,
+            "duration_min": (columns.index("duration", _LONGEST_CENTI_MINUTES) + 1) / 100,
+            "distance_km": columns.index("distance", _LONGEST_DEKAMETRES) / 100,
+            "price": columns.index("price", _HIGHEST_CENTS) / 100,
         }
     )
 

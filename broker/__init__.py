@@ -1,1 +1,1 @@
-"""Kafka for every room: clients, topics, a bounded reader, and producers that check delivery."""
+"""Shared Kafka clients: topics, a bounded reader, and producers that check delivery."""

@@ -40,7 +40,7 @@ class BackfillRequest:
 def request_backfill(
     corrections: Sequence[Correction], window_ms: int, file: Path
 ) -> BackfillRequest:
-    """Write corrections to a new file, one message a line, and return the backfill for them.
+    """Write corrections to a new file, one message per line, and return the backfill for them.
 
     Late trips without a `trip_id` are left out of the file: the backfill finds them in the log by
     their position, and could not match them with their copies in a file. Raises OSError, also

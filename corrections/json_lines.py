@@ -45,7 +45,7 @@ def to_json_line(listed: ListedMessage, *, with_values: bool) -> str:
 
 
 def read_corrected_trips(path: Path) -> list[CorrectedTrip]:
-    """Read corrected trips, one JSON object a line; empty lines are skipped.
+    """Read corrected trips, one JSON object per line; empty lines are skipped.
 
     A line is `{"position": "2:17", "trip": {...}}`, where other fields are ignored, or the trip
     itself. Raises InvalidLinesError, and OSError where the file can't be read.

@@ -92,7 +92,7 @@ def _add_list(parser: argparse.ArgumentParser, kind: RejectedKind) -> None:
     add = parser.add_argument
     add("--limit", type=_positive, metavar="N", help=f"the newest N (in a table {DEFAULT_LIMIT})")
     add("--all", action="store_true", dest="with_replayed", help="also what was replayed")
-    add("--json", action="store_true", dest="as_json", help="one JSON object a line")
+    add("--json", action="store_true", dest="as_json", help="one JSON object per line")
     add(
         "--with-values",
         action="store_true",
@@ -119,7 +119,7 @@ def _add_replay(parser: argparse.ArgumentParser, kind: RejectedKind) -> None:
             type=Path,
             metavar="FILE",
             dest="corrected",
-            help='corrected trips, one a line: {"position": "2:17", "trip": {...}}, or the bare '
+            help='corrected trips, one per line: {"position": "2:17", "trip": {...}}, or the bare '
             "trip for one POSITION; without --with messages are sent as they are",
         )
     add(

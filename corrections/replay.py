@@ -24,7 +24,7 @@ _SECONDS_TO_DELIVER: Final = 30
 
 
 class ReplayRefusedError(Exception):
-    """Messages that can't be replayed, one a line; nothing was sent."""
+    """Messages that can't be replayed, one per line; nothing was sent."""
 
     def __init__(self, refusals: list[str]) -> None:
         self.refusals = tuple(refusals)

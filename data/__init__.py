@@ -1,1 +1,1 @@
-"""The sample data: a day of trips in an invented city, and the seeded generator that makes it."""
+"""The sample data: a day of trips in a fictitious city, and its seeded generator."""

@@ -10,13 +10,15 @@ import polars as pl
 from data.city import locations
 from data.people import drivers, passengers
 from data.trips import trips
+from mobility.arguments import positive_int
 
 TRIPS: Final = 120_000
 SEED: Final = 20250602
+_DESCRIPTION: Final = "Generate the sample files; the same arguments write the same bytes."
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write the four files and say where; return the exit code."""
+    """Write the four files and print their paths; return the exit code."""
     options = _parser().parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     for name, table in tables(options.trips, options.seed).items():
@@ -27,19 +29,19 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def tables(rows: int, seed: int) -> dict[str, pl.DataFrame]:
-    """Return the tables by name; drivers and passengers grow with the number of trips."""
-    riding = drivers(seed, max(500, rows // 240))
-    ridden = passengers(seed, max(5_000, rows // 24))
+    """Return the tables by name; with more trips there are more drivers and passengers."""
+    driver_table = drivers(seed, max(500, rows // 240))
+    passenger_table = passengers(seed, max(5_000, rows // 24))
     return {
-        "trips": trips(seed, rows, riding, ridden),
-        "drivers": riding,
-        "passengers": ridden,
+        "trips": trips(seed, rows, driver_table, passenger_table),
+        "drivers": driver_table,
+        "passengers": passenger_table,
         "locations": locations(),
     }
 
 
 def write(table: pl.DataFrame, path: Path) -> None:
-    """Write a table with every choice pinned that decides on bytes."""
+    """Write a table with all options that determine its bytes."""
     table.rechunk().write_parquet(
         path,
         compression="zstd",
@@ -51,33 +53,29 @@ def write(table: pl.DataFrame, path: Path) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m data", description=__doc__)
+    parser = argparse.ArgumentParser(prog="just data", description=_DESCRIPTION)
     parser.add_argument(
-        "--trips", type=_positive, default=TRIPS, metavar="N", help="number of trips (%(default)s)"
+        "--trips",
+        type=positive_int,
+        default=TRIPS,
+        metavar="N",
+        help="number of trips (%(default)s)",
     )
     parser.add_argument(
         "--seed",
         type=int,
         default=SEED,
         metavar="S",
-        help="another seed, another day (%(default)s)",
+        help="seed of the random numbers (%(default)s)",
     )
     parser.add_argument(
         "--out",
         type=Path,
         default=Path(__file__).parent,
         metavar="DIR",
-        help="folder to write to (beside this module)",
+        help="folder for the files (that of this module)",
     )
     return parser
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        msg = f"expected at least 1, is {number}"
-        raise argparse.ArgumentTypeError(msg)
-    return number
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ from typing import Final
 
 import polars as pl
 
-from data.city import PLACES
-from data.draws import Draws
+from data.city import LOCATIONS
+from data.random_columns import RandomColumns
 
 VEHICLE_TYPES: Final = ("car", "scooter", "bike")
 _VEHICLE_SHARES: Final = (11, 5, 4)
@@ -22,28 +22,32 @@ _LAST_SIGN_UP: Final = date(2025, 5, 31)
 
 def drivers(seed: int, rows: int) -> pl.DataFrame:
     """Return driver_id, vehicle_type, sign_up_date and home_location (a location_id)."""
-    draws = Draws(seed, rows)
+    columns = RandomColumns(seed, rows)
     days = (_LAST_SIGN_UP - _FIRST_SIGN_UP).days + 1
     return pl.DataFrame(
         {
             "driver_id": _ids("d", rows),
-            "vehicle_type": _chosen(draws, "drivers/vehicle_type", VEHICLE_TYPES, _VEHICLE_SHARES),
+            "vehicle_type": _choose(
+                columns, "drivers/vehicle_type", VEHICLE_TYPES, _VEHICLE_SHARES
+            ),
             "sign_up_date": (
-                draws.index("drivers/sign_up_date", days) + _epoch_day(_FIRST_SIGN_UP)
+                columns.index("drivers/sign_up_date", days) + _epoch_day(_FIRST_SIGN_UP)
             ).cast(pl.Date),
-            "home_location": (draws.index("drivers/home_location", len(PLACES)) + 1).cast(pl.Int32),
+            "home_location": (columns.index("drivers/home_location", len(LOCATIONS)) + 1).cast(
+                pl.Int32
+            ),
         }
     )
 
 
 def passengers(seed: int, rows: int) -> pl.DataFrame:
     """Return passenger_id, plan and language."""
-    draws = Draws(seed, rows)
+    columns = RandomColumns(seed, rows)
     return pl.DataFrame(
         {
             "passenger_id": _ids("p", rows),
-            "plan": _chosen(draws, "passengers/plan", _PLANS, _PLAN_SHARES),
-            "language": _chosen(draws, "passengers/language", _LANGUAGES, _LANGUAGE_SHARES),
+            "plan": _choose(columns, "passengers/plan", _PLANS, _PLAN_SHARES),
+            "language": _choose(columns, "passengers/language", _LANGUAGES, _LANGUAGE_SHARES),
         }
     )
 
@@ -52,8 +56,10 @@ def _ids(letter: str, rows: int) -> pl.Series:
     return letter + pl.int_range(1, rows + 1, eager=True).cast(pl.String).str.zfill(6)
 
 
-def _chosen(draws: Draws, name: str, values: tuple[str, ...], shares: tuple[int, ...]) -> pl.Series:
-    return pl.Series(values).gather(draws.weighted(name, shares))
+def _choose(
+    columns: RandomColumns, name: str, values: tuple[str, ...], shares: tuple[int, ...]
+) -> pl.Series:
+    return pl.Series(values).gather(columns.weighted(name, shares))
 
 
 def _epoch_day(day: date) -> int:

@@ -98,7 +98,7 @@ class RefusedPunctuations:
         if not self._metrics.punctuations_refused:
             _log.warning(
                 "punctuations for %s are refused (%s): while a partition is idle, window state "
-                "stays; allow the flow to write there",
+                "is not cleaned up; allow the flow to write there",
                 self._topic,
                 error.str(),
             )

@@ -99,7 +99,7 @@ class ResumeValidator:
         elif offset > high:
             why = (
                 f"the recovery state ends at offset {offset}, the log at {high}: the topic was "
-                "deleted and recreated, or has lost its end"
+                "deleted and recreated, or was truncated at its end"
             )
         else:
             return offset

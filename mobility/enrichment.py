@@ -17,7 +17,7 @@ class TableError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """The tables that enrichment joins, each with one row an id.
+    """The tables that enrichment joins, each with one row per id.
 
     `drivers` has `driver_id` and perhaps `joined_vehicle_type`, `passengers` has `passenger_id`,
     `locations` has `start_location` and `location_cell` (an H3 cell as text, null without a place).

@@ -1,7 +1,7 @@
 """Files that are replaced in one step.
 
-The only module of this room that does I/O. It is here because every room may import this room, and
-no other: a file is replaced in the same way everywhere.
+The only module of this package that does I/O. It is here because every package may import this one,
+and no other: a file is replaced in the same way everywhere.
 """
 
 import os

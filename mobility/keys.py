@@ -1,4 +1,4 @@
-"""The names of Redis keys, for the rooms that write them and the rooms that read them."""
+"""The names of Redis keys, for the packages that write them and those that read them."""
 
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ class RedisKeys:
         return f"{self.prefix}seen:{entity.name}"
 
     def live(self, entity: Entity) -> str:
-        """Return the stream of changes: an entry a call, its windows as JSON in the field `w`."""
+        """Return the stream of changes: an entry per call, its windows as JSON in the field `w`."""
         return f"{self.prefix}live:{entity.name}"
 
     def progress(self, entity: Entity) -> str:

@@ -29,11 +29,11 @@ _TILES: Final = r"\A(?=.*\{z\})(?=.*\{x\})(?=.*\{y\})https?://[a-zA-Z0-9.-]+(:[0
 
 
 class SettingsError(ValueError):
-    """Settings that cannot be used; the message lists every fault, one a line."""
+    """Invalid settings; the message lists every fault, one per line."""
 
     def __init__(self, faults: list[str]) -> None:
         self.faults = tuple(faults)
-        super().__init__("\n".join(faults))
+        super().__init__("\n".join(["Invalid settings:", *faults]))
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

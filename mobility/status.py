@@ -1,6 +1,6 @@
 """The status record of a process, as the stores keep it and the API reads it.
 
-JSON, one object a process; times are epoch ms. Fields may be added: readers skip fields that they
+JSON, one object per process; times are epoch ms. Fields may be added: readers skip fields that they
 don't know, and fields that an older process does not write have a default.
 """
 

@@ -22,6 +22,7 @@ def require_disk_space(folder: Path) -> None:
     if free < MIN_FREE_BYTES:
         msg = (
             f"the disk of the recovery folder {folder} is full: {free / _MIB:.1f} MiB are free, "
-            f"snapshots need at least {MIN_FREE_BYTES // _MIB} MiB. Free some; nothing is lost."
+            f"snapshots need at least {MIN_FREE_BYTES // _MIB} MiB. Free disk space and start "
+            "again; no data is lost."
         )
         raise StartError(msg)

@@ -17,8 +17,8 @@ STATE_VERSION: Final = 1
 """The version of the states that the steps of the flow store."""
 
 NEW_FOLDER: Final = (
-    "Start with a new folder (`-r NEW`): the flow then reads the whole log again, which changes no "
-    "number as far as the log reaches back."
+    "Start with a new folder (`-r NEW`): the flow then reads the whole log again. Numbers of "
+    "messages that retention has not deleted are the same."
 )
 
 
@@ -56,15 +56,15 @@ class FolderRecord:
         remedies = {
             "flow": f"Start that flow (`--flow {self.flow}`), or choose another folder.",
             "shards": f"Start with MOBILITY_SHARDS={self.shards}. {NEW_FOLDER}",
-            "state_version": f"Start the release that made it. {NEW_FOLDER}",
-            "partitions": f"Start the release that made it. {NEW_FOLDER}",
+            "state_version": f"Start the release that created it. {NEW_FOLDER}",
+            "partitions": f"Start the release that created it. {NEW_FOLDER}",
         }
         for name, remedy in remedies.items():
             if found[name] != expected[name]:
                 what = name.replace("_", " ")
                 msg = (
-                    f"The recovery folder {folder} has {what} {found[name]}, this start "
-                    f"{expected[name]}.\n{remedy}"
+                    f"The recovery folder {folder} was created with {what} {found[name]}, this "
+                    f"start has {expected[name]}.\n{remedy}"
                 )
                 raise RefusalError(msg)
 

@@ -152,13 +152,11 @@ class Launcher:
         again = len(self._failures)
         if again > self._restarts:
             if self._restarts:
-                _print(
-                    f"failed with exit code {code}, for the {again}. time in 5 minutes: giving up"
-                )
+                _print(f"failed with exit code {code}, {again} times in 5 minutes: giving up")
             return None
         wait = min(_FIRST_PAUSE * float(2 ** (again - 1)), _LONGEST_PAUSE)
         _print(
-            f"failed with exit code {code}; all processes are ended. "
+            f"failed with exit code {code}; all processes were stopped. "
             f"Restart {again} of {self._restarts} in {wait:g} s, from the last snapshot"
         )
         return wait

@@ -16,9 +16,9 @@ _HOST: Final = "127.0.0.1"
 _COUNTERS: Final = {
     "read": ("mobility_messages_read", "Messages read from the log in this run"),
     "counted": ("mobility_trips_counted", "Trips counted in this run"),
-    "late": ("mobility_trips_late", "Late trips set aside in this run"),
-    "dead": ("mobility_messages_dead", "Dead letters set aside in this run"),
-    "duplicates": ("mobility_trips_repeated", "Repeated trips not counted again in this run"),
+    "late": ("mobility_trips_late", "Late trips sent to trips_late in this run"),
+    "dead": ("mobility_messages_dead", "Dead letters sent to trips_dlq in this run"),
+    "duplicates": ("mobility_trips_repeated", "Duplicates, which are not counted, in this run"),
     "punctuations": ("mobility_punctuations_read", "Punctuations read in this run"),
 }
 
@@ -44,7 +44,7 @@ def serve_metrics(metrics: FlowMetrics, settings: Settings) -> None:
 
 
 class FlowMetricsCollector(Collector):
-    """Reads the metrics when it is asked, so that the flow spends nothing on it."""
+    """Reads the metrics at each scrape, so that they cost the flow nothing in between."""
 
     def __init__(self, metrics: FlowMetrics) -> None:
         self._metrics = metrics
@@ -62,7 +62,7 @@ class FlowMetricsCollector(Collector):
         )
         yield CounterMetricFamily(
             "mobility_punctuations_refused",
-            "Punctuations that the broker did not allow: window state stays",
+            "Punctuations that the broker did not allow: window state is not cleaned up",
             value=metrics.punctuations_refused,
         )
         yield GaugeMetricFamily(

@@ -92,11 +92,11 @@ def start_process(flow: FlowName) -> FlowContext:
 
 
 def read_settings_or_exit() -> Settings:
-    """Return the settings; print every fault and exit with 2 where they can't be used."""
+    """Return the settings; if they are invalid, print every fault and exit with 2."""
     try:
         return read_settings(os.environ)
     except SettingsError as error:
-        sys.stderr.write(f"The settings can't be used:\n{error}\n")
+        sys.stderr.write(f"{error}\n")
         raise SystemExit(2) from None
 
 
@@ -152,8 +152,8 @@ def _refuse_token(folder: Path | None) -> NoReturn:
 
 def _refuse_unsupervised_cluster() -> NoReturn:
     msg = (
-        "Processes started one by one (`-a`) may not write to stores: nobody would restart them "
-        "together, or keep a second cluster out.\n"
+        "Processes started one by one (`-a`) may not write to stores: they are not restarted "
+        "together, and a second cluster is not prevented.\n"
         "Start them with `python -m dataflows -r DIR --processes N`, or without stores "
         "(MOBILITY_STORES=)."
     )

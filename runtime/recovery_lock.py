@@ -97,11 +97,11 @@ def _known_record(
 def _check_path(folder: Path) -> None:
     if not folder.exists():
         if not folder.parent.is_dir():
-            msg = f"There is no folder {folder.parent} to make {folder.name} in.\nIs -r right?"
+            msg = f"The parent folder {folder.parent} does not exist.\nCheck -r."
             raise RefusalError(msg)
         return
     if not folder.is_dir():
-        msg = f"{folder} is not a folder.\nIs -r right?"
+        msg = f"{folder} is not a folder.\nCheck -r."
         raise RefusalError(msg)
     mode = folder.stat().st_mode
     if mode & _WRITABLE_BY_OTHERS:
@@ -117,7 +117,7 @@ def _check_partitions(folder: Path) -> None:
     expected = [folder / f"part-{number}.sqlite3" for number in range(PARTITIONS)]
     found = partition_paths(folder)
     missing = [f"{path.name} is missing" for path in expected if path not in found]
-    surplus = [f"{path.name} is one too many" for path in found if path not in expected]
+    surplus = [f"{path.name} is unexpected" for path in found if path not in expected]
     faults = missing + surplus or [fault for path in found if (fault := partition_fault(path))]
     if faults:
         msg = (

@@ -19,7 +19,7 @@ _RATE_SECONDS: Final = 10.0
 
 
 class StatusReporter:
-    """Makes the status record of a process from its metrics, one set a topic, when it is asked.
+    """Makes the status record of a process from its metrics, one set per topic, when it is asked.
 
     Only what no metric holds is recorded here; the flow spends nothing else on it. `clock` returns
     epoch seconds; rates are computed between the moments at which records were asked for.

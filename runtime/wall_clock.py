@@ -51,8 +51,8 @@ def exit_when_clock_is_set(
             pause(_CHECK_SECONDS)
         sys.stderr.write(
             f"The wall clock was set {'forward' if seconds > 0 else 'back'} by {abs(seconds):.0f} "
-            "s, which the flow can't wait for. It ends now; its next run continues from the last "
-            "snapshot.\n"
+            "s; the flow can't continue after such a step. It ends now; its next run continues "
+            "from the last snapshot.\n"
         )
         sys.stderr.flush()
         end(os.EX_TEMPFAIL)

@@ -146,7 +146,8 @@ class BatchWriter:
         result = store.apply(self._entity, rows, new_ids)
         if result.refused:
             _log.warning(
-                "Redis refused %d windows of %s: they are older than its ledger reaches back",
+                "Redis refused %d windows of %s: they are older than the oldest window in its "
+                "ledger",
                 result.refused,
                 self._entity.name,
             )

@@ -25,7 +25,7 @@ T = TypeVar("T")
 class History:
     """Totals and recent windows of some ids, read in one statement.
 
-    `totals` has a row an id: TOTALS_SCHEMA and `left_seconds`, the time to live that the id has
+    `totals` has a row per id: TOTALS_SCHEMA and `left_seconds`, the time to live that the id has
     left in Redis without new windows. `windows` (WINDOW_SCHEMA) are those within the retention of
     the ledger in Redis.
     """
@@ -64,7 +64,7 @@ _SCHEMA: Final = pl.Schema(
         **{name: WINDOW_SCHEMA[name] for name in list(WINDOW_SCHEMA)[1:]},
     }
 )
-"""The columns of read_history.sql: a row a window, with the totals of its id."""
+"""The columns of read_history.sql: a row per window, with the totals of its id."""
 
 _IDS: Final = pl.Schema({"id": WINDOW_SCHEMA["id"]})
 

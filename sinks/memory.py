@@ -22,7 +22,7 @@ class MemoryStore:
     def apply(
         self, entity: Entity, rows: pl.DataFrame, new_ids: Collection[str] = ()
     ) -> ApplyResult:
-        """Reconcile windows (WINDOW_SCHEMA, one row a window); `new_ids` are not needed."""
+        """Reconcile windows (WINDOW_SCHEMA, one row per window); `new_ids` are not needed."""
         del new_ids
         ledger = self._ledgers.setdefault(entity.name, {})
         applied = 0

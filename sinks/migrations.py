@@ -49,7 +49,7 @@ def _refuse_newer(done: set[tuple[object, ...]], store: int, templates: int) -> 
         known = store if scope == "store" else templates
         if isinstance(number, int) and number > known:
             msg = (
-                f"The schema is at version {number} of `{scope}`, this program knows {known}: "
+                f"The schema is at version {number} of `{scope}`, this program supports {known}: "
                 "a newer version has migrated it. Start that version."
             )
             raise StoreError(msg)

@@ -75,7 +75,7 @@ def pack_chunks(
 
 
 def pack_histories(ids: list[str], history: History) -> pl.DataFrame:
-    """Return a row an id (`id`, `history`): a line of totals and a line a window, or NONE."""
+    """Return a row per id (`id`, `history`): a line of totals and a line per window, or NONE."""
     recent = history.windows.group_by("id").agg(
         oldest=pl.col("window_start").min(),
         newest=pl.col("window_start").max(),
@@ -123,7 +123,7 @@ def _start_text(name: str) -> pl.Expr:
 
 
 def _window_lines(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return a row an id (`id`, `windows`): a line a window, its start and its ledger text."""
+    """Return a row per id (`id`, `windows`): a line per window, its start and its ledger text."""
     line = pl.concat_str(pl.col("window_start").cast(pl.String), _ledger_text(), separator=" ")
     return rows.group_by("id", maintain_order=True).agg(line.str.join("\n").alias("windows"))
 

@@ -91,7 +91,7 @@ class PostgresStore:
     def apply(
         self, entity: Entity, rows: pl.DataFrame, new_ids: Collection[str] = ()
     ) -> ApplyResult:
-        """Reconcile windows (WINDOW_SCHEMA, one row a window); no window is too old to be applied.
+        """Reconcile windows (WINDOW_SCHEMA, one row per window); none is too old to be applied.
 
         The argument `new_ids` is not needed; the result has the ids that are new here.
         """

@@ -104,7 +104,7 @@ class RedisStore:
     def apply(
         self, entity: Entity, rows: pl.DataFrame, new_ids: Collection[str] = ()
     ) -> ApplyResult:
-        """Reconcile windows (WINDOW_SCHEMA, one row a window).
+        """Reconcile windows (WINDOW_SCHEMA, one row per window).
 
         Missing ids are filled first, but for `new_ids`, of which Postgres had nothing before. A
         window that starts over `redis_ledger_hours` before the newest of its id may have been

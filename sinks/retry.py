@@ -63,7 +63,7 @@ class RetryPolicy:
 
         Logs the first failure and the recovery. Raises StoreError when the store has been
         unavailable for `seconds`, counted from the first failure, and at the first failure after a
-        stop was requested: what the store has not taken is sent again at the next start. An error
+        stop was requested: what is not written yet is written again after the next start. An error
         that no retry would cure is raised as it is.
         """
         since: float | None = None
@@ -94,8 +94,8 @@ class RetryPolicy:
         reason = " ".join(str(error).split()) or type(error).__name__
         if self._stop_requested():
             msg = (
-                f"{self._store} does not answer, and a stop was asked for: {reason}\n"
-                "What it has not taken is sent again at the next start."
+                f"{self._store} does not answer, and a stop was requested: {reason}\n"
+                "What is not written yet is written again after the next start."
             )
             raise StoreError(msg) from error
         if (outage or 0) >= seconds:

@@ -72,7 +72,7 @@ class RedisStatusWriter:
 
 
 class PostgresStatusWriter:
-    """Writes a row a process into the table `status`."""
+    """Writes a row per process into the table `status`."""
 
     def __init__(self, settings: Settings) -> None:
         self.name = f"Postgres at {masked(settings.postgres)}"
@@ -169,9 +169,7 @@ class StatusPublisher:
         except Exception as error:  # noqa: BLE001 - no failure here may end the flow
             if was_published:
                 reason = " ".join(str(error).split()) or type(error).__name__
-                _log.warning(
-                    "%s does not take the status of %s: %s", writer.name, self._process, reason
-                )
+                _log.warning("%s rejects the status of %s: %s", writer.name, self._process, reason)
             writer.close()
             return False
         if not was_published:

@@ -42,7 +42,7 @@ TOTALS_SCHEMA: Final = pl.Schema(
         )
     }
 )
-"""Running totals: a row an id, in the units of WINDOW_SCHEMA.
+"""Running totals: a row per id, in the units of WINDOW_SCHEMA.
 
 A backfill can leave windows without trips. They don't count for the earliest and the latest start,
 and an id that has only such windows stays, with 0 trips and null starts.
@@ -64,8 +64,8 @@ def refuse_fingerprint(
     msg = (
         f"{store} was filled with fingerprint {stored_fingerprint}, this start has "
         f"{settings.fingerprint}.\n"
-        f"  there: {stored_answers}\n"
-        f"  here:  {settings.answers}\n"
+        f"  stored:     {stored_answers}\n"
+        f"  this start: {settings.answers}\n"
         "Totals of both would be mixed. Start with the settings it was filled with, or use an "
         "empty store (another database, or for Redis another MOBILITY_REDIS_PREFIX)."
     )
@@ -131,7 +131,7 @@ class WindowStore(Protocol):
     def apply(
         self, entity: Entity, rows: pl.DataFrame, new_ids: Collection[str] = ()
     ) -> ApplyResult:
-        """Reconcile windows (WINDOW_SCHEMA, one row a window as `highest_versions` returns them).
+        """Reconcile windows (WINDOW_SCHEMA, one row per window as `highest_versions` returns them).
 
         They are durable on return. For a follower `new_ids` are ids that the authority did not have
         before it was given these rows.

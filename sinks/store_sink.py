@@ -1,4 +1,4 @@
-"""The stores as a Bytewax sink: one partition a shard."""
+"""The stores as a Bytewax sink: one partition per shard."""
 
 import threading
 from collections.abc import Callable, Iterator

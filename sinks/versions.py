@@ -7,7 +7,7 @@ VERSION = ("generation", "trip_count")
 
 
 def highest_versions(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return one row a window (WINDOW_SCHEMA): its highest version, sorted by id and window start.
+    """Return the highest version of each window (WINDOW_SCHEMA), sorted by id and window start.
 
     Of equal versions the last row stays, so that a pane moves from early to on_time. Ids are sorted
     by code point, which is the order of UTF-8 bytes: all writers lock ids in this order.

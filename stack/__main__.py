@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from pathlib import Path
+from typing import Final
 
 from mobility.settings import SettingsError, read_settings
 from stack.scratch import run_with_services
@@ -17,6 +18,10 @@ from stack.services import (
     service_reports,
     start_services,
     stop_services,
+)
+
+_DESCRIPTION: Final = (
+    "Kafka, Redis and Postgres on this machine: in the background or for one command."
 )
 
 
@@ -72,7 +77,7 @@ def _print_exports(reports: list[ServiceReport]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m stack", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m stack", description=_DESCRIPTION)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, description in (
         ("up", "start the services in the background; return once they are healthy"),

@@ -47,7 +47,7 @@ def make_token() -> None:
     created = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)  # noqa: S603 - ours
     # These are hashes, which the container's user must be able to read.
     TOKENS_FILE.write_bytes(created.stdout)
-    sys.stderr.write(f"Its hash is in {TOKENS_FILE}; the pages ask for the token once.\n")
+    sys.stderr.write(f"Its hash is in {TOKENS_FILE}; the pages need the token once, to sign in.\n")
 
 
 def compose_down() -> int:

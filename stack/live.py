@@ -31,6 +31,7 @@ from stack.supervision import CrashError, Supervisor, stop_leftovers
 from stack.with_settings import save_settings
 
 _NAME: Final = "up"
+_DESCRIPTION: Final = "Run the whole system until Ctrl-C, or stop it with `down`."
 _STOP_SECONDS: Final = 180.0
 _CHECK_INTERVAL: Final = 1.0
 
@@ -51,7 +52,7 @@ def main() -> int:
                 return run_native(folder)
         return _docker() if is_docker_available() else run_native(folder)
     except SettingsError as error:
-        sys.stderr.write(f"The settings can't be used:\n{error}\n")
+        sys.stderr.write(f"{error}\n")
         return 2
 
 
@@ -196,7 +197,7 @@ class LiveSystem:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m stack.live", description=__doc__)
+    parser = argparse.ArgumentParser(prog="just up", description=_DESCRIPTION)
     parser.add_argument(
         "what",
         nargs="?",

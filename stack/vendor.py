@@ -19,6 +19,10 @@ import msgspec
 
 from stack.checkout import ROOT
 
+_DESCRIPTION: Final = (
+    "Download the pinned libraries of the pages with npm, check their hashes, and copy their files."
+)
+
 FOLDER: Final = ROOT / "api" / "pages" / "assets" / "vendor"
 
 
@@ -108,7 +112,7 @@ def _sha256(content: bytes) -> str:
 
 def main() -> int:
     """Download every package, or only compare the files; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m stack.vendor", description=__doc__)
+    parser = argparse.ArgumentParser(prog="just vendor", description=_DESCRIPTION)
     parser.add_argument("--check", action="store_true", help="compare only, and download nothing")
     if parser.parse_args().check:
         changed = list(changed_files())

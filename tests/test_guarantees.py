@@ -1,4 +1,4 @@
-"""docs/guarantees.md names the test that shows each guarantee: all of them are there."""
+"""All tests that docs/guarantees.md names exist."""
 
 import ast
 import re
@@ -9,22 +9,22 @@ NAMED = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs" / "guarantees.
 
 
 def test_each_named_test_exists() -> None:
-    """No guarantee rests on a test that was renamed or removed."""
+    """No guarantee names a test that was renamed or removed."""
     missing = [f"{path}::{name}" for path, name in NAMED if name not in functions(ROOT / path)]
     assert missing == []
 
 
 def test_each_chaos_test_shows_a_guarantee() -> None:
-    """No fault is tested that the page does not tell of; the instruments' own tests stay aside."""
+    """The page names every chaos test, except the tests of the tools."""
     shown = {name for path, name in NAMED if path.startswith("tests/chaos/")}
     files = set((ROOT / "tests" / "chaos").glob("test_*.py"))
-    instruments = {ROOT / "tests" / "chaos" / "test_tools.py"}
-    there = set().union(*(functions(path) for path in files - instruments))
+    tools = {ROOT / "tests" / "chaos" / "test_tools.py"}
+    there = set().union(*(functions(path) for path in files - tools))
     assert there == shown
 
 
 def functions(path: Path) -> set[str]:
-    """Return the names of a file's test functions; none where there is no such file."""
+    """Return the names of a file's test functions; empty if the file does not exist."""
     if not path.exists():
         return set()
     return {

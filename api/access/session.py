@@ -23,7 +23,7 @@ class Login(msgspec.Struct, frozen=True):
     token: str
 
 
-class Session(msgspec.Struct, frozen=True):
+class SessionResponse(msgspec.Struct, frozen=True):
     """Whether the API requires a token; the name and the scopes of the one in the request."""
 
     required: bool
@@ -34,20 +34,20 @@ class Session(msgspec.Struct, frozen=True):
 @get("/session", opt=_PUBLIC, response_headers=_NO_STORE)
 async def session(
     request: Request[Any, Any, Any], tokens: NamedDependency[Tokens | None]
-) -> Session:
+) -> SessionResponse:
     """Return the session of the request."""
     if tokens is None:
-        return Session(required=False, name=None, scopes=sorted(ALL_SCOPES))
+        return SessionResponse(required=False, name=None, scopes=sorted(ALL_SCOPES))
     return _session_of(find_token(request, tokens))
 
 
 @post("/session", opt=_PUBLIC, status_code=HTTPStatus.OK)
 async def log_in(
     data: JSONBody[Login], request: Request[Any, Any, Any], tokens: NamedDependency[Tokens | None]
-) -> Response[Session]:
+) -> Response[SessionResponse]:
     """Exchange a token for a cookie that scripts can't read and other sites can't send."""
     if tokens is None:
-        return Response(Session(False, None, sorted(ALL_SCOPES)), headers=_NO_STORE)
+        return Response(SessionResponse(False, None, sorted(ALL_SCOPES)), headers=_NO_STORE)
     token = tokens.find(data.token)
     if token is None:
         raise problem(HTTPStatus.UNAUTHORIZED, "This token is not valid", slug="token-needed")
@@ -63,10 +63,10 @@ async def log_out(request: Request[Any, Any, Any]) -> Response[None]:
     return Response(None, cookies=[cookie])
 
 
-def _session_of(token: Token | None) -> Session:
+def _session_of(token: Token | None) -> SessionResponse:
     if token is None:
-        return Session(required=True, name=None, scopes=[])
-    return Session(required=True, name=token.name, scopes=sorted(token.scopes))
+        return SessionResponse(required=True, name=None, scopes=[])
+    return SessionResponse(required=True, name=token.name, scopes=sorted(token.scopes))
 
 
 def _cookie(request: Request[Any, Any, Any], value: str) -> Cookie:

@@ -46,7 +46,7 @@ STREAM_START: Final = StreamId(0, 0)
 """Before every entry."""
 
 
-class Window(msgspec.Struct, frozen=True):
+class ChangedWindow(msgspec.Struct, frozen=True):
     """The totals of a window so far: they replace those of the previous pane."""
 
     id: str
@@ -60,11 +60,11 @@ class Window(msgspec.Struct, frozen=True):
     pane: str
 
 
-class Changes(msgspec.Struct, frozen=True):
+class WindowsEvent(msgspec.Struct, frozen=True):
     """Windows of one entity that changed together."""
 
     entity: str
-    windows: list[Window]
+    windows: list[ChangedWindow]
 
 
 class _Row(msgspec.Struct, array_like=True, frozen=True):
@@ -96,7 +96,7 @@ class StreamEntry:
 
     def events_by_id(self, ids: Container[str]) -> dict[str, bytes]:
         """Return an event for each of these ids in the entry, with its own windows only."""
-        found: dict[str, list[Window]] = defaultdict(list)
+        found: dict[str, list[ChangedWindow]] = defaultdict(list)
         for row in self._decode_rows():
             if row.id in ids:
                 found[row.id].append(self._to_window(row))
@@ -116,9 +116,9 @@ class StreamEntry:
             )
             return []
 
-    def _to_window(self, row: _Row) -> Window:
+    def _to_window(self, row: _Row) -> ChangedWindow:
         count = row.trip_count
-        return Window(
+        return ChangedWindow(
             id=row.id,
             window_start=known_time(row.window_start),
             window_end=known_time(row.window_start + self._window_ms),
@@ -130,8 +130,8 @@ class StreamEntry:
             pane=row.pane,
         )
 
-    def _encode(self, windows: list[Window]) -> bytes:
-        return encode_event("windows", Changes(self._entity.name, windows), self.id)
+    def _encode(self, windows: list[ChangedWindow]) -> bytes:
+        return encode_event("windows", WindowsEvent(self._entity.name, windows), self.id)
 
 
 def encode_event(name: str, data: object, event_id: StreamId | None = None) -> bytes:

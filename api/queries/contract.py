@@ -80,7 +80,7 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class TotalsBatch:
     """The totals of several ids, by id, without those that the store does not know."""
 
     totals: Mapping[str, Totals]
@@ -182,7 +182,7 @@ class StoreReader(QueriedStore, Protocol):
         """Return the totals of an id; None if the store does not know the id."""
         ...
 
-    async def batch(self, entity: Entity, ids: Sequence[str]) -> Batch:
+    async def batch(self, entity: Entity, ids: Sequence[str]) -> TotalsBatch:
         """Return the totals of those ids that the store knows."""
         ...
 

@@ -9,12 +9,12 @@ import psycopg
 from api.errors import StoreUnavailableError
 from api.queries.contract import (
     MAX_CHARACTER,
-    Batch,
     Bucket,
     Page,
     Series,
     StatusRecord,
     Totals,
+    TotalsBatch,
 )
 from api.queries.postgres_client import (
     QUERY_SECONDS,
@@ -45,12 +45,12 @@ class PostgresReader:
         rows = await self._database.fetch(entity_query(entity, "totals.sql"), values)
         return _to_totals(rows[0]) if rows else None
 
-    async def batch(self, entity: Entity, ids: Sequence[str]) -> Batch:
+    async def batch(self, entity: Entity, ids: Sequence[str]) -> TotalsBatch:
         """Return the totals of those ids that have any."""
         values = {"entity": entity.name, "ids": list(ids)}
         rows = await self._database.fetch(entity_query(entity, "batch.sql"), values)
         found = {row[0]: _to_totals(row[1:]) for row in rows_with_value(rows, 0)}
-        return Batch(found, known_time(rows[0][-1]))
+        return TotalsBatch(found, known_time(rows[0][-1]))
 
     async def series(self, entity: Entity, entity_id: str, bounds: Sequence[int]) -> Series | None:
         """Return the series of an id between bucket bounds; None if it has no totals."""

@@ -13,12 +13,12 @@ from api.errors import BeyondLedgerError, StoreUnavailableError
 from api.queries.contract import (
     MAX_CHARACTER,
     SUM_NAMES,
-    Batch,
     Page,
     Series,
     StatusRecord,
     Sums,
     Totals,
+    TotalsBatch,
 )
 from api.queries.redis_client import connect_redis, failure_reason
 from api.queries.redis_ledger import STATE_FIELD, ledger_buckets
@@ -120,10 +120,12 @@ class RedisReader:
         stored = await self._lookups[entity.name].get(entity_id)
         return None if stored is None else _to_totals(stored)
 
-    async def batch(self, entity: Entity, ids: Sequence[str]) -> Batch:
+    async def batch(self, entity: Entity, ids: Sequence[str]) -> TotalsBatch:
         """Return the totals of those ids that Redis has."""
         watermark, stored = await self._with_timeout(self._stored_totals(entity, ids))
-        return Batch({entity_id: _to_totals(one) for entity_id, one in stored.items()}, watermark)
+        return TotalsBatch(
+            {entity_id: _to_totals(one) for entity_id, one in stored.items()}, watermark
+        )
 
     async def series(self, entity: Entity, entity_id: str, bounds: Sequence[int]) -> Series | None:
         """Return the series of an id between bucket bounds; None if Redis does not have the id."""
@@ -259,18 +261,9 @@ class RedisReader:
             raise StoreUnavailableError(self.store, failure_reason(error)) from error
 
 
-def to_micro_units(amount: str) -> int:
-    """Return a decimal amount of units as whole millionths.
-
-    >>> to_micro_units("12.5")
-    12500000
-    """
-    return int(Decimal(amount) * MICRO)
-
-
 def _to_sums(fields: Mapping[str, str]) -> Sums:
     count, *amounts = (fields[name] for name in SUM_NAMES)
-    return Sums(int(count), *map(to_micro_units, amounts))
+    return Sums(int(count), *(int(Decimal(amount) * MICRO) for amount in amounts))
 
 
 def _to_totals(stored: _StoredTotals) -> Totals:

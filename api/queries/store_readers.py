@@ -21,7 +21,6 @@ from api.errors import (
 )
 from api.queries.contract import (
     AnalyticsReader,
-    Batch,
     ListOrder,
     ListPosition,
     Page,
@@ -30,6 +29,7 @@ from api.queries.contract import (
     StatusRecord,
     StoreReader,
     Totals,
+    TotalsBatch,
 )
 from mobility.entities import Entity
 from mobility.settings import Store, masked
@@ -131,14 +131,14 @@ class StoreReaders:
         """
         return await self._query_in_order(lambda reader: reader.series(entity, entity_id, bounds))
 
-    async def batch(self, entity: Entity, ids: Sequence[str]) -> StoreAnswer[Batch]:
+    async def batch(self, entity: Entity, ids: Sequence[str]) -> StoreAnswer[TotalsBatch]:
         """Return the totals of ids, all from one store; raises StoresUnavailableError.
 
         Ids that no store knows are left out. As for a single id, only the last store can tell that.
         """
         wanted = set(ids)
 
-        async def complete_batch(reader: StoreReader) -> Batch | None:
+        async def complete_batch(reader: StoreReader) -> TotalsBatch | None:
             found = await reader.batch(entity, ids)
             is_last = reader.store == self._breakers[-1].store
             return found if is_last or wanted <= found.totals.keys() else None

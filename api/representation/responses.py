@@ -63,7 +63,7 @@ class NewestWindow(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool
 
 
-class Metrics(RangeAmounts, frozen=True, kw_only=True):
+class MetricsResponse(RangeAmounts, frozen=True, kw_only=True):
     """The running totals of an id, or those of a range, with the first and last start of a trip.
 
     A backfill can leave an id without trips: its trip count is 0, and both starts are null.
@@ -84,7 +84,7 @@ class ListItem(SumFields, frozen=True, kw_only=True):
     id: str
 
 
-class Listing(Freshness, frozen=True, kw_only=True):
+class ListingResponse(Freshness, frozen=True, kw_only=True):
     """A page of ids, by default sorted by the bytes of their UTF-8.
 
     `next` is the cursor of the next page. `total` is the number of all ids in the list at the time
@@ -105,7 +105,7 @@ class SeriesBucket(Amounts, frozen=True, kw_only=True):
     complete: bool
 
 
-class Series(Freshness, frozen=True, kw_only=True):
+class SeriesResponse(Freshness, frozen=True, kw_only=True):
     """The buckets in which an id has trips, in order. Empty buckets are left out."""
 
     entity: str
@@ -128,7 +128,7 @@ class TopItem(Amounts, frozen=True, kw_only=True):
     share: float | None
 
 
-class Top(Freshness, frozen=True, kw_only=True):
+class TopResponse(Freshness, frozen=True, kw_only=True):
     """The first ids by a sum. `active_ids` is the number of ids with trips, `total` their sums."""
 
     entity: str
@@ -158,7 +158,7 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True):
     total_revenue: Percentiles | None
 
 
-class Summary(RangeAmounts, frozen=True, kw_only=True):
+class SummaryResponse(RangeAmounts, frozen=True, kw_only=True):
     """All ids of an entity over a range."""
 
     entity: str
@@ -186,7 +186,7 @@ class Ratio(msgspec.Struct, frozen=True, kw_only=True):
     total_revenue: float | None
 
 
-class Comparison(Freshness, frozen=True, kw_only=True):
+class ComparisonResponse(Freshness, frozen=True, kw_only=True):
     """Two ranges or two ids, the left amounts minus the right ones, and their ratio."""
 
     entity: str
@@ -204,7 +204,7 @@ class BatchItem(Amounts, frozen=True, kw_only=True):
     last_start_time: datetime | None
 
 
-class Batch(Freshness, frozen=True, kw_only=True):
+class BatchResponse(Freshness, frozen=True, kw_only=True):
     """The totals of ids in the order of the request; null for an id without trips."""
 
     entity: str

@@ -11,7 +11,7 @@ from msgspec import Meta
 from api.queries.contract import Totals
 from api.queries.store_readers import StoreReaders
 from api.representation.openapi import BatchOperation
-from api.representation.responses import Batch, BatchItem, to_response
+from api.representation.responses import BatchItem, BatchResponse, to_response
 from api.routes.parameters import EntityName, entity_by_name, is_storable
 
 MAX_IDS = 1_000
@@ -33,7 +33,7 @@ class Ids(msgspec.Struct, frozen=True):
 )
 async def batch(
     entity_name: EntityName, data: JSONBody[Ids], readers: NamedDependency[StoreReaders]
-) -> Batch:
+) -> BatchResponse:
     """Return the totals of up to 1,000 ids, in their order; null for an id without trips.
 
     All of them come from the same store.
@@ -42,7 +42,7 @@ async def batch(
     ids = list(dict.fromkeys(filter(is_storable, data.ids)))
     answer = await readers.batch(entity, ids)
     found = answer.value
-    return Batch(
+    return BatchResponse(
         entity=entity.name,
         items=[_to_item(entity_id, found.totals.get(entity_id)) for entity_id in data.ids],
         as_of=found.watermark,

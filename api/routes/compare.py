@@ -11,7 +11,7 @@ from api.queries.store_readers import STORE_ORDER, StoreReaders
 from api.queries.time_range import TimeRange, WindowingStrategy
 from api.representation.comparison import differences, ratios
 from api.representation.openapi import QueryOperation
-from api.representation.responses import Amounts, ComparedRange, Comparison, Ratio
+from api.representation.responses import Amounts, ComparedRange, ComparisonResponse, Ratio
 from api.routes.metrics import RangeResult, query_id
 from api.routes.parameters import (
     QUERY_ID,
@@ -47,7 +47,7 @@ async def compare(
     other_id: OtherId = None,
     other_from: OtherFrom = None,
     other_to: OtherTo = None,
-) -> Comparison:
+) -> ComparisonResponse:
     """Return two results, the left minus the right one, and their ratio.
 
     On the left is an id (or without one, all ids of the entity) over a range; on the right another
@@ -93,9 +93,9 @@ def _to_comparison(
     left_side: tuple[str | None, RangeResult],
     right_side: tuple[str | None, RangeResult],
     windowing: WindowingStrategy,
-) -> Comparison:
+) -> ComparisonResponse:
     (left_id, left), (right_id, right) = left_side, right_side
-    return Comparison(
+    return ComparisonResponse(
         entity=entity.name,
         left=ComparedRange(id=left_id, **left.to_response(windowing)),
         right=ComparedRange(id=right_id, **right.to_response(windowing)),

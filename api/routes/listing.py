@@ -12,7 +12,12 @@ from api.queries.store_readers import StoreReaders
 from api.queries.time_range import WindowingStrategy
 from api.representation.cursor import Cursor, decode_cursor, encode_cursor
 from api.representation.openapi import QueryOperation
-from api.representation.responses import Listing, ListItem, Metrics, sums_to_response
+from api.representation.responses import (
+    ListingResponse,
+    ListItem,
+    MetricsResponse,
+    sums_to_response,
+)
 from api.routes.metrics import id_metrics
 from api.routes.parameters import (
     QUERY_ID,
@@ -50,7 +55,7 @@ async def listing(
     id_: Annotated[str | None, QUERY_ID] = None,
     from_: From = None,
     to: To = None,
-) -> Listing | Metrics:
+) -> ListingResponse | MetricsResponse:
     """Return ids with their sums, in pages; or with `id` the totals of that id.
 
     `from` and `to` need `id`; the other parameters can't be combined with it.
@@ -73,7 +78,7 @@ async def listing(
 
 async def _query_page(
     entity: Entity, order: ListOrder, previous: Cursor | None, limit: int, readers: StoreReaders
-) -> Listing:
+) -> ListingResponse:
     answer = await readers.page(entity, order, previous.position if previous else None, limit)
     total = previous.total if previous else await readers.count(entity, order.prefix)
     page = answer.value
@@ -81,7 +86,7 @@ async def _query_page(
     if page.has_more:
         position = _position(*page.ids[-1], order.sort_key)
         following = encode_cursor(Cursor(position, order, total))
-    return Listing(
+    return ListingResponse(
         entity=entity.name,
         items=[ListItem(id=entity_id, **sums_to_response(sums)) for entity_id, sums in page.ids],
         total=total,

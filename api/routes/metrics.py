@@ -12,7 +12,7 @@ from api.queries.store_readers import StoreReaders
 from api.queries.time_range import TimeRange, WindowingStrategy, to_datetime
 from api.representation.openapi import QueryOperation
 from api.representation.responses import (
-    Metrics,
+    MetricsResponse,
     NewestWindow,
     range_to_response,
     to_response,
@@ -67,7 +67,7 @@ async def metrics(
     windowing: NamedDependency[WindowingStrategy],
     from_: From = None,
     to: To = None,
-) -> Metrics:
+) -> MetricsResponse:
     """Return the running totals of an id, or its totals over a range."""
     entity = entity_by_name(entity_name)
     found_id = id_from_path(entity, entity_id)
@@ -80,7 +80,7 @@ async def id_metrics(
     time_range: TimeRange,
     readers: StoreReaders,
     windowing: WindowingStrategy,
-) -> Metrics:
+) -> MetricsResponse:
     """Return the response about an id over a range; raises the problem of an unknown id."""
     result = await query_id(readers, entity, entity_id, time_range)
     if result is None:
@@ -93,7 +93,7 @@ async def id_metrics(
             window_end=to_datetime(end),
             complete=windowing.is_complete(end, result.watermark),
         )
-    return Metrics(
+    return MetricsResponse(
         entity=entity.name,
         id=entity_id,
         start_time=result.start_time,

@@ -7,7 +7,6 @@ from litestar.di import NamedDependency
 from litestar.openapi.spec import Example
 from litestar.params import QueryParameter
 
-from api.queries import contract
 from api.queries.buckets import (
     Granularity,
     bucket_bounds,
@@ -16,13 +15,14 @@ from api.queries.buckets import (
     series_range,
     time_zone,
 )
+from api.queries.contract import Series
 from api.queries.store_readers import StoreAnswer, StoreReaders
 from api.queries.time_range import TimeRange, WindowingStrategy, to_datetime
 from api.representation.formats import JSON, negotiate_format, write_rows
 from api.representation.openapi import SeriesOperation
 from api.representation.responses import (
-    Series,
     SeriesBucket,
+    SeriesResponse,
     freshness_headers,
     range_to_response,
     to_response,
@@ -68,7 +68,7 @@ async def series(
     to: To = None,
     granularity: GranularityParameter = None,
     tz: TimeZoneParameter = "UTC",
-) -> Response[Series]:
+) -> Response[SeriesResponse]:
     """Return the windows of an id, by default those of the day that ends with its newest window.
 
     The format is JSON, or by the Accept header NDJSON, CSV or Parquet.
@@ -90,7 +90,7 @@ async def series_by_query(
     to: To = None,
     granularity: GranularityParameter = None,
     tz: TimeZoneParameter = "UTC",
-) -> Response[Series]:
+) -> Response[SeriesResponse]:
     """Return the same for an id with any characters."""
     entity = entity_by_name(entity_name)
     found_id = id_from_query(entity, id_)
@@ -138,13 +138,13 @@ async def _respond(
         if answer is None:
             raise unknown_id(entity)
     else:
-        answer = StoreAnswer(known.store, contract.Series((), known.value.watermark))
+        answer = StoreAnswer(known.store, Series((), known.value.watermark))
     items = _to_items(answer.value, bounds, query.windowing)
     watermark = answer.value.watermark
     headers = {**freshness_headers(watermark, answer.store), "Vary": "Accept"}
     if media_type != JSON:
         return Response(write_rows(items, media_type), media_type=media_type, headers=headers)
-    content = Series(
+    content = SeriesResponse(
         entity=entity.name,
         id=entity_id,
         granularity=query.granularity,
@@ -158,7 +158,7 @@ async def _respond(
 
 
 def _to_items(
-    found: contract.Series, bounds: tuple[int, ...], windowing: WindowingStrategy
+    found: Series, bounds: tuple[int, ...], windowing: WindowingStrategy
 ) -> list[SeriesBucket]:
     return [
         SeriesBucket(

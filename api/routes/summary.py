@@ -12,7 +12,7 @@ from api.representation.openapi import QueryOperation
 from api.representation.responses import (
     Distribution,
     Percentiles,
-    Summary,
+    SummaryResponse,
     range_to_response,
     sums_to_response,
     to_response,
@@ -31,13 +31,13 @@ async def summary(
     windowing: NamedDependency[WindowingStrategy],
     from_: From = None,
     to: To = None,
-) -> Summary:
+) -> SummaryResponse:
     """Return the sums of all ids over a range or of all time, and their distribution."""
     entity = entity_by_name(entity_name)
     time_range = windowing.parse_range(from_, to)
     answer = await readers.analyze("Summaries", lambda reader: reader.summary(entity, time_range))
     found = answer.value
-    return Summary(
+    return SummaryResponse(
         entity=entity.name,
         active_ids=found.active_ids,
         distribution=_to_distribution(found.percentiles),

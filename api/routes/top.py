@@ -10,7 +10,13 @@ from api.queries.contract import SUM_OF_KEY, RankedId, SortKey, Sums
 from api.queries.store_readers import StoreReaders
 from api.queries.time_range import WindowingStrategy
 from api.representation.openapi import QueryOperation
-from api.representation.responses import Amounts, Top, TopItem, range_to_response, to_response
+from api.representation.responses import (
+    Amounts,
+    TopItem,
+    TopResponse,
+    range_to_response,
+    to_response,
+)
 from api.routes.parameters import (
     QUERY_ID,
     EntityName,
@@ -33,7 +39,7 @@ async def top(
     id_: Annotated[str | None, QUERY_ID] = None,
     from_: From = None,
     to: To = None,
-) -> Top:
+) -> TopResponse:
     """Return the first ids over a range or of all time, each with its share of the total.
 
     With `id`, return that id alone with its rank among all; nothing if it has no trips.
@@ -45,7 +51,7 @@ async def top(
         "Top ids", lambda reader: reader.top(entity, time_range, by, limit, only)
     )
     found = answer.value
-    return Top(
+    return TopResponse(
         entity=entity.name,
         by=by,
         active_ids=found.active_ids,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Final
 
-from api.status.responses import Audit, Process, Severity, StatusProblem
+from api.status.responses import FlowProcess, RunningAudit, Severity, StatusProblem
 from mobility.settings import Settings
 
 MAX_STATUS_AGE: Final = 5.0
@@ -17,8 +17,8 @@ _MIN_SNAPSHOT_SECONDS: Final = 60
 
 
 def find_problems(
-    processes: Iterable[Process],
-    audit: Audit | None,
+    processes: Iterable[FlowProcess],
+    audit: RunningAudit | None,
     watermarks: Iterable[datetime | None],
     now: datetime,
     settings: Settings,
@@ -41,14 +41,14 @@ def find_problems(
         yield StatusProblem(
             severity="error",
             slug="drift",
-            what=f"{audit.drift:,} windows differ from what the log gives",
+            what=f"{audit.drift:,} windows differ from the batch computation over the log",
             do="`just audit` lists them; `just backfill` recounts windows",
             process="audit",
         )
     yield from _check_watermarks(list(watermarks), now, settings)
 
 
-def _check_process(process: Process) -> Iterator[StatusProblem]:
+def _check_process(process: FlowProcess) -> Iterator[StatusProblem]:
     if process.age > MAX_STATUS_AGE:
         yield _problem(
             process,
@@ -81,7 +81,7 @@ def _check_process(process: Process) -> Iterator[StatusProblem]:
         )
 
 
-def _check_outcomes(process: Process) -> Iterator[StatusProblem]:
+def _check_outcomes(process: FlowProcess) -> Iterator[StatusProblem]:
     counts = process.counts
     if counts.read < _MIN_MESSAGES:
         return
@@ -102,7 +102,9 @@ def _check_outcomes(process: Process) -> Iterator[StatusProblem]:
         )
 
 
-def _check_progress(process: Process, now: datetime, settings: Settings) -> Iterator[StatusProblem]:
+def _check_progress(
+    process: FlowProcess, now: datetime, settings: Settings
+) -> Iterator[StatusProblem]:
     if settings.ready_lag and process.lag > settings.ready_lag:
         yield _problem(
             process,
@@ -143,7 +145,7 @@ def _check_watermarks(
 
 
 def _problem(
-    process: Process, slug: str, what: str, do: str, *, is_error: bool = False
+    process: FlowProcess, slug: str, what: str, do: str, *, is_error: bool = False
 ) -> StatusProblem:
     severity: Severity = "error" if is_error else "warning"
     return StatusProblem(severity=severity, slug=slug, what=what, do=do, process=process.process)

@@ -7,7 +7,7 @@ from typing import Final
 from api.errors import StoresUnavailableError, StoreUnavailableError
 from api.queries.store_readers import STORE_ORDER, StoreReaders, Watermarks
 from api.status.overview import first_known, store_failures, to_processes
-from api.status.responses import Component, State
+from api.status.responses import ComponentHealth, State
 from mobility.settings import Settings
 
 EntityWatermarks = Mapping[str, datetime | None]
@@ -15,26 +15,28 @@ EntityWatermarks = Mapping[str, datetime | None]
 _NO_STORE: Final = "is not known, as no store answers"
 
 
-def health_components(watermarks: Watermarks) -> dict[str, Component]:
+def health_components(watermarks: Watermarks) -> dict[str, ComponentHealth]:
     """Return the state of each store, and of the flow."""
-    components: dict[str, Component] = {}
+    components: dict[str, ComponentHealth] = {}
     for store in STORE_ORDER:
         found = watermarks.get(store)
         if found is None:
-            components[store] = Component(state="off")
+            components[store] = ComponentHealth(state="off")
         elif isinstance(found, StoreUnavailableError):
-            components[store] = Component(state="down", reason=found.reason)
+            components[store] = ComponentHealth(state="down", reason=found.reason)
         else:
-            components[store] = Component(state="ok")
+            components[store] = ComponentHealth(state="ok")
     components["flow"] = (
         _check_watermarks(watermarks, _find_missing, without_store="down")
         if watermarks
-        else Component(state="off")
+        else ComponentHealth(state="off")
     )
     return components
 
 
-async def readiness_components(readers: StoreReaders, settings: Settings) -> dict[str, Component]:
+async def readiness_components(
+    readers: StoreReaders, settings: Settings
+) -> dict[str, ComponentHealth]:
     """Return the components that readiness depends on; it fails if one of them is `down`.
 
     One store is enough. A log whose lag no process reports is `off`: a flow that does not run shows
@@ -64,13 +66,13 @@ def _check_watermarks(
     find_fault: Callable[[EntityWatermarks], str | None],
     *,
     without_store: State,
-) -> Component:
+) -> ComponentHealth:
     """Return the state of the flow by the watermarks in the first store that answers."""
     known = first_known(watermarks)
     if known is None:
-        return Component(state=without_store, reason=_NO_STORE)
+        return ComponentHealth(state=without_store, reason=_NO_STORE)
     fault = find_fault(known)
-    return Component(state="down" if fault else "ok", reason=fault, as_of=dict(known))
+    return ComponentHealth(state="down" if fault else "ok", reason=fault, as_of=dict(known))
 
 
 def _find_missing(known: EntityWatermarks) -> str | None:
@@ -78,24 +80,26 @@ def _find_missing(known: EntityWatermarks) -> str | None:
     return f"has not reported a watermark of {', '.join(missing)}" if missing else None
 
 
-def _check_stores(watermarks: Watermarks) -> Component:
+def _check_stores(watermarks: Watermarks) -> ComponentHealth:
     if not watermarks:
-        return Component(state="down", reason="are not configured: set MOBILITY_STORES")
+        return ComponentHealth(state="down", reason="are not configured: set MOBILITY_STORES")
     failures = [str(failure) for failure in store_failures(watermarks)]
     if len(failures) == len(watermarks):
-        return Component(state="down", reason=f"do not answer: {', '.join(failures)}")
-    return Component(state="ok", reason="; ".join(failures) or None)
+        return ComponentHealth(state="down", reason=f"do not answer: {', '.join(failures)}")
+    return ComponentHealth(state="ok", reason="; ".join(failures) or None)
 
 
-async def _check_lag(readers: StoreReaders, settings: Settings) -> Component:
+async def _check_lag(readers: StoreReaders, settings: Settings) -> ComponentHealth:
     try:
         processes = to_processes((await readers.statuses()).value)
     except StoresUnavailableError:
-        return Component(state="off", reason=_NO_STORE)
+        return ComponentHealth(state="off", reason=_NO_STORE)
     if not processes:
-        return Component(state="off", reason="has no process that reported its lag for a minute")
+        return ComponentHealth(
+            state="off", reason="has no process that reported its lag for a minute"
+        )
     lag = sum(process.lag for process in processes)
     if settings.ready_lag and lag > settings.ready_lag:
         reason = f"has {lag:,} unread messages; the limit is {settings.ready_lag:,}"
-        return Component(state="down", reason=reason)
-    return Component(state="ok")
+        return ComponentHealth(state="down", reason=reason)
+    return ComponentHealth(state="ok")

@@ -11,14 +11,21 @@ from api.errors import StoresUnavailableError, StoreUnavailableError
 from api.queries.contract import StatusRecord
 from api.queries.store_readers import StoreReaders, Watermarks
 from api.status.checks import find_problems
-from api.status.responses import Audit, Overview, Process, StatusProblem, to_audit, to_process
+from api.status.responses import (
+    FlowProcess,
+    RunningAudit,
+    StatusProblem,
+    StatusResponse,
+    to_audit,
+    to_process,
+)
 from mobility.settings import Settings
 from mobility.status import AuditStatus, FlowStatus, Status, decode_status
 
 _log: Final = logging.getLogger(__name__)
 
 
-async def query_overview(readers: StoreReaders, settings: Settings) -> Overview:
+async def query_overview(readers: StoreReaders, settings: Settings) -> StatusResponse:
     """Return the overview of the whole system; raises StoresUnavailableError."""
     answer = await readers.statuses()
     watermarks = await readers.watermarks()
@@ -26,7 +33,7 @@ async def query_overview(readers: StoreReaders, settings: Settings) -> Overview:
     known = first_known(watermarks)
     if known is None:
         raise StoresUnavailableError(store_failures(watermarks))
-    return Overview(
+    return StatusResponse(
         store=answer.store,
         as_of=dict(known),
         processes=processes,
@@ -51,7 +58,7 @@ def store_failures(watermarks: Watermarks) -> list[StoreUnavailableError]:
     return [found for found in watermarks.values() if isinstance(found, StoreUnavailableError)]
 
 
-def to_processes(records: Sequence[StatusRecord]) -> list[Process]:
+def to_processes(records: Sequence[StatusRecord]) -> list[FlowProcess]:
     """Return the processes of flows among the status records."""
     return [
         to_process(record.process, record.age, status)
@@ -60,7 +67,7 @@ def to_processes(records: Sequence[StatusRecord]) -> list[Process]:
     ]
 
 
-def _find_audit(records: Sequence[StatusRecord]) -> Audit | None:
+def _find_audit(records: Sequence[StatusRecord]) -> RunningAudit | None:
     audits = (
         to_audit(record.age, status)
         for record, status in _decode(records)

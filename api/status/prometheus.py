@@ -14,7 +14,7 @@ from api.errors import StoresUnavailableError, StoreUnavailableError
 from api.live.hub import LiveHub
 from api.queries.store_readers import StoreReaders, Watermarks
 from api.status.overview import first_known, to_processes
-from api.status.responses import Process
+from api.status.responses import FlowProcess
 
 _HEADERS: Final = {"Content-Type": CONTENT_TYPE_LATEST}
 
@@ -66,7 +66,7 @@ def _store_metrics(watermarks: Watermarks) -> Iterator[Metric]:
     yield times
 
 
-def _flow_metrics(processes: list[Process]) -> Iterator[Metric]:
+def _flow_metrics(processes: list[FlowProcess]) -> Iterator[Metric]:
     lags = GaugeMetricFamily(
         "mobility_log_lag_messages",
         "Unread messages of a partition, by the last status of its process",

@@ -13,7 +13,7 @@ Severity = Literal["error", "warning"]
 State = Literal["ok", "down", "off"]
 
 
-class Component(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ComponentHealth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The state of a component: `off` means not configured; `reason` says why it is down."""
 
     state: State
@@ -21,10 +21,10 @@ class Component(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     as_of: dict[str, datetime | None] | None = None
 
 
-class Health(msgspec.Struct, frozen=True, kw_only=True):
+class HealthResponse(msgspec.Struct, frozen=True, kw_only=True):
     """The state of each component, by name."""
 
-    components: dict[str, Component]
+    components: dict[str, ComponentHealth]
 
 
 class StatusProblem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -37,7 +37,7 @@ class StatusProblem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     process: str | None = None
 
 
-class Partition(msgspec.Struct, frozen=True, kw_only=True):
+class FlowPartition(msgspec.Struct, frozen=True, kw_only=True):
     """The position of a process in a partition of a topic."""
 
     topic: str
@@ -49,7 +49,7 @@ class Partition(msgspec.Struct, frozen=True, kw_only=True):
     status: str
 
 
-class Process(msgspec.Struct, frozen=True, kw_only=True):
+class FlowProcess(msgspec.Struct, frozen=True, kw_only=True):
     """A process of a flow. `age` is the age of its record in seconds; rates are per second.
 
     `counted_since` has the first window of each entity that is not counted from the beginning on.
@@ -63,7 +63,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     watermark: datetime | None
     lag: int
-    partitions: list[Partition]
+    partitions: list[FlowPartition]
     rates: Rates
     counts: Outcomes
     snapshot_at: datetime | None
@@ -73,7 +73,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     counted_since: dict[str, datetime | None]
 
 
-class Audit(msgspec.Struct, frozen=True, kw_only=True):
+class RunningAudit(msgspec.Struct, frozen=True, kw_only=True):
     """The running audit, since its start; `drift` is the number of windows that differ."""
 
     at: datetime | None
@@ -88,19 +88,19 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
     last_success: datetime | None
 
 
-class Overview(msgspec.Struct, frozen=True, kw_only=True):
+class StatusResponse(msgspec.Struct, frozen=True, kw_only=True):
     """The status of the whole system; `problems` is empty if no check found any."""
 
     store: Store
     as_of: dict[str, datetime | None]
-    processes: list[Process]
-    audit: Audit | None
+    processes: list[FlowProcess]
+    audit: RunningAudit | None
     problems: list[StatusProblem]
 
 
-def to_process(name: str, age: float, status: FlowStatus) -> Process:
+def to_process(name: str, age: float, status: FlowStatus) -> FlowProcess:
     """Return the response about a process of a flow."""
-    return Process(
+    return FlowProcess(
         process=name,
         flow=status.flow,
         at=known_time(status.at),
@@ -120,9 +120,9 @@ def to_process(name: str, age: float, status: FlowStatus) -> Process:
     )
 
 
-def to_audit(age: float, status: AuditStatus) -> Audit:
+def to_audit(age: float, status: AuditStatus) -> RunningAudit:
     """Return the response about the running audit."""
-    return Audit(
+    return RunningAudit(
         at=known_time(status.at),
         age=round(age, 1),
         drift=status.drift,
@@ -136,8 +136,8 @@ def to_audit(age: float, status: AuditStatus) -> Audit:
     )
 
 
-def _to_partition(status: PartitionStatus) -> Partition:
-    return Partition(
+def _to_partition(status: PartitionStatus) -> FlowPartition:
+    return FlowPartition(
         topic=status.topic,
         partition=status.partition,
         position=status.position,

@@ -16,7 +16,7 @@
 --   13  histories, in msgpack: a list of an id, its history, the next id and so on. A history
 --       replaces what Redis has of the id. It is `-` for an id that Postgres does not have, else a
 --       line of totals `trip_count duration distance revenue start left oldest newest recent last
---       recent_last`, and a line a window, its start and its value for the ledger. `start` and
+--       recent_last`, and a line per window, its start and its value for the ledger. `start` and
 --       `last` are the earliest and latest start, `-` without trips; `left` is the time to live in
 --       s; `oldest` and `newest` are the first and last of these window starts, `recent` and
 --       `recent_last` the earliest and latest start of their trips

@@ -11,7 +11,7 @@ from litestar.testing import TestClient
 
 from api.app import build_app
 from api.errors import StoreUnavailableError
-from api.queries.contract import Batch, Page, Series, StatusRecord, Sums, Totals
+from api.queries.contract import Page, Series, StatusRecord, Sums, Totals, TotalsBatch
 from api.queries.store_readers import StoreReaders
 from mobility.entities import ENTITIES, Entity
 from mobility.settings import Settings, Store
@@ -41,11 +41,11 @@ class MemoryReader:
         self._count_query()
         return self.ids.get(entity_id)
 
-    async def batch(self, _entity: Entity, ids: Sequence[str]) -> Batch:
+    async def batch(self, _entity: Entity, ids: Sequence[str]) -> TotalsBatch:
         """Return the totals of those ids that it has."""
         self._count_query()
         found = {name: self.ids[name] for name in ids if name in self.ids}
-        return Batch(found, self.watermark)
+        return TotalsBatch(found, self.watermark)
 
     async def series(self, _entity: Entity, entity_id: str, bounds: Sequence[int]) -> Series | None:
         """Return a series without trips."""

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from audit.audited_stores import WindowRange
+from audit.audited_stores import InclusiveWindowRange
 from audit.oracle import classify, run_oracle, validate_log
 from audit.oracle_state import OracleState
 from audit.recomputation import WindowRecomputation
@@ -33,7 +33,7 @@ LAYOUTS: Final = (
     Settings(event_time="end"),
     Settings(window=7, allowed_lateness=0, out_of_orderness=0),
 )
-ALL_WINDOWS: Final = WindowRange(MIN_EVENT_TIME, MAX_EVENT_TIME)
+ALL_WINDOWS: Final = InclusiveWindowRange(MIN_EVENT_TIME, MAX_EVENT_TIME)
 SUMS: Final = [*WINDOW_KEY, *WINDOW_FIELDS]
 
 

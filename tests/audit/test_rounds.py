@@ -8,7 +8,12 @@ from typing import Final
 import polars as pl
 import pytest
 
-from audit.audited_stores import EntityWatermarks, StoreContents, WindowRange, delivered_watermarks
+from audit.audited_stores import (
+    EntityWatermarks,
+    InclusiveWindowRange,
+    StoreContents,
+    delivered_watermarks,
+)
 from audit.comparison import DifferenceKind
 from audit.rounds import AuditRound, CheckResult
 from audit.window_sample import (
@@ -54,7 +59,7 @@ class FakeStore:
     def read(
         self,
         expected: pl.DataFrame,
-        window_range: WindowRange,
+        window_range: InclusiveWindowRange,
         entities: Sequence[Entity],
         *,
         all_ids: bool,
@@ -86,7 +91,7 @@ def run_round(
     audit_round = AuditRound(
         from_log,
         from_topics,
-        WindowRange(0, 10**9),
+        InclusiveWindowRange(0, 10**9),
         [audited],
         [{} if store_watermark is None else {"driver": store_watermark}],
         {} if delivered is None else {"driver": delivered},

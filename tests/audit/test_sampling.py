@@ -11,12 +11,13 @@ import msgspec
 import psycopg
 import pytest
 import redis
-from confluent_kafka import Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Producer
 
 from audit import sampling
 from mobility.settings import Settings, to_environ
 from mobility.topics import trips_topic
+from tests.audit.conftest import run_flow
+from tests.broker.topic_contents import delete_before
 from tests.dataflows.conftest import Hub, trips_log
 from tests.strategies import MINUTE, NOON
 from tests.waiting import until
@@ -24,18 +25,6 @@ from tests.waiting import until
 pytestmark = pytest.mark.services
 
 Audit = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def fed(hub: Hub) -> Hub:
-    """Return a tenant with both stores, a status folder and topics."""
-    hub.settings = msgspec.structs.replace(
-        hub.settings,
-        stores=("redis", "postgres"),
-        status_dir=str(hub.recovery.parent / "status"),
-    )
-    hub.make_topics()
-    return hub
 
 
 @pytest.fixture
@@ -60,17 +49,16 @@ def compared(printed: str) -> dict[str, int]:
     return {row[1]: int(row[2].replace(",", "")) for row in rows}
 
 
-def run_flow(fed: Hub) -> None:
+def fill(hub: Hub) -> None:
     """Run the flow over two hours of trips."""
-    fed.write(trips_log(11))
-    run = fed.run()
-    assert run.returncode == 0, run.stderr[-3_000:]
+    hub.write(trips_log(11))
+    run_flow(hub)
 
 
 @pytest.mark.parametrize("size", [["--all"], ["--windows", "20"]])
-def test_a_correct_system_has_no_differences(fed: Hub, audit: Audit, size: list[str]) -> None:
+def test_a_correct_system_has_no_differences(audited: Hub, audit: Audit, size: list[str]) -> None:
     """Every topic and store is compared, and the exit code is 0."""
-    run_flow(fed)
+    fill(audited)
     code, printed = audit(*size)
     assert code == 0, printed
     numbers = compared(printed)
@@ -86,17 +74,17 @@ def test_a_correct_system_has_no_differences(fed: Hub, audit: Audit, size: list[
     assert "0 differences." in printed
 
 
-def test_it_finds_what_was_tampered_with(fed: Hub, audit: Audit) -> None:
+def test_it_finds_what_was_tampered_with(audited: Hub, audit: Audit) -> None:
     """Wrong rows, fields and messages are found one by one, each in its topic or store."""
-    run_flow(fed)
+    fill(audited)
     assert audit("--all")[0] == 0
-    with psycopg.connect(fed.settings.postgres, autocommit=True) as postgres:
+    with psycopg.connect(audited.settings.postgres, autocommit=True) as postgres:
         for change, undo, outputs in POSTGRES_CHANGES:
             postgres.execute(change)
             assert_found(audit, *outputs)
             postgres.execute(undo)
-    with redis.Redis.from_url(fed.settings.redis, decode_responses=True) as client:
-        for key, field, value, output in redis_changes(client, fed.settings):
+    with redis.Redis.from_url(audited.settings.redis, decode_responses=True) as client:
+        for key, field, value, output in redis_changes(client, audited.settings):
             before = client.hget(key, field)
             client.hset(key, field, value)
             assert_found(audit, output)
@@ -105,14 +93,14 @@ def test_it_finds_what_was_tampered_with(fed: Hub, audit: Audit) -> None:
             else:
                 client.hset(key, field, before)
     assert audit("--all")[0] == 0
-    last = fed.messages("aggregated.driver")[-1]
+    last = audited.messages("aggregated.driver")[-1]
     forged = json.loads(last.value() or b"")
     forged["trip_count"] += 1
     # Both windows are complete: they start in the first hour.
     for hour, kind in (("12:00:00", "different"), ("12:20:00", "different")):
         forged["window_start"] = f"2025-01-01T{hour}Z"
         forged["trip_count"] = 1_000
-        fed.produce("aggregated.driver", json.dumps(forged).encode())
+        audited.produce("aggregated.driver", json.dumps(forged).encode())
         code, printed = audit("--all")
         assert (code, f"aggregated: {kind}" in printed) == (1, True), printed
 
@@ -175,10 +163,10 @@ def assert_found(audit: Audit, *outputs: str) -> None:
         assert f"\n{output}: " in printed, printed
 
 
-def test_windows_of_a_backfill_are_not_compared(fed: Hub, audit: Audit) -> None:
+def test_windows_of_a_backfill_are_not_compared(audited: Hub, audit: Audit) -> None:
     """Windows of a later generation follow other rules: only their number is reported."""
-    run_flow(fed)
-    with psycopg.connect(fed.settings.postgres, autocommit=True) as postgres:
+    fill(audited)
+    with psycopg.connect(audited.settings.postgres, autocommit=True) as postgres:
         postgres.execute(
             "UPDATE driver_ledger SET generation = 1, trip_count = trip_count + 1 WHERE id = 'd1'"
         )
@@ -194,33 +182,30 @@ def test_windows_of_a_backfill_are_not_compared(fed: Hub, audit: Audit) -> None:
     assert backfilled["Postgres"] == backfilled["Redis"] == backfilled["aggregated"]
 
 
-def test_deleted_messages_are_no_difference(fed: Hub, audit: Audit) -> None:
+def test_deleted_messages_are_no_difference(audited: Hub, audit: Audit) -> None:
     """Windows from the deleted beginning are not compared; stores of other settings are refused."""
-    run_flow(fed)
-    topic = trips_topic(fed.settings)
-    cuts = [TopicPartition(topic, partition, 100 * partition) for partition in range(3)]
-    admin = AdminClient({"bootstrap.servers": fed.settings.kafka})
-    for removal in admin.delete_records(cuts).values():
-        removal.result()
+    fill(audited)
+    offsets = {partition: 100 * partition for partition in range(3)}
+    delete_before(audited.settings, trips_topic(audited.settings), offsets)
     code, printed = audit("--all")
     assert (code, "retention deleted the beginning of the log" in printed) == (0, True), printed
     assert compared(printed)["Postgres"] == 0
     assert compared(printed)["Postgres totals"] > 0
-    fed.settings = msgspec.structs.replace(fed.settings, window=60)
+    audited.settings = msgspec.structs.replace(audited.settings, window=60)
     code, printed = audit()
     assert code == 2
     assert "MOBILITY_WINDOW=60" in printed
 
 
-def test_live_traffic_and_kills_are_no_drift(fed: Hub, audit: Audit) -> None:
+def test_live_traffic_and_kills_are_no_drift(audited: Hub, audit: Audit) -> None:
     """While trips arrive and the flow is killed and resumed, no audit finds a difference."""
-    fed.settings = msgspec.structs.replace(fed.settings, idle_after=2)
+    audited.settings = msgspec.structs.replace(audited.settings, idle_after=2)
     stop = threading.Event()
-    sender = threading.Thread(target=send_trips, args=(fed, stop))
+    sender = threading.Thread(target=send_trips, args=(audited, stop))
     sender.start()
     try:
         for kill in (True, False, True):
-            flow = fed.start()
+            flow = audited.start()
             count = compared_now(audit)
             until(partial(compared_now, audit), f"over {count} windows", partial(lt, count))
             if kill:

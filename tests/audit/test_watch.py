@@ -17,6 +17,7 @@ from audit.watch import AuditLoop
 from mobility.settings import to_environ
 from stack.checkout import clean_environ
 from stack.ports import find_free_port
+from tests.audit.conftest import run_flow
 from tests.dataflows.conftest import ROOT, Hub, trips_log
 from tests.strategies import MINUTE, NOON
 from tests.waiting import DEADLINE, until
@@ -25,24 +26,11 @@ pytestmark = pytest.mark.services
 
 
 @pytest.fixture
-def fed(hub: Hub) -> Hub:
+def filled(audited: Hub) -> Hub:
     """Return a tenant whose stores the flow has filled with two hours of trips."""
-    hub.settings = msgspec.structs.replace(
-        hub.settings,
-        stores=("redis", "postgres"),
-        status_dir=str(hub.recovery.parent / "status"),
-        audit_every=1,
-    )
-    hub.make_topics()
-    hub.write(trips_log(12))
-    run_flow(hub)
-    return hub
-
-
-def run_flow(hub: Hub) -> None:
-    """Run the flow to the end of the log."""
-    run = hub.run()
-    assert run.returncode == 0, run.stderr[-3_000:]
+    audited.write(trips_log(12))
+    run_flow(audited)
+    return audited
 
 
 def read_status(hub: Hub) -> dict[str, int]:
@@ -52,19 +40,19 @@ def read_status(hub: Hub) -> dict[str, int]:
     return record
 
 
-def test_each_round_continues_where_the_last_one_ended(fed: Hub) -> None:
+def test_each_round_continues_where_the_last_one_ended(filled: Hub) -> None:
     """A round compares the windows that are complete; the next one only later windows."""
     lines: list[str] = []
-    loop = AuditLoop(fed.settings, AuditMetrics(), lines.append, threading.Event())
+    loop = AuditLoop(filled.settings, AuditMetrics(), lines.append, threading.Event())
     loop._run_round(1)
     first = loop.counters.checked
     assert first > 100
     assert loop.counters.drift == 0, lines
     loop._run_round(1)
     assert loop.counters.checked == first
-    fed.write(trips_log(13, NOON + 120 * MINUTE))
-    run_flow(fed)
-    with psycopg.connect(fed.settings.postgres, autocommit=True) as postgres:
+    filled.write(trips_log(13, NOON + 120 * MINUTE))
+    run_flow(filled)
+    with psycopg.connect(filled.settings.postgres, autocommit=True) as postgres:
         postgres.execute(
             "UPDATE vehicle_type_ledger SET total_distance = total_distance + 1 "
             "WHERE window_start = %s",
@@ -74,16 +62,16 @@ def test_each_round_continues_where_the_last_one_ended(fed: Hub) -> None:
     assert loop.counters.checked > first
     assert loop.counters.drift > 0
     assert any(line.startswith("Postgres: different") for line in lines), lines
-    assert read_status(fed)["drift"] == loop.counters.drift
+    assert read_status(filled)["drift"] == loop.counters.drift
     loop._close()
 
 
-def test_the_component_reports_drift_and_exits_with_0(fed: Hub) -> None:
+def test_the_component_reports_drift_and_exits_with_0(filled: Hub) -> None:
     """Changed rows are in the metric and the file; the exit code after SIGTERM is 0."""
-    with psycopg.connect(fed.settings.postgres, autocommit=True) as postgres:
+    with psycopg.connect(filled.settings.postgres, autocommit=True) as postgres:
         postgres.execute("UPDATE vehicle_type_ledger SET trip_count = trip_count + 1")
     port = find_free_port()
-    settings = msgspec.structs.replace(fed.settings, audit_port=port)
+    settings = msgspec.structs.replace(filled.settings, audit_port=port)
     others = clean_environ()
     watch = subprocess.Popen(
         [sys.executable, "-m", "audit.watch"],
@@ -94,7 +82,7 @@ def test_the_component_reports_drift_and_exits_with_0(fed: Hub) -> None:
         text=True,
     )
     try:
-        until(lambda: read_status(fed).get("drift", 0) > 0 or watch.poll() is not None, "drift")
+        until(lambda: read_status(filled).get("drift", 0) > 0 or watch.poll() is not None, "drift")
         metrics = scraped(port)
     finally:
         watch.send_signal(signal.SIGTERM)
@@ -115,9 +103,9 @@ def scraped(port: int) -> dict[str, float]:
     return {name: float(value) for name, value in pairs}
 
 
-def test_it_waits_for_services_that_are_down(fed: Hub) -> None:
+def test_it_waits_for_services_that_are_down(filled: Hub) -> None:
     """A store that does not answer makes rounds fail, and the audit goes on."""
-    away = msgspec.structs.replace(fed.settings, redis="redis://127.0.0.1:1/0")
+    away = msgspec.structs.replace(filled.settings, redis="redis://127.0.0.1:1/0")
     lines: list[str] = []
     stop = threading.Event()
     loop = AuditLoop(away, AuditMetrics(), lines.append, stop)

@@ -384,7 +384,7 @@ def test_windows_that_redis_alone_refuses_are_named(
     output = capsys.readouterr().out
     assert f"driver one, {iso_time(NOON + 10 * MINUTE)}" in output
     assert (
-        f"driver one, {iso_time(NOON + 60 * MINUTE)}\n" not in output.partition("did not take")[2]
+        f"driver one, {iso_time(NOON + 60 * MINUTE)}\n" not in output.partition("Redis refused")[2]
     )
     totals = read_redis_totals(stored.settings).filter(pl.col("id") == "one")
     assert totals["total_revenue"].item() == 3 + 5 + 100

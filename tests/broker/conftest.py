@@ -1,4 +1,4 @@
-"""Tenants on real services that tests of other rooms use too."""
+"""Tenants on real services that tests of other packages use, too."""
 
 from tests.dataflows.conftest import hub
 from tests.producer.conftest import command, tenant

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 
 import pytest
-from confluent_kafka import Message, Producer, TopicPartition
+from confluent_kafka import Message, Producer
 from confluent_kafka.admin import AdminClient
 
 from broker.errors import DeletedOffsetsError, MissingTopicError
 from broker.topic_reader import TopicReader, count_messages, read_topic
 from mobility.settings import Settings
+from tests.broker.topic_contents import append, delete_before
 from tests.dataflows.conftest import PARTITIONS, Hub
 
 pytestmark = pytest.mark.services
@@ -22,19 +23,9 @@ def name(hub: Hub) -> str:
 
 
 def fill(hub: Hub, *values: str, partition: int = 0, transactional: bool = False) -> None:
-    """Append messages, in a transaction of their own or without one."""
-    config = {"bootstrap.servers": hub.settings.kafka}
-    if transactional:
-        config["transactional.id"] = hub.settings.topic_prefix
-    producer = Producer(config)
-    if transactional:
-        producer.init_transactions()
-        producer.begin_transaction()
-    for value in values:
-        producer.produce(name(hub), value, partition=partition)
-    if transactional:
-        producer.commit_transaction()
-    assert producer.flush(30) == 0
+    """Append messages, in one transaction or without one."""
+    transactional_id = hub.settings.topic_prefix if transactional else None
+    append(hub.settings, name(hub), *values, partition=partition, transactional_id=transactional_id)
 
 
 def values(batches: list[list[Message]]) -> list[bytes | None]:
@@ -147,10 +138,8 @@ def test_a_missing_topic_is_an_error_with_the_remedy(topic: Hub) -> None:
 def test_messages_that_retention_has_removed_are_an_error(topic: Hub) -> None:
     """Reading on elsewhere would leave a gap that nobody sees."""
     fill(topic, "a", "b")
-    admin = AdminClient({"bootstrap.servers": topic.settings.kafka})
     with TopicReader(topic.settings, name(topic)) as reader:
-        for removal in admin.delete_records([TopicPartition(name(topic), 0, 1)]).values():
-            removal.result()
+        delete_before(topic.settings, name(topic), {0: 1})
         with pytest.raises(DeletedOffsetsError, match="retention"):
             list(reader.read({0: 0}))
         assert values(list(reader.read(reader.beginnings()))) == [b"b"]

@@ -8,7 +8,6 @@ from itertools import islice
 import msgspec
 import polars as pl
 import pytest
-from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from audit.log_messages import read_log_messages
@@ -17,6 +16,7 @@ from broker.topic_setup import ensure_topics
 from mobility.settings import Settings
 from mobility.topics import topic_table, trips_topic
 from runtime.failures import EXIT_REFUSED
+from tests.broker.topic_contents import delete_before
 from tests.chaos.conftest import ReportFigure
 from tests.chaos.exact import assert_exact
 from tests.chaos.steady_producer import SteadyProducer
@@ -86,11 +86,9 @@ def _delete_half_of_unread(settings: Settings, counted: pl.DataFrame) -> int:
     """Delete partition 0 up to the middle of its unread messages; return its first offset."""
     read = counted.filter(pl.col("partition") == 0).height
     end = _rows(settings).filter(pl.col("partition") == 0).height
-    place = TopicPartition(trips_topic(settings), 0, (read + end) // 2)
-    admin = AdminClient({"bootstrap.servers": settings.kafka})
-    for removed in admin.delete_records([place]).values():
-        assert removed.result(30).low_watermark == place.offset
-    return int(place.offset)
+    first = (read + end) // 2
+    delete_before(settings, trips_topic(settings), {0: first})
+    return first
 
 
 def _recreate(settings: Settings, partitions: int) -> None:

@@ -1,4 +1,4 @@
-"""The sample files: the same bytes every time, and a believable day in them."""
+"""The sample files: always the same bytes, and a plausible day."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 
 import data
 from data.__main__ import main, tables
-from data.city import PLACES
+from data.city import LOCATIONS
 
 HERE = Path(data.__file__).parent
 FILES = ("trips", "drivers", "passengers", "locations")
@@ -53,14 +53,14 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {name: (folder / f"{name}.parquet").read_bytes() for name in FILES}
 
 
-def test_the_committed_files_are_what_the_generator_makes(tmp_path: Path) -> None:
+def test_the_generator_makes_the_committed_files(tmp_path: Path) -> None:
     """`just data` on a clean checkout changes nothing."""
     assert main(["--out", str(tmp_path)]) == 0
     assert contents(tmp_path) == contents(HERE)
 
 
 def test_bytes_depend_on_neither_hash_seed_nor_threads(tmp_path: Path) -> None:
-    """Another process with other hashes and one thread writes the same bytes."""
+    """Another process with another hash seed and one thread writes the same bytes."""
     main(["--trips", "3000", "--out", str(tmp_path / "here")])
     subprocess.run(
         [sys.executable, "-m", "data", "--trips", "3000", "--out", tmp_path / "there"],
@@ -73,7 +73,7 @@ def test_bytes_depend_on_neither_hash_seed_nor_threads(tmp_path: Path) -> None:
 
 
 def test_another_seed_is_another_day(tmp_path: Path) -> None:
-    """The seed decides on trips and people, and not on the city."""
+    """The seed changes trips and people, but not the city."""
     for seed in ("1", "2"):
         main(["--trips", "1000", "--seed", seed, "--out", str(tmp_path / seed)])
     one, two = contents(tmp_path / "1"), contents(tmp_path / "2")
@@ -81,7 +81,7 @@ def test_another_seed_is_another_day(tmp_path: Path) -> None:
 
 
 def test_a_day_of_no_trips_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    """A size below one ends with exit 2 and says why."""
+    """A size below one exits with 2 and a message."""
     with pytest.raises(SystemExit) as stopped:
         main(["--trips", "0"])
     assert stopped.value.code == 2
@@ -92,14 +92,14 @@ def test_a_day_of_no_trips_is_refused(capsys: pytest.CaptureFixture[str]) -> Non
     ("rows", "drivers", "passengers"), [(1, 500, 5_000), (240_000, 1_000, 10_000)]
 )
 def test_people_grow_with_the_trips(rows: int, drivers: int, passengers: int) -> None:
-    """A larger day has more drivers and passengers, a smaller one no fewer than the sample."""
+    """A larger day has more drivers and passengers, a smaller one as many as the sample."""
     made = tables(rows, seed=1)
     assert made["trips"].height == rows
     assert (made["drivers"].height, made["passengers"].height) == (drivers, passengers)
 
 
 def test_sizes(sample: dict[str, pl.DataFrame]) -> None:
-    """The sample is as large as promised, in under 8 MB."""
+    """The sample has the documented sizes, in under 8 MB."""
     heights = {name: table.height for name, table in sample.items()}
     assert heights == {"trips": 120_000, "drivers": 500, "passengers": 5_000, "locations": 40}
     assert sum(len(content) for content in contents(HERE).values()) < 8_000_000
@@ -117,7 +117,7 @@ def test_the_day_is_one_monday(trips: pl.DataFrame) -> None:
     assert DAY.isoweekday() == 1
 
 
-def test_half_a_percent_stands_up_to_20_s_late(trips: pl.DataFrame) -> None:
+def test_half_a_percent_is_up_to_20_s_out_of_order(trips: pl.DataFrame) -> None:
     """The rest of the file is in the order of start times."""
     behind = (trips["start_time"].cum_max() - trips["start_time"]).dt.total_milliseconds()
     assert 0.0045 < (behind > 0).mean() < 0.0055  # type: ignore[operator]
@@ -165,8 +165,8 @@ def test_vehicle_types_are_the_drivers(sample: dict[str, pl.DataFrame]) -> None:
         (["trip_id", "start_time", "duration_min", "distance_km", "price"], 0, 0),
     ],
 )
-def test_gaps(trips: pl.DataFrame, columns: list[str], least: float, most: float) -> None:
-    """Every way around a missing field has trips that walk it."""
+def test_missing_fields(trips: pl.DataFrame, columns: list[str], least: float, most: float) -> None:
+    """Every fallback for a missing field has trips that use it."""
     share = trips.select(pl.all_horizontal(pl.col(columns).is_null()).mean()).item()
     assert least <= share <= most
 
@@ -215,5 +215,5 @@ def test_coordinates_are_near_their_location(sample: dict[str, pl.DataFrame]) ->
 
 def test_places_are_distinct() -> None:
     """No two locations share a name or a point."""
-    assert len({place.name for place in PLACES}) == len(PLACES)
-    assert len({(place.lat, place.lng) for place in PLACES}) == len(PLACES)
+    assert len({place.name for place in LOCATIONS}) == len(LOCATIONS)
+    assert len({(place.lat, place.lng) for place in LOCATIONS}) == len(LOCATIONS)

@@ -6,15 +6,14 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import ROOT, Just, own_environment
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 
@@ -52,15 +51,6 @@ def started(checkout: Path, log: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def eventually(look: Callable[[], int], seconds: float = 90) -> int:
-    """Return the first true value that `look` gives."""
-    deadline = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.5)
-    return found
-
-
 def scooter_trips(log: Path) -> int:
     """Return the API's count of scooter trips, 0 if there are none yet."""
     url = re.search(r"http://127\.0\.0\.1:\d+", log.read_text())
@@ -96,7 +86,7 @@ def test_up_continues_where_it_stopped(checkout: Path, tmp_path: Path) -> None:
     up = started(checkout, log)
     try:
         # Over a fifth of the sample's 120,000 trips are by scooter.
-        first = eventually(lambda: max(0, scooter_trips(log) - 20_000))
+        first = until(lambda: max(0, scooter_trips(log) - 20_000), "over 20,000 trips by scooter")
         again = subprocess.run(
             ["just", "up", "native"],
             cwd=checkout,
@@ -112,7 +102,10 @@ def test_up_continues_where_it_stopped(checkout: Path, tmp_path: Path) -> None:
     assert processes_of(checkout) == "", log.read_text()
     up = started(checkout, second_log)
     try:
-        assert eventually(lambda: max(0, scooter_trips(second_log) - 20_000)) >= first
+        second = until(
+            lambda: max(0, scooter_trips(second_log) - 20_000), "over 20,000 trips by scooter"
+        )
+        assert second >= first
     finally:
         interrupted(up)
     assert processes_of(checkout) == "", second_log.read_text()

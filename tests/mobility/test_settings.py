@@ -108,12 +108,12 @@ def faults(**variables: str) -> tuple[str, ...]:
     """Return the faults of MOBILITY_* variables."""
     with pytest.raises(SettingsError) as caught:
         read_settings({f"MOBILITY_{name}": text for name, text in variables.items()})
-    assert str(caught.value) == "\n".join(caught.value.faults)
+    assert str(caught.value) == "\n".join(["Invalid settings:", *caught.value.faults])
     return caught.value.faults
 
 
 def test_every_fault_is_reported_at_once() -> None:
-    """A start with six faults says six things."""
+    """An error for six faults lists all six."""
     found = faults(
         WINDOWS="300",
         WINDOW="0",

@@ -1,4 +1,4 @@
-"""A whole system with a city in it, and a browser that looks at its pages."""
+"""A whole system with trips, and a browser that opens its pages."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -15,18 +15,18 @@ CHROMIUM = "/usr/bin/chromium"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let pictures of the pages be kept."""
+    """Add the option for screenshots of the pages."""
     parser.addoption(
-        "--screenshots", type=Path, metavar="DIR", help="folder for pictures of the pages"
+        "--screenshots", type=Path, metavar="DIR", help="folder for screenshots of the pages"
     )
 
 
-# Playwright keeps an event loop in this thread while it is open: it must end with this folder.
+# Playwright keeps an event loop in this thread until it is closed: it must close with this package.
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Return Debian's Chromium, without a window; or skip: not every machine has one."""
+    """Return Debian's Chromium, headless; skip the test on a machine without it."""
     if shutil.which(CHROMIUM) is None:
-        pytest.skip(f"no browser at {CHROMIUM}: `apt-get install chromium` brings it")
+        pytest.skip(f"no browser at {CHROMIUM}: install it with `apt-get install chromium`")
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield chromium
@@ -37,7 +37,7 @@ def browser() -> Iterator[Browser]:
 def system(
     services: Settings, browser: Browser, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[System]:
-    """Return a system of its own that has counted an hour of trips; without a browser none."""
+    """Return a system that has counted three hours of trips; it needs the browser."""
     del browser
     yield from new_system(services, tmp_path_factory.mktemp("pages"))
 
@@ -47,14 +47,18 @@ Visit = Callable[..., Visitor]
 
 @pytest.fixture
 def visit(browser: Browser, system: System) -> Iterator[Visit]:
-    """Return what opens a page; after the test nothing may have gone wrong in any of them."""
+    """Return a function that opens a page; at the end check that no page had a fault.
+
+    The system is stable before: until then pages change by themselves.
+    """
+    system.wait_until_stable()
     visitors: list[Visitor] = []
 
     def open_page(
-        path: str, look: str = "light", width: int = 1280, height: int = 800, *, expected: str = ""
+        path: str, theme: str = "light", width: int = 1280, height: int = 800, *, expected: str = ""
     ) -> Visitor:
         context = browser.new_context(
-            color_scheme="dark" if look == "dark" else "light",
+            color_scheme="dark" if theme == "dark" else "light",
             viewport={"width": width, "height": height},
             accept_downloads=True,
         )
@@ -65,5 +69,5 @@ def visit(browser: Browser, system: System) -> Iterator[Visit]:
 
     yield open_page
     for visitor in visitors:
-        visitor.leave()
-        assert visitor.complaints == []
+        visitor.close()
+        assert visitor.faults == []

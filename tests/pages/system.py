@@ -1,4 +1,4 @@
-"""The flow and the API as processes of their own, and trips for them."""
+"""A running system: the flow and the API as processes, and trips for them."""
 
 import contextlib
 import json
@@ -7,8 +7,9 @@ import subprocess
 import sys
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -25,7 +26,7 @@ from mobility.entities import BY_NAME
 from mobility.settings import Settings, to_environ
 from mobility.topics import topic_table, trips_topic
 from stack.ports import find_free_port
-from tests.waiting import until
+from tests.waiting import DEADLINE, until
 
 ROOT: Final = Path(__file__).parents[2]
 HOSTILE: Final = (
@@ -37,35 +38,81 @@ HOSTILE: Final = (
     "../../etc/passwd?x=1&y=2#z",
     "Ünïcode 🛴 مرحبا",
 )
-"""Ids that would run, break out or overflow where a page took them for more than text."""
+"""Ids that would run, or break the page, if a page interpreted them as markup or code."""
 
 HOSTILE_TRIPS: Final = 20
-"""How many trips each of them has, all within the last hour."""
+"""Trips of each of these ids, all within the last hour."""
 
-_PATIENCE: Final = 60.0
-_REST: Final = 3.0
+_STABLE_SECONDS: Final = 1.0
 _DAY: Final = datetime(2025, 6, 2, 17, 10, tzinfo=UTC)
 _HOURS: Final = timedelta(hours=3)
 _EVERY: Final = 6
 
+_FIELDS: Final = {
+    "driver": ("driver_id",),
+    "passenger": ("passenger_id",),
+    "vehicle_type": ("trip_id",),  # without a type it counts as unknown
+    "h3": ("start_lat", "start_location_id"),
+}
+"""Fields of a trip for each entity: it counts for the entity if it has one of them."""
+
 
 @dataclass(slots=True)
 class System:
-    """A running system; `url` is where its API and pages are, `trips` how many it was given."""
+    """A running system: the URL of its API and pages, and the number of trips sent to it.
+
+    `counts` are the trips of each entity, `stable_at` the trips with which it last was stable.
+    """
 
     settings: Settings
     url: str
+    processes: Sequence[subprocess.Popen[bytes]] = ()
     trips: int = 0
+    stable_at: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
 
     def get(self, path: str, **parameters: object) -> Any:  # noqa: ANN401 - any JSON
-        """Ask the API as a program does."""
-        asked = {name: str(value) for name, value in parameters.items()}
-        return httpx.get(self.url + path, params=asked, timeout=10).raise_for_status().json()
+        """Return the response of the API as JSON."""
+        query = {name: str(value) for name, value in parameters.items()}
+        found = httpx.get(self.url + path, params=query, timeout=DEADLINE)
+        return found.raise_for_status().json()
+
+    def wait_until_stable(self) -> None:
+        """Wait until every trip is counted for every entity and no watermark changes any more.
+
+        Watermarks change until the last partition is idle, and a short time after.
+        """
+        if self.stable_at == self.trips:
+            return
+        expected = {"counted": self.trips, "busy": 0, **self.counts}
+        before = None
+        while before is None or self._progress() != before:
+            before = until(
+                self._progress, f"{expected}", lambda seen: seen.items() >= expected.items()
+            )
+            time.sleep(_STABLE_SECONDS)
+        self.stable_at = self.trips
+
+    def _progress(self) -> dict[str, object]:
+        """Return what `wait_until_stable` waits for, as the API shows it."""
+        assert all(process.poll() is None for process in self.processes), "a process has ended"
+        try:
+            status = self.get("/status")
+            counts = {name: self.get(f"/summary/{name}")["trip_count"] for name in BY_NAME}
+        except httpx.HTTPError as error:
+            return {"error": repr(error)}
+        flows = status["processes"]
+        partitions = [partition for process in flows for partition in process["partitions"]]
+        return counts | {
+            "counted": sum(process["counts"]["counted"] for process in flows),
+            "busy": sum(partition["status"] != "idle" for partition in partitions),
+            "as_of": status["as_of"],
+        }
 
     def produce(self, trips: Sequence[dict[str, object]]) -> None:
         """Write trips to the topic, in this order."""
         failures: list[object] = []
-        # Without idempotence a batch that is tried again may come after a later one: late trips.
+        # Without idempotence, a retried batch may follow a later one, which makes its trips late.
         producer = Producer(
             {
                 "bootstrap.servers": self.settings.kafka,
@@ -78,13 +125,15 @@ class System:
             value = json.dumps(trip, ensure_ascii=False).encode()
             producer.produce(trips_topic(self.settings), value, key=str(trip["trip_id"]))
             producer.poll(0)
-        assert producer.flush(_PATIENCE) == 0
+        assert producer.flush(DEADLINE) == 0
         assert failures == []
         self.trips += len(trips)
+        for name, fields in _FIELDS.items():
+            self.counts[name] += sum(any(map(trip.get, fields)) for trip in trips)
 
 
 def trip(**fields: object) -> dict[str, object]:
-    """Return a trip that starts now, with these fields instead of the usual ones."""
+    """Return a trip that starts now, with these fields instead of the default ones."""
     return {
         "trip_id": uuid.uuid4().hex,
         "driver_id": "d000001",
@@ -100,7 +149,7 @@ def trip(**fields: object) -> dict[str, object]:
 
 
 def new_system(services: Settings, folder: Path) -> Iterator[System]:
-    """Yield a system that has counted three hours of trips, the last of them a moment ago."""
+    """Yield a system that has counted three hours of trips, the last of which is from now."""
     name = f"pages_{uuid.uuid4().hex[:8]}"
     settings = msgspec.structs.replace(
         tenant_settings(services, name),
@@ -109,6 +158,7 @@ def new_system(services: Settings, folder: Path) -> Iterator[System]:
         partitions=3,
         shards=2,
         snapshot_interval=1,
+        idle_after=1,
         drivers=str(ROOT / "data" / "drivers.parquet"),
         locations=str(ROOT / "data" / "locations.parquet"),
         api_port=find_free_port(),
@@ -122,17 +172,17 @@ def new_system(services: Settings, folder: Path) -> Iterator[System]:
                 started(settings, "dataflows", "-r", str(folder / "recovery")) as flow,
                 started(settings, "api") as api,
             ):
+                system.processes = flow, api
                 trips = [*_sample(), *_hostile()]
                 system.produce(sorted(trips, key=lambda one: str(one["start_time"])))
-                _await_all(system, flow, api)
-                until(lambda: _stands(system), "all entities to come to rest")
+                system.wait_until_stable()
                 yield system
         finally:
             delete_topics(settings, [topic.name for topic in topics])
 
 
 def _sample() -> list[dict[str, object]]:
-    """Return some of the sample's trips, as though the last had started just now."""
+    """Return some trips of the sample data, shifted so that the last starts now."""
     rows = (
         pl.scan_parquet(ROOT / "data" / "trips.parquet")
         .filter(pl.col("start_time").is_between(_DAY - _HOURS, _DAY))
@@ -150,7 +200,7 @@ def _sample() -> list[dict[str, object]]:
 
 
 def _hostile() -> list[dict[str, object]]:
-    """Return trips whose ids are not nice; without coordinates a location is the region."""
+    """Return trips with HOSTILE ids; without coordinates the location id is the region."""
     now = datetime.now(UTC)
     return [
         {
@@ -166,52 +216,14 @@ def _hostile() -> list[dict[str, object]]:
 
 @contextlib.contextmanager
 def started(settings: Settings, *module: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a module of ours as a process, until the end of the block."""
-    others = {k: v for k, v in os.environ.items() if not k.startswith("MOBILITY_")}
+    """Run a module as a process until the end of the block."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MOBILITY_")}
     with subprocess.Popen(
         [sys.executable, "-m", *module],
         cwd=ROOT,
-        env=others | to_environ(settings) | {"PYTHONPATH": str(ROOT)},
+        env=environment | to_environ(settings) | {"PYTHONPATH": str(ROOT)},
     ) as process:
         try:
             yield process
         finally:
             process.terminate()
-
-
-def _await_all(system: System, *processes: subprocess.Popen[bytes]) -> None:
-    """Wait until every trip is counted; where that does not come, tell what came instead."""
-    try:
-        until(
-            lambda: _alive(*processes) and _counted(system) == system.trips,
-            "all trips to be counted",
-        )
-    except AssertionError as error:
-        paths = "/summary/vehicle_type", "/status"
-        answers = [httpx.get(system.url + path).text for path in paths]
-        error.add_note(f"{system.trips} trips were sent; the API says {answers}")
-        raise
-
-
-def _alive(*processes: subprocess.Popen[bytes]) -> bool:
-    assert all(process.poll() is None for process in processes), "a process has ended"
-    return True
-
-
-def _counted(system: System) -> int:
-    try:
-        return int(system.get("/summary/vehicle_type")["trip_count"])
-    except httpx.HTTPError:
-        return 0
-
-
-def _stands(system: System) -> bool:
-    """Tell whether every entity has come to rest: until then pages move on by themselves."""
-    before = _standing(system)
-    time.sleep(_REST)
-    return all(before[0].values()) and _standing(system) == before
-
-
-def _standing(system: System) -> tuple[Any, ...]:
-    counts = [system.get(f"/summary/{name}")["trip_count"] for name in BY_NAME]
-    return system.get("/status")["as_of"], counts

@@ -1,6 +1,7 @@
-"""What the pages show is what the API answers, to the last digit."""
+"""The pages show the exact numbers of the API."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,6 +12,7 @@ from playwright.sync_api import Response, expect
 from tests.pages.conftest import Visit
 from tests.pages.system import System
 from tests.pages.visitor import Visitor
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.e2e,
@@ -19,33 +21,33 @@ pytestmark = [
 ]
 
 
-def asked(visitor: Visitor, path: str, act: str) -> Response:
-    """Return the answer to the question that a page asks when it is shown `act`."""
+def response_of_page(visitor: Visitor, path: str, page: str) -> Response:
+    """Open a page; return the response to its request whose URL contains `path`."""
     with visitor.page.expect_response(lambda response: path in response.url) as answer:
-        visitor.open(act)
+        visitor.open(page)
     return answer.value
 
 
-def again(response: Response) -> Any:  # noqa: ANN401 - any JSON
-    """Ask the API the same once more, without a browser."""
+def repeat(response: Response) -> Any:  # noqa: ANN401 - any JSON
+    """Repeat a request without the browser; return its body."""
     return httpx.get(response.url).raise_for_status().json()
 
 
 def test_city(visit: Visit) -> None:
-    """Sums, hot cells in their order, and places that are no cells."""
+    """Sums, top cells in order, and locations that are not cells."""
     visitor = visit("/")
-    # SortKey revenue: the page before, and the bars of this one, ask by trips.
-    answer = again(asked(visitor, "by=revenue", "/?metric=total_revenue&span=60"))
+    # By revenue, as the bars of the timeline request top ids by trips.
+    answer = repeat(response_of_page(visitor, "by=revenue", "/?metric=total_revenue&span=60"))
     assert answer["total"]["trip_count"] > 0
     visitor.wait_for_value("#sum-trips", answer["total"]["trip_count"])
     visitor.wait_for_value("#sum-revenue", answer["total"]["total_revenue"])
     visitor.wait_for_value("#sum-cells", answer["active_ids"])
     cells = [item for item in answer["items"] if re.fullmatch("8[0-9a-f]{14}", item["id"])]
-    hot = visitor.page.locator(".hot button")
-    expect(hot).to_have_count(min(12, len(cells)))
+    top_cells = visitor.page.locator(".top-cells button")
+    expect(top_cells).to_have_count(min(12, len(cells)))
     shown = [
         (line.get_attribute("data-id"), float(line.locator("data").get_attribute("value") or 0))
-        for line in hot.all()
+        for line in top_cells.all()
     ]
     assert shown == [(item["id"], item["total_revenue"]) for item in cells[:12]]
     places = [item["id"] for item in answer["items"] if item not in cells]
@@ -54,8 +56,8 @@ def test_city(visit: Visit) -> None:
     assert all(text.startswith(place) for text, place in zip(texts, places, strict=True))
 
 
-def test_city_over_another_time(visit: Visit) -> None:
-    """The slider goes back in event time: the map shows that time, and the API agrees."""
+def test_city_over_another_period(visit: Visit) -> None:
+    """The slider sets an earlier period, and the page shows the numbers of that period."""
     visitor = visit("/?span=60")
     visitor.page.locator("#sum-trips").wait_for()
     slider = visitor.page.get_by_role("slider")
@@ -65,7 +67,7 @@ def test_city_over_another_time(visit: Visit) -> None:
     for _ in range(11):
         with visitor.page.expect_response(lambda response: "/top/h3?" in response.url) as found:
             slider.press("ArrowLeft")
-    answer = again(found.value)
+    answer = repeat(found.value)
     visitor.wait_for_value("#sum-trips", answer["total"]["trip_count"])
     shown = visitor.page.locator(".time output").text_content() or ""
     query = parse_qs(urlsplit(found.value.url).query)
@@ -79,12 +81,12 @@ def test_city_over_another_time(visit: Visit) -> None:
 
 
 def test_now(visit: Visit, system: System) -> None:
-    """The last hour, and the vehicle types in it."""
+    """The last hour, and its vehicle types."""
     visitor = visit("/now")
     visitor.page.locator("#drivers").wait_for()
-    # It asks for the last hour and for the one before.
-    hours = [parse_qs(urlsplit(url).query) for url in visitor.asked if "/summary/driver?" in url]
-    hour = {name: max(asked[name][0] for asked in hours) for name in ("from", "to")}
+    # It requests the last hour and the hour before.
+    hours = [parse_qs(urlsplit(url).query) for url in visitor.requests if "/summary/driver?" in url]
+    hour = {name: max(query[name][0] for query in hours) for name in ("from", "to")}
     drivers = system.get("/summary/driver", **hour)
     top = system.get("/top/vehicle_type", by="revenue", limit=50, **hour)
     visitor.wait_for_value("#drivers", drivers["active_ids"])
@@ -99,10 +101,10 @@ def test_now(visit: Visit, system: System) -> None:
 
 
 def test_entity(visit: Visit, system: System) -> None:
-    """Totals, rank and series of the busiest driver, found by how the id begins."""
+    """Totals, rank and series of the busiest driver, found by the prefix of the id."""
     busiest = system.get("/top/driver", by="trips", limit=1)["items"][0]
     visitor = visit("/entity")
-    visitor.page.get_by_role("combobox", name="Id, or how it begins").fill(busiest["id"][:-1])
+    visitor.page.get_by_role("combobox", name="Id or prefix").fill(busiest["id"][:-1])
     visitor.page.get_by_role("option", name=busiest["id"]).click()
     totals = system.get("/metrics/driver", id=busiest["id"])
     visitor.wait_for_value("#trips", totals["trip_count"])
@@ -112,6 +114,8 @@ def test_entity(visit: Visit, system: System) -> None:
     visitor.wait_for_value(".figure:first-child .rank", busiest["rank"])
     visitor.page.get_by_text("As a table").click()
     link = visitor.page.get_by_role("link", name="CSV")
+    # The series comes after the totals.
+    expect(link).to_have_attribute("href", re.compile("from="))
     query = {name: found[0] for name, found in parse_qs(urlsplit(link_of(visitor)).query).items()}
     series = system.get("/windows/driver", **query)["items"]
     rows = visitor.page.locator("details tbody tr")
@@ -127,13 +131,32 @@ def test_entity(visit: Visit, system: System) -> None:
     assert len(lines) == len(series) + 1
 
 
+def test_the_series_reaches_the_newest_window(visit: Visit, system: System) -> None:
+    """The totals hold trips of windows that not all partitions have reached; so does the series."""
+    visitor = visit("/pipeline")
+    status = system.get("/status")
+    # As where a partition is far behind.
+    past = datetime.now(UTC) - timedelta(hours=2)
+    behind = dict.fromkeys(status["as_of"], past.isoformat(timespec="milliseconds"))
+    visitor.page.route("**/status", lambda route: route.fulfill(json=status | {"as_of": behind}))
+    visitor.open("/entity?entity=vehicle_type&id=car")
+    visitor.page.get_by_text("As a table").click()
+    totals = system.get("/metrics/vehicle_type", id="car")
+    trips = visitor.page.locator("details tbody td:nth-child(2)")
+    until(
+        lambda: sum(int(text.replace(",", "")) for text in trips.all_text_contents()),
+        f"{totals['trip_count']} trips in the series",
+        lambda shown: shown == totals["trip_count"],
+    )
+
+
 def link_of(visitor: Visitor) -> str:
-    """Return the address behind the CSV button."""
+    """Return the URL of the CSV button."""
     return visitor.page.get_by_role("link", name="CSV").get_attribute("href") or ""
 
 
-def test_parquet_is_the_same_series(visit: Visit, system: System) -> None:
-    """The other formats come from the same question."""
+def test_other_formats_of_a_series(visit: Visit, system: System) -> None:
+    """Parquet and NDJSON are downloaded for the same series."""
     visitor = visit("/entity?entity=vehicle_type&id=car")
     visitor.page.locator("#trips").wait_for()
     for name, magic in (("Parquet", b"PAR1"), ("NDJSON", b"{")):
@@ -145,7 +168,7 @@ def test_parquet_is_the_same_series(visit: Visit, system: System) -> None:
 
 
 def test_pipeline(visit: Visit, system: System) -> None:
-    """What the flow says of itself, box by box and partition by partition."""
+    """The numbers of the flow, and a row for each partition."""
     visitor = visit("/pipeline")
     status = system.get("/status")
     counts = status["processes"][0]["counts"]

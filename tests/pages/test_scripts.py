@@ -1,4 +1,4 @@
-"""The parts of the pages that calculate, run in the browser that they are for."""
+"""Modules of the pages that calculate, run in the browser."""
 
 import random
 from typing import Any
@@ -14,29 +14,29 @@ pytestmark = [
 ]
 
 
-def test_bounds_of_the_legend(visit: Visit) -> None:
-    """Bounds ascend, lie within the values, and put every value into a class that has a colour."""
+def test_class_bounds(visit: Visit) -> None:
+    """Bounds ascend, are within the values, and every class has a colour."""
     visitor = visit("/pipeline")
     draw = random.Random(1)  # noqa: S311 - the same values each time
     samples: list[list[float]] = [[], [0], [5], [1, 1, 1], [1, 2, 3], [0.001, 0.002, 7]]
     samples += [[draw.paretovariate(0.7) * 10**size for _ in range(300)] for size in range(-2, 7)]
     samples += [[draw.randint(1, most) for _ in range(200)] for most in (2, 5, 30, 10**6)]
     script = """async (samples) => {
-      const { bounds, classOf, stepOf } = await import("/assets/scale.js");
+      const { classBounds, classOf, colourOf } = await import("/assets/colour-classes.js");
       return samples.map((values) => {
-        const limits = bounds(values);
+        const limits = classBounds(values);
         const classes = limits.length ? [...limits.keys(), limits.length] : [];
         return { limits, classes: values.map((value) => classOf(value, limits)),
-          steps: classes.map((one) => stepOf(one, limits)) };
+          colours: classes.map((one) => colourOf(one, limits)) };
       });
     }"""
     for values, found in zip(samples, visitor.evaluate(script, samples), strict=True):
-        limits, classes, steps = found["limits"], found["classes"], found["steps"]
+        limits, classes, colours = found["limits"], found["classes"], found["colours"]
         assert limits == sorted(set(limits))
         assert len(limits) <= 5
         assert classes == [sum(value >= limit for limit in limits) for value in values]
-        assert steps == sorted(set(steps))
-        assert all(0 <= step <= 5 for step in steps)
+        assert colours == sorted(set(colours))
+        assert all(0 <= colour <= 5 for colour in colours)
         if len(set(values)) > 1 and min(values) > 0:
             assert limits
             assert min(values) < limits[0]
@@ -44,7 +44,7 @@ def test_bounds_of_the_legend(visit: Visit) -> None:
 
 
 def test_the_rate_counts_each_trip_once(visit: Visit) -> None:
-    """Windows carry their whole count: repeats and late panes add only what is new."""
+    """An event has the total count of a window: repeats and late panes add new trips only."""
     visitor = visit("/pipeline")
     steps: list[tuple[int, list[dict[str, Any]]]] = [
         (0, [{"id": "car", "window_start": "2025-01-01T12:00:00Z", "trip_count": 12}]),
@@ -55,26 +55,26 @@ def test_the_rate_counts_each_trip_once(visit: Visit) -> None:
         (8_000, [{"id": "bike", "window_start": "2025-01-01T12:05:00Z", "trip_count": 9}]),
     ]
     script = """async (steps) => {
-      const { Pulse } = await import("/assets/pulse.js");
-      const pulse = new Pulse();
-      pulse.know("car", "2025-01-01T12:00:00Z", 10);
+      const { TripRate } = await import("/assets/trip-rate.js");
+      const rate = new TripRate();
+      rate.setCount("car", "2025-01-01T12:00:00Z", 10);
       const start = Math.ceil(Date.now() / 2000) * 2000;
-      for (const [after, windows] of steps) pulse.take(windows, start + after);
-      return [...pulse.slots].map(([time, trips]) => [time - start, trips]);
+      for (const [after, windows] of steps) rate.addChanges(windows, start + after);
+      return [...rate.slots].map(([time, trips]) => [time - start, trips]);
     }"""
-    # What was never heard of before, but is no newer window, may have been counted long ago.
+    # An unknown window that is not the newest one may have been counted long ago.
     assert visitor.evaluate(script, steps) == [[0, 2], [2_000, 3], [4_000, 4]]
 
 
-def test_cells_are_grouped_by_sums(visit: Visit) -> None:
-    """A group has the sums of its cells and nothing else; no cell is lost."""
+def test_groups_have_the_sums_of_their_cells(visit: Visit) -> None:
+    """Each cell is in one group, and the sums of all groups are those of all cells."""
     visitor = visit("/")
     script = """async () => {
-      const { grouped } = await import("/assets/cells.js");
+      const { groupCells } = await import("/assets/cells.js");
       const { items } = await (await fetch("/top/h3?limit=5000")).json();
       const cells = items.filter(({ id }) => h3.isValidCell(id));
       return [9, 8, 7, 5].map((level) => {
-        const groups = [...grouped(cells, level).values()];
+        const groups = [...groupCells(cells, level).values()];
         return [groups.length, groups.every(({ id }) => h3.getResolution(id) <= level),
           groups.reduce((sum, one) => sum + one.cells, 0),
           groups.reduce((sum, one) => sum + one.trip_count, 0),

@@ -1,4 +1,4 @@
-"""Where tokens are needed, a page asks for one and keeps it as a cookie."""
+"""If the API requires a token, a page asks for one and exchanges it for a cookie."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,8 +22,8 @@ pytestmark = [
 
 
 @pytest.fixture
-def guarded(system: System, tmp_path: Path) -> Iterator[tuple[str, str]]:
-    """Return the address of an API over the same stores that wants a token, and a token for it."""
+def protected(system: System, tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """Return the URL of an API over the same stores that requires a token, and a token."""
     token, line = create_token("fleet", "driver,vehicle_type,h3")
     tokens = tmp_path / "tokens"
     tokens.write_text(f"{line}\n")
@@ -43,16 +43,16 @@ def _answers(url: str) -> bool:
         return False
 
 
-def test_a_token_opens_the_pages(browser: Browser, guarded: tuple[str, str]) -> None:
-    """A wrong one is told so; the right one shows the numbers that its scopes open, and no more."""
-    url, token = guarded
+def test_sign_in(browser: Browser, protected: tuple[str, str]) -> None:
+    """An invalid token is an error; a valid one shows the numbers in its scopes only."""
+    url, token = protected
     visitor = Visitor(browser.new_context(), url, expected="status of 40")
     visitor.open("/entity?entity=vehicle_type&id=car")
     page = visitor.page
     field = page.get_by_label("Token", exact=True)
     field.fill("not a token")
     field.press("Enter")
-    expect(page.get_by_role("alert").filter(has_text="no token of ours")).to_be_visible()
+    expect(page.get_by_role("alert").filter(has_text="This token is not valid")).to_be_visible()
     field.fill(token)
     field.press("Enter")
     page.locator("#trips").wait_for()
@@ -62,5 +62,5 @@ def test_a_token_opens_the_pages(browser: Browser, guarded: tuple[str, str]) -> 
     visitor.open("/entity?entity=passenger")
     expect(page.get_by_role("alert").first).to_be_visible()
     assert page.locator("main table").count() == 0
-    visitor.leave()
-    assert visitor.complaints == []
+    visitor.close()
+    assert visitor.faults == []

@@ -1,4 +1,4 @@
-"""Somebody at a browser: what they see, and what a page must never do meanwhile."""
+"""A visitor: a page in a browser, with the faults that a page must not have."""
 
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -13,6 +13,8 @@ from playwright.sync_api import (
     expect,
 )
 
+from tests.waiting import DEADLINE
+
 FLAGS: Final = [
     "--no-sandbox",
     "--disable-gpu",
@@ -22,8 +24,8 @@ FLAGS: Final = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE: Final = 20_000
-"""Milliseconds until something that must come is missed."""
+TIMEOUT_MS: Final = DEADLINE * 1_000
+"""Timeout in milliseconds."""
 
 _WATCH: Final = """
 window.violations = [];
@@ -33,72 +35,58 @@ document.addEventListener("securitypolicyviolation", (event) =>
 
 
 class Visitor:
-    """One page in a browser context of its own; `complaints` are what must not have happened.
+    """A page in its own browser context; `faults` must be empty, `requests` are all URLs.
 
-    An error in the console that contains what is `expected` is none. `asked` are all addresses.
+    An error in the console that contains the text `expected` is not a fault.
     """
 
     def __init__(self, context: BrowserContext, url: str, expected: str = "") -> None:
         self._url = url
         self._context = context
-        self.complaints: list[str] = []
-        self.asked: list[str] = []
+        self.faults: list[str] = []
+        self.requests: list[str] = []
         self._expected = expected
         context.add_init_script(_WATCH)
         self.page: Page = context.new_page()
-        self.page.set_default_timeout(PATIENCE)
-        expect.set_options(timeout=PATIENCE)
+        self.page.set_default_timeout(TIMEOUT_MS)
+        expect.set_options(timeout=TIMEOUT_MS)
         self.page.on("dialog", self._dialog)
         self.page.on("console", self._console)
         self.page.on("pageerror", self._error)
         self.page.on("request", self._request)
 
     def open(self, path: str) -> None:
-        """Go to a page, and wait until it says how fresh it is."""
+        """Open a page, and wait until it shows its freshness."""
         self.page.goto(self._url + path)
         self.page.wait_for_selector("#fresh strong")
 
-    def value(self, selector: str) -> float:
-        """Return a number of the page, as it is given to programs."""
-        found = self.page.locator(selector)
-        found.wait_for()
-        return float(found.get_attribute("value") or "nan")
-
-    def settled(self, selector: str) -> float:
-        """Return a number once it has stayed the same for three seconds: each entity is in time."""
-        latest, value = float("nan"), self.value(selector)
-        while value != latest:
-            self.page.wait_for_timeout(3_000)
-            latest, value = value, self.value(selector)
-        return value
-
     def wait_for_value(self, selector: str, value: float) -> None:
-        """Wait until a number has become this one."""
+        """Wait until a number has this value."""
         expect(self.page.locator(selector)).to_have_attribute("value", f"{value:.15g}")
 
     def evaluate(self, script: str, argument: object = None) -> Any:  # noqa: ANN401 - any JSON
-        """Return what a script gives."""
+        """Return the result of a script."""
         return self.page.evaluate(script, argument)
 
-    def leave(self) -> None:
-        """Close the page; the policy's violations are complaints too."""
-        self.complaints += self.page.evaluate("window.violations")
+    def close(self) -> None:
+        """Close the page; violations of the Content Security Policy are faults, too."""
+        self.faults += self.page.evaluate("window.violations")
         self._context.close()
 
     def _dialog(self, dialog: Dialog) -> None:
-        self.complaints.append(f"dialog: {dialog.message}")
+        self.faults.append(f"dialog: {dialog.message}")
         dialog.dismiss()
 
     def _console(self, message: ConsoleMessage) -> None:
         is_expected = bool(self._expected) and self._expected in message.text
         if message.type == "error" and not is_expected:
-            self.complaints.append(f"console: {message.text} {message.location}")
+            self.faults.append(f"console: {message.text} {message.location}")
 
     def _error(self, error: Error) -> None:
-        self.complaints.append(f"script: {error}")
+        self.faults.append(f"script: {error}")
 
     def _request(self, request: Request) -> None:
-        self.asked.append(request.url)
+        self.requests.append(request.url)
         to = urlsplit(request.url)
         if to.scheme not in {"data", "blob"} and to.netloc != urlsplit(self._url).netloc:
-            self.complaints.append(f"another host: {request.url}")
+            self.faults.append(f"another host: {request.url}")

@@ -7,6 +7,8 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from operator import lt
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 
 from mobility.settings import Settings
 from mobility.topics import trips_topic
+from tests.waiting import until
 
 Log = list[list[Message]]
 Command = Callable[..., subprocess.Popen[str]]
@@ -141,24 +144,42 @@ def test_a_rebased_replay_continues_where_it_stopped(
     frame.write_parquet(path)
     arguments = (path, "--rebase", "now", "--density", "2", "--state", state)
     for number in (signal.SIGTERM, signal.SIGINT):
+        before = fewest_punctuations(trips_log())
         process = command("producer", *arguments)
-        time.sleep(4)
+        # The past trips are sent, and some in real time.
+        until(lambda: fewest_punctuations(trips_log()), "punctuations", partial(lt, before))
+        soon = now + timedelta(seconds=2)
+        until(lambda: latest_start(trips_log()), "later trips", partial(lt, soon))
         process.send_signal(number)
         code, out, err = finished(process)
         assert (code, err) == (0, "")
         assert "punctuations" in out
+    end = datetime.now(UTC)
     log = trips_log()
     records = [record for messages in log for record in trips(messages)]
     ids = Counter(record["trip_id"] for record in records)
     assert set(ids.values()) == {1}
     times = [datetime.fromisoformat(record["start_time"]) for record in records]
-    assert timedelta(days=1) <= now - min(times) < timedelta(days=2)
-    assert timedelta(seconds=2) < max(times) - now < timedelta(seconds=60)
+    # Between both times there may have been midnight.
+    assert now - min(times) < timedelta(days=2)
+    assert end - min(times) >= timedelta(days=1)
+    assert now + timedelta(seconds=2) < max(times) <= end
     # Past trips are a whole loop, then the rows up to now without a gap, two of each.
     sent = json.loads(state.read_text())["position"]
     assert len(records) == 2 * (sent["loop"] * frame.height + sent["row"])
     for messages in log:
         assert_punctuations_hold(messages)
+
+
+def fewest_punctuations(log: Log) -> int:
+    """Return the number of punctuations of the partition that has the fewest."""
+    return min(sum(message.value() is None for message in messages) for messages in log)
+
+
+def latest_start(log: Log) -> datetime:
+    """Return the latest start of the trips in a log."""
+    records = (record for messages in log for record in trips(messages))
+    return max(datetime.fromisoformat(record["start_time"]) for record in records)
 
 
 def assert_punctuations_hold(messages: list[Message]) -> None:

@@ -21,7 +21,7 @@ class FakeCluster:
         self.stops = 0
 
     def stop(self) -> None:
-        """Note that a stop was asked for."""
+        """Record the stop request."""
         self.stops += 1
 
     def wait(self) -> int:

@@ -85,9 +85,9 @@ def test_a_folder_of_the_first_release_gets_its_record(tmp_path: Path) -> None:
     folder.mkdir(mode=0o700)
     init_db_dir(folder, PARTITIONS)  # type: ignore[no-untyped-call]  # it has no types
     with_state(folder, "mobility_hub.driver_windows", "0000", "0001")
-    with pytest.raises(RefusalError, match="has flow main, this start serving"):
+    with pytest.raises(RefusalError, match="was created with flow main, this start has serving"):
         lock_folder(folder, FolderRecord("serving", shards=2))
-    with pytest.raises(RefusalError, match="has shards 2, this start 4"):
+    with pytest.raises(RefusalError, match="was created with shards 2, this start has 4"):
         lock_folder(folder, MAIN)
     made(folder, FolderRecord("main", shards=2))
     record = json.loads((folder / "flow.json").read_text())
@@ -146,19 +146,35 @@ def other_count(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "what", "remedy"),
     [
-        (no_parent, "There is no folder", "Is -r right"),
-        (a_file, "is not a folder", "Is -r right"),
+        (no_parent, "does not exist", "Check -r"),
+        (a_file, "is not a folder", "Check -r"),
         (lambda f: f.chmod(0o777), r"Other users may write .* \(mode 777\)", "chmod 700"),
         (lambda f: f.chmod(0o770), r"Other users may write .* \(mode 770\)", "chmod 700"),
         (no_database, "part-2.sqlite3 is corrupt", "from a backup"),
         (a_broken_page, "part-1.sqlite3 is corrupt", "from a backup"),
         (lambda f: (f / "part-3.sqlite3").unlink(), "part-3.sqlite3 is missing", "from a backup"),
-        (lambda f: (f / "part-4.sqlite3").touch(), "part-4.sqlite3 is one too many", "-r NEW"),
+        (lambda f: (f / "part-4.sqlite3").touch(), "part-4.sqlite3 is unexpected", "-r NEW"),
         (other_count, "belongs to a folder of 6 partitions, not 4", "-r NEW"),
-        (other_record(flow="serving"), "has flow serving, this start main", "--flow serving"),
-        (other_record(partitions=8), "has partitions 8, this start 4", "the release that made it"),
-        (other_record(state_version=9), "has state version 9", "the release that made it"),
-        (other_record(shards=8), "has shards 8, this start 4", "MOBILITY_SHARDS=8"),
+        (
+            other_record(flow="serving"),
+            "was created with flow serving, this start has main",
+            "--flow serving",
+        ),
+        (
+            other_record(partitions=8),
+            "was created with partitions 8, this start has 4",
+            "the release that created it",
+        ),
+        (
+            other_record(state_version=9),
+            "was created with state version 9",
+            "the release that created it",
+        ),
+        (
+            other_record(shards=8),
+            "was created with shards 8, this start has 4",
+            "MOBILITY_SHARDS=8",
+        ),
         (lambda f: (f / "flow.json").write_text("{"), "can't be read", "from a backup"),
         (other_record(colour="red"), "can't be read", "from a backup"),
     ],

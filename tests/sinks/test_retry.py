@@ -132,7 +132,7 @@ def test_a_stop_ends_the_retries_for_a_lock(
     store = connect_postgres(settings, "main", stop_requested=lambda: True)
     with psycopg.connect(settings.postgres) as other:
         other.execute("LOCK TABLE driver_totals")
-        with pytest.raises(StoreError, match="a stop was asked for"):
+        with pytest.raises(StoreError, match="a stop was requested"):
             store.apply(DRIVER, frame(window()))
     store.close()
 

@@ -95,7 +95,7 @@ def test_an_unavailable_store_delays_no_other(
     publisher = StatusPublisher(no_redis, "p", lambda: RECORD, every=0.01)
     publisher.start()
     until(lambda: in_postgres(no_redis), "a record in Postgres")
-    until(lambda: "does not take the status of p" in caplog.text, "a message about Redis")
+    until(lambda: "rejects the status of p" in caplog.text, "a message about Redis")
     publisher.close()
     assert caplog.text.count("does not take") == 1
     assert "hunter2" not in caplog.text

@@ -1,4 +1,4 @@
-"""One row a window: its highest version."""
+"""One row per window: its highest version."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
-// Questions to the API. Errors are problem details; a missing token asks for one.
+// Requests to the API. Errors are problem details; after a 401 the page shows the sign-in dialog.
 
-/** An answer that is none: what happened, in the API's own words where there are any. */
+/** An error of a request; the texts are the problem details of the API if there are any. */
 class Problem extends Error {
   constructor(status, title, detail, slug = "", members = {}) {
     super(detail || title);
@@ -8,52 +8,52 @@ class Problem extends Error {
   }
 }
 
-let ask = null;
-/** Say what to do when the API wants a token. */
-export const onTokenNeeded = (action) => { ask = action; };
+let handleUnauthorized = null;
+/** Set the handler of responses with status 401. */
+export const onUnauthorized = (handler) => { handleUnauthorized = handler; };
 
-/** GET an answer as JSON; raises Problem, or AbortError where `signal` says so. */
+/** GET a response as JSON; throws Problem, or AbortError if `signal` is aborted. */
 export async function get(path, params = {}, { signal } = {}) {
-  return (await fetched(address(path, params), { signal })).json();
+  return (await request(urlOf(path, params), { signal })).json();
 }
 
-/** GET an answer in another format, as a Blob. */
+/** GET a response in another format, as a Blob. */
 export async function download(path, params, type) {
-  return (await fetched(address(path, params), { headers: { Accept: type } })).blob();
+  return (await request(urlOf(path, params), { headers: { Accept: type } })).blob();
 }
 
 /** POST JSON. */
 export async function post(path, body) {
   const headers = { "Content-Type": "application/json" };
-  return (await fetched(path, { method: "POST", headers, body: JSON.stringify(body) })).json();
+  return (await request(path, { method: "POST", headers, body: JSON.stringify(body) })).json();
 }
 
-async function fetched(url, options) {
+async function request(url, options) {
   let response;
   try {
     response = await fetch(url, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Problem(0, "The API does not answer", "It is asked again every few seconds.");
+    throw new Problem(0, "The API does not answer", "Retrying every few seconds.");
   }
   if (response.ok) return response;
   const found = await response.json().catch(() => ({}));
   const slug = String(found.type ?? "").split("/").at(-1);
   const problem = new Problem(response.status, found.title ?? `Status ${response.status}`, found.detail ?? "", slug, found);
-  if (response.status === 401 && options.method !== "POST") ask?.();
+  if (response.status === 401 && options.method !== "POST") handleUnauthorized?.();
   throw problem;
 }
 
-/** The path with its question; what is null or empty is left out. */
-export function address(path, params = {}) {
-  const asked = Object.entries(params).filter(([, value]) => value !== null && value !== undefined && value !== "");
-  return asked.length ? `${path}?${new URLSearchParams(asked)}` : path;
+/** The path with query parameters; those that are null or empty are left out. */
+export function urlOf(path, params = {}) {
+  const given = Object.entries(params).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  return given.length ? `${path}?${new URLSearchParams(given)}` : path;
 }
 
 export const iso = (ms) => new Date(ms).toISOString().replace(".000Z", "Z");
 
 let settings = null;
-/** What the pages must know of the settings; asked once. */
+/** The settings that pages need; requested once. */
 export function pageSettings() {
   settings ??= get("/page-settings").then((found) => ({
     ...found, window: found.window * 1000, lateness: found.allowed_lateness * 1000,
@@ -63,15 +63,16 @@ export function pageSettings() {
 }
 
 /**
- * Follow an entity's changes, or an id's: `onWindows(list)` as they come; `onGap()` when some may
- * have been missed and the page must ask again, as whenever the stream begins, or can't at first;
- * `onState("live" | "away")`. Returns a function that ends it.
+ * Subscribe to the changes of an entity, or of an id. `onWindows(list)` gets the windows that changed;
+ * `onGap()` is called when changes may have been missed and the page must query again: after a gap,
+ * whenever the stream begins, and if it can't begin at first; `onState("live" | "away")`. Returns a
+ * function that ends the subscription.
  */
-export function live(entity, id, { onWindows, onGap = () => {}, onState = () => {} }) {
-  const source = new EventSource(address(`/live/${entity}`, { id }));
-  let tried = false;
+export function subscribe(entity, id, { onWindows, onGap = () => {}, onState = () => {} }) {
+  const source = new EventSource(urlOf(`/live/${entity}`, { id }));
+  let hasStarted = false;
   source.addEventListener("open", () => {
-    tried = true;
+    hasStarted = true;
     onState("live");
     onGap();
   });
@@ -80,8 +81,8 @@ export function live(entity, id, { onWindows, onGap = () => {}, onState = () => 
   source.addEventListener("away", () => onState("away"));
   source.addEventListener("back", () => onState("live"));
   source.addEventListener("error", () => {
-    if (!tried) onGap();
-    tried = true;
+    if (!hasStarted) onGap();
+    hasStarted = true;
     onState("away");
   });
   const end = () => source.close();
@@ -92,8 +93,8 @@ export function live(entity, id, { onWindows, onGap = () => {}, onState = () => 
   };
 }
 
-/** Run `work` now and then at most once in `ms`, the last call never lost, never two at a time. */
-export function paced(work, ms) {
+/** Return a function that runs `work` at most once in `ms`, and again after a call in between; never two at a time. */
+export function throttle(work, ms) {
   let waiting = false, running = false, again = false;
   return function call() {
     if (running || waiting) { again = true; return; }

@@ -1,4 +1,4 @@
-// Charts by ECharts in our colours, each with its numbers as a table.
+// Charts by ECharts in the colours of the pages, each with its numbers as a table.
 
 import { colour, el, onTheme, table } from "./dom.js";
 
@@ -6,14 +6,14 @@ const charts = new Set();
 onTheme(() => charts.forEach((chart) => chart.paint()));
 
 /**
- * A chart that is told what to show: `show({option, summary, columns, rows})`. `option(theme)` returns
- * ECharts' option; `summary` says it in words; `columns` and `rows` are the table.
+ * A chart. `show({option, summary, columns, rows})` draws it: `option(theme)` returns the option of
+ * ECharts, `summary` is the text for screen readers, and `columns` and `rows` are the table.
  */
 export class Chart {
   constructor({ title, note = "", small = false }) {
-    this.box = el("div", { class: `chart${small ? " small" : ""}`, role: "img", "aria-label": `${title}. Nothing to show yet.` });
+    this.box = el("div", { class: `chart${small ? " small" : ""}`, role: "img", "aria-label": `${title}. No data yet.` });
     this.rows = el("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": `${title}: table` });
-    this.details = el("details", { class: "table", ontoggle: () => this.paintTable() }, el("summary", {}, "As a table", el("span", { class: "unseen" }, `: ${title}`)), this.rows);
+    this.details = el("details", { class: "table", ontoggle: () => this.paintTable() }, el("summary", {}, "As a table", el("span", { class: "visually-hidden" }, `: ${title}`)), this.rows);
     this.note = el("p", { class: "note" }, note);
     this.title = title;
     this.node = el("section", { class: "panel", "aria-label": title }, el("h2", {}, title), this.note, this.box, this.details);
@@ -34,8 +34,8 @@ export class Chart {
       this.chart = window.echarts.init(this.box, null, { renderer: "canvas" });
       new ResizeObserver(() => this.chart.resize()).observe(this.box);
     }
-    const theme = themed();
-    this.chart.setOption({ ...base(theme), ...this.shown.option(theme) }, { replaceMerge: ["series"], lazyUpdate: true });
+    const theme = themeColours();
+    this.chart.setOption({ ...baseOption(theme), ...this.shown.option(theme) }, { replaceMerge: ["series"], lazyUpdate: true });
   }
 
   paintTable() {
@@ -45,28 +45,28 @@ export class Chart {
 }
 
 const NAMES = ["ink", "muted", "line", "panel", "raised", "accent", "kind-0", "kind-1", "kind-2", "kind-3"];
-const themed = () => Object.fromEntries(NAMES.map((name) => [name, colour(name)]));
+const themeColours = () => Object.fromEntries(NAMES.map((name) => [name, colour(name)]));
 
-/** Colours of kinds, in the order of the kinds' names in a list: the same everywhere. */
+/** The colour of a vehicle type, by its index in the sorted list of their names. */
 export const kindColour = (theme, index) => theme[`kind-${Math.min(index, 3)}`];
 
-function base(theme) {
+function baseOption(theme) {
   return {
-    animation: false, // numbers that change every second must not dance
+    animation: false, // the numbers change every second
     textStyle: { color: theme.muted, fontFamily: "ui-sans-serif, system-ui, sans-serif" },
     grid: { left: 4, right: 8, top: 34, bottom: 4, containLabel: true },
     legend: {
       type: "scroll", top: 0, left: 0, right: 0, itemWidth: 12, itemHeight: 12, itemGap: 16, icon: "roundRect",
-      textStyle: { color: theme.ink }, formatter: shortened, pageTextStyle: { color: theme.muted },
+      textStyle: { color: theme.ink }, formatter: shorten, pageTextStyle: { color: theme.muted },
       pageIconColor: theme.accent, pageIconInactiveColor: theme.line,
     },
   };
 }
 
-const LONGEST = 20;
-const shortened = (text) => (text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}…` : text);
+const MAX_LENGTH = 20;
+const shorten = (text) => (text.length > MAX_LENGTH ? `${text.slice(0, MAX_LENGTH - 1)}…` : text);
 
-/** An axis of event time; `format` writes its marks. */
+/** An axis of event time; `format` formats its labels. */
 export const timeAxis = (theme, format, more = {}) => ({
   type: "time", useUTC: true, axisLine: { lineStyle: { color: theme.line } }, axisTick: { show: false }, splitNumber: 6,
   axisLabel: { color: theme.muted, hideOverlap: true, formatter: (value) => format(value) }, ...more,
@@ -77,7 +77,7 @@ export const valueAxis = (theme, format) => ({
   splitLine: { lineStyle: { color: theme.line } },
 });
 
-/** A tooltip of plain text lines: nothing in it is read as markup. */
+/** A tooltip of text lines; nothing in it is interpreted as markup. */
 export function tooltip(theme, title, text, unit) {
   return {
     trigger: "axis", renderMode: "richText", confine: true, backgroundColor: theme.panel, borderColor: theme.line,
@@ -91,5 +91,5 @@ export function tooltip(theme, title, text, unit) {
   };
 }
 
-/** Braces and bars are ECharts' own markup of styles: {name|text}. */
+/** Replace the markup of ECharts for styles: {name|text}. */
 const plain = (text) => text.replaceAll("{", "(").replaceAll("|", "¦");

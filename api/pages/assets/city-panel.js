@@ -1,107 +1,102 @@
-// Beside the map: what is shown, its sums, the hot cells, and places that are no cells.
+// The panel beside the map: metric and period, sums, the top cells, and ids that are not cells.
 
-import { address } from "./api.js";
+import { urlOf } from "./api.js";
 import { isCell } from "./cells.js";
-import { data, el } from "./dom.js";
+import { data, el, keepFocus, keepOrder } from "./dom.js";
 import { count, decimal, metricOf, METRICS, minutes, money, shortId, valueOf } from "./format.js";
 
-const HOT = 12;
-const PLACES = 60;
-const ENOUGH = 5;
-const SPANS = [["5 minutes", 5], ["15 minutes", 15], ["1 hour", 60], ["6 hours", 360], ["24 hours", 1440]];
+const MAX_TOP_CELLS = 12;
+const MAX_PLACES = 60;
+const MIN_TRIPS = 5;
+const PERIODS = [["5 minutes", 5], ["15 minutes", 15], ["1 hour", 60], ["6 hours", 360], ["24 hours", 1440]];
 
 export class CityPanel {
-  constructor({ window, metric, span, onMetric, onSpan, onCell }) {
-    Object.assign(this, { onCell, picked: null });
-    const spans = SPANS.filter(([, length]) => (length * 60_000) % window === 0);
+  constructor({ window, metric, minutes: initialMinutes, onMetric, onPeriod, onCell }) {
+    Object.assign(this, { onCell, selectedId: null });
+    const periods = PERIODS.filter(([, length]) => (length * 60_000) % window === 0);
     this.metrics = el("select", { onchange: () => onMetric(metricOf(this.metrics.value)) },
       METRICS.map(({ key, name }) => el("option", { value: key, selected: key === metric.key }, name)));
-    this.spans = el("select", { onchange: () => onSpan(this.length) },
-      spans.map(([name, length]) => el("option", { value: length, selected: length === (span || 15) }, name)));
+    this.periods = el("select", { onchange: () => onPeriod(this.length) },
+      periods.map(([name, length]) => el("option", { value: length, selected: length === (initialMinutes || 15) }, name)));
     this.sums = el("dl", { class: "sums" });
     this.selected = el("section", { hidden: true, "aria-live": "polite" });
-    this.hot = el("ol", { class: "hot" });
-    this.hotTitle = el("h2", {}, "Hot cells");
-    this.hotNote = el("p", { class: "note" });
+    this.topCells = el("ol", { class: "top-cells" });
+    this.topTitle = el("h2", {}, "Top cells");
+    this.topNote = el("p", { class: "note" });
     this.places = el("section", { hidden: true });
     this.node = el("aside", { class: "side", "aria-label": "Numbers" },
       el("section", {}, this.sums, el("div", { class: "controls" },
         el("label", { class: "control" }, "Colour by", this.metrics),
-        el("label", { class: "control" }, "Over", this.spans))),
+        el("label", { class: "control" }, "Period", this.periods))),
       this.selected,
-      el("section", {}, this.hotTitle, this.hotNote, this.hot),
+      el("section", {}, this.topTitle, this.topNote, this.topCells),
       this.places);
   }
 
-  /** How long the shown span is, in ms. */
+  /** The length of the period, in ms. */
   get length() {
-    return Number(this.spans.value) * 60_000;
+    return Number(this.periods.value) * 60_000;
   }
 
-  /** Show an answer of /top/h3; `step` gives the colour of totals. */
-  show(answer, metric, step) {
-    const { total, active_ids: active, items, complete } = answer;
+  /** Show a response of /top/h3; `colour` returns the colour of totals. */
+  show(top, metric, colour) {
+    const { total, active_ids: active, items, complete } = top;
     this.sums.replaceChildren(...[
       ["Trips", data(total.trip_count, count(total.trip_count), { id: "sum-trips" })],
       ["Revenue", data(total.total_revenue, money(total.total_revenue), { id: "sum-revenue" })],
       ["Cells with trips", data(active, count(active), { id: "sum-cells" })],
-      ["Is it final?", complete ? "Yes" : "Not yet"],
+      ["Complete", complete ? "Yes" : "Not yet"],
     ].map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
-    // A mean of a few trips says little of a cell: it may be hot by chance.
-    const least = metric.of ? ENOUGH : 0;
-    const sorted = items.filter((item) => isCell(item.id) && item.trip_count >= least).sort((a, b) => valueOf(metric, b) - valueOf(metric, a));
-    const most = sorted.length ? valueOf(metric, sorted[0]) : 1;
-    this.hotTitle.textContent = sorted.length ? `Hot cells by ${metric.name.toLowerCase()}` : "No cell is hot";
-    this.hotNote.textContent = [
-      least ? `Of those with at least ${ENOUGH} trips.` : "",
+    // The mean of a few trips may be high by chance.
+    const minTrips = metric.of ? MIN_TRIPS : 0;
+    const sorted = items.filter((item) => isCell(item.id) && item.trip_count >= minTrips).sort((a, b) => valueOf(metric, b) - valueOf(metric, a));
+    const highest = sorted.length ? valueOf(metric, sorted[0]) : 1;
+    this.topTitle.textContent = sorted.length ? `Top cells by ${metric.name.toLowerCase()}` : "No cells";
+    this.topNote.textContent = [
+      minTrips ? `Cells with at least ${MIN_TRIPS} trips.` : "",
       active > items.length ? `The map shows the first ${count(items.length)} of ${count(active)}.` : "",
     ].join(" ");
-    this.keepFocus(() => this.hot.replaceChildren(...sorted.slice(0, HOT).map((item, index) => this.line(item, index, metric, most))));
-    this.showPlaces(items.filter(({ id }) => !isCell(id)), metric, step);
+    const shown = keepOrder(this.topCells, sorted).slice(0, MAX_TOP_CELLS);
+    keepFocus(this.topCells, () => this.topCells.replaceChildren(...shown.map((item) => this.line(item, sorted.indexOf(item) + 1, metric, highest))));
+    this.showPlaces(items.filter(({ id }) => !isCell(id)), metric, colour);
   }
 
-  line(item, index, metric, most) {
+  line(item, rank, metric, highest) {
     const value = valueOf(metric, item);
     const bar = el("i");
-    bar.style.width = `${Math.max(1, (value / (most || 1)) * 100)}%`;
+    bar.style.width = `${Math.max(1, (value / (highest || 1)) * 100)}%`;
     return el("li", {}, el("button", {
-      type: "button", title: item.id, "data-id": item.id, "aria-pressed": String(item.id === this.picked),
-      onclick: () => { this.picked = item.id; this.onCell(item.id); },
+      type: "button", title: item.id, "data-id": item.id, "aria-pressed": String(item.id === this.selectedId),
+      onclick: () => { this.selectedId = item.id; this.onCell(item.id); },
     },
-      el("span", { class: "rank" }, index + 1), el("span", { class: "mono" }, shortId(item.id)),
+      el("span", { class: "rank" }, rank), el("span", { class: "mono" }, shortId(item.id)),
       data(value, metric.text(value)), el("span", { class: "bar" }, bar)));
   }
 
-  showPlaces(places, metric, step) {
+  showPlaces(places, metric, colour) {
     this.places.hidden = !places.length;
-    this.places.replaceChildren(
-      el("h2", {}, "Places without coordinates"),
-      el("p", { class: "note" }, "Trips that only name their start: no cell on the map."),
-      el("ul", { class: "places" }, places.slice(0, PLACES).map((place) => el("li", {},
-        el("a", { href: link(place.id) }, el("span", { class: `swatch fill-${step(place)}` }), el("span", {}, place.id),
+    const shown = keepOrder(this.places, places).slice(0, MAX_PLACES);
+    keepFocus(this.places, () => this.places.replaceChildren(
+      el("h2", {}, "Locations without coordinates"),
+      el("p", { class: "note" }, "Trips with a location id but no coordinates; not on the map."),
+      el("ul", { class: "places" }, shown.map((place) => el("li", {},
+        el("a", { href: link(place.id), "data-id": place.id }, el("span", { class: `swatch fill-${colour(place)}` }), el("span", {}, place.id),
           data(valueOf(metric, place), metric.text(valueOf(metric, place))))))),
-      places.length > PLACES ? el("p", { class: "note" }, `and ${count(places.length - PLACES)} more`) : "");
+      places.length > MAX_PLACES ? el("p", { class: "note" }, `and ${count(places.length - MAX_PLACES)} more`) : ""));
   }
 
-  /** Show the cell that was picked on the map, or nothing. */
+  /** Show the cell that was selected on the map, or nothing. */
   select(cell) {
     this.selected.hidden = !cell;
     if (!cell) return;
     const trips = cell.trip_count || 1;
-    this.selected.replaceChildren(
-      el("h2", {}, cell.cells > 1 ? `${count(cell.cells)} cells together` : "Chosen cell"),
+    keepFocus(this.selected, () => this.selected.replaceChildren(
+      el("h2", {}, cell.cells > 1 ? `${count(cell.cells)} cells` : "Selected cell"),
       el("p", { class: "mono" }, cell.id),
       el("p", {}, `${count(cell.trip_count)} trips, revenue ${money(cell.total_revenue)}; `,
         `${decimal(cell.total_distance / trips)} km and ${minutes(cell.total_duration / trips)} per trip.`),
-      el("p", {}, cell.cells > 1 ? "Zoom in to see them one by one." : el("a", { href: link(cell.id) }, "Its whole story")));
-  }
-
-  /** The list is drawn anew every second: who is on a line with the keyboard stays there. */
-  keepFocus(draw) {
-    const id = this.hot.contains(document.activeElement) ? document.activeElement.dataset.id : null;
-    draw();
-    if (id) [...this.hot.querySelectorAll("button")].find((button) => button.dataset.id === id)?.focus();
+      el("p", {}, cell.cells > 1 ? "Zoom in to see each of them." : el("a", { href: link(cell.id), "data-id": cell.id }, "Details"))));
   }
 }
 
-const link = (id) => address("/entity", { entity: "h3", id });
+const link = (id) => urlOf("/entity", { entity: "h3", id });

@@ -1,26 +1,26 @@
-// City: where it is hot, now and over the last day.
+// City: a map of the cells, now and over the last day.
 
-import { get, iso, live, pageSettings, paced } from "./api.js";
-import { ancestor, grouped, isCell } from "./cells.js";
+import { get, iso, pageSettings, subscribe, throttle } from "./api.js";
+import { groupCells, isCell, parentCell } from "./cells.js";
 import { CityPanel } from "./city-panel.js";
-import { el, state, svg } from "./dom.js";
+import { el, notice, svg } from "./dom.js";
 import { metricOf, valueOf } from "./format.js";
-import { frame, furthestTime, onStatus } from "./frame.js";
+import { frame, newestWatermark, onStatus } from "./frame.js";
 import { Legend, tooltip } from "./legend.js";
 import { CellMap } from "./map.js";
-import { bounds, classOf, stepOf } from "./scale.js";
+import { classBounds, classOf, colourOf } from "./colour-classes.js";
 import { Timeline } from "./timeline.js";
 
-const MOST = 5000;
+const MAX_CELLS = 5000;
 const DAY = 24 * 3600_000;
-const DAY_AGAIN = 60_000;
+const DAY_INTERVAL = 60_000;
 
 frame("City");
 document.body.classList.add("city");
 
-const asked = new URLSearchParams(location.search);
-const view = { metric: metricOf(asked.get("metric")), items: [], answer: null, known: new Map() };
-const settings = await settled();
+const query = new URLSearchParams(location.search);
+const view = { metric: metricOf(query.get("metric")), items: [], top: null, known: new Map() };
+const settings = await waitForSettings();
 
 const canvas = el("canvas", {
   tabIndex: 0, role: "img", "aria-label": "Map of cells. Arrow keys move it, plus and minus zoom, 0 shows all. The list beside it has the same numbers.",
@@ -30,22 +30,22 @@ const message = el("div", { hidden: true });
 const legend = new Legend();
 const map = new CellMap(canvas, {
   onHover: (id, at) => tip.show(id && shown.get(id), at, view.metric, canvas),
-  onPick: (id) => select(id),
+  onSelect: (id) => select(id),
   onLevel: () => paint(),
 });
 let shown = new Map();
-const timeline = new Timeline({ window: settings.window, onChoose: () => ask() });
+const timeline = new Timeline({ window: settings.window, onChange: () => load() });
 const panel = new CityPanel({
-  window: settings.window, metric: view.metric, span: Number(asked.get("span")),
-  onMetric(metric) { view.metric = metric; remember(); ask(); },
-  onSpan(length) { timeline.setLength(length); remember(); ask(); },
-  onCell: (id) => select(isCell(id) ? ancestor(id, map.level) : null, true),
+  window: settings.window, metric: view.metric, minutes: Number(query.get("span")),
+  onMetric(metric) { view.metric = metric; updateUrl(); load(); },
+  onPeriod(length) { timeline.setLength(length); updateUrl(); load(); },
+  onCell: (id) => select(isCell(id) ? parentCell(id, map.level) : null, true),
 });
 map.tiles = settings.tiles;
 timeline.setLength(panel.length);
 
 document.getElementById("main").append(
-  el("h1", { class: "unseen" }, "City"),
+  el("h1", { class: "visually-hidden" }, "City"),
   el("section", { class: "map", "aria-label": "Map" }, canvas, zoomButtons(), message, tip.node,
     settings.tiles ? el("p", { class: "over credit" }, settings.tiles_credit ?? "") : null),
   legend.node,
@@ -54,39 +54,39 @@ document.getElementById("main").append(
 );
 map.resize();
 
-let question = null;
-/** Ask for what is to be shown, and show it; a newer question ends an older one. */
-async function ask() {
+let request = null;
+/** Load the cells of the period, and show them; a newer request aborts an older one. */
+async function load() {
   if (timeline.newest === null) return;
-  question?.abort();
-  question = new AbortController();
+  request?.abort();
+  request = new AbortController();
   const { from, to } = timeline.range;
   try {
-    const parameters = { from: iso(from), to: iso(to), by: view.metric.by, limit: MOST };
-    view.answer = await get("/top/h3", parameters, { signal: question.signal });
+    const parameters = { from: iso(from), to: iso(to), by: view.metric.by, limit: MAX_CELLS };
+    view.top = await get("/top/h3", parameters, { signal: request.signal });
   } catch (error) {
-    if (error.name !== "AbortError") tell(state("bad", error.title ?? "The page failed", error.message));
+    if (error.name !== "AbortError") showNotice(notice("bad", error.title ?? "The page failed", error.message));
     return;
   }
-  view.items = view.answer.items;
-  if (view.known.size) remind(view.items);
+  view.items = view.top.items;
+  if (view.known.size) addKnownCells(view.items);
   paint();
 }
 
 function paint() {
-  if (!view.answer) return;
-  shown = grouped(view.items.filter((item) => isCell(item.id)), map.level ?? 9);
+  if (!view.top) return;
+  shown = groupCells(view.items.filter((item) => isCell(item.id)), map.level ?? 9);
   const values = [...shown.values()].map((cell) => valueOf(view.metric, cell));
-  const limits = bounds(values);
-  const step = (totals) => stepOf(classOf(valueOf(view.metric, totals), limits), limits);
-  map.setCells(new Map([...shown].map(([id, cell]) => [id, step(cell)])));
+  const limits = classBounds(values);
+  const colour = (totals) => colourOf(classOf(valueOf(view.metric, totals), limits), limits);
+  map.setCells(new Map([...shown].map(([id, cell]) => [id, colour(cell)])));
   legend.show(view.metric, limits, { level: map.level, finest: map.finest, empty: !shown.size });
-  panel.show(view.answer, view.metric, step);
+  panel.show(view.top, view.metric, colour);
   panel.select(shown.get(map.selected));
-  tell(view.items.length ? null : state("empty", "No trips in this time", "Choose another one below, or wait for the next."));
+  showNotice(view.items.length ? null : notice("empty", "No trips in this period", "Move the slider below, or choose another period."));
 }
 
-const tell = (node) => {
+const showNotice = (node) => {
   message.hidden = !node;
   message.replaceChildren(...(node ? [node] : []));
 };
@@ -96,21 +96,21 @@ function select(id, centre = false) {
   panel.select(shown.get(id));
 }
 
-/** Cells that had trips in the last day are the ground; new ones join it. */
-function remind(items) {
+/** The background has all cells with trips in the last day, and later ones. */
+function addKnownCells(items) {
   const before = view.known.size;
   for (const { id, trip_count: trips } of items) if (!view.known.has(id)) view.known.set(id, trips);
-  if (view.known.size !== before) map.setGround(view.known);
+  if (view.known.size !== before) map.setBackground(view.known);
 }
 
-async function askDay() {
+async function loadDay() {
   const range = { from: iso(timeline.newest - DAY), to: iso(timeline.newest) };
   try {
     const [cells, kinds] = await Promise.all([
-      get("/top/h3", { ...range, by: "trips", limit: MOST }),
+      get("/top/h3", { ...range, by: "trips", limit: MAX_CELLS }),
       get("/top/vehicle_type", { ...range, by: "trips", limit: 12 }),
     ]);
-    remind(cells.items);
+    addKnownCells(cells.items);
     const series = await Promise.all(kinds.items.map(({ id }) => get("/windows/vehicle_type", { id, ...range })));
     const bars = new Map();
     for (const { window_start: start, trip_count: trips } of series.flatMap((one) => one.items)) {
@@ -118,45 +118,45 @@ async function askDay() {
     }
     timeline.setBars([...bars].map(([start, trips]) => ({ from: Date.parse(start), trips })));
   } catch {
-    remind(view.items);
-    // The map says what is wrong; the bars are asked for again in a minute.
+    addKnownCells(view.items);
+    // The map shows the error; the bars are loaded again in a minute.
   }
 }
 
-const refresh = paced(ask, 1000);
+const refresh = throttle(load, 1000);
 onStatus((status) => {
-  // Not what all partitions have reached: the newest windows are open, and theirs are the live trips.
-  const time = furthestTime(status);
+  // Not the watermark of all partitions: the newest windows, with the live trips, are open.
+  const time = newestWatermark(status);
   if (status.error || time === null) {
-    if (!view.answer) tell(waiting(status.error));
+    if (!view.top) showNotice(waiting(status.error));
     return;
   }
-  const first = timeline.newest === null;
-  if (timeline.reach(time) || (!view.answer && !first)) refresh();
-  if (first) askDay();
+  const isFirst = timeline.newest === null;
+  if (timeline.advanceTo(time) || (!view.top && !isFirst)) refresh();
+  if (isFirst) loadDay();
 });
-setInterval(() => timeline.newest !== null && !document.hidden && askDay(), DAY_AGAIN);
+setInterval(() => timeline.newest !== null && !document.hidden && loadDay(), DAY_INTERVAL);
 
-live("h3", null, {
+subscribe("h3", null, {
   onGap: () => refresh(),
   onWindows(windows) {
     const newest = Math.max(...windows.map((window) => Date.parse(window.window_start)));
-    if (timeline.newest !== null) timeline.reach(newest);
+    if (timeline.newest !== null) timeline.advanceTo(newest);
     const { from, to } = timeline.range;
     const inside = windows.filter(({ window_start: start }) => Date.parse(start) >= from && Date.parse(start) < to);
     if (!inside.length) return;
-    map.pulse(inside.filter(({ id }) => isCell(id)).map(({ id }) => ancestor(id, map.level)));
+    map.highlight(inside.filter(({ id }) => isCell(id)).map(({ id }) => parentCell(id, map.level)));
     refresh();
   },
 });
 
 function waiting(error) {
   return error
-    ? state("bad", error.title, error.message)
-    : state("loading-text", "Waiting for the first watermark", "The flow has not yet told how far it is.");
+    ? notice("bad", error.title, error.message)
+    : notice("empty", "Waiting for the first watermark", "The flow has not reported a watermark yet.");
 }
 
-function remember() {
+function updateUrl() {
   history.replaceState(null, "", `?${new URLSearchParams({ metric: view.metric.key, span: panel.length / 60_000 })}`);
 }
 
@@ -169,7 +169,7 @@ function zoomButtons() {
     button("M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5", "Show all cells", () => map.fit()));
 }
 
-async function settled() {
+async function waitForSettings() {
   for (;;) {
     try {
       return await pageSettings();

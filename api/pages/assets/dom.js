@@ -1,11 +1,11 @@
-// Elements without HTML strings: whatever is data ends up as text.
+// Elements, made without HTML strings: data is always text.
 
-/** Make an element. `properties`: class, data-*, aria-*, on* listeners, others as DOM properties. */
+/** Create an element. `properties`: class, data-*, aria-*, on* listeners, others as DOM properties. */
 export function el(tag, properties = {}, ...children) {
   return fill(assign(document.createElement(tag), properties), children);
 }
 
-/** Make an SVG element; every property is an attribute. */
+/** Create an SVG element; every property is an attribute. */
 export function svg(tag, properties = {}, ...children) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(properties)) node.setAttribute(name, value);
@@ -27,12 +27,12 @@ function fill(node, children) {
   return node;
 }
 
-/** A number for people that programs can read too. */
+/** A formatted number with its exact value. */
 export function data(value, text, properties = {}) {
   return el("data", { value: value === null ? "" : String(value), ...properties }, text);
 }
 
-/** A number in a panel of its own, with more about it below; one that is not known yet is loading. */
+/** A panel with a number and a text about it; without a value it is shown as loading. */
 export function figure(name, id, value, text, more) {
   const missing = value === null || value === undefined;
   return el("div", { class: "figure panel" }, el("dt", {}, name),
@@ -40,38 +40,61 @@ export function figure(name, id, value, text, more) {
     el("dd", { class: "more" }, more));
 }
 
-/** A table: columns are {name, text?}, rows hold nodes or text; the first cell of a row heads it. */
+/** A table: columns are {name, text?}, rows have nodes or text; the first cell of a row is its header. */
 export function table(caption, columns, rows) {
   const side = (index) => (columns[index].text ? { class: "text" } : {});
   return el("table", {},
-    el("caption", { class: "unseen" }, caption),
+    el("caption", { class: "visually-hidden" }, caption),
     el("thead", {}, el("tr", {}, columns.map((column, index) => el("th", { scope: "col", ...side(index) }, column.name)))),
     el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell, index) =>
       (index ? el("td", side(index), cell) : el("th", { scope: "row" }, cell)))))),
   );
 }
 
-/** What stands where nothing can be shown: `kind` is `loading`, `empty` or `bad`. */
-export function state(kind, title, more = "") {
+const controlsIn = (node) => [...node.querySelectorAll("[data-id]")];
+
+/**
+ * Items in a stable order: while the keyboard focus is in `node`, its items come first, in the order in
+ * which it shows them, so that Tab neither skips nor repeats a control.
+ */
+export function keepOrder(node, items) {
+  if (!node.contains(document.activeElement) || !document.activeElement.matches(":focus-visible")) return items;
+  const positions = new Map(controlsIn(node).map((control, index) => [control.dataset.id, index]));
+  const position = ({ id }) => positions.get(id) ?? Infinity;
+  return items.toSorted((a, b) => (position(a) === position(b) ? 0 : position(a) - position(b)));
+}
+
+/** Draw `node` again; the focus returns to the control with the same `data-id`, or in the same position. */
+export function keepFocus(node, draw) {
+  const index = controlsIn(node).indexOf(document.activeElement);
+  const id = document.activeElement?.dataset.id;
+  draw();
+  if (index < 0) return;
+  const controls = controlsIn(node);
+  (controls.find((control) => control.dataset.id === id) ?? controls[Math.min(index, controls.length - 1)])?.focus();
+}
+
+/** A message in place of content: `kind` is `loading`, `empty` or `bad`. */
+export function notice(kind, title, more = "") {
   return el("div", { class: `state ${kind}`, role: kind === "bad" ? "alert" : "status" },
     el("strong", {}, title), el("span", {}, more));
 }
 
-/** The present value of a colour of base.css, as a canvas understands it. */
+/** The current value of a colour of base.css, for a canvas. */
 export function colour(name) {
   probe.style.color = `var(--${name})`;
   if (!probe.isConnected) document.body.append(probe);
   return getComputedStyle(probe).color;
 }
-const probe = el("span", { class: "unseen", "aria-hidden": "true" });
+const probe = el("span", { class: "visually-hidden", "aria-hidden": "true" });
 
-const themes = new Set();
-/** Call back when light becomes dark, or the other way. */
+const themeListeners = new Set();
+/** Call the listener when the theme changes. */
 export function onTheme(listener) {
-  themes.add(listener);
+  themeListeners.add(listener);
 }
-const tell = () => themes.forEach((listener) => listener());
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", tell);
-new MutationObserver(tell).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+const notify = () => themeListeners.forEach((listener) => listener());
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", notify);
+new MutationObserver(notify).observe(document.documentElement, { attributeFilter: ["data-theme"] });
 
-export const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+export const prefersReducedMotion = () => matchMedia("(prefers-reduced-motion: reduce)").matches;

@@ -1,73 +1,75 @@
-// Entity: everything about one driver, passenger, vehicle type or cell.
+// Entity: the totals, ranks and series of one driver, passenger, vehicle type or cell.
 
-import { address, get, live, paced, pageSettings } from "./api.js";
-import { data, el, figure, state, table } from "./dom.js";
-import { count, ENTITIES, hours, km, minutes, moment, money, span } from "./format.js";
-import { eventTime, frame, onStatus } from "./frame.js";
+import { get, pageSettings, subscribe, throttle, urlOf } from "./api.js";
+import { data, el, figure, notice, table } from "./dom.js";
+import { count, ENTITIES, hours, km, minutes, moment, money, period } from "./format.js";
+import { frame, minWatermark, onStatus } from "./frame.js";
 import { Search } from "./search.js";
-import { Series } from "./series.js";
+import { SeriesPanel } from "./series-panel.js";
 
 frame("Entity");
-const asked = new URLSearchParams(location.search);
+const query = new URLSearchParams(location.search);
 const view = {
-  entity: ENTITIES.some(({ name }) => name === asked.get("entity")) ? asked.get("entity") : "driver",
-  id: asked.get("id"), asOf: null, question: null, end: () => {},
+  entity: ENTITIES.some(({ name }) => name === query.get("entity")) ? query.get("entity") : "driver",
+  id: query.get("id"), asOf: null, request: null, unsubscribe: () => {},
 };
-const search = new Search({ entity: view.entity, id: view.id, onChoose: go, onEntity: (entity) => go(entity, null) });
-const story = el("div", { class: "story" });
+const search = new Search({ entity: view.entity, id: view.id, onSelect: go, onEntity: (entity) => go(entity, null) });
+const details = el("div", { class: "details" });
 const main = document.getElementById("main");
-main.append(el("div", { class: "heading" }, el("h1", {}, "Entity"), el("p", { class: "note" }, "Any driver, passenger, vehicle type or cell.")),
-  el("section", { class: "panel", "aria-label": "Search" }, search.node), story);
-story.style.display = "contents";
+main.append(el("div", { class: "heading" }, el("h1", {}, "Entity"), el("p", { class: "note" }, "Totals, ranks and windows of a driver, passenger, vehicle type or cell.")),
+  el("section", { class: "panel", "aria-label": "Search" }, search.node), details);
+details.style.display = "contents";
 
-const who = el("h2", { class: "who" });
+const idTitle = el("h2", { class: "entity-id" });
 const facts = el("p", { class: "facts" });
 const figures = el("dl", { class: "figures" });
 let series = null;
 
 function go(entity, id) {
-  search.put(entity, id);
+  search.set(entity, id);
   history.pushState(null, "", `?${new URLSearchParams(id === null ? { entity } : { entity, id })}`);
   open(entity, id);
 }
 
 addEventListener("popstate", () => {
   const now = new URLSearchParams(location.search);
-  search.put(now.get("entity") ?? "driver", now.get("id"));
+  search.set(now.get("entity") ?? "driver", now.get("id"));
   open(search.entity, now.get("id"));
 });
 
 function open(entity, id) {
-  view.end();
-  view.question?.abort();
+  view.unsubscribe();
+  view.request?.abort();
   Object.assign(view, { entity, id, drawn: false });
   document.title = `${id ?? "Entity"} · Mobility Hub`;
-  if (view.asOf === null) return story.replaceChildren(state("empty", "Waiting for the first watermark", "The flow has not yet told how far it is."));
-  if (id === null) return showMany(entity);
-  story.replaceChildren(state("empty", "Asking the API", ""));
-  view.end = live(entity, id, { onWindows: () => refresh(), onGap: () => refresh() });
+  if (view.asOf === null) return details.replaceChildren(notice("empty", "Waiting for the first watermark", "The flow has not reported a watermark yet."));
+  if (id === null) return showBusiest(entity);
+  details.replaceChildren(notice("empty", "Loading", ""));
+  view.unsubscribe = subscribe(entity, id, { onWindows: () => refresh(), onGap: () => refresh() });
 }
 
-async function ask() {
+async function load() {
   const { entity, id } = view;
   if (id === null) return;
-  view.question?.abort();
-  const { signal } = (view.question = new AbortController());
+  view.request?.abort();
+  const { signal } = (view.request = new AbortController());
   try {
-    const [totals, ranks] = await Promise.all([get(`/metrics/${entity}`, { id }, { signal }), ranking(entity, id, signal)]);
+    const [totals, ranks] = await Promise.all([get(`/metrics/${entity}`, { id }, { signal }), loadRanks(entity, id, signal)]);
     show(totals, ranks);
-    await series.ask(entity, id, view.asOf, signal);
+    // The totals may contain trips of a window that not all partitions have reached; the series must too.
+    const newest = Date.parse(totals.last_window?.window_start ?? 0);
+    await series.load(entity, id, Math.max(view.asOf, newest), signal);
   } catch (error) {
     if (error.name === "AbortError") return;
     view.drawn = false;
-    story.replaceChildren(error.status === 404
-      ? state("empty", `Nothing is known of this ${titleOf(entity).toLowerCase()}`, `${error.message}. Look for another one above.`)
-      : state("bad", error.title ?? "The page failed", error.message));
+    details.replaceChildren(error.status === 404
+      ? notice("empty", `No trips for this ${titleOf(entity).toLowerCase()}`, `${error.message}. Search for another id above.`)
+      : notice("bad", error.title ?? "The page failed", error.message));
   }
 }
 
-/** Places by trips and by revenue; empty where no store can tell them. */
-async function ranking(entity, id, signal) {
+/** The ranks by trips and by revenue; empty if no store can answer. */
+async function loadRanks(entity, id, signal) {
   try {
     return await Promise.all(["trips", "revenue"].map((by) => get(`/top/${entity}`, { id, by }, { signal })));
   } catch (error) {
@@ -78,24 +80,24 @@ async function ranking(entity, id, signal) {
 
 function show(totals, [trips, revenue]) {
   if (!view.drawn) {
-    story.replaceChildren(el("div", { class: "heading whole" }, who, facts), figures, series.node);
+    details.replaceChildren(el("div", { class: "heading whole" }, idTitle, facts), figures, series.node);
     view.drawn = true;
   }
-  who.replaceChildren(el("span", { class: "kind" }, titleOf(view.entity)), totals.id);
+  idTitle.replaceChildren(el("span", { class: "kind" }, titleOf(view.entity)), totals.id);
   const window = totals.last_window;
   facts.replaceChildren(
     fact("first trip", totals.start_time ? moment(totals.start_time) : "none"),
     fact("last trip", totals.last_start_time ? moment(totals.last_start_time) : "none"),
-    fact("newest window", window ? `${span(window.window_start, window.window_end, true)}${window.complete ? ", final" : ", can still change"}` : "none"),
-    fact("from", totals.store === "redis" ? "Redis" : "Postgres"));
-  const place = (top) => {
+    fact("newest window", window ? `${period(window.window_start, window.window_end, true)}${window.complete ? ", complete" : ", not complete yet"}` : "none"),
+    fact("store", totals.store === "redis" ? "Redis" : "Postgres"));
+  const rankText = (top) => {
     const item = top?.items[0];
-    return item ? ["number ", data(item.rank, count(item.rank), { class: "rank" }), ` of ${count(top.active_ids)}`] : [];
+    return item ? ["rank ", data(item.rank, count(item.rank), { class: "rank" }), ` of ${count(top.active_ids)}`] : [];
   };
   figures.replaceChildren(
-    figure("Trips", "trips", totals.trip_count, count, place(trips)),
-    figure("Revenue", "revenue", totals.total_revenue, money, place(revenue)),
-    figure("Revenue per trip", "per-trip", totals.avg_revenue, money, ["mean, currency of the trips"]),
+    figure("Trips", "trips", totals.trip_count, count, rankText(trips)),
+    figure("Revenue", "revenue", totals.total_revenue, money, rankText(revenue)),
+    figure("Revenue per trip", "per-trip", totals.avg_revenue, money, ["mean, in the currency of the trips"]),
     figure("Distance", "distance", totals.total_distance, km, [`${km(totals.avg_distance)} per trip`]),
     figure("Riding time", "duration", totals.total_duration, hours, [`${minutes(totals.avg_duration)} per trip`]));
 }
@@ -103,36 +105,36 @@ function show(totals, [trips, revenue]) {
 const fact = (name, text) => el("span", {}, `${name} `, el("strong", {}, text));
 const titleOf = (entity) => ENTITIES.find(({ name }) => name === entity).title;
 
-/** Nobody is chosen: those with the most trips. */
-async function showMany(entity) {
+/** Without an id: show the ids with the most trips. */
+async function showBusiest(entity) {
   const { title, many } = ENTITIES.find(({ name }) => name === entity);
-  const link = (id) => el("a", { href: address("/entity", { entity, id }), onclick: (event) => { event.preventDefault(); go(entity, id); } }, id);
+  const link = (id) => el("a", { href: urlOf("/entity", { entity, id }), onclick: (event) => { event.preventDefault(); go(entity, id); } }, id);
   try {
     const { items, active_ids: all } = await get(`/top/${entity}`, { by: "trips", limit: 20 });
     if (view.id !== null || view.entity !== entity) return;
     const columns = [title, "Trips", "Revenue", "Distance", "Share of trips"].map((name) => ({ name }));
-    story.replaceChildren(el("section", { class: "panel", "aria-label": "Most trips" }, el("h2", {}, `The busiest ${many}`),
-      el("p", { class: "note" }, `${count(Math.min(20, all))} of ${count(all)}, by all their trips.`),
+    details.replaceChildren(el("section", { class: "panel", "aria-label": "Most trips" }, el("h2", {}, `The busiest ${many}`),
+      el("p", { class: "note" }, `${count(Math.min(20, all))} of ${count(all)}, by number of trips.`),
       items.length ? el("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": "The busiest" }, table(`The busiest ${many}`, columns, items.map((item) => [
         link(item.id), count(item.trip_count), money(item.total_revenue), km(item.total_distance), `${(item.share * 100).toFixed(1)} %`,
-      ]))) : state("empty", "No trips yet")));
+      ]))) : notice("empty", "No trips yet")));
   } catch (error) {
-    story.replaceChildren(state("bad", error.title ?? "The page failed", error.message));
+    details.replaceChildren(notice("bad", error.title ?? "The page failed", error.message));
   }
 }
 
-const refresh = paced(ask, 1000);
+const refresh = throttle(load, 1000);
 onStatus(async (status) => {
-  const asOf = eventTime(status);
+  const asOf = minWatermark(status);
   if (status.error || asOf === null) {
-    if (view.asOf === null && status.error) story.replaceChildren(state("bad", status.error.title, status.error.message));
+    if (view.asOf === null && status.error) details.replaceChildren(notice("bad", status.error.title, status.error.message));
     return;
   }
-  const first = view.asOf === null;
+  const isFirst = view.asOf === null;
   view.asOf = asOf;
-  if (!first) return;
+  if (!isFirst) return;
   const { window } = await pageSettings();
-  series = new Series({ window, onChange: () => refresh() });
+  series = new SeriesPanel({ window, onChange: () => refresh() });
   open(view.entity, view.id);
 });
 open(view.entity, view.id);

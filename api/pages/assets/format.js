@@ -1,4 +1,4 @@
-// Numbers and times for people. Times are UTC, as everywhere in the API.
+// Formats of numbers and times. Times are in UTC, as in the API.
 
 const LOCALE = "en-GB";
 const whole = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 0 });
@@ -21,7 +21,7 @@ export const compact = or((value) => short.format(value));
 export const percent = or((value) => `${one.format(value * 100)} %`);
 export const km = or((value) => `${value < 1000 ? one.format(value) : whole.format(value)} km`);
 export const minutes = or((value) => `${one.format(value)} min`);
-/** Minutes, as hours where there are many. */
+/** Minutes; from 600 on in hours. */
 export const hours = or((value) => (value < 600 ? minutes(value) : `${whole.format(value / 60)} h`));
 
 export const clock = or((time) => hm.format(new Date(time)));
@@ -30,11 +30,11 @@ export const day = or((time) => dayMonth.format(new Date(time)));
 export const date = or((time) => fullDay.format(new Date(time)));
 export const moment = or((time) => `${day(time)} ${clock(time)}`);
 
-/** A span of time as `13:55–14:00`, with the day where the spans of a list differ in it. */
-export const span = (from, to, withDay = false) =>
+/** A period as `13:55–14:00`, with the day if `withDay`. */
+export const period = (from, to, withDay = false) =>
   `${withDay ? `${day(from)} ` : ""}${clock(from)}–${clock(to)}`;
 
-/** How long ago, from milliseconds. */
+/** An age in milliseconds as text. */
 export function ago(ms) {
   const past = Math.max(0, ms) / 1000;
   if (past < 100) return `${Math.round(past)} s ago`;
@@ -43,10 +43,10 @@ export function ago(ms) {
   return `${Math.round(past / 86400)} days ago`;
 }
 
-/** An H3 cell without the filling at its end; other ids as they are. */
+/** The id of an H3 cell without the padding at its end; other ids do not change. */
 export const shortId = (id) => (/^8[0-9a-f]{14}$/.test(id) ? id.replace(/f+$/, "") : id);
 
-/** What can be asked of windows: how it is called, sorted by, and written. */
+/** The metrics of windows: name, sort key of the API, unit and format. */
 export const METRICS = [
   { key: "trip_count", name: "Trips", by: "trips", unit: "trips", text: count },
   { key: "total_revenue", name: "Revenue", by: "revenue", unit: "in the trips’ currency", text: money },
@@ -57,7 +57,7 @@ export const METRICS = [
 ];
 export const metricOf = (key) => METRICS.find((metric) => metric.key === key) ?? METRICS[0];
 
-/** A metric of totals; means are a division, never a sum. */
+/** The value of a metric of totals; means are divided here, as they can't be summed. */
 export function valueOf(metric, totals) {
   if (!metric.of) return totals[metric.key];
   return totals.trip_count ? totals[metric.of] / totals.trip_count : 0;

@@ -1,58 +1,58 @@
-// What every page has: where one is, how fresh the numbers are, what is wrong, and the sign-in.
+// The frame of every page: navigation, freshness, number of problems, and the sign-in dialog.
 
-import { get, onTokenNeeded, pageSettings, post } from "./api.js";
+import { get, onUnauthorized, pageSettings, post } from "./api.js";
 import { el, svg } from "./dom.js";
 import { ago, clock, date, seconds } from "./format.js";
 
 const PAGES = [["/", "City"], ["/now", "Now"], ["/entity", "Entity"], ["/pipeline", "Pipeline"]];
-const EVERY = 2000;
-const REPLAY = 6 * 3600_000;
-const SLOW = 150_000;
+const POLL_INTERVAL = 2000;
+const REPLAY_LAG = 6 * 3600_000;
+const STALE = 150_000;
 
 const listeners = new Set();
 let latest = null;
 
-/** Call back with every answer of /status; `error` stands instead while there is none. */
+/** Call the listener with every response of /status; it has `error` after a failed request. */
 export function onStatus(listener) {
   listeners.add(listener);
   if (latest) listener(latest);
 }
 
-/** Event time's "now": the watermark that every entity has reached, in epoch ms, or null. */
-export function eventTime(status) {
+/** The lowest watermark of the entities, in epoch ms; null if one is not known. */
+export function minWatermark(status) {
   const times = Object.values(status.as_of ?? {});
   return times.length && times.every(Boolean) ? Math.min(...times.map(Date.parse)) : null;
 }
 
-/** How far the newest trips are: the furthest watermark of a partition, in epoch ms, or null. */
-export function furthestTime(status) {
-  const time = eventTime(status);
+/** The highest watermark of a partition, in epoch ms; null while an entity has none. */
+export function newestWatermark(status) {
+  const time = minWatermark(status);
   const partitions = (status.processes ?? []).flatMap((process) => process.partitions);
   return time && Math.max(time, ...partitions.map(({ watermark }) => Date.parse(watermark)).filter(Number.isFinite));
 }
 
-/** Draw the frame and keep it fresh. */
+/** Draw the frame and keep it up to date. */
 export function frame(title) {
   const count = el("span", { class: "count", hidden: true });
   const fresh = el("p", { class: "fresh", id: "fresh" });
   document.getElementById("top").append(
-    el("a", { class: "skip", href: "#main" }, "Skip to the content"),
-    el("a", { class: "brand", href: "/", "aria-label": "Mobility Hub" }, mark(), el("span", {}, "Mobility Hub")),
+    el("a", { class: "skip", href: "#main" }, "Skip to content"),
+    el("a", { class: "brand", href: "/", "aria-label": "Mobility Hub" }, logo(), el("span", {}, "Mobility Hub")),
     el("nav", { class: "pages", "aria-label": "Pages" }, PAGES.map(([href, name]) =>
       el("a", { href, "aria-current": name === title ? "page" : null }, name, name === "Pipeline" ? count : null))),
     fresh,
     themeButton(),
   );
   document.getElementById("main").tabIndex = -1;
-  onTokenNeeded(signIn);
-  const moved = { asOf: null, at: Date.now() };
-  const show = () => latest && freshness(fresh, latest, moved);
+  onUnauthorized(signIn);
+  const lastChange = { asOf: null, at: Date.now() };
+  const show = () => latest && showFreshness(fresh, latest, lastChange);
   onStatus((status) => {
-    const wrong = status.problems?.length ?? 0;
-    count.hidden = !wrong;
+    const problems = status.problems?.length ?? 0;
+    count.hidden = !problems;
     count.dataset.worst = status.problems?.some(({ severity }) => severity === "error") ? "error" : "warning";
-    count.textContent = wrong || "";
-    count.setAttribute("aria-label", `${wrong} ${wrong === 1 ? "problem" : "problems"}`);
+    count.textContent = problems || "";
+    count.setAttribute("aria-label", `${problems} ${problems === 1 ? "problem" : "problems"}`);
     show();
   });
   setInterval(show, 1000);
@@ -63,43 +63,43 @@ async function poll() {
   if (!document.hidden || !latest) {
     try {
       const [status, settings] = await Promise.all([get("/status"), pageSettings()]);
-      latest = { ...status, settings, asOf: eventTime(status), heard: Date.now() };
+      latest = { ...status, settings, asOf: minWatermark(status), receivedAt: Date.now() };
     } catch (error) {
       latest = { ...latest, error };
     }
     listeners.forEach((listener) => listener(latest));
   }
-  setTimeout(poll, EVERY);
+  setTimeout(poll, POLL_INTERVAL);
 }
 
-function freshness(node, { asOf = null, error, settings, heard }, moved) {
+function showFreshness(node, { asOf = null, error, settings, receivedAt }, lastChange) {
   const now = Date.now();
-  if (asOf !== moved.asOf) Object.assign(moved, { asOf, at: now });
+  if (asOf !== lastChange.asOf) Object.assign(lastChange, { asOf, at: now });
   const dot = el("span", { class: "dot", "aria-hidden": "true" });
   if (error) {
     node.dataset.state = "down";
-    const since = heard ? `, last heard ${ago(now - heard)}` : "";
-    node.replaceChildren(dot, el("strong", {}, error.title), `${error.status ? error.message : "asking again"}${since}`);
+    const since = receivedAt ? `, last response ${ago(now - receivedAt)}` : "";
+    node.replaceChildren(dot, el("strong", {}, error.title), `${error.status ? error.message : "retrying"}${since}`);
     return;
   }
   if (asOf === null) {
     node.dataset.state = "behind";
-    node.replaceChildren(dot, el("strong", {}, "No watermark yet"), "the flow has not reported");
+    node.replaceChildren(dot, el("strong", {}, "No watermark yet"), "the flow has not reported one");
     return;
   }
   const behind = now - asOf;
-  const replay = behind > REPLAY;
-  const stands = now - moved.at > SLOW || (!replay && behind > SLOW + settings.window);
-  node.dataset.state = stands ? "behind" : "live";
-  const time = el("time", { dateTime: new Date(asOf).toISOString() }, replay ? `${date(asOf)} ${seconds(asOf)}` : seconds(asOf));
+  const isReplay = behind > REPLAY_LAG;
+  const isStale = now - lastChange.at > STALE || (!isReplay && behind > STALE + settings.window);
+  node.dataset.state = isStale ? "behind" : "live";
+  const time = el("time", { dateTime: new Date(asOf).toISOString() }, isReplay ? `${date(asOf)} ${seconds(asOf)}` : seconds(asOf));
   const complete = Math.floor((asOf - settings.lateness) / settings.window) * settings.window;
   node.replaceChildren(dot,
-    el("span", {}, "As of ", el("strong", {}, time), " UTC, ", replay ? `replay, moved ${ago(now - moved.at)}` : ago(behind)),
+    el("span", {}, "As of ", el("strong", {}, time), " UTC, ", isReplay ? `replay, last change ${ago(now - lastChange.at)}` : ago(behind)),
     el("span", {}, "complete until ", el("time", { dateTime: new Date(complete).toISOString() }, clock(complete))),
   );
 }
 
-function mark() {
+function logo() {
   return svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" },
     svg("path", { "fill-rule": "evenodd", d: "M12 1 21.5 6.5v11L12 23 2.5 17.5v-11zM12 6.6 7.3 9.3v5.4L12 17.4l4.7-2.7V9.3z" }));
 }
@@ -121,10 +121,10 @@ let dialog = null;
 function signIn() {
   if (dialog) return;
   const token = el("input", { type: "password", name: "token", autocomplete: "current-password", required: true, id: "token" });
-  const wrong = el("p", { class: "down", role: "alert" });
+  const fault = el("p", { class: "down", role: "alert" });
   dialog = el("dialog", { "aria-labelledby": "sign-in" },
-    el("h2", { id: "sign-in" }, "This system asks for a token"),
-    el("p", { class: "note" }, "It is exchanged for a cookie that this browser keeps. Who runs the system gives you one."),
+    el("h2", { id: "sign-in" }, "Sign in with a token"),
+    el("p", { class: "note" }, "The operator of this system creates it. The browser stores a session cookie, not the token."),
     el("form", {
       async onsubmit(event) {
         event.preventDefault();
@@ -132,11 +132,11 @@ function signIn() {
           await post("/session", { token: token.value });
           location.reload();
         } catch (problem) {
-          wrong.textContent = problem.message;
+          fault.textContent = problem.message;
           token.select();
         }
       },
-    }, el("label", { class: "control", for: "token" }, "Token", token), wrong, el("button", { class: "primary" }, "Sign in")));
+    }, el("label", { class: "control", for: "token" }, "Token", token), fault, el("button", { class: "primary" }, "Sign in")));
   document.body.append(dialog);
   dialog.showModal();
 }

@@ -1,11 +1,11 @@
-// What the colours mean, and what is under the pointer.
+// The legend of the map, and the tooltip of the cell under the pointer.
 
 import { el } from "./dom.js";
 import { count, decimal, minutes, money, shortId } from "./format.js";
 
 const plain = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 1 });
 
-/** Classes of the map with their bounds. */
+/** The colours of the map with the bounds of their classes. */
 export class Legend {
   constructor() {
     this.node = el("section", { class: "legend", "aria-label": "Legend", hidden: true });
@@ -18,7 +18,7 @@ export class Legend {
       el("h2", {}, metric.name, " ", el("span", { class: "unit" }, `(${metric.unit})`)),
       el("ol", {}, steps.map((index) => el("li", {}, swatch(index, limits), label(metric, limits, index))),
         el("li", {}, el("span", { class: "swatch fill-none" }), "none")),
-      el("p", {}, level < finest ? "Cells are grouped at this zoom; zoom in for single ones." : "Each hexagon is one cell."),
+      el("p", {}, level < finest ? "Cells are grouped at this zoom level; zoom in to see each cell." : "Each hexagon is one cell."),
     );
   }
 }
@@ -38,7 +38,7 @@ function label(metric, limits, index) {
   return high - low > 1 ? `${text(low)}–${text(high - 1)}` : text(low);
 }
 
-/** A box beside the pointer. */
+/** A tooltip beside the pointer. */
 export function tooltip() {
   const node = el("div", { class: "over tip", hidden: true, "aria-hidden": "true" });
   return {

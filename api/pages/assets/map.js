@@ -1,23 +1,23 @@
-// The map: a canvas with cells on a plain ground, that can be moved, zoomed and asked.
+// The map: a canvas with cells, which can be moved and zoomed, and whose cells can be selected.
 
-import { ancestor, fitting, isCell, metres, middle, outline, resolution, under } from "./cells.js";
-import { calm, colour, onTheme } from "./dom.js";
+import { cellAt, centreOf, isCell, metresPerUnit, outline, parentCell, resolution, resolutionFor } from "./cells.js";
+import { colour, onTheme, prefersReducedMotion } from "./dom.js";
 import { followPointers } from "./pointers.js";
 import { drawTiles } from "./tiles.js";
 
-const ACROSS = 15; // pixels that a cell must be wide at least, or it is grouped
-const APART = 0.025; // a place far outside must not make the city small at first sight
-const FADE = 1600;
-const MARGIN = 700; // metres around the middles of cells
+const MIN_WIDTH = 15; // pixels of a cell; narrower cells are grouped
+const OUTSIDE = 0.025; // share of trips beyond each edge of the first view, as a few cells may be far away
+const HIGHLIGHT_MS = 1600;
+const MARGIN = 700; // metres around the centres of cells
 
-/** Draws {ground: Set of ids, cells: Map of id to step}; calls back for hovering, picking, zooming. */
+/** Draws cells in the colours of their classes over all known cells; calls back on hover, selection and zoom. */
 export class CellMap {
-  constructor(canvas, { onHover, onPick, onLevel }) {
+  constructor(canvas, { onHover, onSelect, onLevel }) {
     Object.assign(this, { canvas, onHover, onLevel, tiles: null, selected: null });
     this.view = { x: 0.5, y: 0.5, scale: 512 };
-    this.ground = new Set();
+    this.background = new Set();
     this.cells = new Map();
-    this.pulses = new Map();
+    this.highlights = new Map();
     this.finest = 9;
     this.level = null;
     this.readColours();
@@ -27,7 +27,7 @@ export class CellMap {
       move: (dx, dy) => this.move(dx, dy),
       zoom: (factor, at) => this.zoom(factor, at),
       hover: (at) => onHover(at && this.cellAt(at), at),
-      pick: (at) => onPick(this.cellAt(at)),
+      select: (at) => onSelect(this.cellAt(at)),
       fit: () => this.fit(),
     });
   }
@@ -37,14 +37,14 @@ export class CellMap {
     this.inks = Object.fromEntries(["cell-line", "faint-cell", "ink", "muted", "ground", "accent"].map((name) => [name, colour(name)]));
   }
 
-  /** The ground: every cell that may show something, a Map of id to trips. */
-  setGround(trips) {
-    const first = !this.ground.size;
+  /** Set all known cells, a Map of id to trips. */
+  setBackground(trips) {
+    const isFirst = !this.background.size;
     this.trips = trips;
-    this.ground = new Set([...trips.keys()].filter(isCell));
-    this.finest = Math.max(0, ...[...this.ground].map(resolution)) || 9;
-    if (first) this.fit(APART);
-    this.settle();
+    this.background = new Set([...trips.keys()].filter(isCell));
+    this.finest = Math.max(0, ...[...this.background].map(resolution)) || 9;
+    if (isFirst) this.fit(OUTSIDE);
+    this.regroup();
   }
 
   setCells(cells) {
@@ -53,30 +53,30 @@ export class CellMap {
     this.draw();
   }
 
-  select(id, show = false) {
+  select(id, centre = false) {
     this.selected = id;
-    if (id && show) [this.view.x, this.view.y] = middle(id);
+    if (id && centre) [this.view.x, this.view.y] = centreOf(id);
     this.draw();
   }
 
-  /** Light up cells that have just changed. */
-  pulse(ids) {
-    if (calm()) return;
+  /** Highlight cells that have just changed. */
+  highlight(ids) {
+    if (prefersReducedMotion()) return;
     const now = performance.now();
-    for (const id of ids) this.pulses.set(id, now);
+    for (const id of ids) this.highlights.set(id, now);
     this.draw();
   }
 
-  /** Show all cells, or those in the middle: `apart` is the share of trips beyond each edge. */
-  fit(apart = 0) {
-    if (!this.ground.size || !this.width) return;
-    const points = [...this.ground].map((id) => [...middle(id), this.trips.get(id)]);
-    const [[left, right], [top, bottom]] = [extent(points, 0, apart), extent(points, 1, apart)];
-    const cell = MARGIN / metres(top);
-    const room = 0.9;
-    this.view.scale = Math.min((this.width * room) / (right - left + cell), (this.height * room) / (bottom - top + cell));
+  /** Fit all cells into the view; `outside` is the share of trips that may be beyond each edge. */
+  fit(outside = 0) {
+    if (!this.background.size || !this.width) return;
+    const points = [...this.background].map((id) => [...centreOf(id), this.trips.get(id)]);
+    const [[left, right], [top, bottom]] = [extent(points, 0, outside), extent(points, 1, outside)];
+    const cell = MARGIN / metresPerUnit(top);
+    const fill = 0.9;
+    this.view.scale = Math.min((this.width * fill) / (right - left + cell), (this.height * fill) / (bottom - top + cell));
     Object.assign(this.view, { x: (left + right) / 2, y: (top + bottom) / 2 });
-    this.settle();
+    this.regroup();
   }
 
   move(dx, dy) {
@@ -90,16 +90,16 @@ export class CellMap {
     this.view.scale = Math.min(2 ** 28, Math.max(256, this.view.scale * factor));
     this.view.x = x - (at[0] - this.width / 2) / this.view.scale;
     this.view.y = y - (at[1] - this.height / 2) / this.view.scale;
-    this.settle();
+    this.regroup();
   }
 
-  /** Group cells as coarsely as the zoom asks for; tell when that changes. */
-  settle() {
-    const level = fitting((ACROSS * metres(this.view.y)) / this.view.scale, this.finest);
-    if (level !== this.level || this.shown !== this.ground) {
+  /** Group cells for the zoom level; call back if the resolution changes. */
+  regroup() {
+    const level = resolutionFor((MIN_WIDTH * metresPerUnit(this.view.y)) / this.view.scale, this.finest);
+    if (level !== this.level || this.shown !== this.background) {
       this.level = level;
-      this.shown = this.ground;
-      this.shownGround = new Set([...this.ground].map((id) => ancestor(id, level)));
+      this.shown = this.background;
+      this.groupedBackground = new Set([...this.background].map((id) => parentCell(id, level)));
       this.onLevel(level, this.finest);
     }
     this.draw();
@@ -110,15 +110,15 @@ export class CellMap {
   }
 
   cellAt(at) {
-    return under(...this.toPlane(at), this.cells, this.levels ?? []);
+    return cellAt(...this.toPlane(at), this.cells, this.levels ?? []);
   }
 
   resize() {
-    const first = !this.width;
+    const isFirst = !this.width;
     [this.width, this.height] = [this.canvas.clientWidth, this.canvas.clientHeight];
     const ratio = devicePixelRatio || 1;
     Object.assign(this.canvas, { width: this.width * ratio, height: this.height * ratio });
-    if (first) this.fit(APART);
+    if (isFirst) this.fit(OUTSIDE);
     this.draw(true);
   }
 
@@ -136,7 +136,7 @@ export class CellMap {
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, this.width, this.height);
     if (this.tiles) drawTiles(pen, this);
-    this.paintGround(pen);
+    this.paintBackground(pen);
     pen.lineWidth = 1;
     pen.strokeStyle = this.inks["cell-line"];
     for (const [id, step] of this.cells) {
@@ -147,32 +147,32 @@ export class CellMap {
       pen.globalAlpha = 1;
       pen.stroke();
     }
-    this.paintPulses(pen);
+    this.paintHighlights(pen);
     if (this.selected && this.trace(pen, this.selected)) {
       pen.lineWidth = 3;
       pen.strokeStyle = this.inks.ink;
       pen.stroke();
     }
-    this.paintRuler(pen);
+    this.paintScaleBar(pen);
   }
 
-  paintGround(pen) {
+  paintBackground(pen) {
     if (this.tiles) return;
     pen.fillStyle = this.inks["faint-cell"];
     pen.strokeStyle = this.inks.ground;
     pen.lineWidth = 1;
-    for (const id of this.shownGround ?? []) {
+    for (const id of this.groupedBackground ?? []) {
       if (!this.trace(pen, id)) continue;
       pen.fill();
       pen.stroke();
     }
   }
 
-  paintPulses(pen) {
+  paintHighlights(pen) {
     const now = performance.now();
-    for (const [id, since] of this.pulses) {
-      const left = 1 - (now - since) / FADE;
-      if (left <= 0) this.pulses.delete(id);
+    for (const [id, since] of this.highlights) {
+      const left = 1 - (now - since) / HIGHLIGHT_MS;
+      if (left <= 0) this.highlights.delete(id);
       else if (this.trace(pen, id)) {
         pen.globalAlpha = left;
         pen.lineWidth = 1 + 3 * left;
@@ -181,15 +181,15 @@ export class CellMap {
         pen.globalAlpha = 1;
       }
     }
-    if (this.pulses.size) this.draw();
+    if (this.highlights.size) this.draw();
   }
 
-  /** A bar of a round length, so that one knows how far is far. */
-  paintRuler(pen) {
-    const perMetre = this.view.scale / metres(this.view.y);
-    const wish = 110 / perMetre;
-    const unit = 10 ** Math.floor(Math.log10(wish));
-    const length = [5, 2, 1].map((times) => times * unit).find((metre) => metre <= wish);
+  /** A scale bar with a round length. */
+  paintScaleBar(pen) {
+    const perMetre = this.view.scale / metresPerUnit(this.view.y);
+    const maxLength = 110 / perMetre;
+    const unit = 10 ** Math.floor(Math.log10(maxLength));
+    const length = [5, 2, 1].map((times) => times * unit).find((metre) => metre <= maxLength);
     const text = length >= 1000 ? `${length / 1000} km` : `${length} m`;
     const [left, top] = [16, 22];
     Object.assign(pen, { strokeStyle: this.inks.muted, fillStyle: this.inks.muted, lineWidth: 1.5, font: "12px system-ui, sans-serif" });
@@ -202,7 +202,7 @@ export class CellMap {
     pen.fillText(text, left + 5, top - 5);
   }
 
-  /** Begin a path around a cell; false where it is out of sight. */
+  /** Begin a path around a cell; return false if it is outside the view. */
   trace(pen, id) {
     const corners = outline(id);
     const { x, y, scale } = this.view;
@@ -218,13 +218,13 @@ export class CellMap {
   }
 }
 
-/** Where the points lie on an axis, without the outer ones that have a share of the trips. */
-function extent(points, axis, apart) {
+/** The bounds of the points on an axis, without the outer ones that have a share of the trips. */
+function extent(points, axis, outside) {
   const sorted = [...points].sort((a, b) => a[axis] - b[axis]);
   const all = sorted.reduce((sum, point) => sum + point[2], 0);
   const edge = (list) => {
     let trips = 0;
-    return list.find((point) => (trips += point[2]) > all * apart)[axis];
+    return list.find((point) => (trips += point[2]) > all * outside)[axis];
   };
   return [edge(sorted), edge(sorted.reverse())];
 }

@@ -1,24 +1,24 @@
-// Now: the last hour of event time against the one before, and what comes in this second.
+// Now: the last hour of event time compared with the hour before, and the current rate of trips.
 
-import { address, get, iso, live, paced, pageSettings } from "./api.js";
+import { get, iso, pageSettings, subscribe, throttle, urlOf } from "./api.js";
 import { Chart } from "./chart.js";
-import { data, el, figure, state, table } from "./dom.js";
-import { count, decimal, money, percent, span } from "./format.js";
-import { eventTime, frame, onStatus } from "./frame.js";
-import { inHours, perSecond, perWindow } from "./now-charts.js";
-import { Pulse } from "./pulse.js";
+import { data, el, figure, keepFocus, keepOrder, notice, table } from "./dom.js";
+import { count, decimal, money, percent, period } from "./format.js";
+import { frame, minWatermark, onStatus } from "./frame.js";
+import { revenuePerHour, tripsPerSecond, tripsPerWindow } from "./now-charts.js";
+import { TripRate } from "./trip-rate.js";
 
 const HOUR = 3600_000;
 const HOURS_SHOWN = 3;
-const KINDS = 4;
+const MAX_TYPES = 4;
 
 frame("Now");
-const pulse = new Pulse();
+const tripRate = new TripRate();
 const view = { kinds: [], series: new Map() };
 
 const figures = el("dl", { class: "figures" });
 const charts = {
-  second: new Chart({ title: "Trips counted a second", note: "The last three minutes of the wall clock, as they reach the stores, since this page was opened.", small: true }),
+  second: new Chart({ title: "Trips counted per second", note: "Wall clock, the last three minutes, from when this page was opened.", small: true }),
   windows: new Chart({ title: "Trips by vehicle type" }),
   hours: new Chart({ title: "Revenue by vehicle type", small: true }),
 };
@@ -33,16 +33,16 @@ document.getElementById("main").append(
 );
 drawFigures(null);
 
-/** The last hour of closed windows, the hour before, and the hours of the chart, in epoch ms. */
-function hours(asOf, window) {
+/** The last hour of closed windows, the hour before, and the start of the chart, in epoch ms. */
+function periods(asOf, window) {
   const to = Math.floor(asOf / window) * window;
   return { to, from: to - HOUR, before: to - 2 * HOUR, first: to - HOURS_SHOWN * HOUR };
 }
 
-async function ask() {
+async function load() {
   try {
     const { window } = await pageSettings();
-    const times = hours(view.asOf, window);
+    const times = periods(view.asOf, window);
     const last = { from: iso(times.from), to: iso(times.to) };
     const before = { from: iso(times.before), to: iso(times.from) };
     const [drivers, driversBefore, top, topBefore] = await Promise.all([
@@ -51,23 +51,23 @@ async function ask() {
       get("/top/vehicle_type", { ...before, by: "revenue", limit: 50 }),
     ]);
     view.hour = { times, drivers, driversBefore, top, topBefore };
-    await askSeries(times, window);
+    await loadSeries(times, window);
     message.hidden = true;
     draw();
   } catch (error) {
-    tell(state("bad", error.title ?? "The page failed", error.message));
+    showNotice(notice("bad", error.title ?? "The page failed", error.message));
   }
 }
 
-/** The vehicle types' windows of the chart: the most used ones by name. */
-async function askSeries(times, window) {
-  const { items } = await get("/top/vehicle_type", { from: iso(times.first), by: "trips", limit: KINDS });
+/** The windows of the vehicle types with the most trips, sorted by name. */
+async function loadSeries(times, window) {
+  const { items } = await get("/top/vehicle_type", { from: iso(times.first), by: "trips", limit: MAX_TYPES });
   view.kinds = items.map(({ id }) => id).sort();
   const range = { from: iso(times.first), to: iso(view.asOf + window) };
   const series = await Promise.all(view.kinds.map((id) => get("/windows/vehicle_type", { id, ...range })));
   view.series = new Map(view.kinds.map((id, index) => {
     const found = series[index].items;
-    found.forEach((item) => pulse.know(id, item.window_start, item.trip_count));
+    found.forEach((item) => tripRate.setCount(id, item.window_start, item.trip_count));
     return [id, new Map(found.map((item) => [Date.parse(item.window_start), item]))];
   }));
   view.window = window;
@@ -75,79 +75,79 @@ async function askSeries(times, window) {
 
 function draw() {
   const { times } = view.hour;
-  heading.textContent = `The last hour is ${span(times.from, times.to)} UTC of event time; the one before is ${span(times.before, times.from)}.`;
+  heading.textContent = `The last hour is ${period(times.from, times.to)} UTC of event time; the one before is ${period(times.before, times.from)}.`;
   drawFigures(view.hour);
-  drawKinds(view.hour);
-  charts.windows.show(perWindow(view, times));
-  charts.hours.show(inHours(view));
+  drawTypes(view.hour);
+  charts.windows.show(tripsPerWindow(view, times));
+  charts.hours.show(revenuePerHour(view));
 }
 
 function drawFigures(hour) {
   const [last, before] = [hour?.top.total, hour?.topBefore.total];
-  const rate = pulse.rate();
+  const rate = tripRate.rate();
   figures.replaceChildren(
-    figure("Trips a second", "rate", rate, decimal, "counted in the last 10 s"),
+    figure("Trips per second", "rate", rate, decimal, "counted in the last 10 s"),
     figure("Trips in the last hour", "trips", last?.trip_count, count, change(last?.trip_count, before?.trip_count, count)),
     figure("Revenue in the last hour", "revenue", last?.total_revenue, money, change(last?.total_revenue, before?.total_revenue, money)),
     figure("Active drivers", "drivers", hour?.drivers.active_ids, count, change(hour?.drivers.active_ids, hour?.driversBefore.active_ids, count)),
   );
 }
 
-/** How a number stands to the one of the hour before. */
+/** The change of a number since the hour before. */
 function change(now, before, text) {
   if (now === undefined || before === undefined) return "";
   if (!before) return "none in the hour before";
   const by = now / before - 1;
-  if (Math.abs(by) < 0.0005) return "as in the hour before";
+  if (Math.abs(by) < 0.0005) return "the same as in the hour before";
   const mark = by > 0 ? `▲ ${percent(by)}` : `▼ ${percent(-by)}`;
-  return el("span", {}, el("span", { class: by > 0 ? "up" : "down" }, mark), ` on the hour before (${text(before)})`);
+  return el("span", {}, el("span", { class: by > 0 ? "up" : "down" }, mark), ` compared with the hour before (${text(before)})`);
 }
 
-function drawKinds({ top, topBefore }) {
+function drawTypes({ top, topBefore }) {
   const before = new Map(topBefore.items.map((item) => [item.id, item]));
   const columns = ["Vehicle type", "Trips", "Revenue", "Share", "Change"].map((name) => ({ name }));
-  kinds.replaceChildren(table("Vehicle types in the last hour", columns, top.items.map((item) => {
+  keepFocus(kinds, () => kinds.replaceChildren(table("Vehicle types in the last hour", columns, keepOrder(kinds, top.items).map((item) => {
     const old = before.get(item.id)?.total_revenue;
     const index = view.kinds.indexOf(item.id);
-    const link = el("a", { href: address("/entity", { entity: "vehicle_type", id: item.id }) }, item.id);
+    const link = el("a", { href: urlOf("/entity", { entity: "vehicle_type", id: item.id }), "data-id": item.id }, item.id);
     return [
       el("span", {}, el("span", { class: `swatch kind-${index < 0 ? 3 : index}` }), link),
       data(item.trip_count, count(item.trip_count)), data(item.total_revenue, money(item.total_revenue)),
       percent(item.share), old ? `${item.total_revenue >= old ? "+" : "−"}${percent(Math.abs(item.total_revenue / old - 1))}` : "new",
     ];
-  })));
-  if (!top.items.length) kinds.replaceChildren(state("empty", "No trips in the last hour"));
+  }))));
+  if (!top.items.length) kinds.replaceChildren(notice("empty", "No trips in the last hour"));
 }
 
-const tell = (node) => {
+const showNotice = (node) => {
   message.hidden = false;
   message.replaceChildren(node);
 };
 
-const refresh = paced(ask, 5000);
+const refresh = throttle(load, 5000);
 onStatus((status) => {
-  const asOf = eventTime(status);
+  const asOf = minWatermark(status);
   if (status.error || asOf === null) {
-    if (!view.hour) tell(status.error ? state("bad", status.error.title, status.error.message)
-      : state("empty", "Waiting for the first watermark", "The flow has not yet told how far it is."));
+    if (!view.hour) showNotice(status.error ? notice("bad", status.error.title, status.error.message)
+      : notice("empty", "Waiting for the first watermark", "The flow has not reported a watermark yet."));
     return;
   }
-  const crossed = view.asOf === undefined || Math.floor(asOf / (view.window ?? 1)) !== Math.floor(view.asOf / (view.window ?? 1));
+  const hasNewWindow = view.asOf === undefined || Math.floor(asOf / (view.window ?? 1)) !== Math.floor(view.asOf / (view.window ?? 1));
   view.asOf = asOf;
-  if (crossed || !view.hour) refresh();
+  if (hasNewWindow || !view.hour) refresh();
 });
 
-live("vehicle_type", null, {
+subscribe("vehicle_type", null, {
   onGap: () => view.asOf && refresh(),
   onWindows(windows) {
-    pulse.take(windows);
+    tripRate.addChanges(windows);
     for (const item of windows) view.series.get(item.id)?.set(Date.parse(item.window_start), item);
-    if (view.hour) charts.windows.show(perWindow(view, view.hour.times));
+    if (view.hour) charts.windows.show(tripsPerWindow(view, view.hour.times));
     if (windows.some(({ window_end: end }) => view.hour && Date.parse(end) <= view.hour.times.to)) refresh();
   },
 });
 setInterval(() => {
   if (document.hidden) return;
-  charts.second.show(perSecond(pulse));
+  charts.second.show(tripsPerSecond(tripRate));
   drawFigures(view.hour);
 }, 1000);

@@ -1,4 +1,4 @@
-// One map, three ways to move it: mouse, fingers, keys.
+// Mouse, touch and keyboard control of the map.
 
 const STEP = 60;
 const KEYS = {
@@ -12,7 +12,7 @@ const KEYS = {
   0: (act) => act.fit(),
 };
 
-/** Turn what happens on a canvas into `move`, `zoom`, `hover`, `pick` and `fit`. */
+/** Call `move`, `zoom`, `hover`, `select` and `fit` on events of a canvas. */
 export function followPointers(canvas, act) {
   const down = new Map();
   let travelled = 0;
@@ -40,7 +40,7 @@ export function followPointers(canvas, act) {
   const up = (event) => {
     const last = down.get(event.pointerId);
     down.delete(event.pointerId);
-    if (event.type === "pointerup" && last && travelled < 6 && !down.size) act.pick(last);
+    if (event.type === "pointerup" && last && travelled < 6 && !down.size) act.select(last);
   };
   canvas.addEventListener("pointerup", up);
   canvas.addEventListener("pointercancel", up);

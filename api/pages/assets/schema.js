@@ -1,5 +1,5 @@
-// The OpenAPI document, drawn by Swagger UI. A script of its own, since the policy allows none inline; and
-// the document is not sent to a validator elsewhere.
+// The OpenAPI document, shown by Swagger UI. A file of its own, as the Content Security Policy forbids
+// inline scripts. The document is not sent to a validator on another host.
 window.SwaggerUIBundle({
   url: "/schema/openapi.json",
   dom_id: "#schema",

@@ -1,4 +1,4 @@
-// Before the first paint: what was chosen here last, else what the system prefers.
+// Before the first paint: set the theme that was selected last; by default that of the system.
 {
   const chosen = localStorage.getItem("theme");
   if (chosen === "light" || chosen === "dark") document.documentElement.dataset.theme = chosen;

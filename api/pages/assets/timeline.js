@@ -1,21 +1,21 @@
-// The last day of event time: a slider over what happened in it.
+// The timeline: a slider over the last day of event time, with bars of trips.
 
 import { el, svg } from "./dom.js";
-import { clock, count, day, span } from "./format.js";
+import { clock, count, day, period } from "./format.js";
 
 const DAY = 24 * 3600_000;
-const EVERY = 320;
-const STRIDE = 900_000;
+const PLAY_INTERVAL = 320;
+const PLAY_STEP = 900_000;
 
-/** The slider chooses where the shown span ends; at its right end it follows the newest window. */
+/** The slider sets the end of the shown period; at its right end it follows the newest window. */
 export class Timeline {
-  constructor({ window, onChoose }) {
-    Object.assign(this, { window, onChoose, end: null, newest: null, length: window, bars: [], playing: null });
+  constructor({ window, onChange }) {
+    Object.assign(this, { window, onChange, end: null, newest: null, length: window, bars: [], playing: null });
     this.output = el("output", { for: "when" });
-    this.now = el("button", { type: "button", onclick: () => { this.stop(); this.choose(null); } }, "Live");
+    this.now = el("button", { type: "button", onclick: () => { this.stop(); this.setEnd(null); } }, "Live");
     this.play = el("button", { type: "button", onclick: () => (this.playing ? this.stop() : this.start()) }, "Play the day");
     this.slider = el("input", {
-      id: "when", type: "range", "aria-label": "End of the shown time, over the last 24 hours",
+      id: "when", type: "range", "aria-label": "End of the shown period, in the last 24 hours",
       oninput: () => this.slide(Number(this.slider.value)),
     });
     this.chart = svg("svg", { preserveAspectRatio: "none", "aria-hidden": "true" });
@@ -26,7 +26,7 @@ export class Timeline {
       el("div", { class: "day" }, this.chart), this.slider, this.ticks);
   }
 
-  /** The span that is shown, in epoch ms. */
+  /** The shown period, in epoch ms. */
   get range() {
     const to = this.end ?? this.newest;
     return { from: to - this.length, to };
@@ -36,8 +36,8 @@ export class Timeline {
     return this.end === null;
   }
 
-  /** Tell up to when there are windows; true where that moved what is shown. */
-  reach(time) {
+  /** Move the newest window forward to a time; return true if that changed the shown period. */
+  advanceTo(time) {
     const newest = Math.floor(time / this.window) * this.window + this.window;
     if (this.newest !== null && newest <= this.newest) return false;
     this.newest = newest;
@@ -51,32 +51,32 @@ export class Timeline {
     this.draw();
   }
 
-  /** Show how many trips there were: [{from, trips}], a window each. */
+  /** Set the bars: [{from, trips}], one per window. */
   setBars(bars) {
     this.bars = bars;
     this.draw();
   }
 
-  choose(end) {
+  setEnd(end) {
     this.end = end;
     this.draw();
-    this.onChoose();
+    this.onChange();
   }
 
   slide(steps) {
     this.stop();
-    this.choose(steps === 0 ? null : this.newest + steps * this.window);
+    this.setEnd(steps === 0 ? null : this.newest + steps * this.window);
   }
 
   start() {
-    let end = this.newest - DAY + STRIDE;
+    let end = this.newest - DAY + PLAY_STEP;
     this.playing = setInterval(() => {
-      end += STRIDE;
+      end += PLAY_STEP;
       if (end >= this.newest) {
         this.stop();
-        this.choose(null);
-      } else this.choose(end);
-    }, EVERY);
+        this.setEnd(null);
+      } else this.setEnd(end);
+    }, PLAY_INTERVAL);
     this.draw();
   }
 
@@ -91,7 +91,7 @@ export class Timeline {
     const { from, to } = this.range;
     const first = this.newest - DAY;
     Object.assign(this.slider, { min: -DAY / this.window + 1, max: 0, step: 1, value: (to - this.newest) / this.window });
-    const text = to - from >= DAY ? `${day(from)} ${clock(from)} – ${day(to)} ${clock(to)}` : span(from, to, true);
+    const text = to - from >= DAY ? `${day(from)} ${clock(from)} – ${day(to)} ${clock(to)}` : period(from, to, true);
     this.output.textContent = text;
     this.slider.setAttribute("aria-valuetext", this.isLive ? `live, ${text}` : text);
     this.now.setAttribute("aria-pressed", this.isLive);
@@ -118,10 +118,10 @@ export class Timeline {
     const step = 3 * 3600_000;
     const marks = [];
     for (let time = Math.ceil(first / step) * step; time < this.newest; time += step) {
-      const place = (time - first) / DAY;
-      if (place < 0.03 || place > 0.97) continue;
+      const position = (time - first) / DAY;
+      if (position < 0.03 || position > 0.97) continue;
       const mark = el("span", {}, clock(time));
-      mark.style.left = `${place * 100}%`;
+      mark.style.left = `${position * 100}%`;
       marks.push(mark);
     }
     this.ticks.replaceChildren(...marks);

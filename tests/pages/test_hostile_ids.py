@@ -1,4 +1,4 @@
-"""Ids are data: whatever they look like, a page shows them as text and does nothing else."""
+"""Hostile ids: pages show ids as text, whatever they contain."""
 
 import pytest
 from playwright.sync_api import expect
@@ -12,15 +12,15 @@ pytestmark = [
     pytest.mark.xdist_group("pages"),
 ]
 
-NOTHING_CAME_OF_IT = """
+COUNT_OF_ELEMENTS = """
 () => document.querySelectorAll("img, iframe, object, [onerror], [onload]").length
   + document.scripts.length
 """
 
 
 @pytest.mark.parametrize("path", ["/?span=60", "/now", "/entity?entity=vehicle_type", "/pipeline"])
-def test_every_page_shows_them_as_text(visit: Visit, path: str) -> None:
-    """Their text stands where lists show it; no element, dialog or request came of it."""
+def test_every_page_shows_ids_as_text(visit: Visit, path: str) -> None:
+    """Lists show the ids; no id creates an element, a dialog or a request."""
     visitor = visit(path)
     scripts = visitor.evaluate("document.scripts.length")
     if path != "/pipeline":
@@ -29,26 +29,26 @@ def test_every_page_shows_them_as_text(visit: Visit, path: str) -> None:
     for table in visitor.page.locator("summary").all():
         table.click()
     visitor.page.wait_for_timeout(1500)
-    assert visitor.evaluate(NOTHING_CAME_OF_IT) == scripts
+    assert visitor.evaluate(COUNT_OF_ELEMENTS) == scripts
 
 
 @pytest.mark.parametrize("entity", ["driver", "passenger", "vehicle_type", "h3"])
 @pytest.mark.parametrize("text", HOSTILE)
-def test_each_has_its_page(visit: Visit, entity: str, text: str) -> None:
-    """Each can be found by its beginning, chosen and shown, as any other."""
+def test_hostile_ids_have_a_page(visit: Visit, entity: str, text: str) -> None:
+    """Each can be found by its prefix, selected and shown."""
     visitor = visit(f"/entity?entity={entity}")
-    search = visitor.page.get_by_role("combobox", name="Id, or how it begins")
+    search = visitor.page.get_by_role("combobox", name="Id or prefix")
     search.fill(text[:4])
     visitor.page.locator("#found [role=option]").filter(has_text=text).click()
-    expect(visitor.page.locator(".who")).to_contain_text(text)
+    expect(visitor.page.locator(".entity-id")).to_contain_text(text)
     visitor.wait_for_value("#trips", HOSTILE_TRIPS)
-    assert visitor.page.title() == f"{text} · Mobility LiveHub"
+    assert visitor.page.title() == f"{text} · Mobility Hub"
 
 
-def test_they_are_harmless_in_addresses(visit: Visit) -> None:
-    """An address may ask for what is nobody's: the page says that it knows nothing of it."""
+def test_hostile_ids_in_urls(visit: Visit) -> None:
+    """For an unknown id in the URL, the page says that there are no trips."""
     nobody = "%3Cimg%20src%3Dx%20onerror%3Dalert(9)%3E"
     visitor = visit(f"/entity?entity={nobody}&id={nobody}", expected="404")
-    visitor.page.get_by_text("Nothing is known of this driver").wait_for()
+    visitor.page.get_by_text("No trips for this driver").wait_for()
     visitor.open("/?metric=__proto__&span=-1e9")
     visitor.page.locator("#sum-trips").wait_for()

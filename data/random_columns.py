@@ -1,9 +1,9 @@
-"""Random columns that are the same bits on every machine, Python and Polars version.
+"""Random columns that have the same bits on every machine, Python and Polars version.
 
-The generator is counter-based: a draw is a hash of the seed, the column's name and the row number,
-so columns neither share a sequence nor depend on the order in which they are made. Floats come from
-additions, multiplications and square roots alone, which IEEE 754 fixes to the last bit; `exp` and
-`log` of a C library are not.
+The generator is counter-based: a value is a hash of the seed, the column's name and the row number,
+so columns neither share a sequence nor depend on the order in which they are made. Floats are
+computed by additions, multiplications and square roots only, which IEEE 754 defines to the last
+bit; `exp` and `log` of a C library are not.
 """
 
 import hashlib
@@ -23,14 +23,14 @@ _SQUARINGS: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Draws:
-    """Columns of `rows` draws each; one seed and one name always give the same column."""
+class RandomColumns:
+    """Random columns of `rows` values; the same seed and name always give the same column."""
 
     seed: int
     rows: int
 
     def bits(self, name: str) -> pl.Series:
-        """Return 64 random bits a row (UInt64): splitmix64 (Steele, Lea and Flood, 2014)."""
+        """Return 64 random bits per row (UInt64): splitmix64 (Steele, Lea and Flood, 2014)."""
         digest = hashlib.sha256(f"{self.seed}/{name}".encode()).digest()
         start = int.from_bytes(digest[:8], "big")
         counter = pl.int_range(self.rows, dtype=pl.UInt64, eager=True)
@@ -40,13 +40,13 @@ class Draws:
         return mixed.alias(name)
 
     def uniform(self, name: str) -> pl.Series:
-        """Return floats in [0, 1), all 53 bits of them random."""
+        """Return floats in [0, 1) with 53 random bits."""
         return (self.bits(name) // _word(2**11)).cast(pl.Float64) * 2.0**-53
 
     def normal(self, name: str) -> pl.Series:
-        """Return nearly normal floats of mean 0 and deviation 1, within 4.9 of the mean.
+        """Return approximately normal floats of mean 0 and deviation 1, within 4.9 of the mean.
 
-        A sum of eight uniforms: the central limit theorem instead of a logarithm.
+        They are sums of eight uniform values (central limit theorem), without a logarithm.
         """
         total = pl.repeat(0, self.rows, dtype=pl.Float64, eager=True)
         for half in ("/low", "/high"):
@@ -66,11 +66,11 @@ class Draws:
         return power
 
     def index(self, name: str, size: int) -> pl.Series:
-        """Return row numbers (Int64) of a table of `size` rows, each as likely as the others."""
+        """Return row numbers (Int64) of a table of `size` rows, with equal probability."""
         return (self.uniform(name) * size).floor().cast(pl.Int64)
 
     def weighted(self, name: str, weights: Sequence[int]) -> pl.Series:
-        """Return row numbers (Int64), each as likely as its weight says."""
+        """Return row numbers (Int64), with probabilities in proportion to the weights."""
         numbered = [number for number, weight in enumerate(weights) for _ in range(weight)]
         return pl.Series(numbered, dtype=pl.Int64).gather(self.index(name, len(numbered)))
 

@@ -1,20 +1,20 @@
-// From numbers to a few colours, with bounds that a legend can show.
+// Classes of numbers with a colour each, and bounds that a legend can show.
 
 const STEPS = 6;
 
 /**
- * Bounds between classes that hold about as many values each, rounded to numbers one can read.
- * Zones differ by orders of magnitude: equal steps would paint all but a few the same.
+ * Bounds between classes with about the same number of values each, rounded to short numbers.
+ * Cells differ by orders of magnitude: with equal steps almost all would have the same colour.
  * @param {number[]} values
  * @returns {number[]} ascending, at most STEPS - 1
  */
-export function bounds(values) {
+export function classBounds(values) {
   const sorted = values.filter((value) => value > 0).sort((a, b) => a - b);
   const distinct = [...new Set(sorted)];
   if (distinct.length <= STEPS) return distinct.slice(1);
   const found = [];
   for (let step = 1; step < STEPS; step += 1) {
-    // Towards the upper end classes get smaller: that is where one looks.
+    // Classes of high values are smaller, as these are of most interest.
     const share = 1 - (1 - step / STEPS) ** 1.35;
     const bound = round(sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]);
     if (bound > sorted[0] && bound > (found.at(-1) ?? 0) && bound <= sorted.at(-1)) found.push(bound);
@@ -22,15 +22,15 @@ export function bounds(values) {
   return found;
 }
 
-/** The class of a value: 0 to bounds.length. */
+/** The class of a value: 0 to limits.length. */
 export function classOf(value, limits) {
   let index = 0;
   while (index < limits.length && value >= limits[index]) index += 1;
   return index;
 }
 
-/** Which of the STEPS colours a class has: few classes are spread over all of them. */
-export const stepOf = (index, limits) =>
+/** The colour of a class among STEPS colours: few classes are spread over all of them. */
+export const colourOf = (index, limits) =>
   limits.length ? Math.round((index * (STEPS - 1)) / limits.length) : STEPS - 3;
 
 function round(value) {

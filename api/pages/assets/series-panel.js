@@ -1,70 +1,71 @@
-// An id's windows over time: chosen, drawn, and taken along as a file.
+// The series of an id: metric, range and granularity, a chart, and downloads.
 
-import { address, download, get, iso } from "./api.js";
+import { download, get, iso, urlOf } from "./api.js";
 import { Chart, timeAxis, tooltip, valueAxis } from "./chart.js";
 import { el } from "./dom.js";
-import { clock, compact, count, day, decimal, km, METRICS, metricOf, minutes, moment, money, span, valueOf } from "./format.js";
+import { clock, compact, count, day, decimal, km, metricOf, METRICS, minutes, moment, money, period, valueOf } from "./format.js";
 
 const MINUTE = 60_000;
 const RANGES = [["6 hours", 360], ["24 hours", 1440], ["7 days", 10_080], ["31 days", 44_640]];
-const GRAINS = [["5 minutes", "PT5M", 5], ["15 minutes", "PT15M", 15], ["1 hour", "PT1H", 60], ["1 day", "P1D", 1440]];
-const MOST = 750;
+const GRANULARITIES = [["5 minutes", "PT5M", 5], ["15 minutes", "PT15M", 15], ["1 hour", "PT1H", 60], ["1 day", "P1D", 1440]];
+const MAX_BUCKETS = 750;
 const FORMATS = [["CSV", "csv", "text/csv"], ["Parquet", "parquet", "application/vnd.apache.parquet"], ["NDJSON", "ndjson", "application/x-ndjson"]];
 
-export class Series {
+export class SeriesPanel {
   constructor({ window, onChange }) {
     Object.assign(this, { window, items: [] });
-    const changed = () => { this.offerGrains(); onChange(); };
+    const changed = () => { this.updateGranularities(); onChange(); };
     const select = (options, chosen, act) => el("select", { onchange: act },
       options.map(([name, value]) => el("option", { value, selected: value === chosen }, name)));
     this.ranges = select(RANGES, 1440, changed);
-    this.grains = el("select", { onchange: onChange });
+    this.granularities = el("select", { onchange: onChange });
     this.metrics = select(METRICS.map(({ name, key }) => [name, key]), "trip_count", () => this.draw());
     this.chart = new Chart({ title: "Over time" });
-    this.wrong = el("p", { class: "down", role: "alert" });
-    this.offerGrains();
+    this.fault = el("p", { class: "down", role: "alert" });
+    this.updateGranularities();
     const control = (name, node) => el("label", { class: "control" }, name, node);
     this.chart.node.querySelector("h2").after(el("div", { class: "controls series-controls" },
-      control("Show", this.metrics), control("Of the last", this.ranges), control("In steps of", this.grains)));
-    this.chart.node.append(el("div", { class: "exports" }, el("span", { class: "note" }, "Take this series along:"),
+      control("Show", this.metrics), control("Range", this.ranges), control("Granularity", this.granularities)));
+    this.chart.node.append(el("div", { class: "exports" }, el("span", { class: "note" }, "Download:"),
       FORMATS.map(([name, ending, type]) => el("a", {
         class: "button", href: "#", "data-type": type, onclick: (event) => { event.preventDefault(); this.export(ending, type); },
-      }, name))), this.wrong);
+      }, name))), this.fault);
     this.node = this.chart.node;
   }
 
-  /** Steps that the windows can be put together to, and that are not too many to see. */
-  offerGrains() {
+  /** Offer granularities that are multiples of a window and give a reasonable number of buckets. */
+  updateGranularities() {
     const length = Number(this.ranges.value);
-    const before = this.grains.value;
-    const offered = GRAINS.filter(([, , step]) => (step * MINUTE) % this.window === 0 && length / step <= MOST && length >= step * 2);
+    const before = this.granularities.value;
+    const offered = GRANULARITIES.filter(([, , step]) => (step * MINUTE) % this.window === 0 && length / step <= MAX_BUCKETS && length >= step * 2);
     const usual = offered.find(([, , step]) => length / step <= 100) ?? offered.at(-1);
     const chosen = offered.some(([, name]) => name === before) ? before : usual[1];
-    this.grains.replaceChildren(...offered.map(([name, value]) => el("option", { value, selected: value === chosen }, name)));
+    this.granularities.replaceChildren(...offered.map(([name, value]) => el("option", { value, selected: value === chosen }, name)));
   }
 
   get step() {
-    return GRAINS.find(([, name]) => name === this.grains.value)[2] * MINUTE;
+    return GRANULARITIES.find(([, name]) => name === this.granularities.value)[2] * MINUTE;
   }
 
-  parameters(id, asOf) {
-    const to = Math.floor(asOf / this.window) * this.window + this.window;
+  parameters(id, newest) {
+    const to = Math.floor(newest / this.window) * this.window + this.window;
     const length = Number(this.ranges.value) * MINUTE;
     const from = Math.floor((to - length) / this.step) * this.step;
-    return { id, from: iso(from), to: iso(to), granularity: this.grains.value };
+    return { id, from: iso(from), to: iso(to), granularity: this.granularities.value };
   }
 
-  async ask(entity, id, asOf, signal) {
-    this.asked = { entity, parameters: this.parameters(id, asOf) };
-    const { items } = await get(`/windows/${entity}`, this.asked.parameters, { signal });
+  /** Load the range that ends with the window of the event time `newest` (epoch ms). */
+  async load(entity, id, newest, signal) {
+    this.loaded = { entity, parameters: this.parameters(id, newest) };
+    const { items } = await get(`/windows/${entity}`, this.loaded.parameters, { signal });
     this.items = items;
-    for (const link of this.node.querySelectorAll("a[data-type]")) link.href = address(`/windows/${entity}`, this.asked.parameters);
+    for (const link of this.node.querySelectorAll("a[data-type]")) link.href = urlOf(`/windows/${entity}`, this.loaded.parameters);
     this.draw();
   }
 
-  /** The steps of the range, those without trips among them. */
-  filled() {
-    const { from, to } = this.asked.parameters;
+  /** All buckets of the range, with those that have no trips. */
+  withEmptyBuckets() {
+    const { from, to } = this.loaded.parameters;
     const known = new Map(this.items.map((item) => [Math.floor(Date.parse(item.window_start) / this.step) * this.step, item]));
     const all = [];
     for (let start = Date.parse(from); start < Date.parse(to); start += this.step) {
@@ -74,17 +75,17 @@ export class Series {
   }
 
   draw() {
-    if (!this.asked) return;
+    if (!this.loaded) return;
     const metric = metricOf(this.metrics.value);
-    const filled = this.filled();
+    const buckets = this.withEmptyBuckets();
     const value = ({ item }) => (item ? valueOf(metric, item) : metric.of ? null : 0);
     const long = Number(this.ranges.value) > 2 * 1440;
-    const title = (start) => (this.step >= 1440 * MINUTE ? day(start) : span(start, start + this.step, true));
+    const title = (start) => (this.step >= 1440 * MINUTE ? day(start) : period(start, start + this.step, true));
     const trips = this.items.reduce((sum, item) => sum + item.trip_count, 0);
     this.chart.show({
-      note: this.items.length ? `${metric.unit === metric.name.toLowerCase() ? metric.name : `${metric.name}, ${metric.unit}`}. Pale bars can still change.` : "No trips in this time.",
-      summary: `${metric.name}: ${this.items.length} steps with trips, ${count(trips)} trips in all.`,
-      columns: ["From (UTC)", "Trips", "Revenue", "Distance", "Minutes per trip", "Final"].map((name) => ({ name })),
+      note: this.items.length ? `${metric.unit === metric.name.toLowerCase() ? metric.name : `${metric.name}, ${metric.unit}`}. Pale bars are not complete yet.` : "No trips in this range.",
+      summary: `${metric.name}: ${this.items.length} buckets with trips, ${count(trips)} trips in total.`,
+      columns: ["From (UTC)", "Trips", "Revenue", "Distance", "Minutes per trip", "Complete"].map((name) => ({ name })),
       rows: () => this.items.toReversed().map((item) => [moment(item.window_start), count(item.trip_count), money(item.total_revenue),
         km(item.total_distance), minutes(item.avg_duration), item.complete ? "yes" : "not yet"]),
       option: (theme) => ({
@@ -95,15 +96,15 @@ export class Series {
         tooltip: tooltip(theme, title, metric.text, ""),
         series: [{
           name: metric.name, type: "bar", barCategoryGap: "18%", barMaxWidth: 60, itemStyle: { color: theme.accent },
-          data: filled.map((one) => ({ value: [one.start, value(one)], itemStyle: { opacity: one.item && !one.item.complete ? 0.45 : 1 } })),
+          data: buckets.map((one) => ({ value: [one.start, value(one)], itemStyle: { opacity: one.item && !one.item.complete ? 0.45 : 1 } })),
         }],
       }),
     });
   }
 
   async export(ending, type) {
-    this.wrong.textContent = "";
-    const { entity, parameters } = this.asked ?? {};
+    this.fault.textContent = "";
+    const { entity, parameters } = this.loaded ?? {};
     if (!entity) return;
     try {
       const url = URL.createObjectURL(await download(`/windows/${entity}`, parameters, type));
@@ -111,7 +112,7 @@ export class Series {
       el("a", { href: url, download: name }).click();
       setTimeout(() => URL.revokeObjectURL(url), 10_000);
     } catch (problem) {
-      this.wrong.textContent = problem.message;
+      this.fault.textContent = problem.message;
     }
   }
 }
