@@ -14,7 +14,9 @@ from mobility.rules_journal import JOURNAL_FILE, JournalEntry, in_force
 from mobility.settings import Settings
 from runtime.failures import RefusalError, StartError
 from runtime.flows import TRIPS_STEP_ID
+from runtime.folder_record import FolderRecord
 from runtime.recovery import make_partitions, stored_states
+from runtime.recovery_lock import lock_folder
 from runtime.rules_in_force import check_tables, update_rules
 from runtime.rules_journal import copied_tables, read_journal, write_journal
 
@@ -216,11 +218,12 @@ def test_a_journal_in_a_new_folder_is_in_force_there(folder: Folder, tmp_path: P
     folder.end(10)
     folder.write_drivers("bike")
     folder.start()
-    (tmp_path / "other").mkdir()
-    other = Folder(tmp_path / "other")
-    write_journal(other.path, read_journal(folder.path))
-    other.start()
-    assert read_journal(other.path) == read_journal(folder.path)
+    other = tmp_path / "other"
+    other.mkdir(mode=0o700)
+    write_journal(other, read_journal(folder.path))
+    lock_folder(other, FolderRecord.of("main", folder.settings)).close()
+    update_rules(other, folder.settings)
+    assert read_journal(other) == read_journal(folder.path)
 
 
 def test_an_unreadable_journal_is_refused(folder: Folder) -> None:
