@@ -35,7 +35,7 @@ demo *args:
 audit *args:
     python -m stack.with_settings "{{ root }}/.mobility" python -m audit.sampling "$@"
 
-# Run the flow on running services: -r DIR [--processes N] [--flow serving] [--accept-gap].
+# Run the flow on running services: -r DIR [--processes N] [--flow serving] [--accept-gap] [--add-entity NAME].
 [no-cd]
 run *args:
     exec python -m dataflows "$@"

@@ -16,6 +16,7 @@ from audit.audited_stores import (
 )
 from audit.recomputation import WindowRecomputation
 from audit.rounds import AuditRound, CheckResult
+from audit.rules_in_force import read_rules_in_force
 from audit.topic_follower import TopicFollower
 from audit.window_sample import WindowSample, keep_latest_versions, merge_partials
 from mobility.entities import BY_NAME, ENTITIES
@@ -42,6 +43,10 @@ class _StopRequestedError(Exception):
     """The audit is asked to stop while it reads."""
 
 
+class RulesChangedError(Exception):
+    """The flow was started with other tables or rules than when the audit began to read."""
+
+
 class ContinuousAudit:
     """The positions in the topics and the sampled windows that are not compared yet.
 
@@ -57,8 +62,11 @@ class ContinuousAudit:
         from_log = WindowSample(SAMPLE_SIZE, seed, _GROUPS, merge_partials)
         self._from_topics = WindowSample(SAMPLE_SIZE, seed, _GROUPS, keep_latest_versions)
         self._log = TopicFollower(settings, trips_topic(settings), max_backlog=MAX_BACKLOG)
-        self._recomputed = WindowRecomputation(self._log, from_log, settings, _ALL_WINDOWS)
         try:
+            rules = read_rules_in_force(settings)
+            self._recomputed = WindowRecomputation(
+                self._log, from_log, settings, _ALL_WINDOWS, rules
+            )
             self._topics = AggregatedTopics(
                 settings, list(ENTITIES), self._from_topics, max_backlog=MAX_BACKLOG
             )
@@ -67,9 +75,16 @@ class ContinuousAudit:
             raise
 
     def run_round(self, pause: Pause) -> list[CheckResult] | None:
-        """Read on and compare the windows that are complete; None if asked to stop meanwhile."""
+        """Read on and compare the windows that are complete; None if asked to stop meanwhile.
+
+        Raises RulesChangedError where others came into force since it began: what was read ahead of
+        the flow may be judged by them.
+        """
         watermarks = [store.progress() for store in self._stores]
         delivered = delivered_watermarks(self._settings)
+        # After the watermarks: what is complete by them was judged by what is in force until here.
+        if read_rules_in_force(self._settings) != self._recomputed.rules:
+            raise RulesChangedError
         try:
             self._read(pause)
         except _StopRequestedError:
@@ -86,6 +101,7 @@ class ContinuousAudit:
             delivered,
             self._topics.truncated_until,
             self._settings,
+            self._recomputed.rules,
         )
         results = audit_round.run(ENTITIES, all_ids=False)
         self._drop_before(window_range.last + 1)

@@ -4,13 +4,15 @@ The rules of the streaming flow, implemented a second time as a batch job: a pre
 comparison, a first occurrence, three joins and one `group_by`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import polars as pl
 import polars_h3
 
+from audit.rules_in_force import RulesInForce, TableFiles
 from audit.times import event_time
 from audit.validation import (
     AMOUNTS,
@@ -21,8 +23,11 @@ from audit.validation import (
     validate_messages,
 )
 from mobility.entities import ENTITIES
-from mobility.records import MICRO, TOTALS
+from mobility.records import MICRO, RULES_VERSION, TOTALS, RulesVersion
 from mobility.settings import Settings
+
+TABLES: Final = ("drivers", "locations")
+"""The tables that decide on windows, by the settings that name them."""
 
 TOTAL_INPUTS: Final = dict(zip(TOTALS, AMOUNTS, strict=True))
 """For each total the field of a trip that it sums."""
@@ -62,16 +67,18 @@ class OracleResult:
         return self.messages.filter(pl.col("outcome").is_in(outcomes)).height
 
 
-def validate_log(batches: Iterable[list[LogMessage]], settings: Settings) -> ValidatedLog:
-    """Validate every message by itself, without its neighbours."""
+def validate_log(
+    batches: Iterable[list[LogMessage]], settings: Settings, rules: RulesInForce | None = None
+) -> ValidatedLog:
+    """Validate every message by itself, without its neighbours, by what is in force for it."""
     frames = [pl.DataFrame(schema=[*MESSAGE_SCHEMA.items(), ("reason", pl.String)])]
     dead_letters: list[tuple[int, int, bytes | None]] = []
-    for batch in batches:
-        frame = validate_messages(batch, settings)
+    for version, messages in _split_by_version(batches, rules):
+        frame = validate_messages(messages, settings, version)
         frames.append(frame)
         dead_letters += [
             (message.partition, message.offset, _dead_letter_value(message, reason))
-            for message, reason in zip(batch, frame["reason"], strict=True)
+            for message, reason in zip(messages, frame["reason"], strict=True)
             if reason is not None
         ]
     schema = {"partition": pl.Int32, "offset": pl.Int64, "value": pl.Binary}
@@ -79,14 +86,29 @@ def validate_log(batches: Iterable[list[LogMessage]], settings: Settings) -> Val
     return ValidatedLog(rows, pl.DataFrame(dead_letters, schema=schema, orient="row"))
 
 
+def _split_by_version(
+    batches: Iterable[list[LogMessage]], rules: RulesInForce | None
+) -> Iterator[tuple[RulesVersion, list[LogMessage]]]:
+    for batch in batches:
+        if rules is None:
+            yield RULES_VERSION, batch
+        else:
+            yield from rules.split_messages(batch)
+
+
 def _dead_letter_value(message: LogMessage, reason: str) -> bytes | None:
     return None if reason == OVERSIZED else message.value
 
 
-def run_oracle(log: ValidatedLog, settings: Settings) -> OracleResult:
-    """Return the expected results for a whole log."""
+def run_oracle(
+    log: ValidatedLog, settings: Settings, rules: RulesInForce | None = None
+) -> OracleResult:
+    """Return the expected results for a whole log.
+
+    Without `rules` all of it is judged by the tables that the settings name.
+    """
     messages = classify(log.rows, settings)
-    windows = aggregate_windows(messages.filter(pl.col("outcome") == "counted"), settings)
+    windows = aggregate_windows(messages.filter(pl.col("outcome") == "counted"), settings, rules)
     totals = windows.group_by("entity", "id").agg(
         pl.col("trip_count", *TOTALS).sum(),
         pl.col("start_time").min(),
@@ -95,9 +117,16 @@ def run_oracle(log: ValidatedLog, settings: Settings) -> OracleResult:
     return OracleResult(messages, add_mean(windows), add_mean(totals))
 
 
-def aggregate_windows(trips: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+def aggregate_windows(
+    trips: pl.DataFrame, settings: Settings, rules: RulesInForce | None = None
+) -> pl.DataFrame:
     """Return the windows of counted trips, of all entities, without `avg_duration`."""
-    trips = enrich(trips, settings)
+    if rules is None or trips.is_empty():
+        files = {name: Path(path) for name in TABLES if (path := getattr(settings, name))}
+        trips = enrich(trips, settings, files)
+    else:
+        parts = rules.split_rows(trips)
+        trips = pl.concat([enrich(rows, settings, line.tables) for line, rows in parts])
     windows = pl.concat(
         _aggregate(
             trips.select(
@@ -152,9 +181,9 @@ def classify(rows: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     )
 
 
-def enrich(trips: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+def enrich(trips: pl.DataFrame, settings: Settings, files: TableFiles) -> pl.DataFrame:
     """Join the tables: add `vehicle_type` to every trip, `h3_region` where it is known."""
-    drivers = _read_table(settings.drivers, "driver_id", pl.Schema({"vehicle_type": pl.String}))
+    drivers = _read_table(files.get("drivers"), "driver_id", pl.Schema({"vehicle_type": pl.String}))
     trips = trips.join(
         drivers, on="driver_id", how="left", suffix="_of_driver", maintain_order="left"
     ).with_columns(
@@ -163,7 +192,7 @@ def enrich(trips: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     if settings.region == "location":
         return trips.with_columns(h3_region=pl.col("start_location_id"))
     locations = _read_table(
-        settings.locations, "location_id", pl.Schema({"lat": pl.Float64, "lng": pl.Float64})
+        files.get("locations"), "location_id", pl.Schema({"lat": pl.Float64, "lng": pl.Float64})
     )
     trips = trips.join(
         locations,
@@ -200,7 +229,7 @@ def _aggregate(trips: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
     )
 
 
-def _read_table(path: str | None, key: str, columns: pl.Schema) -> pl.DataFrame:
+def _read_table(path: Path | None, key: str, columns: pl.Schema) -> pl.DataFrame:
     """Read a table for enrichment: text keys, the first row per key; empty without a file."""
     if path is None:
         return pl.DataFrame(schema={key: pl.String, **columns})

@@ -9,6 +9,7 @@ import polars as pl
 from audit.audited_stores import AuditedRange
 from audit.oracle import aggregate_windows, validate_log
 from audit.oracle_state import OracleState
+from audit.rules_in_force import RulesInForce
 from audit.topic_follower import Offsets, OnPoll, TopicFollower
 from audit.window_sample import WindowSample
 from mobility.records import MIN_EVENT_TIME
@@ -24,12 +25,14 @@ class WindowRecomputation:
 
     `sample` holds partial aggregates of windows in `window_range`; `complete_range` tells which of
     them are complete. `window_starts` are the starts (epoch ms) of all windows in what was read.
+    Without `rules` all of it is judged by the tables that the settings name.
     """
 
     follower: TopicFollower
     sample: WindowSample
     settings: Settings
     window_range: AuditedRange
+    rules: RulesInForce | None = None
     window_starts: set[int] = field(default_factory=set)
     oracle_state: OracleState = field(init=False)
 
@@ -39,9 +42,10 @@ class WindowRecomputation:
     def read_to(self, ends: Offsets, on_poll: OnPoll = lambda: None) -> Iterator[int]:
         """Read on to these ends; yield the number of messages of each batch once it is counted."""
         for batch in self.follower.read(ends, BATCH, on_poll):
-            messages = self.oracle_state.classify(validate_log([batch], self.settings).rows)
+            log = validate_log([batch], self.settings, self.rules)
+            messages = self.oracle_state.classify(log.rows)
             counted = messages.filter(pl.col("outcome") == "counted")
-            windows = aggregate_windows(counted, self.settings).drop("window_end")
+            windows = aggregate_windows(counted, self.settings, self.rules).drop("window_end")
             self.window_starts.update(windows["window_start"].unique())
             is_wanted = self.window_range.contains() & (
                 pl.col("window_start") > self.truncated_until

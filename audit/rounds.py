@@ -16,6 +16,7 @@ from audit.audited_stores import (
     StoreContents,
 )
 from audit.comparison import OutputComparison, compare
+from audit.rules_in_force import RulesInForce
 from audit.window_sample import SAMPLE_SCHEMA, WINDOW_FIELDS, WINDOW_KEY, WindowSample
 from mobility.entities import Entity
 from mobility.settings import Settings
@@ -43,7 +44,8 @@ class AuditRound:
     `from_log` are windows recomputed from the log, `from_topics` those of `aggregated.*`.
     `store_watermarks` were read before the log, so whatever is complete by them was in the log;
     `delivered` is the same of `aggregated.*`. Windows that start at `truncated_until` (epoch ms) or
-    before may have lost messages of `aggregated.*` to retention.
+    before may have lost messages of `aggregated.*` to retention. By `rules` entities that were
+    added later have no windows before that.
     """
 
     from_log: WindowSample
@@ -54,11 +56,14 @@ class AuditRound:
     delivered: EntityWatermarks
     truncated_until: int
     settings: Settings
+    rules: RulesInForce | None = None
 
     def run(self, entities: Sequence[Entity], *, all_ids: bool) -> list[CheckResult]:
         """Read every store and compare; `all_ids` includes ids that the log does not have."""
         names = [entity.name for entity in entities]
         selected = pl.col("entity").is_in(names) & self.window_range.contains()
+        if self.rules is not None:
+            selected &= self.rules.is_counted()
         expected = self.from_topics.keep_sampled(self.from_log.rows).filter(selected)
         in_topics = self.from_log.keep_sampled(self.from_topics.rows).filter(selected)
         contents = [

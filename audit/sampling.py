@@ -30,6 +30,7 @@ from audit.recomputation import WindowRecomputation
 from audit.redis_ledger import RedisLedger
 from audit.report import new_table, print_differences
 from audit.rounds import AuditRound, CheckResult
+from audit.rules_in_force import NOT_KNOWN, read_rules_in_force
 from audit.times import time_value_ms
 from audit.topic_follower import TopicChangedError, TopicFollower
 from audit.window_sample import WindowSample, keep_latest_versions, merge_partials
@@ -111,7 +112,8 @@ def run_audit(
     log = TopicFollower(settings, trips_topic(settings))
     try:
         sample = WindowSample(options.windows, options.seed, _GROUPS, merge_partials)
-        recomputed = WindowRecomputation(log, sample, settings, window_range)
+        rules = read_rules_in_force(settings)
+        recomputed = WindowRecomputation(log, sample, settings, window_range, rules)
         with console.status("reading the log") as status:
             number = 0
             for read in recomputed.read_to(log.ends()):
@@ -149,6 +151,7 @@ def _compare(
         delivered,
         topics.truncated_until,
         settings,
+        recomputed.rules,
     )
     return audit_round.run(entities, all_ids=options.windows is None)
 
@@ -189,6 +192,8 @@ def _print_report(
             f"not compared, because retention deleted the beginning of the log: {lost:,} "
             "window starts"
         )
+    if recomputed.rules is None:
+        lines.append(NOT_KNOWN)
     if incomplete:
         lines.append(f"not complete yet, or after --until: {incomplete:,} window starts")
     if not any(result.comparison.expected for result in results):

@@ -13,7 +13,14 @@ from typing import Any, Final, NamedTuple
 import polars as pl
 
 from audit.times import event_time, time_value_ms
-from mobility.records import MAX_AMOUNT, MAX_EVENT_TIME, MAX_ID_LENGTH, MIN_EVENT_TIME
+from mobility.records import (
+    MAX_AMOUNT,
+    MAX_EVENT_TIME,
+    MAX_ID_LENGTH,
+    MIN_EVENT_TIME,
+    RULES_VERSION,
+    RulesVersion,
+)
 from mobility.settings import Settings
 from mobility.topics import WATERMARK_HEADER
 
@@ -79,18 +86,22 @@ class LogMessage(NamedTuple):
     headers: Sequence[tuple[str, bytes | None]] = ()
 
 
-def validate_messages(messages: Sequence[LogMessage], settings: Settings) -> pl.DataFrame:
+def validate_messages(
+    messages: Sequence[LogMessage], settings: Settings, version: RulesVersion = RULES_VERSION
+) -> pl.DataFrame:
     """Return the columns of MESSAGE_SCHEMA and `reason`, one row per message.
+
+    `version` is that of the rules that are in force for all of them.
 
     `reason` is null for punctuations and for valid trips; whether a trip is late or a duplicate is
     not decided here. A dead letter keeps the fields that could be parsed.
     """
     rows = [_row(message, settings.max_message_bytes) for message in messages]
     frame = pl.DataFrame(rows, schema=MESSAGE_SCHEMA, orient="row")
-    return frame.with_columns(reason=_reason(frame, settings))
+    return frame.with_columns(reason=_reason(frame, settings, version))
 
 
-def _reason(frame: pl.DataFrame, settings: Settings) -> pl.Expr:
+def _reason(frame: pl.DataFrame, settings: Settings, version: RulesVersion) -> pl.Expr:
     """Return the first rule that each message breaks, in the order of the checks."""
     doubles = pl.col(*COORDINATES, *AMOUNTS)
     amounts = pl.col(*AMOUNTS)
@@ -104,7 +115,7 @@ def _reason(frame: pl.DataFrame, settings: Settings) -> pl.Expr:
         _where(pl.col("time_error") == "not_finite", "not_finite"),
         _where(pl.any_horizontal(not_negative < 0), "negative"),
         _where(pl.any_horizontal(amounts.abs() > MAX_AMOUNT), "too_large"),
-        _where(pl.any_horizontal(_bad_ids(frame)), "bad_id"),
+        _where(pl.any_horizontal(_bad_ids(frame, version)), "bad_id"),
         "text_error",
         _where(pl.any_horizontal(beyond), "bad_coordinates"),
         "time_error",
@@ -116,18 +127,27 @@ def _where(condition: pl.Expr, reason: str) -> pl.Expr:
     return pl.when(condition).then(pl.lit(reason))
 
 
-def _bad_ids(frame: pl.DataFrame) -> list[pl.Expr]:
+def _bad_ids(frame: pl.DataFrame, version: RulesVersion) -> list[pl.Expr]:
     names = [name for name in (*STRINGS, *LOCATIONS) if name != "trip_id"]
-    return [pl.col(name).is_in(_invalid_ids(frame[name])) for name in names]
+    return [pl.col(name).is_in(_invalid_ids(frame[name], version)) for name in names]
 
 
-def _invalid_ids(ids: pl.Series) -> list[str]:
-    """Return the ids that are empty, too long or unprintable; each distinct id is checked once."""
+def _invalid_ids(ids: pl.Series, version: RulesVersion) -> list[str]:
+    """Return the ids of a bad length or with a bad character; each distinct id is checked once."""
+    is_printable = str.isprintable if version == 1 else _has_no_controls
     return [
         text
         for text in ids.drop_nulls().unique()
-        if not (0 < len(text) <= MAX_ID_LENGTH and text.isprintable())
+        if not (0 < len(text) <= MAX_ID_LENGTH and is_printable(text))
     ]
+
+
+def _has_no_controls(text: str) -> bool:
+    """Tell whether no character is a control or a noncharacter; columns hold no surrogates."""
+    return not any(
+        code < 0x20 or 0x7F <= code < 0xA0 or 0xFDD0 <= code < 0xFDF0 or code & 0xFFFE == 0xFFFE  # noqa: PLR2004 - the blocks of Unicode
+        for code in map(ord, text)
+    )
 
 
 def _row(message: LogMessage, longest: int) -> Row:

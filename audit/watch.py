@@ -16,11 +16,12 @@ from typing import Final
 
 from rich.console import Console
 
-from audit.continuous_audit import ContinuousAudit
+from audit.continuous_audit import ContinuousAudit, RulesChangedError
 from audit.counters import AuditCounters
 from audit.metrics import AuditMetrics
 from audit.report import format_examples
 from audit.rounds import CheckResult
+from audit.rules_in_force import NOT_KNOWN
 from audit.sampling import FAILURES, configured_stores
 from audit.topic_follower import TopicChangedError
 from broker.errors import DeletedOffsetsError, MissingTopicError
@@ -75,11 +76,17 @@ class AuditLoop:
     def run(self, seed: int) -> None:
         """Run rounds until `stop` is set."""
         self._write_line(f"seed {seed}")
+        if self._settings.recovery_dir is None:
+            self._write_line(NOT_KNOWN)
         try:
             while not self._stop.is_set():
                 wait = float(self._settings.audit_every)
                 try:
                     self._run_round(seed)
+                except RulesChangedError:
+                    self._write_line("other tables or rules are in force: reading again")
+                    self._close()
+                    continue
                 except FAILURES as error:
                     wait = min(wait, _RETRY_SECONDS)
                     self._on_failure(error)

@@ -7,6 +7,7 @@ from typing import Final
 import polars as pl
 
 from audit.oracle import aggregate_windows
+from audit.rules_in_force import RulesInForce
 from audit.validation import TRIP_SCHEMA
 from backfill.correction_file import CorrectionFile
 from backfill.window_range import WindowRange
@@ -40,14 +41,16 @@ def recount(
     corrections: Sequence[CorrectionFile],
     window_range: WindowRange,
     settings: Settings,
+    rules: RulesInForce | None = None,
 ) -> pl.DataFrame:
     """Return the windows of a range: KEY, amounts and STARTS.
 
     `logged` (LOGGED_TRIP_SCHEMA) has the trips of the log before those of `trips_late`. The
-    corrections are in the order in which they were given, the newest last.
+    corrections are in the order in which they were given, the newest last. Each trip of the log is
+    judged by the `rules` that are in force for its offset, corrections by the newest.
     """
     trips = apply_corrections(logged, corrections).filter(window_range.contains())
-    return aggregate_windows(drop_duplicates(trips), settings).select(_COMPARED)
+    return aggregate_windows(drop_duplicates(trips), settings, rules).select(_COMPARED)
 
 
 def apply_corrections(logged: pl.DataFrame, corrections: Sequence[CorrectionFile]) -> pl.DataFrame:

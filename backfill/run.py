@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 from rich.console import Console
 
+from audit.rules_in_force import NOT_KNOWN, JournalError, RulesInForce, read_rules_in_force
 from backfill.callbacks import OnStatus
 from backfill.correction_file import CorrectionFile, read_correction_file
 from backfill.current_windows import read_current_windows, refuse_incomplete, refuse_incomplete_in
@@ -77,22 +78,35 @@ class BackfillRun:
         ids = [file.trips["trip_id"] for file in given]
         trip_ids = pl.concat([pl.Series(dtype=pl.String), *ids]).drop_nulls().unique()
         topic = trips_topic(settings)
+        rules = self._read_rules()
         with self._status(f"trips in {topic}") as on_status:
             scan, watermark = read_logged_trips(
-                settings, window_range, trip_ids, lambda n: on_status(f"{n:,} read")
+                settings, window_range, trip_ids, lambda n: on_status(f"{n:,} read"), rules
             )
         refuse_incomplete(window_range, settings, watermark, topic)
         with self._status(f"trips in {late_topic(settings)}") as on_status:
-            late = read_late_trips(settings, window_range, lambda n: on_status(f"{n:,} read"))
+            late = read_late_trips(
+                settings, window_range, lambda n: on_status(f"{n:,} read"), rules
+            )
         with self._status("current windows") as on_status:
             current = read_current_windows(settings, window_range, on_status)
         generation = self._next_generation(window_range, current)
         earlier = self.journal.effective_corrections(window_range)
         with self._status("recounting the windows"):
             trips = pl.concat([*scan.trips, late])
-            wanted = recount(trips, [*earlier, *given], window_range, settings)
+            wanted = recount(trips, [*earlier, *given], window_range, settings, rules)
         print_outside_trips(pl.concat(scan.outside), self.console)
         return diff_windows(wanted, current, generation)
+
+    def _read_rules(self) -> RulesInForce | None:
+        """Return what the log is judged by; say so where it is not known."""
+        try:
+            rules = read_rules_in_force(self.settings)
+        except JournalError as error:
+            raise BackfillError(str(error)) from error
+        if rules is None:
+            self._print(f"{NOT_KNOWN}.")
+        return rules
 
     def _next_generation(self, window_range: WindowRange, current: pl.DataFrame) -> int:
         """Return a generation above all that the windows of the range have had."""

@@ -7,9 +7,10 @@ from typing import Final
 import polars as pl
 
 from audit.log_messages import read_log_messages
-from audit.oracle import assign_windows
+from audit.oracle import assign_windows, validate_log
+from audit.rules_in_force import RulesInForce
 from audit.topics import source_position
-from audit.validation import TRIP_SCHEMA, LogMessage, validate_messages
+from audit.validation import TRIP_SCHEMA, LogMessage
 from backfill.callbacks import OnProgress
 from backfill.errors import BackfillError
 from backfill.window_range import WindowRange
@@ -58,7 +59,11 @@ class RangeScan:
 
 
 def read_logged_trips(
-    settings: Settings, window_range: WindowRange, trip_ids: pl.Series, on_progress: OnProgress
+    settings: Settings,
+    window_range: WindowRange,
+    trip_ids: pl.Series,
+    on_progress: OnProgress,
+    rules: RulesInForce | None = None,
 ) -> tuple[RangeScan, int | None]:
     """Read the trips of a range from `trips_stream`, late ones too, and the lowest watermark.
 
@@ -69,14 +74,17 @@ def read_logged_trips(
     firsts = find_first_offsets(settings, topic, window_range)
     scan = RangeScan(window_range, trip_ids)
     for batch in _with_progress(read_log_messages(settings, topic, firsts), on_progress):
-        scan.add(assign_windows(validate_messages(batch, settings), settings))
+        scan.add(assign_windows(_validate(batch, settings, rules), settings))
     if set(scan.max_event_times) != set(firsts):
         return scan, None
     return scan, min(scan.max_event_times.values()) - settings.out_of_orderness * 1_000
 
 
 def read_late_trips(
-    settings: Settings, window_range: WindowRange, on_progress: OnProgress
+    settings: Settings,
+    window_range: WindowRange,
+    on_progress: OnProgress,
+    rules: RulesInForce | None = None,
 ) -> pl.DataFrame:
     """Return the trips (LOGGED_TRIP_SCHEMA) of a range in `trips_late`, at their source positions.
 
@@ -86,7 +94,8 @@ def read_late_trips(
     scan = RangeScan(window_range, pl.Series("trip_id", [], dtype=pl.String))
     for batch in _with_progress(read_log_messages(settings, late_topic(settings)), on_progress):
         sources = [_to_source(message, topic) for message in batch]
-        rows = validate_messages([message for message in sources if message is not None], settings)
+        found = [message for message in sources if message is not None]
+        rows = _validate(found, settings, rules)
         scan.add(assign_windows(rows, settings))
     return pl.concat([pl.DataFrame(schema=LOGGED_TRIP_SCHEMA), *scan.trips])
 
@@ -129,6 +138,12 @@ def _describe_start(reader: TopicReader, partition: int, low: int, high: int) ->
         return f"{text} and is empty"
     batch = next(reader.read({partition: low}, batch_size=1), None)
     return text if batch is None else f"{text}, appended {iso_time(batch[0].timestamp()[1])}"
+
+
+def _validate(
+    messages: list[LogMessage], settings: Settings, rules: RulesInForce | None
+) -> pl.DataFrame:
+    return validate_log([messages], settings, rules).rows
 
 
 def _to_source(message: LogMessage, topic: str) -> LogMessage | None:

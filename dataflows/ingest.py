@@ -42,12 +42,11 @@ class ResumeError(RefusalError):
 class PartitionIngest:
     """The ingest of one partition of the log, and its state."""
 
-    def __init__(self, partition: int, settings: Settings, tables: Tables) -> None:
+    def __init__(self, partition: int, settings: Settings) -> None:
         self.partition = partition
         self.next_offset: int | None = None
         self.counts = MessageCounts()
         self._settings = settings
-        self._tables = tables
         self._topic = trips_topic(settings)
         self._progress = PartitionProgress.start()
         self._rules = LatenessRules.of(settings)
@@ -59,8 +58,12 @@ class PartitionIngest:
         decoded: Decoded,
         status: ReadStatus,
         partitions: tuple[int, ...],
+        tables: Tables,
     ) -> IngestedBatch:
-        """Classify the next messages of the log, which are `decoded` already, and enrich trips."""
+        """Classify the next messages of the log, which are `decoded` already, and enrich trips.
+
+        `tables` are those that are in force for these messages.
+        """
         batch = apply_time_rules(
             decoded,
             headers=lambda row: messages[row].headers(),
@@ -79,12 +82,12 @@ class PartitionIngest:
             duplicates=classified.duplicates,
             punctuations=batch.punctuations.height,
         )
-        trips = enrich(classified.counted, self._tables, self._settings)
+        trips = enrich(classified.counted, tables, self._settings)
         return IngestedBatch(
             WatermarkUpdate(
                 self.partition, self._progress.watermark(self._rules), status, partitions
             ),
-            self._with_json(trips, messages) if self._settings.enriched else trips,
+            self._with_json(trips, messages, tables) if self._settings.enriched else trips,
             late=self._source_records(messages, classified.late),
             dead=self._source_records(messages, batch.rejected),
         )
@@ -118,12 +121,14 @@ class PartitionIngest:
         self.next_offset = state["next_offset"]
         self._progress = PartitionProgress(state["latest"], pl.read_ipc(state["seen"]))
 
-    def _with_json(self, trips: pl.DataFrame, messages: list[Message]) -> pl.DataFrame:
+    def _with_json(
+        self, trips: pl.DataFrame, messages: list[Message], tables: Tables
+    ) -> pl.DataFrame:
         rows = trips["row"].to_list()
         originals = [messages[row].value() or b"" for row in rows]
         offsets = pl.Series("offset", [offset_of(messages[row]) for row in rows], dtype=pl.Int64)
         texts = enriched_json(
-            trips.with_columns(offsets), originals, self._tables, self._topic, self.partition
+            trips.with_columns(offsets), originals, tables, self._topic, self.partition
         )
         return trips.with_columns(texts.alias("json"))
 
@@ -181,6 +186,7 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
         self._idle_after = settings.idle_after
         self._own_metrics = metrics.partitions[ingest.partition] = PartitionMetrics()
         self._status: ReadStatus | None = None
+        self._has_ended = False
         self._last_message = clock()
         self._next_poll: datetime | None = None
 
@@ -189,6 +195,7 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
         self._metrics.write_status_file()
         self._log.watch.check()
         if self._stopping() or self._status == "finished":
+            self._has_ended = True
             raise StopIteration
         # The first update is sent even if the partition may not read on: every shard waits for it.
         if self._status is not None and self._alignment.is_ahead(self._ingest.partition):
@@ -202,7 +209,11 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
         if not fetched.messages and status == self._status:
             return []
         batch = self._ingest.ingest(
-            fetched.messages, fetched.decoded, status, self._log.topic.partitions
+            fetched.messages,
+            fetched.decoded,
+            status,
+            self._log.topic.partitions,
+            fetched.tables,
         )
         self._status = status
         self._alignment.update(batch.update)
@@ -214,8 +225,15 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
         return self._next_poll
 
     def snapshot(self) -> dict[str, Any]:
-        """Return offset and ingest state as one, with the id of the topic that the offset is of."""
-        return {**self._ingest.snapshot(), "topic_id": self._log.topic.id}
+        """Return offset and ingest state as one, with the id of the topic that the offset is of.
+
+        `ended` says that nothing was read behind the offset: not by this run, which has ended.
+        """
+        return {
+            **self._ingest.snapshot(),
+            "topic_id": self._log.topic.id,
+            "ended": self._has_ended,
+        }
 
     def close(self) -> None:
         """Leave the broker and write the status file for the last time."""

@@ -57,7 +57,8 @@ def build(context: FlowContext) -> Dataflow:
             enriched = KafkaSink(settings, producer, enriched_encoder(settings, entity))
             op.output(f"enriched_{entity.name}", side.enriched, enriched)
 
-        windows = aggregate_windows(entity, batches, settings, alignment.update)
+        since = context.recovery.counted_since.get(entity.name)
+        windows = aggregate_windows(entity, batches, settings, since, alignment.update)
         encode, progress = windows_encoder(settings, entity), WindowProgress(metrics)
         aggregated = KafkaSink(settings, producer, encode, progress)
         op.output(f"aggregated_{entity.name}", windows, aggregated)

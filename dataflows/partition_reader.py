@@ -1,6 +1,8 @@
 """One partition of the log: what is fetched of it, its position, and batches decoded ahead."""
 
+from bisect import bisect_left
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -8,9 +10,10 @@ from typing import Final, Protocol
 
 from confluent_kafka import Message
 
+from dataflows.rules import Rules
+from mobility.enrichment import Tables
 from mobility.settings import Settings
 from mobility.trips import Decoded, decode_trips
-from mobility.validation import TripRules
 
 # Long enough for librdkafka to fill a batch, short enough for the other partitions.
 _FILL_SECONDS: Final = 0.05
@@ -170,10 +173,14 @@ class PartitionReader:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """The next messages of a partition, and the state of its reader after them."""
+    """The next messages of a partition, and the state of its reader after them.
+
+    `tables` are those that are in force for all of these messages.
+    """
 
     messages: list[Message]
     decoded: Decoded
+    tables: Tables
     lag: int
     is_behind: bool
     is_finished: bool
@@ -189,10 +196,14 @@ class Fetcher:
     as it costs memory, and none where the next one may not be full: it would be late by one poll.
     """
 
-    def __init__(self, reader: PartitionReader, rules: TripRules, executor: Executor) -> None:
-        """Fetch on a thread of the executor. The fetcher closes the reader."""
+    def __init__(self, reader: PartitionReader, rules: Sequence[Rules], executor: Executor) -> None:
+        """Fetch on a thread of the executor. The fetcher closes the reader.
+
+        `rules` are those of the partition, in the order of their first offsets.
+        """
         self._reader = reader
-        self._rules = rules
+        self._rules = deque(rules)
+        self._rest: list[Message] = []
         self._executor = executor
         self._next: Future[Fetched] | None = None
 
@@ -210,16 +221,32 @@ class Fetcher:
 
     def _read(self) -> Fetched:
         reader = self._reader
-        messages = reader.poll()
+        messages, self._rest = self._judged_alike(self._rest or reader.poll())
+        rules, rest = self._rules[0], len(self._rest)
         return Fetched(
             messages,
-            decode_trips([message.value() for message in messages], self._rules),
-            reader.lag,
-            reader.is_behind,
-            reader.is_finished,
-            reader.is_end_confirmed,
-            reader.next_poll(),
+            decode_trips([message.value() for message in messages], rules.trips),
+            rules.tables,
+            reader.lag + rest,
+            reader.is_behind or rest > 0,
+            reader.is_finished and rest == 0,
+            reader.is_end_confirmed and rest == 0,
+            None if rest else reader.next_poll(),
         )
+
+    def _judged_alike(self, messages: list[Message]) -> tuple[list[Message], list[Message]]:
+        """Return the first messages, which the first of the rules are in force for, and the rest.
+
+        Rules that are not in force any more are dropped.
+        """
+        rules = self._rules
+        if len(rules) == 1 or not messages:
+            return messages, []
+        while len(rules) > 1 and rules[1].first_offset <= offset_of(messages[0]):
+            rules.popleft()
+        end = rules[1].first_offset if len(rules) > 1 else offset_of(messages[-1]) + 1
+        count = bisect_left(messages, end, key=offset_of)
+        return messages[:count], messages[count:]
 
 
 def offset_of(message: Message) -> int:

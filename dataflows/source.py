@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
-from typing import Any, Final
+from typing import Any
 
 from bytewax.inputs import FixedPartitionedSource
 
@@ -14,17 +14,13 @@ from dataflows.items import IngestedBatch
 from dataflows.log_reader import LogReader
 from dataflows.partition_reader import Fetcher
 from dataflows.resume_validator import ResumePosition, ResumeValidator
-from dataflows.tables import read_tables
+from dataflows.rules import RulesReader
 from dataflows.topic_watch import TopicWatch, check_timestamps, describe_or_refuse
-from mobility.enrichment import Tables
 from mobility.settings import Settings
 from mobility.topics import trips_topic
-from mobility.validation import TripRules
 from runtime.flow_metrics import FlowMetrics
+from runtime.flows import TRIPS_STEP_ID
 from runtime.recovery import RecoveryInfo
-
-STEP_ID: Final = "mobility_hub.trips_stream"
-"""The id of this step of the flow: its recovery states are found by it."""
 
 
 class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
@@ -50,12 +46,9 @@ class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
         self._metrics = metrics
         self._stopping = stopping
         self._validator = ResumeValidator(settings, recovery, metrics)
+        self._rules = RulesReader(settings, recovery.folder)
         self._describer = TopicDescriber(settings, trips_topic(settings))
         self._executor = ThreadPoolExecutor(1, "fetching")
-
-    @cached_property
-    def _tables(self) -> Tables:
-        return read_tables(self._settings)
 
     @cached_property
     def _log(self) -> TripLog:
@@ -66,7 +59,7 @@ class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
     def list_parts(self) -> list[str]:
         """Return the partitions of the topic, as `000`, `001` and so on."""
         topic = self._log.topic
-        self._validator.check_partitions(STEP_ID, topic)
+        self._validator.check_partitions(TRIPS_STEP_ID, topic)
         return [f"{partition:03}" for partition in topic.partitions]
 
     def build_part(
@@ -75,7 +68,7 @@ class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
         """Connect to the broker and continue from the snapshot."""
         del step_id
         partition, topic = int(for_part), self._log.topic
-        ingest = PartitionIngest(partition, self._settings, self._tables)
+        ingest = PartitionIngest(partition, self._settings)
         position = ResumePosition()
         if resume_state is not None:
             ingest.resume(resume_state)
@@ -83,7 +76,8 @@ class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
         begin = partial(self._validator.first_offset, topic, partition, position)
         reader = self._reader.open(topic.name, partition, topic.partitions, begin)
         ingest.next_offset = reader.position
-        fetcher = Fetcher(reader, TripRules.of(self._settings), self._executor)
+        rules = self._rules.from_offset(partition, reader.position, topic.id)
+        fetcher = Fetcher(reader, rules, self._executor)
         return TripPartition(
             self._settings,
             self._log,

@@ -28,18 +28,22 @@ def aggregate_windows(
     entity: Entity,
     batches: Stream[IngestedBatch],
     settings: Settings,
+    since: int | None = None,
     on_watermark: OnWatermark = lambda _update: None,
 ) -> KeyedStream[WindowUpdate]:
     """Return an entity's windows, keyed by shard: local-global aggregation, as in Flink SQL.
 
     Every shard gets every watermark, also without rows. The batches of all partitions that arrive
-    together are aggregated at once, as each call has a cost of its own. `on_watermark` is called
+    together are aggregated at once, as each call has a cost of its own. Windows before `since`
+    (epoch ms) are left out: they had trips before the entity was added. `on_watermark` is called
     with the watermarks that the shards of this process get.
     """
 
     def partials(turn: list[IngestedBatch]) -> Iterator[tuple[str, ShardPartial]]:
         updates = tuple(batch.update for batch in turn)
         trips = pl.concat([batch.trips.select(columns) for batch in turn])
+        if since is not None:
+            trips = trips.filter(pl.col("window_start") >= since)
         rows = split_by_shard(partial_totals(trips, entity), settings.shards)
         for shard in range(settings.shards):
             yield shard_key(shard), ShardPartial(shard, updates, rows.get(shard))

@@ -80,6 +80,10 @@ class Settings(KafkaSettings, frozen=True, kw_only=True):
     passengers: str | None = None
     locations: str | None = None
 
+    # The recovery folder of the flow, for an audit or a backfill: which tables and rules each
+    # offset is judged by.
+    recovery_dir: str | None = None
+
     # How the flow reads and writes.
     read: Literal["forever", "once"] = "forever"
     timestamp: Literal["log_append", "create"] = "log_append"

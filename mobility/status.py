@@ -55,7 +55,10 @@ class Outcomes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FlowStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="flow"):
-    """A process of a flow. `watermark` is None while an active partition has none."""
+    """A process of a flow. `watermark` is None while an active partition has none.
+
+    `counted_since` has the first window of each entity that is not counted from the beginning on.
+    """
 
     flow: Literal["main", "serving"]
     at: int
@@ -70,6 +73,7 @@ class FlowStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", ta
     punctuations_refused: int = 0
     partitions_unread: int = 0
     gaps: int = 0
+    counted_since: dict[str, int] = {}
 
 
 class AuditStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="audit"):

@@ -12,7 +12,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from mobility.records import MAX_AMOUNT, MAX_EVENT_TIME, MAX_ID_LENGTH, MICRO, MIN_EVENT_TIME
+from mobility.records import (
+    MAX_AMOUNT,
+    MAX_EVENT_TIME,
+    MAX_ID_LENGTH,
+    MICRO,
+    MIN_EVENT_TIME,
+    RULES_VERSION,
+    RulesVersion,
+)
 from mobility.settings import Settings
 from mobility.times import parse_iso_time
 
@@ -56,16 +64,17 @@ _MS_PER_MINUTE: Final = 60_000
 
 @dataclass(frozen=True, slots=True)
 class TripRules:
-    """The settings that decide on a message by itself."""
+    """What decides on a message by itself: settings, and the version of the rules."""
 
     event_time: Literal["start", "end"] = "start"
     refunds: bool = False
     max_bytes: int = Settings().max_message_bytes
+    version: RulesVersion = RULES_VERSION
 
     @classmethod
-    def of(cls, settings: Settings) -> "TripRules":
-        """Return the rules of these settings."""
-        return cls(settings.event_time, settings.refunds, settings.max_message_bytes)
+    def of(cls, settings: Settings, version: RulesVersion = RULES_VERSION) -> "TripRules":
+        """Return the rules of these settings, in a version that need not be the newest."""
+        return cls(settings.event_time, settings.refunds, settings.max_message_bytes, version)
 
 
 @dataclass(frozen=True, slots=True)

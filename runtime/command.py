@@ -9,16 +9,19 @@ from typing import Final
 
 import msgspec
 
+from mobility.entities import BY_NAME
 from mobility.settings import PREFIX, Settings, to_environ
 from runtime.disk_space import require_disk_space
 from runtime.failures import RefusalError, StartError, refuse
 from runtime.fencing import with_fencing_token
+from runtime.folder_entities import update_entities
 from runtime.folder_record import FolderRecord
 from runtime.launcher import RESTARTS, Launcher
 from runtime.process import read_settings_or_exit
 from runtime.process_group import ProcessGroup
 from runtime.recovery import delete_unreachable_snapshots
 from runtime.recovery_lock import RecoveryLock, lock_folder
+from runtime.rules_in_force import check_tables, update_rules
 
 _DESCRIPTION: Final = "Run one of the flows as a group of processes with recovery."
 
@@ -27,8 +30,11 @@ def main() -> int:
     """Run the flow until it ends or is asked to stop; return the exit code."""
     arguments = _arguments()
     settings = read_settings_or_exit()
+    wanted = FolderRecord.of(arguments.flow, settings)
+    entities = {*arguments.add_entity, *arguments.remove_entity}
     try:
-        lock = lock_folder(arguments.recovery, FolderRecord(arguments.flow, settings.shards))
+        lock = lock_folder(arguments.recovery, wanted, entities)
+        update_entities(lock.folder, wanted, settings.window_ms)
     except RefusalError as error:
         refuse(str(error))
     except StartError as error:
@@ -36,8 +42,10 @@ def main() -> int:
         return 1
     # Whoever waits for the end of a bounded read decides whether to run it again.
     restarts = 0 if settings.read == "once" else arguments.restarts
-    launcher = Launcher(_starter(arguments, settings, lock), restarts)
-    launcher.stop_on_signals()
+    launcher = Launcher(
+        _starter(arguments, settings, lock), restarts, check=lambda: check_tables(settings)
+    )
+    launcher.handle_signals()
     return launcher.run()
 
 
@@ -56,6 +64,8 @@ def _starter(
     def start() -> ProcessGroup:
         require_disk_space(lock.folder)
         delete_unreachable_snapshots(lock.folder)
+        if arguments.flow == "main":
+            update_rules(lock.folder, settings)
         environ = others | to_environ(with_fencing_token(chosen, lock.folder))
         module = f"dataflows.{arguments.flow}"
         return ProcessGroup(module, arguments.processes, options, environ, lock.fileno())
@@ -87,7 +97,29 @@ def _arguments() -> argparse.Namespace:
         action="store_true",
         help="continue where messages were lost before they were read, and record which",
     )
+    parser.add_argument(
+        "--add-entity",
+        action="append",
+        choices=list(BY_NAME),
+        default=[],
+        help="count this entity too, from the first window on that can be counted wholly",
+    )
+    parser.add_argument(
+        "--remove-entity",
+        action="append",
+        type=_removed_entity,
+        metavar="NAME",
+        default=[],
+        help="do not count this entity any more, and delete what is known of its open windows",
+    )
     return parser.parse_args()
+
+
+def _removed_entity(name: str) -> str:
+    if name in BY_NAME:
+        msg = f"this program counts {name}: remove its row in mobility/entities.py first"
+        raise argparse.ArgumentTypeError(msg)
+    return name
 
 
 def _number(least: int) -> Callable[[str], int]:

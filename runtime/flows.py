@@ -11,6 +11,9 @@ FlowName = Literal["main", "serving"]
 FLOW_IDS: Final[dict[FlowName, str]] = {"main": "mobility_hub", "serving": "mobility_serving"}
 """The first part of the id of every step: stored in recovery state."""
 
+TRIPS_STEP_ID: Final = f"{FLOW_IDS['main']}.trips_stream"
+"""The id of the source of trips: its recovery states are found by it."""
+
 
 def input_topics(flow: FlowName, settings: Settings) -> tuple[str, ...]:
     """Return the topics that a flow reads."""

@@ -1,32 +1,54 @@
 """What a recovery folder belongs to, as the file `flow.json` in it says."""
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
+from mobility.entities import ENTITIES
 from mobility.files import write_atomically
+from mobility.settings import Settings
 from runtime.failures import RefusalError
-from runtime.flows import FLOW_IDS
+from runtime.flows import FLOW_IDS, FlowName
 from runtime.recovery import PARTITIONS, stored_keys
 
 STATE_VERSION: Final = 1
 """The version of the states that the steps of the flow store."""
 
 NEW_FOLDER: Final = (
-    "Start with a new folder (`-r NEW`): the flow then reads the whole log again. Numbers of "
-    "messages that retention has not deleted are the same."
+    "Start with a new folder (`-r NEW`) that has a copy of `rules.ndjson` and `tables` of this "
+    "one: the flow then reads the whole log again. Numbers of messages that retention has not "
+    "deleted are the same."
 )
+
+_FIRST_ENTITIES: Final = ("driver", "passenger", "vehicle_type", "h3")
+"""What is counted in a folder whose record has no list of entities."""
 
 
 @dataclass(frozen=True, slots=True)
 class FolderRecord:
-    """A folder's flow, the version of the states in it, and its fixed numbers."""
+    """A folder's flow, the version of the states in it, its fixed numbers, and its entities.
+
+    An entity that was added later counts windows from a start on (epoch ms); others have None.
+    """
 
     flow: str
     shards: int
     state_version: int = STATE_VERSION
     partitions: int = PARTITIONS
+    entities: dict[str, int | None] = field(default_factory=lambda: dict.fromkeys(_FIRST_ENTITIES))
+
+    @classmethod
+    def of(cls, flow: FlowName, settings: Settings) -> "FolderRecord":
+        """Return the record of a new folder for this program and these settings."""
+        entities = dict.fromkeys(entity.name for entity in ENTITIES)
+        return cls(flow, settings.shards, entities=entities)
+
+    @property
+    def counted_since(self) -> dict[str, int]:
+        """The first window (epoch ms) of each entity that was added later."""
+        return {name: since for name, since in self.entities.items() if since is not None}
 
     def refuse_other(self, folder: Path, wanted: "FolderRecord") -> None:
         """Raise RefusalError where the folder is not what this start wants."""
@@ -45,6 +67,33 @@ class FolderRecord:
                     f"start has {expected[name]}.\n{remedy}"
                 )
                 raise RefusalError(msg)
+
+    def refuse_other_entities(
+        self, folder: Path, wanted: "FolderRecord", allowed: Collection[str] = ()
+    ) -> None:
+        """Raise RefusalError where this start has more or fewer entities, but for the allowed ones.
+
+        A flow that reads windows begins with the first window of an entity whenever it comes.
+        """
+        if self.flow != "main":
+            return
+        added = wanted.entities.keys() - self.entities.keys() - set(allowed)
+        removed = self.entities.keys() - wanted.entities.keys() - set(allowed)
+        for name in sorted(added):
+            msg = (
+                f"The recovery folder {folder} has no entity {name}: a part of the log was read "
+                f"without counting it.\nStart once with `python -m dataflows -r {folder} "
+                f"--add-entity {name}`: it is counted from the first window on that can be counted "
+                f"wholly. {NEW_FOLDER}"
+            )
+            raise RefusalError(msg)
+        for name in sorted(removed):
+            msg = (
+                f"The recovery folder {folder} counts the entity {name}, which this program does "
+                "not have.\nStart the release that has it, or give up its open windows: start once "
+                f"with `python -m dataflows -r {folder} --remove-entity {name}`."
+            )
+            raise RefusalError(msg)
 
 
 def read_record(folder: Path, wanted: FolderRecord) -> FolderRecord | None:
@@ -67,9 +116,10 @@ def write_draft(folder: Path, record: FolderRecord) -> None:
 
 
 def write_record(folder: Path, record: FolderRecord) -> None:
-    """Write the record, whole or not at all, where there is none yet."""
-    if not _path(folder).exists():
-        write_atomically(_path(folder), json.dumps(asdict(record)))
+    """Write the record, whole or not at all, where there is another one or none."""
+    content = json.dumps(asdict(record))
+    if not _path(folder).exists() or _path(folder).read_text() != content:
+        write_atomically(_path(folder), content, durable=True)
     _draft(folder).unlink(missing_ok=True)
 
 

@@ -1,5 +1,6 @@
 """The launcher: starts a cluster and restarts it when it fails, up to a limit."""
 
+import os
 import signal
 import sys
 import time
@@ -47,8 +48,9 @@ class Failure:
 class Launcher:
     """Starts a cluster with `start`, and again when it fails, until it ends or is asked to stop.
 
-    `start` raises StartError where it can't start one. `pause` waits so many seconds, or less when
-    a stop is asked for. `restarts` is the limit of restarts within five minutes.
+    `start` raises StartError where it can't start one. `check` raises RefusalError where a start
+    would be refused: then a cluster is not stopped to be started again. `pause` waits so many
+    seconds, or less when a stop is asked for. `restarts` is the limit within five minutes.
     """
 
     def __init__(
@@ -56,12 +58,16 @@ class Launcher:
         start: Callable[[], Cluster],
         restarts: int = RESTARTS,
         *,
+        check: Callable[[], None] = lambda: None,
         pause: Callable[[float], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._start = start
         self._restarts = restarts
+        self._check = check
         self._stop_requested = Event()
+        self._reload_requested = False
+        self._terminal = _has_terminal()
         self._pause = pause or self._stop_requested.wait
         self._clock = clock
         self._cluster: Cluster | None = None
@@ -71,6 +77,8 @@ class Launcher:
         """Return the exit code: 0 at the end of the input and after a stop."""
         while True:
             code = self._attempt()
+            if code == 0 and self._reload_requested and not self._stop_requested.is_set():
+                continue
             if code == 0 or self._stop_requested.is_set():
                 return code
             if code == EXIT_REFUSED:
@@ -87,19 +95,38 @@ class Launcher:
         if self._cluster is not None:
             self._cluster.stop()
 
-    def stop_on_signals(self) -> None:
-        """Let SIGTERM and SIGINT ask for a graceful stop."""
+    def reload(self) -> None:
+        """Stop the cluster with a final snapshot and start it again, unless it would be refused."""
+        try:
+            self._check()
+        except RefusalError as error:
+            _print(f"goes on as it is: {error}")
+            return
+        self._reload_requested = True
+        if self._cluster is not None:
+            self._cluster.stop()
 
-        def stop(number: int, frame: FrameType | None) -> None:
-            del number, frame
-            self.stop()
+    def handle_signals(self) -> None:
+        """Let SIGTERM and SIGINT ask for a graceful stop, SIGHUP for that and another start.
 
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, stop)
+        A terminal that is closed sends SIGHUP too: then nothing is started again.
+        """
+
+        def handle(number: int, frame: FrameType | None) -> None:
+            del frame
+            is_closed = self._terminal and not _has_terminal()
+            if number == signal.SIGHUP and not is_closed:
+                self.reload()
+            else:
+                self.stop()
+
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, handle)
 
     def _attempt(self) -> int:
         if self._stop_requested.is_set():
             return 0
+        self._reload_requested = False
         try:
             self._cluster = self._start()
         except StartError as error:
@@ -108,7 +135,7 @@ class Launcher:
         except RefusalError as error:
             _print(f"may not start: {error}")
             return EXIT_REFUSED
-        if self._stop_requested.is_set():
+        if self._stop_requested.is_set() or self._reload_requested:
             # The signal came while the processes were being started.
             self._cluster.stop()
         try:
@@ -133,6 +160,15 @@ class Launcher:
             f"Restart {again} of {self._restarts} in {wait:g} s, from the last snapshot"
         )
         return wait
+
+
+def _has_terminal() -> bool:
+    """Tell whether this process has a controlling terminal, which is gone once it is closed."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def _print(what: str) -> None:

@@ -13,7 +13,7 @@ from runtime.failures import RefusalError, StartError, exit_without_traceback, r
 from runtime.fencing import with_fencing_token
 from runtime.flow_metrics import FlowMetrics
 from runtime.flows import FlowName, input_topics
-from runtime.folder_record import FolderRecord
+from runtime.folder_record import FolderRecord, read_record
 from runtime.metrics_endpoint import serve_metrics
 from runtime.recovery import (
     NO_RECOVERY,
@@ -22,6 +22,7 @@ from runtime.recovery import (
     stored_keys,
 )
 from runtime.recovery_lock import RecoveryLock, is_locked_by, lock_folder
+from runtime.rules_in_force import update_rules
 from runtime.signals import is_flow_process, stop_on_signals, stop_with_launcher
 from runtime.status_reporter import StatusReporter
 from runtime.wall_clock import exit_when_clock_is_set
@@ -53,7 +54,8 @@ def flow_context(
     if flow == "main" and settings.status_dir is not None:
         folder = Path(settings.status_dir)
     metrics = {topic: FlowMetrics(number, folder) for topic in input_topics(flow, settings)}
-    return FlowContext(flow, settings, recovery, metrics, StatusReporter(flow, number, metrics))
+    reporter = StatusReporter(flow, number, metrics, counted_since=recovery.counted_since)
+    return FlowContext(flow, settings, recovery, metrics, reporter)
 
 
 def start_process(flow: FlowName) -> FlowContext:
@@ -124,10 +126,17 @@ def _lock_recovery(flow: FlowName, settings: Settings) -> tuple[Settings, Recove
             _refuse_unsupervised_cluster()
         # In a cluster without stores the first process locks the folder: the others wait for it.
         if folder is not None and process_number() == 0:
-            _locks.append(lock_folder(folder, FolderRecord(flow, settings.shards)))
+            _locks.append(lock_folder(folder, FolderRecord.of(flow, settings)))
             delete_unreachable_snapshots(folder)
+            if flow == "main":
+                update_rules(folder, settings)
         settings = with_fencing_token(settings, folder)
-    return settings, NO_RECOVERY if folder is None else RecoveryInfo(folder, stored_keys(folder))
+    return settings, NO_RECOVERY if folder is None else _recovery_info(folder, flow, settings)
+
+
+def _recovery_info(folder: Path, flow: FlowName, settings: Settings) -> RecoveryInfo:
+    record = read_record(folder, FolderRecord.of(flow, settings))
+    return RecoveryInfo(folder, stored_keys(folder), {} if record is None else record.counted_since)
 
 
 def _refuse_token(folder: Path | None) -> NoReturn:

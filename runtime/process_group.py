@@ -103,12 +103,13 @@ class ProcessGroup:
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Block SIGINT, and so in the processes that are started meanwhile, for all their lives.
+    """Block SIGINT and SIGHUP, and so in the processes that are started meanwhile, for their lives.
 
     A terminal sends a Ctrl-C to them too, where it would raise KeyboardInterrupt in a process that
-    still starts. Only the launcher receives it, and passes it on as SIGTERM.
+    still starts, and a SIGHUP when it is closed, which would kill them. Only the launcher receives
+    these, and passes them on as SIGTERM.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGHUP])
     try:
         yield
     finally:

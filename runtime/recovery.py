@@ -1,11 +1,12 @@
 """The recovery partitions of a folder: SQLite files that Bytewax writes snapshots to."""
 
+import pickle
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from bytewax.recovery import init_db_dir
@@ -18,10 +19,14 @@ PARTITIONS: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class RecoveryInfo:
-    """What earlier runs left: the recovery folder, and the keys of the states in it by step id."""
+    """What earlier runs left: the recovery folder, and the keys of the states in it by step id.
+
+    `counted_since` has the first window (epoch ms) of each entity that was added later.
+    """
 
     folder: Path | None = None
     keys: dict[str, set[str]] = field(default_factory=dict)
+    counted_since: dict[str, int] = field(default_factory=dict)
 
 
 NO_RECOVERY: Final = RecoveryInfo()
@@ -65,6 +70,28 @@ def stored_keys(folder: Path) -> dict[str, set[str]]:
     return keys
 
 
+def stored_states(folder: Path, step: str) -> dict[str, Any]:
+    """Return the newest state of each key of a step: those that the next run resumes from.
+
+    Unreachable snapshots must be deleted before.
+    """
+    newest: dict[str, tuple[int, bytes | None]] = {}
+    for path in partition_paths(folder):
+        with _open_read_only(path) as connection:
+            rows = connection.execute(
+                "SELECT state_key, snap_epoch, ser_change FROM snaps WHERE step_id = ?", (step,)
+            )
+            for key, epoch, state in rows:
+                if key not in newest or newest[key][0] < epoch:
+                    newest[key] = epoch, state
+    return {
+        # As Bytewax itself does; nobody else may write to the folder, see runtime.recovery_lock.
+        key: pickle.loads(state)  # noqa: S301
+        for key, (_, state) in newest.items()
+        if state is not None
+    }
+
+
 def delete_keys(folder: Path, step: str, keys: set[str]) -> None:
     """Delete states that no step will ask for again. Nothing may be running on the folder."""
     for path in partition_paths(folder):
@@ -81,7 +108,7 @@ def delete_unreachable_snapshots(folder: Path) -> int:
     A crash can leave them behind, as partitions commit one by one. The next run would write its
     own under the same epochs, and where it has none, load the old ones: trips would count twice.
     """
-    epoch = _resume_epoch(folder)
+    epoch = resume_epoch(folder)
     deleted = 0
     for path in partition_paths(folder):
         with _transaction(path) as connection:
@@ -90,7 +117,7 @@ def delete_unreachable_snapshots(folder: Path) -> int:
     return deleted
 
 
-def _resume_epoch(folder: Path) -> int:
+def resume_epoch(folder: Path) -> int:
     """Return the epoch that Bytewax will resume from: the slowest worker's in the last run."""
     runs: dict[int, tuple[int, int]] = {}
     frontiers: dict[tuple[int, int], int] = {}

@@ -4,6 +4,7 @@ import fcntl
 import os
 import secrets
 import threading
+from collections.abc import Collection
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Final, NoReturn
@@ -43,14 +44,14 @@ class RecoveryLock:
         self._file.close()
 
 
-def lock_folder(folder: Path, wanted: FolderRecord) -> RecoveryLock:
+def lock_folder(folder: Path, wanted: FolderRecord, entities: Collection[str] = ()) -> RecoveryLock:
     """Lock the folder for a start, and make it where there is none.
 
-    Raises RefusalError where it can't be used, before anything is written, and StartError where it
-    can't be written to now.
+    `entities` may be added or removed by this start. Raises RefusalError where the folder can't be
+    used, before anything is written, and StartError where it can't be written to now.
     """
     try:
-        return _lock(folder, wanted)
+        return _lock(folder, wanted, entities)
     except OSError as error:
         msg = f"The recovery folder {folder} can't be written: {error}. Is the disk full?"
         raise StartError(msg) from error
@@ -64,11 +65,11 @@ def is_locked_by(folder: Path, token: str) -> bool:
         return False
 
 
-def _lock(folder: Path, wanted: FolderRecord) -> RecoveryLock:
+def _lock(folder: Path, wanted: FolderRecord, entities: Collection[str]) -> RecoveryLock:
     _check_path(folder)
     with ExitStack() as on_failure:
         file = _locked_file(folder, "r+", on_failure) if _lock_path(folder).exists() else None
-        known = _known_record(folder, wanted)
+        known = _known_record(folder, wanted, entities)
         # Recovery state is pickle: whoever can write there can run code here.
         folder.mkdir(mode=0o700, exist_ok=True)
         lock = RecoveryLock(folder, file or _locked_file(folder, "a+", on_failure))
@@ -82,10 +83,13 @@ def _lock(folder: Path, wanted: FolderRecord) -> RecoveryLock:
     return lock
 
 
-def _known_record(folder: Path, wanted: FolderRecord) -> FolderRecord | None:
+def _known_record(
+    folder: Path, wanted: FolderRecord, entities: Collection[str]
+) -> FolderRecord | None:
     known = read_record(folder, wanted) if folder.exists() else None
     if known is not None:
         known.refuse_other(folder, wanted)
+        known.refuse_other_entities(folder, wanted, entities)
         _check_partitions(folder)
     return known
 

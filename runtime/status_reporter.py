@@ -31,11 +31,14 @@ class StatusReporter:
         process: int,
         metrics: Mapping[str, FlowMetrics],
         clock: Callable[[], float] = time.time,
+        *,
+        counted_since: Mapping[str, int] | None = None,
     ) -> None:
         self.name = f"{'flow' if flow == 'main' else flow}-{process}"
         self._flow: FlowName = flow
         self._metrics = metrics
         self._clock = clock
+        self._counted_since = dict(counted_since or {})
         self._snapshot_at: int | None = None
         self._windows = 0
         self._samples: deque[tuple[float, int, int]] = deque()
@@ -69,6 +72,7 @@ class StatusReporter:
                 punctuations_refused=sum(each.punctuations_refused for each in metrics),
                 partitions_unread=sum(each.partitions_unread for each in metrics),
                 gaps=sum(each.gaps for each in metrics),
+                counted_since=self._counted_since,
             )
         )
 

@@ -68,6 +68,7 @@ def system_environ(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
         "MOBILITY_STORES": "redis,postgres",
         "MOBILITY_ENRICHED": "all",
         "MOBILITY_STATUS_DIR": str(folder / "status"),
+        "MOBILITY_RECOVERY_DIR": str(folder / "recovery"),
         **{
             f"MOBILITY_{table.upper()}": str(SAMPLE / f"{table}.parquet")
             for table in ("drivers", "passengers", "locations")

@@ -50,7 +50,10 @@ class FlowPartition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FlowProcess(msgspec.Struct, frozen=True, kw_only=True):
-    """A process of a flow. `age` is the age of its record in seconds; rates are per second."""
+    """A process of a flow. `age` is the age of its record in seconds; rates are per second.
+
+    `counted_since` has the first window of each entity that is not counted from the beginning on.
+    """
 
     process: str
     flow: str
@@ -67,6 +70,7 @@ class FlowProcess(msgspec.Struct, frozen=True, kw_only=True):
     punctuations_refused: int
     partitions_unread: int
     gaps: int
+    counted_since: dict[str, datetime | None]
 
 
 class RunningAudit(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,6 +116,7 @@ def to_process(name: str, age: float, status: FlowStatus) -> FlowProcess:
         punctuations_refused=status.punctuations_refused,
         partitions_unread=status.partitions_unread,
         gaps=status.gaps,
+        counted_since={name: known_time(since) for name, since in status.counted_since.items()},
     )
 
 

@@ -13,10 +13,10 @@ from audit.oracle import OracleResult, run_oracle, validate_log
 from audit.validation import LogMessage
 from dataflows.ingest import PartitionIngest
 from dataflows.items import IngestedBatch
-from dataflows.tables import read_tables
 from mobility.entities import ENTITIES
 from mobility.records import STARTS, TOTALS
 from mobility.settings import Settings
+from runtime.tables import configured_tables, read_tables
 from tests.dataflows.doubles import ingest
 from tests.strategies import MINUTE, NOON, batches, good_messages, messages
 
@@ -48,9 +48,10 @@ def test_ingest_and_oracle_agree(settings: Settings, data: st.DataObject) -> Non
     """Outcomes, reasons and sums are the same for any batches."""
     drawn = data.draw(st.lists(records, max_size=40))
     log: list[Record] = [(offset, *record) for offset, record in enumerate(drawn)]
-    reader = PartitionIngest(0, settings, read_tables(settings))
+    reader = PartitionIngest(0, settings)
+    tables = read_tables(configured_tables(settings), settings)
     taken = [
-        ingest(reader, [_to_kafka(record) for record in batch], "behind", (0,))
+        ingest(reader, [_to_kafka(record) for record in batch], "behind", (0,), tables)
         for batch in data.draw(batches(log))
     ]
     expected = run_oracle(

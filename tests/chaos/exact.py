@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from audit.comparison import OutputComparison, compare
 from audit.log_messages import read_log_messages
 from audit.oracle import OracleResult, ValidatedLog, run_oracle, validate_log
+from audit.rules_in_force import read_rules_in_force
 from audit.system_comparison import compare_system, compare_windows_and_totals
 from audit.validation import LogMessage
 from mobility.records import STARTS, TOTALS
@@ -24,14 +25,14 @@ def assert_exact(
 
     The flow must have read the log to its end. Outputs are the highest versions in `aggregated.*`,
     windows and totals in each store of the settings, `trips_late` and `trips_dlq` by position. A
-    `log` is given if the topic does not hold all counted messages any more. Returns the oracle's
-    result.
+    `log` is given if the topic does not hold all counted messages any more. With a `recovery_dir`
+    each offset is judged by the tables that were in force there. Returns the oracle's result.
     """
     now, digest = _log(settings)
     log = now if log is None else log
     if producer is not None:
         assert digest == producer.digest, "the log is not what was sent"
-    expected = run_oracle(log, settings)
+    expected = run_oracle(log, settings, read_rules_in_force(settings))
     assert expected.windows.height, "an empty log proves nothing"
     _assert_equal([*compare_system(settings, log, expected), *_redis_ledger(settings, expected)])
     return expected
@@ -52,7 +53,7 @@ def _log(settings: Settings) -> tuple[ValidatedLog, LogDigest]:
                 digest.add(message.partition, message.value)
             yield batch
 
-    return validate_log(watched(), settings), digest
+    return validate_log(watched(), settings, read_rules_in_force(settings)), digest
 
 
 def _assert_equal(compared: list[OutputComparison]) -> None:

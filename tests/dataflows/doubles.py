@@ -10,6 +10,7 @@ from confluent_kafka import Message
 
 from dataflows.ingest import PartitionIngest
 from dataflows.items import IngestedBatch, ShardPartial, WatermarkUpdate
+from mobility.enrichment import Tables
 from mobility.entities import Entity
 from mobility.records import PARTIAL_SCHEMA
 from mobility.settings import Settings
@@ -102,11 +103,12 @@ def ingest(
     messages: list[Message],
     status: ReadStatus,
     partitions: tuple[int, ...],
+    tables: Tables | None = None,
 ) -> IngestedBatch:
     """Decode and ingest messages, as the source partition does."""
     rules = TripRules.of(reader._settings)
     decoded = decode_trips([message.value() for message in messages], rules)
-    return reader.ingest(messages, decoded, status, partitions)
+    return reader.ingest(messages, decoded, status, partitions, tables or Tables())
 
 
 def shard_item(

@@ -15,7 +15,6 @@ from polars.testing import assert_frame_equal
 from dataflows.ingest import PartitionIngest
 from dataflows.items import ShardPartial
 from dataflows.windows import WindowLogic
-from mobility.enrichment import Tables
 from mobility.entities import BY_NAME, Entity
 from mobility.records import PARTIAL_SCHEMA, WINDOW_SCHEMA, WindowUpdate
 from mobility.settings import Settings
@@ -36,7 +35,7 @@ class Run:
         self._all = tuple(range(partitions))
         self._entity = entity
         self._settings = settings
-        self.ingests = [PartitionIngest(number, settings, Tables()) for number in self._all]
+        self.ingests = [PartitionIngest(number, settings) for number in self._all]
         states: list[dict[str, Any] | None] = [None] * settings.shards
         if state is not None:
             for each, stored in zip(self.ingests, state[0], strict=True):

@@ -8,7 +8,6 @@ import pytest
 from confluent_kafka import Message
 
 from dataflows.ingest import PartitionIngest, ResumeError
-from mobility.enrichment import Tables
 from mobility.settings import Settings
 from runtime.flow_metrics import MessageCounts
 from tests.dataflows.doubles import FAR, FakeMessage, as_messages, ingest
@@ -36,7 +35,7 @@ def messages(*fakes: FakeMessage) -> list[Message]:
 
 def partition_ingest(settings: Settings | None = None) -> PartitionIngest:
     """Return the ingest of partition 3, of which nothing was read."""
-    return PartitionIngest(3, settings or Settings(), Tables())
+    return PartitionIngest(3, settings or Settings())
 
 
 def test_late_and_dead_messages_keep_their_bytes_and_positions() -> None:

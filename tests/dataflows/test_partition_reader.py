@@ -8,7 +8,9 @@ import pytest
 from confluent_kafka import Message
 
 from broker.errors import BrokerError
-from dataflows.partition_reader import Fetcher, PartitionReader
+from dataflows.partition_reader import Fetcher, PartitionReader, offset_of
+from dataflows.rules import Rules
+from mobility.enrichment import Tables
 from mobility.validation import TripRules
 from tests.dataflows.doubles import FakeMessage
 from tests.dataflows.test_ingest import trip
@@ -80,7 +82,8 @@ def fetching(*values: list[bytes]) -> tuple[Fetcher, FakeReader, Waiting]:
     """Return a fetcher of these batches."""
     batches = [[cast("Message", FakeMessage(value, 0)) for value in batch] for batch in values]
     reader, executor = FakeReader(batches), Waiting()
-    return Fetcher(cast("PartitionReader", reader), TripRules(), executor), reader, executor
+    rules = [Rules(0, TripRules(), Tables())]
+    return Fetcher(cast("PartitionReader", reader), rules, executor), reader, executor
 
 
 def test_batches_come_in_their_order_each_with_how_it_left_the_log() -> None:
@@ -127,3 +130,33 @@ def test_closing_leaves_the_broker_whatever_was_ahead() -> None:
                 executor.work()
             fetcher.close()
             assert reader.closed
+
+
+def test_a_batch_is_judged_by_one_set_of_rules() -> None:
+    """It ends where others come into force; what is left comes next, without another poll."""
+    batches = [
+        [cast("Message", FakeMessage(trip(NOON, price=9), at)) for at in offsets]
+        for offsets in ([3, 4, 7], [8, 11, 12, 13])
+    ]
+    reader, executor = FakeReader(batches), Waiting()
+    older, newer, newest = Tables(), Tables(), Tables()
+    rules = [
+        Rules(0, TripRules(), older),
+        Rules(7, TripRules(max_bytes=1), newer),
+        Rules(12, TripRules(), newest),
+    ]
+    fetcher = Fetcher(cast("PartitionReader", reader), rules, executor)
+    seen = []
+    for _ in range(4):
+        fetched = fetcher.fetch()
+        executor.work()
+        offsets = [offset_of(message) for message in fetched.messages]
+        seen.append((offsets, fetched.decoded.trips.height, fetched.lag, fetched.is_behind))
+        expected = older if offsets[0] < 7 else newer if offsets[0] < 12 else newest
+        assert fetched.tables is expected
+    assert seen == [
+        ([3, 4], 2, 5, True),
+        ([7], 0, 4, True),
+        ([8, 11], 0, 2, True),
+        ([12, 13], 2, 0, False),
+    ]

@@ -54,6 +54,7 @@ OTHERS: dict[str, Any] = {
     "refunds": True,
     "max_message_bytes": 15 * 1024 * 1024,
     "drivers": "a folder/drivers.parquet",
+    "recovery_dir": "a folder/recovery",
     "passengers": "p.parquet",
     "locations": "l.parquet",
     "read": "once",

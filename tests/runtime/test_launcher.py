@@ -1,7 +1,7 @@
 """The launcher: when a cluster is started again, and when not."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import pytest
@@ -144,15 +144,81 @@ def test_a_failure_during_a_stop_is_the_outcome() -> None:
     assert run.launcher.run() == 1
 
 
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Put the signal handlers back in the end."""
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("handlers")
 def test_signals_ask_for_a_stop() -> None:
     """SIGTERM and SIGINT, as a supervisor and Ctrl-C send them."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        for number in before:
-            run = Run(1)
-            run.launcher.stop_on_signals()
-            signal.raise_signal(number)
-            assert run.launcher.run() == 0
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        run = Run(1)
+        run.launcher.handle_signals()
+        signal.raise_signal(number)
+        assert run.launcher.run() == 0
+
+
+@pytest.mark.usefixtures("handlers")
+def test_sighup_stops_the_cluster_and_starts_it_again() -> None:
+    """As a graceful stop and a start by hand; it counts as no failure and needs no pause."""
+    run = Run(0, restarts=0)
+    run.launcher.handle_signals()
+    cluster = FakeCluster(0, lambda: signal.raise_signal(signal.SIGHUP))
+    clusters: list[Cluster] = [FakeCluster(0), cluster]
+    run.launcher._start = clusters.pop
+    assert run.launcher.run() == 0
+    assert (cluster.stops, clusters, run.pauses) == (1, [], [])
+
+
+@pytest.mark.usefixtures("handlers")
+def test_sighup_while_the_cluster_starts_starts_it_again() -> None:
+    """It may have read the tables already."""
+    run = Run()
+    run.launcher.handle_signals()
+    clusters = [FakeCluster(0), FakeCluster(0)]
+    started: list[FakeCluster] = []
+
+    def start() -> Cluster:
+        if not started:
+            signal.raise_signal(signal.SIGHUP)
+        started.append(clusters.pop())
+        return started[-1]
+
+    run.launcher._start = start
+    assert run.launcher.run() == 0
+    assert [cluster.stops for cluster in started] == [1, 0]
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_start_that_would_be_refused_stops_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """A table that can't be used is not worth the running cluster."""
+
+    def check() -> None:
+        msg = "no such table"
+        raise RefusalError(msg)
+
+    cluster = FakeCluster(0, lambda: signal.raise_signal(signal.SIGHUP))
+    launcher = Launcher(lambda: cluster, check=check)
+    launcher.handle_signals()
+    assert launcher.run() == 0
+    assert cluster.stops == 0
+    assert "goes on as it is: no such table" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_closed_terminal_stops_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It sends SIGHUP too, and nobody would see what is started again."""
+    terminal = [False, True]
+    monkeypatch.setattr("runtime.launcher._has_terminal", terminal.pop)
+    cluster = FakeCluster(0, lambda: signal.raise_signal(signal.SIGHUP))
+    launcher = Launcher(lambda: cluster)
+    launcher.handle_signals()
+    assert launcher.run() == 0
+    assert cluster.stops == 1
+    assert terminal == []

@@ -94,7 +94,7 @@ def test_an_interrupt_of_the_terminal_reaches_the_launcher_only(
 
     monkeypatch.setattr("runtime.process_group.subprocess.Popen", start)
     assert ProcessGroup("module", 2, [], {}, 0).wait() == 0
-    assert blocked == [{signal.SIGINT}, {signal.SIGINT}]
+    assert blocked == [{signal.SIGINT, signal.SIGHUP}] * 2
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
 
 

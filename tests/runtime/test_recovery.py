@@ -15,11 +15,11 @@ from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSink, TestingSource, run_main
 
 from runtime.recovery import (
-    _resume_epoch,
     delete_keys,
     delete_unreachable_snapshots,
     make_partitions,
     partition_paths,
+    resume_epoch,
     stored_keys,
 )
 
@@ -56,7 +56,7 @@ def epochs(folder: Path) -> list[int]:
         ([(1, 0, 9), (1, 1, 8)], [1, 2, 3, 4, 5, 6, 7]),
     ],
 )
-def test_snapshots_from_the_resume_epoch_on_are_forgotten(
+def test_snapshots_from_theresume_epoch_on_are_forgotten(
     tmp_path: Path, fronts: list[tuple[int, int, int]], kept: list[int]
 ) -> None:
     """What a crash left at or after the epoch of the next start is deleted in every partition."""
@@ -73,7 +73,7 @@ def test_snapshots_from_the_resume_epoch_on_are_forgotten(
     assert epochs(tmp_path) == kept
 
 
-def test_the_resume_epoch_is_the_one_that_bytewax_takes(tmp_path: Path) -> None:
+def test_theresume_epoch_is_the_one_that_bytewax_takes(tmp_path: Path) -> None:
     """What we compute before a start is what Bytewax writes down when it starts."""
     make_partitions(tmp_path)
     abort = TestingSource.ABORT()
@@ -93,7 +93,7 @@ def test_the_resume_epoch_is_the_one_that_bytewax_takes(tmp_path: Path) -> None:
     sums = op.stateful_map("sum", numbers, lambda s, v: ((s or 0) + v, (s or 0) + v))
     op.output("out", sums, TestingSink(out))
     for run in range(4):
-        expected = _resume_epoch(tmp_path)
+        expected = resume_epoch(tmp_path)
         delete_unreachable_snapshots(tmp_path)
         recovery = RecoveryConfig(str(tmp_path), timedelta())  # type: ignore[no-untyped-call]
         run_main(flow, epoch_interval=timedelta(), recovery_config=recovery)  # type: ignore[no-untyped-call]

@@ -56,6 +56,7 @@ def test_a_new_folder_is_private_and_ready(tmp_path: Path) -> None:
         "shards": 4,
         "state_version": 1,
         "partitions": PARTITIONS,
+        "entities": {"driver": None, "passenger": None, "vehicle_type": None, "h3": None},
     }
 
 
@@ -89,7 +90,9 @@ def test_a_folder_of_the_first_release_gets_its_record(tmp_path: Path) -> None:
     with pytest.raises(RefusalError, match="was created with shards 2, this start has 4"):
         lock_folder(folder, MAIN)
     made(folder, FolderRecord("main", shards=2))
-    assert json.loads((folder / "flow.json").read_text())["shards"] == 2
+    record = json.loads((folder / "flow.json").read_text())
+    assert record["shards"] == 2
+    assert list(record["entities"]) == ["driver", "passenger", "vehicle_type", "h3"]
 
 
 def no_parent(folder: Path) -> None:

@@ -1,0 +1,148 @@
+"""Decides at a start by which tables and rules the flow judges what it reads.
+
+They change only between a graceful stop and the next start: then nothing behind the offsets that
+are resumed was judged before, and nothing is judged twice, by the old ones and by the new ones.
+After a crash what was read behind them is read again, so those in force stay in force, whatever the
+files hold by now.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from mobility.enrichment import TableError
+from mobility.files import write_atomically
+from mobility.records import RULES_VERSION
+from mobility.rules_journal import JournalEntry
+from mobility.settings import PREFIX, Settings
+from runtime.failures import RefusalError, StartError
+from runtime.flows import TRIPS_STEP_ID
+from runtime.recovery import resume_epoch, stored_states
+from runtime.rules_journal import (
+    copied_tables,
+    copy_tables,
+    hash_tables,
+    read_journal,
+    write_journal,
+)
+from runtime.tables import configured_tables, read_tables
+
+_START_FILE: Final = "start.json"
+
+
+def update_rules(folder: Path, settings: Settings) -> None:
+    """Put the tables of the settings and this program's rules in force, if they may change now.
+
+    Nothing may be running on the folder, and unreachable snapshots must be deleted. What is in
+    force is on the disk on return, before anything is read with it. Raises RefusalError where a
+    table can't be used, StartError where the folder can't be written.
+    """
+    states = stored_states(folder, TRIPS_STEP_ID)
+    entries = read_journal(folder)
+    try:
+        if not entries:
+            write_journal(folder, [_first_entry(folder, settings, states)])
+        elif _ended_gracefully(folder, states):
+            if (changed := _changed(settings, entries[-1])) is not None:
+                entry = _next_entry(folder, settings, states)
+                write_journal(folder, [*entries, entry])
+                _print(f"{changed}: in force from here on, {_offsets(entry)}")
+        elif (changed := _changed(settings, entries[-1])) is not None:
+            _print(
+                f"{changed}, but the last run did not end gracefully: what is in force since "
+                f"{entries[-1].at} stays in force. A graceful stop and the next start change it; "
+                "SIGHUP to the launcher does both."
+            )
+        _record_start(folder)
+    except OSError as error:
+        msg = f"The recovery folder {folder} can't be written: {error}. Is the disk full?"
+        raise StartError(msg) from error
+
+
+def check_tables(settings: Settings) -> None:
+    """Raise RefusalError where a table of the settings can't be used."""
+    try:
+        read_tables(configured_tables(settings), settings)
+    except TableError as error:
+        raise RefusalError(str(error)) from error
+
+
+def _ended_gracefully(folder: Path, states: Mapping[str, dict[str, Any]]) -> bool:
+    """Tell whether the last run has read nothing behind the offsets that are resumed.
+
+    The last snapshot of a partition says whether the partition had ended. It must be newer than the
+    last start: a run that was killed before its first snapshot may have read on.
+    """
+    try:
+        started = json.loads((folder / _START_FILE).read_bytes())["resume_epoch"]
+    except FileNotFoundError:
+        return False
+    is_newer = resume_epoch(folder) > started
+    return is_newer and all(state.get("ended", False) for state in states.values())
+
+
+def _record_start(folder: Path) -> None:
+    content = json.dumps({"resume_epoch": resume_epoch(folder)})
+    write_atomically(folder / _START_FILE, content, durable=True)
+
+
+def _changed(settings: Settings, entry: JournalEntry) -> str | None:
+    """Return what an entry has otherwise than these settings and this program, as a text."""
+    files = configured_tables(settings)
+    changes = [f"{PREFIX}{n.upper()} is not set any more" for n in entry.tables if n not in files]
+    for name, path in files.items():
+        variable = f"{PREFIX}{name.upper()}={path}"
+        try:
+            (sha256,) = hash_tables({name: path}).values()
+        except OSError as error:
+            changes.append(f"{variable} can't be read ({error.strerror})")
+        else:
+            if sha256 != entry.tables.get(name):
+                changes.append(f"{variable} has changed")
+    if entry.version != RULES_VERSION:
+        changes.append(f"version {RULES_VERSION} of the rules for a trip replaces {entry.version}")
+    return ", ".join(changes) or None
+
+
+def _first_entry(
+    folder: Path, settings: Settings, states: Mapping[str, dict[str, Any]]
+) -> JournalEntry:
+    """Return the entry for a folder without a journal: it is in force for the whole log."""
+    entry = _next_entry(folder, settings, {})
+    # Folders without a journal are of a release before it, whose rules were the first ones. How
+    # its last run ended is not known.
+    return msgspec.structs.replace(entry, version=1) if states else entry
+
+
+def _next_entry(
+    folder: Path, settings: Settings, states: Mapping[str, dict[str, Any]]
+) -> JournalEntry:
+    """Copy the tables of the settings; return the entry that is in force behind these states."""
+    topic_ids = (state.get("topic_id") for state in states.values())
+    try:
+        entry = JournalEntry(
+            at=datetime.now(UTC).isoformat(timespec="seconds"),
+            version=RULES_VERSION,
+            tables=copy_tables(folder, configured_tables(settings)),
+            first_offsets={int(p): s["next_offset"] or 0 for p, s in sorted(states.items())},
+            topic_id=next((each for each in topic_ids if each is not None), None),
+        )
+        read_tables(copied_tables(folder, entry), settings)
+    except TableError as error:
+        raise RefusalError(str(error)) from error
+    return entry
+
+
+def _offsets(entry: JournalEntry) -> str:
+    offsets = (f"{first:,} of partition {p}" for p, first in entry.first_offsets.items())
+    return f"offset {', '.join(offsets)}"
+
+
+def _print(what: str) -> None:
+    sys.stderr.write(f"rules: {what}\n")
+    sys.stderr.flush()

@@ -1,0 +1,50 @@
+"""The tables that enrichment joins, read from parquet."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+
+from mobility.enrichment import (
+    TableError,
+    Tables,
+    drivers_table,
+    locations_table,
+    passengers_table,
+)
+from mobility.rules_journal import TABLES
+from mobility.settings import PREFIX, Settings
+
+
+def configured_tables(settings: Settings) -> dict[str, Path]:
+    """Return the files that the settings name; none is assumed."""
+    return {name: Path(path) for name in TABLES if (path := getattr(settings, name)) is not None}
+
+
+def read_tables(files: Mapping[str, Path], settings: Settings) -> Tables:
+    """Read the tables from these files, by the settings that name them.
+
+    Raises TableError, with the setting, where one can't be read or lacks a column.
+    """
+    locate = partial(locations_table, resolution=settings.h3_resolution)
+    return Tables(
+        drivers=_read("drivers", files, settings, drivers_table),
+        passengers=_read("passengers", files, settings, passengers_table),
+        locations=_read("locations", files, settings, locate),
+    )
+
+
+def _read(
+    name: str,
+    files: Mapping[str, Path],
+    settings: Settings,
+    prepare: Callable[[pl.DataFrame], pl.DataFrame],
+) -> pl.DataFrame | None:
+    if name not in files:
+        return None
+    try:
+        return prepare(pl.read_parquet(files[name], glob=False))
+    except (OSError, pl.exceptions.PolarsError, TableError) as error:
+        msg = f"{PREFIX}{name.upper()}={getattr(settings, name)}: {error}"
+        raise TableError(msg) from error

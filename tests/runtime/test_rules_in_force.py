@@ -1,0 +1,274 @@
+"""Tables and rules change only where nothing was judged behind the offsets that are resumed."""
+
+import json
+import pickle
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from mobility.rules_journal import JOURNAL_FILE, JournalEntry, in_force
+from mobility.settings import Settings
+from runtime.failures import RefusalError, StartError
+from runtime.flows import TRIPS_STEP_ID
+from runtime.folder_record import FolderRecord
+from runtime.recovery import make_partitions, stored_states
+from runtime.recovery_lock import lock_folder
+from runtime.rules_in_force import check_tables, update_rules
+from runtime.rules_journal import copied_tables, read_journal, write_journal
+
+
+class Folder:
+    """A recovery folder, and a table of drivers beside it."""
+
+    def __init__(self, parent: Path) -> None:
+        self.path = parent / "recovery"
+        self.path.mkdir()
+        make_partitions(self.path)
+        self.drivers = parent / "drivers.parquet"
+        self.settings = Settings(drivers=str(self.drivers))
+        self.epoch = 1
+        self.write_drivers("car")
+
+    def write_drivers(self, vehicle_type: str) -> None:
+        """Replace the table."""
+        rows = {"driver_id": ["d1"], "vehicle_type": [vehicle_type]}
+        pl.DataFrame(rows).write_parquet(self.drivers)
+
+    def start(self) -> JournalEntry:
+        """Decide as a start does; return what is in force then."""
+        update_rules(self.path, self.settings)
+        return read_journal(self.path)[-1]
+
+    def vehicle_type(self) -> str:
+        """Return what the copy in force says."""
+        entry = read_journal(self.path)[-1]
+        table = pl.read_parquet(copied_tables(self.path, entry)["drivers"])
+        return str(table["vehicle_type"].item())
+
+    def snapshot(self, **partitions: dict[str, Any]) -> None:
+        """Leave the snapshots of an epoch: states by partition (`p0`), less what all have."""
+        with closing(sqlite3.connect(self.path / "part-0.sqlite3")) as connection, connection:
+            connection.execute("INSERT OR REPLACE INTO exs VALUES ('', 0, 1, 1)")
+            connection.executemany(
+                "INSERT INTO snaps VALUES ('', ?, ?, ?, ?)",
+                [
+                    (TRIPS_STEP_ID, f"00{name[1:]}", self.epoch, pickle.dumps(state))
+                    for name, state in partitions.items()
+                ],
+            )
+            self.epoch += 1
+            connection.execute("INSERT OR REPLACE INTO fronts VALUES ('', 0, 0, ?)", (self.epoch,))
+
+    def end(self, *offsets: int, topic_id: str | None = "topic-1") -> None:
+        """Leave what a graceful stop does."""
+        states = {
+            f"p{number}": {"next_offset": offset, "topic_id": topic_id, "ended": True}
+            for number, offset in enumerate(offsets)
+        }
+        self.snapshot(**states)
+
+    def crash(self, *offsets: int) -> None:
+        """Leave what a kill does after a snapshot."""
+        states = {
+            f"p{number}": {"next_offset": offset, "topic_id": "topic-1", "ended": False}
+            for number, offset in enumerate(offsets)
+        }
+        self.snapshot(**states)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    """Return a folder that nothing has run on."""
+    return Folder(tmp_path)
+
+
+def test_a_new_folder_takes_the_tables_for_the_whole_log(folder: Folder) -> None:
+    """A private copy, by its hash, and the newest rules."""
+    entry = folder.start()
+    assert (entry.version, entry.first_offsets) == (1, {})
+    assert folder.vehicle_type() == "car"
+    folder.drivers.unlink()
+    assert folder.vehicle_type() == "car"
+
+
+def test_after_a_graceful_stop_they_change_from_there_on(
+    folder: Folder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The offsets that are resumed are the first ones that the new table is for."""
+    folder.start()
+    folder.end(10, 20)
+    folder.write_drivers("bike")
+    entry = folder.start()
+    assert (entry.first_offsets, entry.topic_id) == ({0: 10, 1: 20}, "topic-1")
+    assert folder.vehicle_type() == "bike"
+    assert "drivers.parquet has changed: in force from here on" in capsys.readouterr().err
+    files = [copied_tables(folder.path, each)["drivers"] for each in read_journal(folder.path)]
+    assert [pl.read_parquet(file)["vehicle_type"].item() for file in files] == ["car", "bike"]
+
+
+@pytest.mark.parametrize("ended", [(True, False), (False, False)])
+def test_after_a_crash_the_copy_stays(
+    folder: Folder, capsys: pytest.CaptureFixture[str], ended: tuple[bool, bool]
+) -> None:
+    """Whatever the file says by now; the start after the next graceful stop takes it."""
+    folder.start()
+    folder.snapshot(
+        p0={"next_offset": 10, "ended": ended[0]}, p1={"next_offset": 20, "ended": ended[1]}
+    )
+    folder.write_drivers("bike")
+    folder.start()
+    assert folder.vehicle_type() == "car"
+    error = capsys.readouterr().err
+    assert f"MOBILITY_DRIVERS={folder.drivers} has changed, but the last run did not end" in error
+    folder.end(30, 40)
+    assert folder.start().first_offsets == {0: 30, 1: 40}
+    assert folder.vehicle_type() == "bike"
+
+
+def test_a_run_without_a_snapshot_after_a_graceful_one_is_a_crash(folder: Folder) -> None:
+    """It may have read on, though the states still say that all had ended."""
+    folder.start()
+    folder.end(10, 20)
+    folder.start()
+    folder.write_drivers("bike")
+    folder.start()
+    assert folder.vehicle_type() == "car"
+
+
+def test_a_start_that_was_refused_is_no_run(folder: Folder) -> None:
+    """A table that can't be used is corrected, and the next start takes it."""
+    folder.start()
+    folder.end(10)
+    pl.DataFrame({"driver_id": ["d1"]}).write_parquet(folder.drivers)
+    with pytest.raises(RefusalError, match=r"MOBILITY_DRIVERS=.*has no vehicle_type"):
+        folder.start()
+    assert folder.vehicle_type() == "car"
+    folder.write_drivers("bike")
+    assert folder.start().first_offsets == {0: 10}
+
+
+@pytest.mark.parametrize("content", [None, b"no parquet"])
+def test_after_a_crash_the_file_need_not_be_there(
+    folder: Folder, capsys: pytest.CaptureFixture[str], content: bytes | None
+) -> None:
+    """What is judged twice is judged by the copy."""
+    folder.start()
+    folder.crash(10)
+    folder.drivers.unlink()
+    if content is not None:
+        folder.drivers.write_bytes(content)
+    folder.start()
+    assert folder.vehicle_type() == "car"
+    what = "can't be read (No such file or directory)" if content is None else "has changed"
+    assert what in capsys.readouterr().err
+
+
+def test_a_setting_that_is_unset_is_a_change(folder: Folder) -> None:
+    """After a crash the table is joined all the same."""
+    folder.start()
+    folder.crash(10)
+    folder.settings = Settings()
+    assert list(folder.start().tables) == ["drivers"]
+    folder.end(20)
+    assert folder.start().tables == {}
+    assert read_journal(folder.path)[-1].first_offsets == {0: 20}
+
+
+def test_nothing_new_leaves_the_journal_as_it_is(folder: Folder) -> None:
+    """A file that was written again with the same content is no change."""
+    folder.start()
+    before = (folder.path / JOURNAL_FILE).read_bytes()
+    folder.end(10)
+    folder.write_drivers("car")
+    folder.start()
+    assert (folder.path / JOURNAL_FILE).read_bytes() == before
+
+
+def test_new_rules_wait_for_a_graceful_stop_too(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an older release has read is judged by its rules again."""
+    folder.start()
+    folder.crash(10)
+    monkeypatch.setattr("runtime.rules_in_force.RULES_VERSION", 2)
+    assert folder.start().version == 1
+    folder.end(20)
+    entry = folder.start()
+    assert (entry.version, entry.first_offsets) == (2, {0: 20})
+
+
+def test_a_folder_without_a_journal_was_judged_by_the_first_rules(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How its last run ended is not known, so the newest ones wait for the next graceful stop."""
+    monkeypatch.setattr("runtime.rules_in_force.RULES_VERSION", 2)
+    folder.snapshot(p0={"next_offset": 10, "latest": None})
+    assert (folder.start().version, read_journal(folder.path)[-1].first_offsets) == (1, {})
+    folder.end(20)
+    assert folder.start().version == 2
+
+
+def test_a_journal_in_a_new_folder_is_in_force_there(folder: Folder, tmp_path: Path) -> None:
+    """Copied along, it judges each offset as it was judged before."""
+    folder.start()
+    folder.end(10)
+    folder.write_drivers("bike")
+    folder.start()
+    other = tmp_path / "other"
+    other.mkdir(mode=0o700)
+    write_journal(other, read_journal(folder.path))
+    lock_folder(other, FolderRecord.of("main", folder.settings)).close()
+    update_rules(other, folder.settings)
+    assert read_journal(other) == read_journal(folder.path)
+
+
+def test_an_unreadable_journal_is_refused(folder: Folder) -> None:
+    """Also that of a later release, with rules that this one does not have."""
+    folder.start()
+    path = folder.path / JOURNAL_FILE
+    line = json.loads(path.read_text())
+    for content in ("{", json.dumps(line | {"version": 99})):
+        path.write_text(content)
+        with pytest.raises(RefusalError, match=r"rules.ndjson can't be read"):
+            folder.start()
+
+
+def test_a_full_disk_is_said_plainly(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have room at the next attempt; nothing is in force then that is not on the disk."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("runtime.rules_journal.sync_folder", full)
+    with pytest.raises(StartError, match="No space left"):
+        folder.start()
+    assert read_journal(folder.path) == ()
+
+
+def test_tables_are_checked_before_a_stop(folder: Folder) -> None:
+    """By the settings that name them."""
+    check_tables(folder.settings)
+    folder.drivers.write_bytes(b"")
+    with pytest.raises(RefusalError, match="MOBILITY_DRIVERS="):
+        check_tables(folder.settings)
+
+
+def test_the_newest_state_of_a_partition_counts(folder: Folder) -> None:
+    """Older ones may still be there."""
+    folder.crash(10, 11)
+    folder.crash(20)
+    states = stored_states(folder.path, TRIPS_STEP_ID)
+    assert {key: state["next_offset"] for key, state in states.items()} == {"000": 20, "001": 11}
+
+
+def test_another_topic_of_the_name_is_judged_by_the_newest() -> None:
+    """Offsets of a topic that was deleted say nothing of the one that took its place."""
+    first = JournalEntry(at="1", version=1, tables={})
+    second = JournalEntry(at="2", version=1, tables={}, first_offsets={0: 50}, topic_id="a")
+    assert in_force([first, second], 0, "a") == [(0, first), (50, second)]
+    assert in_force([first, second], 0, "b") == [(0, second)]
+    assert in_force([first, second], 1, "a") == [(0, second)]
