@@ -17,9 +17,9 @@ STATE_VERSION: Final = 1
 """The version of the states that the steps of the flow store."""
 
 NEW_FOLDER: Final = (
-    "Start with a new folder (`-r NEW`) that has a copy of `rules.ndjson` and `tables` of this "
-    "one: the flow then reads the whole log again. Numbers of messages that retention has not "
-    "deleted are the same."
+    "Start with a new folder (`-r NEW`) with a copy of `rules.ndjson` and `tables` of this one: "
+    "the flow then reads the whole log again. Numbers of messages that retention has not deleted "
+    "are the same."
 )
 
 _FIRST_ENTITIES: Final = ("driver", "passenger", "vehicle_type", "h3")
