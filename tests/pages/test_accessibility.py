@@ -110,7 +110,7 @@ def test_a_list_that_changes_keeps_the_keyboard(visit: Visit) -> None:
 def test_new_trips_do_not_move_the_keyboard(visit: Visit, system: System) -> None:
     """A list with the focus keeps its order while a new cell gets the most trips."""
     visitor = visit("/?span=60")
-    cells = visitor.page.locator(".hot button")
+    cells = visitor.page.locator(".top-cells button")
     cells.first.wait_for()
     ids = [cell.get_attribute("data-id") for cell in cells.all()]
     most = int(cells.first.locator("data").get_attribute("value") or 0)
