@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from tests.pages.conftest import Visit
 from tests.pages.system import System, trip
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.e2e,
@@ -179,8 +180,7 @@ def test_the_map_by_keyboard(visit: Visit) -> None:
     before = canvas.screenshot()
     for key in ("ArrowLeft", "ArrowUp", "+", "+"):
         canvas.press(key)
-    visitor.page.wait_for_timeout(300)
-    assert canvas.screenshot() != before
+    until(canvas.screenshot, "another map", lambda picture: picture != before)
     first = visitor.page.locator(".top-cells button").first
     wanted = first.get_attribute("data-id") or ""
     first.focus()
