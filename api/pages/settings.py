@@ -8,10 +8,11 @@ from mobility.settings import Settings
 
 
 class PageSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Window length and lateness in seconds; tiles as a URL template with {z}, {x} and {y}."""
+    """Durations of the flow in seconds; tiles as a URL template with {z}, {x} and {y}."""
 
     window: int
     allowed_lateness: int
+    out_of_orderness: int
     tiles: str | None
     tiles_credit: str | None
 
@@ -22,6 +23,7 @@ async def page_settings(settings: NamedDependency[Settings]) -> PageSettings:
     return PageSettings(
         window=settings.window,
         allowed_lateness=settings.allowed_lateness,
+        out_of_orderness=settings.out_of_orderness,
         tiles=settings.map_tiles,
         tiles_credit=settings.map_credit,
     )

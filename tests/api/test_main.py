@@ -7,8 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
@@ -19,6 +17,7 @@ import pytest
 from api.access.tokens import create_token
 from mobility.settings import Settings
 from stack.ports import find_free_port
+from tests.waiting import DEADLINE, until
 
 _PROJECT = Path(__file__).parents[2]
 
@@ -40,21 +39,24 @@ def api(settings: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
     finally:
         # Not a kill: the worker process would continue, with its end of these pipes open.
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=DEADLINE)
 
 
 def wait_for_health(port: int) -> dict[str, object]:
     """Return the response of /health once there is one."""
-    deadline = time.monotonic() + 20
-    while True:
+    url = f"http://127.0.0.1:{port}/health"
+
+    def health() -> dict[str, object] | OSError:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as response:
+            with urllib.request.urlopen(url, timeout=DEADLINE) as response:
                 body: dict[str, object] = json.load(response)
                 return body
-        except urllib.error.URLError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
+        except OSError as error:
+            return error
+
+    found = until(health, f"a response of {url}", lambda seen: isinstance(seen, dict))
+    assert isinstance(found, dict)
+    return found
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -64,7 +66,7 @@ def test_it_serves_until_a_stop_signal(number: signal.Signals) -> None:
     with api({"MOBILITY_API_PORT": str(port)}) as process:
         assert "components" in wait_for_health(port)
         process.send_signal(number)
-        output, errors = process.communicate(timeout=20)
+        output, errors = process.communicate(timeout=DEADLINE)
         assert process.returncode == 0
     assert output == f"The API listens on http://127.0.0.1:{port}\n"
     assert errors == ""
@@ -78,7 +80,7 @@ def test_all_invalid_settings_are_reported() -> None:
         "MOBILITY_NOPE": "1",
     }
     with api(settings) as process:
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=DEADLINE)
         assert process.returncode == 2
     for name in settings:
         assert name in errors
@@ -91,7 +93,7 @@ def test_other_addresses_than_loopback_need_tokens(tmp_path: Path) -> None:
     port = find_free_port()
     everywhere = {"MOBILITY_API_PORT": str(port), "MOBILITY_API_HOST": "0.0.0.0"}  # noqa: S104
     with api(everywhere) as process:
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=DEADLINE)
         assert process.returncode == 2
     assert "just token NAME" in errors
     assert "MOBILITY_API_TOKENS" in errors
@@ -115,13 +117,13 @@ def test_live_streams_do_not_delay_a_stop(services: Settings, number: signal.Sig
     with api(settings) as process, ExitStack() as stack:
         wait_for_health(port)
         for path in ("/live/driver", "/live/driver/x"):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
             stack.callback(connection.close)
             connection.request("GET", path)
             stream = stack.enter_context(connection.getresponse())
             assert stream.readline() == b"retry: 2000\n"
         process.send_signal(number)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=DEADLINE)
         assert (process.returncode, errors) == (0, "")
 
 
@@ -130,7 +132,7 @@ def test_a_port_in_use_is_reported() -> None:
     with closing(socket.create_server(("127.0.0.1", 0), reuse_port=True)) as in_use:
         port = in_use.getsockname()[1]
         with api({"MOBILITY_API_PORT": str(port)}) as process:
-            _, errors = process.communicate(timeout=20)
+            _, errors = process.communicate(timeout=DEADLINE)
             assert process.returncode == 1
     assert f"127.0.0.1:{port}" in errors
     assert "MOBILITY_API_PORT" in errors

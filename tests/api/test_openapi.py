@@ -3,7 +3,6 @@
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from mobility.settings import Settings, to_environ
 from stack.ports import find_free_port
 from tests.api.expected import fill_stores, random_windows, with_stores
 from tests.api.test_main import api
+from tests.waiting import DEADLINE, until
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 NOWHERE = {"redis": "redis://127.0.0.1:1/0", "postgres": "postgresql://127.0.0.1:1/x"}
@@ -49,7 +49,7 @@ def run_schemathesis(folder: Path, settings: Settings, *options: str, examples: 
             cwd=folder,
             capture_output=True,
             text=True,
-            timeout=120 + 2 * examples,
+            timeout=DEADLINE * (1 + examples),
             check=False,
         )
     return "" if done.returncode == 0 else done.stdout + done.stderr
@@ -57,16 +57,12 @@ def run_schemathesis(folder: Path, settings: Settings, *options: str, examples: 
 
 def wait_for_port(port: int) -> None:
     """Return once the API accepts connections."""
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-        else:
-            return
+
+    def is_open() -> bool:
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", port)) == 0
+
+    until(is_open, f"a listener on port {port}")
 
 
 @pytest.mark.services

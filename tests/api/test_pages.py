@@ -86,11 +86,12 @@ def test_every_response_has_security_headers(path: str) -> None:
 
 
 def test_page_settings() -> None:
-    """Pages get the length of a window and the lateness, and no other settings."""
-    settings = Settings(window=60, allowed_lateness=30, api_tokens=None)
+    """Pages get the length of a window, the lateness and the out-of-orderness, and no others."""
+    settings = Settings(window=60, allowed_lateness=30, out_of_orderness=5, api_tokens=None)
     with TestClient(create_app(settings), "http://127.0.0.1") as http:
         found = http.get("/page-settings").json()
-    assert found == {"window": 60, "allowed_lateness": 30, "tiles": None, "tiles_credit": None}
+    durations = {"window": 60, "allowed_lateness": 30, "out_of_orderness": 5}
+    assert found == durations | {"tiles": None, "tiles_credit": None}
 
 
 def test_the_policy_allows_images_of_the_tile_server_only() -> None:

@@ -14,17 +14,19 @@ from audit.command_runner import CommandError, CommandRunner, find_free_port
 @pytest.fixture
 def runner(tmp_path: Path) -> CommandRunner:
     """Return a runner that finds modules in a folder, with `good` and `bad` in it."""
-    (tmp_path / "good.py").write_text("import time\ntime.sleep(0.7)\n")
+    (tmp_path / "good.py").write_text(
+        "import pathlib, time\n"
+        f"while not pathlib.Path({str(tmp_path / 'polled')!r}).exists(): time.sleep(0.01)\n"
+    )
     (tmp_path / "bad.py").write_text("import sys\nprint('what [red] was')\nsys.exit('the matter')")
     environ = os.environ | {"PYTHONPATH": str(tmp_path), "PYTHONSAFEPATH": "1"}
     return CommandRunner(environ, tmp_path, Console(file=io.StringIO(), width=80))
 
 
-def test_a_command_is_polled_until_it_exits(runner: CommandRunner) -> None:
+def test_a_command_is_polled_until_it_exits(runner: CommandRunner, tmp_path: Path) -> None:
     """While it runs the callback is called; exit code 0 is no error."""
-    polls: list[bool] = []
-    runner.run("good", on_poll=lambda: polls.append(True))
-    assert polls
+    runner.run("good", on_poll=(tmp_path / "polled").touch)
+    assert (tmp_path / "polled").exists()
 
 
 def test_an_error_has_the_last_output_of_a_command(runner: CommandRunner) -> None:

@@ -97,7 +97,7 @@ def test_the_component_reports_drift_and_exits_with_0(filled: Hub) -> None:
 
 def scraped(port: int) -> dict[str, float]:
     """Return the metrics that the audit serves."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as reply:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=DEADLINE) as reply:
         lines = reply.read().decode().splitlines()
     pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
     return {name: float(value) for name, value in pairs}

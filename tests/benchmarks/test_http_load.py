@@ -11,7 +11,9 @@ RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabcd"
 REQUESTS = [f"GET /{number} HTTP/1.1\r\n\r\n".encode() for number in range(4)]
 
 
-def load(*parts: bytes, connections: int = 2) -> tuple[LoadResult, list[bytes]]:
+def load(
+    *parts: bytes, connections: int = 2, seconds: float = 0.2
+) -> tuple[LoadResult, list[bytes]]:
     """Load a server that responds in these parts; return the result and the requests."""
     received: list[bytes] = []
 
@@ -33,7 +35,7 @@ def load(*parts: bytes, connections: int = 2) -> tuple[LoadResult, list[bytes]]:
         async with await asyncio.start_server(serve, "127.0.0.1") as server:
             port: int = server.sockets[0].getsockname()[1]
             try:
-                return await run_load(port, REQUESTS, connections, 0.2)
+                return await run_load(port, REQUESTS, connections, seconds)
             finally:
                 await asyncio.sleep(0.05)  # for the server to notice closed connections
 
@@ -42,7 +44,7 @@ def load(*parts: bytes, connections: int = 2) -> tuple[LoadResult, list[bytes]]:
 
 def test_complete_responses_are_counted() -> None:
     """For any parts of head and body; each connection starts at another request of the list."""
-    result, received = load(RESPONSE[:10], RESPONSE[10:-2], RESPONSE[-2:])
+    result, received = load(RESPONSE[:10], RESPONSE[10:-2], RESPONSE[-2:], seconds=2)
     assert 2 <= len(result.latencies) <= len(received)
     assert len(received) - len(result.latencies) <= 2
     assert min(result.latencies) >= 0.002

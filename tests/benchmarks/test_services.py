@@ -21,6 +21,7 @@ from benchmarks.timed_command import BenchmarkError
 from benchmarks.workload import Workload
 from mobility.settings import Settings
 from stack.checkout import module_environ
+from tests.waiting import DEADLINE
 
 pytestmark = pytest.mark.services
 
@@ -34,7 +35,7 @@ def benchmark(services: Settings, tmp_path: Path) -> Iterator[BenchmarkRun]:
     settings = msgspec.structs.replace(services, topic_prefix=prefix)
     runner = CommandRunner(module_environ(os.environ), tmp_path, Console(quiet=True))
     yield BenchmarkRun(settings, runner, TRIPS.rows, 1, ())
-    there = AdminClient({"bootstrap.servers": services.kafka}).list_topics(timeout=15).topics
+    there = AdminClient({"bootstrap.servers": services.kafka}).list_topics(timeout=DEADLINE).topics
     delete_topics(services, [name for name in there if name.startswith(prefix)])
 
 

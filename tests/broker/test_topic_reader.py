@@ -11,6 +11,7 @@ from broker.topic_reader import TopicReader, count_messages, read_topic
 from mobility.settings import Settings
 from tests.broker.topic_contents import append, delete_before
 from tests.dataflows.conftest import PARTITIONS, Hub
+from tests.waiting import DEADLINE
 
 pytestmark = pytest.mark.services
 
@@ -132,7 +133,7 @@ def test_a_missing_topic_is_an_error_with_the_remedy(topic: Hub) -> None:
         with pytest.raises(MissingTopicError, match=r"no topic no-such-topic at .*`just topics`"):
             read(topic.settings, "no-such-topic")
     admin = AdminClient({"bootstrap.servers": topic.settings.kafka})
-    assert "no-such-topic" not in admin.list_topics(timeout=15).topics
+    assert "no-such-topic" not in admin.list_topics(timeout=DEADLINE).topics
 
 
 def test_messages_that_retention_has_removed_are_an_error(topic: Hub) -> None:

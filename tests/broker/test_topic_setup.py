@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient
 from broker.topic_setup import ensure_topics
 from mobility.settings import Settings
 from mobility.topics import topic_table, trips_topic
+from tests.waiting import DEADLINE
 
 Command = Callable[..., subprocess.Popen[str]]
 
@@ -35,7 +36,7 @@ def test_a_topic_that_differs_is_reported_and_left_alone(tenant: Settings) -> No
             f"retention.ms is {trips.retention_ms}, declared 3600000",
         ]
     }
-    there = AdminClient({"bootstrap.servers": tenant.kafka}).list_topics(timeout=15)
+    there = AdminClient({"bootstrap.servers": tenant.kafka}).list_topics(timeout=DEADLINE)
     assert len(there.topics[trips.name].partitions) == tenant.partitions
 
 
@@ -56,7 +57,7 @@ def test_the_command_shows_a_table(tenant: Settings, command: Command) -> None:
     for state, (process, code) in expected.items():
         more = {"MOBILITY_PARTITIONS": "9"} if code else {}
         running = process or command("broker.topic_setup", **more)
-        out, err = running.communicate(timeout=60)
+        out, err = running.communicate(timeout=DEADLINE)
         assert (running.returncode, err) == (code, "")
         assert out.count(state) == len(topic_table(tenant))
     assert f"{trips_topic(tenant)}: {tenant.partitions} partitions, declared 9" in out

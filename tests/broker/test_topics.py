@@ -7,13 +7,14 @@ from broker.errors import BrokerError
 from broker.topics import cluster_id
 from mobility.settings import Settings
 from tests.dataflows.conftest import Hub
+from tests.waiting import DEADLINE
 
 
 @pytest.mark.services
 def test_the_id_of_the_cluster(hub: Hub) -> None:
     """The one that the metadata of the cluster has."""
     admin = AdminClient({"bootstrap.servers": hub.settings.kafka})
-    expected = admin.list_topics(timeout=30).cluster_id
+    expected = admin.list_topics(timeout=DEADLINE).cluster_id
     assert cluster_id(hub.settings) == expected
 
 

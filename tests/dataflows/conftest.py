@@ -163,7 +163,7 @@ def hub(services: Settings, tmp_path: Path) -> Iterator[Hub]:
         for key in client.scan_iter(f"{name}:*"):
             client.delete(key)
     admin = AdminClient({"bootstrap.servers": settings.kafka})
-    topics = [t for t in admin.list_topics(timeout=15).topics if t.startswith(f"{name}.")]
+    topics = [t for t in admin.list_topics(timeout=DEADLINE).topics if t.startswith(f"{name}.")]
     for removal in admin.delete_topics(topics).values() if topics else ():
         removal.result()
 

@@ -17,6 +17,7 @@ from mobility.settings import to_environ
 from mobility.topics import trips_topic
 from tests.dataflows.conftest import ROOT, Hub
 from tests.strategies import NOON
+from tests.waiting import DEADLINE
 
 pytestmark = pytest.mark.services
 
@@ -57,7 +58,7 @@ def send(hub: Hub, values: list[bytes]) -> None:
     for value in values:
         producer.produce(trips_topic(hub.settings), value, "k", 0, on_delivery=noted)
         producer.poll(0)
-    assert producer.flush(60) == 0
+    assert producer.flush(DEADLINE) == 0
     assert failures == []
 
 
@@ -74,7 +75,7 @@ def peak_of_a_run(hub: Hub) -> int:
         env=others | to_environ(settings) | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=DEADLINE,
         check=False,
     )
     assert run.returncode == 0, run.stderr[-3_000:]

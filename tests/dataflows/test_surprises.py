@@ -123,7 +123,7 @@ def test_new_partitions_are_shown_and_read_after_a_restart(hub: Hub) -> None:
     admin.create_partitions([NewPartitions(name, PARTITIONS + 1)])[name].result()
 
     def shown() -> bool:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as reply:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=DEADLINE) as reply:
             return b"mobility_partitions_unread 1.0" in reply.read()
 
     until(shown, "the partition that is not read")

@@ -24,7 +24,7 @@ def just(services: object) -> Just:
     del services
 
     def run(
-        *arguments: str | Path, cwd: Path = ROOT, timeout: float = 300
+        *arguments: str | Path, cwd: Path = ROOT, timeout: float = 900
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["just", "--justfile", str(ROOT / "justfile"), *map(str, arguments)],

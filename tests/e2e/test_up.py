@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import ROOT, Just, own_environment
-from tests.waiting import until
+from tests.waiting import DEADLINE, until
 
 pytestmark = pytest.mark.e2e
 
@@ -69,7 +69,7 @@ def interrupted(up: subprocess.Popen[bytes]) -> None:
     """Send Ctrl-C to the whole process group, and wait for the exit."""
     if up.poll() is None:
         os.killpg(up.pid, signal.SIGINT)
-    up.wait(60)
+    up.wait(DEADLINE)
 
 
 def processes_of(checkout: Path) -> str:
@@ -93,7 +93,7 @@ def test_up_continues_where_it_stopped(checkout: Path, tmp_path: Path) -> None:
             env=own_environment(),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=DEADLINE,
             check=False,
         )
         assert "running already" in again.stdout + again.stderr

@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from tests.pages.conftest import Visit
 from tests.pages.system import System, trip
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.e2e,
@@ -110,7 +111,7 @@ def test_a_list_that_changes_keeps_the_keyboard(visit: Visit) -> None:
 def test_new_trips_do_not_move_the_keyboard(visit: Visit, system: System) -> None:
     """A list with the focus keeps its order while a new cell gets the most trips."""
     visitor = visit("/?span=60")
-    cells = visitor.page.locator(".hot button")
+    cells = visitor.page.locator(".top-cells button")
     cells.first.wait_for()
     ids = [cell.get_attribute("data-id") for cell in cells.all()]
     most = int(cells.first.locator("data").get_attribute("value") or 0)
@@ -179,8 +180,7 @@ def test_the_map_by_keyboard(visit: Visit) -> None:
     before = canvas.screenshot()
     for key in ("ArrowLeft", "ArrowUp", "+", "+"):
         canvas.press(key)
-    visitor.page.wait_for_timeout(300)
-    assert canvas.screenshot() != before
+    until(canvas.screenshot, "another map", lambda picture: picture != before)
     first = visitor.page.locator(".top-cells button").first
     wanted = first.get_attribute("data-id") or ""
     first.focus()

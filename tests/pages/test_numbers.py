@@ -150,6 +150,21 @@ def test_the_series_reaches_the_newest_window(visit: Visit, system: System) -> N
     )
 
 
+def test_the_city_reaches_the_newest_window(visit: Visit, system: System) -> None:
+    """Trips of the newest window are shown, though the watermark is before it."""
+    newest = system.get("/metrics/vehicle_type", id="car")["last_window"]["window_start"]
+    before = datetime.fromisoformat(newest) - timedelta(seconds=1)
+    watermark = before.isoformat(timespec="milliseconds")
+    status = system.get("/status")
+    status["as_of"] = dict.fromkeys(status["as_of"], watermark)
+    for partition in status["processes"][0]["partitions"]:
+        partition["watermark"] = watermark
+    visitor = visit("/pipeline")
+    visitor.page.route("**/status", lambda route: route.fulfill(json=status))
+    visitor.open("/?span=1440")
+    visitor.wait_for_value("#sum-trips", system.get("/summary/h3")["trip_count"])
+
+
 def link_of(visitor: Visitor) -> str:
     """Return the URL of the CSV button."""
     return visitor.page.get_by_role("link", name="CSV").get_attribute("href") or ""

@@ -15,6 +15,7 @@ from broker.topic_setup import ensure_topics
 from mobility.settings import Settings, to_environ
 from mobility.topics import topic_table, trips_topic
 from stack.checkout import clean_environ
+from tests.waiting import DEADLINE
 
 HERE = Path(__file__).parents[2]
 
@@ -28,7 +29,7 @@ def tenant(services: Settings) -> Iterator[Settings]:
     settings = msgspec.structs.replace(services, topic_prefix=f"test-{uuid.uuid4().hex[:8]}.")
     yield settings
     admin = AdminClient({"bootstrap.servers": settings.kafka})
-    there = admin.list_topics(timeout=15).topics
+    there = admin.list_topics(timeout=DEADLINE).topics
     names = [name for name in there if name.startswith(settings.topic_prefix)]
     if names:
         for removal in admin.delete_topics(names).values():

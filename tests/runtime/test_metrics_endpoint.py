@@ -13,6 +13,7 @@ from runtime.flow_metrics import FlowMetrics, MessageCounts, PartitionMetrics
 from runtime.metrics_endpoint import FlowMetricsCollector, serve_metrics
 from stack.ports import find_free_port
 from tests.strategies import NOON
+from tests.waiting import DEADLINE
 
 
 def test_the_metrics_are_those_of_the_board() -> None:
@@ -50,7 +51,7 @@ def test_each_process_shows_its_own_on_this_machine_alone() -> None:
     """Process 1 is one port higher; a port that somebody has is named."""
     port = find_free_port()
     serve_metrics(FlowMetrics(process=1, windows_out=5), Settings(metrics_port=port - 1))
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as reply:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=DEADLINE) as reply:
         families = {f.name: f for f in text_string_to_metric_families(reply.read().decode())}
     assert families["mobility_windows_written"].samples[0].value == 5
     with pytest.raises(RefusalError, match=rf"127.0.0.1:{port}.*in use"):

@@ -14,7 +14,7 @@ from sinks import batch_writer
 from sinks.batch_writer import BatchWriter
 from sinks.memory import MemoryStore
 from sinks.store import ApplyResult, StoreError
-from tests.waiting import until
+from tests.waiting import DEADLINE, until
 
 DRIVER = BY_NAME["driver"]
 EMPTY = pl.DataFrame(schema=WINDOW_SCHEMA)
@@ -36,7 +36,7 @@ class BlockingStore(MemoryStore):
     ) -> ApplyResult:
         """Apply rows; record how many."""
         self.has_started.set()
-        assert self.may_continue.wait(30)
+        assert self.may_continue.wait(DEADLINE)
         self.calls.append(rows.height)
         return super().apply(entity, rows, new_ids)
 
@@ -69,7 +69,7 @@ def test_queued_updates_are_written_as_one_batch(window: Build, frame: Build) ->
     store = BlockingStore()
     writer = BatchWriter([store], DRIVER)
     writer.put([WindowUpdate(DRIVER, 0, 3, 1_000, frame(window("a")))])
-    assert store.has_started.wait(30)
+    assert store.has_started.wait(DEADLINE)
     for count in range(2, 5):
         writer.put(
             [WindowUpdate(DRIVER, 0, 3, 1_000 * count, frame(window("a", trip_count=count)))]
@@ -106,7 +106,7 @@ def test_flush_waits_for_the_commit(window: Build, frame: Build) -> None:
     flushing.join(0.2)
     assert flushing.is_alive()
     store.may_continue.set()
-    flushing.join(30)
+    flushing.join(DEADLINE)
     assert not flushing.is_alive()
     assert store.calls == [1, (0, 1)]
     writer.close()
@@ -126,11 +126,11 @@ def test_put_blocks_while_the_queue_is_full(
 
     putting = threading.Thread(target=put_all)
     putting.start()
-    assert store.has_started.wait(30)
+    assert store.has_started.wait(DEADLINE)
     putting.join(0.2)
     assert putting.is_alive()
     store.may_continue.set()
-    putting.join(30)
+    putting.join(DEADLINE)
     assert not putting.is_alive()
     writer.flush()
     assert store.windows(DRIVER).height == 6
@@ -175,7 +175,7 @@ def test_the_first_store_takes_the_next_batch_while_the_second_writes(
     for at in range(3):
         writer.put([WindowUpdate(DRIVER, 0, 1, at, frame(window(at=at)))])
     first.may_continue.set()
-    assert second.has_started.wait(30)
+    assert second.has_started.wait(DEADLINE)
     until(lambda: first.calls == [1, 1], "two batches in the first store")
     assert second.calls == []
     flushing = threading.Thread(target=writer.flush)
@@ -183,7 +183,7 @@ def test_the_first_store_takes_the_next_batch_while_the_second_writes(
     flushing.join(0.2)
     assert flushing.is_alive()
     second.may_continue.set()
-    flushing.join(30)
+    flushing.join(DEADLINE)
     assert not flushing.is_alive()
     assert second.calls == [1, (0, 0), 1, (0, 1), 1, (0, 2)]
     assert [call for call in first.calls if call != 1] == [(0, 0), (0, 1), (0, 2)]

@@ -15,6 +15,7 @@ from sinks.postgres import connect_postgres
 from sinks.redis_session import RedisSession, redis_client
 from sinks.retry import RETRY_SECONDS, RetryPolicy
 from sinks.store import StoreError
+from tests.waiting import DEADLINE
 
 DRIVER = BY_NAME["driver"]
 Build = Any
@@ -116,7 +117,7 @@ def test_a_lock_of_another_session_is_retried(
     with ThreadPoolExecutor(1) as pool, psycopg.connect(settings.postgres) as other:
         other.execute("LOCK TABLE driver_totals")
         writing = pool.submit(store.apply, DRIVER, frame(window()))
-        assert has_slept.wait(60)
+        assert has_slept.wait(DEADLINE)
         other.rollback()
         assert writing.result().applied == 1
     assert "lock timeout" in caplog.text

@@ -1,6 +1,6 @@
-"""A fake component of the system: `python -m fake_component NAME [EXIT_AFTER CODE]`.
+"""A fake component of the system: `python -m fake_component NAME [EVENT CODE]`.
 
-It appends events to the file FAKE_EVENTS, and exits with 0 on SIGTERM.
+It appends events to the file FAKE_EVENTS, and exits with 0 on SIGTERM, or with CODE after EVENT.
 """
 
 import os
@@ -10,11 +10,14 @@ import time
 from pathlib import Path
 from types import FrameType
 
+EVENTS = Path(os.environ["FAKE_EVENTS"])
+NAME, *EXIT = sys.argv[1:]
+
 
 def note(what: str) -> None:
     """Append an event."""
-    with Path(os.environ["FAKE_EVENTS"]).open("a", encoding="utf-8") as file:
-        file.write(f"{what} {sys.argv[1]}\n")
+    with EVENTS.open("a", encoding="utf-8") as file:
+        file.write(f"{what} {NAME}\n")
 
 
 def leave(_number: int, _frame: FrameType | None) -> None:
@@ -26,9 +29,7 @@ def leave(_number: int, _frame: FrameType | None) -> None:
 
 signal.signal(signal.SIGTERM, leave)
 note("started")
-if len(sys.argv) > 2:
-    time.sleep(float(sys.argv[2]))
-    print("what went wrong")  # noqa: T201 - its log
-    sys.exit(int(sys.argv[3]))
-while True:
+while not EXIT or EXIT[0] not in EVENTS.read_text().splitlines():
     time.sleep(0.05)
+print("what went wrong")  # noqa: T201 - its log
+sys.exit(int(EXIT[1]))

@@ -1,6 +1,6 @@
-"""`just up native` with fake components: `python -m fake_up FOLDER [SECONDS CODE]`.
+"""`just up native` with fake components: `python -m fake_up FOLDER [EVENT CODE]`.
 
-With SECONDS and CODE the flow exits by itself.
+With EVENT and CODE the flow exits by itself after the event.
 """
 
 import os
@@ -31,7 +31,7 @@ def fake(name: str, *argv: str, url: str = "") -> SystemComponent:
 def fakes(_folder: Path, _settings: Settings) -> tuple[SystemComponent, ...]:
     """Return the fakes under the names of the real ones."""
     return (
-        SystemComponent("topics", ("fake_component", "topics", "0", "0"), runs="once"),
+        SystemComponent("topics", ("fake_component", "topics", "started topics", "0"), runs="once"),
         fake("flow", *FLOW_EXIT),
         fake("api", url="http://127.0.0.1:1"),
         fake("producer"),

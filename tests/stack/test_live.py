@@ -5,13 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from stack.checkout import ROOT, clean_environ, module_environ
+from tests.waiting import DEADLINE, until
 
 HERE = Path(__file__).parent
 STARTED = ["started topics", "started flow", "started api", "started producer"]
@@ -61,10 +61,7 @@ class StateFolder:
 
     def wait_for(self, *events: str) -> None:
         """Wait until exactly these events have happened."""
-        deadline = time.monotonic() + 30
-        while self.read_events() != list(events):
-            assert time.monotonic() < deadline, self.read_events()
-            time.sleep(0.02)
+        until(self.read_events, f"the events {events}", lambda seen: seen == list(events))
 
     def kill(self, process: subprocess.Popen[str]) -> None:
         """Kill a `just up` with SIGKILL."""
@@ -90,7 +87,7 @@ def test_a_signal_stops_all_in_order(state: StateFolder, number: signal.Signals)
     up = state.up()
     state.wait_for(*STARTED)
     up.send_signal(number)
-    output, _ = up.communicate(timeout=30)
+    output, _ = up.communicate(timeout=DEADLINE)
     assert up.returncode == 0, output
     assert state.read_events() == [*STARTED, *STOPPED]
     assert list(state.folder.glob("*.pid")) == []
@@ -100,8 +97,8 @@ def test_a_signal_stops_all_in_order(state: StateFolder, number: signal.Signals)
 
 def test_if_a_component_ends_the_others_are_stopped(state: StateFolder) -> None:
     """The message says which one ended, how, and where its log is; others stop in order."""
-    up = state.up("1", "7")
-    output, _ = up.communicate(timeout=30)
+    up = state.up("started producer", "7")
+    output, _ = up.communicate(timeout=DEADLINE)
     assert up.returncode == 1
     assert "flow ended with exit code 7" in output
     assert "what went wrong" in output
@@ -115,7 +112,7 @@ def test_a_second_up_reports_the_running_one(state: StateFolder) -> None:
     first = state.up()
     state.wait_for(*STARTED)
     second = state.up()
-    output, _ = second.communicate(timeout=30)
+    output, _ = second.communicate(timeout=DEADLINE)
     assert second.returncode == 0
     assert f"running already, process {first.pid}, API at http://127.0.0.1:1" in output
     assert state.read_events() == STARTED
@@ -127,7 +124,7 @@ def test_down_ends_a_running_up_in_order(state: StateFolder) -> None:
     up = state.up()
     state.wait_for(*STARTED)
     state.down()
-    up.communicate(timeout=30)
+    up.communicate(timeout=DEADLINE)
     assert up.returncode == 0
     assert state.read_events() == [*STARTED, *STOPPED]
 
@@ -150,7 +147,7 @@ def test_up_after_a_killed_up_stops_its_components_first(state: StateFolder) -> 
     again = state.up()
     state.wait_for(*STARTED, *STOPPED, *STARTED)
     again.terminate()
-    output, _ = again.communicate(timeout=30)
+    output, _ = again.communicate(timeout=DEADLINE)
     assert "stopped components of an earlier run: producer, flow, api" in output
 
 

@@ -6,9 +6,11 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from stack.checkout import module_environ
 from stack.processes import (
@@ -24,6 +26,7 @@ from stack.processes import (
     spawn,
     with_log_tail,
 )
+from tests.waiting import DEADLINE, until
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True)"
@@ -40,7 +43,7 @@ def sleeper(log: Path) -> RecordedProcess:
     return python("import time; time.sleep(60)", log)
 
 
-def stop(process: RecordedProcess, grace: float = 5) -> bool:
+def stop(process: RecordedProcess, grace: float = DEADLINE) -> bool:
     """Stop a process; return whether it ended without being killed."""
     return asyncio.run(process.stop(grace))
 
@@ -94,9 +97,7 @@ def test_a_zombie_is_not_alive() -> None:
     assert seen() != "None"
     assert child.stdin is not None
     child.stdin.close()
-    deadline = time.monotonic() + 10
-    while seen() != "None":
-        assert time.monotonic() < deadline
+    until(seen, "the end of the process", lambda start: start == "None")
     child.wait()
 
 
@@ -104,8 +105,7 @@ def test_a_process_that_ignores_its_stop_signal_is_killed(tmp_path: Path) -> Non
     """After the grace period it is killed, and the result says so."""
     log = tmp_path / "log"
     process = python(f"{STUBBORN}; time.sleep(60)", log)
-    while not read_log_tail(log):
-        time.sleep(0.01)
+    until(lambda: read_log_tail(log), "the start of the process")
     assert not stop(process, grace=0.2)
     assert process.exit_code == -signal.SIGKILL
 
@@ -121,20 +121,30 @@ def test_output_and_exit_code_are_kept(tmp_path: Path) -> None:
     """Output is in a private log, and the parent knows the exit code."""
     log = tmp_path / "log"
     code = asyncio.run(
-        run_to_end([sys.executable, "-c", "print('said'); import sys; sys.exit('why')"], log, 10)
+        run_to_end(
+            [sys.executable, "-c", "print('said'); import sys; sys.exit('why')"], log, DEADLINE
+        )
     )
     assert code == 1
     assert read_log_tail(log).split() == ["said", "why"]
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
 
 
-def test_a_command_that_takes_too_long_is_killed(tmp_path: Path) -> None:
+def test_a_command_that_takes_too_long_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It has no exit code, and does not run any more."""
-    script = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
-    log = tmp_path / "log"
-    assert asyncio.run(run_to_end([sys.executable, "-c", script], log, 1.5)) is None
-    pid = int(read_log_tail(log))
-    os.waitpid(pid, 0)
+    started: list[RecordedProcess] = []
+
+    def spawn_and_keep(*arguments: Any, **options: Any) -> RecordedProcess:  # noqa: ANN401
+        started.append(spawn(*arguments, **options))
+        return started[-1]
+
+    monkeypatch.setattr("stack.processes.spawn", spawn_and_keep)
+    command = [sys.executable, "-c", "import time; time.sleep(600)"]
+    assert asyncio.run(run_to_end(command, tmp_path / "log", 0.2)) is None
+    (process,) = started
+    assert until(lambda: process.exit_code, "the end of the command") == -signal.SIGKILL
 
 
 def test_the_log_of_the_last_run_stays(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from stack.checkout import clean_environ, module_environ
 from stack.processes import identify
+from tests.waiting import DEADLINE, until
 
 EXTERNAL = {
     "MOBILITY_KAFKA": "127.0.0.1:1",
@@ -53,7 +53,7 @@ def launch(tmp_path: Path, *command: str, **variables: str) -> subprocess.Popen[
 
 def result(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     """Wait for the exit; return exit code, output and errors."""
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=DEADLINE)
     return process.returncode, output, errors
 
 
@@ -126,8 +126,5 @@ def test_the_scratch_folder_is_removed_also_after_kill_9(tmp_path: Path, stack_r
     assert command.is_alive
     process.kill()
     process.communicate()
-    deadline = time.monotonic() + 30
-    while list(tmp_path.iterdir()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: list(tmp_path.iterdir()), "no folder", lambda left: not left)
     assert not command.is_alive

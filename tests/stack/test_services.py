@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -32,6 +31,7 @@ from stack.services import (
     service_reports,
     start_services,
 )
+from tests.waiting import DEADLINE, until
 
 pytestmark = pytest.mark.services
 
@@ -103,10 +103,10 @@ def test_kafka_keeps_its_data_and_may_move(folder: Path) -> None:
         assert choose_ports(folder, moved)["kafka"] != first.port
         async with running(Kafka, folder) as second:
             admin = AdminClient({"bootstrap.servers": second.url})
-            assert len(admin.list_topics(timeout=20).topics["kept"].partitions) == 3
+            assert len(admin.list_topics(timeout=DEADLINE).topics["kept"].partitions) == 3
             admin.create_topics([NewTopic("more", 1, 1)])["more"].result(20)
-            assert "never" not in admin.list_topics("never", timeout=20).topics or (
-                admin.list_topics("never", timeout=20).topics["never"].error is not None
+            assert "never" not in admin.list_topics("never", timeout=DEADLINE).topics or (
+                admin.list_topics("never", timeout=DEADLINE).topics["never"].error is not None
             )
 
     asyncio.run(run_services())
@@ -250,27 +250,28 @@ def test_of_a_scratch_run_nothing_is_left(tmp_path: Path, end: str) -> None:
             run.terminate()
         elif end == "kill -9":
             run.kill()
-        run.communicate(timeout=60)
+        run.communicate(timeout=DEADLINE)
     expected = {"by itself": 5, "SIGTERM": 128 + signal.SIGTERM, "kill -9": -signal.SIGKILL}
     assert run.returncode == expected[end]
     processes = [RecordedProcess(**record) for record in records.values()]
-    deadline = time.monotonic() + 60
-    while any(p.is_alive for p in processes) or list(tmp_path.iterdir()) or Path(home).exists():
-        assert end == "kill -9", "processes or folders are left"
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+
+    def left() -> list[object]:
+        alive = [process for process in processes if process.is_alive]
+        return [*alive, *tmp_path.iterdir(), *([home] if Path(home).exists() else [])]
+
+    if end == "kill -9":
+        until(left, "the cleanup", lambda found: not found)
+    assert left() == []
 
 
 def test_a_sigterm_during_the_start_leaves_nothing(tmp_path: Path) -> None:
     """The start is cancelled, and services that have started are stopped."""
     run = stack_run(tmp_path, "print('never')")
     with contained(run):
-        while not list(tmp_path.glob("*/redis.pid")):
-            time.sleep(0.01)
-        (record,) = tmp_path.glob("*/redis.pid")
+        (record,) = until(lambda: [*tmp_path.glob("*/redis.pid")], "the start of Redis")
         process = RecordedProcess(**json.loads(record.read_text()))
         run.terminate()
-        output, _ = run.communicate(timeout=60)
+        output, _ = run.communicate(timeout=DEADLINE)
     assert run.returncode == 128 + signal.SIGTERM
     assert output == ""
     assert not process.is_alive

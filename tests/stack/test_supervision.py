@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from stack.components import SystemComponent
 from stack.processes import find_process, save_record, spawn
 from stack.service import StackStartError
 from stack.supervision import CrashError, Supervisor, stop_leftovers
+from tests.waiting import DEADLINE, until
 
 SERVES = """
 import signal, sys, time
@@ -50,7 +50,7 @@ class FakeSystem:
             return f"started {name}" in self.read_events()
 
         argv = (SERVES, name, str(self.events), str(exit_code))
-        return SystemComponent(name, argv, is_ready=ready, grace=5)
+        return SystemComponent(name, argv, is_ready=ready, grace=DEADLINE)
 
     def read_events(self) -> list[str]:
         """Return the events so far."""
@@ -129,7 +129,7 @@ def test_what_runs_until_done_may_exit_with_0_only(system: FakeSystem) -> None:
         )
         await system.start(producer)
         process = find_process(system.folder, "producer")
-        assert process is None or await process.wait_for_exit(10)
+        assert process is None or await process.wait_for_exit(DEADLINE)
         system.supervisor.check()
 
     asyncio.run(run(0))
@@ -145,7 +145,7 @@ def test_a_component_that_is_never_ready_is_reported(system: FakeSystem) -> None
         return False
 
     never_ready = SystemComponent(
-        "api", ("import time; time.sleep(60)",), is_ready=never, start_limit=0.3, grace=5
+        "api", ("import time; time.sleep(60)",), is_ready=never, start_limit=0.3, grace=DEADLINE
     )
     with pytest.raises(StackStartError, match="api is not ready after 0 s") as error:
         asyncio.run(system.start(never_ready))
@@ -176,8 +176,7 @@ def test_leftovers_are_stopped_by_their_records(system: FakeSystem) -> None:
     async def run() -> list[str]:
         return await stop_leftovers(system.folder, ("producer", "flow", "api"))
 
-    while len(system.read_events()) < 3:
-        time.sleep(0.01)
+    until(lambda: len(system.read_events()), "three starts", lambda count: count == 3)
     assert asyncio.run(run()) == ["flow", "api"]
     assert system.read_events()[3:] == ["stopped flow", "stopped api"]
     assert find_process(system.folder, "other") is not None

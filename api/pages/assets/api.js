@@ -57,6 +57,7 @@ let settings = null;
 export function pageSettings() {
   settings ??= get("/page-settings").then((found) => ({
     ...found, window: found.window * 1000, lateness: found.allowed_lateness * 1000,
+    outOfOrderness: found.out_of_orderness * 1000,
   }));
   settings.catch(() => { settings = null; });
   return settings;

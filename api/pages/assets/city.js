@@ -5,7 +5,7 @@ import { groupCells, isCell, parentCell } from "./cells.js";
 import { CityPanel } from "./city-panel.js";
 import { el, notice, svg } from "./dom.js";
 import { metricOf, valueOf } from "./format.js";
-import { frame, newestWatermark, onStatus } from "./frame.js";
+import { frame, newestEventTime, onStatus } from "./frame.js";
 import { Legend, tooltip } from "./legend.js";
 import { CellMap } from "./map.js";
 import { classBounds, classOf, colourOf } from "./colour-classes.js";
@@ -125,8 +125,8 @@ async function loadDay() {
 
 const refresh = throttle(load, 1000);
 onStatus((status) => {
-  // Not the watermark of all partitions: the newest windows, with the live trips, are open.
-  const time = newestWatermark(status);
+  // Not the watermark: the newest windows, with the live trips, are open.
+  const time = newestEventTime(status);
   if (status.error || time === null) {
     if (!view.top) showNotice(waiting(status.error));
     return;

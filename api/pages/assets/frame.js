@@ -24,11 +24,12 @@ export function minWatermark(status) {
   return times.length && times.every(Boolean) ? Math.min(...times.map(Date.parse)) : null;
 }
 
-/** The highest watermark of a partition, in epoch ms; null while an entity has none. */
-export function newestWatermark(status) {
+/** The highest event time of a partition, in epoch ms; null while an entity has no watermark. */
+export function newestEventTime(status) {
   const time = minWatermark(status);
-  const partitions = (status.processes ?? []).flatMap((process) => process.partitions);
-  return time && Math.max(time, ...partitions.map(({ watermark }) => Date.parse(watermark)).filter(Number.isFinite));
+  const watermarks = (status.processes ?? []).flatMap((process) => process.partitions)
+    .map(({ watermark }) => Date.parse(watermark)).filter(Number.isFinite);
+  return time && Math.max(time, ...watermarks) + status.settings.outOfOrderness;
 }
 
 /** Draw the frame and keep it up to date. */
