@@ -15,8 +15,7 @@ import polars as pl
 from confluent_kafka import Message
 
 from broker.topic_reader import OnProgress, TopicReader
-from mobility.lateness import LatenessRules
-from mobility.punctuations import apply_time_rules
+from mobility.event_time import LatenessRules, apply_time_rules
 from mobility.records import MAX_EVENT_TIME
 from mobility.settings import Settings
 from mobility.topics import trips_topic

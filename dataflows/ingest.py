@@ -21,8 +21,7 @@ from dataflows.partition_reader import Fetched, Fetcher, offset_of
 from dataflows.topic_watch import TopicWatch
 from mobility.enriched_json import enriched_json
 from mobility.enrichment import Tables, enrich
-from mobility.lateness import LatenessRules, PartitionProgress, classify
-from mobility.punctuations import apply_time_rules
+from mobility.event_time import LatenessRules, PartitionProgress, apply_time_rules, classify
 from mobility.settings import Settings
 from mobility.status import ReadStatus
 from mobility.topics import trips_topic

@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient
 
 from corrections import max_event_times
 from corrections.max_event_times import MaxEventTimes, event_times, read_max_event_times
-from mobility.lateness import LatenessRules
+from mobility.event_time import LatenessRules
 from mobility.settings import Settings
 from mobility.topics import trips_topic
 from tests.dataflows.conftest import PARTITIONS, Hub, trips_log

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mobility.lateness import Classified, LatenessRules, PartitionProgress, classify
+from mobility.event_time import Classified, LatenessRules, PartitionProgress, classify
 from mobility.settings import Settings
 from tests.strategies import MINUTE, NOON, Entry, batches, partitions
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from mobility.punctuations import (
+from mobility.event_time import (
     PUNCTUATION_SCHEMA,
     Headers,
     TimedBatch,
