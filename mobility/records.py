@@ -1,7 +1,7 @@
 """The records of the system: what a trip and a window consist of, and in which units."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import polars as pl
 
@@ -14,6 +14,15 @@ MAX_AMOUNT: Final = 1e9
 """The largest duration (minutes), distance (km) or price of one trip."""
 
 MAX_ID_LENGTH: Final = 128
+
+MAX_NESTING: Final = 500
+"""How many levels of objects and arrays a message may have, itself included."""
+
+RulesVersion = Literal[1, 2]
+"""Which rules judge a message. Version 1 is that of release 0.1, where the interpreter's tables and
+parsers decided on ids, times and nesting; a log that was read by it is read by it again."""
+
+RULES_VERSION: Final = 2
 
 MAX_EVENT_TIME: Final = 253_402_300_799_999
 """The last millisecond of the year 9999, as ISO 8601 dates have four-digit years."""
