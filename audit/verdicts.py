@@ -13,7 +13,15 @@ from typing import Any, Final, NamedTuple
 import polars as pl
 
 from audit.times import epoch_ms, event_time
-from mobility.records import MAX_AMOUNT, MAX_EVENT_TIME, MAX_ID_LENGTH, MIN_EVENT_TIME
+from mobility.records import (
+    MAX_AMOUNT,
+    MAX_EVENT_TIME,
+    MAX_ID_LENGTH,
+    MAX_NESTING,
+    MIN_EVENT_TIME,
+    RULES_VERSION,
+    RulesVersion,
+)
 from mobility.settings import Settings
 from mobility.topics import WATERMARK_HEADER
 
@@ -76,18 +84,20 @@ class Message(NamedTuple):
     headers: Sequence[tuple[str, bytes | None]] = ()
 
 
-def inspected(messages: Sequence[Message], settings: Settings) -> pl.DataFrame:
+def inspected(
+    messages: Sequence[Message], settings: Settings, version: RulesVersion = RULES_VERSION
+) -> pl.DataFrame:
     """Return MESSAGE_SCHEMA and `reason`, one row a message.
 
     `reason` is null for punctuations and for trips that nothing speaks against but their being late
     or repeated. A dead letter keeps the fields that could be read.
     """
-    rows = [_row(message, settings.max_message_bytes) for message in messages]
+    rows = [_row(message, settings.max_message_bytes, version) for message in messages]
     frame = pl.DataFrame(rows, schema=MESSAGE_SCHEMA, orient="row")
-    return frame.with_columns(reason=_reason(frame, settings))
+    return frame.with_columns(reason=_reason(frame, settings, version))
 
 
-def _reason(frame: pl.DataFrame, settings: Settings) -> pl.Expr:
+def _reason(frame: pl.DataFrame, settings: Settings, version: RulesVersion) -> pl.Expr:
     """Return the first reason against each message: the order here is the order of the checks."""
     doubles = pl.col(*COORDINATES, *AMOUNTS)
     amounts = pl.col(*AMOUNTS)
@@ -101,7 +111,7 @@ def _reason(frame: pl.DataFrame, settings: Settings) -> pl.Expr:
         _where(pl.col("time") == "not_finite", "not_finite"),
         _where(pl.any_horizontal(not_negative < 0), "negative"),
         _where(pl.any_horizontal(amounts.abs() > MAX_AMOUNT), "too_large"),
-        _where(pl.any_horizontal(_bad_ids(frame)), "bad_id"),
+        _where(pl.any_horizontal(_bad_ids(frame, version)), "bad_id"),
         "text",
         _where(pl.any_horizontal(beyond), "bad_coordinates"),
         "time",
@@ -113,21 +123,33 @@ def _where(condition: pl.Expr, reason: str) -> pl.Expr:
     return pl.when(condition).then(pl.lit(reason))
 
 
-def _bad_ids(frame: pl.DataFrame) -> list[pl.Expr]:
+def _bad_ids(frame: pl.DataFrame, version: RulesVersion) -> list[pl.Expr]:
     names = [name for name in (*STRINGS, *LOCATIONS) if name != "trip_id"]
-    return [pl.col(name).is_in(_unfit(frame[name])) for name in names]
+    return [pl.col(name).is_in(_unfit(frame[name], version)) for name in names]
 
 
-def _unfit(ids: pl.Series) -> list[str]:
-    """Return the ids that are empty, too long or unprintable; each distinct one is asked once."""
+def _unfit(ids: pl.Series, version: RulesVersion) -> list[str]:
+    """Return the ids that are empty, too long or hold what none may; each is asked once."""
+    is_fit = str.isprintable if version == 1 else _is_text
     return [
         text
         for text in ids.drop_nulls().unique()
-        if not (0 < len(text) <= MAX_ID_LENGTH and text.isprintable())
+        if not (0 < len(text) <= MAX_ID_LENGTH and is_fit(text))
     ]
 
 
-def _row(message: Message, longest: int) -> Row:
+def _is_text(text: str) -> bool:
+    """Return whether no character is a control or what Unicode calls a noncharacter."""
+    return not any(
+        code < 0x20  # noqa: PLR2004 - as the tables of Unicode have them
+        or 0x7F <= code < 0xA0  # noqa: PLR2004
+        or 0xFDD0 <= code < 0xFDF0  # noqa: PLR2004
+        or code & 0xFFFE == 0xFFFE  # noqa: PLR2004
+        for code in map(ord, text)
+    )
+
+
+def _row(message: Message, longest: int, version: RulesVersion) -> Row:
     position, value = message[:3], message.value
     if value is None:
         watermark = _punctuation(message.headers)
@@ -135,7 +157,7 @@ def _row(message: Message, longest: int) -> Row:
         return (*position, reason, None, None, watermark, *_NO_TRIP)
     if len(value) > longest:
         return (*position, BY_REFERENCE, None, None, None, *_NO_TRIP)
-    reason, trip = _decoded(value)
+    reason, trip = _decoded(value, version)
     if trip is None:
         return (*position, reason, None, None, None, *_NO_TRIP)
     values = [trip.get(name) for name in TRIP_SCHEMA]
@@ -143,7 +165,7 @@ def _row(message: Message, longest: int) -> Row:
     if reason is not None:
         values = _well_typed(values)
     text_fault = _drop_broken(values) if b"\\u" in value else None
-    moments = [epoch_ms(each) for each in values[_FIRST_TIME:]]
+    moments = [epoch_ms(each, version) for each in values[_FIRST_TIME:]]
     return (
         *position,
         reason,
@@ -157,16 +179,31 @@ def _row(message: Message, longest: int) -> Row:
     )
 
 
-def _decoded(value: bytes) -> tuple[str | None, dict[str, Any] | None]:
+def _decoded(value: bytes, version: RulesVersion) -> tuple[str | None, dict[str, Any] | None]:
     try:
         text = value.decode("utf-8")
     except UnicodeDecodeError:
         return "not_utf8", None
+    if version > 1 and _levels(text) > MAX_NESTING:
+        return "not_json", None
     try:
         trip = json.loads(text, object_pairs_hook=_with_first_of_equal_keys)
     except (ValueError, RecursionError):
         return "not_json", None
     return (None, trip) if type(trip) is dict else ("not_object", None)
+
+
+def _levels(text: str) -> int:
+    """Return how deep a JSON text is nested, or less than it may be."""
+    if text.count("{") + text.count("[") <= MAX_NESTING:
+        return 0
+    level = deepest = 0
+    # Between a quote and the next is a string, once those that are escaped are gone.
+    for outside in text.replace(r"\\", "").replace(r"\"", "").split('"')[::2]:
+        for character in outside:
+            level += (character in "[{") - (character in "]}")
+            deepest = max(deepest, level)
+    return deepest
 
 
 def _with_first_of_equal_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -29,9 +29,7 @@ _FLOAT_LOCATION: Final = r'_location_id"\s*:\s*-?[0-9]+[.eE]'
 _NO_COORDINATE: Final = r'"(?:start|end)_l(?:at|ng)"\s*:\s*[^\s0-9n-]'
 
 # Half of a surrogate pair, or what fields and digits are written with.
-_ODD_ESCAPE: Final = (
-    r"\\u(?:[dD][89a-fA-F]|00(?:2[dDeE]|3[0-9]|5[fF]|6[1-9a-fA-F]|7[0-9aA]))"
-)
+_ODD_ESCAPE: Final = r"\\u(?:[dD][89a-fA-F]|00(?:2[dDeE]|3[0-9]|5[fF]|6[1-9a-fA-F]|7[0-9aA]))"
 _SURROGATE: Final = r"\\u[dD][89a-fA-F]"
 _PAIR: Final = r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F]"
 

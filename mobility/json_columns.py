@@ -1,7 +1,7 @@
 """Reads the known fields of JSON objects as columns.
 
-Polars reads a chunk of messages whole or not at all, so messages that it can't read are taken out beforehand
-or, where it refuses the chunk, looked for. All this is done by columns or by loops in C.
+Polars reads a chunk of messages whole or not at all, so messages that it can't read are taken out
+beforehand or, where it refuses the chunk, looked for. All this is done by columns or loops in C.
 """
 
 from collections.abc import Callable, Iterable, Sequence
