@@ -13,7 +13,7 @@ from mobility.records import MICRO, MIN_EVENT_TIME
 from mobility.settings import Store
 
 LAST: Final = "\U0010ffff"
-"""Sorts after every character of an id, which are printable."""
+"""Sorts after every character of an id, and is in none."""
 
 By = Literal["revenue", "trips", "distance", "duration"]
 """What ids are sorted and ranked by."""

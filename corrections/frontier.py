@@ -103,7 +103,7 @@ def _first_stamp(reader: TopicReader, partition: int, low: int) -> int:
 
 def event_times(messages: Sequence[Message], settings: Settings) -> pl.Series:
     """Return the event times of trips and punctuations; dead letters have none."""
-    rules = TripRules(settings.event_time, settings.refunds)
+    rules = TripRules.of(settings)
     trips = decode_trips([message.value() for message in messages], rules).trips
     spoken = [
         (row, int(text))

@@ -29,7 +29,7 @@ def correct(letter: Letter, value: bytes | None, settings: Settings, now: int) -
     one made of the letter's position, so that a second replay of it is a repeat. Raises Rejection
     where the message would be dead again.
     """
-    trip = validate(value, TripRules(settings.event_time, settings.refunds))
+    trip = validate(value, TripRules.of(settings))
     event_time, trip_id = trip["event_time"], trip["trip_id"]
     ahead = event_time - now
     if ahead > settings.future_tolerance * 1_000:
