@@ -31,8 +31,8 @@ def plain(trip: Trip) -> bytes:
 class Kind:
     """How such a message is made, and the ordinary one that its cost is compared with.
 
-    `target` says whether there is one for the kind by itself, together with others, or none, as
-    where nobody writes such messages and each of them is looked at by itself.
+    `target` says whether there is one for the kind by itself, together with others, or none: where
+    there is more to read, or where nobody writes such messages and each is looked at by itself.
     """
 
     name: str
@@ -81,11 +81,12 @@ _OTHERS: Final = {f"f{number}": number for number in range(40)}
 KINDS: Final = (
     Kind("a nested object", _field(payment=_PAYMENT), target="own"),
     Kind("a nested array", _field(tags=["a", "b"]), target="own"),
-    Kind("20 levels", _raw(f'"x":{"[" * 20}{"]" * 20}')),
+    Kind("20 levels", _raw(f'"x":{"[" * 20}{"]" * 20}'), target="none"),
     Kind(
         f"a trace of {_POINTS:,} points",
         _field(trace=_TRACE),
-        ordinary=_field(trace="x" * len(json.dumps(_TRACE, separators=(",", ":")))),
+        target="none",
+        ordinary=_field(trace=[degrees for point in _TRACE for degrees in point]),
     ),
     Kind("brackets in a string", _field(note="[{[{")),
     Kind("7 digits (.NET)", _start("{day}T{second}.{ms}1234Z"), target="own"),

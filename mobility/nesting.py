@@ -13,6 +13,7 @@ from mobility.records import MAX_NESTING
 
 _STRING: Final = r'"[^"\\]*(?:\\.[^"\\]*)*"'
 _OPENING: Final = r"[\[{]"
+_NEXT: Final = r"[\]}]\s*,\s*[\[{]"
 _INNERMOST: Final = r"[\[{][^\[\]{}]*[\]}]"
 _LEVELS: Final = 8
 
@@ -37,16 +38,20 @@ def is_deep(text: str) -> bool:
 def may_be_deep(texts: pl.Series) -> pl.Series:
     """Return for each JSON text whether it may be nested that deeply: few others may, too."""
     found = texts.str.len_bytes() > 2 * MAX_NESTING
-    if found.any():
-        found &= texts.str.count_matches(_OPENING) > MAX_NESTING
+    for is_candidate in (_has_many, _exceeds_levels):
         rows = found.arg_true()
         if not rows.is_empty():
-            found = found.scatter(rows, _exceeds_levels(texts.gather(rows)))
+            found = found.scatter(rows, is_candidate(texts.gather(rows)))
     return found
 
 
+def _has_many(texts: pl.Series) -> pl.Series:
+    # Where one ends and the next begins, as the points of a trace, the level stays what it was.
+    return texts.str.count_matches(_OPENING) > MAX_NESTING + texts.str.count_matches(_NEXT)
+
+
 def _exceeds_levels(texts: pl.Series) -> pl.Series:
-    """Return what is nested over _LEVELS deep: a trace of a thousand points has three."""
+    """Return what is nested over _LEVELS deep, which nobody's trips are."""
     flat = texts.str.replace_all(_STRING, "")
     for _ in range(_LEVELS):
         flat = flat.str.replace_all(_INNERMOST, "")

@@ -14,7 +14,7 @@ import polars as pl
 from mobility import first_rules
 from mobility.doubts import doubtful
 from mobility.ids import REFUSED_PATTERN
-from mobility.json_columns import read_columns
+from mobility.json_columns import Columns, read_columns
 from mobility.records import MAX_AMOUNT, MAX_EVENT_TIME, MAX_ID_LENGTH, MICRO, MIN_EVENT_TIME
 from mobility.times import epoch_ms
 from mobility.validation import COORDINATES, IDS, STRINGS, TIMES, Rejection, TripRules, validate
@@ -51,28 +51,24 @@ class Decoded:
 def decode_trips(values: Sequence[bytes | None], rules: TripRules) -> Decoded:
     """Decode the values of a batch of messages; both frames are in the order of the batch."""
     columns = read_columns(values, rules.max_bytes)
-    unsure = doubtful(columns)
-    fields = columns.fields.with_columns(row=pl.int_range(pl.len(), dtype=pl.Int64))
-    certain = _certain_trips(
-        fields.filter(~unsure) if unsure.any() else fields,
-        rules,
-        any_id=columns.has_escapes or not columns.is_ascii,
-    )
+    certain = _certain_trips(columns, rules)
     if certain.height == len(values):
         return Decoded(certain, pl.DataFrame(schema=REJECTED_SCHEMA))
     return _validate_others(certain, values, rules)
 
 
-def _certain_trips(fields: pl.DataFrame, rules: TripRules, *, any_id: bool) -> pl.DataFrame:
+def _certain_trips(columns: Columns, rules: TripRules) -> pl.DataFrame:
     """Return the trips (TRIP_SCHEMA) of the rows in which every value is certainly valid."""
-    timed = fields.with_columns(
+    fields = columns.fields
+    timed = fields.drop("text").with_columns(
         *(_times(fields[name], rules) for name in TIMES),
+        row=pl.int_range(pl.len(), dtype=pl.Int64),
         has_end=fields["end_time"].is_not_null(),
     )
     is_certain = _is_in_domain(rules)
-    if any_id:
+    if columns.has_escapes or not columns.is_ascii:
         is_certain &= _have_fit_ids(rules)
-    certain = timed.select(is_certain.fill_null(value=False)).to_series()
+    certain = timed.select(is_certain.fill_null(value=False)).to_series() & ~doubtful(columns)
     return (timed if certain.all() else timed.filter(certain)).select(
         "row",
         *STRINGS,
@@ -139,8 +135,7 @@ def _validate_others(
             trips.append({"row": row, **validate(values[row], rules)})
         except Rejection as rejection:
             rejected.append((row, rejection.reason, rejection.detail))
-    validated = pl.DataFrame(trips, schema=TRIP_SCHEMA)
-    return Decoded(
-        pl.concat([certain, validated]).sort("row"),
-        pl.DataFrame(rejected, schema=REJECTED_SCHEMA, orient="row"),
-    )
+    if trips:
+        validated = pl.DataFrame(trips, schema=TRIP_SCHEMA)
+        certain = pl.concat([certain, validated]).sort("row")
+    return Decoded(certain, pl.DataFrame(rejected, schema=REJECTED_SCHEMA, orient="row"))
