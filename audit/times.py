@@ -2,30 +2,39 @@
 
 import math
 import re
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Final
 
 import polars as pl
 
-from mobility.records import MAX_EVENT_TIME, MIN_EVENT_TIME
+from mobility.records import MAX_EVENT_TIME, MIN_EVENT_TIME, RULES_VERSION, RulesVersion
 from mobility.settings import Settings
 
 _MINUTE_MS: Final = 60_000
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - naive: offsets are subtracted as numbers
 _MILLISECOND: Final = timedelta(milliseconds=1)
-_DATE_AND_TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}[T ].", re.ASCII)
+
+# Either all parts of a time are parted by colons or none; so are those of an offset.
+_TIME: Final = re.compile(
+    r"""(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)[T ](?P<hour>\d\d)
+        (?:(?P<colon>:?)(?P<minute>\d\d)(?:(?P=colon)(?P<second>\d\d)(?:[.,](?P<part>\d+))?)?)?
+        (?:\ ?(?:Z|(?P<sign>[+-])(?P<ahead>\d\d(?:(?P<by>:?)\d\d(?:(?P=by)\d\d)?)?)))?""",
+    re.ASCII | re.VERBOSE,
+)
+_FIRST_TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}[T ].", re.ASCII)
 
 
-def time_value_ms(value: float | str | None) -> int | None:
+def time_value_ms(value: float | str | None, version: RulesVersion = RULES_VERSION) -> int | None:
     """Return a JSON value as epoch milliseconds, floored; None if it is not a valid time.
 
-    Numbers are epoch milliseconds; strings are those that `datetime.fromisoformat` accepts, with a
-    full date and a time, in UTC if they have no offset. Valid are the years 1 to 9999 in UTC.
+    Numbers are epoch milliseconds; strings are ISO 8601 with a full date and at least the hour, UTC
+    where they name no offset; in version 1, what `datetime.fromisoformat` accepts of them. Years 1
+    to 9999 in UTC.
     """
     if value is None:
         return None
     if isinstance(value, str):
-        milliseconds = _parse_iso(value)
+        milliseconds = _parse_iso(value) if version > 1 else _parse_by_python(value)
     elif isinstance(value, int) or math.isfinite(value):
         milliseconds = math.floor(value)
     else:
@@ -45,7 +54,24 @@ def event_time(settings: Settings) -> pl.Expr:
 
 
 def _parse_iso(text: str) -> int | None:
-    if _DATE_AND_TIME.match(text) is None:
+    found = _TIME.fullmatch(text)
+    if found is None:
+        return None
+    parts = [int(found[name] or 0) for name in ("year", "month", "day", "hour", "minute", "second")]
+    thousandths = int(f"{found['part'] or ''}000"[:3])
+    offset = f"{found['ahead'] or ''}".replace(":", "").ljust(6, "0")
+    try:
+        moment = datetime(*parts)  # type: ignore[arg-type]  # noqa: DTZ001 - as _EPOCH
+        ahead = time(int(offset[:2]), int(offset[2:4]), int(offset[4:]))
+    except ValueError:
+        return None
+    seconds = ahead.hour * 3_600 + ahead.minute * 60 + ahead.second
+    local = (moment - _EPOCH) // _MILLISECOND + thousandths
+    return local + seconds * 1_000 if found["sign"] == "-" else local - seconds * 1_000
+
+
+def _parse_by_python(text: str) -> int | None:
+    if _FIRST_TIME.match(text) is None:
         return None
     try:
         moment = datetime.fromisoformat(text)

@@ -17,6 +17,7 @@ from mobility.records import (
     MAX_AMOUNT,
     MAX_EVENT_TIME,
     MAX_ID_LENGTH,
+    MAX_NESTING,
     MIN_EVENT_TIME,
     RULES_VERSION,
     RulesVersion,
@@ -96,7 +97,7 @@ def validate_messages(
     `reason` is null for punctuations and for valid trips; whether a trip is late or a duplicate is
     not decided here. A dead letter keeps the fields that could be parsed.
     """
-    rows = [_row(message, settings.max_message_bytes) for message in messages]
+    rows = [_row(message, settings.max_message_bytes, version) for message in messages]
     frame = pl.DataFrame(rows, schema=MESSAGE_SCHEMA, orient="row")
     return frame.with_columns(reason=_reason(frame, settings, version))
 
@@ -150,7 +151,7 @@ def _has_no_controls(text: str) -> bool:
     )
 
 
-def _row(message: LogMessage, longest: int) -> Row:
+def _row(message: LogMessage, longest: int, version: RulesVersion) -> Row:
     position, value = message[:3], message.value
     if value is None:
         watermark = _punctuation(message.headers)
@@ -158,7 +159,7 @@ def _row(message: LogMessage, longest: int) -> Row:
         return (*position, reason, None, None, watermark, *_NO_TRIP)
     if len(value) > longest:
         return (*position, OVERSIZED, None, None, None, *_NO_TRIP)
-    reason, trip = _decode(value)
+    reason, trip = _decode(value, version)
     if trip is None:
         return (*position, reason, None, None, None, *_NO_TRIP)
     values = [trip.get(name) for name in TRIP_SCHEMA]
@@ -166,7 +167,7 @@ def _row(message: LogMessage, longest: int) -> Row:
     if reason is not None:
         values = _drop_wrong_types(values)
     text_error = _drop_unencodable(values) if b"\\u" in value else None
-    times = [time_value_ms(each) for each in values[_FIRST_TIME:]]
+    times = [time_value_ms(each, version) for each in values[_FIRST_TIME:]]
     return (
         *position,
         reason,
@@ -180,16 +181,31 @@ def _row(message: LogMessage, longest: int) -> Row:
     )
 
 
-def _decode(value: bytes) -> tuple[str | None, dict[str, Any] | None]:
+def _decode(value: bytes, version: RulesVersion) -> tuple[str | None, dict[str, Any] | None]:
     try:
         text = value.decode("utf-8")
     except UnicodeDecodeError:
         return "not_utf8", None
+    if version > 1 and _levels(text) > MAX_NESTING:
+        return "not_json", None
     try:
         trip = json.loads(text, object_pairs_hook=_keep_first_keys)
     except (ValueError, RecursionError):
         return "not_json", None
     return (None, trip) if type(trip) is dict else ("not_object", None)
+
+
+def _levels(text: str) -> int:
+    """Return how deep a JSON text is nested, or less than it may be."""
+    if text.count("{") + text.count("[") <= MAX_NESTING:
+        return 0
+    level = deepest = 0
+    # Between a quote and the next is a string, once those that are escaped are gone.
+    for outside in text.replace(r"\\", "").replace(r"\"", "").split('"')[::2]:
+        for character in outside:
+            level += (character in "[{") - (character in "]}")
+            deepest = max(deepest, level)
+    return deepest
 
 
 def _keep_first_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:

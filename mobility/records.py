@@ -15,11 +15,14 @@ MAX_AMOUNT: Final = 1e9
 
 MAX_ID_LENGTH: Final = 128
 
-RulesVersion = Literal[1, 2]
-"""Which rules judge a message. Version 1 is that of release 0.1; a log that was read by it is read
-by it again."""
+MAX_NESTING: Final = 500
+"""How many levels of objects and arrays a message may have, itself included."""
 
-RULES_VERSION: Final = 1
+RulesVersion = Literal[1, 2]
+"""Which rules judge a message. Version 1 is that of release 0.1, where the interpreter's tables and
+parsers decided on ids, times and nesting; a log that was read by it is read by it again."""
+
+RULES_VERSION: Final = 2
 
 MAX_EVENT_TIME: Final = 253_402_300_799_999
 """The last millisecond of the year 9999, as ISO 8601 dates have four-digit years."""

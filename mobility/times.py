@@ -1,21 +1,48 @@
-"""Times as text to epoch milliseconds and back: whole columns, or one at a time."""
+"""Times as text to epoch milliseconds, by columns and one by one, and back.
 
-from datetime import UTC, datetime, timedelta
+Which texts are times is one rule, the patterns below: neither Python's nor Polars' own parser
+decides, as those differ from each other and may change.
+"""
+
+import re
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 import polars as pl
 
-DIGITS: Final = r"^-?[0-9]{1,15}$"
+DIGITS: Final = r"^-?[0-9]{1,15}(?:\.[0-9]+)?$"
 """Epoch milliseconds as text."""
 
-_ISO_TIME: Final = (
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-5][0-9]"
-    r"(?:\.[0-9]{1,6})?(?:Z|[+-][0-9]{2}:[0-9]{2})?$"
+_YEAR: Final = "(?:[0-9]{3}[1-9]|[0-9]{2}[1-9][0-9]|[0-9][1-9][0-9]{2}|[1-9][0-9]{3})"
+_DATE: Final = f"{_YEAR}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+_HOUR: Final = "(?:[01][0-9]|2[0-3])"
+_SIXTY: Final = "[0-5][0-9]"
+_FRACTION: Final = "[.,][0-9]+"
+_CLOCK: Final = (
+    f"{_HOUR}(?::{_SIXTY}(?::{_SIXTY}(?:{_FRACTION})?)?|{_SIXTY}(?:{_SIXTY}(?:{_FRACTION})?)?)?"
 )
+_OFFSET: Final = f"[+-]{_HOUR}(?::{_SIXTY}(?::{_SIXTY})?|{_SIXTY}(?:{_SIXTY})?)?"
+
+ISO_TIME: Final = f"^{_DATE}[T ]{_CLOCK}(?: ?(?:Z|{_OFFSET}))?$"
+"""An ISO 8601 date with a time of day, in full or in hours or minutes, with `:` or without, with
+any number of decimals of a second; then `Z`, an offset, or nothing, which means UTC."""
+
+# The form of most feeds, which is read at half the cost.
+_COMMON: Final = rf"^{_DATE}[T ]{_HOUR}:{_SIXTY}:{_SIXTY}(?:\.[0-9]+)?Z?$"
+
+# What follows the date and one character, once the colons are out.
+_PARTS: Final = r"^([0-9]{2,6})(?:[.,]([0-9]+))? ?(?:Z|([+-][0-9]{2,6}))?$"
+
+_SEPARATOR: Final = len("2025-01-01")
+_SECONDS: Final = len("2025-01-01T00:00:00")
 _WHOLE_SECONDS: Final = "%Y-%m-%dT%H:%M:%S"
-_WITH_OFFSET: Final = f"{_WHOLE_SECONDS}%.f%:z"
-_TO_SECONDS: Final = len("2025-01-01T00:00:00")
-_MICROSECONDS: Final = len("123456")
+_SIX: Final = len("HHMMSS")
+_MS_DIGITS: Final = 3
+_DAY_MS: Final = 86_400_000
+_EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
+
+_is_iso: Final = re.compile(ISO_TIME).fullmatch
+_parts: Final = re.compile(_PARTS).fullmatch
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
@@ -24,18 +51,35 @@ _FRACTIONS: Final = pl.Series(["Z", *(f".{ms:03}Z" for ms in range(1, 1_000))])
 
 
 def epoch_ms(texts: pl.Series) -> pl.Series:
-    """Return times in whole epoch ms, floored (Int64), and null where the form is a rare one.
+    """Return times in whole epoch ms, floored (Int64), and null where a text is no time.
 
-    Read are ISO 8601 dates with times, with an offset or naive, which means UTC, and digits.
+    Read are `ISO_TIME` and `DIGITS`.
     """
-    if texts.null_count() == texts.len():
-        return texts.cast(pl.Int64)
-    iso = texts.set(~texts.str.contains(_ISO_TIME), None)
-    times = _iso_ms(iso)
-    if times.null_count() > texts.null_count():
-        digits = texts.set(~texts.str.contains(DIGITS), None).cast(pl.Int64)
-        times = times.zip_with(times.is_not_null(), digits)
+    times = pl.repeat(None, texts.len(), dtype=pl.Int64, eager=True)
+    for pattern, read in ((_COMMON, _common_ms), (ISO_TIME, _iso_ms), (DIGITS, _digits_ms)):
+        if times.null_count() == texts.null_count():
+            break
+        rows = (texts.str.contains(pattern) & times.is_null()).arg_true()
+        if rows.len() == texts.len():
+            return read(texts).alias(texts.name)
+        if not rows.is_empty():
+            times = times.scatter(rows, read(texts.gather(rows)))
     return times.alias(texts.name)
+
+
+def iso_ms(text: str) -> int | None:
+    """Return the epoch ms of an `ISO_TIME`, floored; None where the text is none."""
+    parts = _parts(text[_SEPARATOR + 1 :].replace(":", "")) if _is_iso(text) else None
+    if parts is None:
+        return None
+    try:
+        day = date.fromisoformat(text[:_SEPARATOR]).toordinal() - _EPOCH_DAY
+    except ValueError:  # as 30 February
+        return None
+    clock, fraction, offset = parts.groups("")
+    moment = day * _DAY_MS + _clock_ms(clock) + int(fraction[:_MS_DIGITS].ljust(_MS_DIGITS, "0"))
+    ahead = _clock_ms(offset[1:])
+    return moment + ahead if offset.startswith("-") else moment - ahead
 
 
 def iso_text(ms: pl.Expr) -> pl.Expr:
@@ -74,19 +118,42 @@ def parse_iso_time(text: str) -> int:
     return (time - _EPOCH) // _MILLISECOND
 
 
-def _iso_ms(iso: pl.Series) -> pl.Series:
-    # Most feeds write UTC, and many trips share a second, which is then parsed once: a form with a
-    # fraction would be new with each trip, and takes ten times as long.
-    naive = iso.str.replace(" ", "T", literal=True).str.strip_suffix("Z")
-    seconds = _parsed(naive.str.head(_TO_SECONDS), _WHOLE_SECONDS)
-    fraction = naive.str.slice(_TO_SECONDS + 1).str.pad_end(_MICROSECONDS, "0")
-    times = seconds + fraction.cast(pl.Int64, strict=False) // 1_000
-    if times.null_count() > iso.null_count():
-        # An offset is no number.
-        times = times.zip_with(times.is_not_null(), _parsed(naive, _WITH_OFFSET))
-    return times
+def _clock_ms(digits: str) -> int:
+    number = int(digits.ljust(_SIX, "0"))
+    return (number // 10_000 * 3_600 + number // 100 % 100 * 60 + number % 100) * 1_000
+
+
+def _common_ms(texts: pl.Series) -> pl.Series:
+    # Many trips share a second, which is then parsed once: a text with its fraction would be new
+    # with each trip, and takes ten times as long.
+    seconds = texts.str.head(_SECONDS).str.replace(" ", "T", literal=True)
+    fraction = texts.str.strip_suffix("Z").str.slice(_SECONDS + 1, _MS_DIGITS)
+    return _parsed(seconds, _WHOLE_SECONDS) + _fraction_ms(fraction)
+
+
+def _iso_ms(texts: pl.Series) -> pl.Series:
+    clocks = texts.str.slice(_SEPARATOR + 1).str.replace_all(":", "", literal=True)
+    clock, fraction, offset = clocks.str.extract_groups(_PARTS).struct.unnest()
+    seconds = texts.str.head(_SEPARATOR) + clock.str.pad_end(_SIX, "0")
+    # A feed has few offsets, so each is read once.
+    offset = offset.fill_null("")
+    known = offset.unique()
+    digits = known.str.slice(1).str.pad_end(_SIX, "0").cast(pl.Int64)
+    ahead = (digits // 10_000 * 3_600 + digits // 100 % 100 * 60 + digits % 100) * 1_000
+    ahead = ahead.zip_with(known.str.starts_with("+"), -ahead)
+    offset_ms = offset.replace_strict(known, ahead, return_dtype=pl.Int64)
+    return _parsed(seconds, "%Y-%m-%d%H%M%S") + _fraction_ms(fraction.fill_null("")) - offset_ms
+
+
+def _fraction_ms(digits: pl.Series) -> pl.Series:
+    return digits.str.head(_MS_DIGITS).str.pad_end(_MS_DIGITS, "0").cast(pl.Int64)
+
+
+def _digits_ms(texts: pl.Series) -> pl.Series:
+    # 15 digits are exact as doubles.
+    return texts.cast(pl.Float64).floor().cast(pl.Int64)
 
 
 def _parsed(texts: pl.Series, form: str) -> pl.Series:
-    """Return times in epoch ms, null where the text has another form."""
-    return texts.str.to_datetime(form, time_unit="us", strict=False).cast(pl.Int64) // 1_000
+    """Return times in epoch ms, null where there is no such day."""
+    return texts.str.to_datetime(form, time_unit="ms", strict=False).cast(pl.Int64)

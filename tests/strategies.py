@@ -15,6 +15,8 @@ from typing import Any, Final, TypeVar
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
+from tests.odd import oddities
+
 T = TypeVar("T")
 
 # Examples are whole batches and logs, so a few say much; two busy cores make times meaningless.
@@ -34,10 +36,29 @@ MINUTE: Final = 60_000
 
 _ODD_IDS: Final = ("7", "007", "-0", "1e5", "true", "null", "[x", "{x}", 'a"b\\c', "é→𝛑", "🚕")
 
-ids = st.sampled_from(("a", "b", "c", *_ODD_IDS)) | st.text(
-    st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=128
+# Of people and places: joiners, spaces of other scripts, what is newer than a Python, marks.
+_NAMES: Final = (
+    "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627",  # a name in Persian
+    "👨\u200d👩\u200d👧",
+    "Taxi\u00a0XL",
+    "d\U0001fae8",
+    "e\u0301",
+    "\u2028",
+    "\ue000",
 )
-"""Ids that are allowed: 1 to 128 printable characters, among them what looks like other types."""
+
+_NONCHARACTERS: Final = "".join(
+    chr(code)
+    for code in range(0x110000)
+    if 0xFDD0 <= code <= 0xFDEF or code % 0x10000 >= 0xFFFE  # by the tables of Unicode
+)
+
+ids = st.sampled_from(("a", "b", "c", *_ODD_IDS, *_NAMES)) | st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cc"], exclude_characters=_NONCHARACTERS),
+    min_size=1,
+    max_size=128,
+)
+"""Ids that are allowed: 1 to 128 characters, among them what looks like other types."""
 
 amounts = (
     st.floats(0, 1e9, allow_subnormal=False)
@@ -75,6 +96,14 @@ def times(draw: st.DrawFn) -> str | float:
         f"{time:%Y-%m-%dT%H:%M:%S}.{ms % 1_000_000:06}+00:00",
         time.astimezone(zone).isoformat(),
         time.astimezone(zone).isoformat(" ", "microseconds"),
+        f"{time:%Y-%m-%dT%H:%M:%S}.{ms % 1_000:03}1234Z",
+        f"{time:%Y-%m-%dT%H:%M:%S}.{ms % 1_000:03}999999+00",
+        f"{time.astimezone(zone):%Y-%m-%dT%H:%M:%S}.{ms % 1_000:03}{time.astimezone(zone):%z}",
+        f"{time.astimezone(zone):%Y-%m-%d %H:%M:%S %z}",
+        f"{time.astimezone(zone):%Y-%m-%dT%H%M%S},{ms % 100}{time.astimezone(zone):%z}",
+        f"{time.astimezone(zone):%Y-%m-%dT%H:%M%z}",
+        f"{time:%Y-%m-%dT%H}Z",
+        f"{time:%Y-%m-%dT%H:%M:%S}-00:53:28",
     )
     return draw(st.sampled_from(forms))
 
@@ -133,6 +162,10 @@ _WRONG: Final[dict[str, st.SearchStrategy[Any]]] = {
         ("", "yesterday", "2025-13-01T00:00:00Z", "2025-02-30T00:00:00", "2025-01-01", "12:00:00")
     )
     | st.sampled_from(("1735732800000", "2025-01-01T00:00:00+25:00", "0000-01-01T00:00:00Z"))
+    | st.sampled_from(("2025-01-01T12:00zZ", "2025-01-01T12.5Z", "2025-01-01T12:3456", "1.5"))
+    | st.sampled_from(("2025-01-01T12:00:00Z\n", "2025-01-01T24:00:00Z", "2025-01-01T12:00:00.Z"))
+    | st.sampled_from(("0000-12-31T23:30:00-01:00", "9999-12-31T23:30:00-01:00"))
+    | st.sampled_from(("2025-01-01T12:00:00+05:3015", "2025-01-01T12:00:00.5 +0000 UTC"))
     | st.sampled_from((True, [], {}, math.nan, math.inf, 10**15, -(10**15))),
     "end_time": st.sampled_from(("soon", "2025-01-01T99:00:00Z", False, ["x"], math.nan, 1e300)),
     "duration_min": st.sampled_from(
@@ -141,7 +174,21 @@ _WRONG: Final[dict[str, st.SearchStrategy[Any]]] = {
     "price": st.sampled_from((None, "", False, [1], {"price": 1}, -0.01, 10**9 + 1, math.nan)),
     "trip_id": st.sampled_from((5, 1.5, True, ["x\ny"], {"a": "x\ny"}, "\ud800")),
     "driver_id": st.sampled_from(
-        ("", "a" * 129, "a\tb", "a\x7fb", "a\u00a0b", "\u200b", "\udc00", 7, -7.5, False, [], {})
+        (
+            "",
+            "a" * 129,
+            "a\tb",
+            "a\x7fb",
+            "a\x85b",
+            "\ufdd0",
+            "\U0010ffff",
+            "\udc00",
+            7,
+            -7.5,
+            False,
+            [],
+            {},
+        )
     ),
     "passenger_id": st.sampled_from(("é" * 129, "\x00", "line\nfeed", 10**30)),
     "start_location_id": st.sampled_from(("", "b" * 129, "a\rb", True, [1], {"id": 1}, 0.5)),
@@ -200,12 +247,21 @@ _no_objects = st.sampled_from(
     (None, b"", b" ", b"\n", b"\r\n", b"null", b"5", b"true", b'"x"', b"[]", b"{}", b"NaN", b"\xff")
 )
 
+
+@st.composite
+def odd_messages(draw: st.DrawFn) -> bytes:
+    """Draw a message that is written, or made, unlike most."""
+    return draw(oddities)(draw(good_messages()))
+
+
 poison = (
     _no_objects | _wrong_fields() | _fields_that_stand_twice() | _missing_fields() | _spoilt_texts()
 )
 """Messages that something is wrong with; a few of the spoilt ones may still be trips."""
 
-messages: st.SearchStrategy[bytes | None] = good_messages() | good_messages() | poison
+messages: st.SearchStrategy[bytes | None] = (
+    good_messages() | good_messages() | odd_messages() | poison
+)
 
 
 @dataclass(frozen=True, slots=True)

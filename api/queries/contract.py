@@ -15,7 +15,7 @@ from mobility.entities import Entity
 from mobility.settings import Store
 
 MAX_CHARACTER: Final = "\U0010ffff"
-"""Sorts after every character of an id, as ids consist of printable characters."""
+"""Sorts after every character of an id, and is in none."""
 
 PERCENTILES: Final = (50, 90, 99)
 

@@ -10,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.oracle import OracleResult, run_oracle, validate_log
-from audit.validation import LogMessage
+from audit.validation import LogMessage, validate_messages
 from dataflows.ingest import PartitionIngest
 from dataflows.items import IngestedBatch
 from mobility.entities import ENTITIES
-from mobility.records import STARTS, TOTALS
+from mobility.records import STARTS, TOTALS, RulesVersion
 from mobility.settings import Settings
+from mobility.trips import decode_trips
+from mobility.validation import TripRules
 from runtime.tables import configured_tables, read_tables
 from tests.dataflows.doubles import ingest
 from tests.strategies import MINUTE, NOON, batches, good_messages, messages
@@ -27,6 +29,9 @@ LAYOUTS: Final = (
     Settings(event_time="end", refunds=True, out_of_orderness=0),
     Settings(region="location", window=7, allowed_lateness=0, max_message_bytes=150),
 )
+
+UNTIMED: Final = Settings(future_tolerance=10**12)
+"""No trip is in the future, on which the decoding of a message has no say."""
 
 punctuations = st.sampled_from(
     (b"-5", b"", b"x", b"1.5", *(str(NOON + n * MINUTE).encode() for n in (-600, 0, 200, 504, 506)))
@@ -70,6 +75,21 @@ def test_ingest_and_oracle_agree(settings: Settings, data: st.DataObject) -> Non
             "entity", "id", "window_start", "trip_count", *TOTALS, *STARTS
         ).iter_rows()
     }
+
+
+@given(st.lists(messages, max_size=20), st.sampled_from((1, 2)))
+def test_each_version_of_the_rules_is_the_same_in_both(
+    values: list[bytes | None], version: RulesVersion
+) -> None:
+    """Reasons and times of old logs as of new ones."""
+    decoded = decode_trips(values, TripRules(version=version))
+    validated = validate_messages(
+        [_to_oracle((n, v, None)) for n, v in enumerate(values)], UNTIMED, version
+    )
+    rejected = validated.with_row_index("row").drop_nulls("reason")
+    assert decoded.rejected.select("row", "error").rows() == rejected.select("row", "reason").rows()
+    starts = validated.filter(pl.col("reason").is_null())["start_time"]
+    assert decoded.trips["start_time"].to_list() == starts.to_list()
 
 
 def _to_oracle(record: Record) -> LogMessage:

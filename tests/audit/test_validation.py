@@ -7,7 +7,8 @@ from typing import Any, Final
 import polars as pl
 import pytest
 
-from audit.validation import LogMessage, validate_messages
+from audit.validation import LogMessage, _has_no_controls, validate_messages
+from mobility.ids import has_refused
 from mobility.settings import Settings
 
 APPENDED: Final = 1_735_700_000_000
@@ -94,7 +95,7 @@ def test_messages_that_are_not_trips(value: bytes | None, reason: str) -> None:
         *[({name: 1e9 + 1}, "too_large") for name in ("duration_min", "distance_km", "price")],
         *[
             ({"driver_id": value}, "bad_id")
-            for value in ("", "x" * 129, "a\nb", "\u200b", "\ud800")
+            for value in ("", "x" * 129, "a\nb", "\x9f", "\ufdef", "\U0001ffff", "\ud800")
         ],
         *[({"passenger_id": value}, "bad_id") for value in ("", "\t")],
         ({"vehicle_type": ""}, "bad_id"),
@@ -128,6 +129,14 @@ def test_each_error_has_its_reason(changes: dict[str, object], reason: str) -> N
         "2025-02-29T00:00",
         "2025-01-01T00:00:60",
         "2025-01-01T00:00:00z",
+        "2025-01-01T00:00zZ",
+        "2025-01-01T00:00:00Z\n",
+        "2025-01-01T00:00.5",
+        "2025-01-01T00:00:00.",
+        "2025-01-01T00:0000",
+        "2025-01-01T00:00:00+24:00",
+        "2025-01-01T00:00:00+05:3015",
+        "0000-12-31T23:30:00-01:00",
         "2025-01-01T00:00:00 UTC",
         " 2025-01-01T00:00:00",
         "\uff12\uff10\uff12\uff15-01-01T00:00",
@@ -152,6 +161,10 @@ def test_invalid_times(text: str) -> None:
         ("2025-01-01T02:00:00+02:00", 1_735_689_600_000),
         ("2024-12-31T23:59:59.999999Z", 1_735_689_599_999),
         ("2025-01-01T00:00:00,5", 1_735_689_600_500),
+        ("2025-01-01T00:00:00.1239999Z", 1_735_689_600_123),
+        ("2025-01-01T00:00:00.123999999-0000", 1_735_689_600_123),
+        ("2025-01-01 02:00:00.5 +0200", 1_735_689_600_500),
+        ("2025-01-01T00:53:28+00:53:28", 1_735_689_600_000),
         ("1969-12-31T23:59:59.9999Z", -1),
         ("0001-01-01T00:00:00Z", -62_135_596_800_000),
         (1_735_689_600_000, 1_735_689_600_000),
@@ -163,6 +176,47 @@ def test_times_are_whole_milliseconds_rounded_down(time: object, expected: int) 
     """Every accepted form gives epoch milliseconds in UTC, floored."""
     row = validate(json.dumps(GOOD | {"start_time": time}).encode())
     assert (row["reason"], row["start_time"]) == (None, expected)
+
+
+@pytest.mark.parametrize(
+    ("member", "reason"),
+    [
+        ('"x":' + "[" * 499 + "]" * 499, None),
+        ('"x":' + "[" * 500 + "]" * 500, "not_json"),
+        ('"x":"' + "[" * 900 + '"', None),
+        (r'"x":"\\","y":"\"' + "{" * 900 + '"', None),
+        ('"x":[' + "[]," * 900 + "[]]", None),
+    ],
+)
+def test_500_levels_are_allowed(member: str, reason: str | None) -> None:
+    """Of objects and arrays; brackets in strings and side by side are no levels."""
+    assert validate(f"{{{member},{json.dumps(GOOD)[1:]}".encode())["reason"] == reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "first", "now"),
+    [
+        ({"driver_id": "\u200c"}, "bad_id", None),
+        ({"driver_id": "\ue000"}, "bad_id", None),
+        ({"driver_id": "\t"}, "bad_id", "bad_id"),
+        ({"start_time": "2025-01-01T00:00:00zZ"}, None, "bad_time"),
+        ({"start_time": "2025-01-01T00:00:00.5 +0000"}, "bad_time", None),
+        ({"note": [[[[]]] * 300]}, None, None),
+    ],
+)
+def test_a_log_of_the_first_release_is_judged_as_it_was(
+    changes: dict[str, object], first: str | None, now: str | None
+) -> None:
+    """By version 1 ids are what Python prints, and times what its `datetime` takes."""
+    message = LogMessage(0, 0, APPENDED, json.dumps(GOOD | changes).encode())
+    assert validate_messages([message], Settings(), 1)["reason"].item() == first
+    assert validate_messages([message], Settings())["reason"].item() == now
+
+
+def test_it_refuses_the_characters_that_the_flow_refuses() -> None:
+    """Written apart, both take the same of all that there are."""
+    for code in (*range(0xD800), *range(0xE000, 0x110000)):
+        assert _has_no_controls(chr(code)) != has_refused(chr(code))
 
 
 @pytest.mark.parametrize(
@@ -212,6 +266,12 @@ def test_the_first_of_several_errors_is_the_reason(changes: dict[str, object], r
         {"end_time": None, "trip_id": None, "driver_id": None, "start_lat": None},
         {"trip_id": "", "driver_id": "x" * 128, "vehicle_type": "bike"},
         {"driver_id": "Zoë 🚲"},
+        {
+            "driver_id": "\u0639\u200c\u0631",
+            "vehicle_type": "Taxi\u00a0XL",
+            "passenger_id": "\u200b",
+        },
+        {"end_location_id": "\U0001fae8"},
         {"trip_id": "a\nb"},
         {"price": 1e9, "duration_min": 0, "distance_km": -0.0},
         {"start_lat": 90, "start_lng": -180, "end_lat": -90.0, "end_lng": 180},

@@ -15,7 +15,7 @@ _AMOUNTS: Final = _REQUIRED[1:]
 _IDS: Final = ("driver_id", "passenger_id")
 _WRONG: Final = (True, "5", [1], {"a": 1})
 _NO_TIMES: Final = ("yesterday", "2025-13-01T00:00:00Z", "2025-02-30T00:00:00Z", "", "12:00")
-_UNPRINTABLE: Final = ("a\tb", "line\nfeed", "a\x7fb", "\x00", "\u200b", "\ud800")
+_NO_TEXT: Final = ("a\tb", "line\nfeed", "a\x7fb", "\x00", "\ufffe", "\ud800")
 
 
 def _text(trip: Trip) -> bytes:
@@ -67,7 +67,7 @@ POISON_KINDS: Final[dict[str, tuple[str, Make]]] = {
     "an unparseable time": ("bad_time", _replaced(("start_time",), _NO_TIMES)),
     "a future time": ("in_future", _in_future),
     "a long id": ("bad_id", _replaced(_IDS, ("a" * 129, "é" * 200))),
-    "an unprintable id": ("bad_id", _replaced(_IDS, _UNPRINTABLE)),
+    "an id with controls": ("bad_id", _replaced(_IDS, _NO_TEXT)),
     "no place on earth": ("bad_coordinates", _replaced(("start_lat", "end_lat"), (90.1, -91))),
 }
 """By description: the dead-letter reason, and a function that makes the message from a trip."""

@@ -1,5 +1,6 @@
-"""Times as text by columns agree with Python's datetime, or say nothing."""
+"""Times as text are one rule, by columns and one by one, and mean what `datetime` means."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -8,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mobility.records import MAX_EVENT_TIME, MIN_EVENT_TIME
-from mobility.times import epoch_ms, iso_text, iso_time, parse_iso_time
+from mobility.times import (
+    DIGITS,
+    ISO_TIME,
+    epoch_ms,
+    iso_ms,
+    iso_text,
+    iso_time,
+    parse_iso_time,
+)
 from tests.strategies import NOON, times
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -21,11 +30,35 @@ def by_datetime(text: str) -> int:
     return (aware - EPOCH) // timedelta(milliseconds=1)
 
 
-@given(st.lists(st.none() | times().filter(lambda time: isinstance(time, str)), max_size=20))
-def test_texts_become_the_milliseconds_of_datetime(texts: list[str | None]) -> None:
-    """A column of mixed forms is read as each text alone; rare forms are null, never wrong."""
-    for text, ms in zip(texts, epoch_ms(pl.Series(texts, dtype=pl.String)), strict=True):
-        assert ms is None or (text is not None and ms == by_datetime(text))
+texts = (
+    times().filter(lambda time: isinstance(time, str)).map(str)
+    | st.from_regex(ISO_TIME)
+    | st.from_regex(ISO_TIME.strip("^$")).filter(lambda text: len(text) < 60)
+    | st.from_regex(DIGITS).filter(lambda text: not text.endswith("\n"))
+)
+"""Times of every form, and texts that hold one among other characters."""
+
+
+@given(st.lists(st.none() | texts, max_size=20))
+def test_a_column_is_read_as_its_texts_one_by_one(column: list[str | None]) -> None:
+    """Columns of mixed forms agree with the reading of one text; digits are for columns only."""
+    for text, ms in zip(column, epoch_ms(pl.Series(column, dtype=pl.String)), strict=True):
+        digits = text is not None and re.fullmatch(DIGITS, text)
+        assert ms == (None if text is None or digits else iso_ms(text)) or digits
+
+
+@given(times().filter(lambda time: isinstance(time, str)).map(str))
+def test_it_means_what_the_standard_library_takes_it_for(text: str) -> None:
+    """Whatever its form, the milliseconds are those of `datetime`, cut and not rounded."""
+    assert iso_ms(text) == by_datetime(text)
+
+
+@given(st.from_regex(ISO_TIME))
+def test_only_days_that_are_none_and_late_blanks_are_judged_otherwise(text: str) -> None:
+    """The pattern takes nothing that `datetime` does not, but for a blank after a fraction."""
+    ms = iso_ms(text)
+    if ms is not None:
+        assert by_datetime(text[:11] + text[11:].replace(" ", "")) == ms
 
 
 @pytest.mark.parametrize(
@@ -38,22 +71,47 @@ def test_texts_become_the_milliseconds_of_datetime(texts: list[str | None]) -> N
         ("2025-01-01T12:00:00.042Z", NOON + 42),
         ("2025-01-01T12:00:00.0429", NOON + 42),
         ("1969-12-31T23:59:59.9999Z", -1),
+        ("2025-01-01T12:00:00.0429999Z", NOON + 42),
+        ("2025-01-01T12:00:00.042999999Z", NOON + 42),
+        ("2025-01-01T12:00:00.042+0000", NOON + 42),
+        ("2025-01-01 12:00:00 +0000", NOON),
+        ("2025-01-01 12:00:00.042 +0000", NOON + 42),
+        ("2025-01-01T12:00Z", NOON),
+        ("2025-01-01T12", NOON),
+        ("2025-01-01T120000,5-0000", NOON + 500),
+        ("2025-01-01T12:53:28+00:53:28", NOON),
+        ("1969-12-31T23:59:59.9999999+0000", -1),
         ("1735732800000", NOON),
+        ("1735732800000.75", NOON),
+        ("1.5", 1),
+        ("-0.5", -1),
         ("-1", -1),
         ("2025-02-30T12:00:00Z", None),
         ("2025-01-01T24:00:00Z", None),
         ("2025-01-01T12:00:60Z", None),
+        ("2025-01-01T12:00:00Z\n", None),
+        ("2025-01-01T12:00:00.Z", None),
+        ("2025-01-01T12:00:00z", None),
+        ("2025-01-01T12:00.5Z", None),
+        ("2025-01-01T12.5Z", None),
+        ("2025-01-01T12:00zZ", None),
+        ("2025-01-01T12:00\x00", None),
+        ("2025-01-01T12:0000", None),
+        ("2025-01-01T12:00:00+05:3015", None),
+        ("2025-01-01T12:00:00 +0000 UTC", None),
+        ("0000-12-31T23:30:00-01:00", None),
         ("2025-01-01T12:00:00+25:00", None),
         ("2025-01-01", None),
         ("noon", None),
         ("", None),
-        ("1.5", None),
+        ("1.", None),
+        ("1e12", None),
         ("12345678901234567890", None),
         ("２０２５-01-01T12:00:00Z", None),  # noqa: RUF001 - digits of another script on purpose
     ],
 )
 def test_a_time_is_read_or_left_alone(text: str, expected: int | None) -> None:
-    """What isn't surely a time is null, alone and beside others."""
+    """What is no time is null, alone and beside others."""
     beside = ["2025-01-01T12:00:00Z", "2025-01-01T12:00:00.5+01:00"]
     assert epoch_ms(pl.Series([text])).to_list() == [expected]
     assert epoch_ms(pl.Series([*beside, text]))[-1] == expected

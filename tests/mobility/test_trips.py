@@ -1,45 +1,51 @@
-"""The columnar decoder says of every message what the inspection of that message says."""
+"""The columnar decoder says of every message what `validate` says."""
 
 import itertools
 import json
 from collections.abc import Sequence
+from random import Random
 from typing import Any
 
-import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mobility import json_columns, trips
 from mobility.trips import REJECTED_SCHEMA, TRIP_SCHEMA, decode_trips
 from mobility.validation import Rejection, TripRules, validate
-from tests.strategies import good_messages, messages
+from tests.odd import nested, pretty, with_member
+from tests.strategies import good_messages, messages, odd_messages
 
 RULES = st.builds(
-    TripRules, st.sampled_from(("start", "end")), st.booleans(), st.sampled_from((0, 200, 1 << 20))
+    TripRules,
+    st.sampled_from(("start", "end")),
+    st.booleans(),
+    st.sampled_from((0, 200, 1 << 20)),
+    st.sampled_from((1, 2)),
 )
 
 
 def one_by_one(
     values: Sequence[bytes | None], rules: TripRules
 ) -> tuple[list[dict[str, Any]], list[tuple[int, str, str]]]:
-    """Return the trips and rejections that inspection finds."""
-    trips, rejected = [], []
+    """Return the trips and rejections that `validate` finds."""
+    found, rejected = [], []
     for row, value in enumerate(values):
         try:
-            trips.append({"row": row, **validate(value, rules)})
+            found.append({"row": row, **validate(value, rules)})
         except Rejection as rejection:
             rejected.append((row, str(rejection.reason), rejection.detail))
-    return trips, rejected
+    return found, rejected
 
 
 def assert_same(values: Sequence[bytes | None], rules: TripRules) -> None:
-    """Assert that the columnar decoder finds what inspection finds."""
+    """Assert that the columnar decoder finds what `validate` finds."""
     decoded = decode_trips(values, rules)
-    trips, rejected = one_by_one(values, rules)
+    expected, rejected = one_by_one(values, rules)
     assert decoded.trips.schema == TRIP_SCHEMA
     assert decoded.rejected.schema == REJECTED_SCHEMA
     # By text, so that a zero's sign and a float's last bit count.
-    assert repr(decoded.trips.to_dicts()) == repr(trips)
+    assert repr(decoded.trips.to_dicts()) == repr(expected)
     assert decoded.rejected.rows() == rejected
 
 
@@ -47,14 +53,32 @@ def assert_same(values: Sequence[bytes | None], rules: TripRules) -> None:
 def test_a_batch_is_decoded_as_its_messages_one_by_one(
     values: list[bytes | None], rules: TripRules
 ) -> None:
-    """Trips, reasons and order are those of inspection, whatever stands beside a message."""
+    """Trips, reasons and order are those of `validate`, whatever stands beside a message."""
     assert_same(values, rules)
 
 
 @given(st.lists(good_messages(), min_size=20, max_size=40), st.lists(messages, max_size=4))
 def test_the_fast_path_is_taken_and_agrees(good: list[bytes], doubtful: list[bytes | None]) -> None:
-    """Batches that Polars must split agree with inspection as well."""
+    """Batches that Polars must split agree with `validate` as well."""
     assert_same([*good, *doubtful, *good], TripRules())
+
+
+@given(
+    st.lists(good_messages(), min_size=30, max_size=60),
+    st.lists(odd_messages() | messages, max_size=12),
+    RULES,
+    st.randoms(),
+)
+def test_odd_messages_among_others(
+    good: list[bytes], odd: list[bytes | None], rules: TripRules, order: Random
+) -> None:
+    """In chunks that Polars reads and chunks that it refuses, each message is judged by itself."""
+    values = [*good, *odd]
+    order.shuffle(values)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_columns, "_CHUNK", 20)
+        patch.setattr(json_columns, "_FEWEST", 2)
+        assert_same(values, rules)
 
 
 @pytest.mark.parametrize(
@@ -156,9 +180,53 @@ def test_amounts_are_read_to_the_last_bit(numbers: list[object]) -> None:
     assert decoded.trips["duration"].to_list() == expected
 
 
-def test_a_pretty_printed_feed_is_read_whole() -> None:
-    """JSON with line ends inside is as good as any."""
-    value = json.dumps(json.loads(one_trip(1)), indent=2).encode()
+def with_time(text: str) -> bytes:
+    """Return a trip's message whose start is written so."""
+    return one_trip(1, start_time=f"2025-01-01T12:00:00{text}")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        with_member('"payment":{"method":"card","lines":[1,{}]}')(one_trip(1)),
+        with_member(f'"trace":[{"[1,2]," * 900}[]]')(one_trip(1)),
+        with_member(nested(500))(one_trip(1)),
+        with_time(".1234567Z"),
+        with_time(".123456789+02:00"),
+        with_time(".123+0000"),
+        one_trip(1, start_time="2025-01-01 12:00:00.5"),
+        one_trip(1, start_time="2025-01-01T12:00Z"),
+        one_trip(1, start_time=1735732800000.5),
+        pretty(one_trip(1)),
+        one_trip(1) + b"\r\n",
+        one_trip(1, driver_id='é"\\🚕', note="\u2028"),
+        one_trip(1).replace(b'"d1"', '"\u0639\u200c\u0631\u00a0"'.encode()),
+        one_trip(1, start_location_id=2**63),
+        with_member('"user_id":5,"payment_type":1,"gps_lat":"1"')(one_trip(1)),
+    ],
+)
+def test_odd_trips_are_read_by_columns(value: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A feed of them alone is read without a look at any single message, and rightly."""
+    expected = validate(value, TripRules())
+    monkeypatch.setattr(trips, "validate", None)
     decoded = decode_trips([value] * 50, TripRules())
-    assert decoded.trips.height == 50
-    assert decoded.trips.select(pl.col("trip_id").n_unique()).item() == 1
+    assert decoded.trips.drop("row").to_dicts() == [expected] * 50
+
+
+def test_one_message_that_is_not_json_leaves_the_others_to_the_columns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A chunk that Polars refuses costs the faulty messages a look, and no others."""
+    looked_at = []
+
+    def look(value: bytes | None, rules: TripRules) -> dict[str, Any]:
+        looked_at.append(value)
+        return validate(value, rules)
+
+    monkeypatch.setattr(trips, "validate", look)
+    values = [one_trip(number) for number in range(6_000)]
+    faulty = [one_trip(0)[:-1], b"\xff", one_trip(0, price=float("nan")), b"", b"[]"]
+    faulty += [with_member('"x":1e400')(one_trip(0)), with_member(nested(501))(one_trip(0))]
+    values[100:100] = faulty
+    assert decode_trips(values, TripRules()).trips.height == 6_001
+    assert looked_at == faulty

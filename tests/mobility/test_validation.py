@@ -3,11 +3,14 @@
 import json
 from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import given
 
-from mobility.records import MAX_EVENT_TIME
+from mobility.ids import REFUSED_PATTERN, has_refused
+from mobility.records import MAX_EVENT_TIME, MAX_NESTING
 from mobility.validation import Rejection, TripRules, validate
+from tests.odd import nested, with_member
 from tests.strategies import NOON, trips
 
 RULES = TripRules()
@@ -22,6 +25,11 @@ TRIP = {
 def value(**fields: object) -> bytes:
     """Return a trip's message, the fields replaced."""
     return json.dumps(TRIP | fields).encode()
+
+
+def levels(number: int) -> bytes:
+    """Return a trip's message that is so many levels deep."""
+    return with_member(nested(number))(value())
 
 
 def reason(message: bytes | None, rules: TripRules = RULES) -> str:
@@ -89,7 +97,10 @@ def test_what_the_rules_allow_is_accepted(trip: dict[str, Any]) -> None:
         (value(driver_id=""), "bad_id"),
         (value(driver_id="x" * 129), "bad_id"),
         (value(passenger_id="a\nb"), "bad_id"),
-        (value(vehicle_type="a\u200bb"), "bad_id"),
+        (value(vehicle_type="a\x85b"), "bad_id"),
+        (value(vehicle_type="\ufdd0"), "bad_id"),
+        (value(end_location_id="\U0010ffff"), "bad_id"),
+        (value(driver_id="\udc00"), "bad_id"),
         (value(start_location_id="\x7f"), "bad_id"),
         (value(trip_id="\ud800"), "bad_id"),
         (value(start_lat=90.0001), "bad_coordinates"),
@@ -97,6 +108,10 @@ def test_what_the_rules_allow_is_accepted(trip: dict[str, Any]) -> None:
         (value(start_time=""), "bad_time"),
         (value(start_time="2025-01-01"), "bad_time"),
         (value(start_time="1735732800000"), "bad_time"),
+        (value(start_time="2025-01-01T12:00zZ"), "bad_time"),
+        (value(start_time="2025-01-01T12:00:00Z\n"), "bad_time"),
+        (value(start_time="9999-12-31T23:30:00-01:00"), "bad_time"),
+        (levels(MAX_NESTING + 1), "not_json"),
         (value(end_time="never"), "bad_time"),
         (value(start_time=MAX_EVENT_TIME + 1), "bad_time"),
     ],
@@ -104,6 +119,49 @@ def test_what_the_rules_allow_is_accepted(trip: dict[str, Any]) -> None:
 def test_each_fault_has_its_reason(message: bytes | None, expected: str) -> None:
     """A broken message is told by a reason for programs and a detail for people."""
     assert reason(message) == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627",  # a name in Persian
+        "👨\u200d👩\u200d👧",
+        "Taxi\u00a0XL",
+        "d\U0001fae8",
+        "ﬁ",
+        "e\u0301",
+        "é",
+        "\u200b",
+    ],
+)
+def test_names_of_people_are_ids(name: str) -> None:
+    """Joiners, spaces of other scripts, characters that are newer than this Python: as they are."""
+    assert validate(value(driver_id=name), RULES)["driver_id"] == name
+
+
+def test_columns_and_single_ids_refuse_the_same_characters() -> None:
+    """Every character there is, but the halves of surrogate pairs, which no column can hold."""
+    characters = [chr(code) for code in range(0x110000) if not 0xD800 <= code <= 0xDFFF]
+    by_column = pl.Series(characters).str.contains(REFUSED_PATTERN)
+    assert by_column.to_list() == [has_refused(character) for character in characters]
+    assert by_column.sum() == 65 + 66  # controls and noncharacters, by the tables of Unicode
+
+
+def test_a_log_of_the_first_release_is_judged_as_it_was() -> None:
+    """Version 1 follows the interpreter: what it prints, what its `datetime` takes."""
+    first = TripRules(version=1)
+    assert reason(value(driver_id="\u0639\u200c\u0631"), first) == "bad_id"
+    odd_time = value(start_time="2025-01-01T12:00:00zZ")
+    assert validate(odd_time, first)["start_time"] == NOON
+    assert reason(odd_time) == "bad_time"
+    assert reason(value(start_time="2025-01-01T12:00:00.5 +0000"), first) == "bad_time"
+    assert validate(levels(MAX_NESTING + 1), first)["start_time"] == NOON
+
+
+def test_brackets_are_no_levels() -> None:
+    """Long arrays, and brackets in strings, are not deep; 500 levels are allowed."""
+    for member in (f'"x":[{"[],{}," * 900}0]', f'"x":"{"[{" * 900}"', nested(MAX_NESTING)):
+        assert validate(with_member(member)(value()), RULES)["start_time"] == NOON
 
 
 def test_the_largest_that_is_allowed() -> None:
