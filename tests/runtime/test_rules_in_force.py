@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from mobility.records import RULES_VERSION
 from mobility.rules_journal import JOURNAL_FILE, JournalEntry, in_force
 from mobility.settings import Settings
 from runtime.failures import RefusalError, StartError
@@ -89,7 +90,7 @@ def folder(tmp_path: Path) -> Folder:
 def test_a_new_folder_takes_the_tables_for_the_whole_log(folder: Folder) -> None:
     """A private copy, by its hash, and the newest rules."""
     entry = folder.start()
-    assert (entry.version, entry.first_offsets) == (1, {})
+    assert (entry.version, entry.first_offsets) == (RULES_VERSION, {})
     assert folder.vehicle_type() == "car"
     folder.drivers.unlink()
     assert folder.vehicle_type() == "car"
@@ -192,6 +193,7 @@ def test_new_rules_wait_for_a_graceful_stop_too(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What an older release has read is judged by its rules again."""
+    monkeypatch.setattr("runtime.rules_in_force.RULES_VERSION", 1)
     folder.start()
     folder.crash(10)
     monkeypatch.setattr("runtime.rules_in_force.RULES_VERSION", 2)
