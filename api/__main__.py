@@ -15,7 +15,8 @@ from api.access.listening import load_tokens
 from api.access.tokens import TokensError
 from api.app import create_app
 from api.live.shutdown import drop_subscribers_on_stop
-from mobility.settings import SettingsError, read_settings, without_kafka
+from mobility.kafka_settings import without_kafka
+from mobility.settings import SettingsError, read_settings
 
 
 def main() -> int:

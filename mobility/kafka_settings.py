@@ -1,7 +1,7 @@
 """How clients log in to Kafka: the settings, and which of them fit together."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -58,6 +58,14 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
     def uses_sasl(self) -> bool:
         """Whether clients log in to Kafka with SASL."""
         return self.kafka_security in {"sasl_plaintext", "sasl_ssl"}
+
+
+def without_kafka(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of a program that has no Kafka client, and so needs none of its secrets.
+
+    Where all programs share their variables, the file of a password need not be there for this one.
+    """
+    return {n: value for n, value in environ.items() if not n.startswith(_variable("kafka"))}
 
 
 def contradictions(settings: KafkaSettings) -> Iterator[str]:

@@ -249,14 +249,6 @@ def read_settings(environ: Mapping[str, str], read: Read = read_text) -> Setting
     return settings
 
 
-def without_kafka(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of a program that has no Kafka client, and so needs none of its secrets.
-
-    Where all programs share their variables, the file of a password need not be there for this one.
-    """
-    return {n: value for n, value in environ.items() if not n.startswith(f"{PREFIX}KAFKA")}
-
-
 def to_environ(settings: Settings) -> dict[str, str]:
     """Return the variables that `read_settings` turns into these settings, defaults left out."""
     return {

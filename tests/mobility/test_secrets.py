@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from rich.pretty import pretty_repr
 
+from mobility.kafka_settings import without_kafka
 from mobility.secrets import PASSWORDS, SECRETS
-from mobility.settings import Settings, SettingsError, read_settings, to_environ, without_kafka
+from mobility.settings import Settings, SettingsError, read_settings, to_environ
 
 LOGIN = {
     "MOBILITY_KAFKA_SECURITY": "sasl_ssl",
