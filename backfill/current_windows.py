@@ -70,7 +70,15 @@ def refuse_incomplete_in(store: WindowStore, window_range: WindowRange, settings
 
     Stores that `dataflows.serving` writes to have no watermarks; then the log alone decides.
     """
-    watermarks = [watermark for entity in ENTITIES for watermark in store.progress(entity).values()]
+    progress = {entity.name: store.progress(entity) for entity in ENTITIES}
+    missing = [name for name, watermarks in progress.items() if not watermarks]
+    if missing and len(missing) < len(progress):
+        msg = (
+            f"Not all windows of {window_range} are complete: the stores have no watermark of "
+            f"{', '.join(missing)} yet. Run again when the flow has recorded one."
+        )
+        raise BackfillError(msg)
+    watermarks = [each for watermarks in progress.values() for each in watermarks.values()]
     lowest = min(watermarks, default=MIN_EVENT_TIME)
     if lowest > MIN_EVENT_TIME:
         refuse_incomplete(window_range, settings, lowest, "the flow that writes to the stores")
