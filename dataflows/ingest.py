@@ -47,7 +47,7 @@ class PartitionIngest:
         self.counts = MessageCounts()
         self._settings = settings
         self._topic = trips_topic(settings)
-        self._progress = PartitionProgress.start()
+        self._progress = PartitionProgress()
         self._rules = LatenessRules.of(settings)
         self._future_tolerance = settings.future_tolerance * 1_000
 

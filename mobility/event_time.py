@@ -11,18 +11,21 @@ wrong clock must not close every window.
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import polars as pl
 import polars_hash as plh
 
+from mobility.dedupe import DedupeState
 from mobility.settings import Settings
 from mobility.topics import WATERMARK_HEADER
 from mobility.trips import REJECTED_SCHEMA, Decoded
 from mobility.validation import IN_FUTURE, TOMBSTONE
 
-DEDUPE_SCHEMA: Final = pl.Schema({"window_start": pl.Int64, "key": pl.UInt64})
+_BUCKETS: Final = 4
+"""Buckets of remembered trips that are as long as a trip is remembered, or more where windows are
+longer: so few that a batch may touch all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +45,32 @@ class LatenessRules:
             allowed_lateness=settings.allowed_lateness * 1_000,
         )
 
+    @property
+    def horizon(self) -> int:
+        """How far a window's start lies behind the latest event time when its trips are late."""
+        return self.window + self.allowed_lateness + self.out_of_orderness
+
+    @property
+    def bucket(self) -> int:
+        """The length of a bucket of remembered trips: one window, or several short ones."""
+        return self.window * max(1, self.horizon // (_BUCKETS * self.window))
+
+    def first_bucket(self, latest: int) -> int:
+        """Return the start of the first bucket in which a window is not late yet."""
+        first_start = latest - self.horizon
+        return -(-(first_start - self.bucket + self.window) // self.bucket) * self.bucket
+
 
 @dataclass(frozen=True, slots=True)
 class PartitionProgress:
     """The event time that a partition has reached, and its dedupe state.
 
     `latest` is the prefix maximum of event time (epoch ms, None before the first). `dedupe_state`
-    (DEDUPE_SCHEMA) holds the trips that a repeat is recognised by, until their window is late.
+    holds the trips that a repeat is recognised by, until their bucket is late.
     """
 
-    latest: int | None
-    dedupe_state: pl.DataFrame
-
-    @classmethod
-    def start(cls) -> "PartitionProgress":
-        """Return the progress of a partition that was not read yet."""
-        return cls(None, pl.DataFrame(schema=DEDUPE_SCHEMA))
+    latest: int | None = None
+    dedupe_state: DedupeState = field(default_factory=DedupeState)
 
     def watermark(self, rules: LatenessRules) -> int | None:
         """Return the event time up to which the partition counts as complete, in epoch ms."""
@@ -86,21 +99,22 @@ def classify(
     """Split a batch into late trips, duplicates and trips that count.
 
     `trips` has `row`, `trip_id`, `event_time` and any other columns, in the order of the log;
-    `punctuations` has `row` and `event_time`.
+    `punctuations` has `row` and `event_time`. It costs what the batch holds, however many trips are
+    remembered.
     """
     latest = _latest_before_and_at(trips, punctuations, progress.latest)
     start = (pl.col("event_time") // rules.window * rules.window).alias("window_start")
     placed = trips.with_columns(start, latest)
-    horizon = rules.window + rules.allowed_lateness + rules.out_of_orderness
-    is_late = placed.select(pl.col("window_start") + horizon < pl.col("latest")).to_series()
+    is_late = placed.select(pl.col("window_start") + rules.horizon < pl.col("latest")).to_series()
     on_time = placed.drop("latest")
     late = on_time.clear()
     if is_late.any():
         late, on_time = on_time.filter(is_late), on_time.filter(~is_late)
-    counted, dedupe_state = _without_duplicates(on_time, progress.dedupe_state)
     now = _maximum(progress.latest, trips["event_time"].max(), punctuations["event_time"].max())
+    counted, dedupe_state = on_time, progress.dedupe_state
     if now is not None:
-        dedupe_state = dedupe_state.filter(pl.col("window_start") + horizon >= now)
+        first = rules.first_bucket(now)
+        counted, dedupe_state = _without_duplicates(on_time, dedupe_state, rules.bucket, first)
     duplicates = on_time.height - counted.height
     return Classified(counted, late, duplicates, PartitionProgress(now, dedupe_state))
 
@@ -123,17 +137,20 @@ def _latest_before_and_at(
 
 
 def _without_duplicates(
-    trips: pl.DataFrame, dedupe_state: pl.DataFrame
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the trips that are no repeats, and the dedupe state after them."""
-    keys = trips.select("window_start", key=_dedupe_key())
-    is_new = keys["key"].is_first_distinct()
-    if dedupe_state.height:
-        is_new &= ~keys["key"].is_in(dedupe_state["key"].implode())
-    is_new |= keys["key"].is_null()
-    if not is_new.all():
-        trips, keys = trips.filter(is_new), keys.filter(is_new)
-    return trips, pl.concat([dedupe_state, keys.drop_nulls("key")], rechunk=True)
+    trips: pl.DataFrame, state: DedupeState, length: int, first: int
+) -> tuple[pl.DataFrame, DedupeState]:
+    """Return the trips that are no repeats, and the dedupe state after them.
+
+    Buckets are `length` long; those that start before `first` are not kept any longer.
+    """
+    keys = trips.select(bucket=pl.col("window_start") // length * length, key=_dedupe_key())
+    named = keys.drop_nulls("key")
+    added = state.add(named, first)
+    if added.distinct < named.height or added.known.len():
+        key = pl.col("key")
+        is_new = key.is_first_distinct() & ~key.is_in(added.known.implode())
+        trips = trips.filter(keys.select(key.is_null() | is_new).to_series())
+    return trips, added.state
 
 
 def _dedupe_key() -> pl.Expr:

@@ -32,6 +32,9 @@ MIN_EVENT_TIME: Final = -62_135_596_800_000
 
 TOTALS: Final = ("total_duration", "total_distance", "total_revenue")
 
+SUMS: Final = ("trip_count", *TOTALS)
+"""What adds up."""
+
 STARTS: Final = ("start_time", "last_start_time")
 """The starts of the earliest and the latest trip. Windows of the first release have only
 the earliest: it is used for both."""
@@ -41,9 +44,9 @@ WINDOW_SCHEMA: Final = pl.Schema(
         "id": pl.String,
         "window_start": pl.Int64,  # epoch ms, inclusive; the end is this plus the window's length
         "trip_count": pl.Int64,
-        "total_duration": pl.Int64,  # micro-minutes
-        "total_distance": pl.Int64,  # micro-kilometres
-        "total_revenue": pl.Int64,  # millionths of the currency unit
+        "total_duration": pl.Int128,  # micro-minutes
+        "total_distance": pl.Int128,  # micro-kilometres
+        "total_revenue": pl.Int128,  # millionths of the currency unit
         "start_time": pl.Int64,  # epoch ms of the earliest trip
         "last_start_time": pl.Int64,  # epoch ms of the latest trip
         "pane": pl.String,  # early, on_time or late

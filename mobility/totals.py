@@ -6,52 +6,69 @@ import polars as pl
 import polars_hash as plh
 
 from mobility.entities import Entity
-from mobility.records import PARTIAL_SCHEMA
+from mobility.records import PARTIAL_SCHEMA, SUMS
 
 KEY: Final = ("id", "window_start")
 
-SUMMED: Final = ("window_start", "start_time", "duration", "distance", "revenue")
+_AMOUNTS: Final = {
+    "total_duration": "duration",
+    "total_distance": "distance",
+    "total_revenue": "revenue",
+}
+
+SUMMED: Final = ("window_start", "start_time", *_AMOUNTS.values())
 """The columns of trips that are aggregated, beside the id."""
+
+_NARROW: Final = ((pl.Int32(), 2**31 - 1), (pl.Int64(), 2**63 - 1))
 
 _VERSION: Final = ("generation", "trip_count")
 """What decides between two editions of a window: the higher one counts."""
-
-_SUMS: Final = ("trip_count", "total_duration", "total_distance", "total_revenue")
 
 
 def partial_totals(trips: pl.DataFrame, entity: Entity) -> pl.DataFrame:
     """Return the partial aggregates (PARTIAL_SCHEMA) of the trips of each id and window.
 
-    `trips` are counted trips with `window_start`; a trip without an id is left out.
+    `trips` are counted trips with `window_start`; a trip without an id is left out. Sums have 64
+    bits where those are enough, which is cheaper.
     """
+    wide = pl.Int64() if _fits_64_bits(trips) else pl.Int128()
     return (
         trips.lazy()
         .filter(pl.col(entity.id_column).is_not_null())
         .group_by(pl.col(entity.id_column).alias("id"), "window_start")
         .agg(
-            trip_count=pl.len().cast(pl.Int64),
-            total_duration=pl.col("duration").sum(),
-            total_distance=pl.col("distance").sum(),
-            total_revenue=pl.col("revenue").sum(),
-            start_time=pl.col("start_time").min(),
-            last_start_time=pl.col("start_time").max(),
+            pl.len().cast(pl.Int64).alias("trip_count"),
+            *(pl.col(name).cast(wide).sum().alias(total) for total, name in _AMOUNTS.items()),
+            pl.col("start_time").min(),
+            pl.col("start_time").max().alias("last_start_time"),
         )
         .collect()
     )
 
 
-def merge_totals(partials: list[pl.DataFrame], *, changed: bool = False) -> pl.DataFrame:
-    """Return the totals (PARTIAL_SCHEMA) of partial aggregates, in no particular order.
-
-    With `changed`, the frames have that flag too: a total has it if one of its parts has it.
-    """
+def merge_totals(partials: list[pl.DataFrame]) -> pl.DataFrame:
+    """Return the totals of partial aggregates, in no particular order, as `narrowed` does."""
     if not partials:
         return pl.DataFrame(schema=PARTIAL_SCHEMA)
-    flags = [pl.col("changed").any()] if changed else []
-    sums = [pl.col(name).sum() for name in _SUMS]
-    totals = pl.concat(partials).lazy().group_by(KEY)
+    sums = [pl.col(name).cast(PARTIAL_SCHEMA[name]).sum() for name in SUMS]
+    totals = pl.concat(partials, how="vertical_relaxed").lazy().group_by(KEY)
     starts = pl.col("start_time").min(), pl.col("last_start_time").max()
-    return totals.agg(*sums, *starts, *flags).collect()
+    return totals.agg(*sums, *starts).collect()
+
+
+def narrowed(totals: pl.DataFrame) -> pl.DataFrame:
+    """Return totals (PARTIAL_SCHEMA) with each sum in the fewest bits that all rows fit into.
+
+    Nearly all sums fit into 32 or 64 bits, and window state has millions of them.
+    """
+    lowest, highest = (
+        totals.select(bound).row(0, named=True) for bound in (pl.col(SUMS).min(), pl.col(SUMS).max())
+    )
+    bounds = {name: max(highest[name], -lowest[name]) for name in SUMS}
+    return totals.with_columns(
+        pl.col(name).cast(next((kind for kind, most in _NARROW if bound <= most), pl.Int128()))
+        for name, bound in bounds.items()
+    )
 
 
 def upgrade_windows(windows: pl.DataFrame) -> pl.DataFrame:
@@ -84,3 +101,13 @@ def highest_versions(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.sort(*KEY, *_VERSION, maintain_order=True).unique(
         list(KEY), keep="last", maintain_order=True
     )
+
+
+def _fits_64_bits(trips: pl.DataFrame) -> bool:
+    """Return whether any sum over some of the trips fits into 64 bits."""
+    bounds = [abs(bound) for name in _AMOUNTS.values() for bound in _bounds(trips[name])]
+    return max(bounds, default=0) * trips.height < 2**63
+
+
+def _bounds(amounts: pl.Series) -> list[int]:
+    return [bound for bound in (amounts.min(), amounts.max()) if isinstance(bound, int)]
