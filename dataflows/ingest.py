@@ -19,9 +19,11 @@ from dataflows.alignment import WatermarkAlignment
 from dataflows.items import IngestedBatch, SourceRecords, WatermarkUpdate
 from dataflows.partition_reader import Fetched, Fetcher, offset_of
 from dataflows.topic_watch import TopicWatch
+from mobility.dedupe import DedupeState
 from mobility.enriched_json import enriched_json
 from mobility.enrichment import Tables, enrich
 from mobility.event_time import LatenessRules, PartitionProgress, apply_time_rules, classify
+from mobility.records import MIN_EVENT_TIME
 from mobility.settings import Settings
 from mobility.status import ReadStatus
 from mobility.topics import trips_topic
@@ -29,7 +31,7 @@ from mobility.trips import Decoded
 from mobility.validation import OVERSIZED
 from runtime.failures import RefusalError
 from runtime.flow_metrics import FlowMetrics, MessageCounts, PartitionMetrics
-from runtime.folder_record import STATE_VERSION
+from runtime.folder_record import READABLE_STATE_VERSIONS, STATE_VERSION
 
 _ALIGNMENT_PAUSE: Final = timedelta(milliseconds=10)
 
@@ -99,7 +101,7 @@ class PartitionIngest:
             "answers": self._settings.answers,
             "next_offset": self.next_offset,
             "latest": self._progress.latest,
-            "seen": self._progress.dedupe_state.write_ipc(None, compression="zstd").getvalue(),
+            "seen": self._progress.dedupe_state.snapshot(),
         }
 
     def resume(self, state: dict[str, Any]) -> None:
@@ -107,7 +109,7 @@ class PartitionIngest:
 
         Raises ResumeError where it is of another version or of settings that give other answers.
         """
-        if state["version"] != STATE_VERSION:
+        if state["version"] not in READABLE_STATE_VERSIONS:
             msg = f"recovery state has version {state['version']}, this program {STATE_VERSION}"
             raise ResumeError(msg)
         if state["fingerprint"] != self._settings.fingerprint:
@@ -118,7 +120,12 @@ class PartitionIngest:
             )
             raise ResumeError(msg)
         self.next_offset = state["next_offset"]
-        self._progress = PartitionProgress(state["latest"], pl.read_ipc(state["seen"]))
+        dedupe_state = (
+            _dedupe_state_of_version_1(state["seen"], self._rules)
+            if state["version"] == 1
+            else DedupeState.resume(state["seen"])
+        )
+        self._progress = PartitionProgress(state["latest"], dedupe_state)
 
     def _with_json(
         self, trips: pl.DataFrame, messages: list[Message], tables: Tables
@@ -255,3 +262,9 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
         own.lag = lag
         own.position = self._ingest.next_offset
         own.counts = self._ingest.counts
+
+
+def _dedupe_state_of_version_1(seen: bytes, rules: LatenessRules) -> DedupeState:
+    """Return the dedupe state of a frame of keys with the starts of their windows."""
+    keys = pl.read_ipc(seen).select(rules.bucket_of("window_start").alias("bucket"), "key")
+    return DedupeState().add(keys, MIN_EVENT_TIME - rules.bucket).state

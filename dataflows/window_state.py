@@ -20,7 +20,7 @@ class WindowState:
     `emitted` and `pending` are runs of partial aggregates, which add up. What was emitted of a
     window is its rows in `emitted`; what it has grown by since, its rows in `pending`. So each
     method costs what it adds, returns or drops, however many windows there are. During a catch-up
-    nothing asks for open windows, and each partial aggregate is merged once, when its window closes.
+    nothing asks for open windows, so partial aggregates are merged once, when their window closes.
     """
 
     length: int

@@ -38,7 +38,7 @@ class DedupeState:
         return sum(run.len() for runs in self.buckets.values() for run in runs)
 
     def add(self, keys: pl.DataFrame, first: int) -> Added:
-        """Add a batch of keys (KEY_SCHEMA, no nulls); drop the buckets that start before `first`."""
+        """Add keys (KEY_SCHEMA, without nulls); drop the buckets that start before `first`."""
         kept = {at: runs for at, runs in self.buckets.items() if at >= first}
         dropped = tuple(run for at, runs in self.buckets.items() if at < first for run in runs)
         known, distinct = keys["key"].clear(), 0

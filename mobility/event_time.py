@@ -55,6 +55,10 @@ class LatenessRules:
         """The length of a bucket of remembered trips: one window, or several short ones."""
         return self.window * max(1, self.horizon // (_BUCKETS * self.window))
 
+    def bucket_of(self, window_start: str) -> pl.Expr:
+        """Return the start of the bucket of each window."""
+        return pl.col(window_start) // self.bucket * self.bucket
+
     def first_bucket(self, latest: int) -> int:
         """Return the start of the first bucket in which a window is not late yet."""
         first_start = latest - self.horizon
@@ -113,8 +117,7 @@ def classify(
     now = _maximum(progress.latest, trips["event_time"].max(), punctuations["event_time"].max())
     counted, dedupe_state = on_time, progress.dedupe_state
     if now is not None:
-        first = rules.first_bucket(now)
-        counted, dedupe_state = _without_duplicates(on_time, dedupe_state, rules.bucket, first)
+        counted, dedupe_state = _without_duplicates(on_time, dedupe_state, rules, now)
     duplicates = on_time.height - counted.height
     return Classified(counted, late, duplicates, PartitionProgress(now, dedupe_state))
 
@@ -137,15 +140,12 @@ def _latest_before_and_at(
 
 
 def _without_duplicates(
-    trips: pl.DataFrame, state: DedupeState, length: int, first: int
+    trips: pl.DataFrame, state: DedupeState, rules: LatenessRules, latest: int
 ) -> tuple[pl.DataFrame, DedupeState]:
-    """Return the trips that are no repeats, and the dedupe state after them.
-
-    Buckets are `length` long; those that start before `first` are not kept any longer.
-    """
-    keys = trips.select(bucket=pl.col("window_start") // length * length, key=_dedupe_key())
+    """Return the trips that are no repeats, and the dedupe state at the latest event time."""
+    keys = trips.select(rules.bucket_of("window_start").alias("bucket"), key=_dedupe_key())
     named = keys.drop_nulls("key")
-    added = state.add(named, first)
+    added = state.add(named, rules.first_bucket(latest))
     if added.distinct < named.height or added.known.len():
         key = pl.col("key")
         is_new = key.is_first_distinct() & ~key.is_in(added.known.implode())

@@ -15,7 +15,8 @@ def encode_windows(rows: pl.DataFrame, entity: Entity, window_ms: int) -> pl.Ser
     """Return one JSON text a row of windows (WINDOW_SCHEMA), in their order.
 
     Totals are written in units (minutes, kilometres, currency) as exact decimal numbers, from which
-    a reader gets back the micro-units; a double would lose some beyond 2^53.
+    a reader gets back the micro-units. A reader that parses numbers as doubles gets the nearest
+    double: it is exact to the micro-unit up to 2^53 of those, which are 9.0 * 10^9 units.
     """
     return rows.select(
         pl.format(
@@ -91,7 +92,7 @@ def _exact_totals(values: list[bytes]) -> list[pl.Series]:
     texts = pl.Series(values, dtype=pl.Binary).cast(pl.String)
     pattern = r'"{}":(-?[0-9]+(?:\.[0-9]+)?)[,}}]'
     return [
-        (texts.str.extract(pattern.format(name)).cast(_UNITS) * MICRO).cast(pl.Int64).alias(name)
+        (texts.str.extract(pattern.format(name)).cast(_UNITS) * MICRO).cast(pl.Int128).alias(name)
         for name in TOTALS
     ]
 

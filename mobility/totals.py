@@ -62,7 +62,8 @@ def narrowed(totals: pl.DataFrame) -> pl.DataFrame:
     Nearly all sums fit into 32 or 64 bits, and window state has millions of them.
     """
     lowest, highest = (
-        totals.select(bound).row(0, named=True) for bound in (pl.col(SUMS).min(), pl.col(SUMS).max())
+        totals.select(bound).row(0, named=True)
+        for bound in (pl.col(SUMS).min(), pl.col(SUMS).max())
     )
     bounds = {name: max(highest[name], -lowest[name]) for name in SUMS}
     return totals.with_columns(

@@ -1,6 +1,7 @@
 """The minimum watermark: what holds for several partitions, or shards, at once."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 
 def min_watermark(watermarks: Iterable[int | None]) -> int | None:
@@ -15,3 +16,40 @@ def min_watermark(watermarks: Iterable[int | None]) -> int | None:
             return None
         lowest = watermark if lowest is None else min(lowest, watermark)
     return lowest
+
+
+@dataclass(slots=True)
+class MinWatermark:
+    """The `min_watermark` of partitions whose watermarks come one at a time.
+
+    The minimum is computed again only after the lowest watermark has moved.
+    """
+
+    _known: dict[int, int] = field(default_factory=dict)
+    _unknown: set[int] = field(default_factory=set)
+    _lowest: int | None = None
+
+    def set(self, partition: int, watermark: int | None) -> None:
+        """Record the watermark of a partition, in epoch ms."""
+        self.remove(partition)
+        if watermark is None:
+            self._unknown.add(partition)
+            return
+        self._known[partition] = watermark
+        if self._lowest is not None:
+            self._lowest = min(self._lowest, watermark)
+
+    def remove(self, partition: int) -> None:
+        """Leave a partition out."""
+        self._unknown.discard(partition)
+        if self._known.pop(partition, None) == self._lowest:
+            self._lowest = None
+
+    @property
+    def value(self) -> int | None:
+        """The lowest watermark; None where there is none, or one is not known yet."""
+        if self._unknown:
+            return None
+        if self._lowest is None:
+            self._lowest = min(self._known.values(), default=None)
+        return self._lowest

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -13,8 +13,11 @@ from runtime.failures import RefusalError
 from runtime.flows import FLOW_IDS, FlowName
 from runtime.recovery import PARTITIONS, stored_keys
 
-STATE_VERSION: Final = 1
+STATE_VERSION: Final = 2
 """The version of the states that the steps of the flow store."""
+
+READABLE_STATE_VERSIONS: Final = (1, STATE_VERSION)
+"""The versions of stored states that this release resumes from."""
 
 NEW_FOLDER: Final = (
     "Start with a new folder (`-r NEW`) with a copy of `rules.ndjson` and `tables` of this one: "
@@ -59,6 +62,8 @@ class FolderRecord:
             "state_version": f"Start the release that created it. {NEW_FOLDER}",
             "partitions": f"Start the release that created it. {NEW_FOLDER}",
         }
+        if self.state_version in READABLE_STATE_VERSIONS:
+            del remedies["state_version"]
         for name, remedy in remedies.items():
             if found[name] != expected[name]:
                 what = name.replace("_", " ")
@@ -116,8 +121,11 @@ def write_draft(folder: Path, record: FolderRecord) -> None:
 
 
 def write_record(folder: Path, record: FolderRecord) -> None:
-    """Write the record, whole or not at all, where there is another one or none."""
-    content = json.dumps(asdict(record))
+    """Write the record, whole or not at all, where there is another one or none.
+
+    It has the version of the states that this release stores, so that earlier ones refuse them.
+    """
+    content = json.dumps(asdict(replace(record, state_version=STATE_VERSION)))
     if not _path(folder).exists() or _path(folder).read_text() != content:
         write_atomically(_path(folder), content, durable=True)
     _draft(folder).unlink(missing_ok=True)

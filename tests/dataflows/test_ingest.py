@@ -217,16 +217,18 @@ def test_a_snapshot_restores_the_whole_state() -> None:
 def test_a_snapshot_holds_plain_values_only() -> None:
     """State outlives renamed classes: its keys and types are stored data."""
     reader = partition_ingest()
-    ingest(reader, messages(FakeMessage(trip(NOON), 0)), "behind", PEERS)
-    kinds = {key: type(value) for key, value in reader.snapshot().items()}
+    ingest(reader, messages(FakeMessage(trip(NOON, trip_id="a"), 0)), "behind", PEERS)
+    snapshot = reader.snapshot()
+    kinds = {key: type(value) for key, value in snapshot.items()}
     assert kinds == {
         "version": int,
         "fingerprint": str,
         "answers": str,
         "next_offset": int,
         "latest": int,
-        "seen": bytes,
+        "seen": list,
     }
+    assert [(type(bucket), type(keys)) for bucket, keys in snapshot["seen"]] == [(int, bytes)]
 
 
 def test_a_start_with_other_answers_is_refused_with_the_remedy() -> None:
@@ -239,6 +241,21 @@ def test_a_start_with_other_answers_is_refused_with_the_remedy() -> None:
     assert "MOBILITY_WINDOW=300 " in text
     assert "new recovery folder" in text
     partition_ingest(Settings(window=60, batch_size=5)).resume(snapshot)
+
+
+def test_a_state_of_version_1_is_resumed() -> None:
+    """Its dedupe state was one frame of all keys, with the starts of their windows."""
+    reader = partition_ingest()
+    batch = [FakeMessage(trip(NOON + 5 * MINUTE * n, trip_id="a"), n) for n in range(3)]
+    ingest(reader, messages(*batch), "behind", PEERS)
+    keys = reader._progress.dedupe_state.to_frame().rename({"bucket": "window_start"})
+    seen = keys.write_ipc(None, compression="zstd").getvalue()
+    old = partition_ingest()
+    old.resume({**reader.snapshot(), "version": 1, "seen": seen})
+    again = [FakeMessage(trip(NOON + 5 * MINUTE * n, trip_id="a"), 3 + n) for n in range(4)]
+    assert ingest(old, messages(*again), "behind", PEERS).trips["row"].to_list() == [3]
+    assert old.counts.duplicates == 3
+    assert old.snapshot()["version"] == 2
 
 
 def test_state_of_another_version_is_refused() -> None:

@@ -68,7 +68,9 @@ def test_window_state_is_plain_values_of_these_keys() -> None:
     state = logic.snapshot()
     assert {key: type(value) for key, value in state.items()} == {
         "version": int,
-        "totals": bytes,
+        "totals": list,
+        "pending": list,
         "closed": list,
     }
+    assert [type(run) for run in state["pending"]] == [bytes]
     assert b"dataflows" not in pickle.dumps(state)

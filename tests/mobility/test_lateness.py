@@ -14,6 +14,8 @@ from tests.strategies import MINUTE, NOON, Entry, batches, partitions
 RULES = LatenessRules.of(Settings())
 HORIZON = RULES.window + RULES.allowed_lateness + RULES.out_of_orderness
 
+Read = tuple[list[int], list[int], int, PartitionProgress]
+
 Row = tuple[int, Entry]
 
 
@@ -29,11 +31,11 @@ def frames(rows: list[Row]) -> tuple[pl.DataFrame, pl.DataFrame]:
     )
 
 
-def read(parts: Iterable[list[Row]]) -> tuple[list[int], list[int], int, PartitionProgress]:
+def read(parts: Iterable[list[Row]], rules: LatenessRules = RULES) -> Read:
     """Judge batch after batch; return counted and late rows, duplicates, and the progress."""
     progress, counted, late, duplicates = PartitionProgress(), [], [], 0
     for part in parts:
-        judged = classify(*frames(part), progress, RULES)
+        judged = classify(*frames(part), progress, rules)
         progress = judged.progress
         counted += judged.counted["row"].to_list()
         late += judged.late["row"].to_list()
@@ -41,15 +43,16 @@ def read(parts: Iterable[list[Row]]) -> tuple[list[int], list[int], int, Partiti
     return counted, late, duplicates, progress
 
 
-def by_hand(entries: list[Entry]) -> tuple[list[int], list[int], int]:
+def by_hand(entries: list[Entry], rules: LatenessRules = RULES) -> tuple[list[int], list[int], int]:
     """Judge trip after trip in plain Python."""
+    horizon = rules.window + rules.allowed_lateness + rules.out_of_orderness
     latest, seen, counted, late, duplicates = -(10**18), set(), [], [], 0
     for row, entry in enumerate(entries):
         latest = max(latest, entry.time)
-        start = entry.time // RULES.window * RULES.window
+        start = entry.time // rules.window * rules.window
         if entry.punctuation:
             continue
-        if start + HORIZON < latest:
+        if start + horizon < latest:
             late.append(row)
         elif entry.trip_id is not None and (entry.trip_id, start) in seen:
             duplicates += 1
@@ -153,3 +156,30 @@ def test_before_the_first_trip_there_is_no_watermark() -> None:
     assert start.watermark(RULES) is None
     assert judged_alone([]).progress.watermark(RULES) is None
     assert judged_alone([Entry(0)]).progress.watermark(RULES) == -RULES.out_of_orderness
+
+
+def test_short_windows_share_a_bucket() -> None:
+    """A batch may touch all buckets, so there are few of them, however short windows are."""
+    rules = LatenessRules(window=1_000, out_of_orderness=30_000, allowed_lateness=600_000)
+    assert rules.bucket == 157_000
+    assert rules.horizon == 631_000
+    first = rules.first_bucket(10_000_000)
+    last_window = first + rules.bucket - rules.window
+    # The last window of the bucket before it is late, the one of this bucket is not.
+    assert last_window - rules.bucket + rules.horizon < 10_000_000 <= last_window + rules.horizon
+    assert RULES.bucket == RULES.window
+
+
+@given(st.data(), partitions())
+def test_short_windows_are_judged_as_long_ones_are(
+    data: st.DataObject, entries: list[Entry]
+) -> None:
+    """Buckets of many windows change nothing of what counts."""
+    rules = LatenessRules(window=MINUTE, out_of_orderness=30_000, allowed_lateness=20 * MINUTE)
+    assert rules.bucket == 5 * MINUTE
+    rows = list(enumerate(entries))
+    *whole, progress = read([rows], rules)
+    *split, split_progress = read(data.draw(batches(rows)), rules)
+    assert split == whole == list(by_hand(entries, rules))
+    split_keys, keys = (p.dedupe_state.to_frame() for p in (split_progress, progress))
+    assert split_keys.sort("key").equals(keys.sort("key"))

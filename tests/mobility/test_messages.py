@@ -2,7 +2,7 @@
 
 import json
 import re
-from decimal import Decimal
+from fractions import Fraction
 
 import polars as pl
 import pytest
@@ -18,14 +18,14 @@ from tests.strategies import NOON, ids
 DRIVER = BY_NAME["driver"]
 WINDOW = 300_000
 
-_whole = st.integers(-(2**63), 2**63 - 1)
+_whole = st.integers(-(10**27), 10**27)
 windows = st.fixed_dictionaries(
     {
         "id": ids,
         "window_start": st.integers(-1_000, 10**6).map(lambda number: number * WINDOW),
         "trip_count": st.integers(1, 10**9),
-        "total_duration": st.integers(0, 2**63 - 1),
-        "total_distance": st.integers(0, 2**63 - 1),
+        "total_duration": st.integers(0, 2**63 - 1) | st.integers(0, 10**27),
+        "total_distance": st.integers(0, 10**27),
         "total_revenue": _whole | st.integers(-(10**6), 10**6),
         "start_time": st.integers(-(10**12), 10**13),
         "last_start_time": st.integers(-(10**12), 10**13),
@@ -95,7 +95,7 @@ def test_decoding_gives_back_what_was_encoded(
 def test_any_json_reader_understands_a_message(row: dict[str, object]) -> None:
     """A message is JSON; its decimals are the micro-units, its mean one division."""
     frame = pl.DataFrame([row], schema=WINDOW_SCHEMA)
-    record = json.loads(encode_windows(frame, DRIVER, WINDOW).item(), parse_float=Decimal)
+    record = json.loads(encode_windows(frame, DRIVER, WINDOW).item(), parse_float=Fraction)
     assert record["driver_id"] == row["id"]
     assert record["total_revenue"] * 10**6 == row["total_revenue"]
     assert record["total_duration"] * 10**6 == row["total_duration"]
@@ -103,6 +103,18 @@ def test_any_json_reader_understands_a_message(row: dict[str, object]) -> None:
     assert isinstance(duration, int)
     assert isinstance(count, int)
     assert float(record["avg_duration"]) == pytest.approx(duration / (count * 10**6), rel=1e-15)
+
+
+def test_a_reader_of_doubles_gets_the_nearest_double() -> None:
+    """What 10^6 trips of 10^9 units amount to is more than a double can tell apart."""
+    text = encode_windows(one(total_revenue=10**21 + 1), DRIVER, WINDOW).item()
+    assert '"total_revenue":1000000000000000.000001,' in text
+    assert json.loads(text)["total_revenue"] == 10**15
+    exact = one(total_revenue=2**53 - 1)
+    assert (
+        json.loads(encode_windows(exact, DRIVER, WINDOW).item())["total_revenue"]
+        == (2**53 - 1) / 10**6
+    )
 
 
 def encoded() -> bytes:
@@ -130,7 +142,8 @@ def encoded() -> bytes:
         [encoded().replace(b":3,", b":NaN,")],
         [encoded().replace(b"-0.500000", b'"-0.5"')],
         [encoded().replace(b"-0.500000", b"1e3")],
-        [encoded().replace(b"-0.500000", b"9" * 20 + b".0")],
+        [encoded().replace(b"-0.500000", b"9" * 30 + b".0")],
+        [encoded().replace(b"-0.500000", b"9" * 40 + b".0")],
         [encoded().replace(b"2025-01-01T12:00:00Z", b"noon")],
         [encoded(), b"x", encoded()],
     ],

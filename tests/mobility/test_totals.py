@@ -7,8 +7,15 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from mobility.entities import BY_NAME, ENTITIES, Entity
-from mobility.records import PARTIAL_SCHEMA
-from mobility.totals import KEY, merge_totals, partial_totals, split_by_shard, upgrade_windows
+from mobility.records import PARTIAL_SCHEMA, TOTALS
+from mobility.totals import (
+    KEY,
+    merge_totals,
+    narrowed,
+    partial_totals,
+    split_by_shard,
+    upgrade_windows,
+)
 from tests.strategies import NOON, batches, ids, shard_counts
 
 DRIVER = BY_NAME["driver"]
@@ -37,16 +44,16 @@ def frame(rows: list[dict[str, object]]) -> pl.DataFrame:
 
 
 def one_group_by(rows: list[dict[str, object]]) -> pl.DataFrame:
-    """Return the answer of one plain Polars group_by."""
+    """Return the answer of one plain Polars group_by, over integers of 128 bits."""
     return (
         frame(rows)
         .drop_nulls("driver_id")
         .group_by(id="driver_id", window_start="window_start")
         .agg(
             pl.len().cast(pl.Int64).alias("trip_count"),
-            pl.sum("duration").alias("total_duration"),
-            pl.sum("distance").alias("total_distance"),
-            pl.sum("revenue").alias("total_revenue"),
+            pl.col("duration").cast(pl.Int128).sum().alias("total_duration"),
+            pl.col("distance").cast(pl.Int128).sum().alias("total_distance"),
+            pl.col("revenue").cast(pl.Int128).sum().alias("total_revenue"),
             pl.min("start_time"),
             pl.max("start_time").alias("last_start_time"),
         )
@@ -75,7 +82,53 @@ def test_merging_is_associative_and_commutative(
     left = merge_totals([merge_totals([a, b]), c]).sort(KEY)
     assert_frame_equal(left, merge_totals([a, merge_totals([b, c])]).sort(KEY))
     assert_frame_equal(left, merge_totals([c, merge_totals([b, a])]).sort(KEY))
-    assert_frame_equal(merge_totals([merge_totals([]), a]).sort(KEY), a.sort(KEY))
+    alone = merge_totals([merge_totals([]), a]).sort(KEY)
+    assert_frame_equal(alone, a.cast(PARTIAL_SCHEMA).sort(KEY))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("trips", [9_223, 9_224, 20_000])
+def test_a_batch_of_the_largest_trips_does_not_overflow(trips: int, sign: int) -> None:
+    """From 9,224 trips of 10^9 units on a sum has more than 64 bits."""
+    row = {"driver_id": "a", "window_start": NOON, "start_time": NOON, "duration": 10**15}
+    trip = frame([row | {"distance": 1, "revenue": sign * 10**15}])
+    (totals,) = partial_totals(pl.concat([trip] * trips), DRIVER).to_dicts()
+    assert totals["total_duration"] == trips * 10**15
+    assert totals["total_distance"] == totals["trip_count"] == trips
+    assert totals["total_revenue"] == sign * trips * 10**15
+
+
+_wide = st.integers(-(10**27), 10**27) | st.integers(-(2**63), 2**63 - 1)
+_sums = st.lists(st.tuples(st.integers(1, 10**9), *[_wide] * 3), min_size=1, max_size=20)
+
+
+@given(st.data(), _sums)
+def test_merged_sums_are_exact_up_to_a_million_million_of_the_largest_trips(
+    data: st.DataObject, sums: list[tuple[int, ...]]
+) -> None:
+    """They are those of Python's integers, narrowed or not, in any order of merging."""
+    rows = [("a", NOON, *each, NOON, NOON) for each in sums]
+    parts = [pl.DataFrame(part, PARTIAL_SCHEMA, orient="row") for part in data.draw(batches(rows))]
+    stored = [
+        narrowed(part) if part.height and data.draw(st.booleans()) else part for part in parts
+    ]
+    (totals,) = merge_totals(stored).rows()
+    assert totals == ("a", NOON, *(sum(column) for column in zip(*sums, strict=True)), NOON, NOON)
+
+
+@given(_sums, st.integers(0, 10**6))
+def test_narrowed_sums_are_equal_and_small(sums: list[tuple[int, ...]], small: int) -> None:
+    """Each column has the fewest bits that all of its values fit into."""
+    rows = [("a", NOON, count, small, *wide, NOON, NOON) for count, *wide, _ in sums]
+    totals = pl.DataFrame(rows, PARTIAL_SCHEMA, orient="row")
+    narrow = narrowed(totals)
+    assert narrow.rows() == totals.rows()
+    assert narrow.schema["total_duration"] == pl.Int32
+    for name in TOTALS:
+        bits = {pl.Int32: 32, pl.Int64: 64, pl.Int128: 128}[type(narrow.schema[name])]
+        widest = max(abs(value) for value in totals[name]).bit_length() + 1
+        assert widest <= bits
+        assert bits == 32 or widest > bits / 2
 
 
 @given(trip_lists, shard_counts)
@@ -111,7 +164,8 @@ def test_partial_sums_have_the_declared_schema(entity: Entity) -> None:
     """Sums of nothing have every column too, and go to no shard."""
     trips = frame([]).rename({"driver_id": entity.id_column})
     partial = partial_totals(trips, entity)
-    assert partial.schema == merge_totals([]).schema == PARTIAL_SCHEMA
+    assert partial.cast(PARTIAL_SCHEMA).schema == merge_totals([]).schema == PARTIAL_SCHEMA
+    assert partial.schema.names() == PARTIAL_SCHEMA.names()
     assert upgrade_windows(partial) is partial
     stored = partial.drop("last_start_time")
     assert upgrade_windows(stored).equals(partial.with_columns(last_start_time="start_time"))

@@ -54,7 +54,7 @@ def test_a_new_folder_is_private_and_ready(tmp_path: Path) -> None:
     assert json.loads((folder / "flow.json").read_text()) == {
         "flow": "main",
         "shards": 4,
-        "state_version": 1,
+        "state_version": 2,
         "partitions": PARTITIONS,
         "entities": {"driver": None, "passenger": None, "vehicle_type": None, "h3": None},
     }
@@ -93,6 +93,14 @@ def test_a_folder_of_the_first_release_gets_its_record(tmp_path: Path) -> None:
     record = json.loads((folder / "flow.json").read_text())
     assert record["shards"] == 2
     assert list(record["entities"]) == ["driver", "passenger", "vehicle_type", "h3"]
+
+
+def test_a_folder_of_older_states_is_marked_as_one_of_this_release(tmp_path: Path) -> None:
+    """This release resumes from them; the one that wrote them would not from what comes now."""
+    folder = made(tmp_path / "recovery")
+    other_record(state_version=1)(folder)
+    made(folder)
+    assert json.loads((folder / "flow.json").read_text())["state_version"] == 2
 
 
 def no_parent(folder: Path) -> None:

@@ -1,0 +1,252 @@
+"""The window state equals a dict of totals, whatever is done with it in whichever order."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dataflows import window_runs
+from dataflows.window_runs import Run, compacted, totals_of
+from dataflows.window_state import WindowState
+from mobility.records import PARTIAL_SCHEMA, WINDOW_SCHEMA
+from mobility.totals import merge_totals
+from tests.dataflows.doubles import partial
+
+LENGTH, LATENESS = 10, 15
+Key = tuple[str, int]
+Row = tuple[Any, ...]
+
+_sums = st.integers(-(10**21), 10**21) | st.integers(0, 10**6)
+_rows = st.tuples(
+    st.sampled_from("abcd"),
+    st.integers(0, 6).map(lambda number: LENGTH * number),
+    st.integers(1, 10**6),
+    *[_sums] * 3,
+    st.integers(0, 99),
+    st.integers(0, 99),
+)
+_partials = st.lists(_rows, min_size=1, max_size=12, unique_by=lambda row: row[:2])
+_times = st.integers(0, 120)
+_steps = st.lists(
+    st.tuples(st.just("add"), _partials)
+    | st.tuples(st.sampled_from(("close", "drop")), _times)
+    | st.tuples(st.just("changes"), st.booleans())
+    | st.tuples(st.just("resume"), st.none()),
+    max_size=15,
+)
+
+
+@dataclass
+class Model:
+    """Totals by id and window; which windows are closed, and which totals are not emitted."""
+
+    totals: dict[Key, Row] = field(default_factory=dict)
+    closed: set[int] = field(default_factory=set)
+    changed: set[Key] = field(default_factory=set)
+
+    def add(self, rows: list[Row]) -> list[Row]:
+        """Add partial aggregates."""
+        for name, start, *sums, first, last in rows:
+            held = self.totals.get((name, start), (0, 0, 0, 0, first, last))
+            added = (a + b for a, b in zip(held[:4], sums, strict=True))
+            self.totals[name, start] = (*added, min(held[4], first), max(held[5], last))
+            self.changed.add((name, start))
+        return []
+
+    def close(self, watermark: int) -> list[Row]:
+        """Close the windows that end at or before the watermark."""
+        open_ends = {start + LENGTH for _, start in self.totals if start not in self.closed}
+        closing = {end - LENGTH for end in open_ends if end <= watermark}
+        self.closed |= closing
+        return self._emitted({key for key in self.totals if key[1] in closing}, "on_time")
+
+    def drop(self, watermark: int) -> list[Row]:
+        """Drop the windows that are late."""
+        dropped = {s for _, s in self.totals if s + LENGTH + LATENESS < watermark}
+        panes = self.close(watermark - LATENESS - 1) if dropped else []
+        panes += self._emitted({key for key in self.changed if key[1] in dropped}, "late")
+        self.totals = {key: row for key, row in self.totals.items() if key[1] not in dropped}
+        self.closed -= dropped
+        return panes
+
+    def changes(self, early: bool) -> list[Row]:
+        """Emit what has grown."""
+        late = {key for key in self.changed if key[1] in self.closed}
+        panes = self._emitted(late, "late")
+        return panes + (self._emitted(set(self.changed), "early") if early else [])
+
+    def _emitted(self, keys: set[Key], pane: str) -> list[Row]:
+        self.changed -= keys
+        return [(*key, *self.totals[key], pane, 0) for key in keys]
+
+
+def frame(rows: list[Row]) -> pl.DataFrame:
+    """Return partial aggregates, in 64 bits where those are enough."""
+    wide = pl.DataFrame(rows, schema=PARTIAL_SCHEMA, orient="row")
+    narrow = dict.fromkeys((n for n in wide.columns if wide[n].dtype == pl.Int128), pl.Int64)
+    return wide if any(abs(x) >= 2**63 for row in rows for x in row[3:6]) else wide.cast(narrow)  # type: ignore[arg-type]  # a mapping of names is one
+
+
+def resumed(state: WindowState) -> WindowState:
+    """Return the state that continues from a snapshot."""
+    fresh = WindowState(LENGTH, LATENESS)
+    fresh.resume(state.snapshot())
+    return fresh
+
+
+def set_sizes(monkeypatch: pytest.MonkeyPatch, small: int, searched: float) -> None:
+    """Set up to which size runs are merged at once, and from which on they are searched."""
+    monkeypatch.setattr(window_runs, "SMALL", small)
+    monkeypatch.setattr(window_runs, "_SEARCHED", searched)
+    monkeypatch.setattr("dataflows.window_state.SMALL", small)
+
+
+@pytest.fixture(params=["usual", "small", "searched", "collisions"])
+def any_runs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a few rows be many, search all of them, and let all keys have one hash."""
+    if request.param != "usual":
+        set_sizes(monkeypatch, 1, 8 if request.param == "small" else 0)
+    if request.param == "collisions":
+        monkeypatch.setattr(window_runs, "key_hashes", one_hash)
+
+
+def one_hash(rows: pl.DataFrame) -> pl.Series:
+    """Return the same hash for each row."""
+    return pl.repeat(7, rows.height, dtype=pl.UInt64, eager=True)
+
+
+@pytest.mark.usefixtures("any_runs")
+@given(_steps)
+def test_it_is_a_dict_of_totals(steps: list[tuple[str, Any]]) -> None:
+    """Every pane, its totals, and whether something is left to emit are those of the model."""
+    state, model = WindowState(LENGTH, LATENESS), Model()
+    for step, given_ in steps:
+        if step == "resume":
+            state = resumed(state)
+            continue
+        act: Callable[..., list[Row]] = getattr(model, step)
+        expected = act(given_)
+        if step == "add":
+            state.add(frame(given_))
+        else:
+            panes = (
+                state.changes(early=given_) if step == "changes" else getattr(state, step)(given_)
+            )
+            assert panes.schema == WINDOW_SCHEMA
+            assert sorted(panes.rows()) == sorted(expected)
+            assert panes["window_start"].is_sorted() or step == "drop"
+        assert state.has_changes == bool(model.changed)
+        assert state.closed == model.closed
+
+
+def test_runs_stay_few_and_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand updates of ten ids are some runs and not many more rows than ids."""
+    set_sizes(monkeypatch, 1, 8)
+    state = WindowState(LENGTH, LATENESS)
+    for number in range(1_000):
+        state.add(partial((f"id{number % 10}", 0)))
+        assert state.changes(early=True)["trip_count"].to_list() == [number // 10 + 1]
+    assert sum(run.height for run in state.emitted) <= 30
+    assert len(state.emitted) <= 5
+
+
+def test_a_run_that_did_not_change_is_serialised_once() -> None:
+    """Small news leave what is large as it is, in memory and in snapshots."""
+    state = WindowState(LENGTH, LATENESS)
+    state.add(partial(*((f"id{number}", 0) for number in range(50_000))))
+    state.changes(early=True)
+    (large,) = state.snapshot()["totals"]
+    for _ in range(3):
+        state.add(partial(("id7", 0), ("other", 0)))
+        assert state.changes(early=True).height == 2
+        first, _ = state.snapshot()["totals"]
+        assert first is large
+    assert resumed(state).snapshot()["totals"][0] is large
+
+
+def test_sums_take_the_bits_they_need_and_no_more() -> None:
+    """Millions of windows with small sums need half the memory; a large sum loses nothing."""
+    rows = [
+        (f"id{number}", 0, 1, number, -number, 2**40, 0, 0) for number in range(window_runs.SMALL)
+    ]
+    run = window_runs.merged(
+        [Run.of(frame(rows)), Run.of(frame([("big", 0, 1, 10**21, 1, 1, 0, 0)]))]
+    )
+    kinds = run.rows.schema
+    assert kinds["trip_count"] == kinds["total_distance"] == pl.Int32
+    assert (kinds["total_duration"], kinds["total_revenue"]) == (pl.Int128, pl.Int64)
+    whole = merge_totals([run.rows])
+    assert whole.schema == PARTIAL_SCHEMA
+    assert whole.filter(pl.col("id") == "big").rows() == [("big", 0, 1, 10**21, 1, 1, 0, 0)]
+
+
+def test_a_million_of_the_largest_trips_are_exact() -> None:
+    """10^6 trips of 10^9 units are 10^21 micro-units, which 64 bits do not hold."""
+    state = WindowState(LENGTH, LATENESS)
+    for _ in range(100):
+        state.add(frame([("a", 0, 10_000, 10**19, 10**19, -(10**19), 0, 0)]))
+    state = resumed(state)
+    expected = ("a", 0, 10**6, 10**21, 10**21, -(10**21), 0, 0, "on_time", 0)
+    assert state.close(LENGTH).rows() == [expected]
+
+
+def test_runs_are_compacted_where_they_are_small_beside_each_other() -> None:
+    """A large run stays until half of its rows are behind it."""
+
+    def run(rows: int) -> Run:
+        return Run.of(partial(*((f"id{number}", 0) for number in range(rows))))
+
+    large, half = run(60_000), run(29_000)
+    assert compacted([large, half]) == [large, half]
+    first, second = compacted([large, run(9), run(5)])
+    assert first is large
+    assert second.height == 9
+    assert [each.height for each in compacted([large, half, run(15_000)])] == [60_000]
+
+
+def test_totals_of_keys_are_summed_over_all_runs() -> None:
+    """Only ids and windows of the run that asks are in the answer."""
+    keys = Run.of(partial(("a", 0), ("b", LENGTH)))
+    others = [
+        Run.of(partial(("a", 0), ("b", 0), ("a", LENGTH))),
+        Run.of(partial(("b", 5 * LENGTH))),
+    ]
+    found = totals_of(keys, others).select("id", "window_start", "trip_count")
+    assert sorted(found.rows()) == [("a", 0, 2), ("b", LENGTH, 1)]
+
+
+def test_a_state_of_version_1_is_resumed() -> None:
+    """It had whole totals, and a flag for those that were not emitted since they grew."""
+    rows = [
+        ("sent", 0, 3, 30, 30, 30, 1, 4, False),
+        ("unsent", 0, 2, 20, 20, 20, 2, 3, True),
+        ("open", LENGTH, 1, 2**62, 10, 10, 11, 11, True),
+    ]
+    narrow = dict.fromkeys(("total_duration", "total_distance", "total_revenue"), pl.Int64)
+    schema = {**PARTIAL_SCHEMA, **narrow, "changed": pl.Boolean}
+    totals = pl.DataFrame(rows, schema=schema, orient="row")
+    for stored in (totals, totals.drop("last_start_time")):
+        serialized = stored.write_ipc(None, compression="zstd").getvalue()
+        state = WindowState(LENGTH, LATENESS)
+        state.resume({"version": 1, "totals": serialized, "closed": [0]})
+        assert [row[0] for row in state.changes(early=True).rows()] == ["unsent", "open"]
+        state.add(frame([("open", LENGTH, 1, 2**62, 1, 1, 12, 12), ("sent", 0, 1, 1, 1, 1, 0, 0)]))
+        late, open_ = state.changes(early=True).rows()
+        assert late[:6] == ("sent", 0, 4, 31, 31, 31)
+        assert open_[:6] == ("open", LENGTH, 2, 2**63, 11, 11)
+        assert state.snapshot()["version"] == 2
+
+
+def test_a_stored_run_is_read_in_every_version_of_polars() -> None:
+    """Arrow has no integers of 128 bits, so the format that Polars stores them in is its own."""
+    run = Run.resume((Path(__file__).parent / "wide_run.arrow").read_bytes())
+    assert run.starts == {0, 300_000}
+    assert run.rows.rows() == [
+        ("a", 0, 10**6, 10**21, -(10**21), 10**27, 0, 5),
+        ("b", 300_000, 1, 1, 2, 3, 4, 5),
+    ]
