@@ -93,7 +93,8 @@ def make_windows(number: int) -> Rows:
         pl.col("start_time").max().alias("last_start_time"),
     )
     labelled = grouped.with_columns(pane=pl.lit("on_time"), generation=pl.lit(0, pl.Int64))
-    return labelled.sort("window_start", "id").head(number).select(WINDOW_SCHEMA.names())
+    windows = labelled.sort("window_start", "id").head(number)
+    return windows.select(WINDOW_SCHEMA.names()).cast(WINDOW_SCHEMA)
 
 
 def _rate(rows: Rows, write: Write) -> float:

@@ -15,6 +15,7 @@ from benchmarks import (
     series,
     sinks,
     start,
+    state,
     throughput,
 )
 from benchmarks.benchmark_run import BenchmarkRun
@@ -31,6 +32,7 @@ SUBJECTS: Final[dict[str, Callable[[BenchmarkRun], Section]]] = {
     "requests": requests.measure,
     "series": series.measure,
     "recovery": recovery.measure,
+    "state": state.measure,
     "start": start.measure,
     "curve": curve.measure,
 }

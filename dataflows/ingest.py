@@ -6,7 +6,7 @@ the messages: what a message becomes depends on all messages before it.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -52,6 +52,7 @@ class PartitionIngest:
         self._progress = PartitionProgress()
         self._rules = LatenessRules.of(settings)
         self._future_tolerance = settings.future_tolerance * 1_000
+        self._without_messages: IngestedBatch | None = None
 
     def ingest(
         self,
@@ -65,6 +66,9 @@ class PartitionIngest:
 
         `tables` are those that are in force for these messages.
         """
+        if not messages and self._without_messages is not None:
+            # A partition that has nothing to say is polled ten times a second.
+            return replace(self._without_messages, update=self._update(status, partitions))
         batch = apply_time_rules(
             decoded,
             headers=lambda row: messages[row].headers(),
@@ -84,14 +88,15 @@ class PartitionIngest:
             punctuations=batch.punctuations.height,
         )
         trips = enrich(classified.counted, tables, self._settings)
-        return IngestedBatch(
-            WatermarkUpdate(
-                self.partition, self._progress.watermark(self._rules), status, partitions
-            ),
+        ingested = IngestedBatch(
+            self._update(status, partitions),
             self._with_json(trips, messages, tables) if self._settings.enriched else trips,
             late=self._source_records(messages, classified.late),
             dead=self._source_records(messages, batch.rejected),
         )
+        if not messages:
+            self._without_messages = ingested
+        return ingested
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state as plain values, which do not depend on the names of classes."""
@@ -126,6 +131,10 @@ class PartitionIngest:
             else DedupeState.resume(state["seen"])
         )
         self._progress = PartitionProgress(state["latest"], dedupe_state)
+
+    def _update(self, status: ReadStatus, partitions: tuple[int, ...]) -> WatermarkUpdate:
+        watermark = self._progress.watermark(self._rules)
+        return WatermarkUpdate(self.partition, watermark, status, partitions)
 
     def _with_json(
         self, trips: pl.DataFrame, messages: list[Message], tables: Tables

@@ -1,9 +1,13 @@
 """The watermarks of all partitions, as one step of the dataflow has received them in this run."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from dataflows.items import WatermarkUpdate
+from mobility.status import ReadStatus
 from mobility.watermarks import MinWatermark
+
+_ACTIVE: Final = frozenset[ReadStatus]({"behind", "caught_up"})
 
 
 @dataclass(slots=True)
@@ -19,26 +23,29 @@ class WatermarkTracker:
     _active: MinWatermark = field(default_factory=MinWatermark)
     _all: MinWatermark = field(default_factory=MinWatermark)
     _behind: set[int] = field(default_factory=set)
-    _listed: tuple[int, ...] = ()
     _missing: set[int] = field(default_factory=set)
 
     def update(self, update: WatermarkUpdate) -> None:
         """Record the newest update of a partition."""
-        partition, watermark, status = update.partition, update.watermark, update.status
+        partition, status = update.partition, update.status
+        before = self.updates.get(partition)
         self.updates[partition] = update
-        if update.partitions is not self._listed and update.partitions != self._listed:
-            self._listed = update.partitions
+        if before is None or _differ(update.partitions, before.partitions):
             self._missing |= set(update.partitions) - self.updates.keys()
-        self._missing.discard(partition)
-        self._all.set(partition, watermark)
-        if status in {"behind", "caught_up"}:
-            self._active.set(partition, watermark)
-        else:
-            self._active.remove(partition)
+            self._missing.discard(partition)
+        if before is None or status != before.status:
+            self._record_status(partition, status)
+        self._all.set(partition, update.watermark)
+        if status in _ACTIVE:
+            self._active.set(partition, update.watermark)
+
+    def _record_status(self, partition: int, status: ReadStatus) -> None:
         if status == "behind":
             self._behind.add(partition)
         else:
             self._behind.discard(partition)
+        if status not in _ACTIVE:
+            self._active.remove(partition)
 
     @property
     def is_complete(self) -> bool:
@@ -59,3 +66,8 @@ class WatermarkTracker:
     def cleanup_watermark(self) -> int | None:
         """The minimum over all partitions, in epoch ms; None drops nothing."""
         return self._all.value
+
+
+def _differ(partitions: tuple[int, ...], others: tuple[int, ...]) -> bool:
+    # Mostly it is one tuple, of which Python would compare each item.
+    return partitions is not others and partitions != others

@@ -31,13 +31,19 @@ class MinWatermark:
 
     def set(self, partition: int, watermark: int | None) -> None:
         """Record the watermark of a partition, in epoch ms."""
-        self.remove(partition)
         if watermark is None:
+            self.remove(partition)
             self._unknown.add(partition)
             return
+        before = self._known.get(partition)
+        if before is None:
+            self._unknown.discard(partition)
         self._known[partition] = watermark
-        if self._lowest is not None:
-            self._lowest = min(self._lowest, watermark)
+        lowest = self._lowest
+        if lowest is not None and watermark < lowest:
+            self._lowest = watermark
+        elif before == lowest != watermark:
+            self._lowest = None
 
     def remove(self, partition: int) -> None:
         """Leave a partition out."""
