@@ -6,15 +6,15 @@ from mobility.records import MICRO
 
 
 def decimal_to_micro(text: pl.Expr) -> pl.Expr:
-    """Parse decimal text in units as int64 micro-units; null if it is not exactly representable.
+    """Parse decimal text in units as micro-units (Int128); null if it is not exactly representable.
 
-    More than six fraction digits (other than zeros), exponents and values beyond int64 become null,
+    More than six fraction digits (other than zeros), exponents and values beyond that become null,
     so that a comparison reports them and rounding does not hide them.
     """
     parts = text.str.extract_groups(r"\A(-?)([0-9]+)(?:\.([0-9]{0,6})0*)?\z").struct
     fraction = parts.field("3").fill_null("").str.pad_end(6, "0")
     digits = pl.concat_str(parts.field("1"), parts.field("2"), fraction)
-    return digits.cast(pl.Int64, strict=False)
+    return digits.cast(pl.Int128, strict=False)
 
 
 def micro_to_units(amounts: pl.Series) -> pl.Series:

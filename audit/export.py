@@ -27,5 +27,5 @@ def write_windows(path: Path, windows: pl.DataFrame) -> None:
 def in_units(frame: pl.DataFrame) -> pl.DataFrame:
     """Convert totals in micro-units to the nearest doubles in units; leave doubles as they are."""
     return frame.with_columns(
-        micro_to_units(frame[name]) for name in TOTALS if frame[name].dtype == pl.Int64
+        micro_to_units(frame[name]) for name in TOTALS if frame[name].dtype.is_integer()
     )

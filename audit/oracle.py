@@ -219,7 +219,7 @@ def add_mean(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _aggregate(trips: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
     def total(column: str) -> pl.Expr:
-        return (pl.col(column) * MICRO).round(mode="half_to_even").cast(pl.Int64).sum()
+        return (pl.col(column) * MICRO).round(mode="half_to_even").cast(pl.Int128).sum()
 
     return trips.group_by(keys).agg(
         pl.len().cast(pl.Int64).alias("trip_count"),

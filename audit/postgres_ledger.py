@@ -27,8 +27,8 @@ _WINDOW_COLUMNS: Final = [name for name in SAMPLE_SCHEMA if name != "entity"]
 _TOTALS_SCHEMA: Final = pl.Schema(
     [
         ("id", pl.String),
-        *((name, pl.Int64) for name in WINDOW_FIELDS),
-        *((f"window_{name}", pl.Int64) for name in WINDOW_FIELDS),
+        *((name, SAMPLE_SCHEMA[name]) for name in WINDOW_FIELDS),
+        *((f"window_{name}", SAMPLE_SCHEMA[name]) for name in WINDOW_FIELDS),
     ]
 )
 _CONNECT_SECONDS: Final = 10

@@ -195,7 +195,7 @@ def _compare_totals(windows: pl.DataFrame, contents: _RawContents) -> tuple[Outp
 
 
 def _parse_summaries(contents: _RawContents) -> pl.DataFrame:
-    schema = {"entity": pl.String, "id": pl.String, **dict.fromkeys(_SUMS, pl.Int64)}
+    schema = {"entity": pl.String, "id": pl.String, **{name: SAMPLE_SCHEMA[name] for name in _SUMS}}
     frame = pl.DataFrame(
         contents.summaries, schema={**schema, **dict.fromkeys(STARTS, pl.String)}, orient="row"
     ).with_columns(iso_to_ms(pl.col(name)) for name in STARTS)
@@ -232,7 +232,10 @@ def _parse_windows(texts: list[tuple[str, ...]]) -> pl.DataFrame:
         "entity",
         "id",
         pl.col("window_start").cast(pl.Int64, strict=False),
-        *(value(name).cast(pl.Int64, strict=False).alias(name) for name in ("generation", *_SUMS)),
+        *(
+            value(name).cast(SAMPLE_SCHEMA[name], strict=False).alias(name)
+            for name in ("generation", *_SUMS)
+        ),
         iso_to_ms(value("start_time")).alias("start_time"),
         iso_to_ms(last_start).alias("last_start_time"),
     ).select(SAMPLE_SCHEMA.names())

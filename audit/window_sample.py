@@ -25,7 +25,7 @@ SAMPLE_SCHEMA: Final = pl.Schema(
         ("window_start", pl.Int64),  # epoch ms
         ("generation", pl.Int64),
         ("trip_count", pl.Int64),
-        *[(name, pl.Int64) for name in TOTALS],  # micro-units
+        *[(name, pl.Int128) for name in TOTALS],  # micro-units
         *[(name, pl.Int64) for name in STARTS],  # epoch ms
     ]
 )

@@ -16,7 +16,7 @@ import polars as pl
 
 from backfill.correction_file import CorrectionFile, read_correction_file
 from backfill.errors import BackfillError
-from backfill.plan import WindowChanges
+from backfill.plan import ENTITY_WINDOW_SCHEMA, WindowChanges
 from backfill.window_range import WindowRange, parse_window_range
 from mobility.files import sync_folder, write_atomically
 from mobility.settings import Settings
@@ -186,12 +186,9 @@ class Journal:
 
     def read_changes(self, record: BackfillRecord) -> WindowChanges:
         """Return the windows before and after a backfill."""
-        return WindowChanges(
-            *(
-                upgrade_windows(pl.read_parquet(self.folder / record.id / f"{name}.parquet"))
-                for name in _FRAMES
-            )
-        )
+        stored = (pl.read_parquet(self.folder / record.id / f"{name}.parquet") for name in _FRAMES)
+        # Totals of earlier releases have 64 bits.
+        return WindowChanges(*(upgrade_windows(rows).cast(ENTITY_WINDOW_SCHEMA) for rows in stored))
 
     def _next_id(self) -> str:
         names = [path.name for path in self.folder.iterdir() if path.name.isdecimal()]

@@ -100,7 +100,7 @@ def diff_windows(wanted: pl.DataFrame, current: pl.DataFrame, generation: int) -
     filled = current.filter(pl.col("trip_count") > 0)
     emptied = filled.join(wanted, on=KEY, how="anti").select(
         *KEY,
-        *(pl.lit(0, pl.Int64).alias(name) for name in AMOUNTS),
+        *(pl.lit(0, ENTITY_WINDOW_SCHEMA[name]).alias(name) for name in AMOUNTS),
         *(pl.col("window_start").alias(name) for name in STARTS),
     )
     differing = wanted.select(_COMPARED).join(filled, on=_COMPARED, how="anti")

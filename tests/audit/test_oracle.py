@@ -102,6 +102,16 @@ def test_micro_units_round_half_to_even(price: float, micro: int) -> None:
     assert result_for([trip(0, price=price)]).totals["total_revenue"].to_list() == [micro, micro]
 
 
+def test_sums_of_the_largest_trips_are_exact() -> None:
+    """From 9,224 trips of 10^9 units on a sum of micro-units has more than 64 bits."""
+    trips = 9_300
+    found = result_for([trip(0, price=10**9, distance_km=10**9)] * trips, batch=trips)
+    for frame in (found.windows, found.totals):
+        (sums,) = frame.filter(pl.col("entity") == "driver").to_dicts()
+        assert sums["total_revenue"] == sums["total_distance"] == trips * 10**15
+        assert (sums["trip_count"], sums["avg_duration"]) == (trips, 1.0)
+
+
 def test_windows_before_1970_are_aligned_downwards() -> None:
     """A window start is never after its trip, also with negative epoch times."""
     found = result_for([trip(0, start_time=-1), trip(0, start_time=-300_001)])

@@ -20,7 +20,7 @@ _SCHEMA: Final = pl.Schema(
         "id": pl.String,
         "window_start": pl.Int64,
         "trip_count": pl.Int64,
-        **dict.fromkeys(TOTALS, pl.Int64),
+        **dict.fromkeys(TOTALS, pl.Int128),
         **dict.fromkeys(STARTS, pl.Int64),
     }
 )
