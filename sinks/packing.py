@@ -147,6 +147,6 @@ def _change_json() -> pl.Expr:
 
 def _lua_values(column: pl.Series) -> list[int | str | bool]:
     """Return the values of a column; an integer that is not exact as a double becomes text."""
-    if column.dtype != pl.Int64 or (column.abs() < _EXACT).all():
+    if not column.dtype.is_integer() or column.is_between(-_EXACT, _EXACT, closed="none").all():
         return column.to_list()
     return [value if abs(value) < _EXACT else str(value) for value in column]

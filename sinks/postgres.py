@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 import polars as pl
+import psycopg
 from psycopg import sql
 from psycopg.rows import BaseRowFactory, class_row, scalar_row
 
@@ -19,10 +20,20 @@ from sinks.postgres_copy import copy_out
 from sinks.postgres_session import PostgresSession, open_postgres_session
 from sinks.retry import RETRY_SECONDS, START_RETRY_SECONDS, Sleep, StopRequested, no_stop
 from sinks.scripts import entity_statement, text
-from sinks.store import FLOWS, TOTALS_SCHEMA, ApplyResult, WriterRole
+from sinks.store import (
+    FLOWS,
+    TOTALS_SCHEMA,
+    ApplyResult,
+    StoreError,
+    WriterRole,
+    refuse_amount,
+    refuse_large_windows,
+)
 
 SPLIT_ROWS: Final = 2_000
 """Rows from which a batch is two concurrent transactions: one commits while the other works."""
+
+MAX_BIGINT: Final = 2**63 - 1
 
 R = TypeVar("R")
 
@@ -111,6 +122,7 @@ class PostgresStore:
         """Reconcile windows in one transaction."""
 
         def reconcile(connection: Connection) -> ApplyResult:
+            refuse_large_windows(session.name, entity, rows, MAX_BIGINT)
             _copy_in(connection, sql.Identifier("staged"), rows)
             insert = entity_statement(entity, "sql", "insert_new_ids.sql")
             inserted = _only_row(connection, class_row(_Inserted), insert)
@@ -122,6 +134,12 @@ class PostgresStore:
                 applied += _only_row(connection, scalar_row, statement)
             return ApplyResult(applied, rows.height - applied, new_ids=tuple(inserted.new_ids))
 
+        try:
+            return session.run(reconcile)
+        except StoreError as error:
+            if not isinstance(error.__cause__, psycopg.errors.NumericValueOutOfRange):
+                raise
+        session.run(lambda connection: _refuse_large_totals(connection, session.name, entity, rows))
         return session.run(reconcile)
 
     def record_progress(
@@ -190,6 +208,16 @@ def _copy_in(connection: Connection, table: sql.Identifier, rows: pl.DataFrame) 
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         # In CSV format a quoted value is never read as NULL or as the end-of-data marker.
         copy.write(rows.write_csv(include_header=False, quote_style="non_numeric").encode())
+
+
+def _refuse_large_totals(
+    connection: Connection, store: str, entity: Entity, rows: pl.DataFrame
+) -> None:
+    """Raise AmountTooLargeError where running totals would not fit after these windows."""
+    _copy_in(connection, sql.Identifier("staged"), rows)
+    query = entity_statement(entity, "sql", "select_large_total.sql")
+    for entity_id, measure in connection.execute(query):
+        refuse_amount(store, entity, str(entity_id), str(measure), MAX_BIGINT)
 
 
 def _only_row(connection: Connection, rows_as: BaseRowFactory[R], statement: sql.Composed) -> R:

@@ -54,7 +54,7 @@ class PostgresSession:
         and none can be taken until the transaction ends.
         """
         self._connect = connect
-        self._name = name
+        self.name = name
         self._fence = fence
         self._retry = RetryPolicy(name, _remedy, sleep=sleep, stop_requested=stop_requested)
         self._connection: Connection | None = None
@@ -69,7 +69,7 @@ class PostgresSession:
         try:
             return self._retry.run(lambda: self._run_once(work), retry_seconds)
         except psycopg.Error as error:
-            msg = f"{self._name} refused a statement: {error}"
+            msg = f"{self.name} refused a statement: {error}"
             raise StoreError(msg) from error
 
     def close(self) -> None:
@@ -97,7 +97,7 @@ class PostgresSession:
         cursor.nextset()
         ((token, holder),) = cursor.fetchall()
         if int(str(token)) > self._fence:
-            refuse_fencing_token(self._name, str(token), str(holder), self._fence)
+            refuse_fencing_token(self.name, str(token), str(holder), self._fence)
 
 
 def _remedy(error: Exception) -> str | None:

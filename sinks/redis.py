@@ -19,7 +19,14 @@ from sinks.history import History, HistorySource, open_history
 from sinks.packing import PackedWindows, pack_chunks, pack_histories, pack_windows, unpack_ledgers
 from sinks.redis_session import RedisSession, redis_client
 from sinks.retry import START_RETRY_SECONDS, Sleep, StopRequested, no_stop
-from sinks.store import TOTALS_SCHEMA, ApplyResult, StoreError, WriterRole
+from sinks.store import (
+    TOTALS_SCHEMA,
+    ApplyResult,
+    StoreError,
+    WriterRole,
+    refuse_amount,
+    refuse_large_windows,
+)
 
 CHUNK: Final = 1_000
 """Windows a script call: below Lua's limit of arguments, and short enough for other clients."""
@@ -38,6 +45,9 @@ MISSING_CHUNK: Final = 5_000
 STREAM_ENTRIES: Final = 500
 """Entries that the change stream keeps: a minute of live traffic. An entry has up to CHUNK windows,
 so more of them could fill the memory during a catch-up."""
+
+MAX_EXACT: Final = 2**52 * MICRO - 1
+"""The largest total that Lua adds exactly, in micro-units: it adds whole units, as doubles."""
 
 _NO_WINDOWS: Final = pl.DataFrame(schema=WINDOW_SCHEMA)
 _TEXT_SCHEMA: Final = pl.Schema(
@@ -110,6 +120,9 @@ class RedisStore:
         window that starts over `redis_ledger_hours` before the newest of its id may have been
         counted before: it is refused, or, with a history, its id is filled again.
         """
+        self._session.call(
+            lambda: refuse_large_windows(self._session.name, entity, rows, MAX_EXACT)
+        )
         result = ApplyResult()
         for chunk, packed in pack_chunks(rows, new_ids, CHUNK):
             applied, missing = self._run_apply(entity, packed, [])
@@ -213,20 +226,26 @@ class RedisStore:
         `histories` are ids and their histories, alternating.
         """
         settings, keys = self._settings, self._keys
-        applied, unchanged, refused, missing = self._session.run_script(
-            "apply",
-            [keys.index(entity), keys.seen(entity), keys.live(entity)],
-            [
-                *(keys.totals(entity, ""), keys.ledger(entity, "")),
-                *(settings.redis_expiry, settings.redis_ledger_hours * 3_600_000),
-                *(entity.name, int(self._history is not None), STREAM_ENTRIES),
-                windows.columns,
-                msgspec.msgpack.encode(histories),
-                windows.changes,
-                self._instance_id,
-            ],
-        )
-        return ApplyResult(applied, unchanged, refused), missing
+        args: list[str | int | bytes] = [
+            *(keys.totals(entity, ""), keys.ledger(entity, "")),
+            *(settings.redis_expiry, settings.redis_ledger_hours * 3_600_000),
+            *(entity.name, int(self._history is not None), STREAM_ENTRIES),
+            windows.columns,
+            msgspec.msgpack.encode(histories),
+            windows.changes,
+            self._instance_id,
+        ]
+
+        def run() -> tuple[ApplyResult, list[str]]:
+            applied, unchanged, refused, missing, too_large = self._session.run_script(
+                "apply", [keys.index(entity), keys.seen(entity), keys.live(entity)], args
+            )
+            if too_large:
+                entity_id, measure = too_large
+                refuse_amount(self._session.name, entity, entity_id, measure, MAX_EXACT)
+            return ApplyResult(applied, unchanged, refused), missing
+
+        return self._session.call(run)
 
     def _read_hashes(
         self, entity: Entity, key: Callable[[Entity, str], str]

@@ -78,8 +78,8 @@ class RedisSession:
         self._settings = settings
         self._meta = RedisKeys.of(settings).meta
         self._writer = writer
-        self._name = f"Redis at {masked(settings.redis)}"
-        self._retry = RetryPolicy(self._name, _remedy, sleep=sleep, stop_requested=stop_requested)
+        self.name = f"Redis at {masked(settings.redis)}"
+        self._retry = RetryPolicy(self.name, _remedy, sleep=sleep, stop_requested=stop_requested)
         self._retry_seconds = retry_seconds
         fence = settings.fence if writer in FLOWS else None
         process = f"process {os.getpid()} on {socket.gethostname()} ({secrets.token_hex(4)})"
@@ -104,7 +104,7 @@ class RedisSession:
             retry_seconds,
         )
         if fingerprint != settings.fingerprint:
-            refuse_fingerprint(self._name, fingerprint, answers, settings)
+            refuse_fingerprint(self.name, fingerprint, answers, settings)
         return str(instance_id)
 
     def take_fencing_token(self, offered: int, holder: str) -> int:
@@ -117,7 +117,7 @@ class RedisSession:
         args: list[str | int] = [offered, holder, self._settings.fingerprint]
         token, fingerprint, answers = self.call(lambda: script([self._meta], args))
         if not token:
-            refuse_fingerprint(self._name, fingerprint, answers, self._settings)
+            refuse_fingerprint(self.name, fingerprint, answers, self._settings)
         return int(token)
 
     def run_script(self, name: str, keys: list[str], args: list[str | int | bytes]) -> Any:  # noqa: ANN401 - what the script returns
@@ -143,7 +143,7 @@ class RedisSession:
             return self._retry.run(command, seconds)
         except redis.RedisError as error:
             self._raise_refusal(error)
-            msg = f"{self._name} refused a command: {error}"
+            msg = f"{self.name} refused a command: {error}"
             raise StoreError(msg) from error
 
     def close(self) -> None:
@@ -169,12 +169,12 @@ class RedisSession:
         """Raise StoreError for an error reply of lease.lua; return where it is another error."""
         code, _, rest = str(error).partition(" ")
         if code == "WRITER":
-            refuse_writer(self._name, rest, self._writer)
+            refuse_writer(self.name, rest, self._writer)
         if code == "BACKFILL":
-            refuse_backfill(self._name)
+            refuse_backfill(self.name)
         if code == "FENCED":
             token, _, holder = rest.partition(" ")
-            refuse_fencing_token(self._name, token, holder, self._settings.fence)
+            refuse_fencing_token(self.name, token, holder, self._settings.fence)
 
 
 def _remedy(error: Exception) -> str | None:

@@ -13,7 +13,7 @@ from typing import Final, Literal, NoReturn, Protocol
 import polars as pl
 
 from mobility.entities import Entity
-from mobility.records import WINDOW_SCHEMA
+from mobility.records import TOTALS, WINDOW_SCHEMA
 from mobility.settings import Settings
 
 WriterRole = Literal["main", "serving", "backfill"]
@@ -55,6 +55,29 @@ class StoreError(RuntimeError):
 
 class StoreRefusedError(StoreError):
     """A store refuses this writer for good: a retry would be refused as well."""
+
+
+class AmountTooLargeError(StoreError):
+    """A window or a total is larger than the store can hold; nothing of it was written."""
+
+
+def refuse_amount(store: str, entity: Entity, entity_id: str, measure: str, limit: int) -> NoReturn:
+    """Raise AmountTooLargeError: `measure` of an id would be beyond `limit` (micro-units)."""
+    msg = (
+        f"{store} can't hold {measure} of {entity.name} {entity_id!r}: its limit is {limit} "
+        "millionths of the unit. No number was changed, and the flow waits with these windows "
+        "until they fit. `aggregated.*` has every window exactly. To continue without this store, "
+        "leave it out of MOBILITY_STORES."
+    )
+    raise AmountTooLargeError(msg)
+
+
+def refuse_large_windows(store: str, entity: Entity, rows: pl.DataFrame, limit: int) -> None:
+    """Raise AmountTooLargeError where a window (WINDOW_SCHEMA) has a total beyond `limit`."""
+    for measure in TOTALS:
+        large = rows.filter(~pl.col(measure).is_between(-limit, limit))
+        if not large.is_empty():
+            refuse_amount(store, entity, large["id"][0], measure, limit)
 
 
 def refuse_fingerprint(

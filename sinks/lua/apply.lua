@@ -23,7 +23,8 @@
 --   14  the windows as the change stream has them: lines of JSON, all but the last with a comma
 --   15  the instance id of this Redis (see initialize.lua) when the writer connected
 -- A value for the ledger is `generation trip_count duration distance revenue start pane last`.
--- Returns counts of windows {applied, unchanged, refused} and the ids that need a history.
+-- Returns counts of windows {applied, unchanged, refused}, the ids that need a history, and the
+-- first id whose totals are too large, with the total, or nothing. Such an id is left as it is.
 
 local META, INDEX, SEEN, LIVE = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local ENTITY, CAN_FILL, ENTRIES = ARGV[9], ARGV[10] == '1', ARGV[11]
@@ -52,7 +53,7 @@ local ids, starts, texts, generations, counts, durations, distances, revenues, f
   is_new = unpack(cmsgpack.unpack(ARGV[12]))
 
 local applied, unchanged, refused = 0, 0, 0
-local index, seen, missing = {}, {}, {}
+local index, seen, missing, too_large = {}, {}, {}, {}
 local is_change, changes = {}, 0 -- which rows go to the change stream, and their number
 local has_all_indexed = redis.call('ZCARD', INDEX) == redis.call('ZCARD', SEEN)
 
@@ -195,12 +196,19 @@ local function apply_id(id, first, last)
   end
   local changes_before = changes
   local filled, too_old, find_starts = reconcile_rows(state, stored, first, last)
-  if find_starts and CAN_ASK then -- the next earliest or latest trip may be older than the ledger
+  local inexact = inexact_total(state)
+  -- The next earliest or latest trip may be older than the ledger.
+  local is_missing = find_starts and CAN_ASK
+  if inexact or is_missing then
     for i = first, last do
       is_change[i] = nil
     end
     changes = changes_before
-    missing[#missing + 1] = id
+    if inexact then
+      too_large = #too_large > 0 and too_large or {id, inexact}
+    else
+      missing[#missing + 1] = id
+    end
     return
   end
   if filled > 0 then
@@ -259,4 +267,4 @@ end
 if refused > 0 then
   redis.call('HINCRBY', META, 'refused:' .. ENTITY, refused)
 end
-return {applied, unchanged, refused, missing}
+return {applied, unchanged, refused, missing, too_large}

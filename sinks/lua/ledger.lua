@@ -73,6 +73,19 @@ local function parse_state(text)
   return current
 end
 
+-- The name of a total that is too large for exact sums, if there is one: the sum of two numbers
+-- below 2^52 is exact as a double.
+local EXACT_UNITS = 2 ^ 52
+local function inexact_total(state)
+  if state.duration >= EXACT_UNITS or state.duration < -EXACT_UNITS then
+    return 'total_duration'
+  elseif state.distance >= EXACT_UNITS or state.distance < -EXACT_UNITS then
+    return 'total_distance'
+  elseif state.revenue >= EXACT_UNITS or state.revenue < -EXACT_UNITS then
+    return 'total_revenue'
+  end
+end
+
 -- Read the whole ledger, which is rarely needed: remove windows older than the retention and, where
 -- `find_starts` is true, compute the starts. A removed window stays in the totals and the starts.
 local function scan_ledger(ledger, state, find_starts)

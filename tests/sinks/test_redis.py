@@ -10,8 +10,8 @@ from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
 from mobility.records import TOTALS
 from mobility.settings import Settings
-from sinks.redis import connect_redis
-from sinks.store import ApplyResult
+from sinks.redis import MAX_EXACT, connect_redis
+from sinks.store import AmountTooLargeError, ApplyResult
 
 pytestmark = pytest.mark.services
 
@@ -58,6 +58,9 @@ def test_the_hash_is_readable(
         (2**53 + 1, "9007199254.740993"),
         (2**63 - 1, "9223372036854.775807"),
         (-(2**63) + 1, "-9223372036854.775807"),
+        (10**21, "1000000000000000"),
+        (MAX_EXACT - 5, "4503599627370495.999994"),
+        (-MAX_EXACT, "-4503599627370495.999999"),
     ],
 )
 def test_amounts_are_exact(
@@ -69,6 +72,46 @@ def test_amounts_are_exact(
     store.apply(DRIVER, frame(window(at=1, total_revenue=0, trip_count=2)))
     assert hash_of(client, redis_only)["total_revenue"] == text
     assert store.totals(DRIVER)["total_revenue"].to_list() == [micro]
+    store.close()
+
+
+def test_a_total_that_does_not_fit_is_waited_for(
+    redis_only: Settings,
+    client: redis.Redis,
+    window: Build,
+    frame: Build,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The log names store, entity, id and measure; other ids are written, and this one at last."""
+    totals = []
+
+    def make_room(_seconds: float) -> None:
+        totals.append(
+            (hash_of(client, redis_only)["total_revenue"], hash_of(client, redis_only, "d0"))
+        )
+        client.flushdb()
+
+    store = connect_redis(redis_only, "main", sleep=make_room)
+    store.apply(DRIVER, frame(window(total_revenue=MAX_EXACT - 1)))
+    store.apply(DRIVER, frame(window("d0"), window(at=1, total_revenue=2)))
+    assert len(totals) == 1
+    assert totals[0][0] == "4503599627370495.999998"
+    assert totals[0][1]["trip_count"] == "1"
+    assert store.totals(DRIVER)["total_revenue"].to_list() == [9_990_000, 2]
+    begun, ended = (record.getMessage() for record in caplog.records)
+    assert "can't hold total_revenue of driver 'd1': its limit is 4503599627370495999999" in begun
+    assert ended.endswith("answers again")
+    store.close()
+
+
+def test_a_window_that_does_not_fit_is_refused_by_name(
+    redis_only: Settings, window: Build, frame: Build
+) -> None:
+    """Nothing of its batch is written before that is known."""
+    store = connect_redis(redis_only, "main", sleep=lambda _: None)
+    with pytest.raises(AmountTooLargeError, match="can't hold total_distance of driver 'd2'"):
+        store.apply(DRIVER, frame(window(), window("d2", total_distance=MAX_EXACT + 1)))
+    assert store.windows(DRIVER).is_empty()
     store.close()
 
 
