@@ -195,10 +195,11 @@ def _compare_totals(windows: pl.DataFrame, contents: _RawContents) -> tuple[Outp
 
 
 def _parse_summaries(contents: _RawContents) -> pl.DataFrame:
-    schema = {"entity": pl.String, "id": pl.String, **{name: SAMPLE_SCHEMA[name] for name in _SUMS}}
-    frame = pl.DataFrame(
-        contents.summaries, schema={**schema, **dict.fromkeys(STARTS, pl.String)}, orient="row"
-    ).with_columns(iso_to_ms(pl.col(name)) for name in STARTS)
+    schema = pl.Schema({name: SAMPLE_SCHEMA[name] for name in (*_ID, *_SUMS)})
+    schema.update(dict.fromkeys(STARTS, pl.String()))
+    frame = pl.DataFrame(contents.summaries, schema=schema, orient="row").with_columns(
+        iso_to_ms(pl.col(name)) for name in STARTS
+    )
     pairs = zip(frame["total_duration"], frame["trip_count"], strict=True)
     means = [
         None if total is None or count is None else total / (count * MICRO) if count else 0.0
