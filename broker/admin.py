@@ -1,13 +1,19 @@
 """Questions to the cluster, whose answers come, or fail within seconds with a reason."""
 
+import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Final, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (  # type: ignore[attr-defined] # its imports are its exports
+    AdminClient,
+    ConfigResource,
+    ResourceType,
+)
 
 from broker.access import Access, denial, is_denied
-from broker.clients import ANSWER_SECONDS, client_config, configured, reason_of
+from broker.clients import ANSWER_SECONDS, client_config, configured, is_transient, reason_of
 from broker.connection import ConnectionErrors
 from broker.errors import AccessError, BrokerError
 from mobility.settings import Settings
@@ -15,6 +21,14 @@ from mobility.settings import Settings
 T = TypeVar("T")
 
 _POLL_SECONDS: Final = 0.05
+_PAUSE_SECONDS: Final = 0.2
+
+MISSING_SECONDS: Final = 3.0
+"""How long a topic that the brokers do not know is asked for again.
+
+They learn of a new topic, and after a restart of all topics, one after the other.
+"""
+
 _NO_ANSWER: Final = frozenset(
     {
         KafkaError._TIMED_OUT,  # noqa: SLF001 - the public names of librdkafka's own errors
@@ -53,14 +67,42 @@ class ClusterAdmin:
                 raise reason from error
             raise
 
+    def ask(self, request: "Callable[[], Future[T]]", access: Access | None = None) -> T:
+        """Return the answer to a request, which is made again where its error may pass by itself.
+
+        Raises as `answer`, after at most 15 s, and where a topic is missing after 3 s.
+        """
+        began = time.monotonic()
+        while True:
+            try:
+                return self.answer(request(), access)
+            except KafkaException as error:
+                limit = MISSING_SECONDS if is_missing(error) else ANSWER_SECONDS
+                if not is_transient(error.args[0]) or time.monotonic() - began > limit:
+                    raise
+            time.sleep(_PAUSE_SECONDS)
+
+    def topic_config(self, topic: str, access: Access | None = None) -> dict[str, str]:
+        """Return the configuration of a topic, by Kafka's names. Raises as `ask`."""
+        resource = ConfigResource(ResourceType.TOPIC, topic)
+        described = self.ask(
+            lambda: self.client.describe_configs([resource], request_timeout=ANSWER_SECONDS)[
+                resource
+            ],
+            access,
+        )
+        return {name: entry.value or "" for name, entry in described.items()}
+
     def log_in(self) -> str:
         """Return the id of the cluster, once a broker has let this client in.
 
         Raises AccessError, BrokerError.
         """
-        request = self.client.describe_cluster(request_timeout=ANSWER_SECONDS)
         try:
-            return str(self.answer(request).cluster_id)
+            described = self.ask(
+                lambda: self.client.describe_cluster(request_timeout=ANSWER_SECONDS)
+            )
+            return str(described.cluster_id)
         except KafkaException as error:
             raise self.unavailable(reason_of(error)) from error
 
@@ -70,3 +112,8 @@ class ClusterAdmin:
             f"Kafka at {self._settings.kafka} (MOBILITY_KAFKA) does not answer: {why}"
             f"{self._errors.last_words()}. Is it running?"
         )
+
+
+def is_missing(error: KafkaException) -> bool:
+    """Tell whether the broker answered that it has no such topic."""
+    return bool(error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART)

@@ -28,11 +28,7 @@ Answers = Mapping[Partition, "Future[ListOffsetsResultInfo]"]
 
 
 class OffsetQuery:
-    """Asks for the first and last offsets of partitions; connects at the first request.
-
-    An end is the last stable offset (KIP-98): messages of an open transaction, and all behind them,
-    come later.
-    """
+    """Asks for the first and last offsets of partitions; connects at the first request."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -44,12 +40,14 @@ class OffsetQuery:
     def bounds(self, topic: str, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
         """Return the first offset of each partition and the one after its last.
 
-        Raises BrokerError.
+        That is the last stable offset (KIP-98): messages of an open transaction, and all behind
+        them, come later. Raises BrokerError.
         """
         asked = [(topic, partition) for partition in partitions]
         deadline = time.monotonic() + ANSWER_SECONDS
         while True:
-            lows, ends = self._request(asked, _EARLIEST), self.request_ends(asked)
+            lows = self._request(asked, _EARLIEST, IsolationLevel.READ_COMMITTED)
+            ends = self._request(asked, _LATEST, IsolationLevel.READ_COMMITTED)
             try:
                 return {
                     partition: (_offset(lows[topic, partition]), _offset(ends[topic, partition]))
@@ -61,16 +59,18 @@ class OffsetQuery:
                     raise BrokerError(msg + reason_of(error)) from error
             time.sleep(_RETRY_SECONDS)
 
-    def request_ends(self, partitions: Iterable[Partition]) -> Answers:
-        """Ask for the ends of partitions; the answers come later."""
-        return self._request(partitions, _LATEST)
+    def request_high_watermarks(self, partitions: Iterable[Partition]) -> Answers:
+        """Ask for the ends of what is written, committed or not; the answers come later."""
+        return self._request(partitions, _LATEST, IsolationLevel.READ_UNCOMMITTED)
 
-    def _request(self, partitions: Iterable[Partition], spec: OffsetSpec) -> Answers:
+    def _request(
+        self, partitions: Iterable[Partition], spec: OffsetSpec, isolation: IsolationLevel
+    ) -> Answers:
         asked = {TopicPartition(*partition): spec for partition in partitions}
         if not asked:
             return {}
         answers = self._admin.list_offsets(
-            asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=ANSWER_SECONDS
+            asked, isolation_level=isolation, request_timeout=ANSWER_SECONDS
         )
         return {(place.topic, place.partition): answer for place, answer in answers.items()}
 

@@ -104,8 +104,8 @@ class TopicReader:
     def offset_for_time(self, partition: int, timestamp: int) -> int:
         """Return the first offset with this timestamp (epoch ms) or a later one, else the end."""
         place = TopicPartition(self.topic, partition, max(timestamp, 0))
-        (found,) = self._retry(lambda: self._consumer.offsets_for_times([place], ANSWER_SECONDS))
-        return found.offset if found.offset >= 0 else self.bounds(partition)[1]
+        found = self._retry(lambda: self._offset_for_time(place))
+        return found if found >= 0 else self.bounds(partition)[1]
 
     def read(
         self,
@@ -139,6 +139,12 @@ class TopicReader:
                 read = {p: min(self.positions[p], ends[p]) for p in starts}
                 on_progress(sum(max(0, read[p] - starts[p]) for p in starts), total)
         self._consumer.unassign()
+
+    def _offset_for_time(self, place: TopicPartition) -> int:
+        (found,) = self._consumer.offsets_for_times([place], ANSWER_SECONDS)
+        if found.error is not None:  # which is not raised
+            raise KafkaException(found.error)
+        return int(found.offset)
 
     def _assign(self, partitions: set[int]) -> None:
         self._consumer.assign(

@@ -4,25 +4,20 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # its imports are its exports
-    ConfigEntry,
-    ConfigResource,
     NewTopic,
-    ResourceType,
     TopicDescription,
 )
 from rich.console import Console
 from rich.table import Table
 
 from broker.access import Access
-from broker.admin import ClusterAdmin
+from broker.admin import ClusterAdmin, is_missing
 from broker.clients import ANSWER_SECONDS, reason_of
 from broker.errors import BrokerError
-from broker.topics import is_missing
 from mobility.settings import Settings, SettingsError, read_settings
 from mobility.topics import Topic, topic_table
 
@@ -66,9 +61,10 @@ def ensure_topics(settings: Settings, declared: Sequence[Topic]) -> Findings:
     present = [topic for topic in declared if topic.name in there]
     present += _create(admin, [topic for topic in declared if topic.name not in there])
     there = _when_all_have_leaders(admin, declared)
-    configs = _configs(admin, present)
     return {
-        topic.name: _differences(topic, len(there[topic.name].partitions), configs[topic.name])
+        topic.name: _differences(
+            topic, len(there[topic.name].partitions), _config(admin, topic.name)
+        )
         for topic in present
     }
 
@@ -82,7 +78,8 @@ def _described(admin: ClusterAdmin, topics: Sequence[Topic]) -> dict[str, TopicD
         try:
             found[name] = admin.answer(request, Access("Describe", name))
         except KafkaException as error:
-            if not is_missing(error):
+            # A topic that was just made may have no leader yet: it is asked for again later.
+            if not is_missing(error) and error.args[0].code() != KafkaError.LEADER_NOT_AVAILABLE:
                 raise admin.unavailable(reason_of(error)) from error
     return found
 
@@ -134,24 +131,11 @@ def _has_leaders(topic: TopicDescription | None) -> bool:
     return topic is not None and all(part.leader is not None for part in topic.partitions)
 
 
-def _configs(admin: ClusterAdmin, topics: Sequence[Topic]) -> dict[str, dict[str, str]]:
-    if not topics:
-        return {}
-    resources = [ConfigResource(ResourceType.TOPIC, topic.name) for topic in topics]
-    return {
-        resource.name: _config(admin, resource.name, described)
-        for resource, described in admin.client.describe_configs(resources).items()
-    }
-
-
-def _config(
-    admin: ClusterAdmin, topic: str, request: "Future[dict[str, ConfigEntry]]"
-) -> dict[str, str]:
+def _config(admin: ClusterAdmin, topic: str) -> dict[str, str]:
     try:
-        described = admin.answer(request, Access("DescribeConfigs", topic))
+        return admin.topic_config(topic, Access("DescribeConfigs", topic))
     except KafkaException as error:
         raise admin.unavailable(reason_of(error)) from error
-    return {name: entry.value or "" for name, entry in described.items()}
 
 
 def _differences(topic: Topic, partitions: int, config: Mapping[str, str]) -> list[str]:

@@ -5,15 +5,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import (  # type: ignore[attr-defined] # its imports are its exports
-    ConfigResource,
-    ResourceType,
-    TopicDescription,
-)
+from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka.admin import TopicDescription  # type: ignore[attr-defined] # exported
 
 from broker.access import Access, is_denied
-from broker.admin import ClusterAdmin
+from broker.admin import ClusterAdmin, is_missing
 from broker.clients import ANSWER_SECONDS, reason_of
 from broker.errors import MissingTopicError
 from mobility.settings import Settings
@@ -59,7 +55,7 @@ class TopicDescriber:
         """
         try:
             access = Access("Describe", self._name)
-            return topic_info(self._admin.answer(self.request(), access))
+            return topic_info(self._admin.ask(self.request, access))
         except KafkaException as error:
             if is_missing(error):
                 msg = (
@@ -86,10 +82,8 @@ def timestamp_type(settings: Settings, name: str) -> str | None:
     It needs the permission DescribeConfigs. Raises AccessError, BrokerError.
     """
     admin = ClusterAdmin(settings)
-    resource = ConfigResource(ResourceType.TOPIC, name)
-    request = admin.client.describe_configs([resource], request_timeout=ANSWER_SECONDS)[resource]
     try:
-        return str(admin.answer(request)["message.timestamp.type"].value)
+        return admin.topic_config(name)["message.timestamp.type"]
     except KafkaException as error:
         if is_denied(error.args[0]):
             return None
@@ -101,8 +95,3 @@ def topic_info(description: TopicDescription) -> TopicInfo:
     numbers = tuple(sorted(partition.id for partition in description.partitions))
     identity = str(description.topic_id)
     return TopicInfo(description.name, numbers, None if identity == _NO_ID else identity)
-
-
-def is_missing(error: KafkaException) -> bool:
-    """Tell whether the broker answered that it has no such topic."""
-    return bool(error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART)

@@ -15,8 +15,10 @@ _VALID_SECONDS: Final = 20.0
 class EndCheck:
     """Confirms the ends of partitions every 2 s, without waiting for the answers.
 
-    A consumer reports the end of a partition once. If its fetches fail after that, there may be
-    messages that it does not know of: a confirmation is valid for 20 s.
+    A consumer reports the end of what is committed, once. If its fetches fail after that, there may
+    be messages that it does not know of: a confirmation is valid for 20 s. Messages of an open
+    transaction are not there yet, but they will be, or others behind them: a partition that has
+    some is not at its end.
     """
 
     def __init__(self, offsets: OffsetQuery, clock: Callable[[], float]) -> None:
@@ -37,22 +39,22 @@ class EndCheck:
         self._asked_at = now
         self._expire(now)
         self._asked = {buffer: buffer.position for buffer in buffers if buffer.is_at_end}
-        self._answers = self._offsets.request_ends(buffer.key for buffer in self._asked)
+        self._answers = self._offsets.request_high_watermarks(buffer.key for buffer in self._asked)
 
     def _read_answers(self) -> None:
         if not all(answer.done() for answer in self._answers.values()):
             return
         for buffer, position in self._asked.items():
-            if self._end_of(buffer) <= position and buffer.is_at_end:
-                buffer.is_end_confirmed = True
+            if (end := self._end_of(buffer)) is not None:
+                buffer.is_end_confirmed = end <= position and buffer.is_at_end
                 self._confirmed_at[buffer] = self._asked_at
         self._asked = {}
 
-    def _end_of(self, buffer: PartitionBuffer) -> float:
+    def _end_of(self, buffer: PartitionBuffer) -> int | None:
         try:
-            return float(self._answers[buffer.key].result().offset)
+            return int(self._answers[buffer.key].result().offset)
         except KafkaException:
-            return float("inf")
+            return None
 
     def _expire(self, now: float) -> None:
         for buffer, at in list(self._confirmed_at.items()):

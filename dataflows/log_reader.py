@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn, cast
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from broker.access import Access, denial, is_denied
-from broker.clients import configured, consumer_config
+from broker.clients import configured, consumer_config, is_transient
 from broker.errors import BrokerError
 from broker.offsets import OffsetQuery, Partition
 from dataflows.end_check import EndCheck
@@ -34,6 +34,8 @@ _SMALLEST_BUFFER: Final = 1_000
 _LOST_POSITION: Final = (
     KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001 - its public name is this
     KafkaError.OFFSET_OUT_OF_RANGE,
+)
+_UNKNOWN: Final = (
     KafkaError.UNKNOWN_TOPIC_OR_PART,
     KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - as above
     KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 - as above
@@ -164,13 +166,25 @@ class LogReader:
             buffer.reached_end = offset_of(message)
         elif error.code() in _LOST_POSITION:
             self._refuse_position(buffer, error)
+        elif error.code() in _UNKNOWN:
+            self._check_position(buffer, error)
         elif is_denied(error):
             access = Access("Read", buffer.key[0])
             raise RefusalError(denial(self._settings, access, error))
-        elif not error.retriable():
+        elif not is_transient(error):
             msg = f"reading {buffer.name} at offset {buffer.position}: {error.str()}"
             raise BrokerError(msg)
         return False
+
+    def _check_position(self, buffer: PartitionBuffer, error: KafkaError) -> None:
+        """Refuse a partition that is gone. A broker that does not know it yet is not the only one.
+
+        Raises RefusalError, and BrokerError where no broker knows it.
+        """
+        topic, partition = buffer.key
+        low, end = self._offsets.bounds(topic, [partition])[partition]
+        if not low <= buffer.position <= end:
+            self._refuse_position(buffer, error)
 
     def _refuse_position(self, buffer: PartitionBuffer, error: KafkaError) -> NoReturn:
         topic, partition = buffer.key

@@ -9,7 +9,8 @@ from typing import Final
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import TopicDescription  # type: ignore[attr-defined] # exported
 
-from broker.topics import TopicDescriber, TopicInfo, is_missing, timestamp_type, topic_info
+from broker.admin import MISSING_SECONDS, is_missing
+from broker.topics import TopicDescriber, TopicInfo, timestamp_type, topic_info
 from dataflows.refusals import refused_by_kafka
 from mobility.settings import Settings
 from runtime.failures import RefusalError
@@ -34,7 +35,8 @@ class TopicWatch:
         self._describer = describer
         self._metrics = metrics
         self._clock = clock
-        self._asked = clock()
+        self._ask_at = clock() + _EVERY_SECONDS
+        self._missing_since: float | None = None
         self._answer: Future[TopicDescription] | None = None
 
     def check(self) -> None:
@@ -43,8 +45,8 @@ class TopicWatch:
         if answer is not None and answer.done():
             self._answer = None
             self._compare(answer)
-        elif answer is None and self._clock() - self._asked >= _EVERY_SECONDS:
-            self._asked = self._clock()
+        elif answer is None and self._clock() >= self._ask_at:
+            self._ask_at = self._clock() + _EVERY_SECONDS
             self._answer = self._describer.request()
 
     def _compare(self, answer: "Future[TopicDescription]") -> None:
@@ -52,8 +54,9 @@ class TopicWatch:
             topic = topic_info(answer.result())
         except KafkaException as error:
             if is_missing(error):
-                self._refuse("was deleted")
+                self._record_missing()
             return  # a broker that does not answer now is asked again
+        self._missing_since = None
         if self._known.id is not None and topic.id not in {None, self._known.id}:
             self._refuse(f"was deleted and recreated (id {topic.id}, before {self._known.id})")
         unread = len(set(topic.partitions) - set(self._known.partitions))
@@ -64,6 +67,14 @@ class TopicWatch:
                 unread,
             )
         self._metrics.partitions_unread = unread
+
+    def _record_missing(self) -> None:
+        """Refuse a topic that is missing for a while: a broker that has just started knows none."""
+        now = self._clock()
+        self._missing_since = now if self._missing_since is None else self._missing_since
+        if now - self._missing_since >= MISSING_SECONDS:
+            self._refuse("was deleted")
+        self._ask_at = now + MISSING_SECONDS
 
     def _refuse(self, what: str) -> None:
         msg = (

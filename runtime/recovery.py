@@ -1,4 +1,14 @@
-"""The recovery partitions of a folder: SQLite files that Bytewax writes snapshots to."""
+"""The recovery partitions of a folder: SQLite files that Bytewax writes snapshots to.
+
+What bounds their rows (src/recovery.rs and src/worker.rs of Bytewax 0.21.1): an epoch ends with at
+most one snapshot of each state, that is of each step and key. Sources begin the next epoch once the
+last one is committed in every partition, and a commit deletes all snapshots of a state but the
+newest of those up to it, as the launcher asks for no backup interval (`-b 0`). So a running flow
+keeps one snapshot of each state, and two while an epoch is being committed, however long it runs
+and however often it takes snapshots. A crash between snapshots and commit leaves one more of each
+state until the first commit of the next run. States are as many as partitions of the log, steps and
+shards; their sizes are those of the open windows and of the trips that repeats are recognised by.
+"""
 
 import pickle
 import sqlite3

@@ -1,9 +1,18 @@
 """The bounded reader on a real broker: what it yields, where it ends, and how it fails."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
-from confluent_kafka import Message, Producer
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient
 
 from broker.errors import DeletedOffsetsError, MissingTopicError
@@ -11,7 +20,7 @@ from broker.topic_reader import TopicReader, count_messages, read_topic
 from mobility.settings import Settings
 from tests.broker.topic_contents import append, delete_before
 from tests.dataflows.conftest import PARTITIONS, Hub
-from tests.waiting import DEADLINE
+from tests.waiting import DEADLINE, until
 
 pytestmark = pytest.mark.services
 
@@ -112,7 +121,8 @@ def test_an_open_transaction_ends_the_read(topic: Hub) -> None:
         assert values(list(reader.read({0: 0}))) == [b"a"]
         assert reader.positions == {0: 1}
         producer.commit_transaction()
-        assert values(list(reader.read(reader.positions))) == [b"open"]
+        # The coordinator answers before it has written the marker.
+        until(lambda: values(list(reader.read(reader.positions))), "the commit", [b"open"].__eq__)
 
 
 def test_offsets_are_found_by_timestamp(topic: Hub) -> None:
@@ -134,6 +144,54 @@ def test_a_missing_topic_is_an_error_with_the_remedy(topic: Hub) -> None:
             read(topic.settings, "no-such-topic")
     admin = AdminClient({"bootstrap.servers": topic.settings.kafka})
     assert "no-such-topic" not in admin.list_topics(timeout=DEADLINE).topics
+
+
+class PassingErrors:
+    """A consumer whose next answers about offsets are errors; after them it answers."""
+
+    def __init__(self, consumer: Consumer, code: int) -> None:
+        self.consumer = consumer
+        self.errors = [KafkaError(code)] * 3
+
+    def get_watermark_offsets(self, *arguments: Any) -> tuple[int, int]:  # noqa: ANN401 - passed on
+        """Raise the error, or answer."""
+        if self.errors:
+            raise KafkaException(self.errors.pop())
+        return self.consumer.get_watermark_offsets(*arguments)
+
+    def offsets_for_times(self, places: list[TopicPartition], seconds: float) -> list[Any]:
+        """Return the error with the partition, as librdkafka does, or answer."""
+        if self.errors:
+            return [SimpleNamespace(offset=-1001, error=self.errors.pop()) for _ in places]
+        return self.consumer.offsets_for_times(places, seconds)
+
+    def close(self) -> None:
+        """Leave the broker."""
+        self.consumer.close()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        KafkaError._UNKNOWN_PARTITION,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.OFFSET_NOT_AVAILABLE,
+    ],
+)
+def test_passing_errors_of_offsets_are_waited_out(topic: Hub, code: int) -> None:
+    """A partition that changes its leader is there again in a moment."""
+    fill(topic, "a", "b")
+    questions: list[tuple[Callable[[TopicReader], object], object]] = [
+        (lambda reader: reader.bounds(0), (0, 2)),
+        (lambda reader: reader.ends(), {0: 2, 1: 0, 2: 0}),
+        (lambda reader: reader.beginnings(), {0: 0, 1: 0, 2: 0}),
+        (lambda reader: reader.offset_for_time(0, 0), 0),
+    ]
+    with TopicReader(topic.settings, name(topic)) as reader:
+        consumer = reader._consumer
+        for ask, expected in questions:
+            reader._consumer = cast("Consumer", PassingErrors(consumer, code))
+            assert ask(reader) == expected
 
 
 def test_messages_that_retention_has_removed_are_an_error(topic: Hub) -> None:

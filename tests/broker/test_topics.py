@@ -20,6 +20,6 @@ def test_the_id_of_the_cluster(hub: Hub) -> None:
 
 def test_no_cluster_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """It names the address and the setting."""
-    monkeypatch.setattr("broker.topics.ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("broker.admin.ANSWER_SECONDS", 0.5)
     with pytest.raises(BrokerError, match=r"127\.0\.0\.1:1 \(MOBILITY_KAFKA\) does not answer"):
         cluster_id(Settings(kafka="127.0.0.1:1"))

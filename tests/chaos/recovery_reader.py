@@ -23,9 +23,10 @@ def rows(recovery: Path, query: str) -> list[tuple[Any, ...]]:
     return found
 
 
-def count_snapshots(recovery: Path) -> int:
-    """Return the number of snapshots."""
-    return sum(count for (count,) in rows(recovery, "SELECT count(*) FROM snaps"))
+def snapshots_of_states(recovery: Path) -> dict[tuple[str, str], int]:
+    """Return how many snapshots there are of each state, by step and key."""
+    counted = "SELECT step_id, state_key, count(*) FROM snaps GROUP BY step_id, state_key"
+    return {(step, key): count for step, key, count in rows(recovery, counted)}
 
 
 def earliest_window(recovery: Path) -> int | None:
@@ -35,6 +36,7 @@ def earliest_window(recovery: Path) -> int | None:
         "SELECT ser_change, max(snap_epoch) FROM snaps WHERE step_id GLOB '*_windows' "
         "GROUP BY step_id, state_key",
     )
-    totals = [pl.read_ipc(pickle.loads(state)["totals"]) for state, _ in states]  # noqa: S301 - ours
-    starts = [start for each in totals if isinstance(start := each["window_start"].min(), int)]
+    windows = [pickle.loads(state) for state, _ in states]  # noqa: S301 - ours
+    runs = [pl.read_ipc(run) for each in windows for run in each["totals"] + each["pending"]]
+    starts = [start for run in runs if isinstance(start := run["window_start"].min(), int)]
     return min(starts, default=None)

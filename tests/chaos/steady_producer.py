@@ -4,7 +4,7 @@ import hashlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -49,10 +49,17 @@ class SteadyProducer:
     """A context manager that sends messages at a constant rate (per second) in a thread.
 
     Idempotent, so that each message is in the log once and in order, also after failures of the
-    broker. On a slow machine it is slower, but the messages are the same.
+    broker. On a slow machine it is slower, but the messages are the same. `config` are further
+    properties of the client.
     """
 
-    def __init__(self, settings: Settings, messages: Iterable[TripMessage], rate: int = 0) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        messages: Iterable[TripMessage],
+        rate: int = 0,
+        config: Mapping[str, str] | None = None,
+    ) -> None:
         self.sent = 0
         self.digest = LogDigest()
         self._messages: Iterator[TripMessage] = iter(messages)
@@ -68,6 +75,7 @@ class SteadyProducer:
                 "linger.ms": 5,
                 "on_delivery": self._delivered,
                 "log_level": 0,  # without messages about brokers that a test has killed
+                **(config or {}),
             }
         )
 
@@ -110,6 +118,10 @@ class SteadyProducer:
             done = due
 
     def _send(self, message: TripMessage) -> None:
+        self._produce(message)
+        self._record([message])
+
+    def _produce(self, message: TripMessage) -> None:
         while True:
             try:
                 self._producer.produce(self._topic, message.value, partition=message.partition)
@@ -118,8 +130,12 @@ class SteadyProducer:
                 continue
             break
         self._producer.poll(0)
-        self.digest.add(message.partition, message.value)
-        self.sent += 1
+
+    def _record(self, messages: Iterable[TripMessage]) -> None:
+        """Record messages that are counted: in the order of each partition of the log."""
+        for message in messages:
+            self.digest.add(message.partition, message.value)
+            self.sent += 1
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:

@@ -2,14 +2,18 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
 
 import msgspec
 import pytest
-from confluent_kafka import Message, Producer
+from confluent_kafka import KafkaError, Message, Producer
 
+from broker.errors import BrokerError
 from dataflows.log_reader import LogReader
 from dataflows.partition_reader import PartitionReader
 from mobility.topics import trips_topic
+from runtime.failures import RefusalError
 from tests.dataflows.conftest import PARTITIONS, Hub
 from tests.waiting import until
 
@@ -127,11 +131,31 @@ def test_an_open_transaction_is_no_lag(log: Hub) -> None:
     made.begin_transaction()
     append(log, made, 0, *map(str, range(500)))
     _, readers = open_log(log, batch_size=100)
-    found = read_until(readers, at_end(readers))
+    found = read_until(readers, at_end(readers[1:]))
     assert [message.value() for message in found[0]] == [b"before"]
-    assert not readers[0].is_behind
+    assert (readers[0].lag, readers[0].is_behind) == (0, False)
     made.commit_transaction()
     until(lambda: len(readers[0].poll()) > 0, "the committed messages")
+
+
+@pytest.mark.parametrize("commits", [True, False])
+def test_a_partition_with_an_open_transaction_is_not_at_its_end(log: Hub, commits: bool) -> None:
+    """It would be idle, and punctuated, while a producer writes into it."""
+    _, readers = open_log(log)
+    read_until(readers, at_end(readers))
+    made = producer(log, transactional=True)
+    made.init_transactions()
+    made.begin_transaction()
+    append(log, made, 0, "open")
+    read_until(readers, lambda: not readers[0].is_end_confirmed)
+    # Three checks: no other answer confirms it.
+    waited = time.monotonic() + 6
+    read_until(readers, lambda: time.monotonic() > waited or readers[0].is_end_confirmed)
+    assert at_end(readers[1:])()
+    assert not readers[0].is_end_confirmed
+    (made.commit_transaction if commits else made.abort_transaction)()
+    found = read_until(readers, at_end(readers))
+    assert [message.value() for message in found[0]] == [b"open"] * commits
 
 
 def test_new_messages_end_the_confirmation(log: Hub) -> None:
@@ -153,9 +177,45 @@ def test_an_end_is_not_confirmed_while_the_broker_does_not_answer(
     topic = trips_topic(log.settings)
     part = reader.open(topic, 0, ALL, lambda low, _end: low)
     read_until([part], at_end([part]))
-    monkeypatch.setattr(reader._offsets, "request_ends", lambda _partitions: {})
+    monkeypatch.setattr(reader._offsets, "request_high_watermarks", lambda _partitions: {})
     until(lambda: not reader._check._asked or not part.poll(), "the answer to the last check")
     now[0] += 60
     part.poll()
     assert part.lag == 0
     assert not part.is_end_confirmed
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A message that is an error of a partition."""
+
+    code: int
+    partition: int
+
+    def error(self) -> KafkaError:
+        """Return the error."""
+        return KafkaError(self.code)
+
+
+@pytest.mark.parametrize("code", [KafkaError._UNKNOWN_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART])
+def test_a_partition_that_a_broker_does_not_know_is_asked_for(log: Hub, code: int) -> None:
+    """It is read on if it is still there; where it does not go on at the position, refused."""
+    append(log, producer(log), 0, "a", "b")
+    reader, parts = open_log(log)
+    read_until(parts, at_end(parts))
+    buffer = reader._buffers[trips_topic(log.settings), 0]
+    failure = cast("Message", Failure(code, 0))
+    assert not reader._is_message(buffer, failure)
+    buffer.position = 100
+    with pytest.raises(RefusalError, match=r"offset 100 is the next .* now holds 0 to 2"):
+        reader._is_message(buffer, failure)
+
+
+def test_passing_errors_of_a_partition_are_passed(log: Hub) -> None:
+    """Fetching goes on by itself; another error ends the run, and the next one may succeed."""
+    reader, _ = open_log(log)
+    buffer = reader._buffers[trips_topic(log.settings), 0]
+    for code in (KafkaError.REQUEST_TIMED_OUT, KafkaError._TRANSPORT):
+        assert not reader._is_message(buffer, cast("Message", Failure(code, 0)))
+    with pytest.raises(BrokerError, match=r"partition 0 at offset 0: Broker: Invalid message"):
+        reader._is_message(buffer, cast("Message", Failure(KafkaError.INVALID_MSG, 0)))

@@ -163,17 +163,28 @@ def test_new_partitions_are_shown_within_a_minute(caplog: pytest.LogCaptureFixtu
     assert "2 partitions that this run does not read: restart" in record.getMessage()
 
 
+MISSING: "Future[Any]" = failure(KafkaError.UNKNOWN_TOPIC_OR_PART)
+
+
 @pytest.mark.parametrize(
-    ("found", "what"),
+    ("answers", "what"),
     [
-        (answer(3, "two"), r"recreated \(id two, before one\)"),
-        (failure(KafkaError.UNKNOWN_TOPIC_OR_PART), "was deleted"),
+        ([answer(3, "two")], r"recreated \(id two, before one\)"),
+        ([MISSING, MISSING], "was deleted"),
+        ([MISSING, failure(KafkaError._TIMED_OUT), MISSING], "was deleted"),
     ],
 )
-def test_another_topic_of_the_name_ends_the_flow(found: "Future[Any]", what: str) -> None:
+def test_another_topic_of_the_name_ends_the_flow(answers: "list[Future[Any]]", what: str) -> None:
     """Offsets of the old one mean nothing in it."""
     with pytest.raises(RefusalError, match=f"trips_stream .*{what}"):
-        Watched(found).minute()
+        Watched(*answers).minute()
+
+
+def test_a_broker_that_does_not_know_the_topic_yet_is_asked_again() -> None:
+    """One that has just started may know none; soon after that it does."""
+    watched = Watched(MISSING, answer(3), MISSING, answer(4), answer(4))
+    watched.minute()
+    assert watched.metrics.partitions_unread == 1
 
 
 def test_a_broker_that_does_not_answer_is_asked_again() -> None:
