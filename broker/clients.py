@@ -101,6 +101,8 @@ def consumer_config(
         "enable.partition.eof": True,
         "isolation.level": "read_committed",
         "queued.max.messages.kbytes": max(memory_mb, 1) * 1024,
+        # While enough waits to be read nothing is fetched; by default also for a second after that.
+        "fetch.queue.backoff.ms": 20,
     }
 
 

@@ -14,9 +14,9 @@ from bytewax.operators import KeyedStream
 from confluent_kafka import Message
 
 from broker.topics import TopicDescriber, TopicInfo
+from dataflows.consumers import Consumers
 from dataflows.items import SourceRecords
 from dataflows.kafka_sink import shard_key
-from dataflows.log_reader import LogReader
 from dataflows.partition_reader import PartitionReader, offset_of
 from dataflows.resume_validator import ResumePosition, ResumeValidator
 from dataflows.topic_watch import describe_or_refuse
@@ -57,7 +57,7 @@ class AggregatedSource(FixedPartitionedSource[WindowBatch, Any]):
         self,
         settings: Settings,
         entity: Entity,
-        log: LogReader,
+        log: Consumers,
         metrics: FlowMetrics,
         stopping: Callable[[], bool],
         recovery: RecoveryInfo,

@@ -1,8 +1,8 @@
-"""Reading the log by offset: one consumer for all partitions of a process.
+"""Reading the log by offset: one consumer for several partitions.
 
-No consumer group assigns partitions and no offset is committed here: recovery state has them. One
-consumer has one connection a broker, few threads and one memory budget, however many partitions
-there are.
+No consumer group assigns partitions and no offset is committed here: recovery state has them. A
+consumer has one connection to each broker, few threads and one memory budget, however many
+partitions it has.
 """
 
 import threading
@@ -46,13 +46,23 @@ Begin = Callable[[int, int], int]
 
 
 class LogReader:
-    """The consumer of a process. Workers and their threads share it."""
+    """One consumer and its partitions. Workers and their threads share it.
 
-    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+    `memory_mb` bounds the messages that the consumer fetches ahead.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        offsets: OffsetQuery,
+        memory_mb: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._settings = settings
         self._clock = clock
         self._lock = threading.RLock()
-        self._offsets = OffsetQuery(settings)
+        self._offsets = offsets
+        self._memory_mb = memory_mb
         self._check = EndCheck(self._offsets, clock)
         self._bounds: dict[str, dict[int, tuple[int, int]]] = {}
         self._buffers: dict[Partition, PartitionBuffer] = {}
@@ -63,7 +73,7 @@ class LogReader:
     @cached_property
     def _consumer(self) -> Consumer:
         with refused_by_kafka():
-            return configured(Consumer, self._settings, _config(self._settings))
+            return configured(Consumer, self._settings, _config(self._settings, self._memory_mb))
 
     def open(
         self, topic: str, partition: int, partitions: tuple[int, ...], begin: Begin
@@ -202,19 +212,17 @@ class LogReader:
 
 
 def _runs(messages: list[Message]) -> Iterator[tuple[Partition, list[Message]]]:
-    """Yield the messages by topic and partition: librdkafka delivers them in long runs."""
-    for key, run in groupby(messages, _partition_of):
-        yield key, list(run)
+    """Yield the messages by topic and partition: librdkafka delivers them in long runs.
+
+    The keys are methods written in C: a Python function would be called for each message.
+    """
+    for partition, in_partition in groupby(messages, Message.partition):
+        for topic, run in groupby(in_partition, Message.topic):
+            yield (cast("str", topic), cast("int", partition)), list(run)
 
 
-def _partition_of(message: Message) -> Partition:
-    return cast("str", message.topic()), cast("int", message.partition())
-
-
-def _config(settings: Settings) -> dict[str, Any]:
-    return consumer_config(
-        settings, "mobility-flow", memory_mb=settings.fetch_memory_mb, logs=True
-    ) | {
+def _config(settings: Settings, memory_mb: int) -> dict[str, Any]:
+    return consumer_config(settings, "mobility-flow", memory_mb=memory_mb, logs=True) | {
         "fetch.message.max.bytes": 4 * 1024 * 1024,
         "fetch.wait.max.ms": 100,
         "queued.min.messages": settings.batch_size,

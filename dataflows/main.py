@@ -11,6 +11,7 @@ from bytewax.dataflow import Dataflow
 
 from broker.producer import CheckedProducer
 from dataflows.alignment import WatermarkAlignment
+from dataflows.consumers import Consumers
 from dataflows.encoders import (
     dead_encoder,
     enriched_encoder,
@@ -20,7 +21,6 @@ from dataflows.encoders import (
 )
 from dataflows.idle_punctuator import RefusedPunctuations, punctuate_idle
 from dataflows.kafka_sink import KafkaSink, WindowProgress
-from dataflows.log_reader import LogReader
 from dataflows.side_outputs import split_outputs
 from dataflows.source import TripSource
 from dataflows.stores import sink_context, store_sinks
@@ -41,7 +41,7 @@ def build(context: FlowContext) -> Dataflow:
     sinks = sink_context(context.reporter, stop_requested)
 
     flow = Dataflow("mobility_hub")
-    log, alignment = LogReader(settings), WatermarkAlignment(settings.alignment * 1_000)
+    log, alignment = Consumers(settings), WatermarkAlignment(settings.alignment * 1_000)
     source = TripSource(settings, log, alignment, metrics, stop_requested, context.recovery)
     batches = op.input("trips_stream", flow, source)
     side = split_outputs(batches, settings)

@@ -1,11 +1,12 @@
 """One partition of the log: what is fetched of it, its position, and batches decoded ahead."""
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate, islice
 from typing import Final, Protocol
 
 from confluent_kafka import Message
@@ -78,16 +79,12 @@ class PartitionBuffer:
         return taken
 
     def _take_some(self, most: int, most_bytes: int) -> list[Message]:
-        taken: list[Message] = []
-        size = 0
-        while self._messages and len(taken) < most:
-            length = len(self._messages[0])
-            if taken and size + length > most_bytes:
-                break
-            taken.append(self._messages.popleft())
-            size += length
-        self.size -= size
-        return taken
+        lengths = list(map(len, islice(self._messages, most)))
+        if sum(lengths) > most_bytes:
+            fitting = bisect_right(list(accumulate(lengths)), most_bytes)
+            lengths = lengths[: max(fitting, 1)]
+        self.size -= sum(lengths)
+        return [self._messages.popleft() for _ in lengths]
 
 
 class Log(Protocol):

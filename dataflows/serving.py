@@ -12,9 +12,9 @@ from bytewax.dataflow import Dataflow
 
 from broker.producer import CheckedProducer
 from dataflows.aggregated_source import AggregatedSource, split_windows
+from dataflows.consumers import Consumers
 from dataflows.encoders import dead_encoder
 from dataflows.kafka_sink import KafkaSink
-from dataflows.log_reader import LogReader
 from dataflows.stores import sink_context, store_sinks
 from mobility.entities import ENTITIES
 from mobility.topics import aggregated_topic
@@ -26,7 +26,7 @@ def build(context: FlowContext) -> Dataflow:
     """Return the flow; nothing is connected before it runs."""
     settings = context.settings
     producer = CheckedProducer(settings, "mobility-serving", stopping=stop_requested, logs=True)
-    sinks, log = sink_context(context.reporter, stop_requested), LogReader(settings)
+    sinks, log = sink_context(context.reporter, stop_requested), Consumers(settings)
     flow = Dataflow("mobility_serving")
     for entity in ENTITIES:
         metrics = context.metrics[aggregated_topic(settings, entity)]

@@ -9,9 +9,9 @@ from bytewax.inputs import FixedPartitionedSource
 
 from broker.topics import TopicDescriber
 from dataflows.alignment import WatermarkAlignment
+from dataflows.consumers import Consumers
 from dataflows.ingest import PartitionIngest, TripLog, TripPartition
 from dataflows.items import IngestedBatch
-from dataflows.log_reader import LogReader
 from dataflows.partition_reader import Fetcher
 from dataflows.resume_validator import ResumePosition, ResumeValidator
 from dataflows.rules import RulesReader
@@ -34,7 +34,7 @@ class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
     def __init__(
         self,
         settings: Settings,
-        log: LogReader,
+        log: Consumers,
         alignment: WatermarkAlignment,
         metrics: FlowMetrics,
         stopping: Callable[[], bool],

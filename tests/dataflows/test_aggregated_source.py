@@ -8,7 +8,7 @@ import pytest
 
 from broker.topics import TopicInfo
 from dataflows.aggregated_source import AggregatedSource
-from dataflows.log_reader import LogReader
+from dataflows.consumers import Consumers
 from mobility.entities import BY_NAME
 from mobility.settings import Settings
 from runtime.failures import RefusalError
@@ -28,7 +28,7 @@ class FakeLog:
         return SimpleNamespace(position=begin(5, 9))
 
 
-LOG = cast("LogReader", FakeLog())
+LOG = cast("Consumers", FakeLog())
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 from confluent_kafka import KafkaError, Message, Producer
 
 from broker.errors import BrokerError
+from broker.offsets import OffsetQuery
 from dataflows.log_reader import LogReader
 from dataflows.partition_reader import PartitionReader
 from mobility.topics import trips_topic
@@ -39,7 +40,9 @@ def append(hub: Hub, made: Producer, partition: int, *values: str) -> None:
 
 def open_log(hub: Hub, **settings: object) -> tuple[LogReader, list[PartitionReader]]:
     """Return readers of all partitions from their beginning."""
-    log = LogReader(msgspec.structs.replace(hub.settings, **settings))
+    log = LogReader(
+        msgspec.structs.replace(hub.settings, **settings), OffsetQuery(hub.settings), 64
+    )
     topic = trips_topic(hub.settings)
     return log, [log.open(topic, number, ALL, lambda low, _end: low) for number in ALL]
 
@@ -173,7 +176,12 @@ def test_an_end_is_not_confirmed_while_the_broker_does_not_answer(
 ) -> None:
     """A partition whose fetches fail must not look as if it had nothing to say."""
     now = [0.0]
-    reader = LogReader(log.settings, clock=lambda: now[0] + time.monotonic())
+    reader = LogReader(
+        log.settings,
+        OffsetQuery(log.settings),
+        memory_mb=64,
+        clock=lambda: now[0] + time.monotonic(),
+    )
     topic = trips_topic(log.settings)
     part = reader.open(topic, 0, ALL, lambda low, _end: low)
     read_until([part], at_end([part]))

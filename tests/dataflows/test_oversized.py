@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from confluent_kafka import Message, Producer
 
+from broker.offsets import OffsetQuery
 from dataflows.log_reader import LogReader
 from mobility.entities import BY_NAME
 from mobility.settings import to_environ
@@ -115,7 +116,7 @@ def test_a_batch_is_bounded_by_bytes(hub: Hub) -> None:
     many = 120
     send(hub, [trip(0, note="x" * (MB - 200))] * many + [trip(1)] * 30_000)
     settings = msgspec.structs.replace(hub.settings, read="once", batch_size=10_000)
-    log = LogReader(settings)
+    log = LogReader(settings, OffsetQuery(settings), 64)
     reader = log.open(trips_topic(settings), 0, (0, 1, 2), lambda low, _: low)
     sizes, lengths = [], []
     while not reader.is_finished:
