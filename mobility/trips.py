@@ -16,6 +16,7 @@ from mobility.doubts import doubtful
 from mobility.ids import REFUSED_PATTERN
 from mobility.json_columns import Columns, read_columns
 from mobility.records import MAX_AMOUNT, MAX_EVENT_TIME, MAX_ID_LENGTH, MICRO, MIN_EVENT_TIME
+from mobility.shapes import with_shape
 from mobility.times import epoch_ms
 from mobility.validation import COORDINATES, IDS, STRINGS, TIMES, Rejection, TripRules, validate
 
@@ -136,9 +137,11 @@ def _validate_others(
     others = pl.repeat(value=True, n=len(values), dtype=pl.Boolean, eager=True)
     trips, rejected = [], []
     for row in others.scatter(certain["row"], values=False).arg_true():
+        value = values[row]
         try:
-            trips.append({"row": row, **validate(values[row], rules)})
-        except Rejection as rejection:
+            trips.append({"row": row, **validate(value, rules)})
+        except Rejection as error:
+            rejection = error if value is None else with_shape(error, value)
             rejected.append((row, rejection.reason, rejection.detail))
     if trips:
         validated = pl.DataFrame(trips, schema=TRIP_SCHEMA)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mobility import json_columns, trips
+from mobility.shapes import with_shape
 from mobility.trips import REJECTED_SCHEMA, TRIP_SCHEMA, decode_trips
 from mobility.validation import Rejection, TripRules, validate
 from tests.odd import nested, pretty, with_member
@@ -34,7 +35,8 @@ def one_by_one(
         try:
             found.append({"row": row, **validate(value, rules)})
         except Rejection as rejection:
-            rejected.append((row, str(rejection.reason), rejection.detail))
+            told = rejection if value is None else with_shape(rejection, value)
+            rejected.append((row, str(told.reason), told.detail))
     return found, rejected
 
 
