@@ -31,6 +31,7 @@ from broker.errors import BrokerError, MissingTopicError
 from broker.topic_reader import count_messages
 from mobility.settings import Settings, SettingsError, read_settings
 from mobility.topics import dead_topic, late_topic, trips_topic
+from mobility.value_settings import unwritable
 
 _FAILURES: Final = (
     ApiError,
@@ -53,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             check_files(options)
             settings = read_settings(environ)
+            if faults := list(unwritable(settings, "a replay")):
+                raise SettingsError(faults)  # noqa: TRY301 - as any other fault of the settings
         except (OSError, SettingsError) as error:
             errors.print(str(error))
             return 2

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import polars as pl
 
+from audit.envelopes import find_trip
 from audit.times import event_time, time_value_ms
 from mobility.records import (
     MAX_AMOUNT,
@@ -97,7 +98,7 @@ def validate_messages(
     `reason` is null for punctuations and for valid trips; whether a trip is late or a duplicate is
     not decided here. A dead letter keeps the fields that could be parsed.
     """
-    rows = [_row(message, settings.max_message_bytes, version) for message in messages]
+    rows = [_row(message, settings, version) for message in messages]
     frame = pl.DataFrame(rows, schema=MESSAGE_SCHEMA, orient="row")
     return frame.with_columns(reason=_reason(frame, settings, version))
 
@@ -151,15 +152,17 @@ def _has_no_controls(text: str) -> bool:
     )
 
 
-def _row(message: LogMessage, longest: int, version: RulesVersion) -> Row:
+def _row(message: LogMessage, settings: Settings, version: RulesVersion) -> Row:
     position, value = message[:3], message.value
     if value is None:
         watermark = _punctuation(message.headers)
         reason = "tombstone" if watermark is None else None
         return (*position, reason, None, None, watermark, *_NO_TRIP)
-    if len(value) > longest:
+    if len(value) > settings.max_message_bytes:
         return (*position, OVERSIZED, None, None, None, *_NO_TRIP)
     reason, trip = _decode(value, version)
+    if trip is not None:
+        reason, trip = find_trip(trip, settings.value)
     if trip is None:
         return (*position, reason, None, None, None, *_NO_TRIP)
     values = [trip.get(name) for name in TRIP_SCHEMA]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import polars as pl
 
 from audit.oracle import assign_windows
@@ -79,7 +80,9 @@ def _parse(json_lines: bytes, settings: Settings) -> pl.DataFrame:
         for number, line in enumerate(json_lines.split(b"\n"), 1)
         if line.strip()
     ]
-    rows = assign_windows(validate_messages(messages, settings), settings)
+    # Whatever the log holds, a file of corrections holds trips in plain JSON.
+    as_json = msgspec.structs.replace(settings, value="json")
+    rows = assign_windows(validate_messages(messages, as_json), settings)
     return rows.rename({"offset": "line"})
 
 

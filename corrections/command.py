@@ -20,6 +20,7 @@ from corrections.rejected_topic import MessageFilter, RejectedTopic
 from corrections.replay import MessageReplayer, ReplayRefusedError, ReplayRequest, ReplayResult
 from mobility.settings import Settings, SettingsError, read_settings
 from mobility.topics import trips_topic
+from mobility.values import FORMATS
 
 _WIDTH_WITHOUT_TERMINAL: Final = 160
 _MAX_LINES: Final = 20
@@ -70,11 +71,12 @@ def list_messages(
         for each in summary.count_all(topic.find(options.selected))
         if options.with_replayed or each.replayed is None
     )
+    form = FORMATS[settings.value] if options.with_values else None
     if options.as_json and options.limit is None:
-        shown = print_json_lines(messages, with_values=options.with_values)
+        shown = print_json_lines(messages, form)
     elif options.as_json:
         rows = newest(messages, options.limit or 0)
-        shown = print_json_lines(rows, with_values=options.with_values)
+        shown = print_json_lines(rows, form)
     else:
         rows = newest(summary.count_shown(messages), options.limit or DEFAULT_LIMIT)
         shown = len(rows)
@@ -108,7 +110,7 @@ def show_message(
         return 1
     value = listed.message.value
     if options.as_json:
-        print_json_lines([listed], with_values=True)
+        print_json_lines([listed], FORMATS[settings.value])
     elif not options.raw and options.out is None:
         print_message(_output(), listed)
     elif value is None:
@@ -162,11 +164,10 @@ def _print_result(
     if result.backfill is not None:
         file = result.backfill.file
         where = "" if file is None else f" in {file}"
-        _print(
-            output,
-            f"{result.backfilled:,} for a backfill{where}: their windows no longer accept trips. "
-            "Run:",
-        )
+        why = "their windows no longer accept trips"
+        if settings.value != "json" and options.kind.has_reasons:
+            why = f"{trips_topic(settings)} takes no plain JSON (MOBILITY_VALUE={settings.value})"
+        _print(output, f"{result.backfilled:,} for a backfill{where}: {why}. Run:")
         _print(output, f"  {result.backfill.command}")
         if result.incomplete:
             _print(output, "Not all of these windows are complete yet: run it when they are.")

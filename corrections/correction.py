@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from corrections.rejected_messages import RejectedMessage
 from mobility.settings import Settings
+from mobility.trips import read_trip
 from mobility.validation import IN_FUTURE, Rejection, TripRules, validate
+from mobility.values import FORMATS
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,30 +25,33 @@ class Correction:
 
 
 def make_correction(
-    message: RejectedMessage, value: bytes | None, settings: Settings, now: int
+    message: RejectedMessage, corrected: bytes | None, settings: Settings, now: int
 ) -> Correction:
-    """Return the correction of a rejected message with a new value; `now` is in epoch ms.
+    """Return the correction of a rejected message; `now` is in epoch ms.
 
-    The key is the driver's id, else the trip's, as the producer has it. A trip without a `trip_id`
-    is given one made of the message's source position, so that a second replay is a duplicate.
-    Raises Rejection where the flow would reject the new value.
+    `corrected` is the trip in plain JSON, None where that in the message itself is right. The key
+    is the driver's id, else the trip's, as the producer has it. A trip without a `trip_id` is given
+    one made of the message's source position, so that a second replay is a duplicate. Raises
+    Rejection where the flow would reject the trip.
     """
     rules = TripRules.of(settings)
-    trip = validate(value, rules)
+    if corrected is None:
+        value, trip = read_trip(message.value, rules, FORMATS[settings.value])
+    else:
+        value, trip = corrected, validate(corrected, rules)
     event_time, trip_id = trip["event_time"], trip["trip_id"]
     ahead = event_time - now
     if ahead > settings.future_tolerance * 1_000:
         raise Rejection(IN_FUTURE, f"event time is {ahead // 1_000} s from now")
-    new_value = value or b""
     if trip_id is None:
         trip_id = derived_trip_id(message)
-        new_value = _with_trip_id(new_value, trip_id)
+        value = _with_trip_id(value, trip_id)
         if message.reason is not None:  # a late trip is not sent again
-            validate(new_value, rules)
+            validate(value, rules)
     return Correction(
         message=message,
         key=(trip["driver_id"] or trip_id).encode(),
-        value=new_value,
+        value=value,
         event_time=event_time,
         window_start=event_time // settings.window_ms * settings.window_ms,
         has_trip_id=trip["trip_id"] is not None,

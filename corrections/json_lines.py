@@ -10,6 +10,8 @@ from corrections.printable import printable
 from corrections.rejected_messages import SourcePosition, parse_position
 from corrections.rejected_topic import ListedMessage
 from mobility.times import iso_time
+from mobility.validation import Rejection
+from mobility.values import ValueFormat
 
 _MAX_SHOWN: Final = 80
 
@@ -27,8 +29,11 @@ class InvalidLinesError(ValueError):
     """A file has lines that are not corrected trips; the message names each line."""
 
 
-def to_json_line(listed: ListedMessage, *, with_values: bool) -> str:
-    """Return a rejected message as a line of ASCII JSON; with values, its trip can be edited."""
+def to_json_line(listed: ListedMessage, form: ValueFormat | None) -> str:
+    """Return a rejected message as a line of ASCII JSON.
+
+    With the `form` of messages the line has the value too, where its trip can be edited.
+    """
     message = listed.message
     line: dict[str, Any] = {
         "position": str(message.position),
@@ -39,8 +44,8 @@ def to_json_line(listed: ListedMessage, *, with_values: bool) -> str:
         "size": message.size,
         "replayed": listed.replayed,
     }
-    if with_values:
-        line |= _bytes_field("key", message.key) | _value_field(message.value)
+    if form is not None:
+        line |= _bytes_field("key", message.key) | _value_field(message.value, form)
     return json.dumps(line)
 
 
@@ -93,17 +98,17 @@ def _check_unique(trip: CorrectedTrip, first_lines: dict[SourcePosition, int]) -
         raise ValueError(msg)
 
 
-def _value_field(value: bytes | None) -> dict[str, Any]:
-    """Return the original value as an object to edit, else as text or base64."""
+def _value_field(value: bytes | None, form: ValueFormat) -> dict[str, Any]:
+    """Return the trip in the value as an object to edit, else the value as text or base64."""
     if value is None:
         return {"text": None}
     try:
-        trip = _decode(value)
+        trip = _decode(form.object_of(value))
         if isinstance(trip, dict):
             # Strict JSON only (no NaN), so that every JSON reader can read the line.
             json.dumps(trip, allow_nan=False)
             return {"trip": trip}
-    except (ValueError, RecursionError):
+    except (Rejection, ValueError, RecursionError):
         pass
     return _bytes_field("text", value)
 

@@ -15,6 +15,7 @@ from corrections.printable import printable
 from corrections.rejected_messages import RejectedKind
 from corrections.rejected_topic import ListedMessage
 from mobility.times import iso_time
+from mobility.values import ValueFormat
 
 
 @dataclass(slots=True)
@@ -45,11 +46,11 @@ def newest(messages: Iterable[ListedMessage], limit: int) -> list[ListedMessage]
     return sorted(heapq.nlargest(limit, messages, key=_age), key=_age)
 
 
-def print_json_lines(messages: Iterable[ListedMessage], *, with_values: bool) -> int:
-    """Print messages as lines of JSON; return their number."""
+def print_json_lines(messages: Iterable[ListedMessage], form: ValueFormat | None) -> int:
+    """Print messages as lines of JSON, with the `form` of values those too; return their number."""
     count = 0
     for count, each in enumerate(messages, 1):  # noqa: B007 - the last number is returned
-        sys.stdout.write(f"{to_json_line(each, with_values=with_values)}\n")
+        sys.stdout.write(f"{to_json_line(each, form)}\n")
     return count
 
 

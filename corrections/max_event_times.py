@@ -21,6 +21,7 @@ from mobility.settings import Settings
 from mobility.topics import trips_topic
 from mobility.trips import decode_trips
 from mobility.validation import TripRules
+from mobility.values import FORMATS
 
 _TAIL_MESSAGES: Final = 10_000
 _MAX_MARGIN_MS: Final = 60_000
@@ -70,7 +71,8 @@ def read_max_event_times(settings: Settings, on_progress: OnProgress) -> MaxEven
 
 def event_times(messages: Sequence[Message], settings: Settings) -> pl.Series:
     """Return the event times of trips and punctuations; dead letters have none."""
-    decoded = decode_trips([message.value() for message in messages], TripRules.of(settings))
+    values = [message.value() for message in messages]
+    decoded = decode_trips(values, TripRules.of(settings), FORMATS[settings.value])
     timed = apply_time_rules(
         decoded,
         headers=lambda row: messages[row].headers(),

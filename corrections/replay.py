@@ -118,7 +118,7 @@ class MessageReplayer:
             message = each.message
             # A line without a position is the only line, and for the only message.
             line = by_position.get(message.position) or by_position.get(None)
-            value = message.value if line is None else line.value
+            value = None if line is None else line.value
             try:
                 corrections.append(make_correction(message, value, self.settings, self.now()))
             except Rejection as rejection:
@@ -135,6 +135,9 @@ class MessageReplayer:
         """Return the corrections to send to the trips topic, and those for a backfill."""
         if not self.kind.has_reasons:
             # A late trip would be late again, and its message is in the log already.
+            return [], list(corrections)
+        if self.settings.value != "json":
+            # A correction is plain JSON, which the flow does not read then.
             return [], list(corrections)
         self._refuse_far_ahead(corrections, times)
         to_send: list[Correction] = []

@@ -90,7 +90,7 @@ class PartitionIngest:
         trips = enrich(classified.counted, tables, self._settings)
         ingested = IngestedBatch(
             self._update(status, partitions),
-            self._with_json(trips, messages, tables) if self._settings.enriched else trips,
+            self._with_json(trips, messages, decoded, tables) if self._settings.enriched else trips,
             late=self._source_records(messages, classified.late),
             dead=self._source_records(messages, batch.rejected),
         )
@@ -137,10 +137,10 @@ class PartitionIngest:
         return WatermarkUpdate(self.partition, watermark, status, partitions)
 
     def _with_json(
-        self, trips: pl.DataFrame, messages: list[Message], tables: Tables
+        self, trips: pl.DataFrame, messages: list[Message], decoded: Decoded, tables: Tables
     ) -> pl.DataFrame:
         rows = trips["row"].to_list()
-        originals = [messages[row].value() or b"" for row in rows]
+        originals = [decoded.objects[row] or b"" for row in rows]
         offsets = pl.Series("offset", [offset_of(messages[row]) for row in rows], dtype=pl.Int64)
         texts = enriched_json(
             trips.with_columns(offsets), originals, tables, self._topic, self.partition

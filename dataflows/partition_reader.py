@@ -15,6 +15,7 @@ from dataflows.rules import Rules
 from mobility.enrichment import Tables
 from mobility.settings import Settings
 from mobility.trips import Decoded, decode_trips
+from mobility.values import ValueFormat
 
 # Long enough for librdkafka to fill a batch, short enough for the other partitions.
 _FILL_SECONDS: Final = 0.05
@@ -200,13 +201,21 @@ class Fetcher:
     as it costs memory, and none where the next one may not be full: it would be late by one poll.
     """
 
-    def __init__(self, reader: PartitionReader, rules: Sequence[Rules], executor: Executor) -> None:
+    def __init__(
+        self,
+        reader: PartitionReader,
+        rules: Sequence[Rules],
+        form: ValueFormat,
+        executor: Executor,
+    ) -> None:
         """Fetch on a thread of the executor. The fetcher closes the reader.
 
-        `rules` are those of the partition, in the order of their first offsets.
+        `rules` are those of the partition, in the order of their first offsets; `form` is where in
+        a message its trip is.
         """
         self._reader = reader
         self._rules = deque(rules)
+        self._form = form
         self._rest: list[Message] = []
         self._executor = executor
         self._next: Future[Fetched] | None = None
@@ -229,7 +238,7 @@ class Fetcher:
         rules, rest = self._rules[0], len(self._rest)
         return Fetched(
             messages,
-            decode_trips([message.value() for message in messages], rules.trips),
+            decode_trips([message.value() for message in messages], rules.trips, self._form),
             rules.tables,
             reader.lag + rest,
             reader.is_behind or rest > 0,

@@ -18,6 +18,7 @@ from dataflows.rules import RulesReader
 from dataflows.topic_watch import TopicWatch, check_timestamps, describe_or_refuse
 from mobility.settings import Settings
 from mobility.topics import trips_topic
+from mobility.values import FORMATS
 from runtime.flow_metrics import FlowMetrics
 from runtime.flows import TRIPS_STEP_ID
 from runtime.recovery import RecoveryInfo
@@ -77,7 +78,7 @@ class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
         reader = self._reader.open(topic.name, partition, topic.partitions, begin)
         ingest.next_offset = reader.position
         rules = self._rules.from_offset(partition, reader.position, topic.id)
-        fetcher = Fetcher(reader, rules, self._executor)
+        fetcher = Fetcher(reader, rules, FORMATS[self._settings.value], self._executor)
         return TripPartition(
             self._settings,
             self._log,

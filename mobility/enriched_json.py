@@ -10,10 +10,10 @@ def enriched_json(
 ) -> pl.Series:
     """Return one JSON text a trip: its original object with the fields of enrichment at the end.
 
-    `trips` are enriched trips with their `offset` in that partition of the log, `originals` their
-    messages in the same order. The last field, `log`, is the position of the trip in the log, by
-    which a repeat is recognised. A field that the original has too occurs twice: JSON readers take
-    the last one.
+    `trips` are enriched trips with their `offset` in that partition of the log, `originals` the
+    objects that they were decoded from, in the same order. The last field, `log`, is the position
+    of the trip in the log, by which a repeat is recognised. A field that the original has too
+    occurs twice: JSON readers take the last one.
     """
     texts = pl.Series("original", originals, dtype=pl.Binary).cast(pl.String)
     rows = _with_table_columns(trips, tables).with_columns(

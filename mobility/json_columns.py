@@ -76,7 +76,7 @@ def read_columns(values: Sequence[bytes | None], max_bytes: int) -> Columns:
 
 def _read(values: Sequence[bytes | None], max_bytes: int) -> Columns:
     messages = pl.Series("text", values, dtype=pl.Binary)
-    texts = _objects(_texts(_without(messages, messages.bin.size() > max_bytes)))
+    texts = _objects(as_texts(_without(messages, messages.bin.size() > max_bytes)))
     texts = _without(texts, may_be_deep(texts))
     join: _Join = b"\n".join
     if texts.str.contains("\n", literal=True).any():
@@ -101,7 +101,7 @@ def _without(values: pl.Series, unwanted: pl.Series) -> pl.Series:
     return values.set(unwanted.fill_null(value=False), None) if unwanted.any() else values
 
 
-def _texts(messages: pl.Series) -> pl.Series:
+def as_texts(messages: pl.Series) -> pl.Series:
     """Return messages as text, null where they are not UTF-8."""
     try:
         return messages.cast(pl.String)

@@ -5,6 +5,7 @@ rule they all read.
 """
 
 import re
+from functools import partial
 from typing import Final
 
 import polars as pl
@@ -35,19 +36,19 @@ def is_deep(text: str) -> bool:
     return False
 
 
-def may_be_deep(texts: pl.Series) -> pl.Series:
-    """Return for each JSON text whether it may be nested that deeply: few others may, too."""
-    found = texts.str.len_bytes() > 2 * MAX_NESTING
-    for is_candidate in (_has_many, _exceeds_levels):
+def may_be_deep(texts: pl.Series, most: int = MAX_NESTING) -> pl.Series:
+    """Return for each JSON text whether it may have over `most` levels: few others may, too."""
+    found = texts.str.len_bytes() > 2 * most
+    # Where one ends and the next begins, as the points of a trace, the level stays what it was.
+    for is_candidate in (partial(_has_many, most=most), _exceeds_levels):
         rows = found.arg_true()
         if not rows.is_empty():
             found = found.scatter(rows, is_candidate(texts.gather(rows)))
     return found
 
 
-def _has_many(texts: pl.Series) -> pl.Series:
-    # Where one ends and the next begins, as the points of a trace, the level stays what it was.
-    return texts.str.count_matches(_OPENING) > MAX_NESTING + texts.str.count_matches(_NEXT)
+def _has_many(texts: pl.Series, most: int) -> pl.Series:
+    return texts.str.count_matches(_OPENING) > most + texts.str.count_matches(_NEXT)
 
 
 def _exceeds_levels(texts: pl.Series) -> pl.Series:

@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from mobility.entities import BY_NAME, ENTITIES
 from mobility.files import read_text
-from mobility.kafka_settings import KAFKA_FILES, KafkaSettings, contradictions, invalid_brokers
+from mobility.kafka_settings import KAFKA_FILES, contradictions, invalid_brokers
 from mobility.secrets import (
     PASSWORDS,
     SECRETS,
@@ -26,6 +26,7 @@ from mobility.secrets import (
     secret_in_file,
     unreadable,
 )
+from mobility.value_settings import ValueSettings
 
 PREFIX: Final = "MOBILITY_"
 
@@ -47,7 +48,7 @@ class SettingsError(ValueError):
         super().__init__("\n".join(["Invalid settings:", *faults]))
 
 
-class Settings(KafkaSettings, frozen=True, kw_only=True):
+class Settings(ValueSettings, frozen=True, kw_only=True):
     """The settings. Each field is the variable `MOBILITY_<FIELD>`."""
 
     # Where the stores are.
@@ -175,11 +176,11 @@ ANSWER_SETTINGS: Final = (
     "refunds",
     "max_message_bytes",
     "timestamp",
+    "value",
 )
 
 _ADDED_LATER: Final = {
-    "max_message_bytes": Settings().max_message_bytes,
-    "timestamp": Settings().timestamp,
+    name: getattr(Settings(), name) for name in ("max_message_bytes", "timestamp", "value")
 }
 
 _TYPES: Final = typing.get_type_hints(Settings, include_extras=True)

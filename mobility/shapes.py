@@ -1,46 +1,58 @@
-"""Recognises other shapes of a trip in messages that were rejected.
+"""Recognises other formats of a trip in messages that were rejected.
 
-A topic that another program fills may hold frames of a schema registry, or the envelopes of Kafka
-Connect and Debezium. Each of their messages is a dead letter, so its detail says what it is.
+Where MOBILITY_VALUE is not what a topic holds, each of its messages is a dead letter, so its detail
+says what the message looks like and which setting reads it.
 """
 
 import json
 from typing import Any, Final
 
-from mobility.validation import Reason, Rejection
+from mobility.validation import REQUIRED, Reason, Rejection
+from mobility.value_settings import Value
 
-_REASONS: Final[frozenset[Reason]] = frozenset({"not_utf8", "not_json", "missing_field"})
-"""What is wrong with a message of another shape."""
+_REASONS: Final[frozenset[Reason]] = frozenset(
+    {"not_utf8", "not_json", "not_envelope", "missing_field"}
+)
+"""What is wrong with a message of another format."""
 
 _MAGIC: Final = b"\x00"
 _FRAME_HEADER: Final = 5
 """A zero and the id of a schema in four bytes, big-endian (the wire format of Confluent)."""
 
+Shape = tuple[str, Value | None]
+"""What a message looks like, and the setting that reads it."""
 
-def with_shape(rejection: Rejection, value: bytes) -> Rejection:
-    """Return why a message was rejected, and what it looks like if that is another shape."""
-    found = _shape_of(value) if rejection.reason in _REASONS else None
-    if found is None:
+
+def with_shape(rejection: Rejection, value: bytes, chosen: Value) -> Rejection:
+    """Return why a message was rejected, and what it looks like if that isn't what was chosen."""
+    shape = _shape_of(value) if rejection.reason in _REASONS else None
+    if shape is None or shape[1] == chosen:
         return rejection
-    return Rejection(rejection.reason, f"{rejection.detail}; {found}")
+    description, setting = shape
+    remedy = "" if setting is None else f", which MOBILITY_VALUE={setting} reads"
+    return Rejection(rejection.reason, f"{rejection.detail}; this looks like {description}{remedy}")
 
 
-def _shape_of(value: bytes) -> str | None:
+def _shape_of(value: bytes) -> Shape | None:
     if value.startswith(_MAGIC) and len(value) > _FRAME_HEADER:
         schema = int.from_bytes(value[1:_FRAME_HEADER])
         body = "JSON" if value[_FRAME_HEADER:].lstrip().startswith(b"{") else "binary data"
-        return f"this looks like a frame of a schema registry: schema id {schema}, then {body}"
+        return f"a frame of a schema registry: schema id {schema}, then {body}", None
     try:
         record = json.loads(value.decode())
     except (ValueError, RecursionError):
         return None
-    if not isinstance(record, dict):
-        return None
+    return _shape_of_object(record) if isinstance(record, dict) else None
+
+
+def _shape_of_object(record: dict[str, Any]) -> Shape | None:
     if "schema" in record and "payload" in record:
         if _is_change_event(record["payload"]):
-            return "this is a change event of Debezium, with its schema"
-        return "this is an envelope of Kafka Connect: schema and payload"
-    return "this is a change event of Debezium" if _is_change_event(record) else None
+            return "a change event of Debezium, with its schema", "debezium"
+        return "an envelope of Kafka Connect, with schema and payload", "connect-json"
+    if _is_change_event(record):
+        return "a change event of Debezium", "debezium"
+    return None if record.keys().isdisjoint(REQUIRED) else ("a trip in plain JSON", "json")
 
 
 def _is_change_event(record: Any) -> bool:  # noqa: ANN401 - anything that JSON may hold

@@ -1,8 +1,8 @@
 """Decodes messages to trips, a batch at a time.
 
 The decoder works on columns and accepts a row only when it is certainly valid; every other row goes
-to `mobility.validation`, which accepts it or says what is wrong with it. So a broken message can
-neither reject other messages nor make the whole batch slow.
+to `read_trip`, which accepts it or says what is wrong with it. So a broken message can neither
+reject other messages nor make the whole batch slow.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,17 @@ from mobility.json_columns import Columns, read_columns
 from mobility.records import MAX_AMOUNT, MAX_EVENT_TIME, MAX_ID_LENGTH, MICRO, MIN_EVENT_TIME
 from mobility.shapes import with_shape
 from mobility.times import epoch_ms
-from mobility.validation import COORDINATES, IDS, STRINGS, TIMES, Rejection, TripRules, validate
+from mobility.validation import (
+    COORDINATES,
+    IDS,
+    STRINGS,
+    TIMES,
+    Rejection,
+    Trip,
+    TripRules,
+    validate,
+)
+from mobility.values import JSON, ValueFormat
 
 TRIP_SCHEMA: Final = pl.Schema(
     {
@@ -43,24 +53,47 @@ REJECTED_SCHEMA: Final = pl.Schema({"row": pl.Int64, "error": pl.String, "detail
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A batch of messages: `trips` (TRIP_SCHEMA) and `rejected` ones (REJECTED_SCHEMA)."""
+    """A batch of messages: `trips` (TRIP_SCHEMA) and `rejected` ones (REJECTED_SCHEMA).
+
+    `objects` has the JSON object of each trip, by its row in the batch.
+    """
 
     trips: pl.DataFrame
     rejected: pl.DataFrame
+    objects: Sequence[bytes | None]
 
 
-_NOTHING: Final = Decoded(pl.DataFrame(schema=TRIP_SCHEMA), pl.DataFrame(schema=REJECTED_SCHEMA))
+_NOTHING: Final = Decoded(
+    pl.DataFrame(schema=TRIP_SCHEMA), pl.DataFrame(schema=REJECTED_SCHEMA), ()
+)
 
 
-def decode_trips(values: Sequence[bytes | None], rules: TripRules) -> Decoded:
+def decode_trips(
+    values: Sequence[bytes | None], rules: TripRules, form: ValueFormat = JSON
+) -> Decoded:
     """Decode the values of a batch of messages; both frames are in the order of the batch."""
     if not values:
         return _NOTHING  # a partition is polled ten times a second
-    columns = read_columns(values, rules.max_bytes)
+    objects = form.objects(values, rules.max_bytes)
+    columns = read_columns(objects, rules.max_bytes)
     certain = _certain_trips(columns, rules)
     if certain.height == len(values):
-        return Decoded(certain, pl.DataFrame(schema=REJECTED_SCHEMA))
-    return _validate_others(certain, values, rules)
+        return Decoded(certain, pl.DataFrame(schema=REJECTED_SCHEMA), objects)
+    return _read_others(certain, values, rules, form, objects)
+
+
+def read_trip(value: bytes | None, rules: TripRules, form: ValueFormat) -> tuple[bytes, Trip]:
+    """Return the JSON object of the trip that a message holds, and the trip.
+
+    This is the reference for a single message. Raises Rejection.
+    """
+    if value is None or len(value) > rules.max_bytes:
+        return b"", validate(value, rules)  # which says why not
+    try:
+        found = form.object_of(value)
+        return found, validate(found, rules)
+    except Rejection as rejection:
+        raise with_shape(rejection, value, form.name) from None
 
 
 def _certain_trips(columns: Columns, rules: TripRules) -> pl.DataFrame:
@@ -131,19 +164,23 @@ def _micro(name: str) -> pl.Expr:
     return (pl.col(name) * MICRO).round(mode="half_to_even").cast(pl.Int64)
 
 
-def _validate_others(
-    certain: pl.DataFrame, values: Sequence[bytes | None], rules: TripRules
+def _read_others(
+    certain: pl.DataFrame,
+    values: Sequence[bytes | None],
+    rules: TripRules,
+    form: ValueFormat,
+    objects: Sequence[bytes | None],
 ) -> Decoded:
     others = pl.repeat(value=True, n=len(values), dtype=pl.Boolean, eager=True)
     trips, rejected = [], []
+    found = list(objects)
     for row in others.scatter(certain["row"], values=False).arg_true():
-        value = values[row]
         try:
-            trips.append({"row": row, **validate(value, rules)})
-        except Rejection as error:
-            rejection = error if value is None else with_shape(error, value)
+            found[row], trip = read_trip(values[row], rules, form)
+            trips.append({"row": row, **trip})
+        except Rejection as rejection:
             rejected.append((row, rejection.reason, rejection.detail))
     if trips:
         validated = pl.DataFrame(trips, schema=TRIP_SCHEMA)
         certain = pl.concat([certain, validated]).sort("row")
-    return Decoded(certain, pl.DataFrame(rejected, schema=REJECTED_SCHEMA, orient="row"))
+    return Decoded(certain, pl.DataFrame(rejected, schema=REJECTED_SCHEMA, orient="row"), found)

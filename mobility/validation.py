@@ -40,6 +40,8 @@ Reason = Literal[
     "bad_time",
     "in_future",
     "oversized",
+    "not_envelope",
+    "deleted",
 ]
 
 OVERSIZED: Final = "oversized"
@@ -114,11 +116,19 @@ def _record(value: bytes | None, rules: TripRules) -> dict[str, Any]:
         digest = hashlib.sha256(value).hexdigest()
         detail = f"{len(value)} bytes, over the {rules.max_bytes} allowed; sha256 {digest}"
         raise Rejection(OVERSIZED, detail)
+    return read_object(value, rules.version)
+
+
+def read_object(value: bytes, version: RulesVersion = RULES_VERSION) -> dict[str, Any]:
+    """Return the JSON object that a text holds; of equal names the first counts.
+
+    Raises Rejection.
+    """
     try:
         text = value.decode()
     except UnicodeDecodeError as error:
         raise Rejection("not_utf8", f"byte {error.start}: {error.reason}") from None
-    if rules.version != 1 and is_deep(text):
+    if version != 1 and is_deep(text):
         raise Rejection("not_json", f"nested more than {MAX_NESTING} levels deep")
     try:
         record = json.loads(text, object_pairs_hook=_first_wins)

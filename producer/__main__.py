@@ -10,6 +10,7 @@ from broker.errors import BrokerError, DeliveryError
 from broker.topics import cluster_id, find_topic
 from mobility.settings import Settings, SettingsError, read_settings
 from mobility.topics import trips_topic
+from mobility.value_settings import unwritable
 from producer.batches import FilePosition, make_batches
 from producer.columns import TripsFileError
 from producer.day_shift import DayShift, days_to_yesterday, whole_days
@@ -44,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def replay(options: ProducerOptions, settings: Settings, console: Console, clock: Clock) -> str:
     """Send the file to the trips topic; return a summary in one line."""
+    if faults := list(unwritable(settings, "the producer")):
+        raise SettingsError(faults)
     file = open_trips_file(options.file, settings.event_time, as_is=options.as_is)
     topic = find_topic(settings, trips_topic(settings))
     source = ReplaySource.of(

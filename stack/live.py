@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from mobility.settings import Settings, SettingsError, masked, read_settings
+from mobility.value_settings import unwritable
 from stack.components import STOP_ORDER, SystemComponent, system_components, system_environ
 from stack.display import Display
 from stack.docker import compose_down, compose_up, is_docker_available
@@ -69,7 +70,8 @@ def run_native(folder: Path, make_components: MakeComponents = system_components
 
     If one runs in the folder already, print that and return 0.
     """
-    read_settings(os.environ)
+    if faults := list(unwritable(read_settings(os.environ), "the producer of `just up`")):
+        raise SettingsError(faults)
     open_folder(folder)
     lock = try_file_lock(folder / "up.lock")
     if lock is None:

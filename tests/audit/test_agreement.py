@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+import msgspec
 import polars as pl
 import pytest
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
@@ -14,12 +15,15 @@ from audit.validation import LogMessage, validate_messages
 from dataflows.ingest import PartitionIngest
 from dataflows.items import IngestedBatch
 from mobility.entities import ENTITIES
-from mobility.records import STARTS, TOTALS, RulesVersion
+from mobility.records import MICRO, STARTS, TOTALS, RulesVersion
 from mobility.settings import Settings
 from mobility.trips import decode_trips
 from mobility.validation import TripRules
+from mobility.value_settings import Value
+from mobility.values import FORMATS
 from runtime.tables import configured_tables, read_tables
 from tests.dataflows.doubles import ingest
+from tests.envelopes import wraps
 from tests.strategies import MINUTE, NOON, batches, good_messages, messages
 
 APPENDED: Final = NOON + 500 * MINUTE
@@ -90,6 +94,29 @@ def test_each_version_of_the_rules_is_the_same_in_both(
     assert decoded.rejected.select("row", "error").rows() == rejected.select("row", "reason").rows()
     starts = validated.filter(pl.col("reason").is_null())["start_time"]
     assert decoded.trips["start_time"].to_list() == starts.to_list()
+
+
+@pytest.mark.parametrize("name", ["connect-json", "debezium"])
+@given(st.lists(st.builds(lambda wrap, value: wrap(value or b""), wraps, messages), max_size=20))
+def test_the_trip_in_an_envelope_is_the_same_in_both(name: Value, values: list[bytes]) -> None:
+    """Reasons and fields, of envelopes of the right kind, of another and of none."""
+    decoded = decode_trips(values, TripRules(), FORMATS[name])
+    validated = validate_messages(
+        [_to_oracle((n, v, None)) for n, v in enumerate(values)],
+        msgspec.structs.replace(UNTIMED, value=name),
+    )
+    rejected = validated.with_row_index("row").drop_nulls("reason")
+    assert decoded.rejected.select("row", "error").rows() == rejected.select("row", "reason").rows()
+    valid = validated.filter(pl.col("reason").is_null())
+    for ours, theirs in (
+        ("trip_id", "trip_id"),
+        ("start_location", "start_location_id"),
+        ("start_lat", "start_lat"),
+        ("start_time", "start_time"),
+    ):
+        assert decoded.trips[ours].to_list() == valid[theirs].to_list()
+    amounts = [round(amount * MICRO) for amount in valid["price"]]
+    assert decoded.trips["revenue"].to_list() == amounts
 
 
 def _to_oracle(record: Record) -> LogMessage:

@@ -49,15 +49,30 @@ def test_the_window_follows_from_the_settings() -> None:
     assert (by_end.event_time, by_end.window_start) == (NOON + 12 * MINUTE, NOON + 10 * MINUTE)
 
 
-@pytest.mark.parametrize(
-    ("value", "reason"),
-    [(None, "tombstone"), (b"{", "not_json"), (message(price=-1), "negative")],
-)
-def test_what_the_flow_would_reject_is_refused(value: bytes | None, reason: str) -> None:
-    """With the reason that the flow would give."""
+@pytest.mark.parametrize(("value", "reason"), [(b"{", "not_json"), (message(price=-1), "negative")])
+def test_what_the_flow_would_reject_is_refused(value: bytes, reason: str) -> None:
+    """With the reason that the flow would give, whether it is corrected or sent as it was."""
+    for original, corrected in ((b"", value), (value, None)):
+        with pytest.raises(Rejection) as caught:
+            make_correction(rejected_message(original), corrected, SETTINGS, NOON)
+        assert caught.value.reason == reason
+
+
+def test_a_message_without_a_value_is_refused() -> None:
+    """Unless it is corrected."""
     with pytest.raises(Rejection) as caught:
-        make_correction(rejected_message(b"{"), value, SETTINGS, NOON)
-    assert caught.value.reason == reason
+        make_correction(rejected_message(None), None, SETTINGS, NOON)
+    assert caught.value.reason == "tombstone"
+    assert make_correction(rejected_message(None), message(), SETTINGS, NOON).key == b"t/2/17"
+
+
+def test_the_trip_in_an_envelope_is_taken_out_and_its_correction_is_plain() -> None:
+    """A late trip goes to a backfill as it is there; what a person corrects is JSON already."""
+    settings = Settings(value="connect-json")
+    late = rejected_message(b'{"schema":null,"payload":' + message(trip_id="t") + b"}")
+    assert make_correction(late, None, settings, NOON).value == message(trip_id="t")
+    corrected = message(trip_id="u")
+    assert make_correction(late, corrected, settings, NOON).value == corrected
 
 
 def test_an_event_time_in_the_future_is_refused() -> None:

@@ -10,6 +10,7 @@ from corrections.json_lines import InvalidLinesError, read_corrected_trips, to_j
 from corrections.rejected_messages import RejectedMessage, SourcePosition
 from corrections.rejected_topic import ListedMessage
 from mobility.validation import Rejection, TripRules, validate
+from mobility.values import JSON
 from tests.strategies import good_messages, messages
 
 
@@ -23,7 +24,7 @@ def rejected_message(value: bytes | None, key: bytes | None = b"k") -> RejectedM
 
 def test_a_line_describes_a_message_and_how_it_was_replayed() -> None:
     """Without values where they are not asked for."""
-    line = to_json_line(ListedMessage(rejected_message(b"{"), "stream"), with_values=False)
+    line = to_json_line(ListedMessage(rejected_message(b"{"), "stream"), None)
     assert json.loads(line) == {
         "position": "2:17",
         "topic": "t",
@@ -49,7 +50,7 @@ def test_a_line_describes_a_message_and_how_it_was_replayed() -> None:
 )
 def test_a_value_is_an_object_to_edit_or_text(value: bytes | None, shown: object) -> None:
     """The line is printable ASCII in any case."""
-    line = to_json_line(ListedMessage(rejected_message(value, b"\xfe"), None), with_values=True)
+    line = to_json_line(ListedMessage(rejected_message(value, b"\xfe"), None), JSON)
     assert line.isascii()
     assert line.isprintable()
     made = json.loads(line)
@@ -62,9 +63,7 @@ def test_a_valid_trip_is_the_same_after_printing(message: bytes) -> None:
     """The known fields of a trip do not change where nobody edits them."""
     rules = TripRules()
     expected = validate(message, rules)
-    made = json.loads(
-        to_json_line(ListedMessage(rejected_message(message), None), with_values=True)
-    )
+    made = json.loads(to_json_line(ListedMessage(rejected_message(message), None), JSON))
     if "trip" not in made:  # an unknown field held NaN
         return
     assert validate(json.dumps(made["trip"]).encode(), rules) == expected
@@ -75,9 +74,7 @@ def test_an_invalid_trip_has_the_same_fault_after_printing(
     message: bytes | None,
 ) -> None:
     """Printing repairs nothing."""
-    made = json.loads(
-        to_json_line(ListedMessage(rejected_message(message), None), with_values=True)
-    )
+    made = json.loads(to_json_line(ListedMessage(rejected_message(message), None), JSON))
     if not isinstance(made.get("trip"), dict):
         return
     rules = TripRules()

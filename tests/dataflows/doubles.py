@@ -17,6 +17,7 @@ from mobility.settings import Settings
 from mobility.status import ReadStatus
 from mobility.trips import decode_trips
 from mobility.validation import TripRules
+from mobility.values import FORMATS
 from tests.strategies import Entry
 
 FAR: int = 4_000_000_000_000
@@ -107,7 +108,8 @@ def ingest(
 ) -> IngestedBatch:
     """Decode and ingest messages, as the source partition does."""
     rules = TripRules.of(reader._settings)
-    decoded = decode_trips([message.value() for message in messages], rules)
+    form = FORMATS[reader._settings.value]
+    decoded = decode_trips([message.value() for message in messages], rules, form)
     return reader.ingest(messages, decoded, status, partitions, tables or Tables())
 
 

@@ -12,6 +12,7 @@ from dataflows.partition_reader import Fetcher, PartitionReader, offset_of
 from dataflows.rules import Rules
 from mobility.enrichment import Tables
 from mobility.validation import TripRules
+from mobility.values import JSON
 from tests.dataflows.doubles import FakeMessage
 from tests.dataflows.test_ingest import trip
 from tests.strategies import NOON
@@ -83,7 +84,7 @@ def fetching(*values: list[bytes]) -> tuple[Fetcher, FakeReader, Waiting]:
     batches = [[cast("Message", FakeMessage(value, 0)) for value in batch] for batch in values]
     reader, executor = FakeReader(batches), Waiting()
     rules = [Rules(0, TripRules(), Tables())]
-    return Fetcher(cast("PartitionReader", reader), rules, executor), reader, executor
+    return Fetcher(cast("PartitionReader", reader), rules, JSON, executor), reader, executor
 
 
 def test_batches_come_in_their_order_each_with_how_it_left_the_log() -> None:
@@ -145,7 +146,7 @@ def test_a_batch_is_judged_by_one_set_of_rules() -> None:
         Rules(7, TripRules(max_bytes=1), newer),
         Rules(12, TripRules(), newest),
     ]
-    fetcher = Fetcher(cast("PartitionReader", reader), rules, executor)
+    fetcher = Fetcher(cast("PartitionReader", reader), rules, JSON, executor)
     seen = []
     for _ in range(4):
         fetched = fetcher.fetch()

@@ -59,6 +59,7 @@ OTHERS: dict[str, Any] = {
     "locations": "l.parquet",
     "read": "once",
     "timestamp": "create",
+    "value": "debezium",
     "enriched": ("h3", "driver"),
     "shards": 7,
     "batch_size": 1,

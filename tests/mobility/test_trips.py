@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mobility import json_columns, trips
-from mobility.shapes import with_shape
-from mobility.trips import REJECTED_SCHEMA, TRIP_SCHEMA, decode_trips
+from mobility.trips import REJECTED_SCHEMA, TRIP_SCHEMA, decode_trips, read_trip
 from mobility.validation import Rejection, TripRules, validate
+from mobility.values import JSON, ValueFormat
 from tests.odd import nested, pretty, with_member
 from tests.strategies import good_messages, messages, odd_messages
 
@@ -29,14 +29,13 @@ RULES = st.builds(
 def one_by_one(
     values: Sequence[bytes | None], rules: TripRules
 ) -> tuple[list[dict[str, Any]], list[tuple[int, str, str]]]:
-    """Return the trips and rejections that `validate` finds."""
+    """Return the trips and rejections of single messages."""
     found, rejected = [], []
     for row, value in enumerate(values):
         try:
-            found.append({"row": row, **validate(value, rules)})
+            found.append({"row": row, **read_trip(value, rules, JSON)[1]})
         except Rejection as rejection:
-            told = rejection if value is None else with_shape(rejection, value)
-            rejected.append((row, str(told.reason), told.detail))
+            rejected.append((row, str(rejection.reason), rejection.detail))
     return found, rejected
 
 
@@ -210,7 +209,7 @@ def with_time(text: str) -> bytes:
 def test_odd_trips_are_read_by_columns(value: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """A feed of them alone is read without a look at any single message, and rightly."""
     expected = validate(value, TripRules())
-    monkeypatch.setattr(trips, "validate", None)
+    monkeypatch.setattr(trips, "read_trip", None)
     decoded = decode_trips([value] * 50, TripRules())
     assert decoded.trips.drop("row").to_dicts() == [expected] * 50
 
@@ -221,11 +220,13 @@ def test_one_message_that_is_not_json_leaves_the_others_to_the_columns(
     """A chunk that Polars refuses costs the faulty messages a look, and no others."""
     looked_at = []
 
-    def look(value: bytes | None, rules: TripRules) -> dict[str, Any]:
+    def look(
+        value: bytes | None, rules: TripRules, form: ValueFormat
+    ) -> tuple[bytes, dict[str, Any]]:
         looked_at.append(value)
-        return validate(value, rules)
+        return read_trip(value, rules, form)
 
-    monkeypatch.setattr(trips, "validate", look)
+    monkeypatch.setattr(trips, "read_trip", look)
     values = [one_trip(number) for number in range(6_000)]
     faulty = [one_trip(0)[:-1], b"\xff", one_trip(0, price=float("nan")), b"", b"[]"]
     faulty += [with_member('"x":1e400')(one_trip(0)), with_member(nested(501))(one_trip(0))]

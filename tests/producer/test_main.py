@@ -30,3 +30,14 @@ def test_invalid_settings_exit_with_2(
     printed = capsys.readouterr().err
     assert "MOBILITY_KAFKA=nowhere" in printed
     assert "MOBILITY_NONSENSE: no such setting" in printed
+
+
+def test_a_log_of_another_format_is_not_filled_with_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each trip would be a dead letter; nothing is read or sent."""
+    monkeypatch.setenv("MOBILITY_VALUE", "debezium")
+    assert main(["trips.parquet"]) == 2
+    printed = capsys.readouterr().err
+    assert "MOBILITY_VALUE=debezium: the producer writes plain JSON" in printed
+    assert "MOBILITY_TOPIC_PREFIX" in printed
