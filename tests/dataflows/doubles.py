@@ -158,4 +158,4 @@ def batch_answer(log: list[list[Entry]], entity: Entity, settings: Settings) -> 
             pl.max("start_time").alias("last_start_time"),
         )
     )
-    return sums.select(*PARTIAL_SCHEMA).sort("id", "window_start")
+    return sums.select(*PARTIAL_SCHEMA).cast(PARTIAL_SCHEMA).sort("id", "window_start")
