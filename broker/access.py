@@ -26,10 +26,11 @@ _DENIED: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a client wants to do, by Kafka's names: an operation on a topic."""
+    """What a client wants to do, by Kafka's names: an operation on a topic or a group."""
 
     operation: Operation
-    topic: str
+    name: str
+    resource: Literal["Topic", "Group"] = "Topic"
 
 
 def is_denied(error: KafkaError) -> bool:
@@ -39,8 +40,11 @@ def is_denied(error: KafkaError) -> bool:
 
 def denial(settings: Settings, access: Access, error: KafkaError) -> str:
     """Return what a client may not do, and which ACL would let it."""
-    what, where = f"{_VERBS[access.operation]} the topic {access.topic}", f"Topic {access.topic}"
-    if error.code() == KafkaError.CLUSTER_AUTHORIZATION_FAILED and access.operation == "Write":
+    what = f"{_VERBS[access.operation]} the topic {access.name}"
+    where = f"{access.resource} {access.name}"
+    if access.resource == "Group":
+        what = f"commit offsets to the group {access.name}"
+    elif error.code() == KafkaError.CLUSTER_AUTHORIZATION_FAILED and access.operation == "Write":
         # An idempotent producer first asks for an id, which whoever may write somewhere is given.
         what, where = "write to any topic", "its topics"
     # Read and Write include Describe, which is what a client without any ACL fails at first.

@@ -29,7 +29,7 @@ REFUSED: Final = {
     "sasl.oauthbearer.client.credentials.client.id": "set MOBILITY_KAFKA_OAUTH_CLIENT_ID",
     "sasl.oauthbearer.client.credentials.client.secret": "set MOBILITY_KAFKA_OAUTH_CLIENT_SECRET",
     "queued.max.messages.kbytes": "set MOBILITY_FETCH_MEMORY_MB",
-    "group.id": _GROUP,
+    "group.id": "set MOBILITY_CONSUMER_GROUP",
     "group.instance.id": _GROUP,
     "group.protocol": _GROUP,
     "group.protocol.type": _GROUP,

@@ -15,8 +15,10 @@ from confluent_kafka import Message
 
 from broker.topics import TopicDescriber, TopicInfo
 from dataflows.consumers import Consumers
+from dataflows.durable_offset import DurableOffset
 from dataflows.items import SourceRecords
 from dataflows.kafka_sink import shard_key
+from dataflows.offset_commits import OffsetCommits
 from dataflows.partition_reader import PartitionReader, offset_of
 from dataflows.resume_validator import ResumePosition, ResumeValidator
 from dataflows.topic_watch import describe_or_refuse
@@ -58,6 +60,7 @@ class AggregatedSource(FixedPartitionedSource[WindowBatch, Any]):
         settings: Settings,
         entity: Entity,
         log: Consumers,
+        commits: OffsetCommits,
         metrics: FlowMetrics,
         stopping: Callable[[], bool],
         recovery: RecoveryInfo,
@@ -65,6 +68,7 @@ class AggregatedSource(FixedPartitionedSource[WindowBatch, Any]):
         self._settings = settings
         self._entity = entity
         self._log = log
+        self._commits = commits
         self._metrics = metrics
         self._stopping = stopping
         self._validator = ResumeValidator(settings, recovery)
@@ -97,8 +101,9 @@ class AggregatedSource(FixedPartitionedSource[WindowBatch, Any]):
         partitions = self._topic.partitions
         reader = self._log.open(self._topic.name, int(for_part), partitions, begin)
         metrics = self._metrics.partitions[int(for_part)] = PartitionMetrics()
+        durable = self._commits.open(self._topic.name, int(for_part), reader.position)
         return AggregatedPartition(
-            self._entity, self._topic, int(for_part), reader, metrics, self._stopping
+            self._entity, self._topic, int(for_part), reader, durable, metrics, self._stopping
         )
 
 
@@ -111,6 +116,7 @@ class AggregatedPartition(StatefulSourcePartition[WindowBatch, Any]):
         topic: TopicInfo,
         partition: int,
         reader: PartitionReader,
+        durable: DurableOffset,
         metrics: PartitionMetrics,
         stopping: Callable[[], bool],
     ) -> None:
@@ -118,12 +124,16 @@ class AggregatedPartition(StatefulSourcePartition[WindowBatch, Any]):
         self._topic = topic
         self._partition = partition
         self._reader = reader
+        self._durable = durable
+        self._has_ended = False
         self._metrics = metrics
         self._stopping = stopping
 
     def next_batch(self) -> list[WindowBatch]:
         """Return what the topic has, as one item."""
+        self._durable.record_poll()
         if self._stopping() or self._reader.is_finished:
+            self._has_ended = True
             raise StopIteration
         messages = self._reader.poll()
         batch = [self._decode(messages)] if messages else []
@@ -136,7 +146,9 @@ class AggregatedPartition(StatefulSourcePartition[WindowBatch, Any]):
 
     def snapshot(self) -> dict[str, Any]:
         """Return the next offset, and the id of the topic that it is of."""
-        return asdict(ResumePosition(self._reader.position, self._topic.id))
+        position = self._reader.position
+        self._durable.record_snapshot(position, is_last=self._has_ended)
+        return asdict(ResumePosition(position, self._topic.id))
 
     def close(self) -> None:
         """Leave the broker."""

@@ -16,6 +16,7 @@ from confluent_kafka import Message
 
 from broker.topics import TopicInfo
 from dataflows.alignment import WatermarkAlignment
+from dataflows.durable_offset import DurableOffset
 from dataflows.items import IngestedBatch, SourceRecords, WatermarkUpdate
 from dataflows.partition_reader import Fetched, Fetcher, offset_of
 from dataflows.topic_watch import TopicWatch
@@ -185,6 +186,7 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
         ingest: PartitionIngest,
         fetcher: Fetcher,
         alignment: WatermarkAlignment,
+        durable: DurableOffset,
         metrics: FlowMetrics,
         stopping: Callable[[], bool],
         *,
@@ -195,6 +197,8 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
         self._fetcher = fetcher
         self._alignment = alignment
         alignment.register(ingest.partition)
+        self._durable = durable
+        self._position = durable.offset
         self._metrics = metrics
         self._stopping = stopping
         self._clock = clock
@@ -207,6 +211,7 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
 
     def next_batch(self) -> list[IngestedBatch]:
         """Return what the log has, as one item; nothing while other partitions must catch up."""
+        self._durable.record_poll()
         self._metrics.write_status_file()
         self._log.watch.check()
         if self._stopping() or self._status == "finished":
@@ -218,6 +223,7 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
             return []
         fetched = self._fetcher.fetch()
         self._next_poll = fetched.next_poll
+        self._position = fetched.position
         if fetched.messages:
             self._last_message = self._clock()
         status = self._status_after(fetched)
@@ -245,8 +251,11 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
 
         `ended` says that nothing was read behind the offset: not by this run, which has ended.
         """
+        self._durable.record_snapshot(self._position, is_last=self._has_ended)
         return {
             **self._ingest.snapshot(),
+            # Control records behind the last message are read too (KIP-98).
+            "next_offset": self._position,
             "topic_id": self._log.topic.id,
             "ended": self._has_ended,
         }
@@ -270,7 +279,7 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
         own.watermark = watermark
         own.status = status
         own.lag = lag
-        own.position = self._ingest.next_offset
+        own.position = self._position
         own.counts = self._ingest.counts
 
 

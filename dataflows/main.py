@@ -21,6 +21,7 @@ from dataflows.encoders import (
 )
 from dataflows.idle_punctuator import RefusedPunctuations, punctuate_idle
 from dataflows.kafka_sink import KafkaSink, WindowProgress
+from dataflows.offset_commits import OffsetCommits
 from dataflows.side_outputs import split_outputs
 from dataflows.source import TripSource
 from dataflows.stores import sink_context, store_sinks
@@ -42,7 +43,10 @@ def build(context: FlowContext) -> Dataflow:
 
     flow = Dataflow("mobility_hub")
     log, alignment = Consumers(settings), WatermarkAlignment(settings.alignment * 1_000)
-    source = TripSource(settings, log, alignment, metrics, stop_requested, context.recovery)
+    commits = OffsetCommits(settings, "main", context.recovery.folder)
+    source = TripSource(
+        settings, log, alignment, commits, metrics, stop_requested, context.recovery
+    )
     batches = op.input("trips_stream", flow, source)
     side = split_outputs(batches, settings)
     punctuations = punctuate_idle(side.watermarks, settings)

@@ -180,12 +180,14 @@ class PartitionReader:
 class Fetched:
     """The next messages of a partition, and the state of its reader after them.
 
+    `position` is the next offset to be read, behind the messages and control records after them.
     `tables` are those that are in force for all of these messages.
     """
 
     messages: list[Message]
     decoded: Decoded
     tables: Tables
+    position: int
     lag: int
     is_behind: bool
     is_finished: bool
@@ -240,6 +242,7 @@ class Fetcher:
             messages,
             decode_trips([message.value() for message in messages], rules.trips, self._form),
             rules.tables,
+            offset_of(messages[-1]) + 1 if rest else reader.position,
             reader.lag + rest,
             reader.is_behind or rest > 0,
             reader.is_finished and rest == 0,

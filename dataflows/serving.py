@@ -15,6 +15,7 @@ from dataflows.aggregated_source import AggregatedSource, split_windows
 from dataflows.consumers import Consumers
 from dataflows.encoders import dead_encoder
 from dataflows.kafka_sink import KafkaSink
+from dataflows.offset_commits import OffsetCommits
 from dataflows.stores import sink_context, store_sinks
 from mobility.entities import ENTITIES
 from mobility.topics import aggregated_topic
@@ -27,10 +28,13 @@ def build(context: FlowContext) -> Dataflow:
     settings = context.settings
     producer = CheckedProducer(settings, "mobility-serving", stopping=stop_requested, logs=True)
     sinks, log = sink_context(context.reporter, stop_requested), Consumers(settings)
+    commits = OffsetCommits(settings, "serving", context.recovery.folder)
     flow = Dataflow("mobility_serving")
     for entity in ENTITIES:
         metrics = context.metrics[aggregated_topic(settings, entity)]
-        source = AggregatedSource(settings, entity, log, metrics, stop_requested, context.recovery)
+        source = AggregatedSource(
+            settings, entity, log, commits, metrics, stop_requested, context.recovery
+        )
         batches = op.input(f"aggregated_{entity.name}", flow, source)
         outputs = split_windows(entity, batches, settings)
         dead = KafkaSink(settings, producer, dead_encoder(settings))

@@ -12,6 +12,7 @@ from dataflows.alignment import WatermarkAlignment
 from dataflows.consumers import Consumers
 from dataflows.ingest import PartitionIngest, TripLog, TripPartition
 from dataflows.items import IngestedBatch
+from dataflows.offset_commits import OffsetCommits
 from dataflows.partition_reader import Fetcher
 from dataflows.resume_validator import ResumePosition, ResumeValidator
 from dataflows.rules import RulesReader
@@ -37,6 +38,7 @@ class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
         settings: Settings,
         log: Consumers,
         alignment: WatermarkAlignment,
+        commits: OffsetCommits,
         metrics: FlowMetrics,
         stopping: Callable[[], bool],
         recovery: RecoveryInfo,
@@ -44,6 +46,7 @@ class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
         self._settings = settings
         self._reader = log
         self._alignment = alignment
+        self._commits = commits
         self._metrics = metrics
         self._stopping = stopping
         self._validator = ResumeValidator(settings, recovery, metrics)
@@ -76,7 +79,6 @@ class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
             position = ResumePosition(ingest.next_offset, resume_state.get("topic_id"))
         begin = partial(self._validator.first_offset, topic, partition, position)
         reader = self._reader.open(topic.name, partition, topic.partitions, begin)
-        ingest.next_offset = reader.position
         rules = self._rules.from_offset(partition, reader.position, topic.id)
         fetcher = Fetcher(reader, rules, FORMATS[self._settings.value], self._executor)
         return TripPartition(
@@ -85,6 +87,7 @@ class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
             ingest,
             fetcher,
             self._alignment,
+            self._commits.open(topic.name, partition, reader.position),
             self._metrics,
             self._stopping,
         )

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from runtime.fencing import refusals_end_the_flow
 from runtime.status_reporter import StatusReporter
-from sinks import SinkContext, store_sinks
+from sinks import SinkContext, StoreError, is_fenced, store_sinks
 
-__all__ = ["sink_context", "store_sinks"]
+__all__ = ["StoreError", "is_fenced", "sink_context", "store_sinks"]
 
 
 def sink_context(reporter: StatusReporter, stop_requested: Callable[[], bool]) -> SinkContext:

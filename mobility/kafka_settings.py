@@ -1,4 +1,4 @@
-"""How clients log in to Kafka: the settings, and which of them fit together."""
+"""The settings of Kafka clients, and which of those by which they log in fit together."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -13,6 +13,8 @@ Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
 _BROKER: Final = re.compile(r"\A(\[[0-9a-fA-F:]+\]|[\w.-]+):(\d{1,5})\Z")
 _MAX_PORT: Final = 65_535
 _URL: Final = r"\Ahttps?://\S+\Z"
+
+_GROUP: Final = r"\A(?:|(?=.*\{flow\})(?:[a-zA-Z0-9._-]|\{prefix\}|\{flow\}){1,200})\Z"
 
 _BY_PASSWORD: Final = ("kafka_user", "kafka_password")
 _BY_TOKEN: Final = (
@@ -48,6 +50,9 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     # A file of further settings of librdkafka, `name=value` a line.
     kafka_config: NonEmpty | None = None
+
+    # The consumer group that a flow commits its offsets to, or none: `{prefix}` is that of topics.
+    consumer_group: Annotated[str, Meta(pattern=_GROUP)] = "{prefix}mobility_{flow}"
 
     @property
     def uses_tls(self) -> bool:

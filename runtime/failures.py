@@ -9,6 +9,7 @@ EXIT_REFUSED: Final = 2
 """The exit code of a refusal: another start would be refused again."""
 
 _refusals: Final[list[str]] = []
+_uncaught: Final[list[BaseException]] = []
 
 
 class RefusalError(RuntimeError):
@@ -33,6 +34,11 @@ def refuse(message: str) -> NoReturn:
     raise SystemExit(EXIT_REFUSED)
 
 
+def has_failed() -> bool:
+    """Tell whether an exception ends this process."""
+    return bool(_uncaught)
+
+
 def exit_without_traceback() -> None:
     """Let a refusal end this process with its message and exit code, without a traceback."""
     sys.excepthook = _exit_with_refusal
@@ -41,6 +47,7 @@ def exit_without_traceback() -> None:
 def _exit_with_refusal(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
+    _uncaught.append(error)
     if not _refusals:
         sys.__excepthook__(kind, error, trace)
         return

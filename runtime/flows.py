@@ -20,3 +20,9 @@ def input_topics(flow: FlowName, settings: Settings) -> tuple[str, ...]:
     if flow == "main":
         return (trips_topic(settings),)
     return tuple(aggregated_topic(settings, entity) for entity in ENTITIES)
+
+
+def consumer_group(flow: FlowName, settings: Settings) -> str | None:
+    """Return the consumer group that a flow commits its offsets to, None where it commits none."""
+    name = settings.consumer_group.replace("{prefix}", settings.topic_prefix)
+    return name.replace("{flow}", flow) or None

@@ -4,7 +4,7 @@ for name, sink in store_sinks(settings, entity, "main"):
     op.output(f"{name}_{entity.name}", updates, sink)
 """
 
-from sinks.fencing import take_fencing_token
+from sinks.fencing import is_fenced, take_fencing_token
 from sinks.status import StatusPublisher
 from sinks.store import StoreError, StoreRefusedError
 from sinks.store_pair import connect_stores
@@ -17,6 +17,7 @@ __all__ = [
     "StoreRefusedError",
     "StoreSink",
     "connect_stores",
+    "is_fenced",
     "store_sinks",
     "take_fencing_token",
 ]

@@ -7,15 +7,23 @@ in every transaction and script
 """
 
 import time
+from collections.abc import Iterator
 from contextlib import closing
+from typing import Final
 
+import psycopg
+import redis
+
+from mobility.keys import RedisKeys
 from mobility.settings import Settings
 from sinks.migrations import Connection
 from sinks.postgres_session import open_postgres_session
 from sinks.redis_session import RedisSession, redis_client
 from sinks.retry import START_RETRY_SECONDS
 from sinks.scripts import text
-from sinks.store import WriterRole
+from sinks.store import StoreError, WriterRole
+
+_ANSWER_SECONDS: Final = 2
 
 
 def take_fencing_token(settings: Settings, holder: str, writer: WriterRole | None = None) -> int:
@@ -33,6 +41,34 @@ def take_fencing_token(settings: Settings, holder: str, writer: WriterRole | Non
     if "postgres" in settings.stores:
         return _take_in_postgres(settings, holder, writer, offered)
     return _take_in_redis(settings, holder, writer, offered)
+
+
+def is_fenced(settings: Settings) -> bool:
+    """Tell whether a cluster that was started later has taken a token in a store of the settings.
+
+    Nothing waits or is repeated: raises StoreError where a store does not answer within seconds.
+    """
+    fence = settings.fence
+    try:
+        return fence is not None and any(token > fence for token in _stored_tokens(settings))
+    except (psycopg.Error, redis.RedisError) as error:
+        msg = f"a store does not say which fencing token it holds: {error}"
+        raise StoreError(msg) from error
+
+
+def _stored_tokens(settings: Settings) -> Iterator[int]:
+    if "postgres" in settings.stores:
+        with psycopg.connect(
+            settings.postgres,
+            connect_timeout=_ANSWER_SECONDS,
+            tcp_user_timeout=_ANSWER_SECONDS * 1_000,
+            application_name="mobility-hub fencing",
+        ) as connection:
+            ((token,),) = connection.execute("SELECT token FROM fence").fetchall()
+            yield int(token)
+    if "redis" in settings.stores:
+        with redis_client(settings) as client:
+            yield int(client.hget(RedisKeys.of(settings).meta, "fence") or 0)
 
 
 def _take_in_postgres(

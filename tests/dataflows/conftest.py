@@ -82,18 +82,22 @@ class Hub:
 
     def start(self, *arguments: str, **settings: object) -> subprocess.Popen[str]:
         """Start `python -m dataflows` on the recovery folder, with these settings replaced."""
-        chosen = msgspec.structs.replace(self.settings, **settings)
-        others = {k: v for k, v in os.environ.items() if not k.startswith("MOBILITY_")}
         process = subprocess.Popen(
             [sys.executable, "-m", "dataflows", "-r", str(self.recovery), *arguments],
             cwd=ROOT,
-            env=others | to_environ(chosen) | {"PYTHONPATH": str(ROOT)},
+            env=self.environ(**settings),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
         self.started.append(process)
         return process
+
+    def environ(self, **settings: object) -> dict[str, str]:
+        """Return the environment of a process with these settings replaced."""
+        chosen = msgspec.structs.replace(self.settings, **settings)
+        others = {k: v for k, v in os.environ.items() if not k.startswith("MOBILITY_")}
+        return others | to_environ(chosen) | {"PYTHONPATH": str(ROOT)}
 
     def run(self, *arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
         """Run the flow over what the log holds now, to its end."""

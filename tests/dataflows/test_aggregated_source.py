@@ -9,6 +9,7 @@ import pytest
 from broker.topics import TopicInfo
 from dataflows.aggregated_source import AggregatedSource
 from dataflows.consumers import Consumers
+from dataflows.offset_commits import OffsetCommits
 from mobility.entities import BY_NAME
 from mobility.settings import Settings
 from runtime.failures import RefusalError
@@ -36,8 +37,19 @@ def source(monkeypatch: pytest.MonkeyPatch) -> AggregatedSource:
     """Return the source of drivers' windows over that log."""
     monkeypatch.setattr("dataflows.aggregated_source.describe_or_refuse", lambda *_: TOPIC)
     keys = {"mobility_serving.aggregated_driver": {"000", "001"}}
+    return source_of(RecoveryInfo(None, keys))
+
+
+def source_of(recovery: RecoveryInfo) -> AggregatedSource:
+    """Return a source; without a recovery folder it commits no offset."""
     return AggregatedSource(
-        Settings(), BY_NAME["driver"], LOG, FlowMetrics(), lambda: False, RecoveryInfo(None, keys)
+        Settings(),
+        BY_NAME["driver"],
+        LOG,
+        OffsetCommits(Settings(), "serving", None),
+        FlowMetrics(),
+        lambda: False,
+        recovery,
     )
 
 
@@ -70,8 +82,6 @@ def test_fewer_partitions_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The state of the third would belong to nobody."""
     monkeypatch.setattr("dataflows.aggregated_source.describe_or_refuse", lambda *_: TOPIC)
     keys = {"mobility_serving.aggregated_driver": {"000", "001", "002"}}
-    made = AggregatedSource(
-        Settings(), BY_NAME["driver"], LOG, FlowMetrics(), lambda: False, RecoveryInfo(None, keys)
-    )
+    made = source_of(RecoveryInfo(None, keys))
     with pytest.raises(RefusalError, match="partition 2"):
         made.list_parts()

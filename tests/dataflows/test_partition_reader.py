@@ -46,6 +46,7 @@ class FakeReader:
 
     def __init__(self, batches: list[list[Message]]) -> None:
         self.batches = batches
+        self.position = 0
         self.polls = 0
         self.closed = False
         self.is_finished = False
@@ -68,7 +69,9 @@ class FakeReader:
         if self.fails:
             msg = "gone"
             raise BrokerError(msg)
-        return self.batches.pop(0) if self.batches else []
+        messages = self.batches.pop(0) if self.batches else []
+        self.position = offset_of(messages[-1]) + 1 if messages else self.position
+        return messages
 
     def next_poll(self) -> datetime | None:
         """Return a time of which nothing depends here."""
@@ -152,12 +155,15 @@ def test_a_batch_is_judged_by_one_set_of_rules() -> None:
         fetched = fetcher.fetch()
         executor.work()
         offsets = [offset_of(message) for message in fetched.messages]
-        seen.append((offsets, fetched.decoded.trips.height, fetched.lag, fetched.is_behind))
+        position = fetched.position
+        seen.append(
+            (offsets, position, fetched.decoded.trips.height, fetched.lag, fetched.is_behind)
+        )
         expected = older if offsets[0] < 7 else newer if offsets[0] < 12 else newest
         assert fetched.tables is expected
     assert seen == [
-        ([3, 4], 2, 5, True),
-        ([7], 0, 4, True),
-        ([8, 11], 0, 2, True),
-        ([12, 13], 2, 0, False),
+        ([3, 4], 5, 2, 5, True),
+        ([7], 8, 0, 4, True),
+        ([8, 11], 12, 0, 2, True),
+        ([12, 13], 14, 2, 0, False),
     ]

@@ -36,6 +36,7 @@ OTHERS: dict[str, Any] = {
     "kafka_key": "hub.key",
     "kafka_key_password": "s",
     "kafka_config": "kafka.properties",
+    "consumer_group": "city.{prefix}{flow}-1",
     "redis": "rediss://h:1/2",
     "postgres": "postgres://u:p@h/d",
     "stores": ("postgres", "redis"),
@@ -200,6 +201,9 @@ def test_every_fault_is_reported_at_once() -> None:
         ("REFUNDS", "maybe"),
         ("TOPIC_PREFIX", "a/b"),
         ("TOPIC_PREFIX", "a" * 101),
+        ("CONSUMER_GROUP", "mobility"),  # both flows would have it
+        ("CONSUMER_GROUP", "mobility {flow}"),
+        ("CONSUMER_GROUP", "{tenant}.{flow}"),
         ("ENRICHED", "driver,riders"),
         ("API_PORT", "65536"),
         ("AUDIT_PORT", "65536"),

@@ -14,7 +14,9 @@ from audit.watch import AuditLoop
 from mobility.entities import BY_NAME
 from mobility.settings import Settings
 from mobility.times import iso_time
-from tests.dataflows.conftest import Hub
+from runtime.flows import FlowName, input_topics
+from tests.dataflows.conftest import PARTITIONS, Hub
+from tests.dataflows.test_offset_commits import committed
 from tests.security.acls import PARTS, Acl, documented
 from tests.security.conftest import WAYS, Secured, run
 from tests.security.secured_kafka import PASSWORD
@@ -94,11 +96,23 @@ def test_every_part_does_its_work(city: Hub, secured: Secured, file: Path, tmp_p
     windows = city.windows(BY_NAME["driver"])
     assert windows["trip_count"].sum() == TRIPS + 2
 
+    assert_committed(city, "main")
     serving = Hub(msgspec.structs.replace(parts["serving"], stores=()), tmp_path / "serving")
     city.produce("aggregated.driver", b"no window")
     done = serving.run("--flow", "serving")
     assert done.returncode == 0, done.stderr[-3_000:]
     assert len(city.messages("trips_dlq")) == 3  # the trip, the marker of its correction, and this
+    assert_committed(city, "serving")
+
+
+def assert_committed(city: Hub, flow: FlowName) -> None:
+    """Assert that whoever watches the lag of a flow sees each of its partitions."""
+    places = {
+        (topic, number)
+        for topic in input_topics(flow, city.settings)
+        for number in range(PARTITIONS)
+    }
+    assert committed(city, flow).keys() == places
 
 
 def assert_audited(settings: Settings) -> None:
@@ -137,10 +151,18 @@ def command_line(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
 
 
-@pytest.mark.parametrize("operation", ["Write", "DescribeConfigs"])
-def test_the_flow_may_do_without(city: Hub, secured: Secured, operation: str) -> None:
-    """Two of its permissions on the log are optional, as the document says."""
-    optional = Acl("flow", "Topic", "trips_stream", operation)
+@pytest.mark.parametrize(
+    ("optional", "warning"),
+    [
+        (Acl("flow", "Topic", "trips_stream", "Write"), None),
+        (Acl("flow", "Topic", "trips_stream", "DescribeConfigs"), "no DescribeConfigs"),
+        (Acl("flow", "Group", "mobility_main", "Read"), "allow Read on Group {}mobility_main"),
+    ],
+)
+def test_the_flow_may_do_without(
+    city: Hub, secured: Secured, optional: Acl, warning: str | None
+) -> None:
+    """Some of its permissions are optional, as the document says; it says what is missing once."""
     assert optional in documented()
     # Another prefix, as the fixture has allowed everything for that of the tenant.
     prefix = f"x{city.settings.topic_prefix}"
@@ -148,4 +170,8 @@ def test_the_flow_may_do_without(city: Hub, secured: Secured, operation: str) ->
     secured.allow(prefix, but=optional)
     city.make_topics()
     city.write([[Entry(NOON, "t")], [], []])
-    run_flow(city, secured)
+    done = city.run(**secured.login("flow", WAYS["flow"]))
+    assert done.returncode == 0, done.stderr[-3_000:]
+    assert city.windows(BY_NAME["vehicle_type"]).height == 1
+    if warning is not None:
+        assert done.stderr.count(warning.format(prefix)) == 1, done.stderr

@@ -14,7 +14,7 @@ from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
 from mobility.settings import Settings
 from mobility.settings import Store as StoreName
-from sinks import take_fencing_token
+from sinks import is_fenced, take_fencing_token
 from sinks.postgres import connect_postgres
 from sinks.redis import connect_redis
 from sinks.store import StoreError, WindowStore, WriterRole
@@ -87,6 +87,29 @@ def test_without_stores_the_token_is_the_time() -> None:
     """A cluster without stores gets a token as well."""
     before = time.time_ns() // 1_000_000
     assert before <= take_fencing_token(Settings(), "one") <= time.time_ns() // 1_000_000
+
+
+def test_a_cluster_knows_whether_it_was_replaced(one_store: Settings) -> None:
+    """By the store alone, without writing there; a cluster without stores never is."""
+    older = started(one_store)
+    assert not is_fenced(older)
+    newer = started(one_store)
+    assert (is_fenced(older), is_fenced(newer)) == (True, False)
+    assert not is_fenced(msgspec.structs.replace(older, stores=(), fence=None))
+
+
+def test_one_of_two_stores_is_enough_to_be_replaced(settings: Settings) -> None:
+    """The later cluster may have only one of them."""
+    older = started(settings)
+    started(msgspec.structs.replace(settings, stores=("redis",)))
+    assert is_fenced(older)
+
+
+def test_a_store_that_does_not_answer_is_no_answer(one_store: Settings) -> None:
+    """Whether a cluster was replaced is not known then, and nobody waits for it."""
+    away = {"redis": "redis://127.0.0.1:1/0", "postgres": "postgresql://hub@127.0.0.1:1/db"}
+    with pytest.raises(StoreError, match="which fencing token"):
+        is_fenced(msgspec.structs.replace(started(one_store), **away))
 
 
 def test_the_older_cluster_is_refused(
