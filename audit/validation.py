@@ -189,7 +189,7 @@ def _decode(value: bytes, version: RulesVersion) -> tuple[str | None, dict[str, 
         text = value.decode("utf-8")
     except UnicodeDecodeError:
         return "not_utf8", None
-    if version > 1 and _levels(text) > MAX_NESTING:
+    if version > 1 and _nesting(text) > MAX_NESTING:
         return "not_json", None
     try:
         trip = json.loads(text, object_pairs_hook=_keep_first_keys)
@@ -198,14 +198,14 @@ def _decode(value: bytes, version: RulesVersion) -> tuple[str | None, dict[str, 
     return (None, trip) if type(trip) is dict else ("not_object", None)
 
 
-def _levels(text: str) -> int:
-    """Return how deep a JSON text is nested, or less than it may be."""
+def _nesting(text: str) -> int:
+    """Return how many levels of objects and arrays a JSON text has; 0 if it can't be too many."""
     if text.count("{") + text.count("[") <= MAX_NESTING:
         return 0
     level = deepest = 0
-    # Between a quote and the next is a string, once those that are escaped are gone.
-    for outside in text.replace(r"\\", "").replace(r"\"", "").split('"')[::2]:
-        for character in outside:
+    # Without escaped quotes, every second part between quotes is outside strings.
+    for part in text.replace(r"\\", "").replace(r"\"", "").split('"')[::2]:
+        for character in part:
             level += (character in "[{") - (character in "]}")
             deepest = max(deepest, level)
     return deepest

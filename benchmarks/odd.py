@@ -1,4 +1,4 @@
-"""What decoding costs where messages are written unlike most, beside as many ordinary ones."""
+"""The cost of decoding messages in unusual forms, compared with messages in the usual form."""
 
 import time
 from collections.abc import Sequence
@@ -15,21 +15,21 @@ from mobility.validation import TripRules
 _MESSAGES: Final = 20_000
 _EVERY: Final = (1, 100, _MESSAGES)
 _PAIRS: Final = 5
-"""Pairs of batches a repetition: one takes a tenth of a second."""
+"""Pairs of batches per repetition."""
 
 _MOST: Final = 1.3
 _RULES: Final = TripRules()
 
 _TEXT: Final = (
-    f"CPU time of decoding a batch of {_MESSAGES:,} messages in which all, one of a hundred or a "
-    "single one is odd, by that of a batch of ordinary ones of the same size: the median of pairs, "
-    "one after the other. Dead letters are the rows below; each is looked at by itself, as its "
-    "reason is told in words."
+    f"CPU time to decode a batch of {_MESSAGES:,} messages of which all, 1 in 100 or a single one "
+    "have an unusual form, divided by the CPU time for the same messages in the usual form; the "
+    "median of pairs that run in turn. Trips have no limit where there is more to parse, or where "
+    "nobody writes such messages. Each dead letter is validated by itself, for a reason in words."
 )
 
 
 def measure(benchmark: BenchmarkRun) -> Section:
-    """Decode batches of each kind in turn with ordinary ones."""
+    """Decode batches with messages of each kind and batches without, in turn."""
     trips = records(_MESSAGES)
     found = []
     for kind in KINDS:
@@ -39,14 +39,14 @@ def measure(benchmark: BenchmarkRun) -> Section:
 
 
 def section(found: Sequence[Sequence[float]]) -> Section:
-    """Return the table of the ratios of each kind, in the order of KINDS."""
+    """Return the table of ratios; `found` has those of each kind, in the order of KINDS."""
     rows = [
         (kind.name if kind.is_trip else f"dead letter: {kind.name}", *(f"{r:.2f}" for r in ratios))
         for kind, ratios in zip(KINDS, found, strict=True)
     ]
     return Section(
         "odd",
-        "Odd messages",
+        "Unusual forms",
         _TEXT,
         headings=("messages", "all", "1 in 100", f"1 in {_MESSAGES:,}"),
         rows=tuple(rows),
@@ -55,10 +55,10 @@ def section(found: Sequence[Sequence[float]]) -> Section:
 
 
 def _targets(found: Sequence[Sequence[float]]) -> list[Target]:
-    """Set a target for each kind that has one, and for the dearest of the other trips."""
+    """Return targets for single kinds, and for the most expensive of the others."""
     both = list(zip(KINDS, found, strict=True))
     own = [
-        Target(f"{kind.name}: CPU / ordinary", max(ratios), _MOST, most=True)
+        Target(f"{kind.name}: CPU / usual form", max(ratios), _MOST, most=True)
         for kind, ratios in both
         if kind.target == "own"
     ]
@@ -68,8 +68,13 @@ def _targets(found: Sequence[Sequence[float]]) -> list[Target]:
     dearest, dearest_dead = max(others, key=others.__getitem__), max(dead, key=dead.__getitem__)
     return [
         *own,
-        Target(f"dearest of the other trips, {dearest}", others[dearest], _MOST, most=True),
-        Target(f"1 % of dead letters, {dearest_dead}", dead[dearest_dead], _MOST, most=True),
+        Target(f"most expensive of the other trips: {dearest}", others[dearest], _MOST, most=True),
+        Target(
+            f"1 % of dead letters, most expensive: {dearest_dead}",
+            dead[dearest_dead],
+            _MOST,
+            most=True,
+        ),
     ]
 
 
@@ -88,14 +93,14 @@ def _ratios(kind: Kind, trips: Sequence[Trip], pairs: int) -> list[float]:
 
 
 def _seconds(values: Sequence[bytes]) -> float:
-    """Return the CPU seconds of all threads that decode a batch."""
+    """Return the CPU seconds of all threads of this process to decode a batch."""
     began = time.process_time()
     decode_trips(values, _RULES)
     return time.process_time() - began
 
 
 def _check(kind: Kind, values: Sequence[bytes], every: int) -> None:
-    """Raise BenchmarkError where trips and dead letters are not what they were made as."""
+    """Raise BenchmarkError if trips are rejected, or dead letters are accepted."""
     rejected = decode_trips(values, _RULES).rejected.height
     expected = 0 if kind.is_trip else len(values) // every
     if rejected != expected:

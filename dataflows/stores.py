@@ -14,10 +14,14 @@ __all__ = ["StoreError", "is_fenced", "sink_context", "store_sinks"]
 
 
 def sink_context(reporter: StatusReporter, stop_requested: Callable[[], bool]) -> SinkContext:
-    """Return what all store sinks of this process share: what they write is reported."""
+    """Return what all store sinks of this process share.
+
+    What they write, and what a store can't hold, is reported.
+    """
     return SinkContext(
         stop_requested=stop_requested,
         on_write=reporter.record_written,
         on_snapshot=reporter.record_snapshot,
+        on_refusal=reporter.record_refusal,
         translate_errors=refusals_end_the_flow,
     )

@@ -24,20 +24,27 @@ class WatermarkTracker:
     _all: MinWatermark = field(default_factory=MinWatermark)
     _behind: set[int] = field(default_factory=set)
     _missing: set[int] = field(default_factory=set)
+    _listed: tuple[int, ...] = ()
 
     def update(self, update: WatermarkUpdate) -> None:
         """Record the newest update of a partition."""
         partition, status = update.partition, update.status
         before = self.updates.get(partition)
         self.updates[partition] = update
-        if before is None or _differ(update.partitions, before.partitions):
-            self._missing |= set(update.partitions) - self.updates.keys()
+        if before is None:
             self._missing.discard(partition)
+        self._record_partitions(update.partitions)
         if before is None or status != before.status:
             self._record_status(partition, status)
         self._all.set(partition, update.watermark)
         if status in _ACTIVE:
             self._active.set(partition, update.watermark)
+
+    def _record_partitions(self, partitions: tuple[int, ...]) -> None:
+        # The updates that come together share one tuple, so it is compared once.
+        if partitions is not self._listed and partitions != self._listed:
+            self._missing |= set(partitions) - self.updates.keys()
+        self._listed = partitions
 
     def _record_status(self, partition: int, status: ReadStatus) -> None:
         if status == "behind":
@@ -66,8 +73,3 @@ class WatermarkTracker:
     def cleanup_watermark(self) -> int | None:
         """The minimum over all partitions, in epoch ms; None drops nothing."""
         return self._all.value
-
-
-def _differ(partitions: tuple[int, ...], others: tuple[int, ...]) -> bool:
-    # Mostly it is one tuple, of which Python would compare each item.
-    return partitions is not others and partitions != others

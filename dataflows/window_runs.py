@@ -112,15 +112,17 @@ def merged(runs: Sequence[Run]) -> Run:
 def compacted(runs: list[Run]) -> list[Run]:
     """Return the runs with the last ones merged, as far as they are small beside each other.
 
-    A run is merged with those behind it once they have half of its rows: each row is merged a few
-    times, and there are never many runs.
+    A run is merged with those behind it once they have half of its rows. So each that is left has
+    over twice the rows of all behind it: there are few, and a row is merged a few times.
     """
-    first, rows = len(runs), 0
+    if not runs:
+        return runs
+    first = len(runs) - 1
+    rows = runs[first].height
     while first and runs[first - 1].height <= max(SMALL, 2 * rows):
         first -= 1
         rows += runs[first].height
-    last = runs[first:]
-    return [*runs[:first], merged(last)] if last else runs
+    return [*runs[:first], merged(runs[first:])]
 
 
 def totals_of(keys: Run, others: Sequence[Run]) -> pl.DataFrame:

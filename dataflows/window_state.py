@@ -10,6 +10,9 @@ from mobility.records import PARTIAL_SCHEMA, WINDOW_SCHEMA
 
 STATE_VERSION: Final = 2
 
+_MANY: Final = 100
+"""Runs from which on they are compacted, however few rows they have."""
+
 NO_WINDOWS: Final = pl.DataFrame(schema=WINDOW_SCHEMA)
 
 
@@ -42,7 +45,8 @@ class WindowState:
         self.starts |= run.starts
         self.pending.append(run)
         self._unmerged_rows += run.height
-        if self._unmerged_rows > max(SMALL, self.pending[0].height):
+        is_large = self._unmerged_rows > max(SMALL, self.pending[0].height)
+        if is_large or len(self.pending) > _MANY:
             self._compact_pending()
 
     def close(self, watermark: int) -> pl.DataFrame:
@@ -53,6 +57,8 @@ class WindowState:
         self.closed |= closing
         totals = merged(within([*self.emitted, *self.pending], closing))
         self.emitted = [*without(self.emitted, closing), totals]
+        if len(self.emitted) > _MANY:
+            self.emitted = compacted(self.emitted)
         self.pending = without(self.pending, closing)
         return _panes(totals.rows, pl.lit("on_time"))
 

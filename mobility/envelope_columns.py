@@ -12,7 +12,7 @@ import polars as pl
 
 from mobility.json_columns import as_texts
 from mobility.json_members import member_spans
-from mobility.nesting import may_be_deep
+from mobility.nesting import may_be_nested_too_deeply
 from mobility.records import MAX_NESTING
 from mobility.validation import Rejection, read_object
 
@@ -99,4 +99,6 @@ def _rows(events: pl.Series) -> pl.Series:
     parts = rest.str.splitn(_SOURCE, 2).struct
     rows = parts.field("field_0") + "}"
     is_right = parts.field("field_1").str.contains(_BEHIND_SOURCE).fill_null(value=False)
-    return rows.set(~is_right | may_be_deep(rows, MAX_NESTING - _ENVELOPE_LEVELS), None)
+    return rows.set(
+        ~is_right | may_be_nested_too_deeply(rows, MAX_NESTING - _ENVELOPE_LEVELS), None
+    )

@@ -1,7 +1,7 @@
-"""Reads the known fields of JSON objects as columns.
+"""Parses the known fields of JSON objects to columns.
 
-Polars reads a chunk of messages whole or not at all, so messages that it can't read are taken out
-beforehand or, where it refuses the chunk, looked for. All this is done by columns or loops in C.
+If Polars can't parse one message of a chunk, it parses none. So messages that it can't parse are
+left out before, or found after it has rejected the chunk. Both work on columns or loop in C.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -11,7 +11,7 @@ from typing import Final, cast
 import msgspec
 import polars as pl
 
-from mobility.nesting import may_be_deep
+from mobility.nesting import may_be_nested_too_deeply
 from mobility.validation import AMOUNTS, COORDINATES, LOCATIONS, STRINGS, TIMES
 
 FIELDS_SCHEMA: Final = pl.Schema(
@@ -20,27 +20,31 @@ FIELDS_SCHEMA: Final = pl.Schema(
         **dict.fromkeys((*COORDINATES, *AMOUNTS), pl.Float64),
     }
 )
-"""What Polars is asked for. A value that is no string it writes as text where the schema says
-string; one that is no number is null where the schema says number."""
+"""The schema for Polars. See `mobility.json_checks` for values of other types."""
 
-# Where Polars refuses a chunk, it has read most of it for nothing.
+# If Polars rejects a chunk, parsing it was for nothing; smaller chunks cost more in total.
 _CHUNK: Final = 5_000
 
 _OBJECT: Final = r"^[ \t\r\n]*\{"
 _NO_FIELDS: Final = b"{}"
 
-# Separates messages while their own line ends are replaced. JSON has no such character.
+# Separates messages while line feeds in them are replaced. It is not allowed in JSON.
 _SEPARATOR: Final = b"\x1e"
 
-# Numbers that are JSON, and that Polars may refuse: beyond a double, or an integer of 128 bits.
+# Numbers that are valid JSON but may be too large for Polars: for a double, or for 128 bits.
 _HUGE_NUMBER: Final = r"[eE]\+?[0-9]{3}|[0-9]{39}"
 
-# A message that is refused for another reason is looked for by halves, down to so few.
+# In an object with many equal keys, Polars takes a time that grows with the square of their number.
+_MOST_KEYS: Final = 5_000
+_KEY: Final = r'"\s*:'
+_SHORTEST_PAIR: Final = len('"":0,')
+
+# So many messages or fewer are not split further to find one that Polars rejects.
 _FEWEST: Final = 16
 
 
 class _Object(msgspec.Struct):
-    """An object of which no field is kept, so that msgspec only checks its syntax."""
+    """An object without known fields: msgspec only checks the syntax of messages."""
 
 
 _check_syntax: Final = msgspec.json.Decoder(_Object).decode
@@ -50,11 +54,11 @@ _Join = Callable[[Iterable[bytes]], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Messages by columns, a row a message.
+    """Messages as columns, one row per message.
 
-    `fields` has FIELDS_SCHEMA and the message as `text`; all is null where it can't be read, but
-    for some texts. `is_ascii` says that there is no character beyond printable ASCII but for blanks
-    and line ends, and `has_escapes` that strings may have some nevertheless.
+    `fields` has FIELDS_SCHEMA and `text`, the message; the fields are null if it can't be parsed.
+    If `is_ascii`, no message has DEL or a character beyond ASCII. If `has_escapes`, some message
+    has a backslash.
     """
 
     fields: pl.DataFrame
@@ -63,7 +67,7 @@ class Columns:
 
 
 def read_columns(values: Sequence[bytes | None], max_bytes: int) -> Columns:
-    """Read messages; those of over `max_bytes` are not looked at."""
+    """Parse messages; those of more than `max_bytes` are treated as if they can't be parsed."""
     starts = range(0, len(values), _CHUNK)
     chunks = [_read(values[start : start + _CHUNK], max_bytes) for start in starts]
     no_fields = pl.DataFrame(schema={**FIELDS_SCHEMA, "text": pl.String})
@@ -77,22 +81,22 @@ def read_columns(values: Sequence[bytes | None], max_bytes: int) -> Columns:
 def _read(values: Sequence[bytes | None], max_bytes: int) -> Columns:
     messages = pl.Series("text", values, dtype=pl.Binary)
     texts = _objects(as_texts(_without(messages, messages.bin.size() > max_bytes)))
-    texts = _without(texts, may_be_deep(texts))
+    texts = _without(texts, may_be_nested_too_deeply(texts))
+    texts = _without(texts, _has_many_keys(texts))
     join: _Join = b"\n".join
     if texts.str.contains("\n", literal=True).any():
         join = _one_line_each
         texts = _without(texts, texts.str.contains(_SEPARATOR.decode(), literal=True))
     lines = cast("list[bytes]", list(values))
-    _take_out(lines, texts.is_null().arg_true())
+    _leave_out(lines, texts.is_null().arg_true())
     joined = join(lines)
     is_ascii = joined.isascii() and b"\x7f" not in joined
     has_escapes = b"\\" in joined
     fields = _parsed(joined, len(lines))
+    del joined  # its memory is used again: new memory costs as much as the copy
     if fields is None:
-        _take_out(lines, _failing(_check_syntax, lines))
-        fields = _parsed(join(lines), len(lines))
-    if fields is None:
-        _take_out(lines, texts.str.contains(_HUGE_NUMBER).arg_true())
+        _leave_out(lines, _failing(_check_syntax, lines))
+        _leave_out(lines, texts.str.contains(_HUGE_NUMBER).arg_true())
         fields = _by_halves(lines, join)
     return Columns(fields.with_columns(texts), is_ascii, has_escapes)
 
@@ -102,11 +106,11 @@ def _without(values: pl.Series, unwanted: pl.Series) -> pl.Series:
 
 
 def as_texts(messages: pl.Series) -> pl.Series:
-    """Return messages as text, null where they are not UTF-8."""
+    """Return messages as text, null if they are not UTF-8."""
     try:
         return messages.cast(pl.String)
     except pl.exceptions.ComputeError:
-        # The memory of a column is checked as a whole, so it is made anew without them.
+        # The cast checks all memory of the column, also that of rows set to null.
         values = messages.to_list()
         for row in _failing(bytes.decode, [value or b"" for value in values]):
             values[row] = None
@@ -114,18 +118,26 @@ def as_texts(messages: pl.Series) -> pl.Series:
 
 
 def _objects(texts: pl.Series) -> pl.Series:
-    """Take out what does not begin as an object."""
+    """Set to null what does not start as an object."""
     if texts.str.starts_with("{").all():
         return texts
     return _without(texts, ~texts.str.contains(_OBJECT))
 
 
+def _has_many_keys(texts: pl.Series) -> pl.Series:
+    found = texts.str.len_bytes() > _SHORTEST_PAIR * _MOST_KEYS
+    rows = found.arg_true()
+    if rows.is_empty():
+        return found
+    return found.scatter(rows, texts.gather(rows).str.count_matches(_KEY) > _MOST_KEYS)
+
+
 def _one_line_each(lines: Iterable[bytes]) -> bytes:
-    # In a string neither character may stand, so one faulty message is replaced by another.
+    # Both characters are blanks between tokens, and neither is allowed in a string.
     return _SEPARATOR.join(lines).replace(b"\n", b"\r").replace(_SEPARATOR, b"\n")
 
 
-def _take_out(lines: list[bytes], rows: Iterable[int]) -> None:
+def _leave_out(lines: list[bytes], rows: Iterable[int]) -> None:
     for row in rows:
         lines[row] = _NO_FIELDS
 
@@ -155,7 +167,7 @@ def _failing(check: Callable[[bytes], object], values: Iterable[bytes]) -> list[
     failing = []
     while True:
         try:
-            # Goes on where it was left.
+            # After an exception it continues with the next value.
             passed.extend(results)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             failing.append(len(passed))

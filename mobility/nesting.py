@@ -1,7 +1,7 @@
-"""How deep the objects and arrays of a message are nested: a rule of its own.
+"""The limit on nested objects and arrays in a message.
 
-Parsers are recursive and stop somewhere, each at another depth. What is not nested deeply by this
-rule they all read.
+Parsers are recursive, and each has a limit of its own: Python's depends on its version and on its
+stack, Polars' is 1,024. Within MAX_NESTING all of them parse a message.
 """
 
 import re
@@ -21,8 +21,8 @@ _LEVELS: Final = 8
 _tokens: Final = re.compile(rf"{_STRING}|[\[\]{{}}]", re.DOTALL)
 
 
-def is_deep(text: str) -> bool:
-    """Return whether a JSON text is nested over MAX_NESTING levels deep."""
+def is_nested_too_deeply(text: str) -> bool:
+    """Return whether a JSON text has more than MAX_NESTING levels."""
     if text.count("[") + text.count("{") <= MAX_NESTING:
         return False
     level = 0
@@ -36,10 +36,9 @@ def is_deep(text: str) -> bool:
     return False
 
 
-def may_be_deep(texts: pl.Series, most: int = MAX_NESTING) -> pl.Series:
-    """Return for each JSON text whether it may have over `most` levels: few others may, too."""
+def may_be_nested_too_deeply(texts: pl.Series, most: int = MAX_NESTING) -> pl.Series:
+    """Return for each JSON text whether it may have more levels than `most`."""
     found = texts.str.len_bytes() > 2 * most
-    # Where one ends and the next begins, as the points of a trace, the level stays what it was.
     for is_candidate in (partial(_has_many, most=most), _exceeds_levels):
         rows = found.arg_true()
         if not rows.is_empty():
@@ -48,11 +47,12 @@ def may_be_deep(texts: pl.Series, most: int = MAX_NESTING) -> pl.Series:
 
 
 def _has_many(texts: pl.Series, most: int) -> pl.Series:
+    # An array or object that follows another one, as a point of a trace, is on the same level.
     return texts.str.count_matches(_OPENING) > most + texts.str.count_matches(_NEXT)
 
 
 def _exceeds_levels(texts: pl.Series) -> pl.Series:
-    """Return what is nested over _LEVELS deep, which nobody's trips are."""
+    """Return whether each text has more than _LEVELS levels, which takes as many replacements."""
     flat = texts.str.replace_all(_STRING, "")
     for _ in range(_LEVELS):
         flat = flat.str.replace_all(_INNERMOST, "")

@@ -19,11 +19,12 @@ MAX_AMOUNT: Final = 1e9
 MAX_ID_LENGTH: Final = 128
 
 MAX_NESTING: Final = 500
-"""How many levels of objects and arrays a message may have, itself included."""
+"""The most levels of objects and arrays in a message; the message itself is the first."""
 
 RulesVersion = Literal[1, 2]
-"""Which rules judge a message. Version 1 is that of release 0.1, where the interpreter's tables and
-parsers decided on ids, times and nesting; a log that was read by it is read by it again."""
+"""Which rules judge a message. Version 1 is that of release 0.1, in which ids, times and nesting
+are what the interpreter accepts; version 2 has patterns and limits of its own (ADR 18). A log that
+was read by one version is read by it again."""
 
 RULES_VERSION: Final = 2
 

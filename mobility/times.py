@@ -1,7 +1,7 @@
-"""Times as text to epoch milliseconds, by columns and one by one, and back.
+"""Times as text to epoch milliseconds and back: whole columns, or one at a time.
 
-Which texts are times is one rule, the patterns below: neither Python's nor Polars' own parser
-decides, as those differ from each other and may change.
+The patterns below are the rule for times of trips. The parsers of Python and Polars differ from
+each other, and may change with their versions.
 """
 
 import re
@@ -24,13 +24,13 @@ _CLOCK: Final = (
 _OFFSET: Final = f"[+-]{_HOUR}(?::{_SIXTY}(?::{_SIXTY})?|{_SIXTY}(?:{_SIXTY})?)?"
 
 ISO_TIME: Final = f"^{_DATE}[T ]{_CLOCK}(?: ?(?:Z|{_OFFSET}))?$"
-"""An ISO 8601 date with a time of day, in full or in hours or minutes, with `:` or without, with
-any number of decimals of a second; then `Z`, an offset, or nothing, which means UTC."""
+"""An ISO 8601 date and a time to the hour, the minute, the second or any fraction of a second, with
+`:` or without; then `Z`, an offset, or nothing, which means UTC."""
 
-# The form of most feeds, which is read at half the cost.
+# The most frequent form costs half as much to parse.
 _COMMON: Final = rf"^{_DATE}[T ]{_HOUR}:{_SIXTY}:{_SIXTY}(?:\.[0-9]+)?Z?$"
 
-# What follows the date and one character, once the colons are out.
+# The text after the date and the separator, without colons: time, fraction, offset.
 _PARTS: Final = r"^([0-9]{2,6})(?:[.,]([0-9]+))? ?(?:Z|([+-][0-9]{2,6}))?$"
 
 _SEPARATOR: Final = len("2025-01-01")
@@ -51,10 +51,7 @@ _FRACTIONS: Final = pl.Series(["Z", *(f".{ms:03}Z" for ms in range(1, 1_000))])
 
 
 def epoch_ms(texts: pl.Series) -> pl.Series:
-    """Return times in whole epoch ms, floored (Int64), and null where a text is no time.
-
-    Read are `ISO_TIME` and `DIGITS`.
-    """
+    """Return times in epoch ms, floored (Int64); null if neither ISO_TIME nor DIGITS matches."""
     times = pl.repeat(None, texts.len(), dtype=pl.Int64, eager=True)
     for pattern, read in ((_COMMON, _common_ms), (ISO_TIME, _iso_ms), (DIGITS, _digits_ms)):
         if times.null_count() == texts.null_count():
@@ -68,13 +65,13 @@ def epoch_ms(texts: pl.Series) -> pl.Series:
 
 
 def iso_ms(text: str) -> int | None:
-    """Return the epoch ms of an `ISO_TIME`, floored; None where the text is none."""
+    """Return the time of a trip, an ISO_TIME, in epoch ms, floored; None if it is not valid."""
     parts = _parts(text[_SEPARATOR + 1 :].replace(":", "")) if _is_iso(text) else None
     if parts is None:
         return None
     try:
         day = date.fromisoformat(text[:_SEPARATOR]).toordinal() - _EPOCH_DAY
-    except ValueError:  # as 30 February
+    except ValueError:  # for example 30 February
         return None
     clock, fraction, offset = parts.groups("")
     moment = day * _DAY_MS + _clock_ms(clock) + int(fraction[:_MS_DIGITS].ljust(_MS_DIGITS, "0"))
@@ -135,7 +132,7 @@ def _iso_ms(texts: pl.Series) -> pl.Series:
     clocks = texts.str.slice(_SEPARATOR + 1).str.replace_all(":", "", literal=True)
     clock, fraction, offset = clocks.str.extract_groups(_PARTS).struct.unnest()
     seconds = texts.str.head(_SEPARATOR) + clock.str.pad_end(_SIX, "0")
-    # A feed has few offsets, so each is read once.
+    # A feed has few different offsets.
     offset = offset.fill_null("")
     known = offset.unique()
     digits = known.str.slice(1).str.pad_end(_SIX, "0").cast(pl.Int64)
@@ -155,5 +152,5 @@ def _digits_ms(texts: pl.Series) -> pl.Series:
 
 
 def _parsed(texts: pl.Series, form: str) -> pl.Series:
-    """Return times in epoch ms, null where there is no such day."""
+    """Return times in epoch ms, null if there is no such day."""
     return texts.str.to_datetime(form, time_unit="ms", strict=False).cast(pl.Int64)

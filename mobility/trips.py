@@ -11,9 +11,9 @@ from typing import Final
 
 import polars as pl
 
-from mobility import first_rules
-from mobility.doubts import doubtful
-from mobility.ids import REFUSED_PATTERN
+from mobility import rules_version_1
+from mobility.id_characters import DISALLOWED_PATTERN
+from mobility.json_checks import may_differ
 from mobility.json_columns import Columns, read_columns
 from mobility.records import MAX_AMOUNT, MAX_EVENT_TIME, MAX_ID_LENGTH, MICRO, MIN_EVENT_TIME
 from mobility.shapes import with_shape
@@ -106,8 +106,8 @@ def _certain_trips(columns: Columns, rules: TripRules) -> pl.DataFrame:
     )
     is_certain = _is_in_domain(rules)
     if columns.has_escapes or not columns.is_ascii:
-        is_certain &= _have_fit_ids(rules)
-    certain = timed.select(is_certain.fill_null(value=False)).to_series() & ~doubtful(columns)
+        is_certain &= _have_allowed_ids(rules)
+    certain = timed.select(is_certain.fill_null(value=False)).to_series() & ~may_differ(columns)
     return (timed if certain.all() else timed.filter(certain)).select(
         "row",
         *STRINGS,
@@ -134,22 +134,22 @@ def _is_in_domain(rules: TripRules) -> pl.Expr:
     for name, limit in COORDINATES.items():
         is_valid &= pl.col(name).is_between(-limit, limit).fill_null(True)
     for name in IDS:
-        is_valid &= pl.col(name).str.len_bytes().is_between(1, MAX_ID_LENGTH).fill_null(True)
+        is_valid &= pl.col(name).str.len_chars().is_between(1, MAX_ID_LENGTH).fill_null(True)
     return is_valid
 
 
-def _have_fit_ids(rules: TripRules) -> pl.Expr:
+def _have_allowed_ids(rules: TripRules) -> pl.Expr:
     ids = pl.col(*IDS).str
     if rules.version == 1:
-        fit = ids.contains(first_rules.CERTAIN_ID)
+        allowed = ids.contains(rules_version_1.CERTAIN_ID)
     else:
-        fit = ~ids.contains(REFUSED_PATTERN)
-    return pl.all_horizontal(fit.fill_null(value=True))
+        allowed = ~ids.contains(DISALLOWED_PATTERN)
+    return pl.all_horizontal(allowed.fill_null(value=True))
 
 
 def _times(texts: pl.Series, rules: TripRules) -> pl.Series:
     if rules.version == 1:
-        texts = texts.set(texts.str.contains(first_rules.UNSURE_TIME), None)
+        texts = texts.set(texts.str.contains(rules_version_1.UNCERTAIN_TIME), None)
     return epoch_ms(texts)
 
 

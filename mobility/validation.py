@@ -7,12 +7,12 @@ rows that are certainly valid and sends all others here, so that the two can't d
 import hashlib
 import json
 import math
-from collections.abc import Callable
+import sys
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from mobility import first_rules, ids, times
-from mobility.nesting import is_deep
+from mobility import id_characters, rules_version_1, times
+from mobility.nesting import is_nested_too_deeply
 from mobility.records import (
     MAX_AMOUNT,
     MAX_EVENT_TIME,
@@ -61,6 +61,13 @@ TIMES: Final = ("start_time", "end_time")
 REQUIRED: Final = ("start_time", *AMOUNTS)
 IDS: Final = ("driver_id", "passenger_id", "vehicle_type", *LOCATIONS)
 
+# What json.loads makes of JSON: a boolean is of another type than an integer.
+_TYPES: Final[tuple[tuple[tuple[str, ...], str, frozenset[type]], ...]] = (
+    (STRINGS, "a string", frozenset({str})),
+    (LOCATIONS, "a string or an integer", frozenset({str, int})),
+    ((*COORDINATES, *AMOUNTS), "a number", frozenset({int, float})),
+    (TIMES, "a string or a number", frozenset({str, int, float})),
+)
 _MS_PER_MINUTE: Final = 60_000
 
 
@@ -128,14 +135,17 @@ def read_object(value: bytes, version: RulesVersion = RULES_VERSION) -> dict[str
         text = value.decode()
     except UnicodeDecodeError as error:
         raise Rejection("not_utf8", f"byte {error.start}: {error.reason}") from None
-    if version != 1 and is_deep(text):
+    if version != 1 and is_nested_too_deeply(text):
         raise Rejection("not_json", f"nested more than {MAX_NESTING} levels deep")
     try:
         record = json.loads(text, object_pairs_hook=_first_wins)
     except RecursionError:
         raise Rejection("not_json", "nested too deeply") from None
-    except ValueError as error:
+    except json.JSONDecodeError as error:
         raise Rejection("not_json", str(error)) from None
+    except ValueError:
+        digits = sys.get_int_max_str_digits()
+        raise Rejection("not_json", f"an integer has more than {digits} digits") from None
     if not isinstance(record, dict):
         raise Rejection("not_object", f"expected an object, found {_kind(record)}")
     return record
@@ -147,16 +157,10 @@ def _first_wins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _check_types(record: dict[str, Any]) -> None:
-    allowed: tuple[tuple[tuple[str, ...], str, Callable[[object], bool]], ...] = (
-        (STRINGS, "a string", lambda v: isinstance(v, str)),
-        (LOCATIONS, "a string or an integer", lambda v: isinstance(v, str) or _is_integer(v)),
-        ((*COORDINATES, *AMOUNTS), "a number", _is_number),
-        (TIMES, "a string or a number", lambda v: isinstance(v, str) or _is_number(v)),
-    )
-    for fields, expected, fits in allowed:
+    for fields, expected, types in _TYPES:
         for field in fields:
             found = record.get(field)
-            if found is not None and not fits(found):
+            if found is not None and type(found) not in types:
                 raise Rejection("wrong_type", f"{field}: expected {expected}, is {_kind(found)}")
 
 
@@ -174,7 +178,8 @@ def _check_amounts(record: dict[str, Any], rules: TripRules) -> None:
 
 
 def _check_ids(record: dict[str, Any], rules: TripRules) -> None:
-    has_refused = first_rules.has_refused if rules.version == 1 else ids.has_refused
+    is_first = rules.version == 1
+    has_disallowed = (rules_version_1 if is_first else id_characters).has_disallowed
     for field in IDS:
         found = record.get(field)
         if found is None:
@@ -182,7 +187,7 @@ def _check_ids(record: dict[str, Any], rules: TripRules) -> None:
         if not 1 <= len(found) <= MAX_ID_LENGTH:
             detail = f"{field} has {len(found)} characters, allowed are 1 to {MAX_ID_LENGTH}"
             raise Rejection("bad_id", detail)
-        if has_refused(found):
+        if has_disallowed(found):
             detail = f"{field} has controls, halves of surrogate pairs or noncharacters: {found!a}"
             raise Rejection("bad_id", detail)
     trip_id = record.get("trip_id")
@@ -225,8 +230,7 @@ def _trip(record: dict[str, Any], start_location: str | None, rules: TripRules) 
 
 def _epoch_ms(field: str, found: str | float, rules: TripRules) -> int:
     if isinstance(found, str):
-        iso_ms = first_rules.iso_ms if rules.version == 1 else times.iso_ms
-        ms = iso_ms(found)
+        ms = rules_version_1.iso_ms(found) if rules.version == 1 else times.iso_ms(found)
         if ms is None:
             detail = f"{field} is {ascii(found)[:100]}, expected ISO 8601 or epoch milliseconds"
             raise Rejection("bad_time", detail)
@@ -241,14 +245,6 @@ def _epoch_ms(field: str, found: str | float, rules: TripRules) -> int:
 def _micro(amount: float) -> int:
     # Python's round is half to even, as Polars' is in the columnar decoder.
     return round(float(amount) * MICRO)
-
-
-def _is_integer(found: object) -> bool:
-    return isinstance(found, int) and not isinstance(found, bool)
-
-
-def _is_number(found: object) -> bool:
-    return isinstance(found, int | float) and not isinstance(found, bool)
 
 
 def _as_float(found: float) -> float:

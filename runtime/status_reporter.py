@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Final
 
+from mobility.entities import Entity
 from mobility.status import FlowStatus, Outcomes, PartitionStatus, Rates, encode_status
 from mobility.watermarks import min_watermark
 from runtime.flow_metrics import FlowMetrics, MessageCounts
@@ -41,6 +42,7 @@ class StatusReporter:
         self._counted_since = dict(counted_since or {})
         self._snapshot_at: int | None = None
         self._windows = 0
+        self._refusals: dict[str, str] = {}
         self._samples: deque[tuple[float, int, int]] = deque()
         self._lock = threading.Lock()
 
@@ -52,6 +54,12 @@ class StatusReporter:
         """Record that so many windows were written to the stores."""
         with self._lock:
             self._windows += windows
+
+    def record_refusal(self, entity: Entity, reason: str | None) -> None:
+        """Record what a store can't hold of an entity; None: it can now."""
+        with self._lock:
+            refusals = {n: text for n, text in self._refusals.items() if n != entity.name}
+            self._refusals = refusals if reason is None else {**refusals, entity.name: reason}
 
     def status_record(self) -> bytes:
         """Return the status record as it is now."""
@@ -73,6 +81,7 @@ class StatusReporter:
                 partitions_unread=sum(each.partitions_unread for each in metrics),
                 gaps=sum(each.gaps for each in metrics),
                 counted_since=self._counted_since,
+                refusals=self._refusals,
             )
         )
 

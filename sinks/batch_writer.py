@@ -8,7 +8,7 @@ while the second takes the last one.
 
 import logging
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
@@ -17,7 +17,8 @@ import polars as pl
 from mobility.entities import Entity
 from mobility.records import WindowUpdate
 from mobility.totals import highest_versions
-from sinks.store import WindowStore
+from sinks.retry import StopRequested, no_stop
+from sinks.store import AmountTooLargeError, ApplyResult, WindowStore
 
 QUEUE_ROWS: Final = 20_000
 """Rows that the queue holds: beyond, `put` blocks and with it the flow (backpressure). A graceful
@@ -26,6 +27,12 @@ stop has seconds to write the queue."""
 BATCH_ROWS: Final = 10_000
 """Rows from which a batch takes no further update."""
 
+_RETRY_SECONDS: Final = 1.0
+"""How often a store is asked again whether an amount that was too large fits now."""
+
+OnRefusal = Callable[[Entity, str | None], object]
+"""Called with what a store can't hold of an entity, and with None once it can."""
+
 _log: Final = logging.getLogger(__name__)
 
 
@@ -33,13 +40,24 @@ class BatchWriter:
     """Writes updates in the order in which they were put, in batches of some updates.
 
     A batch goes to the first store before the others, and to all stores before the watermarks of
-    its updates are recorded. Each store takes the batches in order.
+    its updates are recorded. Each store takes the batches in order. An amount that is too large for
+    a store is waited for, until it fits, a stop is requested or `close` is called: no restart would
+    make it fit, and to leave it out would make the store wrong.
     """
 
-    def __init__(self, stores: Sequence[WindowStore], entity: Entity) -> None:
+    def __init__(
+        self,
+        stores: Sequence[WindowStore],
+        entity: Entity,
+        *,
+        stop_requested: StopRequested = no_stop,
+        on_refusal: OnRefusal = lambda _entity, _reason: None,
+    ) -> None:
         """Start to write to these stores, which `close` closes."""
         self._first, *self._others = stores
         self._entity = entity
+        self._stop_requested = stop_requested
+        self._on_refusal = on_refusal
         self._changed = threading.Condition()
         self._queue: list[WindowUpdate] = []
         self._queued_rows = 0
@@ -143,7 +161,7 @@ class BatchWriter:
         """Write a batch to a store; return the ids that the store did not have before."""
         if rows.is_empty():
             return ()
-        result = store.apply(self._entity, rows, new_ids)
+        result = self._apply_until_it_fits(store, rows, new_ids)
         if result.refused:
             _log.warning(
                 "Redis refused %d windows of %s: they are older than the oldest window in its "
@@ -152,3 +170,30 @@ class BatchWriter:
                 self._entity.name,
             )
         return result.new_ids
+
+    def _apply_until_it_fits(
+        self, store: WindowStore, rows: pl.DataFrame, new_ids: Collection[str]
+    ) -> ApplyResult:
+        is_refused = False
+        while True:
+            try:
+                result = store.apply(self._entity, rows, new_ids)
+            except AmountTooLargeError as error:
+                if not is_refused:
+                    _log.warning("%s. The flow waits until it fits", error)
+                is_refused = True
+                self._on_refusal(self._entity, str(error))
+                if self._must_end():
+                    raise
+            else:
+                if is_refused:
+                    _log.warning("All amounts of %s fit now", self._entity.name)
+                    self._on_refusal(self._entity, None)
+                return result
+
+    def _must_end(self) -> bool:
+        """Return whether to give up waiting; block for a moment where not."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: self._is_closing or self._stop_requested(), _RETRY_SECONDS
+            )

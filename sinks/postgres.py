@@ -107,6 +107,7 @@ class PostgresStore:
         The argument `new_ids` is not needed; the result has the ids that are new here.
         """
         del new_ids
+        refuse_large_windows(self._session.name, entity, rows, MAX_BIGINT)
         half = 0
         if self._open_session is not None and rows.height >= SPLIT_ROWS:
             self._half_session = self._half_session or self._open_session()
@@ -122,7 +123,6 @@ class PostgresStore:
         """Reconcile windows in one transaction."""
 
         def reconcile(connection: Connection) -> ApplyResult:
-            refuse_large_windows(session.name, entity, rows, MAX_BIGINT)
             _copy_in(connection, sql.Identifier("staged"), rows)
             insert = entity_statement(entity, "sql", "insert_new_ids.sql")
             inserted = _only_row(connection, class_row(_Inserted), insert)
@@ -213,7 +213,10 @@ def _copy_in(connection: Connection, table: sql.Identifier, rows: pl.DataFrame) 
 def _refuse_large_totals(
     connection: Connection, store: str, entity: Entity, rows: pl.DataFrame
 ) -> None:
-    """Raise AmountTooLargeError where running totals would not fit after these windows."""
+    """Raise AmountTooLargeError where running totals would not fit after these windows.
+
+    So it does where the differences of windows to the stored ones do not fit.
+    """
     _copy_in(connection, sql.Identifier("staged"), rows)
     query = entity_statement(entity, "sql", "select_large_total.sql")
     for entity_id, measure in connection.execute(query):

@@ -120,9 +120,7 @@ class RedisStore:
         window that starts over `redis_ledger_hours` before the newest of its id may have been
         counted before: it is refused, or, with a history, its id is filled again.
         """
-        self._session.call(
-            lambda: refuse_large_windows(self._session.name, entity, rows, MAX_EXACT)
-        )
+        refuse_large_windows(self._session.name, entity, rows, MAX_EXACT)
         result = ApplyResult()
         for chunk, packed in pack_chunks(rows, new_ids, CHUNK):
             applied, missing = self._run_apply(entity, packed, [])
@@ -236,16 +234,13 @@ class RedisStore:
             self._instance_id,
         ]
 
-        def run() -> tuple[ApplyResult, list[str]]:
-            applied, unchanged, refused, missing, too_large = self._session.run_script(
-                "apply", [keys.index(entity), keys.seen(entity), keys.live(entity)], args
-            )
-            if too_large:
-                entity_id, measure = too_large
-                refuse_amount(self._session.name, entity, entity_id, measure, MAX_EXACT)
-            return ApplyResult(applied, unchanged, refused), missing
-
-        return self._session.call(run)
+        applied, unchanged, refused, missing, too_large = self._session.run_script(
+            "apply", [keys.index(entity), keys.seen(entity), keys.live(entity)], args
+        )
+        if too_large:
+            entity_id, measure = too_large
+            refuse_amount(self._session.name, entity, entity_id, measure, MAX_EXACT)
+        return ApplyResult(applied, unchanged, refused), missing
 
     def _read_hashes(
         self, entity: Entity, key: Callable[[Entity, str], str]

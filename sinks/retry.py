@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from sinks.store import AmountTooLargeError, StoreError
+from sinks.store import StoreError
 
 Sleep = Callable[[float], object]
 """Sleeps for some seconds; tests pass one that returns at once."""
@@ -63,9 +63,8 @@ class RetryPolicy:
 
         Logs the first failure and the recovery. Raises StoreError when the store has been
         unavailable for `seconds`, counted from the first failure, and at the first failure after a
-        stop was requested: what is not written yet is written again after the next start. An amount
-        that is too large is waited for in the same way. An error that no retry would cure is raised
-        as it is.
+        stop was requested: what is not written yet is written again after the next start. An error
+        that no retry would cure is raised as it is.
         """
         since: float | None = None
         slept, delay = 0.0, _FIRST_DELAY
@@ -73,8 +72,7 @@ class RetryPolicy:
             try:
                 answer = attempt()
             except Exception as error:
-                is_waiting = isinstance(error, AmountTooLargeError)
-                remedy = "" if is_waiting else self._remedy(error)
+                remedy = self._remedy(error)
                 if remedy is None:
                     raise
                 now = self._clock()
@@ -94,10 +92,6 @@ class RetryPolicy:
     ) -> None:
         """Raise StoreError if no retry follows; `outage` is in seconds, None after one failure."""
         reason = " ".join(str(error).split()) or type(error).__name__
-        if isinstance(error, AmountTooLargeError) and (
-            self._stop_requested() or (outage or 0) >= seconds
-        ):
-            raise error
         if self._stop_requested():
             msg = (
                 f"{self._store} does not answer, and a stop was requested: {reason}\n"

@@ -58,16 +58,14 @@ class StoreRefusedError(StoreError):
 
 
 class AmountTooLargeError(StoreError):
-    """A window or a total is larger than the store can hold; nothing of it was written."""
+    """A window or a total is larger than the store can hold; nothing of that id was written."""
 
 
 def refuse_amount(store: str, entity: Entity, entity_id: str, measure: str, limit: int) -> NoReturn:
     """Raise AmountTooLargeError: `measure` of an id would be beyond `limit` (micro-units)."""
     msg = (
         f"{store} can't hold {measure} of {entity.name} {entity_id!r}: its limit is {limit} "
-        "millionths of the unit. No number was changed, and the flow waits with these windows "
-        "until they fit. `aggregated.*` has every window exactly. To continue without this store, "
-        "leave it out of MOBILITY_STORES."
+        "millionths of the unit"
     )
     raise AmountTooLargeError(msg)
 

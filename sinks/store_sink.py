@@ -10,7 +10,7 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from mobility.entities import Entity
 from mobility.records import WindowUpdate
 from mobility.settings import Settings
-from sinks.batch_writer import BatchWriter
+from sinks.batch_writer import BatchWriter, OnRefusal
 from sinks.refiller import Refiller
 from sinks.retry import StopRequested, no_stop
 from sinks.store import WriterRole
@@ -22,14 +22,16 @@ class SinkContext:
     """What the store sinks of a process share with the flow that they are part of.
 
     `on_write` is called with the number of windows that a sink has queued, `on_snapshot` when all
-    of them are committed. Every call of a store runs in a context of `translate_errors`, which may
-    raise another exception in place of a StoreError. Once `stop_requested` returns True, an
-    unavailable store is not retried any longer. `has_failed` is set by the first error.
+    of them are committed, `on_refusal` as by a BatchWriter. Every call of a store runs in a context
+    of `translate_errors`, which may raise another exception in place of a StoreError. Once
+    `stop_requested` returns True, an unavailable store is not retried any longer. `has_failed` is
+    set by the first error.
     """
 
     stop_requested: StopRequested = no_stop
     on_write: Callable[[int], object] = lambda _: None
     on_snapshot: Callable[[], object] = lambda: None
+    on_refusal: OnRefusal = lambda _entity, _reason: None
     translate_errors: Callable[[], AbstractContextManager[None]] = nullcontext
     has_failed: bool = False
 
@@ -126,7 +128,12 @@ class StoreSink(FixedPartitionedSink[WindowUpdate, None]):
                     self._writer_role,
                     stop_requested=self._context.stop_requested,
                 )
-                self._batch_writer = BatchWriter(stores, self._entity)
+                self._batch_writer = BatchWriter(
+                    stores,
+                    self._entity,
+                    stop_requested=self._context.stop_requested,
+                    on_refusal=self._context.on_refusal,
+                )
             self._partitions += 1
             return self._batch_writer
 

@@ -77,7 +77,7 @@ _AROUND: Final[tuple[Oddity, ...]] = (
     lambda message: b"\x1e" + message,
 )
 
-oddities: st.SearchStrategy[Oddity] = st.one_of(
+written_oddly: st.SearchStrategy[Oddity] = st.one_of(
     st.sampled_from((*_HARMLESS, *_ESCAPED_NAMES)).map(with_member),
     st.builds(
         lambda field, number: with_member(f'"{field}":{number}'),
@@ -92,4 +92,34 @@ oddities: st.SearchStrategy[Oddity] = st.one_of(
     st.sampled_from((2, 9, 10, 100, 499, 500, 501, 600)).map(nested).map(with_member),
     st.sampled_from(_AROUND),
 )
-"""What happens to messages that hold objects."""
+"""What a producer may do to messages, knowingly or not."""
+
+
+@st.composite
+def _cut_or_filled(draw: st.DrawFn) -> Oddity:
+    share = draw(st.floats(0, 1, exclude_max=True))
+    junk = draw(
+        st.sampled_from((None, b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\x00", b"\n", b"}", b","))
+    )
+
+    def spoil(message: bytes) -> bytes:
+        cut = int(share * len(message))
+        return message[:cut] if junk is None else message[:cut] + junk + message[cut:]
+
+    return spoil
+
+
+spoilt: st.SearchStrategy[Oddity] = _cut_or_filled() | st.sampled_from(
+    (
+        lambda message: b"\xef\xbb\xbf" + message,
+        lambda message: message + b"\x00",
+        lambda message: message + b"}",
+        lambda message: message + message,
+        lambda message: message + b" " + message,
+        lambda message: message + b"\n" + message,
+        lambda message: b"[" + message + b"]",
+        lambda message: message.replace(b'"', b"'"),
+        lambda message: message.replace(b"{", b'{"deep":' + b"[" * 3_000 + b"]" * 3_000 + b",", 1),
+    )
+)
+"""What damages messages, or most of them."""

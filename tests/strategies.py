@@ -15,7 +15,8 @@ from typing import Any, Final, TypeVar
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from tests.odd import oddities
+from tests.ids import ids
+from tests.odd import Oddity, spoilt, written_oddly
 
 T = TypeVar("T")
 
@@ -33,32 +34,6 @@ NOON: Final = 1_735_732_800_000
 """2025-01-01T12:00:00Z in epoch ms: a window's start, whatever its length may be."""
 
 MINUTE: Final = 60_000
-
-_ODD_IDS: Final = ("7", "007", "-0", "1e5", "true", "null", "[x", "{x}", 'a"b\\c', "é→𝛑", "🚕")
-
-# Of people and places: joiners, spaces of other scripts, what is newer than a Python, marks.
-_NAMES: Final = (
-    "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627",  # a name in Persian
-    "👨\u200d👩\u200d👧",
-    "Taxi\u00a0XL",
-    "d\U0001fae8",
-    "e\u0301",
-    "\u2028",
-    "\ue000",
-)
-
-_NONCHARACTERS: Final = "".join(
-    chr(code)
-    for code in range(0x110000)
-    if 0xFDD0 <= code <= 0xFDEF or code % 0x10000 >= 0xFFFE  # by the tables of Unicode
-)
-
-ids = st.sampled_from(("a", "b", "c", *_ODD_IDS, *_NAMES)) | st.text(
-    st.characters(codec="utf-8", exclude_categories=["Cc"], exclude_characters=_NONCHARACTERS),
-    min_size=1,
-    max_size=128,
-)
-"""Ids that are allowed: 1 to 128 characters, among them what looks like other types."""
 
 amounts = (
     st.floats(0, 1e9, allow_subnormal=False)
@@ -217,50 +192,30 @@ def _missing_fields(draw: st.DrawFn) -> bytes:
     return draw(written(list(trip.items())))
 
 
-@st.composite
-def _spoilt_texts(draw: st.DrawFn) -> bytes:
-    """Draw a good message to which something happened."""
-    good = draw(good_messages())
-    cut = draw(st.integers(0, len(good) - 1))
-    junk = draw(
-        st.sampled_from((b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\x00", b"\n", b"}", b","))
-    )
-    return draw(
-        st.sampled_from(
-            (
-                good[:cut],
-                good[:cut] + junk + good[cut:],
-                b"\xef\xbb\xbf" + good,
-                good + junk,
-                good + good,
-                good + b" " + good,
-                good + b"\n" + good,
-                b"[" + good + b"]",
-                good.replace(b'"', b"'"),
-                good.replace(b"{", b'{"deep":' + b"[" * 3_000 + b"]" * 3_000 + b",", 1),
-            )
-        )
-    )
-
-
 _no_objects = st.sampled_from(
     (None, b"", b" ", b"\n", b"\r\n", b"null", b"5", b"true", b'"x"', b"[]", b"{}", b"NaN", b"\xff")
 )
 
 
 @st.composite
-def odd_messages(draw: st.DrawFn) -> bytes:
-    """Draw a message that is written, or made, unlike most."""
+def _changed(draw: st.DrawFn, oddities: st.SearchStrategy[Oddity]) -> bytes:
     return draw(oddities)(draw(good_messages()))
 
 
+odd_messages = _changed(written_oddly)
+"""Messages that are written, or made, unlike most."""
+
 poison = (
-    _no_objects | _wrong_fields() | _fields_that_stand_twice() | _missing_fields() | _spoilt_texts()
+    _no_objects
+    | _wrong_fields()
+    | _fields_that_stand_twice()
+    | _missing_fields()
+    | _changed(spoilt)
 )
 """Messages that something is wrong with; a few of the spoilt ones may still be trips."""
 
 messages: st.SearchStrategy[bytes | None] = (
-    good_messages() | good_messages() | odd_messages() | poison
+    good_messages() | good_messages() | odd_messages | poison
 )
 
 

@@ -57,6 +57,15 @@ def _check_process(process: FlowProcess) -> Iterator[StatusProblem]:
             f"Check that process {process.pid} runs on {process.host}, and read its log",
             is_error=True,
         )
+    for reason in process.refusals.values():
+        yield _problem(
+            process,
+            "amount-too-large",
+            f"{reason}; {process.process} waits until it fits",
+            "`aggregated.*` has every window exactly. Correct trips with too large amounts by a "
+            "backfill, or restart the flow without this store in MOBILITY_STORES",
+            is_error=True,
+        )
     if process.punctuations_refused:
         yield _problem(
             process,

@@ -53,6 +53,7 @@ class FlowProcess(msgspec.Struct, frozen=True, kw_only=True):
     """A process of a flow. `age` is the age of its record in seconds; rates are per second.
 
     `counted_since` has the first window of each entity that is not counted from the beginning on.
+    `refusals` says for each entity what a store can't hold, for which the process waits.
     """
 
     process: str
@@ -71,6 +72,7 @@ class FlowProcess(msgspec.Struct, frozen=True, kw_only=True):
     partitions_unread: int
     gaps: int
     counted_since: dict[str, datetime | None]
+    refusals: dict[str, str]
 
 
 class RunningAudit(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,6 +119,7 @@ def to_process(name: str, age: float, status: FlowStatus) -> FlowProcess:
         partitions_unread=status.partitions_unread,
         gaps=status.gaps,
         counted_since={name: known_time(since) for name, since in status.counted_since.items()},
+        refusals=status.refusals,
     )
 
 

@@ -1,27 +1,37 @@
--- The first id whose totals would not fit into a bigint after the staged windows, and the measure.
-WITH moved AS (
+-- The first id for which the staged windows are too large, and the measure: its totals would not fit
+-- into a bigint afterwards, or reconcile.sql could not add the differences to the stored windows.
+WITH differences AS (
     SELECT
         id,
-        sum(new.trip_count::numeric - coalesce(old.trip_count, 0)) AS trip_count,
-        sum(new.total_duration::numeric - coalesce(old.total_duration, 0)) AS total_duration,
-        sum(new.total_distance::numeric - coalesce(old.total_distance, 0)) AS total_distance,
-        sum(new.total_revenue::numeric - coalesce(old.total_revenue, 0)) AS total_revenue
+        measure,
+        new_amount::numeric - coalesce(old_amount, 0) AS amount
     FROM staged AS new
     LEFT JOIN {ledger} AS old USING (id, window_start)
+    CROSS JOIN LATERAL (
+        VALUES
+        ('trip_count', new.trip_count, old.trip_count),
+        ('total_duration', new.total_duration, old.total_duration),
+        ('total_distance', new.total_distance, old.total_distance),
+        ('total_revenue', new.total_revenue, old.total_revenue)
+    ) AS amounts (measure, new_amount, old_amount)
     WHERE old.id IS NULL
         OR (new.generation, new.trip_count) >= (old.generation, old.trip_count)
-    GROUP BY id
 )
 SELECT id, measure
-FROM moved
+FROM differences
 LEFT JOIN {totals} AS held USING (id)
-CROSS JOIN LATERAL (
-    VALUES
-    ('trip_count', coalesce(held.trip_count, 0) + moved.trip_count),
-    ('total_duration', coalesce(held.total_duration, 0) + moved.total_duration),
-    ('total_distance', coalesce(held.total_distance, 0) + moved.total_distance),
-    ('total_revenue', coalesce(held.total_revenue, 0) + moved.total_revenue)
-) AS sums (measure, amount)
-WHERE abs(amount) > 9223372036854775807
-ORDER BY id
+GROUP BY id, measure, held.trip_count, held.total_duration, held.total_distance, held.total_revenue
+HAVING sum(abs(amount)) > 9223372036854775807
+    OR abs(
+        sum(amount) + coalesce(
+            CASE measure
+                WHEN 'trip_count' THEN held.trip_count
+                WHEN 'total_duration' THEN held.total_duration
+                WHEN 'total_distance' THEN held.total_distance
+                ELSE held.total_revenue
+            END,
+            0
+        )
+    ) > 9223372036854775807
+ORDER BY id, measure
 LIMIT 1

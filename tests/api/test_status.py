@@ -67,6 +67,7 @@ def test_the_status_has_the_published_records() -> None:
         ("punctuations-refused", [to_record(flow_status(punctuations_refused=1))]),
         ("partitions-unread", [to_record(flow_status(partitions_unread=1))]),
         ("gaps", [to_record(flow_status(gaps=1))]),
+        ("amount-too-large", [to_record(flow_status(refusals={"driver": "Redis can't hold it"}))]),
         ("many-late", [to_record(flow_status(counts=Outcomes(read=1_000, late=11)))]),
         ("many-dead", [to_record(flow_status(counts=Outcomes(read=1_000, dead=11)))]),
         ("old-snapshot", [to_record(flow_status(snapshot_at=AT - 120_000))]),

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from audit.validation import LogMessage, _has_no_controls, validate_messages
-from mobility.ids import has_refused
+from mobility.id_characters import has_disallowed
 from mobility.settings import Settings
 
 APPENDED: Final = 1_735_700_000_000
@@ -216,7 +216,7 @@ def test_a_log_of_the_first_release_is_judged_as_it_was(
 def test_it_refuses_the_characters_that_the_flow_refuses() -> None:
     """Written apart, both take the same of all that there are."""
     for code in (*range(0xD800), *range(0xE000, 0x110000)):
-        assert _has_no_controls(chr(code)) != has_refused(chr(code))
+        assert _has_no_controls(chr(code)) != has_disallowed(chr(code))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Odd messages are what their names say, and their table tells which is dear."""
+"""Messages in unusual forms are what their names say, and their table has the most expensive."""
 
 import pytest
 
@@ -18,8 +18,8 @@ def test_a_kind_is_trips_or_dead_letters(kind: Kind) -> None:
     assert decode_trips(odd, TripRules()).trips.height == (20 if kind.is_trip else 0)
 
 
-def test_the_dearest_are_named() -> None:
-    """Kinds with a target of their own, then the dearest of the others and of dead letters."""
+def test_the_most_expensive_are_named() -> None:
+    """Kinds with a target of their own, then the most expensive of the others."""
     costs = {kind.name: [1.0, 1.0, 1.0] for kind in KINDS}
     costs["pretty-printed"][2] = 1.4
     costs["equal keys"][1] = 1.2
@@ -28,8 +28,8 @@ def test_the_dearest_are_named() -> None:
     found = section([costs[kind.name] for kind in KINDS])
     targets = {target.what: target for target in found.targets}
     assert [name for name, target in targets.items() if not target.met] == [
-        "pretty-printed: CPU / ordinary"
+        "pretty-printed: CPU / usual form"
     ]
-    assert targets["dearest of the other trips, equal keys"].figure == 1.2
-    assert targets["1 % of dead letters, NaN"].figure == 1.1
+    assert targets["most expensive of the other trips: equal keys"].figure == 1.2
+    assert targets["1 % of dead letters, most expensive: NaN"].figure == 1.1
     assert ("dead letter: NaN", "9.00", "1.10", "1.00") in found.rows

@@ -120,6 +120,17 @@ def test_the_status_counts_what_was_written(context: SinkContext, reporter: Stat
     assert after.snapshot_at is not None
 
 
+def test_the_status_says_what_a_store_can_not_hold(
+    context: SinkContext, reporter: StatusReporter
+) -> None:
+    """By entity, until it fits."""
+    for entity in (DRIVER, BY_NAME["h3"]):
+        context.on_refusal(entity, f"too large for {entity.name}")
+    context.on_refusal(DRIVER, None)
+    context.on_refusal(DRIVER, None)
+    assert status_of(reporter).refusals == {"h3": "too large for h3"}
+
+
 @pytest.mark.services
 @pytest.mark.parametrize("flow", ["main", "serving"])
 def test_every_process_publishes_its_status(hub: Hub, flow: str) -> None:

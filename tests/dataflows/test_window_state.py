@@ -36,7 +36,7 @@ _steps = st.lists(
     st.tuples(st.just("add"), _partials)
     | st.tuples(st.sampled_from(("close", "drop")), _times)
     | st.tuples(st.just("changes"), st.booleans())
-    | st.tuples(st.just("resume"), st.none()),
+    | st.tuples(st.sampled_from(("resume", "snapshot")), st.none()),
     max_size=15,
 )
 
@@ -92,11 +92,16 @@ def frame(rows: list[Row]) -> pl.DataFrame:
     return wide if any(abs(x) >= 2**63 for row in rows for x in row[3:6]) else wide.cast(narrow)  # type: ignore[arg-type]  # a mapping of names is one
 
 
-def resumed(state: WindowState) -> WindowState:
+def restored(stored: dict[str, Any]) -> WindowState:
     """Return the state that continues from a snapshot."""
     fresh = WindowState(LENGTH, LATENESS)
-    fresh.resume(state.snapshot())
+    fresh.resume(stored)
     return fresh
+
+
+def resumed(state: WindowState) -> WindowState:
+    """Return the state that continues from the snapshot of another."""
+    return restored(state.snapshot())
 
 
 def set_sizes(monkeypatch: pytest.MonkeyPatch, small: int, searched: float) -> None:
@@ -126,8 +131,10 @@ def test_it_is_a_dict_of_totals(steps: list[tuple[str, Any]]) -> None:
     """Every pane, its totals, and whether something is left to emit are those of the model."""
     state, model = WindowState(LENGTH, LATENESS), Model()
     for step, given_ in steps:
-        if step == "resume":
-            state = resumed(state)
+        if step in {"resume", "snapshot"}:
+            stored = state.snapshot()
+            state = restored(stored) if step == "resume" else state
+            assert state.snapshot() == stored
             continue
         act: Callable[..., list[Row]] = getattr(model, step)
         expected = act(given_)
@@ -153,6 +160,38 @@ def test_runs_stay_few_and_small(monkeypatch: pytest.MonkeyPatch) -> None:
         assert state.changes(early=True)["trip_count"].to_list() == [number // 10 + 1]
     assert sum(run.height for run in state.emitted) <= 30
     assert len(state.emitted) <= 5
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_half_a_day_of_small_batches_leaves_few_runs(
+    monkeypatch: pytest.MonkeyPatch, *, early: bool
+) -> None:
+    """Ten batches a second, of windows that close or that a slow partition holds open."""
+    set_sizes(monkeypatch, 100, 8)
+    state = WindowState(LENGTH, LATENESS)
+    for number in range(20_000):
+        state.add(partial((f"id{number % 7}", number // 500 * LENGTH)))
+        if number % 10 == 0:
+            state.changes(early=early)
+        if early and number % 500 == 0:
+            state.close(number // 500 * LENGTH)
+            state.drop(number // 500 * LENGTH)
+        runs = [*state.emitted, *state.pending]
+        assert len(runs) <= 120
+        assert all(run.rows.n_chunks() <= 2 * pl.thread_pool_size() for run in runs)
+    rows = sum(run.height for run in (*state.emitted, *state.pending))
+    assert rows <= (100 if early else 900)
+
+
+def test_windows_that_close_one_after_the_other_leave_few_runs() -> None:
+    """Short windows with a long lateness are many, and each closes by itself."""
+    state = WindowState(1, 10**6)
+    for start in range(5_000):
+        state.add(partial((f"id{start % 3}", start)))
+        assert state.close(start + 1).height == 1
+        assert len(state.emitted) <= 101
+    assert state.drop(10**6 + 4_000).is_empty()
+    assert {start for run in state.emitted for start in run.starts} == {*range(3_999, 5_000)}
 
 
 def test_a_run_that_did_not_change_is_serialised_once() -> None:
@@ -208,6 +247,10 @@ def test_runs_are_compacted_where_they_are_small_beside_each_other() -> None:
     assert first is large
     assert second.height == 9
     assert [each.height for each in compacted([large, half, run(15_000)])] == [60_000]
+    assert [each.height for each in compacted([half, half, half])] == [29_000]
+    assert [each.height for each in compacted([large, run(31_000)])] == [60_000]
+    assert compacted([large]) == [large]
+    assert compacted([]) == []
 
 
 def test_totals_of_keys_are_summed_over_all_runs() -> None:

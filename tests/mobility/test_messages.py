@@ -13,7 +13,8 @@ from polars.testing import assert_frame_equal
 from mobility.entities import BY_NAME, ENTITIES, Entity
 from mobility.messages import decode_windows, encode_windows
 from mobility.records import WINDOW_SCHEMA
-from tests.strategies import NOON, ids
+from tests.ids import ids
+from tests.strategies import NOON
 
 DRIVER = BY_NAME["driver"]
 WINDOW = 300_000

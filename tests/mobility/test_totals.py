@@ -16,7 +16,8 @@ from mobility.totals import (
     split_by_shard,
     upgrade_windows,
 )
-from tests.strategies import NOON, batches, ids, shard_counts
+from tests.ids import ids
+from tests.strategies import NOON, batches, shard_counts
 
 DRIVER = BY_NAME["driver"]
 WINDOW = 300_000

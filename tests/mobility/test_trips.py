@@ -66,7 +66,7 @@ def test_the_fast_path_is_taken_and_agrees(good: list[bytes], doubtful: list[byt
 
 @given(
     st.lists(good_messages(), min_size=30, max_size=60),
-    st.lists(odd_messages() | messages, max_size=12),
+    st.lists(odd_messages | messages, max_size=12),
     RULES,
     st.randoms(),
 )
@@ -212,6 +212,17 @@ def test_odd_trips_are_read_by_columns(value: bytes, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(trips, "read_trip", None)
     decoded = decode_trips([value] * 50, TripRules())
     assert decoded.trips.drop("row").to_dicts() == [expected] * 50
+
+
+def test_objects_with_very_many_keys_are_not_for_polars(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where keys are equal it takes a time that grows with the square of their number."""
+    many = with_member(",".join(['"x":1'] * 5_001))(one_trip(1, driver_id="first"))
+    few = with_member(",".join(['"x" : 1'] * 4_000))(one_trip(2, note='":' * 900))
+    assert_same([many, few, one_trip(3), with_member('"driver_id":"7"')(many)], TripRules())
+    parsed = []
+    monkeypatch.setattr(json_columns, "_parsed", lambda lines, _count: parsed.append(lines))
+    json_columns._read([many, few], 1 << 20)
+    assert parsed[0] == b"{}\n" + few
 
 
 def test_one_message_that_is_not_json_leaves_the_others_to_the_columns(

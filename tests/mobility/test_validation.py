@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 
-from mobility.ids import REFUSED_PATTERN, has_refused
+from mobility.id_characters import DISALLOWED_PATTERN, has_disallowed
 from mobility.records import MAX_EVENT_TIME, MAX_NESTING
 from mobility.validation import Rejection, TripRules, validate
 from tests.odd import nested, with_member
@@ -142,8 +142,8 @@ def test_names_of_people_are_ids(name: str) -> None:
 def test_columns_and_single_ids_refuse_the_same_characters() -> None:
     """Every character there is, but the halves of surrogate pairs, which no column can hold."""
     characters = [chr(code) for code in range(0x110000) if not 0xD800 <= code <= 0xDFFF]
-    by_column = pl.Series(characters).str.contains(REFUSED_PATTERN)
-    assert by_column.to_list() == [has_refused(character) for character in characters]
+    by_column = pl.Series(characters).str.contains(DISALLOWED_PATTERN)
+    assert by_column.to_list() == [has_disallowed(character) for character in characters]
     assert by_column.sum() == 65 + 66  # controls and noncharacters, by the tables of Unicode
 
 
@@ -156,6 +156,16 @@ def test_a_log_of_the_first_release_is_judged_as_it_was() -> None:
     assert reason(odd_time) == "bad_time"
     assert reason(value(start_time="2025-01-01T12:00:00.5 +0000"), first) == "bad_time"
     assert validate(levels(MAX_NESTING + 1), first)["start_time"] == NOON
+
+
+def test_the_detail_of_an_endless_number_is_for_people() -> None:
+    """Python reads no integer of more digits, and says so in words for programmers."""
+    with pytest.raises(Rejection) as caught:
+        validate(with_member(f'"x":{"9" * 4_301}')(value()), RULES)
+    assert caught.value.reason == "not_json"
+    assert caught.value.detail == "an integer has more than 4300 digits"
+    for number in ("9" * 4_300, "0." + "9" * 9_000):
+        assert validate(with_member(f'"x":{number}')(value()), RULES)["start_time"] == NOON
 
 
 def test_brackets_are_no_levels() -> None:

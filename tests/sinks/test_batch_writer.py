@@ -13,7 +13,7 @@ from mobility.records import WINDOW_SCHEMA, WindowUpdate
 from sinks import batch_writer
 from sinks.batch_writer import BatchWriter
 from sinks.memory import MemoryStore
-from sinks.store import ApplyResult, StoreError
+from sinks.store import AmountTooLargeError, ApplyResult, StoreError
 from tests.waiting import DEADLINE, until
 
 DRIVER = BY_NAME["driver"]
@@ -224,3 +224,75 @@ def test_an_error_of_the_second_store_reaches_the_flow(window: Build, frame: Bui
         writer.flush()
     assert first.calls == [1]
     writer.close()
+
+
+class FullStore(MemoryStore):
+    """A store in which amounts fit once `has_room` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_room = threading.Event()
+
+    def apply(
+        self, entity: Entity, rows: pl.DataFrame, new_ids: Collection[str] = ()
+    ) -> ApplyResult:
+        """Refuse the rows, or apply them."""
+        if not self.has_room.is_set():
+            msg = "the store can't hold total_revenue of driver 'd1'"
+            raise AmountTooLargeError(msg)
+        return super().apply(entity, rows, new_ids)
+
+
+@pytest.fixture
+def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a store be asked again at once."""
+    monkeypatch.setattr(batch_writer, "_RETRY_SECONDS", 0.01)
+
+
+@pytest.mark.usefixtures("in_a_hurry")
+@pytest.mark.parametrize("place", [0, 1])
+def test_an_amount_that_does_not_fit_is_waited_for(
+    window: Build, frame: Build, caplog: pytest.LogCaptureFixture, place: int
+) -> None:
+    """In either store: the flow says so, does not go on, and goes on once there is room."""
+    refusals: list[str | None] = []
+    full = FullStore()
+    stores: list[MemoryStore] = [MemoryStore(), MemoryStore()]
+    stores[place] = full
+    writer = BatchWriter(stores, DRIVER, on_refusal=lambda _, reason: refusals.append(reason))
+    writer.put([WindowUpdate(DRIVER, 0, 1, 5, frame(window()))])
+    until(lambda: len(refusals) > 2, "retries")
+    assert full.progress(DRIVER) == {}
+    full.has_room.set()
+    writer.flush()
+    assert [store.windows(DRIVER).height for store in stores] == [1, 1]
+    assert full.progress(DRIVER) == {0: 5}
+    assert refusals[-1] is None
+    assert set(refusals[:-1]) == {"the store can't hold total_revenue of driver 'd1'"}
+    begun, ended = (record.getMessage() for record in caplog.records)
+    assert begun == f"{refusals[0]}. The flow waits until it fits"
+    assert ended == "All amounts of driver fit now"
+    writer.close()
+
+
+@pytest.mark.usefixtures("in_a_hurry")
+@pytest.mark.parametrize("is_stop", [True, False])
+def test_a_stop_ends_the_wait_for_an_amount(window: Build, frame: Build, *, is_stop: bool) -> None:
+    """A requested stop, or `close`, raises what the store said; no progress is recorded."""
+    stop, refused = threading.Event(), threading.Event()
+    store = FullStore()
+    writer = BatchWriter(
+        [store],
+        DRIVER,
+        stop_requested=stop.is_set,
+        on_refusal=lambda *_: refused.set(),
+    )
+    writer.put([WindowUpdate(DRIVER, 0, 1, 5, frame(window()))])
+    assert refused.wait(DEADLINE)
+    if is_stop:
+        stop.set()
+    with pytest.raises(AmountTooLargeError, match="total_revenue"):
+        (writer.flush if is_stop else writer.close)()
+    assert store.progress(DRIVER) == {}
+    if is_stop:
+        writer.close()

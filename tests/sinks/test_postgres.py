@@ -72,7 +72,7 @@ def test_the_views_show_units(settings: Settings, window: Build, frame: Build) -
 
 def test_the_largest_totals_fit(settings: Settings, window: Build, frame: Build) -> None:
     """The largest int64 is stored and shown exactly; a larger sum is refused by name."""
-    store = connect_postgres(settings, "main", sleep=lambda _: None)
+    store = connect_postgres(settings, "main")
     store.apply(DRIVER, frame(window(total_duration=2**63 - 1)))
     assert store.totals(DRIVER)["total_duration"].to_list() == [2**63 - 1]
     (shown,) = query(settings, "SELECT total_duration FROM driver_metrics")
@@ -86,36 +86,21 @@ def test_the_largest_totals_fit(settings: Settings, window: Build, frame: Build)
     store.close()
 
 
-@pytest.mark.parametrize("known", [True, False])
-def test_a_total_that_does_not_fit_is_waited_for(
-    settings: Settings,
-    window: Build,
-    frame: Build,
-    caplog: pytest.LogCaptureFixture,
-    *,
-    known: bool,
+def test_what_does_not_fit_together_is_refused_by_name(
+    settings: Settings, window: Build, frame: Build
 ) -> None:
-    """The log names store, entity, id and measure; once there is room the batch is written."""
-
-    def make_room(_seconds: float) -> None:
-        query(settings, "UPDATE driver_totals SET total_distance = 0 RETURNING 1")
-
-    store = connect_postgres(settings, "main", sleep=make_room)
-    first = window(total_distance=2**63 - 1, trip_count=1)
-    more = [window(total_distance=2**63 - 1, trip_count=2), window(at=1, total_distance=10**15)]
-    if known:
-        store.apply(DRIVER, frame(first))
-        result = store.apply(DRIVER, frame(*more, window("d2")))
-        assert result.applied == 3
-        assert store.totals(DRIVER)["total_distance"].to_list() == [10**15, 3_250_000]
-        (begun, ended) = (record.getMessage() for record in caplog.records)
-        assert "can't hold total_distance of driver 'd1': its limit is 9223372036854775807" in begun
-        assert ended.endswith("answers again")
-    else:
-        # Windows of a new id that do not fit together never will: it is not written at all.
-        with pytest.raises(AmountTooLargeError, match="total_distance of driver 'd1'"):
-            store.apply(DRIVER, frame(*more))
-        assert store.windows(DRIVER).is_empty()
+    """A total of a new id, of a known one, and a difference between two versions of a window."""
+    store = connect_postgres(settings, "main")
+    most = window(total_distance=2**63 - 1)
+    with pytest.raises(AmountTooLargeError, match="can't hold total_distance of driver 'd1'"):
+        store.apply(DRIVER, frame(most, window(at=1)))
+    assert store.windows(DRIVER).is_empty()
+    store.apply(DRIVER, frame(most))
+    with pytest.raises(AmountTooLargeError, match="total_distance of driver 'd1': its limit is 92"):
+        store.apply(DRIVER, frame(window("d0"), window(at=1)))
+    with pytest.raises(AmountTooLargeError, match="can't hold total_distance of driver 'd1'"):
+        store.apply(DRIVER, frame(window("d0"), window(trip_count=2, total_distance=-2)))
+    assert store.windows(DRIVER)["id"].to_list() == ["d1"]
     store.close()
 
 

@@ -1,7 +1,8 @@
-"""Which messages Polars may have read otherwise than JSON means them.
+"""Messages that Polars may have parsed to other values than those of the JSON.
 
-Polars writes a value that is no string as text where a string is expected, and takes what is no
-number for null. Most chunks have none of that, which one search of each message shows.
+Where the schema says string, Polars writes any other value as text; where it says number, any
+other value is null; and it replaces half of a surrogate pair. One regular expression per message
+finds the few that need more checks.
 """
 
 from typing import Final
@@ -12,14 +13,14 @@ from mobility.json_columns import Columns
 from mobility.times import DIGITS
 from mobility.validation import LOCATIONS, STRINGS, TIMES
 
-_ENDS: Final = "|".join(sorted({name[-4:] for name in STRINGS}))
+_ENDS: Final = "|".join(sorted({name[-6:] for name in STRINGS}))
 
 
 def _unlike(strings: str, locations: str, times: str, coordinates: str) -> str:
-    """Return the pattern of a field, named so, with a value that Polars may write otherwise.
+    """Return a pattern for fields of these names with a value that Polars may change.
 
-    Anything but a string or null where a string belongs, a location that is no integer of 64 bits,
-    a time of digits that is a string, a coordinate that is no number.
+    That is: neither a string nor null in a string field, a location that is not a 64-bit integer,
+    a time of digits in quotes, a coordinate that is not a number.
     """
     return (
         rf'(?:{strings})"\s*:\s*[^"\sn]'
@@ -29,9 +30,9 @@ def _unlike(strings: str, locations: str, times: str, coordinates: str) -> str:
     )
 
 
-# Names are looked for by their last letters, which costs a third less, and in full where found.
-_SUSPECT: Final = _unlike(_ENDS, "n_id", "time", "_l(?:at|ng)")
-_DOUBTFUL: Final = _unlike(
+# To search for the last letters of names costs a quarter less than to search for names.
+_CANDIDATE: Final = _unlike(_ENDS, "n_id", "time", "_l(?:at|ng)")
+_MAY_DIFFER: Final = _unlike(
     "|".join(f'"{name}' for name in STRINGS),
     '"(?:start|end)_location_id',
     '"(?:start|end)_time',
@@ -43,17 +44,17 @@ _PLAIN_INTEGER: Final = r"^(?:0|-[1-9][0-9]{0,17}|[1-9][0-9]{0,18})$"
 _FLOAT_LOCATION: Final = r'_location_id"\s*:\s*-?[0-9]+[.eE]'
 _NO_COORDINATE: Final = r'"(?:start|end)_l(?:at|ng)"\s*:\s*[^\s0-9n-]'
 
-# Half of a surrogate pair, or what fields and digits are written with.
-_ODD_ESCAPE: Final = r"\\u(?:[dD][89a-fA-F]|00(?:2[dDeE]|3[0-9]|5[fF]|6[1-9a-fA-F]|7[0-9aA]))"
+# Surrogates, and the characters of field names and of numbers.
+_UNUSUAL_ESCAPE: Final = r"\\u(?:[dD][89a-fA-F]|00(?:2[dDeE]|3[0-9]|5[fF]|6[1-9a-fA-F]|7[0-9aA]))"
 _SURROGATE: Final = r"\\u[dD][89a-fA-F]"
 _PAIR: Final = r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F]"
 
 
-def doubtful(columns: Columns) -> pl.Series:
-    """Return for each row whether a field may differ from the message."""
+def may_differ(columns: Columns) -> pl.Series:
+    """Return for each row whether a field may have another value than in the JSON."""
     texts = columns.fields["text"]
-    suspected = texts.str.contains(_SUSPECT).arg_true()
-    rows = suspected.filter(texts.gather(suspected).str.contains(_DOUBTFUL))
+    candidates = texts.str.contains(_CANDIDATE).arg_true()
+    rows = candidates.filter(texts.gather(candidates).str.contains(_MAY_DIFFER))
     found = pl.repeat(value=False, n=texts.len(), dtype=pl.Boolean, eager=True)
     if not rows.is_empty():
         found = found.scatter(rows, _differ(columns.fields[rows]))
@@ -64,7 +65,7 @@ def doubtful(columns: Columns) -> pl.Series:
 
 def _differ(fields: pl.DataFrame) -> pl.Series:
     texts = fields["text"]
-    # Polars writes 7.0 as 7, but a location's number must be an integer.
+    # Polars writes 7.0 as 7, but a location must not be a float.
     differ = texts.str.contains(_FLOAT_LOCATION) | texts.str.contains(_NO_COORDINATE)
     for name in (*STRINGS, *LOCATIONS):
         coerced = fields[name].str.contains(_COERCED).fill_null(value=False)
@@ -80,21 +81,21 @@ def _differ(fields: pl.DataFrame) -> pl.Series:
 
 
 def _occurs_once(texts: pl.Series, name: str, first: str) -> pl.Series:
-    """Return in which messages a field occurs once, with a value that begins with `first`."""
+    """Return for each message whether a field occurs once, and its value begins with `first`."""
     once = texts.str.count_matches(f'"{name}"') == 1
     return once & texts.str.contains(rf'"{name}"\s*:\s*{first}')
 
 
 def _escapes_differ(texts: pl.Series) -> pl.Series:
-    """Return where a name or a time may be escaped, or half of a surrogate pair is.
+    """Return for each message whether a name or a time may be escaped, or a surrogate is alone.
 
-    The searches above would miss the former, and Polars replaces the latter.
+    The patterns above don't find escaped names and times.
     """
-    found = texts.str.contains(_ODD_ESCAPE).fill_null(value=False)
+    found = texts.str.contains(_UNUSUAL_ESCAPE).fill_null(value=False)
     rows = found.arg_true()
     if rows.is_empty():
         return found
-    odd = texts.gather(rows)
-    others = odd.str.contains(_ODD_ESCAPE.replace("[dD][89a-fA-F]|", ""))
-    paired = odd.str.count_matches(_SURROGATE) == 2 * odd.str.count_matches(_PAIR)
+    unusual = texts.gather(rows)
+    others = unusual.str.contains(_UNUSUAL_ESCAPE.replace("[dD][89a-fA-F]|", ""))
+    paired = unusual.str.count_matches(_SURROGATE) == 2 * unusual.str.count_matches(_PAIR)
     return found.scatter(rows, others | ~paired)
