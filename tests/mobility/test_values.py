@@ -65,7 +65,7 @@ def test_a_batch_is_read_as_its_messages_one_by_one(
 @given(data=st.data())
 def test_a_trip_is_what_it_would_be_in_plain_json(name: Value, data: st.DataObject) -> None:
     """The same numbers, or the same reason: of every object that JSON can hold."""
-    drawn = data.draw(st.lists(good_messages() | odd_messages() | messages, max_size=15))
+    drawn = data.draw(st.lists(good_messages() | odd_messages | messages, max_size=15))
     plain = [value for value in drawn if value is not None and is_object(value)]
     wrapped = [data.draw(st.sampled_from(WRAPS[name]))(value) for value in plain]
     decoded = decode_trips(wrapped, TripRules(), FORMATS[name])
