@@ -5,6 +5,7 @@ consumer waits for its commits, for ever where no broker answers (librdkafka #37
 """
 
 from collections.abc import Mapping
+from concurrent.futures import Future
 from functools import cached_property
 from typing import Final
 
@@ -12,11 +13,13 @@ from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaExcep
 
 from broker.access import Access, denial, is_denied
 from broker.admin import ClusterAdmin
-from broker.clients import ANSWER_SECONDS, reason_of
 from broker.errors import AccessError, BrokerError
 from broker.offsets import Partition
 from mobility.settings import Settings
 
+# librdkafka asks three times for a coordinator, within a second, and then waits for nothing: so a
+# request is short, and made again. A cluster has no coordinator before its first group.
+_REQUEST_SECONDS: Final = 3.0
 _JOINED: Final = frozenset({KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION})
 
 
@@ -37,26 +40,30 @@ class GroupOffsets:
         Raises AccessError where the client may not do that, BrokerError where it failed otherwise.
         """
         wanted = [TopicPartition(*place, offset) for place, offset in offsets.items()]
-        request = self._admin.client.alter_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(self._group, wanted)], request_timeout=ANSWER_SECONDS
-        )[self._group]
         try:
-            answer = self._admin.answer(request, Access("Read", self._group, "Group"))
+            answer = self._admin.ask(lambda: self._request(wanted), self._access)
         except KafkaException as error:
-            raise self._refused(error.args[0], "") from error
-        for place in answer.topic_partitions:
+            raise self._refused(error.args[0]) from error
+        for place in answer.topic_partitions or ():
             if place.error is not None:
-                raise self._refused(place.error, place.topic)
+                raise self._refused(place.error)
 
-    def _refused(self, error: KafkaError, topic: str) -> BrokerError:
+    @property
+    def _access(self) -> Access:
+        return Access("Read", self._group, "Group")
+
+    def _request(self, wanted: list[TopicPartition]) -> "Future[ConsumerGroupTopicPartitions]":
+        request = [ConsumerGroupTopicPartitions(self._group, wanted)]
+        return self._admin.client.alter_consumer_group_offsets(
+            request, request_timeout=_REQUEST_SECONDS
+        )[self._group]
+
+    def _refused(self, error: KafkaError) -> BrokerError:
         if is_denied(error):
-            is_topic = error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
-            access = Access("Read", topic) if is_topic else Access("Read", self._group, "Group")
-            return AccessError(denial(self._settings, access, error))
+            return AccessError(denial(self._settings, self._access, error))
         if error.code() in _JOINED:
             return BrokerError(
                 f"other consumers have joined the group {self._group}: give them or the flow "
                 "another one (MOBILITY_CONSUMER_GROUP)"
             )
-        why = reason_of(KafkaException(error))
-        return BrokerError(f"Kafka at {self._settings.kafka}: {why}")
+        return BrokerError(f"Kafka at {self._settings.kafka}: {error.str()}")

@@ -76,8 +76,8 @@ class CommitSchedule:
         except (BrokerError, StoreError) as error:
             if not self._is_failing:
                 _log.warning(
-                    "offsets are not committed to the consumer group %s, so its lag is too high "
-                    "there (the flow goes on, and needs none of them): %s",
+                    "offsets are not committed to the consumer group %s, which shows too much lag "
+                    "meanwhile; the flow goes on: %s",
                     self._name,
                     error,
                 )

@@ -7,12 +7,12 @@ import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions
 from confluent_kafka.admin import AdminClient
 
+from broker.admin import ClusterAdmin
 from broker.errors import BrokerError
 from broker.group_offsets import GroupOffsets
 from broker.topic_setup import ensure_topics
 from mobility.settings import Settings
 from mobility.topics import topic_table, trips_topic
-from tests.waiting import DEADLINE
 
 pytestmark = pytest.mark.services
 
@@ -32,10 +32,10 @@ def test_offsets_are_stored_for_every_tool_to_read(services: Settings) -> None:
 
 def stored(settings: Settings, group: str) -> dict[tuple[str, int], int]:
     """Return the offsets in a group."""
-    admin = AdminClient({"bootstrap.servers": settings.kafka})
-    answers = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])
-    places = answers[group].result(DEADLINE).topic_partitions
-    return {(place.topic, place.partition): place.offset for place in places}
+    admin = ClusterAdmin(settings)
+    asked = [ConsumerGroupTopicPartitions(group)]
+    answer = admin.ask(lambda: admin.client.list_consumer_group_offsets(asked)[group])
+    return {(place.topic, place.partition): place.offset for place in answer.topic_partitions or ()}
 
 
 def test_offsets_that_are_not_stored_say_why(services: Settings) -> None:

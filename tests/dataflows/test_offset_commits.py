@@ -10,6 +10,7 @@ import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, Producer
 from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[attr-defined] # exported
 
+from broker.admin import ClusterAdmin
 from mobility.entities import BY_NAME, ENTITIES
 from mobility.topics import aggregated_topic, trips_topic
 from runtime.flows import TRIPS_STEP_ID, FlowName, consumer_group
@@ -23,18 +24,18 @@ from tests.waiting import DEADLINE, until
 pytestmark = pytest.mark.services
 
 DRIVER = BY_NAME["driver"]
-KILLS = 6
+KILLS = 4
 Place = tuple[str, int]
 
 
 def committed(hub: Hub, flow: FlowName = "main") -> dict[Place, int]:
     """Return the offsets in a flow's group, as every tool reads them."""
-    admin = AdminClient({"bootstrap.servers": hub.settings.kafka})
+    admin = ClusterAdmin(hub.settings)
     group = consumer_group(flow, hub.settings)
     assert group is not None
-    answers = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])
-    places = answers[group].result(DEADLINE).topic_partitions
-    return {(place.topic, place.partition): place.offset for place in places}
+    asked = [ConsumerGroupTopicPartitions(group)]
+    answer = admin.ask(lambda: admin.client.list_consumer_group_offsets(asked)[group])
+    return {(place.topic, place.partition): place.offset for place in answer.topic_partitions or ()}
 
 
 def resumed(hub: Hub, step: str = TRIPS_STEP_ID) -> dict[int, int]:
