@@ -251,5 +251,8 @@ def _reject_future(timed: pl.DataFrame, appended: Sequence[int], tolerance: int)
     ahead = pl.col("event_time") - pl.Series("appended", appended, dtype=pl.Int64)
     future = timed.select("row", ahead=ahead).filter(pl.col("ahead") > tolerance)
     seconds = (pl.col("ahead") // 1_000).cast(pl.String)
-    detail = pl.format("event time is {} s after the timestamp of the message", seconds)
+    # `pl.format` panics where a filter has left an empty chunk (Polars, issue 25525).
+    detail = pl.concat_str(
+        pl.lit("event time is "), seconds, pl.lit(" s after the timestamp of the message")
+    )
     return future.select("row", error=pl.lit(IN_FUTURE), detail=detail)

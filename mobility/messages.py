@@ -18,21 +18,26 @@ def encode_windows(rows: pl.DataFrame, entity: Entity, window_ms: int) -> pl.Ser
     a reader gets back the micro-units. A reader that parses numbers as doubles gets the nearest
     double: it is exact to the micro-unit up to 2^53 of those, which are 9.0 * 10^9 units.
     """
-    return rows.select(
-        pl.format(
-            '{}{},"trip_count":{},"avg_duration":{},"total_duration":{},"total_distance":{},'
-            '"total_revenue":{},"start_time":"{}","last_start_time":"{}","pane":"{}",'
-            '"generation":{}}}',
-            _id_object(entity).str.strip_suffix("}"),
-            _bounds(rows["window_start"], window_ms),
-            "trip_count",
-            mean_duration(),
-            *map(units, TOTALS),
-            *(iso_text(pl.col(name)) for name in STARTS),
-            "pane",
-            "generation",
+    # A filter leaves empty chunks, with which `format` panics (Polars, issue 25525).
+    return (
+        rows.rechunk()
+        .select(
+            pl.format(
+                '{}{},"trip_count":{},"avg_duration":{},"total_duration":{},"total_distance":{},'
+                '"total_revenue":{},"start_time":"{}","last_start_time":"{}","pane":"{}",'
+                '"generation":{}}}',
+                _id_object(entity).str.strip_suffix("}"),
+                _bounds(rows["window_start"], window_ms),
+                "trip_count",
+                mean_duration(),
+                *map(units, TOTALS),
+                *(iso_text(pl.col(name)) for name in STARTS),
+                "pane",
+                "generation",
+            )
         )
-    ).to_series()
+        .to_series()
+    )
 
 
 def decode_windows(values: list[bytes], entity: Entity) -> pl.DataFrame:

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from polars.testing import assert_frame_equal
+from polars.testing import assert_frame_equal, assert_series_equal
 
 from mobility.entities import BY_NAME, ENTITIES, Entity
 from mobility.messages import decode_windows, encode_windows
@@ -51,6 +51,16 @@ def one(**fields: object) -> pl.DataFrame:
         "generation": 2,
     }
     return pl.DataFrame([row | fields], schema=WINDOW_SCHEMA)
+
+
+def test_windows_with_empty_chunks_are_encoded() -> None:
+    """A filter can leave empty chunks, with which `format` of Polars panics (polars #25525)."""
+    chunks = pl.concat([one(id="a"), one(id="b"), one(id="c")], rechunk=False)
+    rows = chunks.filter(chunks["id"] != "b")
+    assert [len(chunk) for chunk in rows["id"].get_chunks()] == [1, 0, 1]
+    assert_series_equal(
+        encode_windows(rows, DRIVER, WINDOW), encode_windows(rows.rechunk(), DRIVER, WINDOW)
+    )
 
 
 @pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: str(entity.name))

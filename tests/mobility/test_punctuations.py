@@ -1,8 +1,9 @@
-"""Event times of a batch: punctuations are found, and nothing from the future is taken."""
+"""Event times of a batch: punctuations are found, and times in the future are rejected."""
 
 import json
 from collections.abc import Sequence
 
+import polars as pl
 import pytest
 
 from mobility.event_time import (
@@ -12,7 +13,7 @@ from mobility.event_time import (
     apply_time_rules,
     event_time_of,
 )
-from mobility.trips import REJECTED_SCHEMA, TRIP_SCHEMA, decode_trips
+from mobility.trips import REJECTED_SCHEMA, TRIP_SCHEMA, Decoded, decode_trips
 from mobility.validation import TripRules
 from tests.strategies import MINUTE, NOON
 
@@ -36,7 +37,7 @@ def timed(
     headers: Sequence[Headers | None] | None = None,
     append_times: Sequence[int] | None = None,
 ) -> TimedBatch:
-    """Apply the rules to messages, without headers and appended at noon if nothing else is said."""
+    """Apply the rules to messages, by default without headers and appended at noon."""
     every_header: Sequence[Headers | None] = headers or [None] * len(values)
     every_stamp = append_times or [NOON] * len(values)
     decoded = decode_trips(values, TripRules())
@@ -63,12 +64,12 @@ def timed(
 def test_a_punctuation_announces_epoch_milliseconds(
     headers: Headers | None, expected: int | None
 ) -> None:
-    """In decimal digits; any other header is none of a punctuation."""
+    """In decimal digits; other headers are not those of a punctuation."""
     assert event_time_of(headers) == expected
 
 
-def test_punctuations_are_taken_out_of_the_rejected() -> None:
-    """Only from messages without a value: another one with that header is what its value is."""
+def test_punctuations_are_not_rejected() -> None:
+    """Only messages without a value can be punctuations."""
     found = timed(
         [trip(NOON), None, None, b"{", trip(NOON + 1)],
         [None, punctuation(NOON + 2), None, punctuation(NOON + 3), punctuation(NOON + 4)],
@@ -78,8 +79,8 @@ def test_punctuations_are_taken_out_of_the_rejected() -> None:
     assert found.rejected.select("row", "error").rows() == [(2, "tombstone"), (3, "not_json")]
 
 
-def test_what_lies_beyond_the_tolerance_is_rejected() -> None:
-    """Trips and punctuations alike, each by its own append time; the rows stay in order."""
+def test_times_beyond_the_tolerance_are_rejected() -> None:
+    """Trips and punctuations, each by its own append time; the rows stay in order."""
     far = NOON + TOLERANCE + 1
     found = timed(
         [trip(far), None, b"{", trip(far), None, trip(far - 1)],
@@ -95,8 +96,19 @@ def test_what_lies_beyond_the_tolerance_is_rejected() -> None:
     ]
 
 
-def test_schemas_are_the_same_whatever_is_found() -> None:
-    """Of an empty batch, of one without punctuations, of one from the future."""
+def test_trips_in_several_chunks_are_rejected() -> None:
+    """A batch is decoded in chunks, some of which have no trip in the future."""
+    far = NOON + TOLERANCE + 1
+    batches = [decode_trips([trip(time)], TripRules()) for time in (far, NOON, far)]
+    trips = pl.concat([each.trips for each in batches], rechunk=False)
+    decoded = Decoded(trips.with_columns(row=pl.Series([0, 1, 2])), batches[0].rejected)
+    found = apply_time_rules(decoded, lambda _: None, lambda _: NOON, TOLERANCE)
+    assert found.trips["row"].to_list() == [1]
+    assert found.rejected.select("row", "error").rows() == [(0, "in_future"), (2, "in_future")]
+
+
+def test_schemas_are_always_the_same() -> None:
+    """For an empty batch, one without punctuations, and one with times in the future."""
     for values in ([], [trip(NOON)], [trip(NOON + 60 * MINUTE), None]):
         found = timed(values)
         assert found.trips.schema == TRIP_SCHEMA
@@ -104,8 +116,8 @@ def test_schemas_are_the_same_whatever_is_found() -> None:
         assert found.rejected.schema == REJECTED_SCHEMA
 
 
-def test_no_stamp_is_read_where_the_first_clears_the_batch() -> None:
-    """Stamps rise in a partition: an event time before the first is before all."""
+def test_one_timestamp_is_read_if_no_time_is_after_it() -> None:
+    """Timestamps ascend in a partition: an event time before the first is before all."""
     decoded = decode_trips([trip(NOON), trip(NOON)], TripRules())
     asked: list[int] = []
 
