@@ -15,11 +15,11 @@ default:
 
 # Run the whole system until Ctrl-C (`up native` or `up docker`; default: docker if an engine answers).
 up *args:
-    exec python -m stack.live "$@"
+    exec python -m stack.up "$@"
 
 # Stop a running system, or what a crashed `up` left running.
 down:
-    python -m stack.live down
+    python -m stack.up down
 
 # Send a parquet file of trips once through the real system and compare every number.
 [no-cd]

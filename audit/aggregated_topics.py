@@ -8,7 +8,7 @@ import polars as pl
 from audit.audited_stores import AuditedRange
 from audit.topic_follower import OnPoll, TopicFollower
 from audit.topics import decode_windows
-from audit.window_sample import SAMPLE_SCHEMA, WINDOW_KEY, WindowSample
+from audit.window_sample import ENTITY_WINDOW_KEY, SAMPLE_SCHEMA, WindowSample
 from mobility.entities import Entity
 from mobility.records import MIN_EVENT_TIME
 from mobility.settings import Settings
@@ -81,4 +81,4 @@ def decode_valid_windows(values: list[bytes | None], entity: Entity) -> pl.DataF
         half = len(values) // 2
         halves = (values[:half], values[half:])
         return pl.concat([decode_valid_windows(each, entity) for each in halves])
-    return windows.select(SAMPLE_SCHEMA.names()).drop_nulls(WINDOW_KEY)
+    return windows.select(SAMPLE_SCHEMA.names()).drop_nulls(ENTITY_WINDOW_KEY)

@@ -19,10 +19,9 @@ from audit.audited_stores import (
 from audit.comparison import OutputComparison, compare
 from audit.window_sample import SAMPLE_SCHEMA, WINDOW_FIELDS
 from mobility.entities import Entity
-from mobility.records import TOTALS
+from mobility.records import SUMS
 from mobility.settings import Settings
 
-_SUMS: Final = ("trip_count", *TOTALS)
 _WINDOW_COLUMNS: Final = [name for name in SAMPLE_SCHEMA if name != "entity"]
 _TOTALS_SCHEMA: Final = pl.Schema(
     [
@@ -60,7 +59,7 @@ FULL JOIN (
 """
 
 
-class PostgresLedger:
+class AuditedPostgres:
     """Postgres as an audited store; every method opens its own connection and closes it."""
 
     name = "Postgres"
@@ -141,7 +140,7 @@ def _read_totals_and_sums(
     connection: psycopg.Connection[Any], entity: Entity, ids: Sequence[str] | None
 ) -> Iterator[pl.DataFrame]:
     def each(pattern: str) -> sql.Composable:
-        return _list(sql.SQL(pattern).format(name=sql.Identifier(name)) for name in _SUMS)
+        return _list(sql.SQL(pattern).format(name=sql.Identifier(name)) for name in SUMS)
 
     query = sql.SQL(_TOTALS_AND_SUMS).format(
         totals=each("totals.{name}"),

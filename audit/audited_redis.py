@@ -16,14 +16,13 @@ from audit.audited_stores import (
 )
 from audit.comparison import OutputComparison, compare
 from audit.conversions import decimal_to_micro, iso_to_ms
-from audit.window_sample import SAMPLE_SCHEMA, WINDOW_FIELDS, WINDOW_KEY
+from audit.window_sample import ENTITY_WINDOW_KEY, SAMPLE_SCHEMA, WINDOW_FIELDS
 from mobility.entities import ENTITIES, Entity
 from mobility.keys import RedisKeys
-from mobility.records import MICRO, STARTS, TOTALS
+from mobility.records import MICRO, STARTS, SUMS, TOTALS
 from mobility.settings import Settings
 
 _ID: Final = ["entity", "id"]
-_SUMS: Final = ("trip_count", *TOTALS)
 _MEAN: Final = "avg_duration"
 _TOTALS_FIELDS: Final = (*WINDOW_FIELDS, _MEAN)
 _IDS_PER_TRANSACTION: Final = 100
@@ -48,7 +47,7 @@ class _RawContents:
     with_all_windows: set[tuple[str, str]] = field(default_factory=set)
 
 
-class RedisLedger:
+class AuditedRedis:
     """Redis as an audited store, where ids expire, and windows some hours behind the newest.
 
     So an id that is absent is no difference; an id with only one of its two hashes counts as
@@ -142,12 +141,14 @@ class RedisLedger:
         self, expected: pl.DataFrame, windows: pl.DataFrame, contents: _RawContents
     ) -> pl.DataFrame:
         if self._is_only_store:
-            return expected.join(windows, on=WINDOW_KEY, how="anti").select(WINDOW_KEY)
+            return expected.join(windows, on=ENTITY_WINDOW_KEY, how="anti").select(
+                ENTITY_WINDOW_KEY
+            )
         schema = {"entity": pl.String, "id": pl.String, "newest": pl.Float64}
         newest = pl.DataFrame(contents.newest, schema=schema, orient="row")
         joined = expected.join(newest, on=_ID, how="left")
         is_expired = pl.col("window_start") < pl.col("newest") - self._retention_ms
-        return joined.filter(is_expired.fill_null(value=True)).select(WINDOW_KEY)
+        return joined.filter(is_expired.fill_null(value=True)).select(ENTITY_WINDOW_KEY)
 
     def _client(self) -> redis.Redis:
         return redis.Redis.from_url(
@@ -168,7 +169,7 @@ def _compare_totals(windows: pl.DataFrame, contents: _RawContents) -> tuple[Outp
         orient="row",
     ).join(backfilled, on=_ID, how="anti")
     sums = windows.group_by(_ID).agg(
-        pl.col(*_SUMS).sum(), pl.col("start_time").min(), pl.col("last_start_time").max()
+        pl.col(*SUMS).sum(), pl.col("start_time").min(), pl.col("last_start_time").max()
     )
     # The first release kept no latest start in its summaries.
     is_known = pl.col("last_start_time_right").is_not_null()
@@ -195,7 +196,7 @@ def _compare_totals(windows: pl.DataFrame, contents: _RawContents) -> tuple[Outp
 
 
 def _parse_summaries(contents: _RawContents) -> pl.DataFrame:
-    schema = pl.Schema({name: SAMPLE_SCHEMA[name] for name in (*_ID, *_SUMS)})
+    schema = pl.Schema({name: SAMPLE_SCHEMA[name] for name in (*_ID, *SUMS)})
     schema.update(dict.fromkeys(STARTS, pl.String()))
     frame = pl.DataFrame(contents.summaries, schema=schema, orient="row").with_columns(
         iso_to_ms(pl.col(name)) for name in STARTS
@@ -222,7 +223,7 @@ def _parse_windows(texts: list[tuple[str, ...]]) -> pl.DataFrame:
     schema = dict.fromkeys(("entity", "id", "window_start", "window"), pl.String)
     frame = pl.DataFrame(texts, schema=schema, orient="row")
     values = pl.col("window").str.split(" ").list
-    names = ("generation", *_SUMS, "start_time", "pane", "last_start_time")
+    names = ("generation", *SUMS, "start_time", "pane", "last_start_time")
 
     def value(name: str) -> pl.Expr:
         return values.get(names.index(name), null_on_oob=True)
@@ -235,7 +236,7 @@ def _parse_windows(texts: list[tuple[str, ...]]) -> pl.DataFrame:
         pl.col("window_start").cast(pl.Int64, strict=False),
         *(
             value(name).cast(SAMPLE_SCHEMA[name], strict=False).alias(name)
-            for name in ("generation", *_SUMS)
+            for name in ("generation", *SUMS)
         ),
         iso_to_ms(value("start_time")).alias("start_time"),
         iso_to_ms(last_start).alias("last_start_time"),

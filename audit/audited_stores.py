@@ -9,7 +9,7 @@ from typing import Final, Protocol
 import polars as pl
 
 from audit.comparison import OutputComparison
-from audit.window_sample import SAMPLE_SCHEMA, WINDOW_KEY
+from audit.window_sample import ENTITY_WINDOW_KEY, SAMPLE_SCHEMA
 from mobility.entities import ENTITIES, Entity
 from mobility.settings import Settings
 
@@ -43,11 +43,11 @@ class AuditedRange:
 class StoreContents:
     """What a store holds: its windows, and whether its totals are the sums of its windows.
 
-    `expired` are windows (WINDOW_KEY) that the log has and that the store may have expired.
+    `expired` are windows (ENTITY_WINDOW_KEY) that the log has and that the store may have expired.
     """
 
     windows: pl.DataFrame
-    expired: pl.DataFrame = field(default_factory=lambda: NO_WINDOWS.select(WINDOW_KEY))
+    expired: pl.DataFrame = field(default_factory=lambda: NO_WINDOWS.select(ENTITY_WINDOW_KEY))
     totals: tuple[OutputComparison, ...] = ()
 
 

@@ -18,7 +18,7 @@ from audit.recomputation import WindowRecomputation
 from audit.rounds import AuditRound, CheckResult
 from audit.rules_in_force import read_rules_in_force
 from audit.topic_follower import TopicFollower
-from audit.window_sample import WindowSample, keep_latest_versions, merge_partials
+from audit.window_sample import WindowSample, keep_highest_versions, merge_partials
 from mobility.entities import BY_NAME, ENTITIES
 from mobility.records import MAX_EVENT_TIME, MIN_EVENT_TIME
 from mobility.settings import Settings
@@ -60,7 +60,7 @@ class ContinuousAudit:
         self._open_ms = settings.window_ms + settings.allowed_lateness * 1_000
         self._compared_until = MIN_EVENT_TIME
         from_log = WindowSample(SAMPLE_SIZE, seed, _GROUPS, merge_partials)
-        self._from_topics = WindowSample(SAMPLE_SIZE, seed, _GROUPS, keep_latest_versions)
+        self._from_topics = WindowSample(SAMPLE_SIZE, seed, _GROUPS, keep_highest_versions)
         self._log = TopicFollower(settings, trips_topic(settings), max_backlog=MAX_BACKLOG)
         try:
             rules = read_rules_in_force(settings)

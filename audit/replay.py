@@ -18,7 +18,7 @@ import psycopg
 import redis
 from rich.console import Console
 
-from audit import export, output_comparisons, stores, topics
+from audit import export, output_comparisons
 from audit.api_client import ApiError
 from audit.command_runner import CommandError, CommandRunner, ShowProgress, find_free_port
 from audit.comparison import OutputComparison
@@ -26,11 +26,12 @@ from audit.log_messages import read_log_messages
 from audit.oracle import OracleResult, ValidatedLog, run_oracle, validate_log
 from audit.replay_options import ReplayOptions, check_files, command_environ, parse_options
 from audit.report import ReplayReport, print_report
+from audit.system_comparison import compare_system
 from audit.validation import LogMessage
 from broker.errors import BrokerError, MissingTopicError
 from broker.topic_reader import count_messages
 from mobility.settings import Settings, SettingsError, read_settings
-from mobility.topics import dead_topic, late_topic, trips_topic
+from mobility.topics import trips_topic
 from mobility.value_settings import unwritable
 
 _FAILURES: Final = (
@@ -95,8 +96,10 @@ class SystemReplay:
             log = self._validate_log(show_progress)
             expected = run_oracle(log, self.settings)
         found = [
-            *self._compare_topics(log, expected),
-            *self._compare_stores(expected),
+            *self._compare_input(log, expected),
+            *compare_system(
+                self.settings, log, expected, step=self.runner.step, on_read=self._write
+            ),
             *self._compare_api(expected),
         ]
         return ReplayReport(expected, found, seconds)
@@ -137,36 +140,12 @@ class SystemReplay:
 
         return validate_log(batches(), self.settings)
 
-    def _compare_topics(
+    def _compare_input(
         self, log: ValidatedLog, expected: OracleResult
     ) -> Iterator[OutputComparison]:
-        settings = self.settings
         with self.runner.step("compare: the log and the counters of the flow"):
             yield output_comparisons.compare_log_with_file(log, self.options.file)
             yield output_comparisons.compare_flow_counters(expected, self.runner.folder)
-        with self.runner.step("compare: topics") as show_progress:
-            windows = topics.read_windows(settings, show_progress)
-            yield output_comparisons.compare_windows("aggregated topics", expected, windows)
-            late = topics.read_source_positions(settings, late_topic(settings))
-            yield output_comparisons.compare_late_trips(expected, late, settings)
-            dead = topics.read_source_positions(settings, dead_topic(settings))
-            yield output_comparisons.compare_dead_letters(expected, log, dead, settings)
-        self._write("kafka", windows=windows)
-
-    def _compare_stores(self, expected: OracleResult) -> Iterator[OutputComparison]:
-        settings = self.settings
-        with self.runner.step("compare: Postgres"):
-            windows = stores.read_postgres_windows(settings)
-            yield output_comparisons.compare_windows("Postgres windows", expected, windows)
-            totals = stores.read_postgres_totals(settings)
-            yield output_comparisons.compare_totals("Postgres totals", expected, totals)
-        self._write("postgres", totals=totals, windows=windows)
-        with self.runner.step("compare: Redis"):
-            totals = stores.read_redis_totals(settings)
-            yield output_comparisons.compare_totals("Redis totals", expected, totals)
-            index = stores.read_redis_index(settings)
-            yield output_comparisons.compare_redis_index(expected, index)
-        self._write("redis", totals=totals)
 
     def _compare_api(self, expected: OracleResult) -> Iterator[OutputComparison]:
         with (

@@ -17,7 +17,7 @@ from audit.audited_stores import (
 )
 from audit.comparison import OutputComparison, compare
 from audit.rules_in_force import RulesInForce
-from audit.window_sample import SAMPLE_SCHEMA, WINDOW_FIELDS, WINDOW_KEY, WindowSample
+from audit.window_sample import ENTITY_WINDOW_KEY, SAMPLE_SCHEMA, WINDOW_FIELDS, WindowSample
 from mobility.entities import Entity
 from mobility.settings import Settings
 
@@ -68,7 +68,9 @@ class AuditRound:
         in_topics = self.from_log.keep_sampled(self.from_topics.rows).filter(selected)
         contents = [
             # A store without watermarks may not even have its tables.
-            store.read(expected.select(WINDOW_KEY), self.window_range, entities, all_ids=all_ids)
+            store.read(
+                expected.select(ENTITY_WINDOW_KEY), self.window_range, entities, all_ids=all_ids
+            )
             if watermarks
             else StoreContents(NO_WINDOWS)
             for store, watermarks in zip(self.stores, self.store_watermarks, strict=True)
@@ -79,7 +81,7 @@ class AuditRound:
         for store, each, windows, watermarks in zip(
             self.stores, contents, in_stores, self.store_watermarks, strict=True
         ):
-            wanted = expected.join(each.expired, on=WINDOW_KEY, how="anti")
+            wanted = expected.join(each.expired, on=ENTITY_WINDOW_KEY, how="anti")
             is_complete = _is_complete(watermarks, self.settings)
             results.append(_check_store(store.name, wanted, windows, is_complete, backfilled))
             results += [CheckResult(totals, is_recurring=True) for totals in each.totals]
@@ -92,18 +94,18 @@ class AuditRound:
         self, expected: pl.DataFrame, found: pl.DataFrame, backfilled: pl.DataFrame
     ) -> CheckResult:
         """Compare the topics: a window that is still to be sent is pending, a wrong one is not."""
-        sent = found.select(*WINDOW_KEY, pl.col("trip_count").alias("sent"))
+        sent = found.select(*ENTITY_WINDOW_KEY, pl.col("trip_count").alias("sent"))
         is_behind = (pl.col("sent") < pl.col("trip_count")).fill_null(value=True)
         is_final = _is_complete(self.delivered, self.settings) & (
             pl.col("window_start") > self.truncated_until
         )
-        joined = expected.join(sent, on=WINDOW_KEY, how="left")
-        pending = joined.filter(is_behind & ~is_final).select(WINDOW_KEY)
+        joined = expected.join(sent, on=ENTITY_WINDOW_KEY, how="left")
+        pending = joined.filter(is_behind & ~is_final).select(ENTITY_WINDOW_KEY)
         return CheckResult(
             _compare_windows(
                 "aggregated",
-                expected.join(pending, on=WINDOW_KEY, how="anti"),
-                found.join(pending, on=WINDOW_KEY, how="anti"),
+                expected.join(pending, on=ENTITY_WINDOW_KEY, how="anti"),
+                found.join(pending, on=ENTITY_WINDOW_KEY, how="anti"),
                 backfilled,
             ),
             backfilled=_count_common(expected, backfilled),
@@ -142,9 +144,9 @@ def _compare_windows(
 ) -> OutputComparison:
     return compare(
         output,
-        expected.join(backfilled, on=WINDOW_KEY, how="anti"),
-        found.join(backfilled, on=WINDOW_KEY, how="anti"),
-        keys=WINDOW_KEY,
+        expected.join(backfilled, on=ENTITY_WINDOW_KEY, how="anti"),
+        found.join(backfilled, on=ENTITY_WINDOW_KEY, how="anti"),
+        keys=ENTITY_WINDOW_KEY,
         fields=WINDOW_FIELDS,
     )
 
@@ -152,8 +154,8 @@ def _compare_windows(
 def _backfilled_windows(found: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Return the windows that have a later generation anywhere: others may not have it yet."""
     rows = pl.concat([frame.select(SAMPLE_SCHEMA.names()) for frame in found])
-    return rows.filter(pl.col("generation") > 0).select(WINDOW_KEY).unique()
+    return rows.filter(pl.col("generation") > 0).select(ENTITY_WINDOW_KEY).unique()
 
 
 def _count_common(windows: pl.DataFrame, backfilled: pl.DataFrame) -> int:
-    return windows.join(backfilled, on=WINDOW_KEY, how="semi").height
+    return windows.join(backfilled, on=ENTITY_WINDOW_KEY, how="semi").height

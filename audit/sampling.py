@@ -17,6 +17,8 @@ import redis
 from rich.console import Console
 
 from audit.aggregated_topics import AggregatedTopics
+from audit.audited_postgres import AuditedPostgres
+from audit.audited_redis import AuditedRedis
 from audit.audited_stores import (
     AuditedRange,
     AuditedStore,
@@ -25,17 +27,14 @@ from audit.audited_stores import (
     delivered_watermarks,
 )
 from audit.comparison import DIFFERENCE_KINDS
-from audit.postgres_ledger import PostgresLedger
 from audit.recomputation import WindowRecomputation
-from audit.redis_ledger import RedisLedger
 from audit.report import new_table, print_differences
 from audit.rounds import AuditRound, CheckResult
 from audit.rules_in_force import NOT_KNOWN, read_rules_in_force
-from audit.times import time_value_ms
 from audit.topic_follower import TopicChangedError, TopicFollower
-from audit.window_sample import WindowSample, keep_latest_versions, merge_partials
+from audit.window_sample import WindowSample, keep_highest_versions, merge_partials
 from broker.errors import BrokerError
-from mobility.arguments import positive_int
+from mobility.arguments import positive_int, time_ms
 from mobility.entities import BY_NAME
 from mobility.records import MAX_EVENT_TIME, MIN_EVENT_TIME
 from mobility.settings import Settings, SettingsError, read_settings
@@ -93,9 +92,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def configured_stores(settings: Settings) -> list[AuditedStore]:
     """Return the stores that the settings name."""
-    kinds: dict[str, type[PostgresLedger | RedisLedger]] = {
-        "postgres": PostgresLedger,
-        "redis": RedisLedger,
+    kinds: dict[str, type[AuditedPostgres | AuditedRedis]] = {
+        "postgres": AuditedPostgres,
+        "redis": AuditedRedis,
     }
     return [kinds[store](settings) for store in sorted(settings.stores)]
 
@@ -134,7 +133,7 @@ def _compare(
     watermarks: Sequence[EntityWatermarks],
     delivered: EntityWatermarks,
 ) -> list[CheckResult]:
-    from_topics = WindowSample(options.windows, options.seed, _GROUPS, keep_latest_versions)
+    from_topics = WindowSample(options.windows, options.seed, _GROUPS, keep_highest_versions)
     entities = [BY_NAME[name] for name in options.entities]
     topics = AggregatedTopics(settings, entities, from_topics)
     try:
@@ -223,8 +222,8 @@ def _parse_options(arguments: Sequence[str] | None) -> AuditOptions:
     size.add_argument("--all", action="store_true", help="every complete window")
     add("--seed", type=int, help="draw the same sample again (default: a random seed, printed)")
     add("--entity", action="append", choices=list(BY_NAME), help="this entity; can be repeated")
-    add("--since", metavar="TIME", type=_time, default=MIN_EVENT_TIME, help="first window start")
-    add("--until", metavar="TIME", type=_time, default=MAX_EVENT_TIME, help="last window start")
+    add("--since", metavar="TIME", type=time_ms, default=MIN_EVENT_TIME, help="first window start")
+    add("--until", metavar="TIME", type=time_ms, default=MAX_EVENT_TIME, help="last window start")
     found = parser.parse_args(arguments)
     return AuditOptions(
         windows=None if found.all else found.windows,
@@ -232,14 +231,6 @@ def _parse_options(arguments: Sequence[str] | None) -> AuditOptions:
         entities=tuple(found.entity or BY_NAME),
         window_range=AuditedRange(found.since, found.until),
     )
-
-
-def _time(text: str) -> int:
-    time_ms = time_value_ms(text)
-    if time_ms is None:
-        msg = f"expected ISO 8601 with date and time, such as 2025-01-31T12:00Z, got {text}"
-        raise argparse.ArgumentTypeError(msg)
-    return time_ms
 
 
 if __name__ == "__main__":

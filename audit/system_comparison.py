@@ -1,38 +1,85 @@
 """The comparison of everything that the flow writes with the oracle, in one call."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+import polars as pl
 
 from audit import output_comparisons, stores, topics
+from audit.command_runner import ShowProgress
 from audit.comparison import OutputComparison
 from audit.oracle import OracleResult, ValidatedLog
 from mobility.settings import Settings
 from mobility.topics import dead_topic, late_topic
 
+Step = Callable[[str], AbstractContextManager[ShowProgress]]
+"""Returns the context in which a step with this title runs, as `CommandRunner.step` does."""
+
+
+class OnRead(Protocol):
+    """Called with what a store or the topics hold."""
+
+    def __call__(
+        self,
+        store: str,
+        *,
+        totals: pl.DataFrame | None = None,
+        windows: pl.DataFrame | None = None,
+    ) -> None:
+        """Take the totals, the windows or both."""
+
+
+def _without_title(_title: str) -> AbstractContextManager[ShowProgress]:
+    return nullcontext(lambda _text: None)
+
+
+def _ignore(
+    store: str, *, totals: pl.DataFrame | None = None, windows: pl.DataFrame | None = None
+) -> None:
+    del store, totals, windows
+
 
 def compare_system(
-    settings: Settings, log: ValidatedLog, expected: OracleResult
+    settings: Settings,
+    log: ValidatedLog,
+    expected: OracleResult,
+    *,
+    step: Step = _without_title,
+    on_read: OnRead = _ignore,
 ) -> Iterator[OutputComparison]:
     """Read topics and the stores of the settings, and compare them with the oracle's result."""
-    late = topics.read_source_positions(settings, late_topic(settings))
-    yield output_comparisons.compare_late_trips(expected, late, settings)
-    dead = topics.read_source_positions(settings, dead_topic(settings))
-    yield output_comparisons.compare_dead_letters(expected, log, dead, settings)
-    yield from compare_windows_and_totals(settings, expected)
+    with step("compare: late trips and dead letters"):
+        late = topics.read_source_positions(settings, late_topic(settings))
+        yield output_comparisons.compare_late_trips(expected, late, settings)
+        dead = topics.read_source_positions(settings, dead_topic(settings))
+        yield output_comparisons.compare_dead_letters(expected, log, dead, settings)
+    yield from compare_windows_and_totals(settings, expected, step=step, on_read=on_read)
 
 
 def compare_windows_and_totals(
-    settings: Settings, expected: OracleResult
+    settings: Settings,
+    expected: OracleResult,
+    *,
+    step: Step = _without_title,
+    on_read: OnRead = _ignore,
 ) -> Iterator[OutputComparison]:
     """Read the windows in topics and stores, and the totals in stores, and compare them."""
-    windows = topics.read_windows(settings, lambda _topic: None)
-    yield output_comparisons.compare_windows("aggregated topics", expected, windows)
+    with step("compare: aggregated topics") as show_progress:
+        windows = topics.read_windows(settings, show_progress)
+        yield output_comparisons.compare_windows("aggregated topics", expected, windows)
+    on_read("kafka", windows=windows)
     if "postgres" in settings.stores:
-        windows = stores.read_postgres_windows(settings)
-        yield output_comparisons.compare_windows("Postgres windows", expected, windows)
-        totals = stores.read_postgres_totals(settings)
-        yield output_comparisons.compare_totals("Postgres totals", expected, totals)
+        with step("compare: Postgres"):
+            windows = stores.read_postgres_windows(settings)
+            yield output_comparisons.compare_windows("Postgres windows", expected, windows)
+            totals = stores.read_postgres_totals(settings)
+            yield output_comparisons.compare_totals("Postgres totals", expected, totals)
+        on_read("postgres", totals=totals, windows=windows)
     if "redis" in settings.stores:
-        totals = stores.read_redis_totals(settings)
-        yield output_comparisons.compare_totals("Redis totals", expected, totals)
-        index = stores.read_redis_index(settings)
-        yield output_comparisons.compare_redis_index(expected, index)
+        with step("compare: Redis"):
+            totals = stores.read_redis_totals(settings)
+            yield output_comparisons.compare_totals("Redis totals", expected, totals)
+            index = stores.read_redis_index(settings)
+            yield output_comparisons.compare_redis_index(expected, index)
+        on_read("redis", totals=totals)

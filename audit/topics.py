@@ -7,7 +7,7 @@ import polars as pl
 from audit.conversions import decimal_to_micro, iso_to_ms
 from audit.log_messages import read_log_messages
 from audit.validation import LogMessage
-from audit.window_sample import WINDOW_VERSION, keep_latest_versions
+from audit.window_sample import WINDOW_VERSION, keep_highest_versions
 from mobility.entities import ENTITIES, Entity
 from mobility.records import STARTS, TOTALS
 from mobility.settings import Settings
@@ -30,7 +30,7 @@ def read_windows(settings: Settings, show_topic: ShowTopic) -> pl.DataFrame:
             decode_windows([message.value for message in batch], entity)
             for batch in read_log_messages(settings, topic)
         ]
-    return keep_latest_versions(pl.concat(frames))
+    return keep_highest_versions(pl.concat(frames))
 
 
 def decode_windows(values: list[bytes | None], entity: Entity) -> pl.DataFrame:

@@ -13,7 +13,7 @@ import polars as pl
 
 from mobility.records import STARTS, TOTALS
 
-WINDOW_KEY: Final = ("entity", "id", "window_start")
+ENTITY_WINDOW_KEY: Final = ("entity", "id", "window_start")
 WINDOW_VERSION: Final = ("generation", "trip_count")
 WINDOW_FIELDS: Final = ("trip_count", *TOTALS, *STARTS)
 """What is compared of a window: its trip count, totals and starts."""
@@ -38,7 +38,7 @@ _MAX_RANK: Final = (1 << 64) - 1
 
 def merge_partials(windows: pl.DataFrame) -> pl.DataFrame:
     """Merge partial aggregates of the same window."""
-    return windows.group_by(WINDOW_KEY).agg(
+    return windows.group_by(ENTITY_WINDOW_KEY).agg(
         pl.col("generation").max(),
         pl.col("trip_count", *TOTALS).sum(),
         pl.col("start_time").min(),
@@ -46,14 +46,17 @@ def merge_partials(windows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def keep_latest_versions(windows: pl.DataFrame) -> pl.DataFrame:
+def keep_highest_versions(windows: pl.DataFrame) -> pl.DataFrame:
     """Keep each window once, in its highest version; of equal versions the last row."""
     ordered = windows.sort(WINDOW_VERSION, maintain_order=True)
-    return ordered.unique(WINDOW_KEY, keep="last")
+    return ordered.unique(ENTITY_WINDOW_KEY, keep="last")
 
 
 class WindowSample:
-    """At most `size` windows of each group (None: all); `groups` are columns of WINDOW_KEY."""
+    """At most `size` windows of each group (None: all).
+
+    `groups` are columns of ENTITY_WINDOW_KEY.
+    """
 
     def __init__(self, size: int | None, seed: int, groups: Sequence[str], merge: Merge) -> None:
         self.rows = pl.DataFrame(schema=SAMPLE_SCHEMA)
@@ -98,4 +101,4 @@ class WindowSample:
             self._limits = self._limits.filter(is_kept)
 
     def _rank(self) -> pl.Expr:
-        return pl.struct(WINDOW_KEY).hash(self._seed)
+        return pl.struct(ENTITY_WINDOW_KEY).hash(self._seed)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-OnProgress = Callable[[int], None]
+OnMessagesRead = Callable[[int], None]
 """Called with the number of messages that were read."""
 
 OnStatus = Callable[[str], None]

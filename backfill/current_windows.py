@@ -5,7 +5,7 @@ from psycopg import sql
 
 from audit.log_messages import read_log_messages
 from audit.topics import decode_windows
-from audit.window_sample import keep_latest_versions
+from audit.window_sample import keep_highest_versions
 from backfill.callbacks import OnStatus
 from backfill.errors import BackfillError
 from backfill.plan import ENTITY_WINDOW_SCHEMA
@@ -107,6 +107,6 @@ def _read_topic(
     for batch in read_log_messages(settings, topic):
         on_status(f"{topic}: {newest.height:,} windows of the range")
         rows = decode_windows([message.value for message in batch], entity)
-        newest = keep_latest_versions(pl.concat([newest, rows.filter(window_range.contains())]))
+        newest = keep_highest_versions(pl.concat([newest, rows.filter(window_range.contains())]))
     # The pane is not read and does not matter: windows are written back as `late`.
     return newest.with_columns(pane=pl.lit("late")).select(ENTITY_WINDOW_SCHEMA.names())

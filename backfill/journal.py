@@ -1,6 +1,5 @@
 """The journal of backfills: a folder for each, with its input, the windows before and after."""
 
-import fcntl
 import getpass
 import io
 import shutil
@@ -18,7 +17,7 @@ from backfill.correction_file import CorrectionFile, read_correction_file
 from backfill.errors import BackfillError
 from backfill.plan import ENTITY_WINDOW_SCHEMA, WindowChanges
 from backfill.window_range import WindowRange, parse_window_range
-from mobility.files import sync_folder, write_atomically
+from mobility.files import sync_folder, try_file_lock, write_atomically
 from mobility.settings import Settings
 from mobility.times import iso_time
 from mobility.totals import upgrade_windows
@@ -89,12 +88,11 @@ class Journal:
         Raises BackfillError where another backfill has it.
         """
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with (self.folder / "lock").open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                msg = f"Another backfill is writing with the records in {self.folder}: wait for it."
-                raise BackfillError(msg) from error
+        lock = try_file_lock(self.folder / "lock")
+        if lock is None:
+            msg = f"Another backfill is writing with the records in {self.folder}: wait for it."
+            raise BackfillError(msg)
+        with lock:
             yield
 
     def records(self) -> list[BackfillRecord]:

@@ -9,18 +9,16 @@ import polars as pl
 from audit.oracle import aggregate_windows
 from audit.rules_in_force import RulesInForce
 from audit.validation import TRIP_SCHEMA
+from audit.window_sample import ENTITY_WINDOW_KEY
 from backfill.correction_file import CorrectionFile
 from backfill.window_range import WindowRange
-from mobility.records import STARTS, TOTALS, WINDOW_SCHEMA
+from mobility.records import STARTS, SUMS, WINDOW_SCHEMA
 from mobility.settings import Settings
 
 ENTITY_WINDOW_SCHEMA: Final = pl.Schema([("entity", pl.String), *WINDOW_SCHEMA.items()])
 """Windows of all entities in one frame."""
 
-KEY: Final = ("entity", "id", "window_start")
-AMOUNTS: Final = ("trip_count", *TOTALS)
-
-_COMPARED: Final = (*KEY, *AMOUNTS, *STARTS)
+_COMPARED: Final = (*ENTITY_WINDOW_KEY, *SUMS, *STARTS)
 _POSITION: Final = ("partition", "offset")
 
 
@@ -43,7 +41,7 @@ def recount(
     settings: Settings,
     rules: RulesInForce | None = None,
 ) -> pl.DataFrame:
-    """Return the windows of a range: KEY, amounts and STARTS.
+    """Return the windows of a range: ENTITY_WINDOW_KEY, SUMS and STARTS.
 
     `logged` (LOGGED_TRIP_SCHEMA) has the trips of the log before those of `trips_late`. The
     corrections are in the order in which they were given, the newest last. Each trip of the log is
@@ -94,13 +92,13 @@ def drop_duplicates(trips: pl.DataFrame) -> pl.DataFrame:
 def diff_windows(wanted: pl.DataFrame, current: pl.DataFrame, generation: int) -> WindowChanges:
     """Return what must be written to turn the `current` windows into the `wanted` ones.
 
-    `current` has ENTITY_WINDOW_SCHEMA. `wanted` has KEY, amounts and STARTS, and every window that
-    has trips: a window that only `current` has is emptied.
+    `current` has ENTITY_WINDOW_SCHEMA. `wanted` has ENTITY_WINDOW_KEY, SUMS and STARTS, and every
+    window that has trips: a window that only `current` has is emptied.
     """
     filled = current.filter(pl.col("trip_count") > 0)
-    emptied = filled.join(wanted, on=KEY, how="anti").select(
-        *KEY,
-        *(pl.lit(0, ENTITY_WINDOW_SCHEMA[name]).alias(name) for name in AMOUNTS),
+    emptied = filled.join(wanted, on=ENTITY_WINDOW_KEY, how="anti").select(
+        *ENTITY_WINDOW_KEY,
+        *(pl.lit(0, ENTITY_WINDOW_SCHEMA[name]).alias(name) for name in SUMS),
         *(pl.col("window_start").alias(name) for name in STARTS),
     )
     differing = wanted.select(_COMPARED).join(filled, on=_COMPARED, how="anti")
@@ -108,6 +106,6 @@ def diff_windows(wanted: pl.DataFrame, current: pl.DataFrame, generation: int) -
         pane=pl.lit("late"), generation=pl.lit(generation, pl.Int64)
     )
     return WindowChanges(
-        before=current.join(after, on=KEY, how="semi").sort(KEY),
-        after=after.select(ENTITY_WINDOW_SCHEMA.names()).sort(KEY),
+        before=current.join(after, on=ENTITY_WINDOW_KEY, how="semi").sort(ENTITY_WINDOW_KEY),
+        after=after.select(ENTITY_WINDOW_SCHEMA.names()).sort(ENTITY_WINDOW_KEY),
     )

@@ -7,8 +7,9 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
+from audit.window_sample import ENTITY_WINDOW_KEY
 from backfill.journal import BackfillRecord
-from backfill.plan import KEY, WindowChanges
+from backfill.plan import WindowChanges
 from mobility.entities import ENTITIES
 from mobility.records import MICRO
 from mobility.times import iso_time
@@ -77,15 +78,17 @@ def print_refused(windows: pl.DataFrame, console: Console) -> None:
         "is no Postgres to fill it from. Its totals do not have the changes of:"
     )
     console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
-    for entity, name, at in windows.select(KEY).iter_rows():
+    for entity, name, at in windows.select(ENTITY_WINDOW_KEY).iter_rows():
         console.print(f"  {entity} {name}, {iso_time(at)}", markup=False, highlight=False)
 
 
 def join_before(changes: WindowChanges) -> pl.DataFrame:
     """Return each changed window with its amounts before; 0 where it did not exist."""
     sums = ("trip_count", "total_revenue")
-    before = changes.before.select(*KEY, *sums, existed=pl.lit(value=True))
-    return changes.after.join(before, on=KEY, how="left", suffix=_BEFORE).with_columns(
+    before = changes.before.select(*ENTITY_WINDOW_KEY, *sums, existed=pl.lit(value=True))
+    return changes.after.join(
+        before, on=ENTITY_WINDOW_KEY, how="left", suffix=_BEFORE
+    ).with_columns(
         *(pl.col(name + _BEFORE).fill_null(0) for name in sums),
         pl.col("existed").fill_null(value=False),
     )

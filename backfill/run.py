@@ -9,12 +9,13 @@ import polars as pl
 from rich.console import Console
 
 from audit.rules_in_force import NOT_KNOWN, JournalError, RulesInForce, read_rules_in_force
+from audit.window_sample import ENTITY_WINDOW_KEY
 from backfill.callbacks import OnStatus
 from backfill.correction_file import CorrectionFile, read_correction_file
 from backfill.current_windows import read_current_windows, refuse_incomplete, refuse_incomplete_in
 from backfill.errors import BackfillError
 from backfill.journal import BackfillRecord, Journal
-from backfill.plan import KEY, WindowChanges, diff_windows, recount
+from backfill.plan import WindowChanges, diff_windows, recount
 from backfill.report import print_changes, print_outside_trips, print_refused
 from backfill.trip_log import read_late_trips, read_logged_trips
 from backfill.window_range import WindowRange, parse_window_range
@@ -67,7 +68,7 @@ class BackfillRun:
             with self._status("current windows") as on_status:
                 current = read_current_windows(self.settings, window_range, on_status)
             generation = self._next_generation(window_range, current)
-            touched = current.join(made.after, on=KEY, how="semi")
+            touched = current.join(made.after, on=ENTITY_WINDOW_KEY, how="semi")
             wanted = made.before.filter(pl.col("trip_count") > 0)
             changes = diff_windows(wanted, touched, generation)
             self._apply(changes, store, window_range, reverts=record.id)
@@ -204,7 +205,7 @@ class BackfillRun:
             if later.id <= record.id or later.reverts is not None or later.id in reverted:
                 continue
             theirs = self.journal.read_changes(later).after
-            if theirs.join(made.after, on=KEY, how="semi").height:
+            if theirs.join(made.after, on=ENTITY_WINDOW_KEY, how="semi").height:
                 msg = (
                     f"Backfill {later.id} recounted some of the same windows after {record.id}: "
                     f"revert {later.id} first."

@@ -11,7 +11,7 @@ from audit.oracle import assign_windows, validate_log
 from audit.rules_in_force import RulesInForce
 from audit.topics import source_position
 from audit.validation import TRIP_SCHEMA, LogMessage
-from backfill.callbacks import OnProgress
+from backfill.callbacks import OnMessagesRead
 from backfill.errors import BackfillError
 from backfill.window_range import WindowRange
 from broker.topic_reader import TopicReader
@@ -62,7 +62,7 @@ def read_logged_trips(
     settings: Settings,
     window_range: WindowRange,
     trip_ids: pl.Series,
-    on_progress: OnProgress,
+    on_progress: OnMessagesRead,
     rules: RulesInForce | None = None,
 ) -> tuple[RangeScan, int | None]:
     """Read the trips of a range from `trips_stream`, late ones too, and the lowest watermark.
@@ -83,7 +83,7 @@ def read_logged_trips(
 def read_late_trips(
     settings: Settings,
     window_range: WindowRange,
-    on_progress: OnProgress,
+    on_progress: OnMessagesRead,
     rules: RulesInForce | None = None,
 ) -> pl.DataFrame:
     """Return the trips (LOGGED_TRIP_SCHEMA) of a range in `trips_late`, at their source positions.
@@ -156,7 +156,7 @@ def _to_source(message: LogMessage, topic: str) -> LogMessage | None:
 
 
 def _with_progress(
-    batches: Iterable[list[LogMessage]], on_progress: OnProgress
+    batches: Iterable[list[LogMessage]], on_progress: OnMessagesRead
 ) -> Iterator[list[LogMessage]]:
     number = 0
     for batch in batches:

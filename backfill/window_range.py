@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from audit.times import time_value_ms
 from backfill.errors import BackfillError
 from mobility.settings import Settings
-from mobility.times import iso_time
+from mobility.times import iso_time, parse_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +49,8 @@ def parse_window_range(start: str, end: str, settings: Settings) -> WindowRange:
 
 
 def _parse_time(option: str, text: str) -> int:
-    time = time_value_ms(int(text) if text.removeprefix("-").isdecimal() else text)
-    if time is None:
-        msg = f"{option} {text} is not a time: give a date and a time, as in 2025-01-01T12:00Z."
-        raise BackfillError(msg)
-    return time
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        msg = f"{option} {text}: {error}"
+        raise BackfillError(msg) from None

@@ -63,7 +63,7 @@ def _time_up(folder: Path, environ: dict[str, str]) -> float:
     """Start the system in a folder and stop it; return the seconds until it served a trip."""
     folder.mkdir(exist_ok=True)
     log = folder.with_name("up.log")
-    command = [sys.executable, "-m", "stack.live", "native", "--folder", str(folder)]
+    command = [sys.executable, "-m", "stack.up", "native", "--folder", str(folder)]
     began = time.monotonic()
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - the project's own module

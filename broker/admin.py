@@ -39,7 +39,7 @@ _NO_ANSWER: Final = frozenset(
 
 
 class ClusterAdmin:
-    """A client for questions about the cluster and its topics."""
+    """A client for requests about the cluster and its topics."""
 
     def __init__(self, settings: Settings) -> None:
         """Open it; raises AccessError for a configuration that librdkafka refuses."""

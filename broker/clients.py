@@ -18,7 +18,7 @@ from mobility.topics import LARGEST_BATCH, PARTITIONER
 C = TypeVar("C")
 
 ANSWER_SECONDS: Final = 15.0
-"""How long a question to the broker may take."""
+"""How long the broker may take to answer a request."""
 
 _CRITICAL: Final = 2
 _QUEUE_MESSAGES: Final = 200_000
@@ -51,7 +51,9 @@ TRANSIENT: Final = frozenset(
 )
 """Errors that pass by themselves, as when a partition changes its leader.
 
-`KafkaError.retriable()` can't tell: outside of transactions it is always false.
+`KafkaError.retriable()` can't tell: librdkafka sets it for errors of transactions only. The reader
+of the flow treats a missing topic or partition otherwise (dataflows/log_reader.py): it has read
+from it before, so its position is lost.
 """
 
 
@@ -83,7 +85,7 @@ def configured(
 
 
 def admin_client(settings: Settings) -> AdminClient:
-    """Return a client for questions about the cluster and its topics. Raises AccessError."""
+    """Return a client for requests about the cluster and its topics. Raises AccessError."""
     return configured(AdminClient, settings, client_config(settings, "mobility-admin"))
 
 

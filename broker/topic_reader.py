@@ -62,7 +62,7 @@ class TopicReader:
             # Small fetches are five times slower, large ones hold much that grows when unpacked.
             "fetch.message.max.bytes": min(max(memory_mb // 16, 1), 8) * 1024 * 1024,
             "queued.min.messages": 200_000,
-            # A broker answers one request after the other: a question about offsets would wait for
+            # A broker answers one request after the other: a request for offsets would wait for
             # the fetch that waits at the end of the topic.
             "fetch.wait.max.ms": 10,
         }

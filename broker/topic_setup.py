@@ -25,7 +25,7 @@ _SECONDS_TO_APPEAR: Final = 15.0
 _WIDTH_WITHOUT_TERMINAL: Final = 120
 
 Findings = dict[str, list[str]]
-"""For each topic that was there before: what is not as declared."""
+"""For each topic that existed before: what is not as declared."""
 
 
 def main() -> int:
@@ -57,20 +57,20 @@ def ensure_topics(settings: Settings, declared: Sequence[Topic]) -> Findings:
     Returns when every topic can be written to. Raises AccessError, BrokerError.
     """
     admin = ClusterAdmin(settings)
-    there = _described(admin, declared)
-    present = [topic for topic in declared if topic.name in there]
-    present += _create(admin, [topic for topic in declared if topic.name not in there])
-    there = _when_all_have_leaders(admin, declared)
+    described = _described(admin, declared)
+    existing = [topic for topic in declared if topic.name in described]
+    existing += _create(admin, [topic for topic in declared if topic.name not in described])
+    described = _when_all_have_leaders(admin, declared)
     return {
         topic.name: _differences(
-            topic, len(there[topic.name].partitions), _config(admin, topic.name)
+            topic, len(described[topic.name].partitions), _config(admin, topic.name)
         )
-        for topic in present
+        for topic in existing
     }
 
 
 def _described(admin: ClusterAdmin, topics: Sequence[Topic]) -> dict[str, TopicDescription]:
-    """Return what the broker says about those that exist."""
+    """Return the metadata of those that exist."""
     names = TopicCollection([topic.name for topic in topics])
     requests = admin.client.describe_topics(names, request_timeout=ANSWER_SECONDS)
     found = {}
@@ -85,7 +85,7 @@ def _described(admin: ClusterAdmin, topics: Sequence[Topic]) -> dict[str, TopicD
 
 
 def _create(admin: ClusterAdmin, missing: Sequence[Topic]) -> list[Topic]:
-    """Create topics; return those that somebody else has just created."""
+    """Create topics; return those that another client has created meanwhile."""
     if not missing:
         return []
     creations = admin.client.create_topics(
@@ -99,7 +99,7 @@ def _create(admin: ClusterAdmin, missing: Sequence[Topic]) -> list[Topic]:
             for topic in missing
         ]
     )
-    overtaken = []
+    created_by_others = []
     for topic in missing:
         try:
             admin.answer(creations[topic.name], Access("Create", topic.name))
@@ -107,22 +107,22 @@ def _create(admin: ClusterAdmin, missing: Sequence[Topic]) -> list[Topic]:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 msg = f"The topic {topic.name} can't be created: {reason_of(error)}"
                 raise BrokerError(msg) from error
-            overtaken.append(topic)
-    return overtaken
+            created_by_others.append(topic)
+    return created_by_others
 
 
 def _when_all_have_leaders(
     admin: ClusterAdmin, declared: Sequence[Topic]
 ) -> dict[str, TopicDescription]:
-    """Return what the broker says once every partition of every topic has a leader."""
+    """Return the metadata once every partition of every topic has a leader."""
     deadline = time.monotonic() + _SECONDS_TO_APPEAR
     while True:
-        there = _described(admin, declared)
-        without = [t.name for t in declared if not _has_leaders(there.get(t.name))]
+        described = _described(admin, declared)
+        without = [t.name for t in declared if not _has_leaders(described.get(t.name))]
         if not without:
-            return there
+            return described
         if time.monotonic() > deadline:
-            msg = f"No leader is there for {', '.join(without)}: are all brokers running?"
+            msg = f"There is no leader for {', '.join(without)}: are all brokers running?"
             raise BrokerError(msg)
         time.sleep(0.1)
 

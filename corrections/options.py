@@ -13,12 +13,12 @@ from corrections.rejected_messages import (
     parse_position,
 )
 from corrections.rejected_topic import MessageFilter
-from mobility.times import parse_iso_time
+from mobility.arguments import positive_int, time_ms
 
 DEFAULT_LIMIT: Final = 100
 """The number of rows of a table where --limit is not given."""
 
-_TIME_HELP: Final = "ISO 8601, UTC without an offset; not the event time"
+_TIME_HELP: Final = "ISO 8601, UTC without an offset, or epoch ms; not the event time"
 _FROM_HELP: Final = f"written by the flow at this time or later ({_TIME_HELP})"
 _TO_HELP: Final = f"written by the flow before this time ({_TIME_HELP})"
 
@@ -90,7 +90,9 @@ def _parser() -> argparse.ArgumentParser:
 def _add_list(parser: argparse.ArgumentParser, kind: RejectedKind) -> None:
     _add_filters(parser, kind)
     add = parser.add_argument
-    add("--limit", type=_positive, metavar="N", help=f"the newest N (in a table {DEFAULT_LIMIT})")
+    add(
+        "--limit", type=positive_int, metavar="N", help=f"the newest N (in a table {DEFAULT_LIMIT})"
+    )
     add("--all", action="store_true", dest="with_replayed", help="also what was replayed")
     add("--json", action="store_true", dest="as_json", help="one JSON object per line")
     add(
@@ -150,8 +152,8 @@ def _add_filters(parser: argparse.ArgumentParser, kind: RejectedKind) -> None:
     add = parser.add_argument
     if kind.has_reasons:
         add("--reason", action="append", metavar="REASON", help="of this reason; may be repeated")
-    add("--from", type=_time, dest="begin", metavar="TIME", help=_FROM_HELP)
-    add("--to", type=_time, dest="end", metavar="TIME", help=_TO_HELP)
+    add("--from", type=time_ms, dest="begin", metavar="TIME", help=_FROM_HELP)
+    add("--to", type=time_ms, dest="end", metavar="TIME", help=_TO_HELP)
     add(
         "--partition",
         action="append",
@@ -166,18 +168,3 @@ def _position(text: str) -> SourcePosition:
         return parse_position(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _time(text: str) -> int:
-    try:
-        return parse_iso_time(text)
-    except ValueError:
-        msg = f"expected a time such as 2025-01-01T12:00:00Z, is {text}"
-        raise argparse.ArgumentTypeError(msg) from None
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        msg = f"expected a number above 0, is {text}"
-        raise argparse.ArgumentTypeError(msg)
-    return int(text)

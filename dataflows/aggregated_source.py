@@ -26,9 +26,10 @@ from mobility.entities import Entity
 from mobility.messages import decode_windows
 from mobility.records import WindowUpdate
 from mobility.settings import Settings
+from mobility.status import MessageCounts
 from mobility.topics import aggregated_topic
 from mobility.totals import split_by_shard
-from runtime.flow_metrics import FlowMetrics, MessageCounts, PartitionMetrics
+from runtime.flow_metrics import FlowMetrics, PartitionMetrics
 from runtime.recovery import RecoveryInfo
 
 

@@ -26,12 +26,12 @@ from mobility.enrichment import Tables, enrich
 from mobility.event_time import LatenessRules, PartitionProgress, apply_time_rules, classify
 from mobility.records import MIN_EVENT_TIME
 from mobility.settings import Settings
-from mobility.status import ReadStatus
+from mobility.status import MessageCounts, ReadStatus
 from mobility.topics import trips_topic
 from mobility.trips import Decoded
 from mobility.validation import OVERSIZED
 from runtime.failures import RefusalError
-from runtime.flow_metrics import FlowMetrics, MessageCounts, PartitionMetrics
+from runtime.flow_metrics import FlowMetrics, PartitionMetrics
 from runtime.folder_record import READABLE_STATE_VERSIONS, STATE_VERSION
 
 _ALIGNMENT_PAUSE: Final = timedelta(milliseconds=10)

@@ -29,7 +29,7 @@ class SendObserver(Protocol[X_contra]):
         ...
 
 
-class WindowProgress:
+class SentWindowsRecorder:
     """Records in the metrics how many windows were sent, and up to which watermark."""
 
     def __init__(self, metrics: FlowMetrics) -> None:

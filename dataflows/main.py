@@ -20,7 +20,7 @@ from dataflows.encoders import (
     windows_encoder,
 )
 from dataflows.idle_punctuator import RefusedPunctuations, punctuate_idle
-from dataflows.kafka_sink import KafkaSink, WindowProgress
+from dataflows.kafka_sink import KafkaSink, SentWindowsRecorder
 from dataflows.offset_commits import OffsetCommits
 from dataflows.side_outputs import split_outputs
 from dataflows.source import TripSource
@@ -63,8 +63,8 @@ def build(context: FlowContext) -> Dataflow:
 
         since = context.recovery.counted_since.get(entity.name)
         windows = aggregate_windows(entity, batches, settings, since, alignment.update)
-        encode, progress = windows_encoder(settings, entity), WindowProgress(metrics)
-        aggregated = KafkaSink(settings, producer, encode, progress)
+        encode, recorder = windows_encoder(settings, entity), SentWindowsRecorder(metrics)
+        aggregated = KafkaSink(settings, producer, encode, recorder)
         op.output(f"aggregated_{entity.name}", windows, aggregated)
         for stores, sink in store_sinks(settings, entity, "main", sinks):
             op.output(f"{stores}_{entity.name}", windows, sink)

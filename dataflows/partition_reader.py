@@ -1,4 +1,4 @@
-"""One partition of the log: what is fetched of it, its position, and batches decoded ahead."""
+"""One partition of the log: its fetched messages, its position, and batches decoded ahead."""
 
 from bisect import bisect_left, bisect_right
 from collections import deque
@@ -43,12 +43,12 @@ class PartitionBuffer:
 
     @property
     def name(self) -> str:
-        """The partition, for people."""
+        """The name of the partition, for messages."""
         return f"{self.key[0]} partition {self.key[1]}"
 
     @property
     def messages(self) -> int:
-        """How many messages wait."""
+        """The number of buffered messages."""
         return len(self._messages)
 
     @property
@@ -130,7 +130,7 @@ class PartitionReader:
 
     @property
     def lag(self) -> int:
-        """How many offsets are between the position and the known end.
+        """The number of offsets between the position and the known end.
 
         None at the end of what is committed, whatever an open transaction has written behind it.
         """

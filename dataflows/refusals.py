@@ -1,4 +1,4 @@
-"""What Kafka refuses ends the flow as a refusal: another start would be refused too."""
+"""Refusals of Kafka end the flow as refusals: another start would be refused too."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

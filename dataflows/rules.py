@@ -1,4 +1,4 @@
-"""What the messages of a partition are judged by, besides the settings of the fingerprint."""
+"""The rules and tables by which the messages of a partition are classified."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,12 +34,11 @@ class RulesReader:
 
     @cached_property
     def _journal(self) -> tuple[JournalEntry, ...]:
-        # At the first partition: every process of a cluster has been started, and the first one has
-        # written the journal before.
+        # At the first partition: the first process of the cluster has written the journal before.
         return () if self._folder is None else read_journal(self._folder)
 
     def from_offset(self, partition: int, offset: int, topic_id: str | None) -> list[Rules]:
-        """Return what is in force in a partition from this offset on, in the order of the log.
+        """Return the rules of a partition from this offset on, in the order of the log.
 
         Raises TableError where a table can't be read.
         """

@@ -1,7 +1,7 @@
 """The stores that a flow feeds.
 
 A store that refuses this cluster will refuse it again: that ends the flow, and is no failure that
-a restart would cure.
+a restart would fix.
 """
 
 from collections.abc import Callable
@@ -16,11 +16,11 @@ __all__ = ["StoreError", "is_fenced", "sink_context", "store_sinks"]
 def sink_context(reporter: StatusReporter, stop_requested: Callable[[], bool]) -> SinkContext:
     """Return what all store sinks of this process share.
 
-    What they write, and what a store can't hold, is reported.
+    What they queue, and what a store can't hold, is reported.
     """
     return SinkContext(
         stop_requested=stop_requested,
-        on_write=reporter.record_written,
+        on_queued=reporter.record_queued,
         on_snapshot=reporter.record_snapshot,
         on_refusal=reporter.record_refusal,
         translate_errors=refusals_end_the_flow,

@@ -14,9 +14,9 @@ _ACTIVE: Final = frozenset[ReadStatus]({"behind", "caught_up"})
 class WatermarkTracker:
     """Two minima over the partitions: one for closing windows, one for dropping their state.
 
-    An idle or finished partition does not hold up closing, which at worst costs a late pane. It
-    does hold up dropping, which would cost numbers. An update takes the same time however many
-    partitions there are.
+    An idle or finished partition does not delay closing, which costs at most a late pane. It delays
+    dropping, because totals would be wrong otherwise. The cost of an update does not depend on the
+    number of partitions.
     """
 
     updates: dict[int, WatermarkUpdate] = field(default_factory=dict)

@@ -1,7 +1,7 @@
-"""Runs of partial aggregates: what a log-structured merge tree of windows consists of.
+"""Runs of partial aggregates, as in a log-structured merge tree.
 
-Runs are immutable and add up: a window's totals are the sum of its rows in all of them. So new rows
-never touch the old ones, a run is serialised once, and few large runs are merged seldom.
+Runs are immutable, and the totals of a window are the sums of its rows in all runs. So new rows
+change no existing run, a run is serialised once, and large runs are merged rarely.
 """
 
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ from typing import Final
 
 import polars as pl
 
-from mobility.totals import KEY, merge_totals, narrowed, upgrade_windows
+from mobility.totals import WINDOW_KEY, merge_totals, narrowed, upgrade_windows
 
 SMALL: Final = 20_000
-"""Rows that are merged without regard to what they are merged into: calls cost more than they."""
+"""A run of up to so many rows is always merged: the call costs more than the rows."""
 
 _SEARCHED: Final = 8
-"""Rows a key from which on it is worth to sort them, once."""
+"""From so many rows a key on, a run is sorted once and searched, else it is joined."""
 
 _SEED: Final = 1
 
@@ -26,8 +26,8 @@ _SEED: Final = 1
 class Run:
     """Partial aggregates (PARTIAL_SCHEMA, sums perhaps in fewer bits), one row an id and window.
 
-    `starts` are the starts of the windows (epoch ms). What is worked out when it is first asked
-    for is kept: the rows in the order of the hashes of their keys, and their serialised form.
+    `starts` are the window starts (epoch ms). The order of the rows by the hashes of their keys and
+    the serialised form are computed when they are first needed, and kept.
     """
 
     rows: pl.DataFrame
@@ -37,12 +37,12 @@ class Run:
 
     @classmethod
     def of(cls, rows: pl.DataFrame) -> "Run":
-        """Return the run of these rows."""
+        """Return a run of these rows."""
         return cls(rows, _starts(rows["window_start"]))
 
     @classmethod
     def resume(cls, serialized: bytes) -> "Run":
-        """Return the run that `serialized` is the form of, in this release or an earlier one."""
+        """Return the run with these rows, which this release or an earlier one has serialised."""
         rows = upgrade_windows(pl.read_ipc(serialized))
         return cls(rows, _starts(rows["window_start"]), _serialized=serialized)
 
@@ -58,13 +58,14 @@ class Run:
         return self._serialized
 
     def find(self, keys: "Run") -> pl.DataFrame:
-        """Return the rows with the ids and windows of another run, and perhaps some others.
+        """Return the rows with the ids and windows of another run.
 
-        Among many rows a key takes a binary search.
+        There may be further rows whose keys have the same hashes. In a large run a key costs a
+        binary search.
         """
         if self._hashes is None and self.height < _SEARCHED * keys.height:
-            return self.rows.join(keys.rows, on=KEY, how="semi")
-        # The binary search of sorted hashes is several times as fast.
+            return self.rows.join(keys.rows, on=WINDOW_KEY, how="semi")
+        # A binary search for sorted hashes is several times as fast.
         hashes = key_hashes(keys.rows).sort().unique(maintain_order=True)
         if self._hashes is None:
             # Rows in many chunks are gathered several times as slowly.
@@ -77,7 +78,7 @@ class Run:
         return self.rows[found.select(pl.int_ranges("first", "end").explode()).to_series()]
 
     def part(self, starts: frozenset[int]) -> "Run":
-        """Return the rows of some of the windows."""
+        """Return a run of the rows of some of the windows."""
         if starts == self.starts:
             return self
         chosen = _chosen(self.rows["window_start"], starts, self.starts - starts)
@@ -86,22 +87,22 @@ class Run:
 
 
 def key_hashes(rows: pl.DataFrame) -> pl.Series:
-    """Return a hash of each row's id and window; of use only in this process."""
+    """Return a hash of each row's id and window, which is valid in this process only."""
     return rows.select(pl.col("id").hash() ^ pl.col("window_start").hash(_SEED)).to_series()
 
 
 def within(runs: Sequence[Run], starts: AbstractSet[int]) -> list[Run]:
-    """Return what runs have of some windows."""
+    """Return the parts of the runs that have these windows."""
     return [run.part(run.starts & starts) for run in runs if run.starts & starts]
 
 
 def without(runs: Sequence[Run], starts: AbstractSet[int]) -> list[Run]:
-    """Return what runs have of other windows."""
+    """Return the parts of the runs that do not have these windows."""
     return [run.part(run.starts - starts) for run in runs if run.starts - starts]
 
 
 def merged(runs: Sequence[Run]) -> Run:
-    """Return one run with the totals of several."""
+    """Return one run with the totals of several runs."""
     if len(runs) == 1:
         return runs[0]
     starts = frozenset[int]().union(*(run.starts for run in runs))
@@ -110,10 +111,10 @@ def merged(runs: Sequence[Run]) -> Run:
 
 
 def compacted(runs: list[Run]) -> list[Run]:
-    """Return the runs with the last ones merged, as far as they are small beside each other.
+    """Return the runs with the last ones merged, if they are small or of similar size.
 
-    A run is merged with those behind it once they have half of its rows. So each that is left has
-    over twice the rows of all behind it: there are few, and a row is merged a few times.
+    A run is merged with the runs after it once those have half of its rows. So each remaining run
+    has over twice the rows of all runs after it: there are few, and a row is merged a few times.
     """
     if not runs:
         return runs
@@ -126,17 +127,17 @@ def compacted(runs: list[Run]) -> list[Run]:
 
 
 def totals_of(keys: Run, others: Sequence[Run]) -> pl.DataFrame:
-    """Return the totals of the ids and windows of a run, which has each once, over all runs."""
+    """Return the totals over all runs of the ids and windows in `keys`, which has each once."""
     found = [run.find(keys) for run in others if not run.starts.isdisjoint(keys.starts)]
     found = [rows for rows in found if rows.height]
     totals = merge_totals([keys.rows, *found]) if found else keys.rows
     if totals.height > keys.height:  # different keys have the same hash
-        totals = totals.join(keys.rows, on=KEY, how="semi")
+        totals = totals.join(keys.rows, on=WINDOW_KEY, how="semi")
     return totals
 
 
 def _chosen(column: pl.Series, starts: frozenset[int], others: frozenset[int]) -> pl.Series:
-    # Mostly the earlier windows are chosen, or the later ones: one comparison tells them apart.
+    # Usually these are the earliest windows or the latest ones, for which one comparison is enough.
     if max(starts) < min(others):
         return column <= max(starts)
     if min(starts) > max(others):
@@ -145,6 +146,6 @@ def _chosen(column: pl.Series, starts: frozenset[int], others: frozenset[int]) -
 
 
 def _starts(column: pl.Series) -> frozenset[int]:
-    # Mostly all rows are of one window, which is cheaper to find out than the distinct windows.
+    # Usually all rows are of one window; that check is cheaper than to find the distinct windows.
     is_one = column.len() > 0 and column.min() == column.max()
     return frozenset(column.head(1) if is_one else column.unique())

@@ -18,12 +18,13 @@ NO_WINDOWS: Final = pl.DataFrame(schema=WINDOW_SCHEMA)
 
 @dataclass(slots=True)
 class WindowState:
-    """Windows by their start (epoch ms). Lengths and times are in milliseconds.
+    """The windows of a shard. Lengths and times are in milliseconds, window starts in epoch ms.
 
-    `emitted` and `pending` are runs of partial aggregates, which add up. What was emitted of a
-    window is its rows in `emitted`; what it has grown by since, its rows in `pending`. So each
-    method costs what it adds, returns or drops, however many windows there are. During a catch-up
-    nothing asks for open windows, so partial aggregates are merged once, when their window closes.
+    `emitted` and `pending` are runs of partial aggregates. The rows of a window in `emitted` add up
+    to its totals when it was last emitted; those in `pending` were added since. So the cost of each
+    method depends on the rows that it adds, returns or drops, and not on the number of windows.
+    During a catch-up no open window is emitted, so partial aggregates are merged once, when their
+    window closes.
     """
 
     length: int
@@ -40,7 +41,7 @@ class WindowState:
         return bool(self.pending)
 
     def add(self, partial: pl.DataFrame) -> None:
-        """Add partial aggregates (PARTIAL_SCHEMA); they are merged when they are needed."""
+        """Add partial aggregates (PARTIAL_SCHEMA); they are merged later."""
         run = Run.of(partial)
         self.starts |= run.starts
         self.pending.append(run)
@@ -63,12 +64,12 @@ class WindowState:
         return _panes(totals.rows, pl.lit("on_time"))
 
     def drop(self, watermark: int) -> pl.DataFrame:
-        """Drop the windows that nothing can change any more; return what was not emitted yet."""
+        """Drop the windows that can't change any more; return changes that were not emitted."""
         horizon = watermark - self.length - self.allowed_lateness
         dropped = {start for start in self.starts if start < horizon}
         if not dropped:
             return NO_WINDOWS
-        # A partition that finishes leaves the minimum for closing, but moves the one for cleanup.
+        # A finished partition is not in the closing watermark, but moves the cleanup watermark.
         panes = self.close(watermark - self.allowed_lateness - 1)
         if grown := within(self.pending, dropped):
             late = totals_of(merged(grown), self.emitted)
@@ -80,7 +81,7 @@ class WindowState:
         return panes
 
     def changes(self, *, early: bool) -> pl.DataFrame:
-        """Return what has grown since it was emitted: closed windows, and open ones if `early`."""
+        """Return the windows that have grown since they were emitted; open ones only if `early`."""
         grown = self.pending if early else within(self.pending, self.closed)
         if not grown:
             return NO_WINDOWS
@@ -119,7 +120,7 @@ class WindowState:
 
 
 def _runs_of_version_1(totals: bytes) -> tuple[list[Run], list[Run]]:
-    """Return what was emitted and what was not, of whole totals with the flag `changed`."""
+    """Return emitted and pending runs of version 1, which are full totals with a flag `changed`."""
     stored = Run.resume(totals).rows
     is_changed = stored["changed"]
     runs = [Run.of(stored.filter(part).drop("changed")) for part in (~is_changed, is_changed)]
@@ -128,7 +129,7 @@ def _runs_of_version_1(totals: bytes) -> tuple[list[Run], list[Run]]:
 
 
 def _panes(totals: pl.DataFrame, pane: pl.Expr) -> pl.DataFrame:
-    """Return totals as panes (WINDOW_SCHEMA), earliest window first."""
+    """Return totals as panes (WINDOW_SCHEMA), sorted by window start."""
     panes = totals.select(
         *(pl.col(name).cast(kind) for name, kind in PARTIAL_SCHEMA.items()),
         pane.alias("pane"),

@@ -1,7 +1,7 @@
-"""The trips of one partition that a repeat is recognised by: sorted keys, in buckets of event time.
+"""Dedupe state of one partition: the keys of the counted trips, in buckets of event time.
 
-A log-structured merge tree of 64-bit keys: to look up and to add a batch costs what the batch
-holds, and a bucket whose trips are all late is dropped whole.
+It is a log-structured merge tree of 64-bit keys: the cost of a lookup and of an update depends on
+the size of the batch, and a bucket whose trips are all late is dropped as a whole.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,7 +13,7 @@ import polars as pl
 KEY_SCHEMA: Final = pl.Schema({"bucket": pl.Int64, "key": pl.UInt64})
 
 _SMALL: Final = 5_000
-"""Keys that are merged without regard to what they are merged into: a call costs more than they."""
+"""A run of up to so many keys is always merged: the call costs more than the keys."""
 
 Runs = tuple[pl.Series, ...]
 """Sorted, distinct keys (UInt64): runs without a key in common, longer ones first."""
@@ -21,7 +21,7 @@ Runs = tuple[pl.Series, ...]
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """The dedupe state after a batch, which of its keys were known, how many are distinct."""
+    """The dedupe state after a batch, the keys that were known before, how many were distinct."""
 
     state: "DedupeState"
     known: pl.Series
@@ -62,8 +62,8 @@ class DedupeState:
     def snapshot(self) -> list[tuple[int, bytes]]:
         """Return each run as its bucket and its keys, in Arrow's IPC streaming format.
 
-        Keys are hashes, which no compression makes smaller. The file format takes Polars 50 µs more
-        for each run of each partition.
+        The keys are hashes, which can't be compressed. The file format takes Polars 50 µs more for
+        each run of each partition.
         """
         return [
             (bucket, run.to_frame().write_ipc_stream(None, compression="uncompressed").getvalue())
@@ -81,12 +81,12 @@ class DedupeState:
 
 
 def _by_bucket(keys: pl.DataFrame, first: int) -> Iterator[tuple[int | None, pl.Series]]:
-    """Yield the keys of each bucket, sorted and once each; None has all that start before `first`.
+    """Yield the distinct keys of each bucket, sorted; the bucket None has all before `first`.
 
-    So a batch has few buckets, however much event time it spans.
+    So a batch has few buckets, however much event time it covers.
     """
     column, key = keys["bucket"], keys["key"]
-    # Mostly all are of one bucket, which is cheaper to find out than the distinct buckets.
+    # Usually all are of one bucket; that check is cheaper than to find the distinct buckets.
     is_one = keys.height > 0 and column.min() == column.max()
     buckets = column.head(1).to_list() if is_one else column.unique().to_list()
     kept = [bucket for bucket in buckets if bucket >= first]
@@ -97,15 +97,15 @@ def _by_bucket(keys: pl.DataFrame, first: int) -> Iterator[tuple[int | None, pl.
 
 
 def _distinct(keys: pl.Series) -> pl.Series:
-    """Return keys sorted and once each."""
+    """Return the distinct keys, sorted."""
     keys = keys.sort()
     return keys if keys.n_unique() == keys.len() else keys.unique(maintain_order=True)
 
 
 def _with_batch(runs: Runs, batch: pl.Series) -> tuple[Runs, pl.Series]:
-    """Return the runs with a sorted batch added, and which of its keys they had before.
+    """Return the runs with a sorted batch added, and the keys that they had before.
 
-    The batch is merged with the last runs, as far as they are at most twice as long.
+    The batch is merged with the last runs that are small, or at most twice as long as it.
     """
     large = len(runs)
     rows = batch.len()
@@ -114,7 +114,7 @@ def _with_batch(runs: Runs, batch: pl.Series) -> tuple[Runs, pl.Series]:
         rows += runs[large].len()
     known = batch.clear()
     for run in runs[:large]:
-        # The binary search of sorted keys is several times as fast.
+        # A binary search for sorted keys is several times as fast.
         at = run.search_sorted(batch).clip(upper_bound=run.len() - 1)
         known.append(batch.filter(run.gather(at) == batch))
     new = batch if known.is_empty() else batch.filter(~batch.is_in(known.implode()))

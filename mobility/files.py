@@ -1,12 +1,13 @@
-"""Files that are replaced in one step, and files that settings name.
+"""Files that are replaced in one step, file locks, and files that settings name.
 
 The only module of this package that does I/O. It is here because every package may import this one,
-and no other: a file is replaced, and a secret read, in the same way everywhere.
+and no other: a file is replaced or locked, and a secret read, in the same way everywhere.
 """
 
+import fcntl
 import os
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 _READABLE_BY_ALL: Final = 0o666
 
@@ -44,3 +45,24 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def file_lock(path: Path) -> IO[str]:
+    """Return an open file that holds the lock; wait while another process holds it.
+
+    The lock ends when the file is closed and every process that inherited it has ended (flock).
+    """
+    file = path.open("a+")
+    fcntl.flock(file, fcntl.LOCK_EX)
+    return file
+
+
+def try_file_lock(path: Path) -> IO[str] | None:
+    """Return an open file that holds the lock, or None if another process holds it."""
+    file = path.open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file

@@ -5,9 +5,8 @@ Unicode, and `datetime.fromisoformat`. A log that was read by these rules is rea
 """
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Final
-
-from mobility.times import parse_iso_time
 
 CERTAIN_ID: Final = "^[ -~]*$"
 """Ids that are printable in each version of Unicode."""
@@ -15,6 +14,8 @@ CERTAIN_ID: Final = "^[ -~]*$"
 UNCERTAIN_TIME: Final = "^.{11}.* "
 """Times with a blank before the offset: `datetime.fromisoformat` accepts only some of them."""
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 _DATE_AND_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]")
 
 
@@ -23,9 +24,11 @@ def iso_ms(text: str) -> int | None:
     if not _DATE_AND_TIME.match(text):
         return None
     try:
-        return parse_iso_time(text)
+        time = datetime.fromisoformat(text)
     except ValueError:
         return None
+    aware = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return (aware - _EPOCH) // _MILLISECOND
 
 
 def has_disallowed(text: str) -> bool:

@@ -42,8 +42,8 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True):
     windows_per_s: float = 0.0
 
 
-class Outcomes(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the messages read in this run."""
+class MessageCounts(msgspec.Struct, frozen=True):
+    """What became of the messages that were read in this run."""
 
     read: int = 0
     counted: int = 0
@@ -51,6 +51,21 @@ class Outcomes(msgspec.Struct, frozen=True, kw_only=True):
     dead: int = 0
     duplicates: int = 0
     punctuations: int = 0
+
+    def __add__(self, other: "MessageCounts") -> "MessageCounts":
+        return MessageCounts(
+            self.read + other.read,
+            self.counted + other.counted,
+            self.late + other.late,
+            self.dead + other.dead,
+            self.duplicates + other.duplicates,
+            self.punctuations + other.punctuations,
+        )
+
+
+class Outcomes(MessageCounts, frozen=True, kw_only=True):
+    """What became of the messages, and how many windows were queued for the stores."""
+
     windows_out: int = 0
 
 

@@ -10,6 +10,8 @@ from typing import Final
 
 import polars as pl
 
+from mobility.records import MAX_EVENT_TIME, MIN_EVENT_TIME
+
 DIGITS: Final = r"^-?[0-9]{1,15}(?:\.[0-9]+)?$"
 """Epoch milliseconds as text."""
 
@@ -43,6 +45,7 @@ _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 
 _is_iso: Final = re.compile(ISO_TIME).fullmatch
 _parts: Final = re.compile(_PARTS).fullmatch
+_is_whole_ms: Final = re.compile("-?[0-9]{1,15}").fullmatch
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
@@ -101,18 +104,19 @@ def iso_time(ms: int) -> str:
     return text.replace("+00:00", "Z")
 
 
-def parse_iso_time(text: str) -> int:
-    """Return ISO 8601 text in epoch ms, floored; without an offset it is UTC.
+def parse_time(text: str) -> int:
+    """Return the epoch ms of an `ISO_TIME`, floored, or of whole epoch ms as text.
 
-    Raises ValueError where it is something else.
+    Raises ValueError where it is something else, or outside the years 1 to 9999.
 
-    >>> parse_iso_time("2025-01-01T13:00:00+01:00")
-    1735732800000
+    >>> parse_time("2025-01-01T13:00+01:00"), parse_time("1735732800000")
+    (1735732800000, 1735732800000)
     """
-    time = datetime.fromisoformat(text)
-    if time.tzinfo is None:
-        time = time.replace(tzinfo=UTC)
-    return (time - _EPOCH) // _MILLISECOND
+    ms = int(text) if _is_whole_ms(text) else iso_ms(text)
+    if ms is None or not MIN_EVENT_TIME <= ms <= MAX_EVENT_TIME:
+        msg = f"expected a date and a time, such as 2025-01-31T12:00Z, got {text}"
+        raise ValueError(msg)
+    return ms
 
 
 def _clock_ms(digits: str) -> int:

@@ -8,7 +8,7 @@ import polars_hash as plh
 from mobility.entities import Entity
 from mobility.records import PARTIAL_SCHEMA, SUMS
 
-KEY: Final = ("id", "window_start")
+WINDOW_KEY: Final = ("id", "window_start")
 
 _AMOUNTS: Final = {
     "total_duration": "duration",
@@ -51,7 +51,7 @@ def merge_totals(partials: list[pl.DataFrame]) -> pl.DataFrame:
     if not partials:
         return pl.DataFrame(schema=PARTIAL_SCHEMA)
     sums = [pl.col(name).cast(PARTIAL_SCHEMA[name]).sum() for name in SUMS]
-    totals = pl.concat(partials, how="vertical_relaxed").lazy().group_by(KEY)
+    totals = pl.concat(partials, how="vertical_relaxed").lazy().group_by(WINDOW_KEY)
     starts = pl.col("start_time").min(), pl.col("last_start_time").max()
     return totals.agg(*sums, *starts).collect()
 
@@ -99,8 +99,8 @@ def highest_versions(rows: pl.DataFrame) -> pl.DataFrame:
     Of equal versions the last row stays, so that a pane moves from early to on_time. Ids are sorted
     by code point, which is the order of UTF-8 bytes: all writers lock ids in this order.
     """
-    return rows.sort(*KEY, *_VERSION, maintain_order=True).unique(
-        list(KEY), keep="last", maintain_order=True
+    return rows.sort(*WINDOW_KEY, *_VERSION, maintain_order=True).unique(
+        list(WINDOW_KEY), keep="last", maintain_order=True
     )
 
 

@@ -18,7 +18,7 @@ from producer.options import ProducerOptions, parse_options
 from producer.progress import progress_bar, summary
 from producer.replayer import SavePosition, TripReplayer, discard_position
 from producer.schedule import REAL_TIME, Clock, EventTimeSchedule, SystemClock
-from producer.signals import stop_on_signals
+from producer.signals import stop_requested_by_signals
 from producer.state import ReplaySource, ReplayState, ReplayStateError, read_state, write_state
 from producer.trip_writer import KafkaTripWriter
 from producer.trips_file import TripsFile, open_trips_file
@@ -65,7 +65,7 @@ def replay(options: ProducerOptions, settings: Settings, console: Console, clock
     writer = KafkaTripWriter(settings, topic)
     started = clock.now()
     total = None if _is_endless(options) else (file.rows - state.position.row) * options.density
-    with stop_on_signals() as is_stopping, progress_bar(console, total) as show_progress:
+    with stop_requested_by_signals() as is_stopping, progress_bar(console, total) as show_progress:
         replayer = TripReplayer(
             writer,
             clock,

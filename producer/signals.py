@@ -7,7 +7,7 @@ from types import FrameType
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[Callable[[], bool]]:
+def stop_requested_by_signals() -> Iterator[Callable[[], bool]]:
     """Yield a function that returns whether SIGINT or SIGTERM has been received.
 
     The first signal restores the handlers, so a second one acts as without this.

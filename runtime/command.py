@@ -9,10 +9,11 @@ from typing import Final
 
 import msgspec
 
+from mobility.arguments import integer_from, positive_int
 from mobility.entities import BY_NAME
 from mobility.settings import PREFIX, Settings, to_environ
 from runtime.disk_space import require_disk_space
-from runtime.failures import RefusalError, StartError, refuse
+from runtime.failures import RefusalError, StartError, exit_refused
 from runtime.fencing import with_fencing_token
 from runtime.folder_entities import update_entities
 from runtime.folder_record import FolderRecord
@@ -36,11 +37,11 @@ def main() -> int:
         lock = lock_folder(arguments.recovery, wanted, entities)
         update_entities(lock.folder, wanted, settings.window_ms)
     except RefusalError as error:
-        refuse(str(error))
+        exit_refused(str(error))
     except StartError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    # Whoever waits for the end of a bounded read decides whether to run it again.
+    # The caller of a bounded read decides whether to run it again.
     restarts = 0 if settings.read == "once" else arguments.restarts
     launcher = Launcher(
         _starter(arguments, settings, lock), restarts, check=lambda: check_tables(settings)
@@ -52,7 +53,7 @@ def main() -> int:
 def _starter(
     arguments: argparse.Namespace, settings: Settings, lock: RecoveryLock
 ) -> Callable[[], ProcessGroup]:
-    """Return a function that starts the cluster; every call prepares the folder anew."""
+    """Return a function that prepares the folder and starts the cluster."""
     options = ["-r", str(lock.folder), "-s", str(settings.snapshot_interval), "-b", "0"]
     chosen = msgspec.structs.replace(
         settings,
@@ -83,11 +84,11 @@ def _arguments() -> argparse.Namespace:
         metavar="DIR",
         help="recovery folder; created (0700) where only its parent exists",
     )
-    parser.add_argument("--processes", type=_number(1), default=1, metavar="N")
+    parser.add_argument("--processes", type=positive_int, default=1, metavar="N")
     parser.add_argument("--flow", choices=("main", "serving"), default="main")
     parser.add_argument(
         "--restarts",
-        type=_number(0),
+        type=integer_from(0),
         default=RESTARTS,
         metavar="N",
         help="restarts within five minutes before giving up (default: %(default)s)",
@@ -120,13 +121,3 @@ def _removed_entity(name: str) -> str:
         msg = f"this program counts {name}: remove its row in mobility/entities.py first"
         raise argparse.ArgumentTypeError(msg)
     return name
-
-
-def _number(least: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            msg = f"expected a number, at least {least}"
-            raise argparse.ArgumentTypeError(msg)
-        return int(text)
-
-    return number

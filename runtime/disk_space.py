@@ -16,7 +16,7 @@ Bytewax would end the flow within a snapshot, with an error of SQLite that names
 
 
 def require_disk_space(folder: Path) -> None:
-    """Raise StartError where the folder's disk has no space for snapshots."""
+    """Raise StartError if the folder's disk has no space for snapshots."""
     disk = os.statvfs(folder)
     free = disk.f_bavail * disk.f_frsize
     if free < MIN_FREE_BYTES:

@@ -1,4 +1,4 @@
-"""Failures that another attempt would not cure, and how a process ends with them."""
+"""Failures that another attempt would not fix, and how a process ends with them."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ _uncaught: Final[list[BaseException]] = []
 
 
 class RefusalError(RuntimeError):
-    """The flow can't run as it was asked to; the message says what is wrong and what to do.
+    """The flow can't run with these settings or options; the message has the fault and the remedy.
 
     The messages are remembered: an exception of a worker thread reaches the main thread of a
     process of several as a panic without its cause.
@@ -25,11 +25,11 @@ class RefusalError(RuntimeError):
 
 
 class StartError(RuntimeError):
-    """A start that failed and may succeed later; the message says why."""
+    """A start that failed and may succeed later; the message has the cause."""
 
 
-def refuse(message: str) -> NoReturn:
-    """Print why the flow does not start, and exit with 2."""
+def exit_refused(message: str) -> NoReturn:
+    """Print the message of a refusal, and exit with 2."""
     sys.stderr.write(f"{message}\n")
     raise SystemExit(EXIT_REFUSED)
 

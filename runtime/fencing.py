@@ -18,7 +18,7 @@ from sinks import StoreError, StoreRefusedError, take_fencing_token
 
 
 def with_fencing_token(settings: Settings, folder: Path | None) -> Settings:
-    """Return the settings with a new fencing token, where there are stores.
+    """Return the settings with a new fencing token, if there are stores.
 
     From now on the stores refuse older clusters. Raises StartError where a store does not answer.
     """
@@ -38,7 +38,7 @@ def with_fencing_token(settings: Settings, folder: Path | None) -> Settings:
 
 @contextmanager
 def refusals_end_the_flow() -> Iterator[None]:
-    """Turn the refusal of a store, which would be repeated for ever, into one of the flow."""
+    """Raise RefusalError if a store refuses the flow: it would refuse it after each restart."""
     try:
         yield
     except StoreRefusedError as error:

@@ -1,4 +1,4 @@
-"""Counters and gauges of one process of a flow: its partitions, and what it has written."""
+"""Counters and gauges of one process of a flow."""
 
 import json
 import logging
@@ -6,38 +6,18 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from mobility.entities import ENTITIES
 from mobility.files import write_atomically
-from mobility.status import ReadStatus
+from mobility.status import MessageCounts, ReadStatus
 from mobility.watermarks import min_watermark
 
 _log: Final = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class MessageCounts:
-    """What became of the messages that were read in this run."""
-
-    read: int = 0
-    counted: int = 0
-    late: int = 0
-    dead: int = 0
-    duplicates: int = 0
-    punctuations: int = 0
-
-    def __add__(self, other: "MessageCounts") -> "MessageCounts":
-        return MessageCounts(
-            self.read + other.read,
-            self.counted + other.counted,
-            self.late + other.late,
-            self.dead + other.dead,
-            self.duplicates + other.duplicates,
-            self.punctuations + other.punctuations,
-        )
 
 
 @dataclass(slots=True)
@@ -96,11 +76,11 @@ class FlowMetrics:
         if sent.items() <= self.delivered.items():
             return
         self.delivered |= sent
-        # No other write may follow a last snapshot.
+        # After the last snapshot there is no further write.
         self.write_status_file(now=True)
 
     def _warn_of_status_file(self, error: OSError) -> None:
-        """Log, once, that others can't see the status; the flow does not depend on it."""
+        """Log once that the status file can't be written; the flow does not need it."""
         if not self._is_status_unwritable:
             _log.warning("MOBILITY_STATUS_DIR=%s can't be written: %s", self.folder, error)
         self._is_status_unwritable = True
@@ -112,14 +92,14 @@ class FlowMetrics:
 
     @property
     def watermark(self) -> int | None:
-        """The lowest watermark of the active partitions, or of all where none is active."""
+        """The minimum watermark of the active partitions, or of all if none is active."""
         partitions = list(self.partitions.values())
         active = [p for p in partitions if p.status not in {"idle", "finished"}]
         return min_watermark(p.watermark for p in active or partitions)
 
     @property
     def lag(self) -> int:
-        """How many messages this process has not read yet."""
+        """The number of messages that this process has not read yet."""
         return sum(p.lag for p in list(self.partitions.values()))
 
     def status(self) -> dict[str, object]:
@@ -128,7 +108,7 @@ class FlowMetrics:
             "process": self.process,
             "pid": os.getpid(),
             "at": round(self.clock() * 1_000),
-            **asdict(self.counts),
+            **msgspec.structs.asdict(self.counts),
             "windows_out": self.windows_out,
             "partitions_unread": self.partitions_unread,
             "gaps": self.gaps,

@@ -1,4 +1,4 @@
-"""The flows by name: how Bytewax knows them, and which topics they read."""
+"""The flows by name: their modules, and the topics that they read."""
 
 from typing import Final, Literal
 

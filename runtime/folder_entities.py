@@ -15,10 +15,10 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def update_entities(folder: Path, wanted: FolderRecord, window_ms: int) -> None:
-    """Let a locked folder have the entities of this start, which `lock_folder` has allowed.
+    """Give a locked folder the entities of this start, which `lock_folder` has allowed.
 
-    An added one is counted from the first window on of which nothing was read without it. What a
-    removed one has of open windows is deleted, so that it can only be added again.
+    An added entity is counted from the first window on that has no trip before the resume offsets.
+    The open windows of a removed entity are deleted, so it can only be added again.
     """
     found = read_record(folder, wanted) or wanted
     if found.flow != "main" or found.entities.keys() == wanted.entities.keys():

@@ -1,4 +1,4 @@
-"""What a recovery folder belongs to, as the file `flow.json` in it says."""
+"""The record of a recovery folder: the file `flow.json` with its flow and its entities."""
 
 import json
 from collections.abc import Collection
@@ -54,7 +54,7 @@ class FolderRecord:
         return {name: since for name, since in self.entities.items() if since is not None}
 
     def refuse_other(self, folder: Path, wanted: "FolderRecord") -> None:
-        """Raise RefusalError where the folder is not what this start wants."""
+        """Raise RefusalError if the folder belongs to another flow or version."""
         found, expected = asdict(self), asdict(wanted)
         remedies = {
             "flow": f"Start that flow (`--flow {self.flow}`), or choose another folder.",
@@ -116,12 +116,12 @@ def read_record(folder: Path, wanted: FolderRecord) -> FolderRecord | None:
 
 
 def write_draft(folder: Path, record: FolderRecord) -> None:
-    """Mark the folder as being made: until `write_record` nothing in it is in use."""
+    """Mark the folder as incomplete: until `write_record` nothing in it is used."""
     _draft(folder).write_text(json.dumps(asdict(record)))
 
 
 def write_record(folder: Path, record: FolderRecord) -> None:
-    """Write the record, whole or not at all, where there is another one or none.
+    """Write the record atomically, if there is another one or none.
 
     It has the version of the states that this release stores, so that earlier ones refuse them.
     """

@@ -39,7 +39,7 @@ class Cluster(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """How an attempt ended: when (monotonic seconds), and with which exit code."""
+    """The time (monotonic seconds) and exit code of a failed attempt."""
 
     at: float
     code: int

@@ -48,7 +48,7 @@ class FlowMetricsCollector(Collector):
         self._metrics = metrics
 
     def collect(self) -> Iterable[Metric]:
-        """Yield the metrics as they are now."""
+        """Yield the present metrics."""
         metrics = self._metrics
         total = metrics.counts
         for field, (name, text) in _COUNTERS.items():

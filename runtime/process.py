@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from mobility.settings import Settings, SettingsError, read_settings
-from runtime.failures import RefusalError, StartError, exit_without_traceback, refuse
+from runtime.failures import RefusalError, StartError, exit_refused, exit_without_traceback
 from runtime.fencing import with_fencing_token
 from runtime.flow_metrics import FlowMetrics
 from runtime.flows import FlowName, input_topics
@@ -81,7 +81,7 @@ def start_process(flow: FlowName) -> FlowContext:
                 serve_metrics(metrics, settings)
         StatusPublisher(settings, context.reporter.name, context.reporter.status_record).start()
     except RefusalError as error:
-        refuse(str(error))
+        exit_refused(str(error))
     except StartError as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(1) from None
@@ -114,7 +114,7 @@ def _collect_garbage_rarely() -> None:
 
 
 def _lock_recovery(flow: FlowName, settings: Settings) -> tuple[Settings, RecoveryInfo]:
-    """Make sure that this process may use its recovery folder; return what earlier runs left."""
+    """Check that this process may use its recovery folder; return what earlier runs have stored."""
     option = _option("-r", "--recovery-directory", "BYTEWAX_RECOVERY_DIRECTORY")
     folder = None if option is None else Path(option)
     if settings.cluster:

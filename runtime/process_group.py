@@ -13,8 +13,8 @@ from typing import Final
 
 from runtime.failures import EXIT_REFUSED
 
-# Without one of them no snapshot can be made any more, so the others are only given the time to
-# print their errors.
+# Without one of them no snapshot can be taken any more: the others only get time to print their
+# errors.
 _EXIT_SECONDS: Final = 2.0
 
 _INTERRUPTED: Final = (-signal.SIGTERM, -signal.SIGINT)
@@ -68,7 +68,7 @@ class ProcessGroup:
             code = self._ended.get()
             codes.append(code)
             if self._stopping and code in _INTERRUPTED:
-                # The cluster had not started, so nothing is lost, and now it never will.
+                # The cluster had not started, so nothing is lost, and it can't start any more.
                 self._kill()
                 return 0
             if code:
@@ -129,7 +129,7 @@ def _cluster_options(processes: int) -> list[list[str]]:
 
 def _free_ports(count: int) -> list[int]:
     with ExitStack() as stack:
-        # All are open at once, so that no two get the same port.
+        # All are open at the same time, so that the ports differ.
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
             each.bind(("127.0.0.1", 0))

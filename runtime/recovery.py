@@ -29,7 +29,7 @@ PARTITIONS: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class RecoveryInfo:
-    """What earlier runs left: the recovery folder, and the keys of the states in it by step id.
+    """What earlier runs have stored: the recovery folder, and the keys of its states by step id.
 
     `counted_since` has the first window (epoch ms) of each entity that was added later.
     """
@@ -43,19 +43,19 @@ NO_RECOVERY: Final = RecoveryInfo()
 
 
 def partition_paths(folder: Path) -> list[Path]:
-    """Return the partitions that the folder holds."""
+    """Return the partitions of the folder."""
     return sorted(folder.glob("part-*.sqlite3"))
 
 
 def make_partitions(folder: Path) -> None:
-    """Make the partitions of a new folder; remove those of an attempt that was interrupted."""
+    """Create the partitions of a new folder; remove those of an interrupted attempt."""
     for path in folder.glob("part-*"):
         path.unlink()
     init_db_dir(folder, PARTITIONS)  # type: ignore[no-untyped-call]  # it has no types
 
 
 def partition_fault(path: Path) -> str | None:
-    """Return what is wrong with a partition, None where nothing is."""
+    """Return the fault of a partition, None if there is none."""
     try:
         with _open_read_only(path) as connection:
             (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
@@ -71,7 +71,7 @@ def partition_fault(path: Path) -> str | None:
 
 
 def stored_keys(folder: Path) -> dict[str, set[str]]:
-    """Return the keys of the states that the folder holds, by step id."""
+    """Return the keys of the states in the folder, by step id."""
     keys: dict[str, set[str]] = {}
     for path in partition_paths(folder):
         with _open_read_only(path) as connection:
@@ -95,7 +95,7 @@ def stored_states(folder: Path, step: str) -> dict[str, Any]:
                 if key not in newest or newest[key][0] < epoch:
                     newest[key] = epoch, state
     return {
-        # As Bytewax itself does; nobody else may write to the folder, see runtime.recovery_lock.
+        # As Bytewax does; no other user may write to the folder, see runtime.recovery_lock.
         key: pickle.loads(state)  # noqa: S301
         for key, (_, state) in newest.items()
         if state is not None
@@ -103,7 +103,7 @@ def stored_states(folder: Path, step: str) -> dict[str, Any]:
 
 
 def delete_keys(folder: Path, step: str, keys: set[str]) -> None:
-    """Delete states that no step will ask for again. Nothing may be running on the folder."""
+    """Delete states that no step needs any more. Nothing may be running on the folder."""
     for path in partition_paths(folder):
         with _transaction(path) as connection:
             connection.executemany(

@@ -1,6 +1,5 @@
-"""The lock of a recovery folder: one cluster at a time, and only on a folder that fits it."""
+"""The lock of a recovery folder: one cluster at a time, and only on a folder that it can use."""
 
-import fcntl
 import os
 import secrets
 import threading
@@ -9,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Final, NoReturn
 
+from mobility.files import try_file_lock
 from runtime.failures import RefusalError, StartError
 from runtime.folder_record import NEW_FOLDER, FolderRecord, read_record, write_draft, write_record
 from runtime.recovery import PARTITIONS, make_partitions, partition_fault, partition_paths
@@ -45,7 +45,7 @@ class RecoveryLock:
 
 
 def lock_folder(folder: Path, wanted: FolderRecord, entities: Collection[str] = ()) -> RecoveryLock:
-    """Lock the folder for a start, and make it where there is none.
+    """Lock the folder for a start, and create it if there is none.
 
     `entities` may be added or removed by this start. Raises RefusalError where the folder can't be
     used, before anything is written, and StartError where it can't be written to now.
@@ -58,7 +58,7 @@ def lock_folder(folder: Path, wanted: FolderRecord, entities: Collection[str] = 
 
 
 def is_locked_by(folder: Path, token: str) -> bool:
-    """Tell whether the token is that of the cluster that has locked the folder."""
+    """Return whether the token is that of the cluster that has locked the folder."""
     try:
         return _lock_path(folder).read_text().split()[1:] == [token]
     except OSError:
@@ -68,12 +68,12 @@ def is_locked_by(folder: Path, token: str) -> bool:
 def _lock(folder: Path, wanted: FolderRecord, entities: Collection[str]) -> RecoveryLock:
     _check_path(folder)
     with ExitStack() as on_failure:
-        file = _locked_file(folder, "r+", on_failure) if _lock_path(folder).exists() else None
+        file = _locked_file(folder, on_failure) if _lock_path(folder).exists() else None
         known = _known_record(folder, wanted, entities)
-        # Recovery state is pickle: whoever can write there can run code here.
+        # Recovery state is pickle: a user who can write to it can run code in this process.
         folder.mkdir(mode=0o700, exist_ok=True)
-        lock = RecoveryLock(folder, file or _locked_file(folder, "a+", on_failure))
-        # Another process may have made the folder in the meantime.
+        lock = RecoveryLock(folder, file or _locked_file(folder, on_failure))
+        # Another process may have created the folder in the meantime.
         known = known or read_record(folder, wanted)
         if known is None:
             write_draft(folder, wanted)
@@ -127,20 +127,15 @@ def _check_partitions(folder: Path) -> None:
         raise RefusalError(msg)
 
 
-def _locked_file(folder: Path, mode: str, on_failure: ExitStack) -> IO[str]:
-    file = on_failure.enter_context(_lock_path(folder).open(mode))
+def _locked_file(folder: Path, on_failure: ExitStack) -> IO[str]:
     waited = 0.0
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = _holder(folder)
-            if waited >= _ORPHANS_SECONDS or holder is None or _is_alive(holder):
-                _refuse_locked(folder, holder)
-            threading.Event().wait(_PAUSE_SECONDS)
-            waited += _PAUSE_SECONDS
-        else:
-            return file
+    while (file := try_file_lock(_lock_path(folder))) is None:
+        holder = _holder(folder)
+        if waited >= _ORPHANS_SECONDS or holder is None or _is_alive(holder):
+            _refuse_locked(folder, holder)
+        threading.Event().wait(_PAUSE_SECONDS)
+        waited += _PAUSE_SECONDS
+    return on_failure.enter_context(file)
 
 
 def _refuse_locked(folder: Path, holder: int | None) -> NoReturn:

@@ -1,9 +1,9 @@
-"""Decides at a start by which tables and rules the flow judges what it reads.
+"""Decides at a start which tables and rules are in force.
 
-They change only between a graceful stop and the next start: then nothing behind the offsets that
-are resumed was judged before, and nothing is judged twice, by the old ones and by the new ones.
-After a crash what was read behind them is read again, so those in force stay in force, whatever the
-files hold by now.
+They change only between a graceful stop and the next start: then no message after the resumed
+offsets was classified before, so none is classified twice, by the old and by the new ones. After a
+crash messages after these offsets are read again, so the tables and rules that were in force stay
+in force, also if the files have changed.
 """
 
 import json
@@ -73,7 +73,7 @@ def check_tables(settings: Settings) -> None:
 
 
 def _ended_gracefully(folder: Path, states: Mapping[str, dict[str, Any]]) -> bool:
-    """Tell whether the last run has read nothing behind the offsets that are resumed.
+    """Return whether the last run has read nothing after the offsets that are resumed.
 
     The last snapshot of a partition says whether the partition had ended. It must be newer than the
     last start: a run that was killed before its first snapshot may have read on.
@@ -92,7 +92,7 @@ def _record_start(folder: Path) -> None:
 
 
 def _changed(settings: Settings, entry: JournalEntry) -> str | None:
-    """Return what an entry has otherwise than these settings and this program, as a text."""
+    """Return how an entry differs from these settings and this program, as a text."""
     files = configured_tables(settings)
     changes = [f"{PREFIX}{n.upper()} is not set any more" for n in entry.tables if n not in files]
     for name, path in files.items():

@@ -6,13 +6,21 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
 from typing import Final
 
+from msgspec.structs import asdict
+
 from mobility.entities import Entity
-from mobility.status import FlowStatus, Outcomes, PartitionStatus, Rates, encode_status
+from mobility.status import (
+    FlowStatus,
+    MessageCounts,
+    Outcomes,
+    PartitionStatus,
+    Rates,
+    encode_status,
+)
 from mobility.watermarks import min_watermark
-from runtime.flow_metrics import FlowMetrics, MessageCounts
+from runtime.flow_metrics import FlowMetrics
 from runtime.flows import FlowName
 
 _RATE_SECONDS: Final = 10.0
@@ -50,8 +58,8 @@ class StatusReporter:
         """Record that an epoch ends: all before it is in the stores, and a snapshot is made."""
         self._snapshot_at = round(self._clock() * 1_000)
 
-    def record_written(self, windows: int) -> None:
-        """Record that so many windows were written to the stores."""
+    def record_queued(self, windows: int) -> None:
+        """Record that so many windows were queued for the stores."""
         with self._lock:
             self._windows += windows
 

@@ -1,4 +1,4 @@
-"""Totals and recent windows of some ids in Postgres, from which these ids are filled in Redis."""
+"""Totals and recent windows of some ids in Postgres, from which these ids are refilled in Redis."""
 
 import time
 from collections.abc import Callable

@@ -64,7 +64,7 @@ class PostgresSession:
 
         It runs again after a lost connection, a deadlock or a lock timeout, also where the
         transaction was committed and only the reply was lost. Raises StoreError where that goes on
-        for `retry_seconds`, and at once for an error that no retry would cure.
+        for `retry_seconds`, and at once for an error that no retry would fix.
         """
         try:
             return self._retry.run(lambda: self._run_once(work), retry_seconds)

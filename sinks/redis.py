@@ -31,11 +31,11 @@ from sinks.store import (
 CHUNK: Final = 1_000
 """Windows a script call: below Lua's limit of arguments, and short enough for other clients."""
 
-FILL_CHUNK: Final = 500
-"""Ids that are locked in Postgres at a time while they are filled, each with up to two days of
+REFILL_CHUNK: Final = 500
+"""Ids that are locked in Postgres at a time while they are refilled, each with up to two days of
 windows."""
 
-FILL_BYTES: Final = 500_000
+REFILL_BYTES: Final = 500_000
 """Bytes of histories a script call: it takes some milliseconds, and no other client is served
 meanwhile."""
 
@@ -67,7 +67,7 @@ def connect_redis(
 ) -> "RedisStore":
     """Connect as `writer`.
 
-    Where the settings have Postgres as well, missing ids are filled from it. Raises StoreError
+    Where the settings have Postgres as well, missing ids are refilled from it. Raises StoreError
     where a store does not answer, was filled with other settings, or is written to by another flow.
     """
     session = RedisSession(
@@ -89,7 +89,7 @@ class RedisStore:
 
     Redis runs a script atomically, so windows and totals of an id move in one step. An id expires
     `redis_expiry` seconds after its last new window. Without a `history` Redis is therefore a view
-    of the last day; with one an expired id is filled from Postgres at its next window.
+    of the last day; with one an expired id is refilled from Postgres at its next window.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class RedisStore:
         """Write over `session`; `close` closes it and the history.
 
         `instance_id` is that of Redis when the flow connected: while Redis still has it, an id that
-        is new in Postgres is not filled.
+        is new in Postgres is not refilled.
         """
         self._session = session
         self._client = session.client
@@ -116,17 +116,17 @@ class RedisStore:
     ) -> ApplyResult:
         """Reconcile windows (WINDOW_SCHEMA, one row per window).
 
-        Missing ids are filled first, but for `new_ids`, of which Postgres had nothing before. A
+        Missing ids are refilled first, but for `new_ids`, of which Postgres had nothing before. A
         window that starts over `redis_ledger_hours` before the newest of its id may have been
-        counted before: it is refused, or, with a history, its id is filled again.
+        counted before: it is refused, or, with a history, its id is refilled.
         """
         refuse_large_windows(self._session.name, entity, rows, MAX_EXACT)
         result = ApplyResult()
         for chunk, packed in pack_chunks(rows, new_ids, CHUNK):
             applied, missing = self._run_apply(entity, packed, [])
             result += applied
-            for start in range(0, len(missing), FILL_CHUNK):
-                result += self._fill(entity, missing[start : start + FILL_CHUNK], chunk)
+            for start in range(0, len(missing), REFILL_CHUNK):
+                result += self._refill(entity, missing[start : start + REFILL_CHUNK], chunk)
         return result
 
     def refill(self, entity: Entity, ids: list[str]) -> None:
@@ -135,8 +135,8 @@ class RedisStore:
         For ids that Redis has lost, and for ids with a window from before their ledger. It is safe
         because windows are written to Postgres first: see sinks/store_pair.py.
         """
-        for start in range(0, len(ids), FILL_CHUNK):
-            self._fill(entity, ids[start : start + FILL_CHUNK], _NO_WINDOWS)
+        for start in range(0, len(ids), REFILL_CHUNK):
+            self._refill(entity, ids[start : start + REFILL_CHUNK], _NO_WINDOWS)
 
     def missing_ids(self, entity: Entity, ids: list[str]) -> list[str]:
         """Return those of these ids that lack one of their two hashes or of their index entries."""
@@ -199,14 +199,14 @@ class RedisStore:
         if self._history is not None:
             self._history.close()
 
-    def _fill(self, entity: Entity, ids: list[str], rows: pl.DataFrame) -> ApplyResult:
+    def _refill(self, entity: Entity, ids: list[str], rows: pl.DataFrame) -> ApplyResult:
         """Replace ids by their history in Postgres, then reconcile their rows."""
         if self._history is None:
             return ApplyResult()
 
-        def fill(history: History) -> ApplyResult:
+        def refill(history: History) -> ApplyResult:
             histories = pack_histories(ids, history)
-            call = pl.col("history").str.len_bytes().cum_sum() // FILL_BYTES
+            call = pl.col("history").str.len_bytes().cum_sum() // REFILL_BYTES
             result = ApplyResult()
             for part in histories.with_columns(call=call).partition_by("call", include_key=False):
                 part_rows = rows.filter(pl.col("id").is_in(part["id"].implode()))
@@ -214,7 +214,7 @@ class RedisStore:
                 result += self._run_apply(entity, pack_windows(part_rows), texts)[0]
             return result
 
-        return self._history.lock_and_read(entity, ids, fill)
+        return self._history.lock_and_read(entity, ids, refill)
 
     def _run_apply(
         self, entity: Entity, windows: PackedWindows, histories: list[str]

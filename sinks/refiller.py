@@ -1,7 +1,7 @@
-"""A background thread that fills again in Redis, from Postgres, what Redis has lost.
+"""A background thread that refills Redis, from Postgres, with what it has lost.
 
 Redis can be emptied, restart without its data, or lose single keys by eviction. An id would be
-filled again at its next window, but that may be hours away.
+refilled at its next window, but that may be hours away.
 """
 
 import logging
@@ -41,7 +41,7 @@ _DELIVERY_SECONDS: Final = 3.0
 writer lets Postgres take a batch or two ahead."""
 
 _PART: Final = 1_000
-"""Ids that one connection fills before it takes the next ids."""
+"""Ids that one connection refills before it takes the next ids."""
 
 _NO_RETRY: Final = 0.0
 
@@ -51,8 +51,8 @@ _log: Final = logging.getLogger(__name__)
 class Refiller:
     """Keeps an entity complete in Redis: ids with windows in the last `redis_expiry` s, progress.
 
-    An id is missing where one of its hashes or index entries is. It is filled from Postgres, and
-    expires when it would have expired before. sinks/store_pair.py says why a fill is never older
+    An id is missing where one of its hashes or index entries is. It is refilled from Postgres, and
+    expires when it would have expired before. sinks/store_pair.py says why a refill is never older
     than what Redis had, and loses no window that arrives meanwhile.
     """
 
@@ -90,7 +90,7 @@ class Refiller:
             self._connections.pop().redis_store.close()
 
     def check(self) -> int:
-        """Sweep if one is due or Redis was emptied; return how many ids were filled.
+        """Sweep if one is due or Redis was emptied; return how many ids were refilled.
 
         Raises StoreError where a store does not answer: there are no retries.
         """
@@ -110,10 +110,11 @@ class Refiller:
         swept = self._clock()
         was_emptied = self._has_marked and not is_marked
         self._has_marked = True
-        filled = self._refill(missing if was_emptied else self._still_missing(connection, missing))
-        self._restore_progress(connection)
+        lost = missing if was_emptied else self._still_missing(connection, missing)
+        refilled = self._refill(lost)
+        self._refill_progress(connection)
         self._next_sweep = self._clock() + max(SWEEP_SECONDS, (swept - started) / SWEEP_SHARE)
-        return filled
+        return refilled
 
     def _still_missing(self, connection: "_Connection", ids: list[str]) -> list[str]:
         """Return the ids that are missing for longer than the way from Postgres to Redis takes."""
@@ -122,15 +123,15 @@ class Refiller:
         return connection.redis_store.missing_ids(self._entity, ids)
 
     def _refill(self, ids: list[str]) -> int:
-        """Fill ids over all connections: Postgres reads for one while Redis writes for another.
+        """Refill ids over all connections: Postgres reads for one while Redis writes for another.
 
-        Returns how many were filled, which is fewer than given only where `close` was called.
+        Returns how many were refilled, which is fewer than given only where `close` was called.
         """
         idle = SimpleQueue[_Connection]()
         for connection in self._connections:
             idle.put(connection)
 
-        def fill(start: int) -> int:
+        def refill(start: int) -> int:
             part = ids[start : start + _PART]
             if self._stopped.is_set():
                 return 0
@@ -142,9 +143,9 @@ class Refiller:
             return len(part)
 
         with ThreadPoolExecutor(CONNECTIONS, f"refill {self._entity.name}") as pool:
-            return sum(pool.map(fill, range(0, len(ids), _PART)))
+            return sum(pool.map(refill, range(0, len(ids), _PART)))
 
-    def _restore_progress(self, connection: "_Connection") -> None:
+    def _refill_progress(self, connection: "_Connection") -> None:
         stored = connection.redis_store.progress(self._entity)
         known = connection.postgres_store.progress(self._entity)
         if len(known) != self._settings.shards:
@@ -156,17 +157,17 @@ class Refiller:
     def _check_repeatedly(self) -> None:
         while not self._stopped.wait(CHECK_SECONDS):
             try:
-                filled = self.check()
+                refilled = self.check()
             except StoreError as error:
                 if not self._is_failing:
                     _log.warning("Redis can't be checked for lost ids for now: %s", error)
                 self._is_failing = True
             else:
                 self._is_failing = False
-                if filled:
+                if refilled:
                     _log.warning(
-                        "Redis had lost %d ids of %s: they were filled again from Postgres",
-                        filled,
+                        "Redis had lost %d ids of %s: they were refilled from Postgres",
+                        refilled,
                         self._entity.name,
                     )
 

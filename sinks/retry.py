@@ -64,7 +64,7 @@ class RetryPolicy:
         Logs the first failure and the recovery. Raises StoreError when the store has been
         unavailable for `seconds`, counted from the first failure, and at the first failure after a
         stop was requested: what is not written yet is written again after the next start. An error
-        that no retry would cure is raised as it is.
+        that no retry would fix is raised as it is.
         """
         since: float | None = None
         slept, delay = 0.0, _FIRST_DELAY

@@ -1,26 +1,26 @@
-"""Postgres and Redis as one store: Postgres is the authority, Redis follows and is filled from it.
+"""Postgres and Redis as one store: Postgres is the authority, and Redis is refilled from it.
 
-Why Redis can be filled from Postgres at any time:
+Why Redis can be refilled from Postgres at any time:
 
 1. A window is committed in Postgres before it is sent to Redis. So Postgres, while some ids are
    locked there, holds all that Redis can hold of these ids, and may replace it.
-2. A window that is committed after the lock was released is sent to Redis after the fill. It finds
-   the filled id and is reconciled by version, or finds the id missing and fills it again, including
-   the window.
+2. A window that is committed after the lock was released is sent to Redis after the refill. It
+   finds the refilled id and is reconciled by version, or finds the id missing and refills it,
+   including the window.
 3. A watermark is recorded in Postgres after the windows before it were sent to both stores. So the
    watermark of Postgres is true of Redis as well: an id that Redis has lost since is missing there,
    and the API answers it from Postgres.
 4. An id that Postgres did not have before a batch of the flow has no history before that batch. The
    batch writer passes these new ids to Redis, which starts a missing one with the batch instead of
-   filling it: what the flow commits later is sent to Redis later. What a backfill commits is not
-   sent again, so Redis fills new ids as well while a backfill runs, and after it was emptied; and a
-   backfill passes no new ids.
+   refilling it: what the flow commits later is sent to Redis later. What a backfill commits is not
+   sent again, so Redis refills new ids as well while a backfill runs, and after it was emptied; and
+   a backfill passes no new ids.
 
 If Redis were written first, the second point would be false: a window that Redis took, and lost
-before Postgres had it, would be missing in the fill and in everything after it.
+before Postgres had it, would be missing in the refill and in everything after it.
 
 The batch writer lets Postgres take the next batch while Redis takes one (sinks/batch_writer.py). So
-a fill may already contain windows of later batches. Those are unchanged when they arrive, and
+a refill may already contain windows of later batches. Those are unchanged when they arrive, and
 produce no entry in the stream of changes; requests see them at once.
 """
 

@@ -21,7 +21,7 @@ from sinks.store_pair import connect_each_store
 class SinkContext:
     """What the store sinks of a process share with the flow that they are part of.
 
-    `on_write` is called with the number of windows that a sink has queued, `on_snapshot` when all
+    `on_queued` is called with the number of windows that a sink has queued, `on_snapshot` when all
     of them are committed, `on_refusal` as by a BatchWriter. Every call of a store runs in a context
     of `translate_errors`, which may raise another exception in place of a StoreError. Once
     `stop_requested` returns True, an unavailable store is not retried any longer. `has_failed` is
@@ -29,7 +29,7 @@ class SinkContext:
     """
 
     stop_requested: StopRequested = no_stop
-    on_write: Callable[[int], object] = lambda _: None
+    on_queued: Callable[[int], object] = lambda _: None
     on_snapshot: Callable[[], object] = lambda: None
     on_refusal: OnRefusal = lambda _entity, _reason: None
     translate_errors: Callable[[], AbstractContextManager[None]] = nullcontext
@@ -166,7 +166,7 @@ class StorePartition(StatefulSinkPartition[WindowUpdate, None]):
         """Queue the updates. Raises the error of an earlier write."""
         with self._context.handle_errors():
             self._batch_writer.put(values)
-        self._context.on_write(sum(update.rows.height for update in values))
+        self._context.on_queued(sum(update.rows.height for update in values))
 
     def snapshot(self) -> None:
         """Block until everything queued is committed, and return no state."""

@@ -1,6 +1,5 @@
 """Kafka's jars: downloaded once from the Maven repository by jgo, into the user's cache."""
 
-import fcntl
 import os
 import shutil
 import sys
@@ -9,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.progress import track
+
+from mobility.files import file_lock
 
 if TYPE_CHECKING:
     from jgo.maven import Artifact
@@ -40,8 +41,7 @@ def fetch() -> None:
     """
     target = jar_folder()
     target.parent.mkdir(parents=True, exist_ok=True)
-    with target.with_name(f"{target.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # several processes may start at once
+    with file_lock(target.with_name(f"{target.name}.lock")):  # several processes may start at once
         if target.exists():
             return
         draft = target.with_name(f"{target.name}.part")

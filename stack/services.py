@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from mobility.files import try_file_lock
 from mobility.secrets import file_variable
 from mobility.settings import PREFIX, masked
-from stack.file_lock import try_file_lock
 from stack.kafka import Kafka
 from stack.ports import choose_ports, saved_ports
 from stack.postgres import Postgres

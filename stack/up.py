@@ -1,4 +1,4 @@
-"""`python -m stack.live`: the whole system until Ctrl-C (`just up` and `just down`)."""
+"""`python -m stack.up`: the whole system until Ctrl-C (`just up` and `just down`)."""
 
 import argparse
 import asyncio
@@ -9,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Final
 
+from mobility.files import try_file_lock
 from mobility.settings import Settings, SettingsError, masked, read_settings
 from mobility.value_settings import unwritable
 from stack.components import STOP_ORDER, SystemComponent, system_components, system_environ
 from stack.display import Display
 from stack.docker import compose_down, compose_up, is_docker_available
-from stack.file_lock import try_file_lock
 from stack.flow_status import FlowStatusReader
 from stack.processes import delete_record, find_process, identify, save_record, with_log_tail
 from stack.service import StackStartError

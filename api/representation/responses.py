@@ -55,8 +55,8 @@ class RangeAmounts(Amounts, frozen=True, kw_only=True):
     complete: bool
 
 
-class NewestWindow(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest window of an id."""
+class LastWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """The last window of an id."""
 
     window_start: datetime
     window_end: datetime
@@ -73,7 +73,7 @@ class MetricsResponse(RangeAmounts, frozen=True, kw_only=True):
     id: str
     start_time: datetime | None
     last_start_time: datetime | None
-    last_window: NewestWindow | None
+    last_window: LastWindow | None
     as_of: datetime | None
     store: Store
 

@@ -12,8 +12,8 @@ from api.queries.store_readers import StoreReaders
 from api.queries.time_range import TimeRange, WindowingStrategy, to_datetime
 from api.representation.openapi import QueryOperation
 from api.representation.responses import (
+    LastWindow,
     MetricsResponse,
-    NewestWindow,
     range_to_response,
     to_response,
 )
@@ -88,7 +88,7 @@ async def id_metrics(
     newest = None
     if result.newest_window is not None:
         end = result.newest_window + windowing.length
-        newest = NewestWindow(
+        newest = LastWindow(
             window_start=to_datetime(result.newest_window),
             window_end=to_datetime(end),
             complete=windowing.is_complete(end, result.watermark),

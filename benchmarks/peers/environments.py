@@ -1,17 +1,15 @@
 """A Python environment for each peer, created by uv and kept in the user's cache."""
 
-import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from benchmarks.timed_command import BenchmarkError
+from mobility.files import file_lock
 
 if TYPE_CHECKING:
     from jgo.maven import Artifact
@@ -31,7 +29,7 @@ def python_with(packages: tuple[str, ...]) -> Path:
     name = packages[0].partition("==")[0]
     pins = hashlib.sha256("\n".join(packages).encode()).hexdigest()[:8]
     target = _folder() / f"{name}-{pins}"
-    with _exclusive_lock(target):
+    with _lock(target):
         if not (target / _READY).exists():
             shutil.rmtree(target, ignore_errors=True)
             version = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -44,7 +42,7 @@ def python_with(packages: tuple[str, ...]) -> Path:
 def flink_connector() -> Path:
     """Return Flink's connector for Kafka; download it once. Raises BenchmarkError."""
     target = _folder() / f"{CONNECTOR}.jar"
-    with _exclusive_lock(target):
+    with _lock(target):
         if not target.exists():
             repository = _folder() / "repository"
             os.environ["M2_REPO"] = str(repository)  # jgo has no other option for its folder
@@ -86,8 +84,6 @@ def _folder() -> Path:
     return folder
 
 
-@contextmanager
-def _exclusive_lock(target: Path) -> Iterator[None]:
-    with target.with_name(f"{target.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # several runs may start at once
-        yield
+def _lock(target: Path) -> IO[str]:
+    # Several runs may start at once.
+    return file_lock(target.with_name(f"{target.name}.lock"))

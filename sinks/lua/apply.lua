@@ -6,7 +6,7 @@
 -- the keys of an id in one slot).
 -- ARGV after those of ledger.lua:
 --   9   entity
---   10  '1' where missing ids can be filled from Postgres
+--   10  '1' where missing ids can be refilled from Postgres
 --   11  number of entries that the change stream keeps
 --   12  windows, in msgpack: a list a column. Rows of one id are adjacent, in order of window
 --       start. Columns: id, window start in epoch ms as text, value for the ledger, generation,
@@ -27,7 +27,7 @@
 -- first id whose totals are too large, with the total, or nothing. Such an id is left as it is.
 
 local META, INDEX, SEEN, LIVE = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local ENTITY, CAN_FILL, ENTRIES = ARGV[9], ARGV[10] == '1', ARGV[11]
+local ENTITY, CAN_REFILL, ENTRIES = ARGV[9], ARGV[10] == '1', ARGV[11]
 
 local err = check_initialized(META)
 if err then
@@ -41,8 +41,8 @@ local EXPIRE_AT, SEEN_AT = format('%d', NOW_MS + EXPIRY * 1000), format('%d', NO
 -- at most (a minute of a day), and most windows of a busy id cost half as many commands.
 local RENEWAL = EXPIRY * 1000 / 1440
 local histories = cmsgpack.unpack(ARGV[13])
-local IS_FILLING = #histories > 0
-local CAN_ASK = CAN_FILL and not IS_FILLING
+local IS_REFILL = #histories > 0
+local CAN_ASK = CAN_REFILL and not IS_REFILL
 -- A missing id that Postgres did not have before this batch is not lost: nobody has written it yet.
 -- That is not certain where Redis was emptied since the writer connected, or while a backfill runs,
 -- as the flow does not repeat what a backfill has written.
@@ -67,7 +67,7 @@ local function index_id(id, seen_at, is_missing)
 end
 
 -- Replace an id by its history.
-local function fill_id(id, history)
+local function refill_id(id, history)
   local ledger = LEDGER .. id
   redis.call('DEL', ledger, TOTALS .. id)
   if history == '-' then
@@ -122,9 +122,9 @@ local fields = {} -- fields and values for the ledger of the current id; reused 
 
 -- Reconcile rows with the state of their id, and collect the fields of the ledger to write.
 -- `stored` has the text of the state, then those of the windows of the rows. Returns the number of
--- elements of `fields`, of refused rows, and whether the starts must be found again.
+-- items of `fields`, of refused rows, and whether the starts must be found again.
 local function reconcile_rows(state, stored, first, last)
-  local filled, too_old, find_starts = 0, 0, false
+  local elements, too_old, find_starts = 0, 0, false
   for i = first, last do
     local at, stored_text = starts[i] + 0, stored[i - first + 2]
     if at < state.newest - RETENTION then
@@ -134,31 +134,31 @@ local function reconcile_rows(state, stored, first, last)
       if moved then
         find_starts = find_starts or removed_start
         state.oldest, state.newest = min(state.oldest, at), max(state.newest, at)
-        fields[filled + 1], fields[filled + 2] = starts[i], texts[i]
-        filled = filled + 2
+        fields[elements + 1], fields[elements + 2] = starts[i], texts[i]
+        elements = elements + 2
         is_change[i], changes = true, changes + 1
       end
-    elseif IS_FILLING then -- the history of this call has it
+    elseif IS_REFILL then -- the history of this call has it
       is_change[i], changes = true, changes + 1
     end
   end
-  return filled, too_old, find_starts
+  return elements, too_old, find_starts
 end
 
 -- Write the changes of an id, and set its time to live where it is due (see RENEWAL).
-local function write_changes(id, ledger, state, filled, find_starts, stored_start)
+local function write_changes(id, ledger, state, elements, find_starts, stored_start)
   -- The ledger may exceed the retention by a quarter, so that few calls need to scan it.
   find_starts = find_starts or not state.has_last
   if find_starts or state.oldest < state.newest - RETENTION * 1.25 then
-    call_in_chunks('HSET', ledger, fields, filled)
-    filled = 0
+    call_in_chunks('HSET', ledger, fields, elements)
+    elements = 0
     scan_ledger(ledger, state, find_starts)
   end
   local is_due = stored_start == nil or math.abs(NOW_MS - state.renewed_at) >= RENEWAL
   if is_due then
     state.renewed_at = NOW_MS
   end
-  write_id(id, ledger, state, fields, filled, stored_start)
+  write_id(id, ledger, state, fields, elements, stored_start)
   if is_due then
     redis.call('PEXPIREAT', ledger, EXPIRE_AT)
     redis.call('PEXPIREAT', TOTALS .. id, EXPIRE_AT)
@@ -195,7 +195,7 @@ local function apply_id(id, first, last)
     return
   end
   local changes_before = changes
-  local filled, too_old, find_starts = reconcile_rows(state, stored, first, last)
+  local elements, too_old, find_starts = reconcile_rows(state, stored, first, last)
   local inexact = inexact_total(state)
   -- The next earliest or latest trip may be older than the ledger.
   local is_missing = find_starts and CAN_ASK
@@ -211,14 +211,14 @@ local function apply_id(id, first, last)
     end
     return
   end
-  if filled > 0 then
-    write_changes(id, ledger, state, filled, find_starts, stored_start)
+  if elements > 0 then
+    write_changes(id, ledger, state, elements, find_starts, stored_start)
   end
-  if IS_FILLING then
+  if IS_REFILL then
     too_old = 0 -- the totals of the history contain windows older than the ledger
   end
-  applied, refused = applied + filled / 2, refused + too_old
-  unchanged = unchanged + rows - filled / 2 - too_old
+  applied, refused = applied + elements / 2, refused + too_old
+  unchanged = unchanged + rows - elements / 2 - too_old
 end
 
 -- Append the changed windows to the change stream, as one entry.
@@ -248,7 +248,7 @@ end
 
 remove_expired()
 for i = 1, #histories, 2 do
-  fill_id(histories[i], histories[i + 1])
+  refill_id(histories[i], histories[i + 1])
 end
 local first, rows = 1, #ids
 while first <= rows do

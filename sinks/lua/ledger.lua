@@ -123,18 +123,18 @@ local function start_field(start, stored_start)
   end
 end
 
--- Write the totals and the state of an id, and the first `filled` elements of `fields`: fields and
+-- Write the totals and the state of an id, and the first `elements` items of `fields`: names and
 -- values of its ledger, with room for two more. `stored_start` is the start in the stored totals,
 -- nil where there are none.
-local function write_id(id, ledger, state, fields, filled, stored_start)
+local function write_id(id, ledger, state, fields, elements, stored_start)
   local count = state.count
-  fields[filled + 1] = 'totals'
-  fields[filled + 2] = format('%d %d %d %d %d %d %d %d %d %s %s %d %s %s',
+  fields[elements + 1] = 'totals'
+  fields[elements + 2] = format('%d %d %d %d %d %d %d %d %d %s %s %d %s %s',
     count, state.duration, state.duration_micro, state.distance, state.distance_micro,
     state.revenue, state.revenue_micro, state.oldest, state.newest,
     state.start or '-', state.pruned_start or '-', state.renewed_at, state.last or '-',
     state.pruned_last or '-')
-  call_in_chunks('HSET', ledger, fields, filled + 2)
+  call_in_chunks('HSET', ledger, fields, elements + 2)
   redis.call('HSET', TOTALS .. id,
     'trip_count', format('%d', count),
     'avg_duration', format_mean(state.duration, state.duration_micro, count),

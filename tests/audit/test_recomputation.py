@@ -17,11 +17,11 @@ from audit.recomputation import WindowRecomputation
 from audit.topic_follower import Offsets, OnPoll, TopicFollower
 from audit.validation import LogMessage
 from audit.window_sample import (
+    ENTITY_WINDOW_KEY,
     SAMPLE_SCHEMA,
     WINDOW_FIELDS,
-    WINDOW_KEY,
     WindowSample,
-    keep_latest_versions,
+    keep_highest_versions,
     merge_partials,
 )
 from mobility.records import MAX_EVENT_TIME, MIN_EVENT_TIME
@@ -34,7 +34,7 @@ LAYOUTS: Final = (
     Settings(window=7, allowed_lateness=0, out_of_orderness=0),
 )
 ALL_WINDOWS: Final = AuditedRange(MIN_EVENT_TIME, MAX_EVENT_TIME)
-SUMS: Final = [*WINDOW_KEY, *WINDOW_FIELDS]
+SUMS: Final = [*ENTITY_WINDOW_KEY, *WINDOW_FIELDS]
 
 
 @st.composite
@@ -113,7 +113,9 @@ def test_complete_windows_are_those_of_the_whole_log(
         run_oracle(validate_log([log], settings), settings).windows.select(SUMS).filter(inside)
     )
     found = sample.rows.filter(inside).select(SUMS)
-    assert_frame_equal(found.sort(WINDOW_KEY), sample.keep_sampled(expected).sort(WINDOW_KEY))
+    assert_frame_equal(
+        found.sort(ENTITY_WINDOW_KEY), sample.keep_sampled(expected).sort(ENTITY_WINDOW_KEY)
+    )
     if size is not None:
         assert sample.rows.group_by(groups).len()["len"].max() in {None, *range(1, size + 1)}
 
@@ -135,22 +137,24 @@ def versions(draw: st.DrawFn) -> list[pl.DataFrame]:
 def test_two_samples_hold_the_same_windows(topic: list[pl.DataFrame], size: int) -> None:
     """Up to its limit a bounded sample has the windows of an unbounded one, in the last version."""
     bounded, everything = (
-        WindowSample(each, 1, ["entity"], keep_latest_versions) for each in (size, None)
+        WindowSample(each, 1, ["entity"], keep_highest_versions) for each in (size, None)
     )
     for batch in topic:
         bounded.add(batch)
         everything.add(batch)
     assert_frame_equal(
-        bounded.rows.sort(WINDOW_KEY), bounded.keep_sampled(everything.rows).sort(WINDOW_KEY)
+        bounded.rows.sort(ENTITY_WINDOW_KEY),
+        bounded.keep_sampled(everything.rows).sort(ENTITY_WINDOW_KEY),
     )
     present = everything.rows.group_by("entity").len().rows()
     assert dict(bounded.rows.group_by("entity").len().rows()) == {
         entity: min(size, count) for entity, count in present
     }
     version = ["generation", "trip_count"]
-    best = pl.concat([everything.rows.clear(), *topic]).group_by(WINDOW_KEY)
+    best = pl.concat([everything.rows.clear(), *topic]).group_by(ENTITY_WINDOW_KEY)
     highest = best.agg(pl.col(version).sort_by(version).last())
-    columns = [*WINDOW_KEY, *version]
+    columns = [*ENTITY_WINDOW_KEY, *version]
     assert_frame_equal(
-        everything.rows.select(columns).sort(WINDOW_KEY), highest.select(columns).sort(WINDOW_KEY)
+        everything.rows.select(columns).sort(ENTITY_WINDOW_KEY),
+        highest.select(columns).sort(ENTITY_WINDOW_KEY),
     )

@@ -12,11 +12,11 @@ from audit.audited_stores import AuditedRange, EntityWatermarks, StoreContents, 
 from audit.comparison import DifferenceKind
 from audit.rounds import AuditRound, CheckResult
 from audit.window_sample import (
+    ENTITY_WINDOW_KEY,
     SAMPLE_SCHEMA,
     WINDOW_FIELDS,
-    WINDOW_KEY,
     WindowSample,
-    keep_latest_versions,
+    keep_highest_versions,
     merge_partials,
 )
 from mobility.entities import BY_NAME, Entity
@@ -76,7 +76,8 @@ def run_round(
 ) -> tuple[CheckResult, CheckResult]:
     """Return the results of topics and of a store, which hold the log's windows by default."""
     from_log, from_topics = (
-        WindowSample(None, 1, ["entity"], merge) for merge in (merge_partials, keep_latest_versions)
+        WindowSample(None, 1, ["entity"], merge)
+        for merge in (merge_partials, keep_highest_versions)
     )
     from_log.add(log)
     from_topics.add(log if topic is None else topic)
@@ -127,8 +128,8 @@ def test_windows_are_compared_once_a_store_claims_them_complete() -> None:
 def test_a_store_may_expire_windows_but_not_change_them() -> None:
     """An expired window is neither compared nor pending; an extra window is found."""
     missing = LOG.filter(pl.col("id") == "b")
-    kept = pl.concat([LOG.join(missing, on=WINDOW_KEY, how="anti"), windows(("c", 0, 0, 1))])
-    found = run_round(LOG, store=kept, expired=missing.select(WINDOW_KEY))[1]
+    kept = pl.concat([LOG.join(missing, on=ENTITY_WINDOW_KEY, how="anti"), windows(("c", 0, 0, 1))])
+    found = run_round(LOG, store=kept, expired=missing.select(ENTITY_WINDOW_KEY))[1]
     assert numbers(found) == (2, 0, 0, {"extra": 1})
 
 

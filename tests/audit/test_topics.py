@@ -7,7 +7,7 @@ import pytest
 
 from audit import topics
 from audit.validation import LogMessage
-from audit.window_sample import keep_latest_versions
+from audit.window_sample import keep_highest_versions
 from mobility.entities import BY_NAME
 
 WINDOW: Final = (
@@ -69,7 +69,7 @@ def test_the_highest_version_counts() -> None:
             "mark": [1, 2, 3, 4, 5, 6, 7],
         }
     )
-    assert keep_latest_versions(windows)["mark"].sort().to_list() == [2, 4, 5, 7]
+    assert keep_highest_versions(windows)["mark"].sort().to_list() == [2, 4, 5, 7]
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ from polars.testing import assert_frame_equal
 
 from audit.oracle import assign_windows
 from audit.validation import LogMessage, validate_messages
+from audit.window_sample import ENTITY_WINDOW_KEY
 from backfill.correction_file import CorrectionFile, read_correction_file
-from backfill.plan import ENTITY_WINDOW_SCHEMA, KEY, diff_windows, recount
+from backfill.plan import ENTITY_WINDOW_SCHEMA, diff_windows, recount
 from backfill.trip_log import LOGGED_TRIP_SCHEMA, RangeScan
 from backfill.window_range import WindowRange
 from mobility.records import MAX_EVENT_TIME, PARTIAL_SCHEMA, STARTS, TOTALS
@@ -137,13 +138,18 @@ def test_changes_are_exactly_what_differs(
     current = frame([*filled, *((*row[:2], 0, 0, 0, 0, *row[-2:]) for row in empty)], stored=True)
     goal = frame(wanted, stored=False)
     found = diff_windows(goal, current, 3)
-    written = pl.concat([found.after, current]).unique(KEY, keep="first", maintain_order=True)
+    written = pl.concat([found.after, current]).unique(
+        ENTITY_WINDOW_KEY, keep="first", maintain_order=True
+    )
     result = written.filter(pl.col("trip_count") > 0).select(goal.columns)
-    assert_frame_equal(result.sort(KEY), goal.sort(KEY))
+    assert_frame_equal(result.sort(ENTITY_WINDOW_KEY), goal.sort(ENTITY_WINDOW_KEY))
     assert set(found.after["generation"]) <= {3}
     same = found.after.drop("pane", "generation").join(current, on=goal.columns, how="inner")
     assert same.is_empty()
-    assert_frame_equal(found.before, current.join(found.after, on=KEY, how="semi").sort(KEY))
+    assert_frame_equal(
+        found.before,
+        current.join(found.after, on=ENTITY_WINDOW_KEY, how="semi").sort(ENTITY_WINDOW_KEY),
+    )
     emptied = found.after.filter(pl.col("trip_count") == 0)
     assert emptied.select(*TOTALS).sum().sum_horizontal().item() == 0
     for name in STARTS:

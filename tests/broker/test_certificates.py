@@ -18,7 +18,7 @@ from broker.certificates import first_certificate, valid_until
     ],
 )
 def test_the_end_of_validity(tmp_path: Path, key_type: trustme.KeyType, end: datetime) -> None:
-    """It is read from the first certificate of a file, of whatever length."""
+    """It is read from the first certificate of a file, of any length."""
     authority = trustme.CA(key_type=key_type)
     issued = authority.issue_cert(
         *(f"host-{number}.example" for number in range(40)),
@@ -33,8 +33,8 @@ def test_the_end_of_validity(tmp_path: Path, key_type: trustme.KeyType, end: dat
 
 
 @pytest.mark.parametrize("der", [b"", b"\x30", b"\x30\x82\x01", b"no certificate"])
-def test_other_bytes_are_no_certificate(der: bytes) -> None:
-    """And no other error."""
+def test_other_bytes_are_not_a_certificate(der: bytes) -> None:
+    """The result is None, without an error."""
     with pytest.raises(ValueError, match=r"."):
         valid_until(der)
 

@@ -1,4 +1,4 @@
-"""Further properties of librdkafka: taken from a file, unless exactness needs them otherwise."""
+"""Further properties of librdkafka from a file, except for those that exactness needs."""
 
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ def with_file(folder: Path, text: str) -> Settings:
 
 
 def faults(folder: Path, text: str) -> list[str]:
-    """Return what is wrong with a file, its name left out."""
+    """Return the faults of a file, without its name."""
     settings = with_file(folder, text)
     with pytest.raises(AccessError) as refused:
         client_properties(settings)
@@ -47,15 +47,15 @@ def faults(folder: Path, text: str) -> list[str]:
 
 
 def test_properties_are_names_and_values(tmp_path: Path) -> None:
-    """Comments and empty lines are left out; a value may contain anything."""
+    """Comments and empty lines are ignored; a value may contain any characters."""
     text = "# c\n\n client.rack = a=b # c \r\nlinger.ms=7\n  # linger.ms=8\n"
     expected = {"client.rack": "a=b # c", "linger.ms": "7"}
     assert client_properties(with_file(tmp_path, text)) == expected
     assert client_properties(Settings()) == {}
 
 
-def test_all_that_is_wrong_is_named(tmp_path: Path) -> None:
-    """By line or name, with the reason; a line that may hold a secret is not shown."""
+def test_all_faults_are_named(tmp_path: Path) -> None:
+    """By line or name, with the reason; a line that may have a secret is not shown."""
     text = "ssl.keystore.password: s3cret\nlinger.ms=soon\nacks=1\nno.such=1\nacks=0\n"
     found = faults(tmp_path, text)
     assert found[:3] == [
@@ -68,21 +68,21 @@ def test_all_that_is_wrong_is_named(tmp_path: Path) -> None:
     assert len(found) == 5
 
 
-def test_a_file_that_is_gone_is_named() -> None:
-    """It was there when the settings were read."""
+def test_a_missing_file_is_named() -> None:
+    """It existed when the settings were read."""
     with pytest.raises(AccessError, match="the file can't be read"):
         client_properties(Settings(kafka_config="/no/such"))
 
 
 @pytest.mark.parametrize("name", ["error_cb", "dr_msg_cb", "sasl.password", *REFUSED])
-def test_what_may_not_be_set(tmp_path: Path, name: str) -> None:
-    """Neither a part of the program, nor what has a setting, nor what exactness needs."""
+def test_properties_that_can_not_be_set(tmp_path: Path, name: str) -> None:
+    """Those of the program, those with a setting of their own, and those that exactness needs."""
     (fault,) = faults(tmp_path, f"{name}=1\n")
     assert fault.startswith(f"{name} may not be set: ")
 
 
-def test_all_that_clients_are_configured_with_may_not_be_set() -> None:
-    """A property that the code sets for exactness can't be forgotten in the list."""
+def test_the_properties_of_the_code_can_not_be_set() -> None:
+    """A property that the code sets is in the list."""
     settings = Settings()
     configs: list[dict[str, Any]] = [
         client_config(settings, "c"),
@@ -94,8 +94,8 @@ def test_all_that_clients_are_configured_with_may_not_be_set() -> None:
 
 
 @pytest.mark.parametrize("kind", [AdminClient, Consumer, Producer, "columns"])
-def test_every_kind_of_client_takes_them(tmp_path: Path, kind: Any) -> None:  # noqa: ANN401 - a class
-    """Properties of producers do no harm to consumers, and those of the file win."""
+def test_every_kind_of_client_accepts_them(tmp_path: Path, kind: Any) -> None:  # noqa: ANN401 - a class
+    """Consumers accept properties of producers, and those of the file have priority."""
     settings = with_file(tmp_path, "client.rack=r\nlinger.ms=7\nfetch.min.bytes=9\n")
     config = consumer_config(settings, "c", memory_mb=1) | producer_config(settings, "c")
     taken: dict[str, Any] = {}
@@ -112,7 +112,7 @@ def test_every_kind_of_client_takes_them(tmp_path: Path, kind: Any) -> None:  # 
 
 
 def test_a_client_that_can_not_be_made_names_the_settings(tmp_path: Path) -> None:
-    """Librdkafka speaks of its own names."""
+    """The message of librdkafka has its property names."""
     certificate = tmp_path / "c.pem"
     certificate.write_text("none")
     settings = Settings(kafka_security="ssl", kafka_certificate=str(certificate), kafka_key="/k")
@@ -120,6 +120,6 @@ def test_a_client_that_can_not_be_made_names_the_settings(tmp_path: Path) -> Non
         configured(AdminClient, settings, client_config(settings, "c"))
 
 
-def test_what_is_not_set_is_left_to_librdkafka() -> None:
-    """An empty value is one too."""
+def test_librdkafkas_defaults_are_kept() -> None:
+    """Also for empty values."""
     assert security_config(Settings()) == {"security.protocol": "plaintext"}

@@ -1,4 +1,4 @@
-"""Columns to a real Kafka, beside what confluent_kafka's own producer does."""
+"""Columns sent to a real Kafka, compared with confluent_kafka's own producer."""
 
 import random
 
@@ -16,7 +16,7 @@ from mobility.topics import aggregated_topic
 from tests.dataflows.conftest import Hub
 
 NARROW = {"max.message.bytes": "2000"}
-# The broker measures what is compressed, so this is not.
+# Random bytes, as the broker limits the compressed size.
 LARGE = random.Random(1).randbytes(5_000).hex()  # noqa: S311 - no secret
 KEYS = [f"k{number % 500}" for number in range(1_000)]
 # Of all lengths, with letters of one to four bytes.
@@ -50,10 +50,10 @@ def producer(services: Settings, failures: list[Failure]) -> ColumnProducer:
 
 
 @pytest.mark.services
-def test_columns_arrive_as_messages_sent_singly_do(
+def test_columns_arrive_as_single_messages_do(
     hub: Hub, producer: ColumnProducer, failures: list[Failure]
 ) -> None:
-    """Every key and value, byte for byte, in the partition where any other client looks."""
+    """Every key and value, byte for byte, in the partition that other clients choose."""
     hub.make_topics(columns={}, singly={})
     prefix = hub.settings.topic_prefix
     producer.send(*columns(prefix + "columns", KEYS, VALUES))
@@ -70,7 +70,7 @@ def test_columns_arrive_as_messages_sent_singly_do(
 
 @pytest.mark.services
 def test_the_order_of_a_key_is_kept(hub: Hub, producer: ColumnProducer) -> None:
-    """Also where the queue was full in between, and over several calls."""
+    """Also if the queue is full at times, and over several calls."""
     hub.make_topics(columns={})
     topic = hub.settings.topic_prefix + "columns"
     for start in range(0, 1_000, 400):
@@ -84,10 +84,10 @@ def test_the_order_of_a_key_is_kept(hub: Hub, producer: ColumnProducer) -> None:
 
 
 @pytest.mark.services
-def test_what_the_broker_refuses_is_reported(
+def test_messages_that_the_broker_refuses_are_reported(
     hub: Hub, producer: ColumnProducer, failures: list[Failure]
 ) -> None:
-    """A line a message with topic and reason; what came before it has arrived."""
+    """Each with topic and reason; messages before them are delivered."""
     hub.make_topics(narrow=NARROW)
     topic = hub.settings.topic_prefix + "narrow"
     producer.send(*columns(topic, ["k"], ["short"]))
@@ -106,7 +106,7 @@ def test_what_the_broker_refuses_is_reported(
 def test_a_value_larger_than_the_client_allows_is_reported(
     hub: Hub, producer: ColumnProducer, failures: list[Failure]
 ) -> None:
-    """It is refused here, its neighbours go out."""
+    """It is refused by the client, and the other messages are sent."""
     hub.make_topics(columns={})
     topic = hub.settings.topic_prefix + "columns"
     producer.send(*columns(topic, ["a", "b", "c"], ["1", "x" * 17 * 1024 * 1024, "3"]))
@@ -119,7 +119,7 @@ def test_a_value_larger_than_the_client_allows_is_reported(
 
 @pytest.mark.services
 def test_a_refused_column_is_a_failed_delivery(hub: Hub) -> None:
-    """The flush raises an error that names the topic."""
+    """The flush raises an error with the topic."""
     topic = aggregated_topic(hub.settings, BY_NAME["driver"])
     hub.make_topics(**{topic.removeprefix(hub.settings.topic_prefix): NARROW})
     checked = CheckedProducer(hub.settings, "test")
@@ -129,8 +129,8 @@ def test_a_refused_column_is_a_failed_delivery(hub: Hub) -> None:
     assert checked.failed
 
 
-def test_columns_that_are_not_whole_are_refused() -> None:
-    """Addresses are made of their lengths, so nothing may be missing."""
+def test_columns_with_nulls_are_refused() -> None:
+    """Addresses are computed from their lengths."""
     nowhere = ColumnProducer(producer_config(Settings(kafka="nowhere:1"), "test"), print, print)
     with pytest.raises(ValueError, match="'value' has nulls"):
         nowhere.send("t", pl.Series("key", ["a"]), pl.Series("value", [None], dtype=pl.String))

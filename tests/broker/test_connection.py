@@ -1,4 +1,4 @@
-"""What the errors of connections mean, without a broker."""
+"""The errors of connections, without a broker."""
 
 import socket
 from collections.abc import Iterator
@@ -30,8 +30,8 @@ def refused(address: str) -> KafkaError:
     return KafkaError(KafkaError._AUTHENTICATION, text)
 
 
-def test_a_refusal_is_one_once_no_broker_is_left() -> None:
-    """Another broker may let the client in; each loss of all is looked into once."""
+def test_a_refusal_counts_once_no_broker_is_left() -> None:
+    """Another broker may accept the client; the loss of all brokers is probed once."""
     errors = ConnectionErrors(SASL)
     errors.note(refused("127.0.0.1:1"))
     assert errors.refusal() is None
@@ -42,8 +42,8 @@ def test_a_refusal_is_one_once_no_broker_is_left() -> None:
     assert errors.refusal() is None
 
 
-def test_what_is_old_has_passed() -> None:
-    """A refusal of an hour ago does not explain why a broker is away now."""
+def test_an_old_refusal_is_ignored() -> None:
+    """A refusal of an hour ago is not the cause of an error now."""
     now = [0.0]
     errors = ConnectionErrors(SASL, lambda: now[0])
     errors.note(refused("127.0.0.1:1"))
@@ -54,8 +54,8 @@ def test_what_is_old_has_passed() -> None:
     assert errors.last_words() == ""
 
 
-def test_nobody_who_listens_is_no_refusal() -> None:
-    """A broker that is down may come back."""
+def test_a_closed_port_is_not_a_refusal() -> None:
+    """A broker that is down may be started again."""
     errors = ConnectionErrors(Settings(kafka="127.0.0.1:1"))
     words = (
         "127.0.0.1:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: refused (after 0ms in state)"
@@ -67,7 +67,7 @@ def test_nobody_who_listens_is_no_refusal() -> None:
 
 
 def test_an_unknown_error_of_tls_is_shown_as_it_is() -> None:
-    """Better librdkafka's words than none."""
+    """The message of librdkafka is shown."""
     errors = ConnectionErrors(Settings(kafka="127.0.0.1:1", kafka_security="ssl"))
     words = "ssl://127.0.0.1:1/bootstrap: SSL handshake failed: no cipher (after 3ms in state S)"
     errors.note(KafkaError(KafkaError._SSL, words))
@@ -79,7 +79,7 @@ def test_an_unknown_error_of_tls_is_shown_as_it_is() -> None:
 
 @contextmanager
 def listener(answer: bytes) -> Iterator[str]:
-    """Answer each connection with these bytes, then hang up; yield the address."""
+    """Answer each connection with these bytes, then close it; yield the address."""
 
     def serve() -> None:
         while True:
@@ -103,15 +103,15 @@ def listener(answer: bytes) -> Iterator[str]:
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
 @pytest.mark.parametrize("security", ["plaintext", "ssl"])
-def test_what_is_no_kafka_is_not_explained(answer: bytes, security: str) -> None:
-    """Nothing is claimed about a port that speaks another protocol, or hangs up."""
+def test_another_protocol_is_not_explained(answer: bytes, security: str) -> None:
+    """For a port with another protocol, or one that closes connections, there is no explanation."""
     with listener(answer) as address:
         settings = Settings(kafka=address, kafka_security=security)  # type: ignore[arg-type]
         assert obstacle(settings, address) is None
 
 
-def test_properties_that_the_probe_does_not_know_are_not_guessed_about(tmp_path: Path) -> None:
-    """Without the key store of the clients it would be refused for another reason."""
+def test_with_properties_unknown_to_the_probe_there_is_no_explanation(tmp_path: Path) -> None:
+    """Without the key store of the clients the probe would be refused for another reason."""
     file = tmp_path / "kafka.properties"
     file.write_text("ssl.keystore.location=/k.p12\n")
     with listener(b"") as address:

@@ -1,4 +1,4 @@
-"""Producers that check every delivery, over stand-ins of the two clients."""
+"""Producers that check every delivery, over fakes of the two clients."""
 
 from collections import deque
 from typing import Any
@@ -17,14 +17,14 @@ TOO_LARGE = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
 
 
 class FakeProducer:
-    """A producer whose queue has room for three messages; each poll delivers two."""
+    """A producer with a queue of three messages; each poll delivers two."""
 
     def __init__(self) -> None:
         self.queue: deque[tuple[Any, ...]] = deque()
         self.delivered: list[tuple[Any, ...]] = []
 
     def produce(self, *call: Any) -> None:  # noqa: ANN401 - as confluent_kafka's
-        """Queue a message, or raise as a full queue does."""
+        """Queue a message; raise if the queue is full."""
         if len(self.queue) == 3:
             raise BufferError
         self.queue.append(call)
@@ -86,13 +86,13 @@ def over_fakes(**options: Any) -> tuple[CheckedProducer, FakeProducer]:  # noqa:
 
 
 def send(producer: CheckedProducer, topic: str, *values: str, partition: int | None = None) -> None:
-    """Send messages that are their own keys, with a header each."""
+    """Send messages whose keys are their values, with a header each."""
     headers: list[list[tuple[str, str | bytes]]] = [[("h", value)] for value in values]
     producer.send(topic, values, values, headers, partition)
 
 
 def test_a_full_queue_is_waited_for() -> None:
-    """Back-pressure delays messages and neither drops nor repeats nor reorders any."""
+    """Backpressure delays messages; none is dropped, repeated or reordered."""
     producer, fake = over_fakes()
     send(producer, "t", *map(str, range(20)))
     producer.flush()
@@ -100,7 +100,7 @@ def test_a_full_queue_is_waited_for() -> None:
 
 
 def test_a_flush_waits_for_columns_and_single_messages() -> None:
-    """Either client may have something left."""
+    """Either client may have a queue."""
     producer, fake = over_fakes()
     producer._columns = columns = FakeColumns()  # type: ignore[assignment]
     send(producer, "t", "1", "2", "3")
@@ -111,7 +111,7 @@ def test_a_flush_waits_for_columns_and_single_messages() -> None:
 
 
 def test_a_failed_delivery_is_raised_with_topic_partition_and_reason() -> None:
-    """By the next call and by every one after it."""
+    """By the next call and by all calls after it."""
     producer, _ = over_fakes()
     producer._report(None, Report("trips_dlq"))  # type: ignore[arg-type]  # it was delivered
     send(producer, "t", "1")
@@ -125,8 +125,8 @@ def test_a_failed_delivery_is_raised_with_topic_partition_and_reason() -> None:
     assert producer.failed
 
 
-def test_a_missing_acl_is_named_before_all_else() -> None:
-    """What else failed then is its consequence; the flow ends where it is told so."""
+def test_a_missing_acl_has_priority() -> None:
+    """Other failures are its consequences."""
     producer, _ = over_fakes()
     for error in (TOO_LARGE, NOT_ALLOWED):
         producer._report(error, Report("trips_dlq"))  # type: ignore[arg-type]
@@ -137,7 +137,7 @@ def test_a_missing_acl_is_named_before_all_else() -> None:
 
 @pytest.mark.parametrize("callback_fails", [False, True])
 def test_a_fatal_error_of_the_client_is_a_failed_delivery(callback_fails: bool) -> None:
-    """It is raised by whatever handles reports, or is the cause of what Python raises then."""
+    """It is raised by the call that handles reports, or is the cause of the error there."""
     producer, fake = over_fakes()
     fatal = KafkaException(KafkaError(KafkaError.CLUSTER_AUTHORIZATION_FAILED, fatal=True))
 
@@ -152,7 +152,7 @@ def test_a_fatal_error_of_the_client_is_a_failed_delivery(callback_fails: bool) 
 
 
 def test_any_other_error_of_python_is_raised_as_it_is() -> None:
-    """Only what Kafka says is a failed delivery."""
+    """Only errors of Kafka are failed deliveries."""
     producer, fake = over_fakes()
 
     def poll(_seconds: float) -> None:
@@ -164,7 +164,7 @@ def test_any_other_error_of_python_is_raised_as_it_is() -> None:
 
 
 def test_a_message_that_is_refused_at_once_is_a_failed_delivery() -> None:
-    """The client raises where it knows already that the broker allows no writes there."""
+    """The client raises if it knows that writing is not allowed."""
     producer, fake = over_fakes(tolerates=lambda topic, _error: topic == "allowed")
 
     def produce(*_call: object) -> None:
@@ -176,7 +176,7 @@ def test_a_message_that_is_refused_at_once_is_a_failed_delivery() -> None:
         send(producer, "other", "")
 
 
-def test_a_tolerated_failure_is_none() -> None:
+def test_a_tolerated_failure_is_not_raised() -> None:
     """Whether a message may be lost is the caller's decision, by topic and error."""
     producer, _ = over_fakes(tolerates=lambda topic, error: (topic, error) == ("t", NOT_ALLOWED))
     producer._report(NOT_ALLOWED, Report("t"))  # type: ignore[arg-type]
@@ -187,8 +187,8 @@ def test_a_tolerated_failure_is_none() -> None:
         producer.flush()
 
 
-def test_each_delivery_is_reported_to_those_who_ask() -> None:
-    """`on_delivered` gets every message that was taken."""
+def test_each_delivery_is_reported() -> None:
+    """`on_delivered` is called with every delivered message."""
     delivered: list[Any] = []
     producer, _ = over_fakes(on_delivered=delivered.append)
     report = Report("t")
@@ -197,7 +197,7 @@ def test_each_delivery_is_reported_to_those_who_ask() -> None:
 
 
 def test_the_producer_is_idempotent_and_chooses_partitions_as_other_clients_do() -> None:
-    """A retry repeats nothing, and other clients find a key's partition."""
+    """A retry repeats no message, and other clients choose the same partition for a key."""
     config = producer_config(Settings(kafka="a:1"), "test", timeout_seconds=30)
     assert config["enable.idempotence"] is True
     assert config["partitioner"] == "murmur2_random"
@@ -206,15 +206,15 @@ def test_the_producer_is_idempotent_and_chooses_partitions_as_other_clients_do()
 
 
 def test_nothing_is_connected_before_the_first_message() -> None:
-    """Building a flow opens no socket."""
+    """Building a flow opens no connection."""
     producer = CheckedProducer(Settings(kafka="nowhere:1"), "test")
     producer.flush()
     producer.poll()
     assert (producer._messages, producer._columns) == (None, None)
 
 
-def test_a_stop_does_not_wait_for_ever_for_a_broker_that_hangs() -> None:
-    """It gives up 20 s after it was asked for, and says how many messages are not acknowledged."""
+def test_a_stop_waits_20_seconds_for_a_broker_that_hangs() -> None:
+    """Then the error has the number of messages that are not acknowledged."""
     now, stopping = [0.0], [False]
     producer, fake = over_fakes(stopping=lambda: stopping[0], clock=lambda: now[0])
     fake.poll = lambda _seconds: None  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""The bounded reader on a real broker: what it yields, where it ends, and how it fails."""
+"""The bounded reader on a real broker: messages, end and errors."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -33,7 +33,7 @@ def name(hub: Hub) -> str:
 
 
 def fill(hub: Hub, *values: str, partition: int = 0, transactional: bool = False) -> None:
-    """Append messages, in one transaction or without one."""
+    """Append messages, with or without a transaction."""
     transactional_id = hub.settings.topic_prefix if transactional else None
     append(hub.settings, name(hub), *values, partition=partition, transactional_id=transactional_id)
 
@@ -51,7 +51,7 @@ def topic(hub: Hub) -> Hub:
 
 
 def test_it_reads_from_offsets_to_offsets(topic: Hub) -> None:
-    """Both are given by partition; the end is exclusive, and positions stand there after it."""
+    """Both are given by partition; the end is exclusive, and is the position after the read."""
     fill(topic, *map(str, range(10)))
     fill(topic, "x", "y", partition=1)
     with TopicReader(topic.settings, name(topic)) as reader:
@@ -64,8 +64,8 @@ def test_it_reads_from_offsets_to_offsets(topic: Hub) -> None:
         assert values(list(reader.read({0: reader.positions[0]}))) == [b"6", b"7", b"8", b"9"]
 
 
-def test_it_shows_progress_up_to_the_whole(topic: Hub) -> None:
-    """The last call says that everything is read."""
+def test_it_reports_progress_to_the_end(topic: Hub) -> None:
+    """The last call has the total."""
     fill(topic, *map(str, range(10)))
     calls: list[tuple[int, int]] = []
     with TopicReader(topic.settings, name(topic)) as reader:
@@ -76,7 +76,7 @@ def test_it_shows_progress_up_to_the_whole(topic: Hub) -> None:
 
 
 def test_an_empty_read_ends_at_once(topic: Hub) -> None:
-    """Neither an empty topic nor an empty range is waited for."""
+    """For an empty topic and for an empty range."""
     assert list(read_topic(topic.settings, name(topic))) == []
     fill(topic, "a")
     with TopicReader(topic.settings, name(topic)) as reader:
@@ -84,8 +84,8 @@ def test_an_empty_read_ends_at_once(topic: Hub) -> None:
         assert list(reader.read({})) == []
 
 
-def test_control_records_at_the_end_are_passed(topic: Hub) -> None:
-    """A committed transaction ends in a marker, which has an offset and is no message."""
+def test_control_records_at_the_end_are_skipped(topic: Hub) -> None:
+    """A committed transaction ends with a marker, which has an offset and is not a message."""
     fill(topic, "a", "b", transactional=True)
     assert count_messages(topic.settings, name(topic)) == 3
     with TopicReader(topic.settings, name(topic)) as reader:
@@ -93,8 +93,8 @@ def test_control_records_at_the_end_are_passed(topic: Hub) -> None:
         assert reader.positions == {0: 3}
 
 
-def test_aborted_transactions_are_passed(topic: Hub) -> None:
-    """Their messages are in the log and belong to nobody."""
+def test_aborted_transactions_are_skipped(topic: Hub) -> None:
+    """Their messages are in the log and are not returned."""
     producer = Producer(
         {"bootstrap.servers": topic.settings.kafka, "transactional.id": topic.settings.topic_prefix}
     )
@@ -108,7 +108,7 @@ def test_aborted_transactions_are_passed(topic: Hub) -> None:
 
 
 def test_an_open_transaction_ends_the_read(topic: Hub) -> None:
-    """What is not committed is not there yet; it is not waited for."""
+    """Messages that are not committed are not waited for."""
     fill(topic, "a")
     producer = Producer(
         {"bootstrap.servers": topic.settings.kafka, "transactional.id": topic.settings.topic_prefix}
@@ -126,7 +126,7 @@ def test_an_open_transaction_ends_the_read(topic: Hub) -> None:
 
 
 def test_offsets_are_found_by_timestamp(topic: Hub) -> None:
-    """The first message stamped then or later; the end where there is none."""
+    """That of the first message at this time or later, else the end."""
     fill(topic, "a")
     with TopicReader(topic.settings, name(topic)) as reader:
         assert reader.offset_for_time(0, 0) == 0
@@ -134,7 +134,7 @@ def test_offsets_are_found_by_timestamp(topic: Hub) -> None:
 
 
 def test_a_missing_topic_is_an_error_with_the_remedy(topic: Hub) -> None:
-    """And nothing creates it."""
+    """It is not created."""
     reads: list[Callable[[Settings, str], object]] = [
         count_messages,
         lambda settings, name: list(read_topic(settings, name)),
@@ -147,7 +147,7 @@ def test_a_missing_topic_is_an_error_with_the_remedy(topic: Hub) -> None:
 
 
 class PassingErrors:
-    """A consumer whose next answers about offsets are errors; after them it answers."""
+    """A consumer whose next requests for offsets fail; later ones succeed."""
 
     def __init__(self, consumer: Consumer, code: int) -> None:
         self.consumer = consumer
@@ -179,9 +179,9 @@ class PassingErrors:
     ],
 )
 def test_passing_errors_of_offsets_are_waited_out(topic: Hub, code: int) -> None:
-    """A partition that changes its leader is there again in a moment."""
+    """A partition that changes its leader is available again in a moment."""
     fill(topic, "a", "b")
-    questions: list[tuple[Callable[[TopicReader], object], object]] = [
+    requests: list[tuple[Callable[[TopicReader], object], object]] = [
         (lambda reader: reader.bounds(0), (0, 2)),
         (lambda reader: reader.ends(), {0: 2, 1: 0, 2: 0}),
         (lambda reader: reader.beginnings(), {0: 0, 1: 0, 2: 0}),
@@ -189,13 +189,13 @@ def test_passing_errors_of_offsets_are_waited_out(topic: Hub, code: int) -> None
     ]
     with TopicReader(topic.settings, name(topic)) as reader:
         consumer = reader._consumer
-        for ask, expected in questions:
+        for request, expected in requests:
             reader._consumer = cast("Consumer", PassingErrors(consumer, code))
-            assert ask(reader) == expected
+            assert request(reader) == expected
 
 
-def test_messages_that_retention_has_removed_are_an_error(topic: Hub) -> None:
-    """Reading on elsewhere would leave a gap that nobody sees."""
+def test_messages_that_retention_has_deleted_are_an_error(topic: Hub) -> None:
+    """Reading from another offset would leave an unnoticed gap."""
     fill(topic, "a", "b")
     with TopicReader(topic.settings, name(topic)) as reader:
         delete_before(topic.settings, name(topic), {0: 1})

@@ -18,14 +18,14 @@ pytestmark = pytest.mark.services
 
 
 def test_creating_twice_changes_nothing(tenant: Settings) -> None:
-    """First all topics are new, then all are as declared."""
+    """The first call creates all topics; then all are as declared."""
     declared = topic_table(tenant)
     assert ensure_topics(tenant, declared) == {}
     assert ensure_topics(tenant, declared) == {topic.name: [] for topic in declared}
 
 
-def test_a_topic_that_differs_is_reported_and_left_alone(tenant: Settings) -> None:
-    """Fewer partitions and another retention are findings; nothing is changed."""
+def test_a_topic_that_differs_is_reported_and_not_changed(tenant: Settings) -> None:
+    """Fewer partitions and another retention are reported."""
     trips = topic_table(tenant)[0]
     ensure_topics(tenant, [trips])
     other = msgspec.structs.replace(tenant, partitions=6, retention_hours=1)
@@ -40,15 +40,15 @@ def test_a_topic_that_differs_is_reported_and_left_alone(tenant: Settings) -> No
     assert len(there.topics[trips.name].partitions) == tenant.partitions
 
 
-def test_more_partitions_than_declared_are_fine(tenant: Settings) -> None:
-    """A topic may have grown."""
+def test_more_partitions_than_declared_are_accepted(tenant: Settings) -> None:
+    """Partitions may be added to a topic."""
     ensure_topics(tenant, topic_table(tenant)[:1])
     fewer = msgspec.structs.replace(tenant, partitions=1)
     assert ensure_topics(tenant, topic_table(fewer)[:1]) == {trips_topic(tenant): []}
 
 
 def test_the_command_shows_a_table(tenant: Settings, command: Command) -> None:
-    """Exit 0 where all is as declared, 1 with each difference on a line where it is not."""
+    """The exit code is 0 if all is as declared, else 1, with a line for each difference."""
     expected = {
         "created": (command("broker.topic_setup"), 0),
         "as declared": (None, 0),

@@ -1,4 +1,4 @@
-"""Changes of topics that tests of several packages make: appended and deleted messages."""
+"""Changes of topics for tests of several packages: appended and deleted messages."""
 
 from collections.abc import Mapping
 

@@ -17,7 +17,7 @@ from mobility.topics import dead_topic, late_topic
 from tests.corrections.conftest import CommandLine
 from tests.dataflows.conftest import PARTITIONS, Hub, trips_log
 from tests.dataflows.doubles import batch_answer
-from tests.dataflows.test_services import late_places
+from tests.dataflows.test_services import late_positions
 from tests.strategies import MINUTE, NOON, Entry
 
 pytestmark = pytest.mark.services
@@ -205,7 +205,7 @@ def test_late_trips_are_for_a_backfill_as_they_are(hub: Hub, cli: CommandLine) -
     hub.make_topics()
     hub.write(log)
     run_flow(hub)
-    places = late_places(log, hub.settings)
+    places = late_positions(log, hub.settings)
     late = [log[partition][offset] for partition, offset in sorted(places)]
     listed = cli.run("late", "list", "--json").lines()
     assert {line["position"] for line in listed} == {f"{p}:{o}" for p, o in places}

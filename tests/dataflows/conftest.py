@@ -34,7 +34,7 @@ PARTITIONS = 3
 
 @dataclass(slots=True)
 class Hub:
-    """The topics of one tenant, and the flow as a person starts it."""
+    """The topics of one tenant, and the flow started from the command line."""
 
     settings: Settings
     recovery: Path
@@ -49,7 +49,7 @@ class Hub:
         ]
         for made in admin.create_topics(others).values() if others else ():
             made.result()
-        # It comes back when every topic can be written to.
+        # It returns when every topic can be written to.
         ensure_topics(self.settings, topic_table(self.settings))
 
     def write(self, log: Sequence[Sequence[Entry | bytes]]) -> None:
@@ -131,7 +131,7 @@ class Hub:
         return found
 
     def windows(self, entity: Entity) -> pl.DataFrame:
-        """Return each window at its highest version, as a reader of the topic takes it."""
+        """Return each window in its highest version, as a consumer of the topic does."""
         topic = aggregated_topic(self.settings, entity)[len(self.settings.topic_prefix) :]
         values = [message.value() or b"" for message in self.messages(topic)]
         rows = decode_windows(values, entity).sort("trip_count", maintain_order=True)
@@ -139,13 +139,13 @@ class Hub:
         return best.select(*PARTIAL_SCHEMA).sort("id", "window_start")
 
     def wait_for_windows(self, entity: Entity) -> None:
-        """Wait until the running flow has sent something."""
+        """Wait until the running flow has sent windows."""
         until(lambda: self.windows(entity).height, f"windows of {entity.name}")
 
 
 @pytest.fixture
 def hub(services: Settings, tmp_path: Path) -> Iterator[Hub]:
-    """Return a tenant without topics; what it made and started is gone in the end."""
+    """Return a tenant without topics; remove its data and processes after the test."""
     name = f"flow_{uuid.uuid4().hex[:8]}"
     settings = msgspec.structs.replace(
         tenant_settings(services, name),
@@ -173,7 +173,7 @@ def hub(services: Settings, tmp_path: Path) -> Iterator[Hub]:
 
 
 def trips_log(seed: int, start: int = NOON, trips: int = 400) -> list[list[Entry]]:
-    """Return two hours of trips in each partition: in disorder, with repeats and late ones."""
+    """Return two hours of trips in each partition: out of order, with duplicates and late trips."""
     draw = random.Random(seed)  # noqa: S311 - the same log each time
     log: list[list[Entry]] = []
     for partition in range(PARTITIONS):

@@ -1,4 +1,4 @@
-"""Stand-ins for what comes from outside: Kafka's messages, the clock, the batch answer."""
+"""Test doubles for Kafka's messages and the clock, and the batch computation."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -59,7 +59,7 @@ class FakeMessage:
 
 
 def as_messages(fakes: Iterable[FakeMessage]) -> list[Message]:
-    """Return fakes under the type that the flow expects."""
+    """Return fakes with the type that the flow expects."""
     return cast("list[Message]", list(fakes))
 
 
@@ -77,7 +77,7 @@ def log_of(entries: Iterable[Entry]) -> list[Message]:
 
 @dataclass(slots=True)
 class Clock:
-    """A clock that goes when it is told to."""
+    """A clock that a test sets."""
 
     now: datetime = field(default_factory=lambda: datetime(2025, 1, 1, tzinfo=UTC))
 
@@ -85,8 +85,8 @@ class Clock:
         """Return the time."""
         return self.now
 
-    def go(self, seconds: float) -> None:
-        """Let time pass."""
+    def advance(self, seconds: float) -> None:
+        """Advance the clock."""
         self.now += timedelta(seconds=seconds)
 
 
@@ -121,14 +121,14 @@ def shard_item(
     partition: int = 0,
     partitions: tuple[int, ...] = (0,),
 ) -> ShardPartial:
-    """Return what shard 0 gets with one batch of a partition."""
+    """Return the item that shard 0 gets with one batch of a partition."""
     return ShardPartial(0, (WatermarkUpdate(partition, watermark, status, partitions),), rows)
 
 
 def batch_answer(log: list[list[Entry]], entity: Entity, settings: Settings) -> pl.DataFrame:
     """Return the totals of every id and window of a log, computed at once.
 
-    The rules are written down here a second time, without the flow's code.
+    The rules are implemented a second time, without the code of the flow.
     """
     counted = []
     for entries in log:

@@ -1,4 +1,4 @@
-"""The standalone flow's source: where it goes on, by the state of this release and the first."""
+"""The source of the serving flow: where it resumes, with states of this release and of 0.1."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -57,29 +57,29 @@ def source_of(recovery: RecoveryInfo) -> AggregatedSource:
     ("state", "position"),
     [(None, 5), (7, 7), ({"next_offset": 7, "topic_id": "one"}, 7)],
 )
-def test_it_goes_on_where_the_snapshot_stands(
+def test_it_resumes_at_the_offset_of_the_snapshot(
     source: AggregatedSource,
     state: Any,  # noqa: ANN401 - as Bytewax hands it over
     position: int,
 ) -> None:
-    """The first release stored the offset alone; what is stored from now on names the topic."""
+    """Release 0.1 stored the offset only; new snapshots also have the id of the topic."""
     assert source.list_parts() == ["000", "001"]
     part = source.build_part("step", "001", state)
     assert part.snapshot() == {"next_offset": position, "topic_id": "one"}
 
 
 @pytest.mark.parametrize("state", [3, 11, {"next_offset": 7, "topic_id": "two"}])
-def test_a_log_that_does_not_go_on_is_refused(
+def test_a_log_that_does_not_continue_is_refused(
     source: AggregatedSource,
     state: Any,  # noqa: ANN401 - as Bytewax hands it over
 ) -> None:
-    """Removed, cut short, or made again."""
+    """Messages deleted, log truncated, or topic recreated."""
     with pytest.raises(RefusalError, match=r"aggregated\.driver partition 1: the "):
         source.build_part("step", "001", state)
 
 
 def test_fewer_partitions_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The state of the third would belong to nobody."""
+    """The state of the third partition would not be used."""
     monkeypatch.setattr("dataflows.aggregated_source.describe_or_refuse", lambda *_: TOPIC)
     keys = {"mobility_serving.aggregated_driver": {"000", "001", "002"}}
     made = source_of(RecoveryInfo(None, keys))

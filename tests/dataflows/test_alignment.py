@@ -1,4 +1,4 @@
-"""Watermark alignment: which partitions wait, and that one may always be read."""
+"""Watermark alignment: which partitions wait, and that at least one may be read."""
 
 import pytest
 
@@ -43,8 +43,8 @@ def test_a_partition_waits_for_slower_ones_that_are_behind(
     assert aligned(own, other).is_ahead(0) == is_ahead
 
 
-def test_a_partition_of_which_nothing_was_read_is_waited_for() -> None:
-    """Until its first batch; if that is all dead letters, there is nothing to wait for."""
+def test_other_partitions_wait_for_one_that_was_not_read_yet() -> None:
+    """Until its first batch; a batch of dead letters only has no watermark to wait for."""
     alignment = WatermarkAlignment(HOUR)
     alignment.register(0)
     alignment.update(WatermarkUpdate(0, NOON, "behind", (0, 1)))
@@ -55,8 +55,8 @@ def test_a_partition_of_which_nothing_was_read_is_waited_for() -> None:
     assert not alignment.is_ahead(0)
 
 
-def test_partitions_of_other_processes_are_waited_for() -> None:
-    """They are registered nowhere here: their updates come through the dataflow."""
+def test_partitions_wait_for_those_of_other_processes() -> None:
+    """Those are not registered here: their updates come through the dataflow."""
     alignment = WatermarkAlignment(HOUR)
     alignment.register(0)
     alignment.update(WatermarkUpdate(0, NOON + 2 * HOUR, "behind", (0, 7)))
@@ -64,14 +64,14 @@ def test_partitions_of_other_processes_are_waited_for() -> None:
     assert alignment.is_ahead(0)
 
 
-def test_one_partition_may_always_be_read() -> None:
-    """The slowest of those that are behind is never ahead: no deadlock."""
+def test_the_slowest_partition_may_be_read() -> None:
+    """The slowest partition that is behind is never ahead, so there is no deadlock."""
     alignment = aligned(*[(NOON + n * HOUR, "behind") for n in (5, 2, 9)])
     assert [alignment.is_ahead(number) for number in range(3)] == [True, False, True]
 
 
-def test_the_minimum_is_computed_anew_after_a_moment() -> None:
-    """Many partitions ask in one turn; what they compare with may be 20 ms old."""
+def test_the_minimum_is_computed_again_after_20_ms() -> None:
+    """Many partitions compare with one minimum, which may be 20 ms old."""
     now = [0.0]
     alignment = WatermarkAlignment(HOUR, lambda: now[0])
     for number, hours in ((0, 0), (1, 2)):

@@ -1,4 +1,4 @@
-"""What the API answers about ranges of a flow's log is what one batch computation gives."""
+"""The API's answers about ranges equal those of one batch computation over the log."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ BY = {"trips": "trip_count", **{name.removeprefix("total_"): name for name in TO
 
 @pytest.fixture
 def counted(hub: Hub) -> OracleResult:
-    """Run the flow over a log with repeats, disorder and late trips; return the batch answer."""
+    """Run the flow over a log with duplicates, disorder and late trips; return the batch answer."""
     hub.settings = msgspec.structs.replace(hub.settings, stores=("redis", "postgres"))
     hub.make_topics()
     hub.write(trips_log(7))

@@ -19,7 +19,7 @@ from runtime.flows import consumer_group
 from sinks import take_fencing_token
 from tests.dataflows.conftest import PARTITIONS, Hub, trips_log
 from tests.dataflows.test_offset_commits import committed, of_trips, resumed
-from tests.dataflows.test_services import assert_exact, both
+from tests.dataflows.test_services import assert_exact, concat_logs
 from tests.strategies import MINUTE, NOON
 from tests.waiting import DEADLINE, until
 
@@ -70,7 +70,7 @@ def test_offsets_that_cannot_be_committed_are_one_warning(hub: Hub) -> None:
             more = trips_log(82 + number, NOON + (number + 1) * 120 * MINUTE)
             before = len(hub.messages("trips_late"))
             hub.write(more)
-            log = both(log, more)
+            log = concat_logs(log, more)
             until(lambda: len(hub.messages("trips_late")), "the rest", lambda now: now > before)  # noqa: B023 - called here
         assert committed(hub) == {}
     ends = of_trips(hub, dict.fromkeys(range(PARTITIONS), 1_600))

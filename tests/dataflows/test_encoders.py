@@ -1,4 +1,4 @@
-"""Encoders: which messages an item becomes, with which key and headers."""
+"""Encoders: the messages of an item, their keys and headers."""
 
 import hashlib
 import json
@@ -28,14 +28,14 @@ WHERE: list[Headers] = [
 ]
 
 
-def test_late_trips_go_out_as_they_came_with_their_position() -> None:
+def test_late_trips_keep_their_bytes_and_have_their_position() -> None:
     """Original bytes and key; topic, partition and offset as headers."""
     (records,) = late_encoder(Settings(topic_prefix="p."))(RECORDS)
     assert records == Messages("p.trips_late", [None, b"k"], [b"\xff", None], WHERE)
 
 
-def test_dead_letters_say_what_is_wrong() -> None:
-    """Headers `error` and `detail` besides; a detail is bytes of bounded length."""
+def test_dead_letters_have_the_reason_and_a_detail() -> None:
+    """Headers `error` and `detail` as well; a detail is bytes of bounded length."""
     dead = SourceRecords(
         "p.trips_stream",
         3,
@@ -54,8 +54,8 @@ def test_dead_letters_say_what_is_wrong() -> None:
     ]
 
 
-def test_windows_go_out_under_their_id() -> None:
-    """Key is the id; an update without rows writes nothing."""
+def test_the_key_of_a_window_is_its_id() -> None:
+    """An update without rows has no messages."""
     row = ("d1", NOON, 1, 2, 3, 4, NOON, NOON, "early", 0)
     rows = pl.DataFrame([row], schema=WINDOW_SCHEMA, orient="row")
     driver = BY_NAME["driver"]
@@ -66,8 +66,8 @@ def test_windows_go_out_under_their_id() -> None:
     assert list(encode(WindowUpdate(driver, 0, 1, None, rows.clear()))) == []
 
 
-def test_enriched_trips_go_to_the_entities_that_they_have() -> None:
-    """A trip without the id stays away from that entity's topic."""
+def test_enriched_trips_are_sent_for_the_entities_that_they_have() -> None:
+    """A trip without an id of an entity is not sent to the topic of that entity."""
     trips = pl.DataFrame({"json": ["{1}", "{2}"], "driver_id": [None, "d"]})
     encode = enriched_encoder(Settings(), BY_NAME["driver"])
     (columns,) = encode(EnrichedTrips(trips))
@@ -76,16 +76,16 @@ def test_enriched_trips_go_to_the_entities_that_they_have() -> None:
     assert list(encode(EnrichedTrips(trips.head(1)))) == []
 
 
-def test_a_punctuation_goes_into_the_quiet_partition_itself() -> None:
-    """A null value with the event time as a header, in the log of trips."""
+def test_a_punctuation_is_sent_to_its_idle_partition() -> None:
+    """A message of the trips topic without a value, with the event time in a header."""
     (records,) = punctuation_encoder(Settings())(Punctuation(2, NOON))
     header: Headers = [("watermark", str(NOON))]
     assert records == Messages("trips_stream", [None], [None], [header], 2)
 
 
 @pytest.mark.parametrize("reasons", [[], ["not_json"]])
-def test_a_message_that_no_topic_takes_again_goes_by_reference(reasons: list[str]) -> None:
-    """A key of nearly 16 MiB leaves no room for the position: sizes and hashes stand for it."""
+def test_a_message_too_large_for_a_dead_letter_is_sent_by_reference(reasons: list[str]) -> None:
+    """A key of nearly 16 MiB leaves no room for the position: its size and hash are sent."""
     key, value = b"k" * (16 * 1024 * 1024 - 500), b"{"
     details = ["no object"] * len(reasons)
     records = SourceRecords("trips_stream", 0, [7], [value], [key], reasons, details)

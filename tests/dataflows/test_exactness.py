@@ -1,7 +1,7 @@
-"""The law of the flow: the last pane of every window is the batch answer over the log.
+"""The last pane of every window equals the batch answer over the log.
 
-Whatever the batches, the order in which partitions are read, their statuses, the number of shards,
-the pace of the clock, and wherever the flow is ended and resumed.
+For any batches, order in which partitions are read, statuses, number of shards and clock, and
+wherever the flow is ended and resumed.
 """
 
 from typing import Any
@@ -27,7 +27,7 @@ State = tuple[list[dict[str, Any]], list[dict[str, Any]]]
 
 
 class Run:
-    """One run of the flow, by hand: batches, partial sums, one window logic a shard."""
+    """One run of the flow, step by step: batches, partial sums, one window logic a shard."""
 
     def __init__(
         self, partitions: int, entity: Entity, settings: Settings, clock: Clock, state: State | None
@@ -46,7 +46,7 @@ class Run:
     def take(
         self, partition: int, messages: list[Message], status: ReadStatus
     ) -> list[WindowUpdate]:
-        """Take one batch of a partition through to the windows."""
+        """Process one batch of a partition up to the windows."""
         batch = ingest(self.ingests[partition], messages, status, self._all)
         parts = split_by_shard(partial_totals(batch.trips, self._entity), self._settings.shards)
         return [
@@ -60,8 +60,8 @@ class Run:
         assert not discard
         return list(updates)
 
-    def ring(self) -> list[WindowUpdate]:
-        """Wake each shard that asked for it."""
+    def notify(self) -> list[WindowUpdate]:
+        """Notify each shard that asked for it."""
         due = [logic for logic in self.shards if logic.notify_at() is not None]
         return [update for logic in due for update in logic.on_notify()[0]]
 
@@ -70,7 +70,7 @@ class Run:
         return [update for logic in self.shards for update in logic.on_eof()[0]]
 
     def snapshot(self) -> State:
-        """Return the state of everything at one moment, as an epoch's end does."""
+        """Return the state of all steps, as at the end of an epoch."""
         ingests = [each.snapshot() for each in self.ingests]
         return ingests, [logic.snapshot() for logic in self.shards]
 
@@ -82,8 +82,8 @@ def last_panes(updates: list[WindowUpdate]) -> pl.DataFrame:
     return last.select(*PARTIAL_SCHEMA).sort("id", "window_start")
 
 
-def assert_honest(updates: list[WindowUpdate], settings: Settings) -> None:
-    """Assert that a window which an update's watermark calls complete never changes again."""
+def assert_complete_windows_are_final(updates: list[WindowUpdate], settings: Settings) -> None:
+    """Assert that a window which is complete by the watermark of an update never changes again."""
     horizon = settings.window_ms + settings.allowed_lateness * 1_000
     for number, update in enumerate(updates):
         if update.watermark is None:
@@ -100,27 +100,27 @@ statuses: st.SearchStrategy[ReadStatus] = st.sampled_from(("behind", "caught_up"
 def test_the_last_panes_are_the_batch_answer(
     data: st.DataObject, log: list[list[Entry]], shards: int, name: str
 ) -> None:
-    """Any batches, order, statuses, shards and pace end with the totals of one group_by."""
+    """For any batches, order, statuses, shards and clock."""
     settings, entity, clock = Settings(shards=shards), BY_NAME[name], Clock()
     lanes = [data.draw(batches(log_of(entries))) for entries in log]
     run = Run(len(log), entity, settings, clock, None)
     updates: list[WindowUpdate] = []
     for partition, messages in data.draw(interleaved(lanes)):
-        clock.go(data.draw(st.sampled_from((0, 0.4, 1, 90))))
+        clock.advance(data.draw(st.sampled_from((0, 0.4, 1, 90))))
         updates += run.take(partition, messages, data.draw(statuses))
-        updates += run.ring() if data.draw(st.booleans()) else []
+        updates += run.notify() if data.draw(st.booleans()) else []
     for partition in range(len(log)):
         updates += run.take(partition, [], "finished")
     updates += run.end()
     assert_frame_equal(last_panes(updates), batch_answer(log, entity, settings))
-    assert_honest(updates, settings)
+    assert_complete_windows_are_final(updates, settings)
 
 
 @given(st.data(), logs(most=3), shard_counts)
-def test_ending_and_resuming_anywhere_changes_no_total(
+def test_crashes_and_resumes_change_no_total(
     data: st.DataObject, log: list[list[Entry]], shards: int
 ) -> None:
-    """After crashes that fall back to the last snapshot, the last panes are the same."""
+    """After a crash the flow resumes at the last snapshot, and the last panes are the same."""
     settings, entity, clock = Settings(shards=shards), BY_NAME["driver"], Clock()
     streams = [log_of(entries) for entries in log]
     run = Run(len(log), entity, settings, clock, None)
@@ -128,7 +128,7 @@ def test_ending_and_resuming_anywhere_changes_no_total(
     for _ in range(data.draw(st.integers(0, 12))):
         partition = data.draw(st.integers(0, len(log) - 1))
         start = run.ingests[partition].next_offset or 0
-        clock.go(data.draw(st.sampled_from((0, 1))))
+        clock.advance(data.draw(st.sampled_from((0, 1))))
         batch = streams[partition][start : start + data.draw(st.integers(0, 9))]
         updates += run.take(partition, batch, data.draw(statuses))
         match data.draw(st.sampled_from(("go on", "go on", "snapshot", "crash", "stop"))):

@@ -1,4 +1,4 @@
-"""Ingest: the messages of one partition, classified in their order."""
+"""Ingest: the messages of one partition, classified in the order of the log."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ from confluent_kafka import Message
 
 from dataflows.ingest import PartitionIngest, ResumeError
 from mobility.settings import Settings
-from runtime.flow_metrics import MessageCounts
+from mobility.status import MessageCounts
 from tests.dataflows.doubles import FAR, FakeMessage, as_messages, ingest
 from tests.strategies import MINUTE, NOON
 
@@ -29,17 +29,17 @@ def watermark_header(text: bytes, *, name: str = "watermark") -> list[tuple[str,
 
 
 def messages(*fakes: FakeMessage) -> list[Message]:
-    """Return messages."""
+    """Return trips as messages."""
     return as_messages(fakes)
 
 
 def partition_ingest(settings: Settings | None = None) -> PartitionIngest:
-    """Return the ingest of partition 3, of which nothing was read."""
+    """Return the ingest of partition 3 before its first message."""
     return PartitionIngest(3, settings or Settings())
 
 
 def test_late_and_dead_messages_keep_their_bytes_and_positions() -> None:
-    """Value, key and offset are those of the log, gaps included; neighbours are counted."""
+    """Value, key and offset are those of the log, also where offsets are missing."""
     late, broken = trip(NOON - 60 * MINUTE), b'{"broken": \xff'
     batch = ingest(
         partition_ingest(),
@@ -66,7 +66,7 @@ def test_late_and_dead_messages_keep_their_bytes_and_positions() -> None:
     }
 
 
-def test_every_message_is_counted_as_something() -> None:
+def test_every_message_is_in_one_count() -> None:
     """Read is the sum of counted, late, dead, duplicates and punctuations."""
     reader = partition_ingest()
     ingest(
@@ -89,7 +89,7 @@ def test_every_message_is_counted_as_something() -> None:
 
 
 def test_an_empty_batch_has_a_watermark_update() -> None:
-    """It lists the partitions, and says that no watermark is known yet."""
+    """It lists the partitions and has no watermark."""
     reader = partition_ingest()
     batch = ingest(reader, [], "caught_up", PEERS)
     update = batch.update
@@ -135,8 +135,8 @@ def test_a_tombstone_is_dead_unless_it_is_a_punctuation(
     assert batch.update.watermark is None
 
 
-def test_a_punctuation_is_event_time_from_where_it_stands() -> None:
-    """It moves the watermark and makes what follows late, and not what stands before it."""
+def test_a_punctuation_counts_from_its_offset_on() -> None:
+    """It moves the watermark and makes trips after it late, but not those before it."""
     far = NOON + 60 * MINUTE
     batch = ingest(
         partition_ingest(),
@@ -155,10 +155,10 @@ def test_a_punctuation_is_event_time_from_where_it_stands() -> None:
 
 @pytest.mark.parametrize(("ahead", "errors"), [(TOLERANCE, []), (TOLERANCE + 1, ["in_future"])])
 @pytest.mark.parametrize("is_punctuation", [False, True])
-def test_an_event_time_in_the_future_moves_no_watermark(
+def test_an_event_time_in_the_future_does_not_move_the_watermark(
     ahead: int, errors: list[str], *, is_punctuation: bool
 ) -> None:
-    """A message stamped more than 5 min after its append time is dead."""
+    """A trip more than 5 minutes ahead of its append time becomes a dead letter."""
     time = NOON + ahead
     fake = FakeMessage(trip(time), 1, NOON)
     if is_punctuation:
@@ -171,7 +171,7 @@ def test_an_event_time_in_the_future_moves_no_watermark(
 
 
 def test_each_message_is_compared_with_its_own_append_time() -> None:
-    """Also in a batch that spans a long time."""
+    """Also in a batch that covers a long time."""
     hour = 60 * MINUTE
     fakes = [FakeMessage(trip(NOON + hour), offset, NOON + offset * hour) for offset in range(2)]
     batch = ingest(partition_ingest(), messages(*fakes), "behind", PEERS)
@@ -180,7 +180,7 @@ def test_each_message_is_compared_with_its_own_append_time() -> None:
 
 
 def test_dead_messages_of_every_kind_are_in_the_order_of_the_log() -> None:
-    """Whatever is found first, offsets go up and reasons stand beside their message."""
+    """Offsets ascend, and each has its own reason, in whichever order the faults are found."""
     batch = ingest(
         partition_ingest(),
         messages(
@@ -215,7 +215,7 @@ def test_a_snapshot_restores_the_whole_state() -> None:
 
 
 def test_a_snapshot_holds_plain_values_only() -> None:
-    """State outlives renamed classes: its keys and types are stored data."""
+    """State is read after classes were renamed: its keys and types are stored data."""
     reader = partition_ingest()
     ingest(reader, messages(FakeMessage(trip(NOON, trip_id="a"), 0)), "behind", PEERS)
     snapshot = reader.snapshot()
@@ -231,8 +231,8 @@ def test_a_snapshot_holds_plain_values_only() -> None:
     assert [(type(bucket), type(keys)) for bucket, keys in snapshot["seen"]] == [(int, bytes)]
 
 
-def test_a_start_with_other_answers_is_refused_with_the_remedy() -> None:
-    """The message names the settings of both sides and what to do."""
+def test_a_start_with_other_answer_settings_is_refused() -> None:
+    """The message has the settings of both and the remedy."""
     snapshot = partition_ingest(Settings(window=60)).snapshot()
     with pytest.raises(ResumeError) as caught:
         partition_ingest(Settings(window=300)).resume(snapshot)
@@ -244,7 +244,7 @@ def test_a_start_with_other_answers_is_refused_with_the_remedy() -> None:
 
 
 def test_a_state_of_version_1_is_resumed() -> None:
-    """Its dedupe state was one frame of all keys, with the starts of their windows."""
+    """Its dedupe state was one frame of all keys, with their window starts."""
     reader = partition_ingest()
     batch = [FakeMessage(trip(NOON + 5 * MINUTE * n, trip_id="a"), n) for n in range(3)]
     ingest(reader, messages(*batch), "behind", PEERS)
@@ -258,14 +258,14 @@ def test_a_state_of_version_1_is_resumed() -> None:
     assert old.snapshot()["version"] == 2
 
 
-def test_state_of_another_version_is_refused() -> None:
-    """A newer program's state is not guessed at."""
+def test_state_of_an_unknown_version_is_refused() -> None:
+    """As after a start of an older release."""
     with pytest.raises(ResumeError, match="version 99"):
         partition_ingest().resume({**partition_ingest().snapshot(), "version": 99})
 
 
-def test_enriched_trips_carry_their_json_only_where_wanted() -> None:
-    """Only for trips that count, in their order."""
+def test_enriched_trips_have_json_only_if_it_is_configured() -> None:
+    """Only counted trips have it, in their order."""
     fakes = messages(FakeMessage(b"x", 4), FakeMessage(trip(NOON, note=[1]), 5))
     assert "json" not in ingest(partition_ingest(), fakes, "behind", PEERS).trips.columns
     counted = ingest(partition_ingest(Settings(enriched=("driver",))), fakes, "behind", PEERS).trips

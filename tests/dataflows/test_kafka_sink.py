@@ -1,4 +1,4 @@
-"""Output to Kafka: a snapshot waits for every delivery, and a failure is raised once."""
+"""Output to Kafka: a snapshot waits for all deliveries, and a failure is raised once."""
 
 from typing import Any, cast
 
@@ -10,7 +10,7 @@ from broker.errors import DeliveryError
 from broker.producer import CheckedProducer
 from dataflows.encoders import ColumnMessages, Messages, windows_encoder
 from dataflows.idle_punctuator import RefusedPunctuations
-from dataflows.kafka_sink import KafkaSinkPartition, WindowProgress
+from dataflows.kafka_sink import KafkaSinkPartition, SentWindowsRecorder
 from mobility.entities import BY_NAME
 from mobility.records import WINDOW_SCHEMA, WindowUpdate
 from mobility.settings import Settings
@@ -19,7 +19,7 @@ from tests.strategies import NOON
 
 
 class FakeProducer:
-    """A checked producer that delivers with the flush, unless it fails."""
+    """A checked producer that delivers in flush(), unless it fails."""
 
     def __init__(self) -> None:
         self.queue: list[tuple[Any, ...]] = []
@@ -34,7 +34,7 @@ class FakeProducer:
     send_columns = send
 
     def flush(self) -> None:
-        """Deliver what is queued, or fail."""
+        """Deliver the queue, or raise the failure."""
         if self.fails:
             self.failed = True
             raise DeliveryError
@@ -49,7 +49,7 @@ def messages(value: int) -> list[Messages]:
 
 @pytest.fixture
 def producer() -> FakeProducer:
-    """Return a producer of which nothing is delivered before a flush."""
+    """Return a producer that delivers nothing before a flush."""
     return FakeProducer()
 
 
@@ -62,7 +62,7 @@ def part(producer: FakeProducer) -> KafkaSinkPartition[int]:
 def test_a_snapshot_waits_for_every_delivery(
     part: KafkaSinkPartition[int], producer: FakeProducer
 ) -> None:
-    """When snapshot() returns, what was written is in the log."""
+    """When snapshot() returns, everything that was written is delivered."""
     part.write_batch([1, 2, 3])
     assert producer.delivered == []
     part.snapshot()
@@ -70,7 +70,7 @@ def test_a_snapshot_waits_for_every_delivery(
 
 
 def test_columns_are_sent_as_columns(producer: FakeProducer) -> None:
-    """They are not split into messages on the way."""
+    """They are not split into messages."""
     columns = ColumnMessages("t", pl.Series(["k"]), pl.Series(["v"]))
     part: KafkaSinkPartition[int] = KafkaSinkPartition(
         cast("CheckedProducer", producer), lambda _: [columns]
@@ -79,13 +79,13 @@ def test_columns_are_sent_as_columns(producer: FakeProducer) -> None:
     assert producer.queue == [("t", columns.keys, columns.values)]
 
 
-def test_delivered_is_what_was_sent_before(producer: FakeProducer) -> None:
-    """The watermark of an update counts as delivered once its windows are, and not before."""
+def test_a_watermark_is_delivered_once_the_windows_before_it_are(producer: FakeProducer) -> None:
+    """What is sent during a flush is not recorded as delivered by it."""
     metrics, driver = FlowMetrics(), BY_NAME["driver"]
     part: KafkaSinkPartition[WindowUpdate] = KafkaSinkPartition(
         cast("CheckedProducer", producer),
         windows_encoder(Settings(), driver),
-        WindowProgress(metrics),
+        SentWindowsRecorder(metrics),
     )
     row = ("d", NOON, 1, 1, 1, 1, NOON, NOON, "on_time", 0)
     rows = pl.DataFrame([row], schema=WINDOW_SCHEMA, orient="row")
@@ -104,10 +104,10 @@ def test_delivered_is_what_was_sent_before(producer: FakeProducer) -> None:
     assert len(producer.delivered) == 1
 
 
-def test_a_failure_that_was_raised_is_not_raised_again_by_close(
+def test_close_does_not_raise_a_failure_again(
     part: KafkaSinkPartition[int], producer: FakeProducer
 ) -> None:
-    """Bytewax closes while it unwinds, where a second error would hide the first."""
+    """Bytewax closes the partitions after an error, and a second error would hide the first."""
     part.write_batch([1])
     producer.fails = True
     with pytest.raises(DeliveryError):
@@ -115,8 +115,8 @@ def test_a_failure_that_was_raised_is_not_raised_again_by_close(
     part.close()
 
 
-def test_close_delivers_what_is_left(part: KafkaSinkPartition[int], producer: FakeProducer) -> None:
-    """Or raises, where nothing has been raised yet."""
+def test_close_delivers_the_queue(part: KafkaSinkPartition[int], producer: FakeProducer) -> None:
+    """Or raises the failure, if no call has raised it yet."""
     part.write_batch([1])
     part.close()
     assert len(producer.delivered) == 1
@@ -125,10 +125,10 @@ def test_close_delivers_what_is_left(part: KafkaSinkPartition[int], producer: Fa
         part.close()
 
 
-def test_a_punctuation_that_is_not_allowed_is_counted_and_ends_nothing(
+def test_a_refused_punctuation_does_not_end_the_flow(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Window state stays then, and a metric and one warning say so."""
+    """It is counted, and there is one warning: window state is kept."""
     metrics = FlowMetrics()
     tolerates = RefusedPunctuations(Settings(topic_prefix="p."), metrics)
     not_allowed = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)

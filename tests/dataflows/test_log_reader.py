@@ -48,7 +48,7 @@ def open_log(hub: Hub, **settings: object) -> tuple[LogReader, list[PartitionRea
 
 
 def read_until(readers: list[PartitionReader], done: Callable[[], bool]) -> list[list[Message]]:
-    """Poll all partitions in turn until something holds; return the messages of each."""
+    """Poll all partitions in turn until a condition holds; return the messages of each."""
     found: list[list[Message]] = [[] for _ in readers]
 
     def turn() -> bool:
@@ -73,7 +73,7 @@ def log(hub: Hub) -> Hub:
 
 
 def test_every_partition_is_read_in_its_order(log: Hub) -> None:
-    """Whatever the others hold, and in batches that are bounded."""
+    """Whatever the others have, and in batches of bounded size."""
     made = producer(log)
     for partition, count in enumerate((250, 1_000, 0)):
         append(log, made, partition, *map(str, range(count)))
@@ -86,8 +86,8 @@ def test_every_partition_is_read_in_its_order(log: Hub) -> None:
         reader.close()
 
 
-def test_a_partition_that_is_not_polled_holds_up_no_other(log: Hub) -> None:
-    """Its messages wait, up to a limit; then its fetching is paused, and goes on later."""
+def test_a_partition_that_is_not_polled_does_not_delay_others(log: Hub) -> None:
+    """Its messages are buffered up to a limit; then its fetching is paused, and resumed later."""
     made = producer(log)
     for partition in (0, 1):
         append(log, made, partition, *map(str, range(30_000)))
@@ -101,7 +101,7 @@ def test_a_partition_that_is_not_polled_holds_up_no_other(log: Hub) -> None:
 
 
 def test_control_records_at_the_end_are_read(log: Hub) -> None:
-    """A committed transaction ends in a marker: position and lag are behind it."""
+    """A committed transaction ends with a marker; the position is after it."""
     made = producer(log, transactional=True)
     made.init_transactions()
     made.begin_transaction()
@@ -113,7 +113,7 @@ def test_control_records_at_the_end_are_read(log: Hub) -> None:
 
 
 def test_a_bounded_read_ends_at_control_records(log: Hub) -> None:
-    """Also where they are all that a partition holds."""
+    """Also if a partition has nothing else."""
     made = producer(log, transactional=True)
     made.init_transactions()
     for end in (made.abort_transaction, made.commit_transaction):
@@ -126,8 +126,8 @@ def test_a_bounded_read_ends_at_control_records(log: Hub) -> None:
     assert [len(messages) for messages in found] == [1, 1, 0]
 
 
-def test_an_open_transaction_is_no_lag(log: Hub) -> None:
-    """Nothing behind it can be read, so the partition is caught up; then its messages come."""
+def test_an_open_transaction_is_not_lag(log: Hub) -> None:
+    """Nothing after it can be read yet, so the partition is caught up until it is committed."""
     append(log, producer(log), 0, "before")
     made = producer(log, transactional=True)
     made.init_transactions()
@@ -143,7 +143,7 @@ def test_an_open_transaction_is_no_lag(log: Hub) -> None:
 
 @pytest.mark.parametrize("commits", [True, False])
 def test_a_partition_with_an_open_transaction_is_not_at_its_end(log: Hub, commits: bool) -> None:
-    """It would be idle, and punctuated, while a producer writes into it."""
+    """Otherwise it would be idle, and punctuated, while a producer writes to it."""
     _, readers = open_log(log)
     read_until(readers, at_end(readers))
     made = producer(log, transactional=True)
@@ -161,8 +161,8 @@ def test_a_partition_with_an_open_transaction_is_not_at_its_end(log: Hub, commit
     assert [message.value() for message in found[0]] == [b"open"] * commits
 
 
-def test_new_messages_end_the_confirmation(log: Hub) -> None:
-    """A partition is at its end only as long as nothing has come."""
+def test_new_messages_end_the_confirmed_end(log: Hub) -> None:
+    """A partition is at its end only until new messages arrive."""
     _, readers = open_log(log)
     read_until(readers, at_end(readers))
     append(log, producer(log), 0, "a")
@@ -174,7 +174,7 @@ def test_new_messages_end_the_confirmation(log: Hub) -> None:
 def test_an_end_is_not_confirmed_while_the_broker_does_not_answer(
     log: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A partition whose fetches fail must not look as if it had nothing to say."""
+    """A partition whose fetches fail must not count as idle."""
     now = [0.0]
     reader = LogReader(
         log.settings,

@@ -16,8 +16,8 @@ from mobility.topics import aggregated_topic, trips_topic
 from runtime.flows import TRIPS_STEP_ID, FlowName, consumer_group
 from runtime.recovery import delete_unreachable_snapshots, stored_states
 from tests.dataflows.conftest import PARTITIONS, ROOT, Hub, trips_log
-from tests.dataflows.test_services import assert_exact, both, kill_all, succeeded
-from tests.dataflows.test_surprises import remake
+from tests.dataflows.test_log_changes import recreate
+from tests.dataflows.test_services import assert_exact, assert_succeeded, concat_logs, kill_all
 from tests.strategies import MINUTE, NOON, Entry
 from tests.waiting import DEADLINE, until
 
@@ -63,7 +63,7 @@ def test_a_bounded_read_commits_the_end_of_the_log(hub: Hub, processes: str) -> 
     hub.make_topics()
     log = [*trips_log(61)[:2], []]
     hub.write(log)
-    succeeded(hub.run("--processes", processes))
+    assert_succeeded(hub.run("--processes", processes))
     ends = {number: len(entries) for number, entries in enumerate(log)}
     assert committed(hub) == of_trips(hub, ends)
     assert resumed(hub) == ends
@@ -96,7 +96,7 @@ def test_two_workers_of_a_process_commit_together(hub: Hub) -> None:
         timeout=DEADLINE,
         check=False,
     )
-    succeeded(run)
+    assert_succeeded(run)
     assert committed(hub) == of_trips(hub, dict.fromkeys(range(PARTITIONS), 400))
 
 
@@ -110,7 +110,7 @@ def test_committed_offsets_are_never_beyond_the_recovery_folder(hub: Hub) -> Non
             more = trips_log(70 + 3 * number + part, NOON + (3 * number + part) * 120 * MINUTE)
             before = committed(hub)
             hub.write(more)
-            log = both(log, more)
+            log = concat_logs(log, more)
             if part < 2:
                 until(lambda: committed(hub), "a commit", lambda now: now != before)  # noqa: B023 - called here
         time.sleep(0.3 * number)  # anywhere in an epoch and its commits
@@ -118,7 +118,7 @@ def test_committed_offsets_are_never_beyond_the_recovery_folder(hub: Hub) -> Non
         found, expected = committed(hub), of_trips(hub, resumed(hub))
         assert found.keys() == expected.keys()
         assert all(found[place] <= expected[place] for place in found), (found, expected)
-    succeeded(hub.run("--processes", "3"))
+    assert_succeeded(hub.run("--processes", "3"))
     assert_exact(hub, log)
     assert committed(hub) == of_trips(hub, dict.fromkeys(range(PARTITIONS), len(log[0])))
 
@@ -127,7 +127,7 @@ def test_a_new_recovery_folder_commits_its_own_positions(hub: Hub) -> None:
     """It reads from the beginning, so the group goes back at once, before its first snapshot."""
     hub.make_topics()
     hub.write(trips_log(65))
-    succeeded(hub.run())
+    assert_succeeded(hub.run())
     hub.recovery = hub.recovery.with_name("new")
     flow = hub.start(snapshot_interval=3_600)
     start = of_trips(hub, dict.fromkeys(range(PARTITIONS), 0))
@@ -148,7 +148,7 @@ def test_control_records_are_no_lag(hub: Hub) -> None:
         made.produce(trips_topic(hub.settings), entry.value, partition=0)
     made.commit_transaction()
     for _ in range(2):
-        succeeded(hub.run())
+        assert_succeeded(hub.run())
         assert resumed(hub) == {0: 401, 1: 0, 2: 0}
         assert committed(hub) == of_trips(hub, {0: 401, 1: 0, 2: 0})
 
@@ -157,7 +157,7 @@ def test_a_partition_that_is_added_is_committed_once_it_is_read(hub: Hub) -> Non
     """That is after a restart; until then tools show no position for it."""
     hub.make_topics()
     hub.write(trips_log(67))
-    succeeded(hub.run())
+    assert_succeeded(hub.run())
     admin = AdminClient({"bootstrap.servers": hub.settings.kafka})
     name = trips_topic(hub.settings)
     for done in admin.create_partitions([NewPartitions(name, PARTITIONS + 1)]).values():
@@ -167,7 +167,7 @@ def test_a_partition_that_is_added_is_committed_once_it_is_read(hub: Hub) -> Non
         "the partition",
         lambda count: count == PARTITIONS + 1,
     )
-    succeeded(hub.run())
+    assert_succeeded(hub.run())
     assert committed(hub) == of_trips(hub, {0: 400, 1: 400, 2: 400, 3: 0})
 
 
@@ -175,12 +175,12 @@ def test_positions_in_a_topic_that_is_no_more_are_not_committed(hub: Hub) -> Non
     """A refused start commits nothing; an accepted gap is followed by positions in the new log."""
     hub.make_topics()
     hub.write(trips_log(68))
-    succeeded(hub.run())
-    remake(hub, PARTITIONS)
+    assert_succeeded(hub.run())
+    recreate(hub, PARTITIONS)
     assert hub.run().returncode == 2
     assert committed(hub) == {}
     hub.write(trips_log(69, NOON + 120 * MINUTE, trips=100))
-    succeeded(hub.run("--accept-gap"))
+    assert_succeeded(hub.run("--accept-gap"))
     assert committed(hub) == of_trips(hub, dict.fromkeys(range(PARTITIONS), 100))
 
 
@@ -188,7 +188,7 @@ def test_the_standalone_flow_commits_what_it_has_read_of_each_entity(hub: Hub) -
     """In a group of its own: the end of every partition of `aggregated.*`."""
     hub.make_topics()
     hub.write(trips_log(70))
-    succeeded(hub.run())
+    assert_succeeded(hub.run())
     ends: dict[Place, int] = {}
     for entity in ENTITIES:
         topic = aggregated_topic(hub.settings, entity)
@@ -197,7 +197,7 @@ def test_the_standalone_flow_commits_what_it_has_read_of_each_entity(hub: Hub) -
             place = topic, message.partition() or 0
             ends[place] = max(ends[place], (message.offset() or 0) + 1)
     serving = Hub(hub.settings, hub.recovery.with_name("serving"))
-    succeeded(serving.run("--flow", "serving", stores=("postgres",)))
+    assert_succeeded(serving.run("--flow", "serving", stores=("postgres",)))
     assert committed(hub, "serving") == ends
     step = f"mobility_serving.aggregated_{DRIVER.name}"
     topic = aggregated_topic(hub.settings, DRIVER)
@@ -209,9 +209,9 @@ def test_the_group_is_a_setting(hub: Hub) -> None:
     """A name of one's own; or none, and nothing is committed."""
     hub.make_topics()
     hub.write(trips_log(71, trips=40))
-    succeeded(hub.run(consumer_group=""))
+    assert_succeeded(hub.run(consumer_group=""))
     assert committed(hub) == {}
     hub.settings = msgspec.structs.replace(hub.settings, consumer_group="{flow}-of-{prefix}")
-    succeeded(hub.run())
+    assert_succeeded(hub.run())
     assert consumer_group("main", hub.settings) == f"main-of-{hub.settings.topic_prefix}"
     assert committed(hub) == of_trips(hub, dict.fromkeys(range(PARTITIONS), 40))

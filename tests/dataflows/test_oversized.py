@@ -1,4 +1,4 @@
-"""Messages too large to be read: dead letters by reference, and memory that does not grow."""
+"""Messages too large to be read: dead letters by reference, and bounded memory."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ MB = 1024 * 1024
 LARGE = 10 * MB
 SMALL = 3_000
 
-# Descendants that were waited for are children too.
+# Descendants that were waited for count as children.
 MEASURED = """
 import resource, subprocess, sys
 code = subprocess.call(sys.argv[1:])
@@ -64,7 +64,7 @@ def send(hub: Hub, values: list[bytes]) -> None:
 
 
 def peak_of_a_run(hub: Hub) -> int:
-    """Run the flow to the end of the log; return the most memory that one process had, in KiB."""
+    """Run the flow to the end of the log; return the highest memory of a process in KiB."""
     others = {k: v for k, v in os.environ.items() if not k.startswith("MOBILITY_")}
     settings = msgspec.structs.replace(hub.settings, read="once", batch_size=10_000)
     run = subprocess.run(
@@ -84,7 +84,7 @@ def peak_of_a_run(hub: Hub) -> int:
 
 
 def test_a_message_of_10_mb_is_a_dead_letter_by_reference(hub: Hub) -> None:
-    """One letter without a value says where it is and what it was; the others are counted."""
+    """It has position, size and hash, and no value; the other trips are counted."""
     hub.make_topics()
     small = [trip(number) for number in range(2 * SMALL)]
     send(hub, small[:SMALL])
@@ -111,7 +111,7 @@ def test_a_message_of_10_mb_is_a_dead_letter_by_reference(hub: Hub) -> None:
 
 
 def test_a_batch_is_bounded_by_bytes(hub: Hub) -> None:
-    """Large messages come in batches of 32 MiB at the most, small ones after them in full."""
+    """Large messages are read in batches of at most 32 MiB, small ones in full batches."""
     hub.make_topics()
     many = 120
     send(hub, [trip(0, note="x" * (MB - 200))] * many + [trip(1)] * 30_000)

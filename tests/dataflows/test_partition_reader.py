@@ -1,4 +1,4 @@
-"""A batch ahead: the same batches in the same order, and none where it could be late."""
+"""Fetching a batch ahead: the same batches in the same order, and none at the end of the log."""
 
 from concurrent.futures import Executor, Future
 from datetime import datetime
@@ -18,8 +18,8 @@ from tests.dataflows.test_ingest import trip
 from tests.strategies import NOON
 
 
-class Waiting(Executor):
-    """A thread that begins its work when the test says so."""
+class ManualExecutor(Executor):
+    """An executor that runs its jobs when the test calls `work`."""
 
     def __init__(self) -> None:
         self.jobs: list[tuple[Future[Any], Any]] = []
@@ -31,7 +31,7 @@ class Waiting(Executor):
         return future
 
     def work(self) -> None:
-        """Do what is queued."""
+        """Run the queued jobs."""
         while self.jobs:
             future, job = self.jobs.pop(0)
             if future.set_running_or_notify_cancel():
@@ -42,7 +42,7 @@ class Waiting(Executor):
 
 
 class FakeReader:
-    """A log of batches; it is behind until the last of them."""
+    """A reader of these batches; it is behind until the last one."""
 
     def __init__(self, batches: list[list[Message]]) -> None:
         self.batches = batches
@@ -55,12 +55,12 @@ class FakeReader:
 
     @property
     def lag(self) -> int:
-        """How many messages are left."""
+        """The number of messages that are left."""
         return sum(map(len, self.batches))
 
     @property
     def is_behind(self) -> bool:
-        """Whether there are any."""
+        """Whether any are left."""
         return self.lag > 0
 
     def poll(self) -> list[Message]:
@@ -74,24 +74,24 @@ class FakeReader:
         return messages
 
     def next_poll(self) -> datetime | None:
-        """Return a time of which nothing depends here."""
+        """Return a time; these tests do not use it."""
         return None
 
     def close(self) -> None:
-        """Leave."""
+        """Record the call."""
         self.closed = True
 
 
-def fetching(*values: list[bytes]) -> tuple[Fetcher, FakeReader, Waiting]:
+def fetching(*values: list[bytes]) -> tuple[Fetcher, FakeReader, ManualExecutor]:
     """Return a fetcher of these batches."""
     batches = [[cast("Message", FakeMessage(value, 0)) for value in batch] for batch in values]
-    reader, executor = FakeReader(batches), Waiting()
+    reader, executor = FakeReader(batches), ManualExecutor()
     rules = [Rules(0, TripRules(), Tables())]
     return Fetcher(cast("PartitionReader", reader), rules, JSON, executor), reader, executor
 
 
-def test_batches_come_in_their_order_each_with_how_it_left_the_log() -> None:
-    """While behind the next one is fetched meanwhile, and never more than that one."""
+def test_batches_are_in_order_each_with_the_lag_after_it() -> None:
+    """While the reader is behind, one batch is fetched ahead, and never more."""
     fetcher, reader, executor = fetching([trip(NOON)] * 3, [trip(NOON), b"{"], [trip(NOON)])
     seen = []
     for _ in range(3):
@@ -104,8 +104,8 @@ def test_batches_come_in_their_order_each_with_how_it_left_the_log() -> None:
     assert reader.polls == 3
 
 
-def test_at_the_end_of_the_log_nothing_waits() -> None:
-    """What was fetched ahead there would be told of one poll late."""
+def test_at_the_end_of_the_log_nothing_is_fetched_ahead() -> None:
+    """A batch that was fetched ahead would be returned one poll later."""
     fetcher, reader, executor = fetching([trip(NOON)])
     assert not fetcher.fetch().is_behind
     assert executor.jobs == []
@@ -113,8 +113,8 @@ def test_at_the_end_of_the_log_nothing_waits() -> None:
     assert fetcher.fetch().messages == []
 
 
-def test_a_failure_ahead_is_raised_when_its_batch_is_asked_for() -> None:
-    """As if it had been read just then."""
+def test_a_failure_of_fetching_ahead_is_raised_by_the_next_fetch() -> None:
+    """As if the batch had been fetched then."""
     fetcher, reader, executor = fetching([trip(NOON)], [trip(NOON)])
     fetcher.fetch()
     reader.fails = True
@@ -123,8 +123,8 @@ def test_a_failure_ahead_is_raised_when_its_batch_is_asked_for() -> None:
         fetcher.fetch()
 
 
-def test_closing_leaves_the_broker_whatever_was_ahead() -> None:
-    """A batch ahead, fetched or not or failed, hides no error and raises none."""
+def test_close_closes_the_reader_whatever_was_fetched_ahead() -> None:
+    """A batch that is waiting, fetched or failed does not matter, and no error is raised."""
     for fails in (False, True):
         for works in (False, True):
             fetcher, reader, executor = fetching([trip(NOON)], [trip(NOON)])
@@ -136,13 +136,13 @@ def test_closing_leaves_the_broker_whatever_was_ahead() -> None:
             assert reader.closed
 
 
-def test_a_batch_is_judged_by_one_set_of_rules() -> None:
-    """It ends where others come into force; what is left comes next, without another poll."""
+def test_a_batch_is_decoded_by_one_set_of_rules() -> None:
+    """It ends where other rules come into force; the rest is the next batch, without a poll."""
     batches = [
         [cast("Message", FakeMessage(trip(NOON, price=9), at)) for at in offsets]
         for offsets in ([3, 4, 7], [8, 11, 12, 13])
     ]
-    reader, executor = FakeReader(batches), Waiting()
+    reader, executor = FakeReader(batches), ManualExecutor()
     older, newer, newest = Tables(), Tables(), Tables()
     rules = [
         Rules(0, TripRules(), older),

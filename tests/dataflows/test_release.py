@@ -1,7 +1,7 @@
-"""A recovery folder of the first release goes on in this one, and its numbers stay right.
+"""This release resumes a recovery folder of release 0.1, and its results are exact.
 
-`release_0_1/recovery.tar.xz` is what kill -9 left of that release's flow: 140 of the 240 messages
-of each partition of `log.ndjson` were in the log, with MOBILITY_SHARDS=2.
+`release_0_1/recovery.tar.xz` is the folder of that release after kill -9, with MOBILITY_SHARDS=2:
+140 of the 240 messages of each partition of `log.ndjson` were in the log.
 """
 
 import json
@@ -24,7 +24,7 @@ WAS_THERE = 140
 
 
 def release_log() -> list[list[Entry]]:
-    """Return the log that the folder belongs to, with its continuation."""
+    """Return the log of the folder, with the messages after it."""
     log: list[list[Entry]] = [[] for _ in range(PARTITIONS)]
     for line in (RELEASE / "log.ndjson").read_text().splitlines():
         record = json.loads(line)
@@ -34,7 +34,7 @@ def release_log() -> list[list[Entry]]:
 
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_a_folder_of_the_first_release_still_resumes(hub: Hub, processes: str) -> None:
-    """The windows it holds grow on to the batch answer; those it had closed are not sent again."""
+    """Its windows get the totals of the batch answer; those that were closed are not sent again."""
     with tarfile.open(RELEASE / "recovery.tar.xz") as archive:
         archive.extractall(hub.recovery.parent, filter="data")
     assert "000" in stored_keys(hub.recovery)["mobility_hub.trips_stream"]
@@ -47,11 +47,11 @@ def test_a_folder_of_the_first_release_still_resumes(hub: Hub, processes: str) -
     for name in ("driver", "vehicle_type"):
         expected = batch_answer(log, BY_NAME[name], hub.settings)
         found = hub.windows(BY_NAME[name])
-        # What was sent and not changed since went to a topic that is no more.
+        # Windows that were sent and did not change since are in a topic that was deleted.
         assert 0 < found.height < expected.height
         kept = expected.join(found, on=["id", "window_start"], how="semi", maintain_order="left")
         assert_frame_equal(found.drop("last_start_time"), kept.drop("last_start_time"))
-        # That release knew the earliest start alone, which stands for both until a trip comes.
+        # That release stored the earliest start only, which is used for both until the next trip.
         last = found["last_start_time"]
         assert (last >= found["start_time"]).all()
         assert (last <= kept["last_start_time"]).all()

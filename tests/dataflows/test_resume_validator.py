@@ -1,4 +1,4 @@
-"""The log and the recovery state: nothing is skipped in silence."""
+"""The log compared with the recovery state: no message is skipped without an error."""
 
 import json
 import logging
@@ -26,7 +26,7 @@ STEP = "mobility_hub.trips_stream"
 def validator(
     recovery: RecoveryInfo, metrics: FlowMetrics | None = None, *, accept: bool = False
 ) -> ResumeValidator:
-    """Return the comparison on New Year's Day."""
+    """Return the validator on 1 January."""
     settings = Settings(accept_gap=accept)
     return ResumeValidator(settings, recovery, metrics, lambda: datetime(2025, 1, 1, tzinfo=UTC))
 
@@ -35,7 +35,7 @@ def validator(
     ("state", "log", "begin"),
     [
         (ResumePosition(), (0, 0), 0),
-        (ResumePosition(), (7, 9), 7),  # a new folder begins with what there is
+        (ResumePosition(), (7, 9), 7),  # a new folder starts with the first offset
         (ResumePosition(0, "one"), (0, 5), 0),
         (
             ResumePosition(5, "one"),
@@ -43,13 +43,13 @@ def validator(
             5,
         ),  # everything was read, then removed: no gap
         (ResumePosition(7, "one"), (5, 9), 7),
-        (ResumePosition(7), (5, 9), 7),  # state of the first release knows no id
+        (ResumePosition(7), (5, 9), 7),  # state of release 0.1 has no id
     ],
 )
-def test_a_log_that_goes_on_is_read_on(
+def test_a_log_that_has_the_offset_is_resumed(
     state: ResumePosition, log: tuple[int, int], begin: int
 ) -> None:
-    """Between its ends, the state's offset is where to go on."""
+    """The offset of the state lies between its ends."""
     assert validator(RecoveryInfo()).first_offset(TOPIC, 1, state, *log) == begin
 
 
@@ -65,10 +65,10 @@ SURPRISES = [
 
 
 @pytest.mark.parametrize(("state", "log", "why"), SURPRISES)
-def test_a_surprise_is_refused_with_both_positions(
+def test_a_gap_is_refused_with_both_positions(
     tmp_path: Path, state: ResumePosition, log: tuple[int, int], why: str
 ) -> None:
-    """Topic, partition, what the state says, what the log has, and the remedy."""
+    """The message has topic, partition, the offsets of state and log, and the remedy."""
     with pytest.raises(RefusalError) as refusal:
         validator(RecoveryInfo(tmp_path)).first_offset(TOPIC, 1, state, *log)
     for part in ("trips_stream partition 1", why, "--accept-gap"):
@@ -77,10 +77,10 @@ def test_a_surprise_is_refused_with_both_positions(
 
 
 @pytest.mark.parametrize(("state", "log", "why"), SURPRISES)
-def test_an_accepted_gap_is_on_record(
+def test_an_accepted_gap_is_recorded(
     tmp_path: Path, state: ResumePosition, log: tuple[int, int], why: str
 ) -> None:
-    """The log is read on from its beginning; the same gap is recorded once."""
+    """The log is read from its beginning; a gap is recorded once."""
     metrics = FlowMetrics()
     for _ in range(2):
         accepting = validator(RecoveryInfo(tmp_path), metrics, accept=True)
@@ -98,16 +98,16 @@ def test_an_accepted_gap_is_on_record(
     }
 
 
-def test_fewer_partitions_than_the_state_knows_are_refused(tmp_path: Path) -> None:
-    """Both numbers are named; of other steps' keys nothing is said."""
+def test_fewer_partitions_than_in_the_state_are_refused(tmp_path: Path) -> None:
+    """Both numbers are named; keys of other steps are ignored."""
     recovery = RecoveryInfo(tmp_path, {STEP: {"000", "001", "002", "003"}, "other": {"009"}})
     with pytest.raises(RefusalError, match=r"partition 3: .* knows 4 .*, the topic has 3"):
         validator(recovery).check_partitions(STEP, TOPIC)
     validator(RecoveryInfo(tmp_path, {STEP: {"000"}})).check_partitions(STEP, TOPIC)
 
 
-def test_accepted_lost_partitions_are_forgotten_and_on_record(tmp_path: Path) -> None:
-    """Bytewax could not start with a state that belongs to no partition."""
+def test_accepted_lost_partitions_are_deleted_and_recorded(tmp_path: Path) -> None:
+    """Bytewax can't start with a state that belongs to no partition."""
     make_partitions(tmp_path)
     recovery = RecoveryInfo(tmp_path, {STEP: {"000", "003", "004"}})
     validator(recovery, accept=True).check_partitions(STEP, TOPIC)
@@ -116,7 +116,7 @@ def test_accepted_lost_partitions_are_forgotten_and_on_record(tmp_path: Path) ->
 
 
 def answer(partitions: int, identity: str = "one") -> "Future[Any]":
-    """Return a description as the broker would give it."""
+    """Return a description of a topic as the broker returns it."""
     done: Future[Any] = Future()
     numbers = [SimpleNamespace(id=number) for number in range(partitions)]
     done.set_result(SimpleNamespace(name="trips_stream", partitions=numbers, topic_id=identity))
@@ -130,8 +130,8 @@ def failure(code: int) -> "Future[Any]":
     return failed
 
 
-class Watched:
-    """A watch over answers that are given in turn, and its clock."""
+class FakeDescriber:
+    """A topic watch whose requests are answered in turn, and its clock."""
 
     def __init__(self, *answers: "Future[Any]") -> None:
         self.answers = list(answers)
@@ -144,15 +144,15 @@ class Watched:
         return self.answers.pop(0)
 
     def minute(self) -> None:
-        """Let a minute pass, with a look every second."""
+        """Advance the clock by a minute, with a check every second."""
         for _ in range(60):
             self.now += 1
             self.watch.check()
 
 
 def test_new_partitions_are_shown_within_a_minute(caplog: pytest.LogCaptureFixture) -> None:
-    """Their number is on the metrics, and one warning says what to do."""
-    watched = Watched(*[answer(3)] * 3, *[answer(5)] * 6)
+    """Their number is in the metrics, and one warning has the remedy."""
+    watched = FakeDescriber(*[answer(3)] * 3, *[answer(5)] * 6)
     watched.minute()
     assert watched.metrics.partitions_unread == 0
     with caplog.at_level(logging.WARNING):
@@ -175,22 +175,22 @@ MISSING: "Future[Any]" = failure(KafkaError.UNKNOWN_TOPIC_OR_PART)
     ],
 )
 def test_another_topic_of_the_name_ends_the_flow(answers: "list[Future[Any]]", what: str) -> None:
-    """Offsets of the old one mean nothing in it."""
+    """The offsets of the old topic are not valid in it."""
     with pytest.raises(RefusalError, match=f"trips_stream .*{what}"):
-        Watched(*answers).minute()
+        FakeDescriber(*answers).minute()
 
 
 def test_a_broker_that_does_not_know_the_topic_yet_is_asked_again() -> None:
-    """One that has just started may know none; soon after that it does."""
-    watched = Watched(MISSING, answer(3), MISSING, answer(4), answer(4))
+    """A broker that has just started may not have the metadata of the topic yet."""
+    watched = FakeDescriber(MISSING, answer(3), MISSING, answer(4), answer(4))
     watched.minute()
     assert watched.metrics.partitions_unread == 1
 
 
 def test_a_broker_that_does_not_answer_is_asked_again() -> None:
-    """Neither silence nor an error stops the flow."""
+    """Neither a missing answer nor an error stops the flow."""
     silent: Future[Any] = Future()
-    watched = Watched(failure(KafkaError._TIMED_OUT), answer(4), silent)
+    watched = FakeDescriber(failure(KafkaError._TIMED_OUT), answer(4), silent)
     watched.minute()
     watched.minute()
     assert watched.metrics.partitions_unread == 1

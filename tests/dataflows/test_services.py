@@ -1,4 +1,4 @@
-"""The flow on a real Kafka, as a person runs it: the answers are those of one batch computation."""
+"""The flow on a real Kafka, run by its command: the results equal one batch computation."""
 
 import json
 import signal
@@ -32,21 +32,21 @@ def assert_exact(hub: Hub, log: list[list[Entry]]) -> None:
         assert_frame_equal(hub.windows(entity), batch_answer(log, entity, hub.settings))
 
 
-def succeeded(run: subprocess.CompletedProcess[str]) -> None:
-    """Assert that a run ended well, and show what it said otherwise."""
+def assert_succeeded(run: subprocess.CompletedProcess[str]) -> None:
+    """Assert that a run succeeded; show its output otherwise."""
     assert run.returncode == 0, run.stderr[-3_000:]
 
 
-def both(one: list[list[Entry]], two: list[list[Entry]]) -> list[list[Entry]]:
-    """Return a log that goes on with another."""
+def concat_logs(one: list[list[Entry]], two: list[list[Entry]]) -> list[list[Entry]]:
+    """Return one log followed by another."""
     return [a + b for a, b in zip(one, two, strict=True)]
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_the_log_becomes_windows(hub: Hub, processes: str) -> None:
-    """Broken messages go to trips_dlq, late ones to trips_late, enriched ones on, all others count.
+    """Each message is a dead letter, a late trip or counted, and counted trips are enriched.
 
-    Whatever the number of processes.
+    With any number of processes.
     """
     hub.make_topics()
     log = trips_log(1)
@@ -56,7 +56,7 @@ def test_the_log_becomes_windows(hub: Hub, processes: str) -> None:
         for entries in log
     ]
     hub.write(dirty)
-    succeeded(hub.run("--processes", processes, enriched=("driver",)))
+    assert_succeeded(hub.run("--processes", processes, enriched=("driver",)))
     assert_exact(hub, log)
 
     dead = hub.messages("trips_dlq")
@@ -72,7 +72,7 @@ def test_the_log_becomes_windows(hub: Hub, processes: str) -> None:
     assert errors == {b"not_utf8", b"not_json", b"not_object", b"missing_field"}
 
     late = positions(hub, "trips_late")
-    assert late == late_places(dirty, hub.settings)
+    assert late == late_positions(dirty, hub.settings)
     records = [json.loads(message.value() or b"") for message in hub.messages("enriched.driver")]
     enriched = {(record["log"]["partition"], record["log"]["offset"]) for record in records}
     assert len(enriched) == len(records)
@@ -86,8 +86,10 @@ def test_the_log_becomes_windows(hub: Hub, processes: str) -> None:
         assert record["vehicle_type"]
 
 
-def late_places(log: Sequence[Sequence[Entry | bytes]], settings: Settings) -> set[tuple[int, int]]:
-    """Return where the late trips stand, found trip after trip."""
+def late_positions(
+    log: Sequence[Sequence[Entry | bytes]], settings: Settings
+) -> set[tuple[int, int]]:
+    """Return the positions of the late trips, found trip by trip."""
     places = set()
     slack = (settings.out_of_orderness + settings.allowed_lateness) * 1_000
     for partition, messages in enumerate(log):
@@ -103,15 +105,15 @@ def late_places(log: Sequence[Sequence[Entry | bytes]], settings: Settings) -> s
 
 
 def positions(hub: Hub, topic: str) -> set[tuple[int, int]]:
-    """Return the source positions of a topic's messages, each once."""
+    """Return the source positions of a topic's messages, which are distinct."""
     places = [dict(message.headers() or []) for message in hub.messages(topic)]
     found = [(int(place["partition"] or b""), int(place["offset"] or b"")) for place in places]
     assert len(found) == len(set(found))
     return set(found)
 
 
-def test_a_killed_flow_goes_on_with_more_processes(hub: Hub) -> None:
-    """After kill -9 of everything, the log to its end by two processes gives the batch answer."""
+def test_a_killed_flow_resumes_with_more_processes(hub: Hub) -> None:
+    """After kill -9 of all processes, two processes resume, and the results are exact."""
     hub.make_topics()
     log, rest = trips_log(2), trips_log(3, NOON + 120 * MINUTE)
     hub.write(log)
@@ -120,12 +122,12 @@ def test_a_killed_flow_goes_on_with_more_processes(hub: Hub) -> None:
     until(lambda: snapshots(hub), "a snapshot")
     kill_all(flow)
     hub.write(rest)
-    succeeded(hub.run("--processes", "2"))
-    assert_exact(hub, both(log, rest))
+    assert_succeeded(hub.run("--processes", "2"))
+    assert_exact(hub, concat_logs(log, rest))
 
 
 def snapshots(hub: Hub) -> int:
-    """Return how many states the recovery folder holds."""
+    """Return the number of snapshots in the recovery folder."""
     count = 0
     for path in hub.recovery.glob("*.sqlite3"):
         with closing(sqlite3.connect(path)) as connection:
@@ -134,7 +136,7 @@ def snapshots(hub: Hub) -> int:
 
 
 def kill_all(flow: subprocess.Popen[str]) -> None:
-    """Kill the launcher and what it started, at once."""
+    """Kill the launcher and its processes at once."""
     listing = ["ps", "-o", "pid=", "--ppid", str(flow.pid)]
     children = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.split()
     flow.kill()
@@ -144,7 +146,7 @@ def kill_all(flow: subprocess.Popen[str]) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_graceful_stop_loses_and_repeats_nothing(hub: Hub, number: signal.Signals) -> None:
-    """SIGTERM and Ctrl-C end the flow with 0, and the next run goes on from there."""
+    """SIGTERM and Ctrl-C end the flow with exit code 0, and the next run resumes there."""
     hub.make_topics()
     log, rest = trips_log(4), trips_log(5, NOON + 120 * MINUTE)
     hub.write(log)
@@ -154,12 +156,12 @@ def test_a_graceful_stop_loses_and_repeats_nothing(hub: Hub, number: signal.Sign
     _, err = flow.communicate(timeout=DEADLINE)
     assert flow.returncode == 0, err[-3_000:]
     hub.write(rest)
-    succeeded(hub.run())
-    assert_exact(hub, both(log, rest))
+    assert_succeeded(hub.run())
+    assert_exact(hub, concat_logs(log, rest))
 
 
 def test_a_second_instance_on_a_folder_is_refused(hub: Hub) -> None:
-    """The second says why and leaves; the first goes on."""
+    """The second exits with a message; the first runs on."""
     hub.make_topics()
     first = hub.start()
     until(lambda: any(hub.recovery.glob("*.sqlite3")), "the recovery folder")
@@ -170,7 +172,7 @@ def test_a_second_instance_on_a_folder_is_refused(hub: Hub) -> None:
 
 
 def test_dead_letters_that_cannot_be_written_stop_the_flow(hub: Hub) -> None:
-    """Nothing is dropped: the flow ends with an error, and its next run brings the letter."""
+    """The flow ends with an error, and its next run writes the dead letter."""
     hub.make_topics(trips_dlq={"max.message.bytes": "100"})
     hub.write([[b"x" * 500], [], []])
     run = hub.run()
@@ -179,11 +181,11 @@ def test_dead_letters_that_cannot_be_written_stop_the_flow(hub: Hub) -> None:
     assert "trips_dlq" in run.stderr
 
 
-def test_a_start_with_other_answers_is_refused(hub: Hub) -> None:
-    """A recovery folder belongs to the settings that it was made with."""
+def test_a_start_with_other_answer_settings_is_refused(hub: Hub) -> None:
+    """A recovery folder belongs to the settings that it was created with."""
     hub.make_topics()
     hub.write(trips_log(6, trips=40))
-    succeeded(hub.run())
+    assert_succeeded(hub.run())
     run = hub.run(window=60)
     assert run.returncode == 2
     assert "MOBILITY_WINDOW=60" in run.stderr
@@ -191,23 +193,23 @@ def test_a_start_with_other_answers_is_refused(hub: Hub) -> None:
 
 
 def test_a_missing_topic_is_named_with_the_remedy(hub: Hub) -> None:
-    """Without trips_stream the flow says how to make it."""
+    """Without trips_stream the message says how to create it."""
     run = hub.run()
     assert run.returncode == 2
     assert f"no topic {hub.settings.topic_prefix}trips_stream" in run.stderr
     assert "just topics" in run.stderr
 
 
-def test_the_standalone_flow_fills_both_stores(hub: Hub) -> None:
-    """Totals an id in Redis and Postgres are the sums over its windows; garbage is set aside."""
+def test_the_serving_flow_writes_to_both_stores(hub: Hub) -> None:
+    """The totals of each id are exact; a message that is not a window is a dead letter."""
     hub.make_topics()
     log = trips_log(7)
     hub.write(log)
-    succeeded(hub.run())
+    assert_succeeded(hub.run())
     hub.produce("aggregated.driver", b"garbage")
     serving = Hub(hub.settings, hub.recovery.with_name("serving"))
     for _ in range(2):
-        succeeded(serving.run("--flow", "serving", stores=("redis", "postgres")))
+        assert_succeeded(serving.run("--flow", "serving", stores=("redis", "postgres")))
 
     windows = batch_answer(log, DRIVER, hub.settings)
     expected = windows.group_by("id").agg(pl.sum("trip_count", "total_revenue")).sort("id").rows()

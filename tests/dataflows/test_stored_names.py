@@ -1,4 +1,4 @@
-"""Names that recovery state is found by: to rename one is to begin with nothing."""
+"""Names by which recovery state is found: a renamed step would start without state."""
 
 import pickle
 from typing import Any
@@ -24,8 +24,8 @@ def stored_steps(flow: Any) -> set[str]:  # noqa: ANN401 - Bytewax's operators h
     return {step.step_id for step in flow.substeps if type(step).__name__ in STATEFUL}
 
 
-def test_the_steps_of_main_are_these() -> None:
-    """Step ids are the keys of recovery state; the stores' sinks have one name and no state."""
+def test_the_steps_of_main() -> None:
+    """Step ids are the keys of recovery state; the sink of the stores has one name and no state."""
     each = {
         f"mobility_hub.{step.format(entity.name)}"
         for entity in ENTITIES
@@ -37,16 +37,16 @@ def test_the_steps_of_main_are_these() -> None:
     }
 
 
-def test_the_steps_of_serving_are_these() -> None:
-    """The standalone flow has an input, a dead-letter output and the stores an entity."""
+def test_the_steps_of_serving() -> None:
+    """The serving flow has an input, an output of dead letters and the stores for each entity."""
     steps = ("aggregated_{}", "dlq_{}", "postgres_redis_{}")
     assert stored_steps(serving.build(flow_context("serving", ALL))) == {
         f"mobility_serving.{step.format(entity.name)}" for entity in ENTITIES for step in steps
     }
 
 
-def test_a_store_or_an_enriched_topic_less_renames_nothing() -> None:
-    """What is switched off is absent; the rest keeps its names."""
+def test_fewer_outputs_rename_no_step() -> None:
+    """Steps of outputs that are not configured are absent; the others keep their names."""
     assert stored_steps(main.build(flow_context("main", Settings()))) < stored_steps(
         main.build(flow_context("main", ALL))
     )
@@ -54,15 +54,15 @@ def test_a_store_or_an_enriched_topic_less_renames_nothing() -> None:
 
 @pytest.mark.parametrize("shards", [1, 4, 11, 101])
 def test_shard_keys_sort_by_number(shards: int) -> None:
-    """Bytewax sorts the partitions of a sink: `part_fn` must mean the same order."""
+    """Bytewax sorts the partitions of a sink: `part_fn` must return an index of the sorted list."""
     sink: KafkaSink[object] = KafkaSink(Settings(shards=shards), None, lambda _: ())  # type: ignore[arg-type]  # nothing is sent
     parts = sorted(sink.list_parts())
     assert [sink.part_fn(part) for part in parts] == list(range(shards))
     assert shard_key(7) == "0007"
 
 
-def test_window_state_is_plain_values_of_these_keys() -> None:
-    """State outlives renamed classes: what is pickled names no class of ours."""
+def test_window_state_is_plain_values_with_these_keys() -> None:
+    """State is read after classes were renamed: the pickle contains no class of this project."""
     logic = WindowLogic(BY_NAME["driver"], Settings(), None, Clock())
     logic.on_batch([ShardPartial(0, shard_item(None, NOON).updates, partial(("a", NOON)))])
     state = logic.snapshot()

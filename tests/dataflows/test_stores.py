@@ -1,4 +1,4 @@
-"""Stores as sinks of a flow: which errors are raised, and what the status counts."""
+"""Stores as sinks of a flow: which errors are raised, and which counts the status has."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,9 +17,9 @@ from runtime.failures import RefusalError
 from runtime.status_reporter import StatusReporter
 from sinks import SinkContext, StoreError, StoreRefusedError, StoreSink, store_sink
 from sinks.batch_writer import BatchWriter
-from sinks.memory import MemoryStore
 from sinks.store_sink import StorePartition
 from tests.dataflows.conftest import Hub, trips_log
+from tests.sinks.memory_store import MemoryStore
 
 DRIVER = BY_NAME["driver"]
 
@@ -28,13 +28,13 @@ class Refusing:
     """A batch writer whose stores belong to a later cluster."""
 
     def put(self, values: list[WindowUpdate]) -> None:
-        """Refuse."""
+        """Raise StoreRefusedError."""
         del values
         msg = "taken over"
         raise StoreRefusedError(msg)
 
     def flush(self) -> None:
-        """Fail otherwise."""
+        """Raise StoreError."""
         msg = "away"
         raise StoreError(msg)
 
@@ -90,22 +90,22 @@ def test_after_a_failure_closing_raises_nothing(
     error: type[Exception],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Bytewax closes every partition of the process then, also those that have not failed yet."""
+    """Bytewax then closes every partition of the process, also those that have not failed."""
     monkeypatch.setattr(store_sink, "connect_each_store", lambda *_, **__: Refusing().put([]))
     with pytest.raises(error):
         fail(context)
     partition(context).close()
 
 
-def test_the_first_failure_is_raised_even_if_it_comes_with_closing(context: SinkContext) -> None:
-    """Nothing that was given to a store is lost without an error."""
+def test_a_first_failure_in_close_is_raised(context: SinkContext) -> None:
+    """No window that was queued is lost without an error."""
     with pytest.raises(StoreError, match="away"):
         partition(context).close()
     partition(context).close()
 
 
-def test_the_status_counts_what_was_written(context: SinkContext, reporter: StatusReporter) -> None:
-    """Windows are counted when they are queued, a snapshot when all of them are committed."""
+def test_the_status_counts_queued_windows(context: SinkContext, reporter: StatusReporter) -> None:
+    """A window counts when it is queued, a snapshot when all of them are committed."""
     writer = BatchWriter([MemoryStore()], DRIVER)
     part = StorePartition(writer, writer.close, context)
     before = status_of(reporter)

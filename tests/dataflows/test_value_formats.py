@@ -15,7 +15,7 @@ from audit.topics import read_source_positions, read_windows
 from mobility.topics import dead_topic, late_topic, trips_topic
 from mobility.value_settings import Value
 from tests.dataflows.conftest import Hub, trips_log
-from tests.dataflows.test_services import succeeded
+from tests.dataflows.test_services import assert_succeeded
 from tests.envelopes import WRAPS, change, in_schema
 from tests.strategies import Entry
 
@@ -65,7 +65,7 @@ def test_a_log_of_envelopes(hub: Hub, name: Value) -> None:
     hub.make_topics()
     log: Sequence[Sequence[Entry | bytes]] = wrapped_log(name, 5)
     hub.write(log)
-    succeeded(hub.run())
+    assert_succeeded(hub.run())
     expected = assert_audited(hub)
     assert expected.count("counted") > 1_000
     assert expected.count("dead") == len(POISON) * len(log)

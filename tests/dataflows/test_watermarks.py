@@ -1,4 +1,4 @@
-"""Two minima over the partitions, whatever they report and in whichever order."""
+"""Two minimum watermarks over the partitions, for any updates in any order."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,8 +20,8 @@ updates = st.builds(
 
 
 @given(st.lists(updates))
-def test_everything_follows_from_the_newest_updates(steps: list[WatermarkUpdate]) -> None:
-    """What is complete, caught up, closed and dropped is that of the newest update of each."""
+def test_all_follows_from_the_newest_updates(steps: list[WatermarkUpdate]) -> None:
+    """Complete, caught up, closing watermark and cleanup watermark."""
     tracker = WatermarkTracker()
     newest: dict[int, WatermarkUpdate] = {}
     listed: set[int] = set()

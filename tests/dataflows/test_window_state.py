@@ -1,4 +1,4 @@
-"""The window state equals a dict of totals, whatever is done with it in whichever order."""
+"""The window state equals a dict of totals after any calls in any order."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -43,7 +43,7 @@ _steps = st.lists(
 
 @dataclass
 class Model:
-    """Totals by id and window; which windows are closed, and which totals are not emitted."""
+    """Totals by id and window; the closed windows, and the totals that are not emitted yet."""
 
     totals: dict[Key, Row] = field(default_factory=dict)
     closed: set[int] = field(default_factory=set)
@@ -75,7 +75,7 @@ class Model:
         return panes
 
     def changes(self, early: bool) -> list[Row]:
-        """Emit what has grown."""
+        """Emit the windows that have grown."""
         late = {key for key in self.changed if key[1] in self.closed}
         panes = self._emitted(late, "late")
         return panes + (self._emitted(set(self.changed), "early") if early else [])
@@ -86,14 +86,14 @@ class Model:
 
 
 def frame(rows: list[Row]) -> pl.DataFrame:
-    """Return partial aggregates, in 64 bits where those are enough."""
+    """Return partial aggregates, in 64 bits if those are enough."""
     wide = pl.DataFrame(rows, schema=PARTIAL_SCHEMA, orient="row")
     narrow = dict.fromkeys((n for n in wide.columns if wide[n].dtype == pl.Int128), pl.Int64)
     return wide if any(abs(x) >= 2**63 for row in rows for x in row[3:6]) else wide.cast(narrow)  # type: ignore[arg-type]  # a mapping of names is one
 
 
 def restored(stored: dict[str, Any]) -> WindowState:
-    """Return the state that continues from a snapshot."""
+    """Return the state that resumes from a snapshot."""
     fresh = WindowState(LENGTH, LATENESS)
     fresh.resume(stored)
     return fresh
@@ -105,7 +105,7 @@ def resumed(state: WindowState) -> WindowState:
 
 
 def set_sizes(monkeypatch: pytest.MonkeyPatch, small: int, searched: float) -> None:
-    """Set up to which size runs are merged at once, and from which on they are searched."""
+    """Set the size up to which runs are merged at once, and that from which they are searched."""
     monkeypatch.setattr(window_runs, "SMALL", small)
     monkeypatch.setattr(window_runs, "_SEARCHED", searched)
     monkeypatch.setattr("dataflows.window_state.SMALL", small)
@@ -113,7 +113,7 @@ def set_sizes(monkeypatch: pytest.MonkeyPatch, small: int, searched: float) -> N
 
 @pytest.fixture(params=["usual", "small", "searched", "collisions"])
 def any_runs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a few rows be many, search all of them, and let all keys have one hash."""
+    """Treat a few rows as many, search all of them, and give all keys the same hash."""
     if request.param != "usual":
         set_sizes(monkeypatch, 1, 8 if request.param == "small" else 0)
     if request.param == "collisions":
@@ -127,8 +127,8 @@ def one_hash(rows: pl.DataFrame) -> pl.Series:
 
 @pytest.mark.usefixtures("any_runs")
 @given(_steps)
-def test_it_is_a_dict_of_totals(steps: list[tuple[str, Any]]) -> None:
-    """Every pane, its totals, and whether something is left to emit are those of the model."""
+def test_it_equals_a_dict_of_totals(steps: list[tuple[str, Any]]) -> None:
+    """Every pane, its totals, and whether there are changes equal those of the model."""
     state, model = WindowState(LENGTH, LATENESS), Model()
     for step, given_ in steps:
         if step in {"resume", "snapshot"}:
@@ -152,7 +152,7 @@ def test_it_is_a_dict_of_totals(steps: list[tuple[str, Any]]) -> None:
 
 
 def test_runs_stay_few_and_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thousand updates of ten ids are some runs and not many more rows than ids."""
+    """A thousand updates of ten ids are few runs, with not many more rows than ids."""
     set_sizes(monkeypatch, 1, 8)
     state = WindowState(LENGTH, LATENESS)
     for number in range(1_000):
@@ -195,7 +195,7 @@ def test_windows_that_close_one_after_the_other_leave_few_runs() -> None:
 
 
 def test_a_run_that_did_not_change_is_serialised_once() -> None:
-    """Small news leave what is large as it is, in memory and in snapshots."""
+    """A few changed rows leave a large run as it is, in memory and in snapshots."""
     state = WindowState(LENGTH, LATENESS)
     state.add(partial(*((f"id{number}", 0) for number in range(50_000))))
     state.changes(early=True)
@@ -208,8 +208,8 @@ def test_a_run_that_did_not_change_is_serialised_once() -> None:
     assert resumed(state).snapshot()["totals"][0] is large
 
 
-def test_sums_take_the_bits_they_need_and_no_more() -> None:
-    """Millions of windows with small sums need half the memory; a large sum loses nothing."""
+def test_sums_have_the_bits_that_they_need() -> None:
+    """Millions of windows with small sums need half the memory; large sums are exact."""
     rows = [
         (f"id{number}", 0, 1, number, -number, 2**40, 0, 0) for number in range(window_runs.SMALL)
     ]
@@ -226,7 +226,7 @@ def test_sums_take_the_bits_they_need_and_no_more() -> None:
 
 
 def test_a_million_of_the_largest_trips_are_exact() -> None:
-    """10^6 trips of 10^9 units are 10^21 micro-units, which 64 bits do not hold."""
+    """10^6 trips of 10^9 units are 10^21 micro-units, which do not fit into 64 bits."""
     state = WindowState(LENGTH, LATENESS)
     for _ in range(100):
         state.add(frame([("a", 0, 10_000, 10**19, 10**19, -(10**19), 0, 0)]))
@@ -235,8 +235,8 @@ def test_a_million_of_the_largest_trips_are_exact() -> None:
     assert state.close(LENGTH).rows() == [expected]
 
 
-def test_runs_are_compacted_where_they_are_small_beside_each_other() -> None:
-    """A large run stays until half of its rows are behind it."""
+def test_runs_are_compacted_by_their_sizes() -> None:
+    """A large run is merged once the runs after it have half of its rows."""
 
     def run(rows: int) -> Run:
         return Run.of(partial(*((f"id{number}", 0) for number in range(rows))))
@@ -254,7 +254,7 @@ def test_runs_are_compacted_where_they_are_small_beside_each_other() -> None:
 
 
 def test_totals_of_keys_are_summed_over_all_runs() -> None:
-    """Only ids and windows of the run that asks are in the answer."""
+    """The result has the ids and windows of the given run only."""
     keys = Run.of(partial(("a", 0), ("b", LENGTH)))
     others = [
         Run.of(partial(("a", 0), ("b", 0), ("a", LENGTH))),
@@ -265,7 +265,7 @@ def test_totals_of_keys_are_summed_over_all_runs() -> None:
 
 
 def test_a_state_of_version_1_is_resumed() -> None:
-    """It had whole totals, and a flag for those that were not emitted since they grew."""
+    """It had full totals, and a flag for those that have grown since they were emitted."""
     rows = [
         ("sent", 0, 3, 30, 30, 30, 1, 4, False),
         ("unsent", 0, 2, 20, 20, 20, 2, 3, True),
@@ -287,7 +287,7 @@ def test_a_state_of_version_1_is_resumed() -> None:
 
 
 def test_a_stored_run_is_read_in_every_version_of_polars() -> None:
-    """Arrow has no integers of 128 bits, so the format that Polars stores them in is its own."""
+    """Arrow has no 128-bit integers, so Polars stores them in a format of its own."""
     run = Run.resume((Path(__file__).parent / "wide_run.arrow").read_bytes())
     assert run.starts == {0, 300_000}
     assert run.rows.rows() == [

@@ -4,7 +4,8 @@ import argparse
 
 import pytest
 
-from mobility.arguments import positive_int
+from mobility.arguments import integer_from, positive_int, time_ms
+from tests.strategies import NOON
 
 
 def test_a_positive_integer_is_returned() -> None:
@@ -15,11 +16,20 @@ def test_a_positive_integer_is_returned() -> None:
 @pytest.mark.parametrize("text", ["0", "-1"])
 def test_less_than_one_is_refused(text: str) -> None:
     """The message has the limit and the argument."""
-    with pytest.raises(argparse.ArgumentTypeError, match=f"expected at least 1, got {text}"):
+    with pytest.raises(argparse.ArgumentTypeError, match=f"at least 1, got {text}"):
         positive_int(text)
 
 
-def test_text_that_is_not_an_integer_is_refused() -> None:
-    """As argparse expects it of a type."""
-    with pytest.raises(ValueError, match="invalid literal"):
-        positive_int("four")
+@pytest.mark.parametrize("text", ["four", "", "1.5", "-1"])
+def test_an_argument_below_the_least_or_not_an_integer_is_refused(text: str) -> None:
+    """The message has the least integer and the argument."""
+    assert integer_from(0)("0") == 0
+    with pytest.raises(argparse.ArgumentTypeError, match=f"at least 0, got {text}$"):
+        integer_from(0)(text)
+
+
+def test_a_time_has_a_date_and_a_time_of_day() -> None:
+    """A date alone could mean the start of the day in any time zone."""
+    assert time_ms("2025-01-01T13:00+01:00") == time_ms(str(NOON)) == NOON
+    with pytest.raises(argparse.ArgumentTypeError, match=r"a date and a time.* got 2025-01-01$"):
+        time_ms("2025-01-01")

@@ -18,7 +18,7 @@ keys = st.tuples(st.integers(0, 5), st.integers(0, 30)).map(
 
 @pytest.fixture(autouse=True)
 def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a few keys be many."""
+    """Treat a few keys as many."""
     monkeypatch.setattr(dedupe, "_SMALL", 2)
 
 
@@ -28,13 +28,13 @@ def frame(batch: Keys) -> pl.DataFrame:
 
 
 def held(state: DedupeState) -> Keys:
-    """Return what a state holds."""
+    """Return the keys of a state."""
     return sorted(state.to_frame().rows())
 
 
 @given(st.lists(st.tuples(st.lists(keys, max_size=40), st.integers(0, 2), st.booleans())))
 def test_it_is_a_set_of_keys(steps: list[tuple[Keys, int, bool]]) -> None:
-    """Batches come, the first bucket rises, and the state is stored and resumed now and then."""
+    """Batches are added, buckets are dropped, and the state is stored and resumed at times."""
     state, model, first = DedupeState(), set[tuple[int, int]](), 0
     for batch, later, is_resumed in steps:
         first += later
@@ -48,7 +48,7 @@ def test_it_is_a_set_of_keys(steps: list[tuple[Keys, int, bool]]) -> None:
 
 
 def test_a_state_is_not_changed_by_what_is_added() -> None:
-    """Whoever holds a state can go back to it."""
+    """An earlier state stays valid."""
     before = DedupeState().add(frame([(0, 1), (1, 100)]), 0).state
     before.add(frame([(0, 2), (1, 100)]), 1)
     assert held(before) == [(0, 1), (1, 100)]
@@ -64,7 +64,7 @@ def test_there_are_few_runs() -> None:
 
 
 def test_no_bucket_is_kept_empty() -> None:
-    """Known keys alone leave nothing new behind."""
+    """A batch of known keys only adds no bucket."""
     state = DedupeState().add(frame([(0, 1)]), 0).state
     again = state.add(frame([(0, 1)]), 0)
     assert (held(again.state), again.known.to_list()) == ([(0, 1)], [1])

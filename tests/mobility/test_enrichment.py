@@ -1,4 +1,4 @@
-"""What is joined to a trip, and how it is spliced into the original message."""
+"""Enrichment: what is joined to a trip, and the enriched message."""
 
 import json
 from datetime import date
@@ -56,8 +56,8 @@ def enriched(
     return enrich(trips, tables, settings or Settings())
 
 
-def test_the_vehicle_type_is_the_trips_else_the_drivers_else_unknown() -> None:
-    """A trip's own type wins; of two rows of one driver the first counts, even without a type."""
+def test_the_vehicle_type() -> None:
+    """That of the trip, else that of the first row of its driver, else `unknown`."""
     trips = enriched(
         TABLES,
         {"vehicle_type": "bike", "driver_id": "1"},
@@ -70,15 +70,15 @@ def test_the_vehicle_type_is_the_trips_else_the_drivers_else_unknown() -> None:
     assert trips["has_own_type"].to_list() == [True, False, False, False, False]
 
 
-def test_without_tables_none_is_assumed() -> None:
-    """No table, no join: what a trip doesn't say is unknown or absent."""
+def test_without_tables_nothing_is_joined() -> None:
+    """A missing vehicle type is `unknown`, a missing region is null."""
     trips = enriched(Tables(), {"driver_id": "1", "start_location_id": 7}, {})
     assert trips["vehicle_type"].to_list() == ["unknown", "unknown"]
     assert trips["h3_region"].to_list() == ["7", None]
 
 
-def test_the_region_is_the_cell_of_the_best_known_place() -> None:
-    """The trip's coordinates, else its location's, else the location's id, else none."""
+def test_the_region() -> None:
+    """The cell of the trip's coordinates, else of its location, else the location id, else null."""
     trips = enriched(
         TABLES,
         {"start_lat": LAT, "start_lng": LNG, "start_location_id": 8},
@@ -91,8 +91,8 @@ def test_the_region_is_the_cell_of_the_best_known_place() -> None:
     assert trips["h3_region"].to_list() == [CELL, CELL, CELL, "8", "9", None]
 
 
-def test_the_region_may_be_the_plain_location() -> None:
-    """MOBILITY_REGION=location takes the id, whatever else is known."""
+def test_the_region_by_location() -> None:
+    """With MOBILITY_REGION=location it is always the id of the location."""
     settings = Settings(region="location")
     fields = {"start_lat": LAT, "start_lng": LNG, "start_location_id": 7}
     assert enriched(TABLES, fields, {}, settings=settings)["h3_region"].to_list() == ["7", None]
@@ -100,14 +100,14 @@ def test_the_region_may_be_the_plain_location() -> None:
 
 @pytest.mark.parametrize(("resolution", "cell"), [(0, "8029fffffffffff"), (9, CELL)])
 def test_the_resolution_is_a_setting(resolution: int, cell: str) -> None:
-    """A coarser cell holds the finer one."""
+    """A coarser cell contains the finer one."""
     settings = Settings(h3_resolution=resolution)
     trips = enriched(Tables(), {"start_lat": LAT, "start_lng": LNG}, settings=settings)
     assert trips["h3_region"].to_list() == [cell]
 
 
 def test_the_poles_and_the_date_line_have_cells() -> None:
-    """The allowed extremes are places."""
+    """The extreme coordinates that are allowed are valid."""
     corners = [{"start_lat": lat, "start_lng": lng} for lat in (-90, 90) for lng in (-180, 180)]
     assert enriched(Tables(), *corners)["h3_region"].null_count() == 0
 
@@ -125,7 +125,7 @@ def test_a_table_without_its_columns_is_refused(
     columns: list[str],
     missing: str,
 ) -> None:
-    """The message names what is missing and what was found."""
+    """The message has the missing columns and the columns of the table."""
     with pytest.raises(TableError, match=f"no {missing}; its columns are {', '.join(columns)}"):
         prepare(pl.DataFrame({column: [1.0] for column in columns}))
 
@@ -133,8 +133,8 @@ def test_a_table_without_its_columns_is_refused(
 PLACE: Final = {"topic": "p.trips_stream", "partition": 3, "offset": 12}
 
 
-def spliced(value: bytes, tables: Tables) -> dict[str, Any]:
-    """Return the enriched message of one trip, read by a JSON reader."""
+def enriched_message(value: bytes, tables: Tables) -> dict[str, Any]:
+    """Return the enriched message of one trip, parsed by a JSON parser."""
     trips = enrich(decode_trips([value], TripRules()).trips, tables, Settings())
     placed = trips.with_columns(offset=pl.lit(12))
     text = enriched_json(placed, [value], tables, "p.trips_stream", 3).item()
@@ -144,10 +144,10 @@ def spliced(value: bytes, tables: Tables) -> dict[str, Any]:
 
 
 @given(good_messages(), st.sampled_from((Tables(), TABLES)))
-def test_splicing_keeps_the_original_and_adds_to_it(value: bytes, tables: Tables) -> None:
-    """The result is JSON: each original field as it was, type, region and place at the end."""
+def test_the_enriched_message_has_the_original_fields_first(value: bytes, tables: Tables) -> None:
+    """It is JSON: the original fields unchanged, then vehicle type, region and position."""
     original = json.loads(value)
-    record = spliced(value, tables)
+    record = enriched_message(value, tables)
     own = {key: v for key, v in original.items() if key not in {"vehicle_type", "log"}}
     assert {key: record[key] for key in own} == own
     assert record["vehicle_type"] == (original.get("vehicle_type") or "unknown")
@@ -156,11 +156,11 @@ def test_splicing_keeps_the_original_and_adds_to_it(value: bytes, tables: Tables
     assert all(key.startswith(("driver_", "passenger_", "start_location_")) for key in added)
 
 
-def test_further_columns_travel_along() -> None:
-    """Columns of the tables go out under the table's name, NaN as null, dates as ISO 8601."""
+def test_further_columns_are_in_the_enriched_message() -> None:
+    """Columns of the tables are under the table's name, NaN as null, dates as ISO 8601."""
     fields = {"driver_id": "1", "passenger_id": "p", "start_location_id": 7, "note": {"a": "}"}}
     value = json.dumps(TRIP | fields).encode()
-    assert spliced(b" " + value + b"\n", TABLES) == TRIP | fields | {
+    assert enriched_message(b" " + value + b"\n", TABLES) == TRIP | fields | {
         "vehicle_type": "scooter",
         "h3_region": CELL,
         "driver_vehicle_type": "scooter",

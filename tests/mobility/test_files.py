@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mobility.files import write_atomically
+from mobility.files import file_lock, try_file_lock, write_atomically
 
 
 @pytest.mark.parametrize("durable", [False, True])
@@ -61,3 +61,16 @@ def test_a_private_file_is_never_readable_by_others(tmp_path: Path) -> None:
     (tmp_path / "record.json.tmp").touch(mode=0o666)
     write_atomically(path, "secret", mode=0o600)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_locked_file_is_locked_for_others_until_it_is_closed(tmp_path: Path) -> None:
+    """One waits for it, the other is refused; the content of the file stays."""
+    path = tmp_path / "lock"
+    with file_lock(path) as lock:
+        lock.write("1")
+        lock.flush()
+        assert try_file_lock(path) is None
+    again = try_file_lock(path)
+    assert again is not None
+    again.close()
+    assert path.read_text() == "1"

@@ -39,8 +39,8 @@ def faults(variables: dict[str, str]) -> list[str]:
         TOKEN | {"OAUTH_SCOPE": "kafka"},
     ],
 )
-def test_what_fits_together(variables: dict[str, str]) -> None:
-    """Every way to log in."""
+def test_valid_combinations(variables: dict[str, str]) -> None:
+    """Every kind of authentication."""
     assert faults(variables) == []
 
 
@@ -72,15 +72,15 @@ def test_what_fits_together(variables: dict[str, str]) -> None:
                 "CERTIFICATE needs",
             ],
         ),
-        # What does not fit is not also said to be missing.
+        # An invalid setting is not reported as missing, too.
         ({"SECURITY": "SASL", "MECHANISM": "PLAIN"}, ["SECURITY=SASL: Invalid enum value"]),
         (PASSWORD | {"MECHANISM": "GSSAPI"}, ["MECHANISM=GSSAPI: Invalid enum value"]),
         (TOKEN | {"OAUTH_TOKEN_URL": "login"}, ["OAUTH_TOKEN_URL=login: "]),
         (PASSWORD | {"PASSWORD": ""}, ["PASSWORD=***: "]),
     ],
 )
-def test_what_does_not(variables: dict[str, str], expected: list[str]) -> None:
-    """Each setting is named, and what it needs."""
+def test_invalid_combinations(variables: dict[str, str], expected: list[str]) -> None:
+    """Each fault names a setting and what it needs."""
     found = faults(variables)
     assert len(found) == len(expected), found
     for fault, beginning in zip(found, expected, strict=True):

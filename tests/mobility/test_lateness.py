@@ -1,4 +1,4 @@
-"""Lateness is a function of the log: where batches end changes nothing."""
+"""Lateness is a function of the log: it does not depend on the batches."""
 
 from collections.abc import Iterable
 
@@ -32,7 +32,7 @@ def frames(rows: list[Row]) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def read(parts: Iterable[list[Row]], rules: LatenessRules = RULES) -> Read:
-    """Judge batch after batch; return counted and late rows, duplicates, and the progress."""
+    """Classify batch after batch; return counted and late rows, duplicates, and the progress."""
     progress, counted, late, duplicates = PartitionProgress(), [], [], 0
     for part in parts:
         judged = classify(*frames(part), progress, rules)
@@ -43,8 +43,10 @@ def read(parts: Iterable[list[Row]], rules: LatenessRules = RULES) -> Read:
     return counted, late, duplicates, progress
 
 
-def by_hand(entries: list[Entry], rules: LatenessRules = RULES) -> tuple[list[int], list[int], int]:
-    """Judge trip after trip in plain Python."""
+def classify_one_by_one(
+    entries: list[Entry], rules: LatenessRules = RULES
+) -> tuple[list[int], list[int], int]:
+    """Classify trip after trip in plain Python."""
     horizon = rules.window + rules.allowed_lateness + rules.out_of_orderness
     latest, seen, counted, late, duplicates = -(10**18), set(), [], [], 0
     for row, entry in enumerate(entries):
@@ -63,12 +65,14 @@ def by_hand(entries: list[Entry], rules: LatenessRules = RULES) -> tuple[list[in
 
 
 @given(st.data(), partitions())
-def test_any_split_into_batches_is_judged_as_one(data: st.DataObject, entries: list[Entry]) -> None:
-    """Counted, late, duplicates and progress don't depend on where batches end."""
+def test_the_result_does_not_depend_on_the_batches(
+    data: st.DataObject, entries: list[Entry]
+) -> None:
+    """Counted and late trips, duplicates and progress."""
     rows = list(enumerate(entries))
     *whole, progress = read([rows])
     *split, split_progress = read(data.draw(batches(rows)))
-    assert split == whole == list(by_hand(entries))
+    assert split == whole == list(classify_one_by_one(entries))
     assert split_progress.latest == progress.latest
     split_keys, keys = (p.dedupe_state.to_frame() for p in (split_progress, progress))
     assert split_keys.sort("key").equals(keys.sort("key"))
@@ -80,7 +84,7 @@ def test_any_split_into_batches_is_judged_as_one(data: st.DataObject, entries: l
 def test_a_trip_is_late_when_its_window_ended_too_long_ago(
     beyond: int, *, is_late: bool, punctuated: bool, split: bool
 ) -> None:
-    """Late is exactly: window end plus allowed lateness lies before the watermark."""
+    """Exactly: window end plus allowed lateness is before the watermark."""
     latest = Entry(NOON + HORIZON + beyond, "a", punctuation=punctuated)
     rows = list(enumerate([latest, Entry(NOON, "b"), Entry(NOON + RULES.window - 1, "c")]))
     _, late, _, progress = read([rows[:1], rows[1:]] if split else [rows])
@@ -93,19 +97,19 @@ def test_a_trip_is_late_when_its_window_ended_too_long_ago(
 def test_window_starts_are_aligned_to_the_epoch_also_before_it() -> None:
     """A window start is inclusive, its end is not, and negative times round down."""
     times = [NOON, NOON + RULES.window - 1, NOON + RULES.window]
-    judged = judged_alone([Entry(time) for time in times])
+    judged = classified_alone([Entry(time) for time in times])
     assert judged.counted["window_start"].to_list() == [NOON, NOON, NOON + RULES.window]
-    judged = judged_alone([Entry(-1), Entry(0)])
+    judged = classified_alone([Entry(-1), Entry(0)])
     assert judged.counted["window_start"].to_list() == [-RULES.window, 0]
 
 
-def judged_alone(entries: list[Entry]) -> Classified:
-    """Judge the entries as the first of their partition."""
+def classified_alone(entries: list[Entry]) -> Classified:
+    """Classify the entries as the first ones of their partition."""
     return classify(*frames(list(enumerate(entries))), PartitionProgress(), RULES)
 
 
-def test_a_repeat_is_known_by_trip_id_and_window() -> None:
-    """The same id counts again in another window, and trips without an id never repeat."""
+def test_duplicates_have_the_same_trip_id_and_window() -> None:
+    """The same id counts again in another window; trips without an id are no duplicates."""
     entries = [
         Entry(NOON, "a"),
         Entry(NOON + 1, "a"),
@@ -115,13 +119,13 @@ def test_a_repeat_is_known_by_trip_id_and_window() -> None:
         Entry(NOON, ""),
         Entry(NOON, ""),
     ]
-    judged = judged_alone(entries)
+    judged = classified_alone(entries)
     assert judged.counted["row"].to_list() == [0, 2, 3, 4, 5]
     assert judged.duplicates == 2
 
 
-def test_the_first_of_equal_trips_is_the_one_that_counts() -> None:
-    """What a repeat carries is of no consequence."""
+def test_the_first_of_several_duplicates_counts() -> None:
+    """The other fields of a duplicate are ignored."""
     trips, marks = frames(list(enumerate([Entry(NOON, "a"), Entry(NOON, "a")])))
     judged = classify(
         trips.with_columns(price=pl.Series([1, 2])), marks, PartitionProgress(), RULES
@@ -130,7 +134,7 @@ def test_the_first_of_equal_trips_is_the_one_that_counts() -> None:
 
 
 def test_ids_are_remembered_until_their_window_is_late() -> None:
-    """A repeat is a duplicate up to the very last moment, and late from then on."""
+    """A repeated trip is a duplicate until its window is late, and late after that."""
     entries = [Entry(NOON, "a"), Entry(NOON + HORIZON, "b"), Entry(NOON, "a")]
     _, late, duplicates, progress = read([[row] for row in enumerate(entries)])
     assert (late, duplicates, len(progress.dedupe_state)) == ([], 1, 2)
@@ -141,45 +145,45 @@ def test_ids_are_remembered_until_their_window_is_late() -> None:
     assert progress.dedupe_state.to_frame()["bucket"].to_list() == [NOON + 15 * MINUTE]
 
 
-def test_a_punctuation_moves_event_time_only_from_where_it_stands() -> None:
-    """Trips before a punctuation of the same batch are judged without it."""
+def test_a_punctuation_moves_event_time_from_its_offset_on() -> None:
+    """Trips before a punctuation of the same batch are classified without it."""
     far = Entry(NOON + 60 * MINUTE, punctuation=True)
-    judged = judged_alone([Entry(NOON, "a"), far, Entry(NOON, "b")])
+    judged = classified_alone([Entry(NOON, "a"), far, Entry(NOON, "b")])
     assert judged.counted["row"].to_list() == [0]
     assert judged.late["row"].to_list() == [2]
     assert judged.progress.latest == far.time
 
 
 def test_before_the_first_trip_there_is_no_watermark() -> None:
-    """Nothing heard means no watermark, not zero."""
+    """The watermark is None, not zero."""
     start = PartitionProgress()
     assert start.watermark(RULES) is None
-    assert judged_alone([]).progress.watermark(RULES) is None
-    assert judged_alone([Entry(0)]).progress.watermark(RULES) == -RULES.out_of_orderness
+    assert classified_alone([]).progress.watermark(RULES) is None
+    assert classified_alone([Entry(0)]).progress.watermark(RULES) == -RULES.out_of_orderness
 
 
 def test_short_windows_share_a_bucket() -> None:
-    """A batch may touch all buckets, so there are few of them, however short windows are."""
+    """There are few buckets, however short the windows are."""
     rules = LatenessRules(window=1_000, out_of_orderness=30_000, allowed_lateness=600_000)
     assert rules.bucket == 157_000
     assert rules.horizon == 631_000
     first = rules.first_bucket(10_000_000)
     last_window = first + rules.bucket - rules.window
-    # The last window of the bucket before it is late, the one of this bucket is not.
+    # The last window of the bucket before is late, that of this bucket is not.
     assert last_window - rules.bucket + rules.horizon < 10_000_000 <= last_window + rules.horizon
     assert RULES.bucket == RULES.window
 
 
 @given(st.data(), partitions())
-def test_short_windows_are_judged_as_long_ones_are(
+def test_buckets_of_several_windows_change_no_result(
     data: st.DataObject, entries: list[Entry]
 ) -> None:
-    """Buckets of many windows change nothing of what counts."""
+    """Short windows share buckets."""
     rules = LatenessRules(window=MINUTE, out_of_orderness=30_000, allowed_lateness=20 * MINUTE)
     assert rules.bucket == 5 * MINUTE
     rows = list(enumerate(entries))
     *whole, progress = read([rows], rules)
     *split, split_progress = read(data.draw(batches(rows)), rules)
-    assert split == whole == list(by_hand(entries, rules))
+    assert split == whole == list(classify_one_by_one(entries, rules))
     split_keys, keys = (p.dedupe_state.to_frame() for p in (split_progress, progress))
     assert split_keys.sort("key").equals(keys.sort("key"))

@@ -101,7 +101,8 @@ def test_trips_in_several_chunks_are_rejected() -> None:
     far = NOON + TOLERANCE + 1
     batches = [decode_trips([trip(time)], TripRules()) for time in (far, NOON, far)]
     trips = pl.concat([each.trips for each in batches], rechunk=False)
-    decoded = Decoded(trips.with_columns(row=pl.Series([0, 1, 2])), batches[0].rejected)
+    rows = trips.with_columns(row=pl.Series([0, 1, 2]))
+    decoded = Decoded(rows, batches[0].rejected, ())
     found = apply_time_rules(decoded, lambda _: None, lambda _: NOON, TOLERANCE)
     assert found.trips["row"].to_list() == [1]
     assert found.rejected.select("row", "error").rows() == [(0, "in_future"), (2, "in_future")]

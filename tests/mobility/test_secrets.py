@@ -1,4 +1,4 @@
-"""Secrets: read from files where those are named, and shown nowhere."""
+"""Secrets: read from files if those are configured, and never shown."""
 
 from pathlib import Path
 
@@ -27,23 +27,23 @@ def faults(environ: dict[str, str]) -> tuple[str, ...]:
     ("text", "secret"),
     [("p w\n", "p w"), (' p="#\\ \r\n', ' p="#\\ '), ("\n\np", "\n\np"), ("ü", "ü")],
 )
-def test_a_secret_is_the_text_of_its_file(tmp_path: Path, text: str, secret: str) -> None:
-    """Without the end of the last line, which editors add."""
+def test_a_secret_is_the_content_of_its_file(tmp_path: Path, text: str, secret: str) -> None:
+    """Without the line end that editors add."""
     file = tmp_path / "password"
     file.write_text(text, newline="")
     settings = read_settings(LOGIN | {"MOBILITY_KAFKA_PASSWORD_FILE": str(file)})
     assert settings.kafka_password == secret
-    # The processes that a program starts get the secret itself.
+    # Processes that a program starts get the secret itself.
     assert to_environ(settings)["MOBILITY_KAFKA_PASSWORD"] == secret
 
 
 @pytest.mark.parametrize("name", SECRETS)
-def test_every_secret_may_be_in_a_file(name: str) -> None:
-    """Also the URLs of the stores, for their passwords."""
+def test_every_secret_can_be_in_a_file(name: str) -> None:
+    """Also the URLs of the stores, which have passwords."""
     text = "postgresql://u:p@h/d" if name == "postgres" else "redis://:p@h/0"
     variables = {f"MOBILITY_{name.upper()}_FILE": "/run/secrets/it"}
     if name in PASSWORDS:
-        # Alone it contradicts the other settings, which is not about its file.
+        # Without other settings it is invalid for another reason.
         with pytest.raises(SettingsError, match="MOBILITY_KAFKA") as caught:
             read_settings(variables, lambda _path: text)
         assert "/run/secrets/it" not in str(caught.value)
@@ -52,18 +52,18 @@ def test_every_secret_may_be_in_a_file(name: str) -> None:
 
 
 def test_a_secret_has_no_nul() -> None:
-    """The processes that a program starts could not be given it."""
+    """It could not be passed to other processes in the environment."""
     with pytest.raises(SettingsError, match="MOBILITY_REDIS_FILE=f: the file is no text"):
         read_settings({"MOBILITY_REDIS_FILE": "f"}, lambda _path: "redis://:a\0b@h/0")
 
 
-def test_other_settings_have_no_file() -> None:
-    """What is no secret stands in the environment."""
+def test_other_settings_can_not_be_in_a_file() -> None:
+    """They are in the environment only."""
     assert faults({"MOBILITY_WINDOW_FILE": "w"}) == ("MOBILITY_WINDOW_FILE: no such setting",)
 
 
-def test_files_that_are_no_secret_are_named(tmp_path: Path) -> None:
-    """All at once, and the text of none is shown."""
+def test_invalid_files_are_named(tmp_path: Path) -> None:
+    """All at once, without their content."""
     empty, binary = tmp_path / "empty", tmp_path / "binary"
     empty.write_text("\n")
     binary.write_bytes(b"\xff\xfe")
@@ -94,7 +94,7 @@ def test_files_that_are_no_secret_are_named(tmp_path: Path) -> None:
 
 
 def test_a_secret_is_not_shown() -> None:
-    """Neither where settings are printed nor in a fault."""
+    """Neither in printed settings nor in a fault."""
     settings = Settings(
         redis="redis://:s3cret@h/0",
         postgres="postgresql://u:s3cret@h/d",
@@ -106,7 +106,7 @@ def test_a_secret_is_not_shown() -> None:
     assert faults({"MOBILITY_KAFKA_PASSWORD": ""})[0].startswith("MOBILITY_KAFKA_PASSWORD=***: ")
 
 
-def test_a_program_without_kafka_needs_no_secret_of_it() -> None:
-    """The variables may be those that all programs share."""
+def test_a_program_without_kafka_reads_no_secret_of_it() -> None:
+    """Several programs can share the variables."""
     environ = LOGIN | {"MOBILITY_KAFKA_PASSWORD_FILE": "/no/such", "MOBILITY_WINDOW": "60"}
     assert read_settings(without_kafka(environ)) == Settings(window=60)

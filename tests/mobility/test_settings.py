@@ -1,4 +1,4 @@
-"""Settings: checked whole, every fault at once, no secret shown."""
+"""Settings: all faults are reported at once, and no secret is shown."""
 
 import re
 from pathlib import Path
@@ -117,7 +117,7 @@ LOGINS = [
 
 
 def test_every_setting_is_documented() -> None:
-    """docs/settings.md has a row for each variable, and for no other."""
+    """docs/settings.md has a row for each variable, and no other rows."""
     text = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
     rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
     variables = {f"MOBILITY_{field.name.upper()}" for field in msgspec.structs.fields(Settings)}
@@ -126,14 +126,16 @@ def test_every_setting_is_documented() -> None:
 
 
 def test_every_setting_has_an_example_here() -> None:
-    """The table above knows every setting, so the laws below hold for new ones too."""
+    """The table above has every setting, so the tests below include new ones."""
     assert set(OTHERS) >= {field.name for field in msgspec.structs.fields(Settings)}
     assert all(OTHERS[name] != getattr(Settings(), name) for name in NAMES)
 
 
 @given(st.sets(st.sampled_from(NAMES)), st.sampled_from(LOGINS))
-def test_the_environment_says_it_all(names: set[str], login: dict[str, str]) -> None:
-    """Settings come back from their variables, defaults left out."""
+def test_settings_are_read_back_from_the_environment(
+    names: set[str], login: dict[str, str]
+) -> None:
+    """From their variables, without those of default values."""
     values = {name: OTHERS[name] for name in names if not name.startswith("kafka_")} | login
     settings = Settings(**values)
     environ = to_environ(settings)
@@ -144,7 +146,7 @@ def test_the_environment_says_it_all(names: set[str], login: dict[str, str]) -> 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_fingerprint_is_of_the_answer_settings(name: str) -> None:
-    """It changes with each setting that changes answers, and with no other."""
+    """It changes with each setting that changes answers, and with no others."""
     other = Settings(**{name: OTHERS[name]})
     assert (other.fingerprint != Settings().fingerprint) == (name in ANSWER_SETTINGS)
     assert len(other.fingerprint) == 12
@@ -152,7 +154,7 @@ def test_the_fingerprint_is_of_the_answer_settings(name: str) -> None:
 
 
 def test_the_fingerprint_is_pinned() -> None:
-    """It is stored data: the same settings have the same one in every version."""
+    """It is stored data: it is the same in every version."""
     assert Settings().fingerprint == "15c0f9001883"
 
 
@@ -165,7 +167,7 @@ def faults(**variables: str) -> tuple[str, ...]:
 
 
 def test_every_fault_is_reported_at_once() -> None:
-    """An error for six faults lists all six."""
+    """An error with six faults lists all six."""
     found = faults(
         WINDOWS="300",
         WINDOW="0",
@@ -219,14 +221,14 @@ def test_every_fault_is_reported_at_once() -> None:
         ("MAP_TILES", "https://tiles.example; script-src */{z}/{x}/{y}"),
     ],
 )
-def test_a_value_that_does_not_fit_is_named(name: str, text: str) -> None:
-    """The one fault names the variable."""
+def test_an_invalid_value_is_named(name: str, text: str) -> None:
+    """The only fault names the variable."""
     (fault,) = faults(**{name: text})
     assert fault.startswith(f"MOBILITY_{name}=")
 
 
-def test_a_variable_in_other_letters_is_a_fault() -> None:
-    """MOBILITY_Window is more likely a slip than somebody else's."""
+def test_a_variable_in_other_case_is_a_fault() -> None:
+    """MOBILITY_Window is more likely a mistake than the variable of another program."""
     assert faults(Window="60") == ("MOBILITY_Window: no such setting",)
 
 
@@ -243,7 +245,7 @@ def test_a_variable_in_other_letters_is_a_fault() -> None:
     ],
 )
 def test_secrets_are_masked(url: str) -> None:
-    """A password stands in no message."""
+    """No message has a password."""
     (fault,) = faults(POSTGRES=url)
     assert "s3cret" not in fault
     assert "***" in fault
@@ -252,12 +254,12 @@ def test_secrets_are_masked(url: str) -> None:
 
 @pytest.mark.parametrize("url", ["redis://h:1/0", "postgresql://hub@h:5/d?sslmode=require"])
 def test_urls_without_a_secret_stay_as_they_are(url: str) -> None:
-    """Only a password is hidden."""
+    """Only passwords are masked."""
     assert masked(url) == url
 
 
 def test_lists_are_names_with_commas() -> None:
-    """Blanks and repeats are no matter; `all` means every entity."""
+    """Spaces and duplicates are ignored; `all` means every entity."""
     settings = read_settings(
         {"MOBILITY_STORES": " redis , postgres,redis", "MOBILITY_ENRICHED": "all"}
     )

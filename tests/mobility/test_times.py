@@ -1,4 +1,4 @@
-"""Times as text are one rule, by columns and one by one, and mean what `datetime` means."""
+"""Times as text: columns and single texts have the same rules, and agree with `datetime`."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ from mobility.times import (
     iso_ms,
     iso_text,
     iso_time,
-    parse_iso_time,
+    parse_time,
 )
 from tests.strategies import NOON, times
 
@@ -24,7 +24,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def by_datetime(text: str) -> int:
-    """Return what the standard library makes of an ISO 8601 text."""
+    """Return the time of an ISO 8601 text by the standard library."""
     time = datetime.fromisoformat(text)
     aware = time if time.tzinfo else time.replace(tzinfo=UTC)
     return (aware - EPOCH) // timedelta(milliseconds=1)
@@ -40,22 +40,22 @@ texts = (
 
 
 @given(st.lists(st.none() | texts, max_size=20))
-def test_a_column_is_read_as_its_texts_one_by_one(column: list[str | None]) -> None:
-    """Columns of mixed forms agree with the reading of one text; digits are for columns only."""
+def test_a_column_is_parsed_as_its_texts_one_by_one(column: list[str | None]) -> None:
+    """Columns of mixed formats agree with `iso_ms`; digits are for columns only."""
     for text, ms in zip(column, epoch_ms(pl.Series(column, dtype=pl.String)), strict=True):
         digits = text is not None and re.fullmatch(DIGITS, text)
         assert ms == (None if text is None or digits else iso_ms(text)) or digits
 
 
 @given(times().filter(lambda time: isinstance(time, str)).map(str))
-def test_it_means_what_the_standard_library_takes_it_for(text: str) -> None:
-    """Whatever its form, the milliseconds are those of `datetime`, cut and not rounded."""
+def test_times_agree_with_the_standard_library(text: str) -> None:
+    """The milliseconds are those of `datetime` in every format, floored."""
     assert iso_ms(text) == by_datetime(text)
 
 
 @given(st.from_regex(ISO_TIME))
-def test_only_days_that_are_none_and_late_blanks_are_judged_otherwise(text: str) -> None:
-    """The pattern takes nothing that `datetime` does not, but for a blank after a fraction."""
+def test_the_pattern_is_stricter_than_the_standard_library(text: str) -> None:
+    """It accepts nothing that `datetime` does not, except for a space after a fraction."""
     ms = iso_ms(text)
     if ms is not None:
         assert by_datetime(text[:11] + text[11:].replace(" ", "")) == ms
@@ -110,8 +110,8 @@ def test_only_days_that_are_none_and_late_blanks_are_judged_otherwise(text: str)
         ("２０２５-01-01T12:00:00Z", None),  # noqa: RUF001 - digits of another script on purpose
     ],
 )
-def test_a_time_is_read_or_left_alone(text: str, expected: int | None) -> None:
-    """What is no time is null, alone and beside others."""
+def test_texts_and_their_times(text: str, expected: int | None) -> None:
+    """A text that is not a time is null, alone and among others."""
     beside = ["2025-01-01T12:00:00Z", "2025-01-01T12:00:00.5+01:00"]
     assert epoch_ms(pl.Series([text])).to_list() == [expected]
     assert epoch_ms(pl.Series([*beside, text]))[-1] == expected
@@ -119,7 +119,7 @@ def test_a_time_is_read_or_left_alone(text: str, expected: int | None) -> None:
 
 @given(st.lists(st.integers(MIN_EVENT_TIME, MAX_EVENT_TIME), min_size=1, max_size=20))
 def test_milliseconds_survive_as_text(ms: list[int]) -> None:
-    """Any time of the years 1 to 9999 comes back from its text, by column and by datetime."""
+    """Any time of the years 1 to 9999 is read back from its text, by column and by datetime."""
     texts = pl.select(iso_text(pl.lit(pl.Series(ms)))).to_series()
     assert epoch_ms(texts).to_list() == ms
     assert [by_datetime(text) for text in texts] == ms
@@ -127,10 +127,10 @@ def test_milliseconds_survive_as_text(ms: list[int]) -> None:
 
 @given(st.integers(MIN_EVENT_TIME, MAX_EVENT_TIME))
 def test_one_time_is_written_and_read_as_a_column_is(ms: int) -> None:
-    """Any time of the years 1 to 9999 has the same text from both, and comes back from it."""
+    """Any time of the years 1 to 9999 has the same text from both, and is read back from it."""
     text = iso_time(ms)
     assert text == pl.select(iso_text(pl.lit(pl.Series([ms])))).item()
-    assert parse_iso_time(text) == ms
+    assert parse_time(text) == ms
 
 
 def test_a_time_outside_the_years_is_shown_as_its_number() -> None:
@@ -140,8 +140,16 @@ def test_a_time_outside_the_years_is_shown_as_its_number() -> None:
     assert iso_time(MAX_EVENT_TIME + 1) == str(MAX_EVENT_TIME + 1)
 
 
-@pytest.mark.parametrize("text", ["noon", "", "2025-02-30T12:00:00Z"])
-def test_what_is_no_iso_time_is_refused(text: str) -> None:
-    """The caller says which input it was."""
-    with pytest.raises(ValueError, match=r"."):
-        parse_iso_time(text)
+@pytest.mark.parametrize("ms", [MIN_EVENT_TIME, -1, 0, NOON + 7, MAX_EVENT_TIME])
+def test_epoch_milliseconds_are_parsed(ms: int) -> None:
+    """As people copy them out of messages."""
+    assert parse_time(str(ms)) == ms
+
+
+@pytest.mark.parametrize(
+    "text", ["noon", "", "2025-01-01", "2025-02-30T12:00:00Z", "1.5", "9" * 15, "9" * 20]
+)
+def test_text_that_is_not_a_time_is_refused(text: str) -> None:
+    """The message has the text."""
+    with pytest.raises(ValueError, match=f"got {text}$"):
+        parse_time(text)

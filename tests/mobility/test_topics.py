@@ -1,4 +1,4 @@
-"""Topics, keys and entities: names that others rely on."""
+"""Topics, keys and entities: names that other programs use."""
 
 import msgspec
 import pytest
@@ -20,7 +20,7 @@ ENTITY_NAMES = ("driver", "passenger", "vehicle_type", "h3")
 
 @pytest.mark.parametrize("prefix", ["", "tenant-1."])
 def test_the_table_declares_every_topic_by_name(prefix: str) -> None:
-    """Each name occurs once, under the prefix, and is the one that writers and readers use."""
+    """Each name is in the table once, with the prefix."""
     settings = Settings(topic_prefix=prefix)
     names = [topic.name for topic in topic_table(settings)]
     assert names == [
@@ -36,8 +36,8 @@ def test_the_table_declares_every_topic_by_name(prefix: str) -> None:
     assert set(used) == set(names)
 
 
-def test_topics_are_made_as_the_settings_want() -> None:
-    """Partitions, replication and retention are settings; the broker stamps every message."""
+def test_topics_have_the_configuration_of_the_settings() -> None:
+    """Partitions, replication and retention are settings; timestamps are log-append times."""
     settings = msgspec.structs.replace(Settings(), partitions=3, replication=2, retention_hours=5)
     for topic in topic_table(settings):
         assert (topic.partitions, topic.replication) == (3, 2)
@@ -54,7 +54,7 @@ def test_topics_are_made_as_the_settings_want() -> None:
 
 
 def test_entities_are_one_table() -> None:
-    """Names and id fields are unique: they stand in topics, keys, tables and paths."""
+    """Names and id fields are unique: topics, keys, tables and paths contain them."""
     assert tuple(entity.name for entity in ENTITIES) == ENTITY_NAMES == tuple(BY_NAME)
     assert [entity.id_field for entity in ENTITIES] == [
         "driver_id",
@@ -64,8 +64,8 @@ def test_entities_are_one_table() -> None:
     ]
 
 
-def test_keys_keep_tenants_and_kinds_apart() -> None:
-    """An id stands last, whatever it looks like; the totals' key is `<entity>:<id>`."""
+def test_keys_of_tenants_and_entities_differ() -> None:
+    """An id is last, whatever it contains; the key of its totals is `<entity>:<id>`."""
     keys = RedisKeys.of(Settings(redis_prefix="t:"))
     driver, h3 = BY_NAME["driver"], BY_NAME["h3"]
     assert RedisKeys("").totals(driver, "d:1") == "driver:d:1"
@@ -85,6 +85,6 @@ def test_keys_keep_tenants_and_kinds_apart() -> None:
 
 @pytest.mark.parametrize(("replicas", "expected"), [(1, None), (2, None), (3, "2"), (5, "4")])
 def test_topics_need_all_replicas_but_one(replicas: int, expected: str | None) -> None:
-    """With one broker away writes go on, and none of them is on one broker alone."""
+    """Without one broker writes continue, and each is on more than one broker."""
     for topic in topic_table(Settings(replication=replicas)):
         assert topic.config.get("min.insync.replicas") == expected

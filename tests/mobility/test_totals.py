@@ -9,7 +9,7 @@ from polars.testing import assert_frame_equal
 from mobility.entities import BY_NAME, ENTITIES, Entity
 from mobility.records import PARTIAL_SCHEMA, TOTALS
 from mobility.totals import (
-    KEY,
+    WINDOW_KEY,
     merge_totals,
     narrowed,
     partial_totals,
@@ -58,7 +58,7 @@ def one_group_by(rows: list[dict[str, object]]) -> pl.DataFrame:
             pl.min("start_time"),
             pl.max("start_time").alias("last_start_time"),
         )
-        .sort(KEY)
+        .sort(WINDOW_KEY)
     )
 
 
@@ -71,7 +71,7 @@ def test_any_split_order_and_sharding_is_one_group_by(
     shuffled = data.draw(st.permutations(partials))
     sharded = [split_by_shard(partial, shards) for partial in shuffled]
     totals = [merge_totals([s[n] for s in sharded if n in s]) for n in range(shards)]
-    assert_frame_equal(pl.concat(totals).sort(KEY), one_group_by(rows))
+    assert_frame_equal(pl.concat(totals).sort(WINDOW_KEY), one_group_by(rows))
 
 
 @given(trip_lists, trip_lists, trip_lists)
@@ -80,11 +80,11 @@ def test_merging_is_associative_and_commutative(
 ) -> None:
     """(a + b) + c == a + (b + c) == c + (b + a), to the bit."""
     a, b, c = (partial_totals(frame(rows), DRIVER) for rows in (one, two, three))
-    left = merge_totals([merge_totals([a, b]), c]).sort(KEY)
-    assert_frame_equal(left, merge_totals([a, merge_totals([b, c])]).sort(KEY))
-    assert_frame_equal(left, merge_totals([c, merge_totals([b, a])]).sort(KEY))
-    alone = merge_totals([merge_totals([]), a]).sort(KEY)
-    assert_frame_equal(alone, a.cast(PARTIAL_SCHEMA).sort(KEY))
+    left = merge_totals([merge_totals([a, b]), c]).sort(WINDOW_KEY)
+    assert_frame_equal(left, merge_totals([a, merge_totals([b, c])]).sort(WINDOW_KEY))
+    assert_frame_equal(left, merge_totals([c, merge_totals([b, a])]).sort(WINDOW_KEY))
+    alone = merge_totals([merge_totals([]), a]).sort(WINDOW_KEY)
+    assert_frame_equal(alone, a.cast(PARTIAL_SCHEMA).sort(WINDOW_KEY))
 
 
 @pytest.mark.parametrize("sign", [1, -1])

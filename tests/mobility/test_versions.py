@@ -1,4 +1,4 @@
-"""One row per window: its highest version."""
+"""Each window once, in its highest version."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ rows = st.fixed_dictionaries(
 
 @given(st.lists(rows, max_size=30))
 def test_the_last_row_of_the_highest_version_stays(batch: list[Row]) -> None:
-    """The result equals a dict of windows that is filled in order of version."""
+    """The result equals a dict of windows to which rows are added in order of version."""
     best: dict[tuple[str, int], Row] = {}
     for row in sorted(batch, key=lambda row: (row["generation"], row["trip_count"])):
         best[row["id"], row["window_start"]] = row
@@ -39,7 +39,7 @@ def test_the_last_row_of_the_highest_version_stays(batch: list[Row]) -> None:
 
 
 def test_of_equal_versions_the_last_row_stays() -> None:
-    """So the pane moves from early to on_time."""
+    """So the pane becomes `on_time` after `early`."""
     row = dict.fromkeys(WINDOW_SCHEMA, 0) | {"id": "a"}
     panes = [row | {"pane": pane} for pane in ("early", "on_time")]
     assert highest_versions(pl.DataFrame(panes, schema=WINDOW_SCHEMA))["pane"].to_list() == [

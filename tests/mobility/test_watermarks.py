@@ -1,4 +1,4 @@
-"""The minimum over watermarks that come one at a time is that over all of them."""
+"""The minimum watermark after any updates."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,8 +10,10 @@ WATERMARKS = st.none() | st.integers(0, 5)
 
 
 @given(st.lists(st.tuples(PARTITIONS, st.just("removed") | WATERMARKS, st.booleans())))
-def test_it_is_the_minimum_whatever_comes(steps: list[tuple[int, str | int | None, bool]]) -> None:
-    """Watermarks come, rise, fall, become unknown and are removed; it is read now and then."""
+def test_it_is_the_minimum_of_the_known_watermarks(
+    steps: list[tuple[int, str | int | None, bool]],
+) -> None:
+    """Watermarks are added, rise, fall, become unknown and are removed."""
     minimum, known = MinWatermark(), dict[int, int | None]()
     for partition, watermark, is_read in steps:
         if isinstance(watermark, str):

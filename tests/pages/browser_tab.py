@@ -1,4 +1,4 @@
-"""A visitor: a page in a browser, with the faults that a page must not have."""
+"""A browser tab with a page, and the faults that a page must not have."""
 
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -34,7 +34,7 @@ document.addEventListener("securitypolicyviolation", (event) =>
 """
 
 
-class Visitor:
+class BrowserTab:
     """A page in its own browser context; `faults` must be empty, `requests` are all URLs.
 
     An error in the console that contains the text `expected` is not a fault.

@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from mobility.settings import Settings
+from tests.pages.browser_tab import FLAGS, BrowserTab
 from tests.pages.system import System, new_system
-from tests.pages.visitor import FLAGS, Visitor
 
 CHROMIUM = "/usr/bin/chromium"
 
@@ -42,7 +42,7 @@ def system(
     yield from new_system(services, tmp_path_factory.mktemp("pages"))
 
 
-Visit = Callable[..., Visitor]
+Visit = Callable[..., BrowserTab]
 
 
 @pytest.fixture
@@ -52,22 +52,22 @@ def visit(browser: Browser, system: System) -> Iterator[Visit]:
     The system is stable before: until then pages change by themselves.
     """
     system.wait_until_stable()
-    visitors: list[Visitor] = []
+    tabs: list[BrowserTab] = []
 
     def open_page(
         path: str, theme: str = "light", width: int = 1280, height: int = 800, *, expected: str = ""
-    ) -> Visitor:
+    ) -> BrowserTab:
         context = browser.new_context(
             color_scheme="dark" if theme == "dark" else "light",
             viewport={"width": width, "height": height},
             accept_downloads=True,
         )
-        visitor = Visitor(context, system.url, expected)
-        visitors.append(visitor)
-        visitor.open(path)
-        return visitor
+        tab = BrowserTab(context, system.url, expected)
+        tabs.append(tab)
+        tab.open(path)
+        return tab
 
     yield open_page
-    for visitor in visitors:
-        visitor.close()
-        assert visitor.faults == []
+    for tab in tabs:
+        tab.close()
+        assert tab.faults == []

@@ -33,14 +33,14 @@ def test_a_page_shows_a_new_trip(
     query: tuple[str, dict[str, str]],
 ) -> None:
     """A trip that is produced is shown; the delay is printed, not asserted."""
-    visitor = visit(path)
+    tab = visit(path)
     before = system.get(query[0], **query[1])["trip_count"]
-    visitor.wait_for_value(number, before)
+    tab.wait_for_value(number, before)
     delays = []
     for more in range(1, 6):
         started = time.monotonic()
         system.produce([trip()])
-        visitor.wait_for_value(number, before + more)
+        tab.wait_for_value(number, before + more)
         delays.append(time.monotonic() - started)
     with capsys.disabled():
         listed = ", ".join(f"{delay:.2f}" for delay in delays)
@@ -49,39 +49,39 @@ def test_a_page_shows_a_new_trip(
 
 def test_now_shows_the_rate(visit: Visit, system: System) -> None:
     """New trips are in the chart of trips per second."""
-    visitor = visit("/now")
-    visitor.page.locator("#trips").wait_for()
-    visitor.page.locator("section[aria-label='Trips counted per second'] summary").click()
+    tab = visit("/now")
+    tab.page.locator("#trips").wait_for()
+    tab.page.locator("section[aria-label='Trips counted per second'] summary").click()
     system.produce([trip(vehicle_type="bike") for _ in range(20)])
-    rates = visitor.page.locator("section[aria-label='Trips counted per second'] td")
+    rates = tab.page.locator("section[aria-label='Trips counted per second'] td")
     # They were sent at once, so that they are in one or two bars of two seconds.
     expect(rates.filter(has_text=re.compile(r"^([2-9]|10)\.[05]$")).first).to_be_visible()
 
 
 def test_a_page_recovers(visit: Visit, system: System) -> None:
     """While the API does not answer the page says so; then it continues, with newer trips."""
-    visitor = visit("/entity?entity=driver&id=d000001", expected="ERR_FAILED")
+    tab = visit("/entity?entity=driver&id=d000001", expected="ERR_FAILED")
     before = system.get("/metrics/driver", id="d000001")["trip_count"]
-    visitor.wait_for_value("#trips", before)
-    visitor.page.route("**/status", lambda route: route.abort())
-    visitor.page.get_by_text("The API does not answer").first.wait_for()
-    visitor.page.unroute("**/status")
-    visitor.page.get_by_text("As of").wait_for()
+    tab.wait_for_value("#trips", before)
+    tab.page.route("**/status", lambda route: route.abort())
+    tab.page.get_by_text("The API does not answer").first.wait_for()
+    tab.page.unroute("**/status")
+    tab.page.get_by_text("As of").wait_for()
     system.produce([trip()])
-    visitor.wait_for_value("#trips", before + 1)
+    tab.wait_for_value("#trips", before + 1)
 
 
 def test_now_is_event_time(visit: Visit, system: System) -> None:
     """In a replay, "now" is the watermark: the day of the trips, not the current day."""
     status = system.get("/status")
     then = dict.fromkeys(status["as_of"], "2025-06-02T19:07:31Z")
-    visitor = visit("/now")
-    visitor.page.route("**/status", lambda route: route.fulfill(json=status | {"as_of": then}))
-    visitor.open("/now")
-    fresh = visitor.page.locator("#fresh")
+    tab = visit("/now")
+    tab.page.route("**/status", lambda route: route.fulfill(json=status | {"as_of": then}))
+    tab.open("/now")
+    fresh = tab.page.locator("#fresh")
     expect(fresh).to_contain_text("2 Jun 2025 19:07:31 UTC, replay")
     expect(fresh).to_contain_text("complete until 18:55")
     hour = re.compile("The last hour is 18:05.19:05 UTC")
-    expect(visitor.page.locator("main")).to_contain_text(hour)
-    visitor.wait_for_value("#trips", 0)
-    assert any("from=2025-06-02T18%3A05%3A00Z" in url for url in visitor.requests)
+    expect(tab.page.locator("main")).to_contain_text(hour)
+    tab.wait_for_value("#trips", 0)
+    assert any("from=2025-06-02T18%3A05%3A00Z" in url for url in tab.requests)

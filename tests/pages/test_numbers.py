@@ -9,9 +9,9 @@ import httpx
 import pytest
 from playwright.sync_api import Response, expect
 
+from tests.pages.browser_tab import BrowserTab
 from tests.pages.conftest import Visit
 from tests.pages.system import System
-from tests.pages.visitor import Visitor
 from tests.waiting import until
 
 pytestmark = [
@@ -21,10 +21,10 @@ pytestmark = [
 ]
 
 
-def response_of_page(visitor: Visitor, path: str, page: str) -> Response:
+def response_of_page(tab: BrowserTab, path: str, page: str) -> Response:
     """Open a page; return the response to its request whose URL contains `path`."""
-    with visitor.page.expect_response(lambda response: path in response.url) as answer:
-        visitor.open(page)
+    with tab.page.expect_response(lambda response: path in response.url) as answer:
+        tab.open(page)
     return answer.value
 
 
@@ -35,15 +35,15 @@ def repeat(response: Response) -> Any:  # noqa: ANN401 - any JSON
 
 def test_city(visit: Visit) -> None:
     """Sums, top cells in order, and locations that are not cells."""
-    visitor = visit("/")
+    tab = visit("/")
     # By revenue, as the bars of the timeline request top ids by trips.
-    answer = repeat(response_of_page(visitor, "by=revenue", "/?metric=total_revenue&span=60"))
+    answer = repeat(response_of_page(tab, "by=revenue", "/?metric=total_revenue&span=60"))
     assert answer["total"]["trip_count"] > 0
-    visitor.wait_for_value("#sum-trips", answer["total"]["trip_count"])
-    visitor.wait_for_value("#sum-revenue", answer["total"]["total_revenue"])
-    visitor.wait_for_value("#sum-cells", answer["active_ids"])
+    tab.wait_for_value("#sum-trips", answer["total"]["trip_count"])
+    tab.wait_for_value("#sum-revenue", answer["total"]["total_revenue"])
+    tab.wait_for_value("#sum-cells", answer["active_ids"])
     cells = [item for item in answer["items"] if re.fullmatch("8[0-9a-f]{14}", item["id"])]
-    top_cells = visitor.page.locator(".top-cells button")
+    top_cells = tab.page.locator(".top-cells button")
     expect(top_cells).to_have_count(min(12, len(cells)))
     shown = [
         (line.get_attribute("data-id"), float(line.locator("data").get_attribute("value") or 0))
@@ -51,30 +51,30 @@ def test_city(visit: Visit) -> None:
     ]
     assert shown == [(item["id"], item["total_revenue"]) for item in cells[:12]]
     places = [item["id"] for item in answer["items"] if item not in cells]
-    texts = visitor.page.locator(".places a").all_text_contents()
+    texts = tab.page.locator(".places a").all_text_contents()
     assert len(texts) == len(places)
     assert all(text.startswith(place) for text, place in zip(texts, places, strict=True))
 
 
 def test_city_over_another_period(visit: Visit) -> None:
     """The slider sets an earlier period, and the page shows the numbers of that period."""
-    visitor = visit("/?span=60")
-    visitor.page.locator("#sum-trips").wait_for()
-    slider = visitor.page.get_by_role("slider")
+    tab = visit("/?span=60")
+    tab.page.locator("#sum-trips").wait_for()
+    slider = tab.page.get_by_role("slider")
     slider.focus()
-    with visitor.page.expect_response(lambda response: "/top/h3?" in response.url) as found:
+    with tab.page.expect_response(lambda response: "/top/h3?" in response.url) as found:
         slider.press("ArrowLeft")
     for _ in range(11):
-        with visitor.page.expect_response(lambda response: "/top/h3?" in response.url) as found:
+        with tab.page.expect_response(lambda response: "/top/h3?" in response.url) as found:
             slider.press("ArrowLeft")
     answer = repeat(found.value)
-    visitor.wait_for_value("#sum-trips", answer["total"]["trip_count"])
-    shown = visitor.page.locator(".time output").text_content() or ""
+    tab.wait_for_value("#sum-trips", answer["total"]["trip_count"])
+    shown = tab.page.locator(".time output").text_content() or ""
     query = parse_qs(urlsplit(found.value.url).query)
     assert [time[11:16] for time in (query["from"][0], query["to"][0])] == re.findall(
         r"\d\d:\d\d", shown
     )
-    live = visitor.page.get_by_role("button", name="Live")
+    live = tab.page.get_by_role("button", name="Live")
     expect(live).to_have_attribute("aria-pressed", "false")
     live.click()
     expect(live).to_have_attribute("aria-pressed", "true")
@@ -82,17 +82,17 @@ def test_city_over_another_period(visit: Visit) -> None:
 
 def test_now(visit: Visit, system: System) -> None:
     """The last hour, and its vehicle types."""
-    visitor = visit("/now")
-    visitor.page.locator("#drivers").wait_for()
+    tab = visit("/now")
+    tab.page.locator("#drivers").wait_for()
     # It requests the last hour and the hour before.
-    hours = [parse_qs(urlsplit(url).query) for url in visitor.requests if "/summary/driver?" in url]
+    hours = [parse_qs(urlsplit(url).query) for url in tab.requests if "/summary/driver?" in url]
     hour = {name: max(query[name][0] for query in hours) for name in ("from", "to")}
     drivers = system.get("/summary/driver", **hour)
     top = system.get("/top/vehicle_type", by="revenue", limit=50, **hour)
-    visitor.wait_for_value("#drivers", drivers["active_ids"])
-    visitor.wait_for_value("#trips", top["total"]["trip_count"])
-    visitor.wait_for_value("#revenue", top["total"]["total_revenue"])
-    rows = visitor.page.locator(".kinds tbody tr")
+    tab.wait_for_value("#drivers", drivers["active_ids"])
+    tab.wait_for_value("#trips", top["total"]["trip_count"])
+    tab.wait_for_value("#revenue", top["total"]["total_revenue"])
+    rows = tab.page.locator(".kinds tbody tr")
     expect(rows).to_have_count(len(top["items"]))
     values = [float(cell.get_attribute("value") or 0) for cell in rows.locator("data").all()]
     assert values == [
@@ -103,29 +103,29 @@ def test_now(visit: Visit, system: System) -> None:
 def test_entity(visit: Visit, system: System) -> None:
     """Totals, rank and series of the busiest driver, found by the prefix of the id."""
     busiest = system.get("/top/driver", by="trips", limit=1)["items"][0]
-    visitor = visit("/entity")
-    visitor.page.get_by_role("combobox", name="Id or prefix").fill(busiest["id"][:-1])
-    visitor.page.get_by_role("option", name=busiest["id"]).click()
+    tab = visit("/entity")
+    tab.page.get_by_role("combobox", name="Id or prefix").fill(busiest["id"][:-1])
+    tab.page.get_by_role("option", name=busiest["id"]).click()
     totals = system.get("/metrics/driver", id=busiest["id"])
-    visitor.wait_for_value("#trips", totals["trip_count"])
-    visitor.wait_for_value("#revenue", totals["total_revenue"])
-    visitor.wait_for_value("#distance", totals["total_distance"])
-    visitor.wait_for_value("#duration", totals["total_duration"])
-    visitor.wait_for_value(".figure:first-child .rank", busiest["rank"])
-    visitor.page.get_by_text("As a table").click()
-    link = visitor.page.get_by_role("link", name="CSV")
+    tab.wait_for_value("#trips", totals["trip_count"])
+    tab.wait_for_value("#revenue", totals["total_revenue"])
+    tab.wait_for_value("#distance", totals["total_distance"])
+    tab.wait_for_value("#duration", totals["total_duration"])
+    tab.wait_for_value(".figure:first-child .rank", busiest["rank"])
+    tab.page.get_by_text("As a table").click()
+    link = tab.page.get_by_role("link", name="CSV")
     # The series comes after the totals.
     expect(link).to_have_attribute("href", re.compile("from="))
-    query = {name: found[0] for name, found in parse_qs(urlsplit(link_of(visitor)).query).items()}
+    query = {name: found[0] for name, found in parse_qs(urlsplit(link_of(tab)).query).items()}
     series = system.get("/windows/driver", **query)["items"]
-    rows = visitor.page.locator("details tbody tr")
+    rows = tab.page.locator("details tbody tr")
     expect(rows).to_have_count(len(series))
     shown = sum(
         int((row or "0").replace(",", ""))
         for row in rows.locator("td:nth-child(2)").all_text_contents()
     )
     assert shown == sum(item["trip_count"] for item in series) == totals["trip_count"]
-    with visitor.page.expect_download() as download:
+    with tab.page.expect_download() as download:
         link.click()
     lines = download.value.path().read_text().splitlines()
     assert len(lines) == len(series) + 1
@@ -133,16 +133,16 @@ def test_entity(visit: Visit, system: System) -> None:
 
 def test_the_series_reaches_the_newest_window(visit: Visit, system: System) -> None:
     """The totals hold trips of windows that not all partitions have reached; so does the series."""
-    visitor = visit("/pipeline")
+    tab = visit("/pipeline")
     status = system.get("/status")
     # As where a partition is far behind.
     past = datetime.now(UTC) - timedelta(hours=2)
     behind = dict.fromkeys(status["as_of"], past.isoformat(timespec="milliseconds"))
-    visitor.page.route("**/status", lambda route: route.fulfill(json=status | {"as_of": behind}))
-    visitor.open("/entity?entity=vehicle_type&id=car")
-    visitor.page.get_by_text("As a table").click()
+    tab.page.route("**/status", lambda route: route.fulfill(json=status | {"as_of": behind}))
+    tab.open("/entity?entity=vehicle_type&id=car")
+    tab.page.get_by_text("As a table").click()
     totals = system.get("/metrics/vehicle_type", id="car")
-    trips = visitor.page.locator("details tbody td:nth-child(2)")
+    trips = tab.page.locator("details tbody td:nth-child(2)")
     until(
         lambda: sum(int(text.replace(",", "")) for text in trips.all_text_contents()),
         f"{totals['trip_count']} trips in the series",
@@ -159,24 +159,24 @@ def test_the_city_reaches_the_newest_window(visit: Visit, system: System) -> Non
     status["as_of"] = dict.fromkeys(status["as_of"], watermark)
     for partition in status["processes"][0]["partitions"]:
         partition["watermark"] = watermark
-    visitor = visit("/pipeline")
-    visitor.page.route("**/status", lambda route: route.fulfill(json=status))
-    visitor.open("/?span=1440")
-    visitor.wait_for_value("#sum-trips", system.get("/summary/h3")["trip_count"])
+    tab = visit("/pipeline")
+    tab.page.route("**/status", lambda route: route.fulfill(json=status))
+    tab.open("/?span=1440")
+    tab.wait_for_value("#sum-trips", system.get("/summary/h3")["trip_count"])
 
 
-def link_of(visitor: Visitor) -> str:
+def link_of(tab: BrowserTab) -> str:
     """Return the URL of the CSV button."""
-    return visitor.page.get_by_role("link", name="CSV").get_attribute("href") or ""
+    return tab.page.get_by_role("link", name="CSV").get_attribute("href") or ""
 
 
 def test_other_formats_of_a_series(visit: Visit, system: System) -> None:
     """Parquet and NDJSON are downloaded for the same series."""
-    visitor = visit("/entity?entity=vehicle_type&id=car")
-    visitor.page.locator("#trips").wait_for()
+    tab = visit("/entity?entity=vehicle_type&id=car")
+    tab.page.locator("#trips").wait_for()
     for name, magic in (("Parquet", b"PAR1"), ("NDJSON", b"{")):
-        with visitor.page.expect_download() as download:
-            visitor.page.get_by_role("link", name=name).click()
+        with tab.page.expect_download() as download:
+            tab.page.get_by_role("link", name=name).click()
         assert download.value.path().read_bytes().startswith(magic)
         assert download.value.suggested_filename.startswith("vehicle_type-car-")
     assert system.trips > 0
@@ -184,12 +184,12 @@ def test_other_formats_of_a_series(visit: Visit, system: System) -> None:
 
 def test_pipeline(visit: Visit, system: System) -> None:
     """The numbers of the flow, and a row for each partition."""
-    visitor = visit("/pipeline")
+    tab = visit("/pipeline")
     status = system.get("/status")
     counts = status["processes"][0]["counts"]
-    visitor.wait_for_value("#counted", counts["counted"])
-    visitor.wait_for_value("#late", counts["late"])
-    visitor.wait_for_value("#dead", counts["dead"])
-    visitor.wait_for_value("#lag", 0)
-    partitions = visitor.page.get_by_role("region", name="Partitions: table").locator("tbody tr")
+    tab.wait_for_value("#counted", counts["counted"])
+    tab.wait_for_value("#late", counts["late"])
+    tab.wait_for_value("#dead", counts["dead"])
+    tab.wait_for_value("#lag", 0)
+    partitions = tab.page.get_by_role("region", name="Partitions: table").locator("tbody tr")
     expect(partitions).to_have_count(len(status["processes"][0]["partitions"]))

@@ -16,7 +16,7 @@ pytestmark = [
 
 def test_class_bounds(visit: Visit) -> None:
     """Bounds ascend, are within the values, and every class has a colour."""
-    visitor = visit("/pipeline")
+    tab = visit("/pipeline")
     draw = random.Random(1)  # noqa: S311 - the same values each time
     samples: list[list[float]] = [[], [0], [5], [1, 1, 1], [1, 2, 3], [0.001, 0.002, 7]]
     samples += [[draw.paretovariate(0.7) * 10**size for _ in range(300)] for size in range(-2, 7)]
@@ -30,7 +30,7 @@ def test_class_bounds(visit: Visit) -> None:
           colours: classes.map((one) => colourOf(one, limits)) };
       });
     }"""
-    for values, found in zip(samples, visitor.evaluate(script, samples), strict=True):
+    for values, found in zip(samples, tab.evaluate(script, samples), strict=True):
         limits, classes, colours = found["limits"], found["classes"], found["colours"]
         assert limits == sorted(set(limits))
         assert len(limits) <= 5
@@ -45,7 +45,7 @@ def test_class_bounds(visit: Visit) -> None:
 
 def test_the_rate_counts_each_trip_once(visit: Visit) -> None:
     """An event has the total count of a window: repeats and late panes add new trips only."""
-    visitor = visit("/pipeline")
+    tab = visit("/pipeline")
     steps: list[tuple[int, list[dict[str, Any]]]] = [
         (0, [{"id": "car", "window_start": "2025-01-01T12:00:00Z", "trip_count": 12}]),
         (2_000, [{"id": "car", "window_start": "2025-01-01T12:00:00Z", "trip_count": 15}]),
@@ -63,12 +63,12 @@ def test_the_rate_counts_each_trip_once(visit: Visit) -> None:
       return [...rate.slots].map(([time, trips]) => [time - start, trips]);
     }"""
     # An unknown window that is not the newest one may have been counted long ago.
-    assert visitor.evaluate(script, steps) == [[0, 2], [2_000, 3], [4_000, 4]]
+    assert tab.evaluate(script, steps) == [[0, 2], [2_000, 3], [4_000, 4]]
 
 
 def test_groups_have_the_sums_of_their_cells(visit: Visit) -> None:
     """Each cell is in one group, and the sums of all groups are those of all cells."""
-    visitor = visit("/")
+    tab = visit("/")
     script = """async () => {
       const { groupCells } = await import("/assets/cells.js");
       const { items } = await (await fetch("/top/h3?limit=5000")).json();
@@ -82,7 +82,7 @@ def test_groups_have_the_sums_of_their_cells(visit: Visit) -> None:
       });
     }"""
     sizes = []
-    for groups, fits, cells, trips, all_cells, all_trips in visitor.evaluate(script):
+    for groups, fits, cells, trips, all_cells, all_trips in tab.evaluate(script):
         assert fits
         assert (cells, trips) == (all_cells, all_trips)
         sizes.append(groups)

@@ -10,8 +10,8 @@ from playwright.sync_api import Browser, expect
 
 from api.access.tokens import create_token
 from stack.ports import find_free_port
+from tests.pages.browser_tab import BrowserTab
 from tests.pages.system import System, started
-from tests.pages.visitor import Visitor
 from tests.waiting import until
 
 pytestmark = [
@@ -46,9 +46,9 @@ def _answers(url: str) -> bool:
 def test_sign_in(browser: Browser, protected: tuple[str, str]) -> None:
     """An invalid token is an error; a valid one shows the numbers in its scopes only."""
     url, token = protected
-    visitor = Visitor(browser.new_context(), url, expected="status of 40")
-    visitor.open("/entity?entity=vehicle_type&id=car")
-    page = visitor.page
+    tab = BrowserTab(browser.new_context(), url, expected="status of 40")
+    tab.open("/entity?entity=vehicle_type&id=car")
+    page = tab.page
     field = page.get_by_label("Token", exact=True)
     field.fill("not a token")
     field.press("Enter")
@@ -57,10 +57,10 @@ def test_sign_in(browser: Browser, protected: tuple[str, str]) -> None:
     field.press("Enter")
     page.locator("#trips").wait_for()
     assert token not in page.content()
-    assert visitor.evaluate("document.cookie") == ""
-    assert token not in str(visitor.evaluate("({...localStorage, ...sessionStorage})"))
-    visitor.open("/entity?entity=passenger")
+    assert tab.evaluate("document.cookie") == ""
+    assert token not in str(tab.evaluate("({...localStorage, ...sessionStorage})"))
+    tab.open("/entity?entity=passenger")
     expect(page.get_by_role("alert").first).to_be_visible()
     assert page.locator("main table").count() == 0
-    visitor.close()
-    assert visitor.faults == []
+    tab.close()
+    assert tab.faults == []

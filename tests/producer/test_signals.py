@@ -5,14 +5,14 @@ import signal
 
 import pytest
 
-from producer.signals import stop_on_signals
+from producer.signals import stop_requested_by_signals
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_requests_a_stop(number: signal.Signals) -> None:
     """The first signal sets the flag and restores the handlers."""
     before = signal.getsignal(number)
-    with stop_on_signals() as is_stopping:
+    with stop_requested_by_signals() as is_stopping:
         assert not is_stopping()
         os.kill(os.getpid(), number)
         assert is_stopping()

@@ -1,4 +1,4 @@
-"""The tenant on real services that tests of the flow use too."""
+"""The tenant on real services that tests of the dataflows use, too."""
 
 from tests.dataflows.conftest import hub
 

@@ -1,4 +1,4 @@
-"""A start needs room for snapshots."""
+"""A start needs disk space for snapshots."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from runtime.failures import StartError
 
 
 def test_a_full_disk_is_named(tmp_path: Path) -> None:
-    """The message names the folder; where there is room nothing is said."""
+    """The message names the folder; with enough space there is none."""
     require_disk_space(tmp_path)
     with pytest.raises(StartError, match=r"recovery folder /proc is full: 0\.0 MiB"):
-        require_disk_space(Path("/proc"))  # a file system on which there is never room
+        require_disk_space(Path("/proc"))  # a file system that never has free space

@@ -1,4 +1,4 @@
-"""An entity that a folder does not count: refused, or counted from a whole window on."""
+"""An entity that the folder does not count: refused, or counted from the first whole window on."""
 
 import json
 
@@ -10,7 +10,7 @@ from runtime.folder_record import FolderRecord, read_record
 from runtime.recovery import delete_keys, stored_keys
 from tests.dataflows.conftest import Hub, trips_log
 from tests.dataflows.doubles import batch_answer
-from tests.dataflows.test_services import both, succeeded
+from tests.dataflows.test_services import assert_succeeded, concat_logs
 
 pytestmark = pytest.mark.services
 
@@ -18,12 +18,12 @@ DRIVER, VEHICLE = BY_NAME["driver"], BY_NAME["vehicle_type"]
 
 
 def test_an_added_entity_is_counted_from_a_whole_window_on(hub: Hub) -> None:
-    """The windows before keep what they had; those from there on are the batch answer."""
+    """Windows before that are unchanged; those from there on are the batch answer."""
     hub.make_topics()
     log = trips_log(31)
     first, rest = [entries[:200] for entries in log], [entries[200:] for entries in log]
     hub.write(first)
-    succeeded(hub.run())
+    assert_succeeded(hub.run())
     before = hub.windows(DRIVER)
     without_drivers(hub)
     hub.write(rest)
@@ -31,13 +31,13 @@ def test_an_added_entity_is_counted_from_a_whole_window_on(hub: Hub) -> None:
     assert refused.returncode == 2
     assert "--add-entity driver" in refused.stderr
 
-    succeeded(hub.run("--add-entity", "driver"))
+    assert_succeeded(hub.run("--add-entity", "driver"))
     record = read_record(hub.recovery, FolderRecord.of("main", hub.settings))
     assert record is not None
     since = record.counted_since["driver"]
     latest = max(entry.time for entries in first for entry in entries)
     assert since == (latest // hub.settings.window_ms + 1) * hub.settings.window_ms
-    whole = batch_answer(both(first, rest), DRIVER, hub.settings)
+    whole = batch_answer(concat_logs(first, rest), DRIVER, hub.settings)
     found = hub.windows(DRIVER)
     assert_frame_equal(
         found.filter(found["window_start"] < since), before.filter(before["window_start"] < since)

@@ -1,16 +1,17 @@
-"""What a process knows of itself."""
+"""The metrics of a process, and its status file."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from runtime.flow_metrics import FlowMetrics, MessageCounts, PartitionMetrics
+from mobility.status import MessageCounts
+from runtime.flow_metrics import FlowMetrics, PartitionMetrics
 from tests.strategies import NOON
 
 
 def test_the_status_sums_up_the_partitions() -> None:
-    """MessageCounts and lags add; the watermark is the least of those that speak."""
+    """Counts and lags are added; the watermark is the minimum of the active partitions."""
     sums = FlowMetrics(process=3, clock=lambda: 12.5, windows_out=7)
     one, two = MessageCounts(10, 5, 1, 2, 1, 1), MessageCounts(1, 1, 0, 0, 0, 0)
     sums.partitions[10] = PartitionMetrics(NOON - 2, "behind", 4, one)
@@ -27,7 +28,7 @@ def test_the_status_sums_up_the_partitions() -> None:
 
 
 def test_the_status_file_is_whole_and_at_most_once_a_second(tmp_path: Path) -> None:
-    """A reader never sees half a record."""
+    """A reader never reads an incomplete record."""
     now = [100.0]
     published = FlowMetrics(process=1, folder=tmp_path, clock=lambda: now[0])
     path = tmp_path / "flow-1.json"
@@ -46,7 +47,7 @@ def test_the_status_file_is_whole_and_at_most_once_a_second(tmp_path: Path) -> N
 
 
 def test_what_is_delivered_is_published_at_once(tmp_path: Path) -> None:
-    """By entity and shard, and as it changes: nothing may come after a last snapshot."""
+    """By entity and shard, at each change: after the last snapshot there is no further write."""
     published = FlowMetrics(folder=tmp_path, clock=lambda: 100.0)
     published.write_status_file()
     published.record_delivered({("driver", 0): NOON, ("h3", 1): NOON - 1})
@@ -62,7 +63,7 @@ def test_what_is_delivered_is_published_at_once(tmp_path: Path) -> None:
 def test_a_status_folder_that_cannot_be_written_is_one_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The flow does not depend on it, and goes on."""
+    """The flow does not need it, and runs on."""
     blocked = tmp_path / "file"
     blocked.touch()
     metrics = FlowMetrics(folder=blocked / "status")

@@ -1,4 +1,4 @@
-"""An entity that is added to a folder, or removed from it: never in silence."""
+"""An entity is added to a folder, or removed from it, only with an option."""
 
 import json
 import pickle
@@ -25,7 +25,7 @@ FIVE = replace(FOUR, entities={**FOUR.entities, "courier": None})
 
 
 def used(folder: Path, *latest: int | None) -> Path:
-    """Return a folder of four entities whose partitions have come to these event times."""
+    """Return a folder of four entities whose partitions have reached these event times."""
     lock_folder(folder, FOUR).close()
     rows = [
         (TRIPS_STEP_ID, f"{partition:03}", pickle.dumps({"latest": time}))
@@ -48,7 +48,7 @@ def start(folder: Path, wanted: FolderRecord, *changes: str) -> FolderRecord:
 
 
 def test_a_fifth_entity_is_refused_by_name(tmp_path: Path) -> None:
-    """With the remedy, and the folder untouched."""
+    """The message has the remedy, and the folder is unchanged."""
     folder = used(tmp_path / "recovery", NOON)
     before = (folder / "flow.json").read_bytes()
     with pytest.raises(RefusalError, match=r"has no entity courier(.|\n)*--add-entity courier"):
@@ -59,7 +59,7 @@ def test_a_fifth_entity_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_list_has_the_first_four(tmp_path: Path) -> None:
-    """Those of release 0.1 and of the time before there was a list."""
+    """Folders of release 0.1 have no list."""
     folder = used(tmp_path / "recovery", NOON)
     record = json.loads((folder / "flow.json").read_text())
     del record["entities"]
@@ -72,7 +72,7 @@ def test_a_folder_without_a_list_has_the_first_four(tmp_path: Path) -> None:
 
 
 def test_an_added_entity_counts_from_the_first_whole_window_on(tmp_path: Path) -> None:
-    """Later starts need no option, and change nothing."""
+    """Later starts need no option and change nothing."""
     folder = used(tmp_path / "recovery", NOON + 7 * MINUTE, NOON - MINUTE, None)
     record = start(folder, FIVE, "courier")
     assert record.counted_since == {"courier": NOON + 10 * MINUTE}
@@ -93,13 +93,13 @@ def test_an_added_entity_counts_from_the_first_whole_window_on(tmp_path: Path) -
 def test_the_first_whole_window_has_no_trip_that_was_read(
     latest: list[int | None], since: int | None
 ) -> None:
-    """The greatest event time of any partition lies before it."""
+    """The greatest event time of all partitions is before it."""
     states = {str(number): {"latest": time} for number, time in enumerate(latest)}
     assert first_whole_window(states, WINDOW) == since
 
 
-def test_a_removed_entity_is_refused_and_begins_anew_if_it_comes_back(tmp_path: Path) -> None:
-    """Its windows would have a hole: what is known of them is deleted with it."""
+def test_a_removed_entity_is_refused_and_starts_again_if_it_is_added(tmp_path: Path) -> None:
+    """Its window state is deleted, because its windows would lack trips."""
     folder = used(tmp_path / "recovery", NOON)
     fewer = replace(FOUR, entities={"driver": None, "vehicle_type": None, "h3": None})
     with pytest.raises(RefusalError, match=r"counts the entity passenger(.|\n)*--remove-entity"):
@@ -113,7 +113,7 @@ def test_a_removed_entity_is_refused_and_begins_anew_if_it_comes_back(tmp_path: 
 
 
 def test_a_flow_that_reads_windows_takes_any_entity(tmp_path: Path) -> None:
-    """It begins with the first window of each."""
+    """The serving flow starts with the first window of each entity."""
     folder = tmp_path / "recovery"
     lock_folder(folder, FolderRecord.of("serving", Settings())).close()
     assert start(folder, replace(FIVE, flow="serving")).flow == "serving"

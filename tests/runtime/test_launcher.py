@@ -1,4 +1,4 @@
-"""The launcher: when a cluster is started again, and when not."""
+"""The launcher: when it starts a cluster again, and when it does not."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ STOP: Final = "stop"
 
 
 class FakeCluster:
-    """A cluster that ends with a code, at once or when it is asked to stop."""
+    """A cluster that ends with a code, at once."""
 
     def __init__(self, code: int, before: Callable[[], object] = lambda: None) -> None:
         self.code = code
@@ -25,13 +25,13 @@ class FakeCluster:
         self.stops += 1
 
     def wait(self) -> int:
-        """Return the code."""
+        """Return the exit code."""
         self.before()
         return self.code
 
 
 class Run:
-    """A launcher over clusters that end as listed, with a clock that pauses move."""
+    """A launcher of clusters that end as listed; pauses advance its clock."""
 
     def __init__(self, *ends: int | Exception, restarts: int = RESTARTS, lasts: float = 0) -> None:
         self.ends = list(ends)
@@ -49,7 +49,7 @@ class Run:
         return FakeCluster(end)
 
     def pause(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance the clock."""
         self.pauses.append(seconds)
         self.now += seconds
 
@@ -62,7 +62,7 @@ def test_the_end_of_the_input_is_the_end() -> None:
 
 
 def test_a_failure_is_followed_by_another_attempt(capsys: pytest.CaptureFixture[str]) -> None:
-    """It says what happened, which attempt comes next, and when."""
+    """The message has the exit code, the number of the restart and the pause."""
     run = Run(137, 1, 0)
     assert run.launcher.run() == 0
     assert run.pauses == [0.5, 1]
@@ -72,43 +72,43 @@ def test_a_failure_is_followed_by_another_attempt(capsys: pytest.CaptureFixture[
     assert "Restart 2 of 10 in 1 s" in second
 
 
-def test_pauses_grow_up_to_a_bound_until_the_launcher_gives_up(
+def test_pauses_grow_up_to_a_limit_until_the_launcher_gives_up(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Then the exit code is that of the last failure."""
+    """The exit code is then that of the last failure."""
     run = Run(*[1] * RESTARTS, 77)
     assert run.launcher.run() == 77
     assert run.pauses == [0.5, 1, 2, 4, 8, 15, 15, 15, 15, 15]
     assert capsys.readouterr().err.splitlines()[-1].endswith("giving up")
 
 
-def test_failures_of_long_ago_count_no_more() -> None:
-    """Every failure after some calm begins a new count."""
+def test_old_failures_do_not_count() -> None:
+    """Only failures of the last five minutes count."""
     run = Run(*[1] * 30, 0, lasts=400)
     assert run.launcher.run() == 0
     assert run.pauses == [0.5] * 30
 
 
 def test_a_refusal_is_final() -> None:
-    """Exit code 2 means that the next attempt would get the same answer."""
+    """Exit code 2 means that another start would be refused too."""
     run = Run(2, 0)
     assert run.launcher.run() == 2
     assert run.ends == [0]
 
 
 def test_without_restarts_the_first_failure_is_the_outcome() -> None:
-    """A bounded read, for instance: who waits for it decides."""
+    """As for a bounded read, where the caller decides."""
     assert Run(3, 0, restarts=0).launcher.run() == 3
 
 
 def test_a_start_that_failed_is_tried_again_and_a_refused_one_is_not() -> None:
-    """A store that does not answer may answer soon; one that belongs to others won't."""
+    """A store that does not answer may answer soon; a refusal stays."""
     assert Run(StartError("no answer"), 0).launcher.run() == 0
     assert Run(RefusalError("taken by another"), 0).launcher.run() == 2
 
 
-def test_a_stop_ends_the_cluster_and_is_no_failure() -> None:
-    """Whenever it comes: before, while it is started, while it runs, during a pause."""
+def test_a_stop_is_not_a_failure() -> None:
+    """Before the start, during the start, while the cluster runs, and during a pause."""
     before = Run(1)
     before.launcher.stop()
     assert before.launcher.run() == 0
@@ -137,8 +137,8 @@ def test_a_stop_ends_the_cluster_and_is_no_failure() -> None:
     assert paused.ends == [1]
 
 
-def test_a_failure_during_a_stop_is_the_outcome() -> None:
-    """What could not be brought to its end is not hidden, and not started again."""
+def test_a_failure_during_a_stop_is_the_exit_code() -> None:
+    """It is not hidden, and the cluster is not started again."""
     run = Run()
     run.launcher._start = lambda: FakeCluster(1, run.launcher.stop)
     assert run.launcher.run() == 1
@@ -146,7 +146,7 @@ def test_a_failure_during_a_stop_is_the_outcome() -> None:
 
 @pytest.fixture
 def handlers() -> Iterator[None]:
-    """Put the signal handlers back in the end."""
+    """Restore the signal handlers after the test."""
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     before = {number: signal.getsignal(number) for number in numbers}
     yield
@@ -155,8 +155,8 @@ def handlers() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("handlers")
-def test_signals_ask_for_a_stop() -> None:
-    """SIGTERM and SIGINT, as a supervisor and Ctrl-C send them."""
+def test_signals_request_a_stop() -> None:
+    """SIGTERM and SIGINT, as from a supervisor and Ctrl-C."""
     for number in (signal.SIGTERM, signal.SIGINT):
         run = Run(1)
         run.launcher.handle_signals()
@@ -166,7 +166,7 @@ def test_signals_ask_for_a_stop() -> None:
 
 @pytest.mark.usefixtures("handlers")
 def test_sighup_stops_the_cluster_and_starts_it_again() -> None:
-    """As a graceful stop and a start by hand; it counts as no failure and needs no pause."""
+    """It does not count as a failure, and there is no pause."""
     run = Run(0, restarts=0)
     run.launcher.handle_signals()
     cluster = FakeCluster(0, lambda: signal.raise_signal(signal.SIGHUP))
@@ -178,7 +178,7 @@ def test_sighup_stops_the_cluster_and_starts_it_again() -> None:
 
 @pytest.mark.usefixtures("handlers")
 def test_sighup_while_the_cluster_starts_starts_it_again() -> None:
-    """It may have read the tables already."""
+    """The starting cluster may have read the old tables already."""
     run = Run()
     run.launcher.handle_signals()
     clusters = [FakeCluster(0), FakeCluster(0)]
@@ -196,8 +196,10 @@ def test_sighup_while_the_cluster_starts_starts_it_again() -> None:
 
 
 @pytest.mark.usefixtures("handlers")
-def test_a_start_that_would_be_refused_stops_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    """A table that can't be used is not worth the running cluster."""
+def test_sighup_is_ignored_where_a_start_would_be_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """For instance where a table can't be read."""
 
     def check() -> None:
         msg = "no such table"
@@ -213,7 +215,7 @@ def test_a_start_that_would_be_refused_stops_nothing(capsys: pytest.CaptureFixtu
 
 @pytest.mark.usefixtures("handlers")
 def test_a_closed_terminal_stops_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It sends SIGHUP too, and nobody would see what is started again."""
+    """A terminal sends SIGHUP too when it is closed; then the cluster is not started again."""
     terminal = [False, True]
     monkeypatch.setattr("runtime.launcher._has_terminal", terminal.pop)
     cluster = FakeCluster(0, lambda: signal.raise_signal(signal.SIGHUP))

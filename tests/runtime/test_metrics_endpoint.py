@@ -1,4 +1,4 @@
-"""The metrics of a process, as Prometheus reads them."""
+"""The metrics of a process, served for Prometheus."""
 
 import threading
 import urllib.request
@@ -8,16 +8,17 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from mobility.settings import Settings
+from mobility.status import MessageCounts
 from runtime.failures import RefusalError
-from runtime.flow_metrics import FlowMetrics, MessageCounts, PartitionMetrics
+from runtime.flow_metrics import FlowMetrics, PartitionMetrics
 from runtime.metrics_endpoint import FlowMetricsCollector, serve_metrics
 from stack.ports import find_free_port
 from tests.strategies import NOON
 from tests.waiting import DEADLINE
 
 
-def test_the_metrics_are_those_of_the_board() -> None:
-    """Names, units and labels are an interface: dashboards are built on them."""
+def test_the_metrics_have_these_names_and_values() -> None:
+    """Names, units and labels are an interface that dashboards use."""
     metrics = FlowMetrics(windows_out=7, partitions_unread=2, gaps=1, punctuations_refused=3)
     metrics.partitions[0] = PartitionMetrics(
         NOON - 500, "behind", 4, MessageCounts(10, 5, 1, 2, 1, 1)
@@ -47,8 +48,8 @@ def test_the_metrics_are_those_of_the_board() -> None:
     }
 
 
-def test_each_process_shows_its_own_on_this_machine_alone() -> None:
-    """Process 1 is one port higher; a port that somebody has is named."""
+def test_each_process_serves_its_own_metrics_on_localhost() -> None:
+    """Process 1 has the next port; a port in use is named in the message."""
     port = find_free_port()
     serve_metrics(FlowMetrics(process=1, windows_out=5), Settings(metrics_port=port - 1))
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=DEADLINE) as reply:
@@ -59,7 +60,7 @@ def test_each_process_shows_its_own_on_this_machine_alone() -> None:
 
 
 def test_without_a_port_nothing_listens() -> None:
-    """The default shows nothing to anybody."""
+    """By default no metrics are served."""
     before = threading.active_count()
     serve_metrics(FlowMetrics(), Settings())
     assert threading.active_count() == before

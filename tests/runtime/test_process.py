@@ -1,4 +1,4 @@
-"""What a start refuses before anything is connected."""
+"""The start of a process of a flow, before anything is connected."""
 
 import os
 import signal
@@ -26,8 +26,8 @@ ROOT = Path(__file__).parents[2]
         ["-m", "dataflows", "-r", "never-made"],
     ],
 )
-def test_bad_settings_end_the_start_with_every_fault(command: list[str], tmp_path: Path) -> None:
-    """Exit code 2, one line a fault, no secret, and nothing was made."""
+def test_invalid_settings_end_the_start(command: list[str], tmp_path: Path) -> None:
+    """Exit code 2, a line for each fault, no secret, and nothing is created."""
     environ = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT),
@@ -63,7 +63,7 @@ def test_bad_settings_end_the_start_with_every_fault(command: list[str], tmp_pat
 def test_the_process_number_is_the_one_bytewax_was_told(
     monkeypatch: pytest.MonkeyPatch, arguments: list[str], environ: str | None, number: int
 ) -> None:
-    """Status files are told apart by it."""
+    """It is in the name of the status file."""
     monkeypatch.setattr(sys, "argv", ["run", *arguments])
     monkeypatch.delenv("BYTEWAX_PROCESS_ID", raising=False)
     if environ is not None:
@@ -85,7 +85,7 @@ def test_the_process_number_is_the_one_bytewax_was_told(
 def test_options_are_found_as_bytewax_finds_them(
     monkeypatch: pytest.MonkeyPatch, arguments: list[str], environ: str | None, folder: str | None
 ) -> None:
-    """The guard stands before the folder that Bytewax is going to use."""
+    """The folder that is locked must be the one that Bytewax uses."""
     monkeypatch.setattr(sys, "argv", ["run", *arguments])
     monkeypatch.delenv("BYTEWAX_RECOVERY_DIRECTORY", raising=False)
     if environ is not None:
@@ -93,8 +93,8 @@ def test_options_are_found_as_bytewax_finds_them(
     assert _option("-r", "--recovery-directory", "BYTEWAX_RECOVERY_DIRECTORY") == folder
 
 
-def test_the_end_of_the_launcher_asks_for_a_stop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Standard input ends with it; a process that then does not end is ended."""
+def test_the_end_of_the_launcher_requests_a_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Standard input ends with it; a process that does not stop then exits."""
     monkeypatch.setattr(signals, "_requested", threading.Event())
     monkeypatch.setattr(signals, "_GRACE_SECONDS", 0.0)
     alive, codes = iter([b"x", b"x"]), SimpleQueue[int]()
@@ -104,10 +104,10 @@ def test_the_end_of_the_launcher_asks_for_a_stop(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_before_anything_has_begun_ends_the_process_quietly(
+def test_a_signal_before_the_start_exits_without_output(
     number: signal.Signals,
 ) -> None:
-    """Even where an exception would be discarded, as in a native module that is imported."""
+    """Also where an exception would be discarded, as during the import of a native module."""
     script = f"""
 import signal, sys
 from runtime.signals import exit_on_signals
@@ -129,7 +129,7 @@ finally:
 
 
 def test_a_flow_that_is_imported_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests and tools build flows too: their host keeps its signals and its folders."""
+    """Tests and tools import flows too: their signals and folders are left alone."""
     monkeypatch.setattr(sys, "argv", ["tool", "-r", "never-made"])
     context = start_process("main")
     assert context.settings.fence is None

@@ -1,4 +1,4 @@
-"""The processes of a cluster end together: with which exit code, and who is killed."""
+"""The processes of a cluster end together: the exit code, and which are killed."""
 
 import signal
 import subprocess
@@ -31,11 +31,11 @@ class FakeProcess:
         return self.code
 
     def terminate(self) -> None:
-        """Note a stop; who knows how ends with its code."""
+        """Count the request."""
         self.stops += 1
 
     def kill(self) -> None:
-        """End what still runs."""
+        """End the process if it still runs."""
         if not self.ended.is_set():
             self.code = -9
             self.ended.set()
@@ -60,21 +60,21 @@ def group(monkeypatch: pytest.MonkeyPatch, *processes: FakeProcess) -> ProcessGr
         ((0, 3), 3),
         ((1, HANGS), 1),
         ((-9, HANGS, HANGS), 137),
-        ((-6, 2), 2),  # one panics because the other refuses to go on
+        ((-6, 2), 2),  # one panics because the other has refused to run
         ((2, HANGS), 2),
     ],
 )
 def test_the_outcome_of_a_group(
     monkeypatch: pytest.MonkeyPatch, codes: tuple[int | None, ...], outcome: int
 ) -> None:
-    """All well, or the code of a failure; nobody is left alone."""
+    """The exit code is 0 or that of a failure, and no process is left running."""
     processes = [FakeProcess(code) for code in codes]
     assert group(monkeypatch, *processes).wait() == outcome
     assert all(process.ended.is_set() for process in processes)
 
 
-def test_a_stop_reaches_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And those that had begun end by themselves."""
+def test_a_stop_reaches_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that have started end by themselves."""
     processes = [FakeProcess(0), FakeProcess(0)]
     running = group(monkeypatch, *processes)
     running.stop()
@@ -85,7 +85,7 @@ def test_a_stop_reaches_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_interrupt_of_the_terminal_reaches_the_launcher_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The processes inherit that it is blocked; the launcher gets it as before."""
+    """The processes inherit blocked signals; the launcher receives them as before."""
     blocked: list[set[int]] = []
 
     def start(*_arguments: object, **_options: object) -> FakeProcess:
@@ -98,8 +98,8 @@ def test_an_interrupt_of_the_terminal_reaches_the_launcher_only(
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
 
 
-def test_a_cluster_that_had_not_begun_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One was stopped while it started: the others would wait for it for ever."""
+def test_a_cluster_that_had_not_started_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One process was stopped during its start: the others would wait for it for ever."""
     starting, waiting = FakeProcess(-15), FakeProcess(HANGS)
     stopped = group(monkeypatch, starting, waiting)
     stopped.stop()

@@ -1,4 +1,4 @@
-"""The partitions of a recovery folder: without what a crash left in them."""
+"""The partitions of a recovery folder, and the snapshots that a crash has left."""
 
 import sqlite3
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ from runtime.recovery import (
     stored_keys,
 )
 
-# Bytewax collects nothing here: its classes are named like tests.
+# Not tests, although their names begin like those of tests.
 TestingSink.__test__ = TestingSource.__test__ = False
 
 
@@ -48,18 +48,18 @@ def epochs(folder: Path) -> list[int]:
 @pytest.mark.parametrize(
     ("fronts", "kept"),
     [
-        ([], [1, 2, 3]),  # the run died before its first epoch: it goes on where it began
-        ([(0, 0, 9), (0, 1, 9)], [1, 2, 3]),  # an earlier run's progress is no longer of interest
+        ([], [1, 2, 3]),  # the run ended before its first epoch
+        ([(0, 0, 9), (0, 1, 9)], [1, 2, 3]),  # progress of an earlier run
         ([(1, 0, 6), (1, 1, 6)], [1, 2, 3, 4, 5]),
-        ([(1, 0, 7), (1, 1, 5)], [1, 2, 3, 4]),  # the slowest worker counts
-        ([(1, 0, 7)], [1, 2, 3]),  # a worker that never wrote is where the run began
+        ([(1, 0, 7), (1, 1, 5)], [1, 2, 3, 4]),  # the slowest worker
+        ([(1, 0, 7)], [1, 2, 3]),  # a worker without progress is at the resume epoch
         ([(1, 0, 9), (1, 1, 8)], [1, 2, 3, 4, 5, 6, 7]),
     ],
 )
-def test_snapshots_from_theresume_epoch_on_are_forgotten(
+def test_snapshots_from_the_resume_epoch_on_are_deleted(
     tmp_path: Path, fronts: list[tuple[int, int, int]], kept: list[int]
 ) -> None:
-    """What a crash left at or after the epoch of the next start is deleted in every partition."""
+    """Snapshots at or after the epoch of the next start are deleted in every partition."""
     init_db_dir(tmp_path, 3)  # type: ignore[no-untyped-call]  # it has no types
     runs = [(0, 3, 1), (1, 2, 4)]
     for part, run in enumerate(runs):
@@ -73,8 +73,8 @@ def test_snapshots_from_theresume_epoch_on_are_forgotten(
     assert epochs(tmp_path) == kept
 
 
-def test_theresume_epoch_is_the_one_that_bytewax_takes(tmp_path: Path) -> None:
-    """What we compute before a start is what Bytewax writes down when it starts."""
+def test_the_resume_epoch_is_that_of_bytewax(tmp_path: Path) -> None:
+    """The epoch that is computed before a start is the one that Bytewax records."""
     make_partitions(tmp_path)
     abort = TestingSource.ABORT()
     items: list[Any] = [
@@ -106,7 +106,7 @@ def test_theresume_epoch_is_the_one_that_bytewax_takes(tmp_path: Path) -> None:
 
 
 def undo_last_progress(folder: Path) -> None:
-    """Leave the folder as a crash between the two commits of the last epoch does."""
+    """Change the folder as a crash between the two commits of the last epoch does."""
     for path in partition_paths(folder):
         with closing(sqlite3.connect(path)) as connection, connection:
             connection.execute(
@@ -115,11 +115,11 @@ def undo_last_progress(folder: Path) -> None:
 
 
 def test_a_crash_between_the_commits_twice_in_a_row_counts_nothing_twice(tmp_path: Path) -> None:
-    """Snapshots are committed, progress is not: the epoch runs again, and sums stay right."""
+    """Snapshots are committed, progress is not: the epoch runs again, and the sums are right."""
     make_partitions(tmp_path)
     out: list[tuple[str, int]] = []
     abort = TestingSource.ABORT()
-    # A key that is not heard again would load what the lost epoch left of it.
+    # A key without further items would resume from the lost epoch.
     items: list[Any] = [("a", 1), ("b", 10), abort, ("a", 2), ("b", 20), abort, ("a", 4)]
     flow = Dataflow("sums")
     numbers: KeyedStream[int] = op.input("numbers", flow, TestingSource(items))
@@ -133,8 +133,8 @@ def test_a_crash_between_the_commits_twice_in_a_row_counts_nothing_twice(tmp_pat
     assert dict(out) == {"a": 7, "b": 30}
 
 
-def test_states_are_found_and_forgotten_by_step_and_key(tmp_path: Path) -> None:
-    """Other keys and other steps stay."""
+def test_states_are_listed_and_deleted_by_step_and_key(tmp_path: Path) -> None:
+    """Other keys and steps are kept."""
     make_partitions(tmp_path)
     columns = "step_id,state_key,snap_epoch,ser_change"
     rows = [("s", "a", 1, b""), ("s", "b", 1, b""), ("s", "b", 2, b""), ("t", "b", 1, b"")]

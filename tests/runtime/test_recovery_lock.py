@@ -1,4 +1,4 @@
-"""The guard of a recovery folder: what it makes, and what it refuses without touching it."""
+"""The lock of a recovery folder: folders that it creates, and folders that it refuses."""
 
 import json
 import os
@@ -26,13 +26,13 @@ MAIN = FolderRecord("main", shards=4)
 
 
 def made(folder: Path, record: FolderRecord = MAIN) -> Path:
-    """Return a folder that was made and is held by nobody."""
+    """Return a folder that was created and is not locked."""
     lock_folder(folder, record).close()
     return folder
 
 
 def with_state(folder: Path, step: str, *keys: str) -> None:
-    """Put a state under each key of a step."""
+    """Write a state for each key of a step."""
     with closing(sqlite3.connect(folder / "part-0.sqlite3")) as connection, connection:
         connection.executemany(
             "INSERT INTO snaps (step_id, state_key, snap_epoch, ser_change) VALUES (?, ?, 1, ?)",
@@ -41,12 +41,12 @@ def with_state(folder: Path, step: str, *keys: str) -> None:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """Return what the folder holds, except for SQLite's index of shared memory."""
+    """Return the files of the folder, except for SQLite's index in shared memory."""
     return {p.name: p.read_bytes() for p in folder.iterdir() if not p.name.endswith("-shm")}
 
 
 def test_a_new_folder_is_private_and_ready(tmp_path: Path) -> None:
-    """Recovery state is pickle, so nobody else may write there."""
+    """Recovery state is pickle, so other users may not write there."""
     folder = made(tmp_path / "recovery")
     assert folder.stat().st_mode & 0o777 == 0o700
     parts = [f"part-{number}.sqlite3" for number in range(PARTITIONS)]
@@ -61,15 +61,15 @@ def test_a_new_folder_is_private_and_ready(tmp_path: Path) -> None:
 
 
 def test_a_second_start_keeps_what_is_there(tmp_path: Path) -> None:
-    """Partitions are made where there are none, and never wiped."""
+    """Existing partitions are kept."""
     folder = made(tmp_path / "recovery")
     with_state(folder, "mobility_hub.trips_stream", "000")
     made(folder)
     assert stored_keys(folder) == {"mobility_hub.trips_stream": {"000"}}
 
 
-def test_an_unfinished_folder_is_made_anew(tmp_path: Path) -> None:
-    """A kill while the folder is made leaves some partitions, which nothing has used yet."""
+def test_an_unfinished_folder_is_created_again(tmp_path: Path) -> None:
+    """A kill while the folder is created leaves some partitions that were never used."""
     folder = tmp_path / "recovery"
     folder.mkdir(mode=0o700)
     write_draft(folder, MAIN)
@@ -80,7 +80,7 @@ def test_an_unfinished_folder_is_made_anew(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_the_first_release_gets_its_record(tmp_path: Path) -> None:
-    """It had partitions alone; whose they are is read from the states in them."""
+    """It had only partitions; flow and shards are read from the states in them."""
     folder = tmp_path / "recovery"
     folder.mkdir(mode=0o700)
     init_db_dir(folder, PARTITIONS)  # type: ignore[no-untyped-call]  # it has no types
@@ -96,7 +96,7 @@ def test_a_folder_of_the_first_release_gets_its_record(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_older_states_is_marked_as_one_of_this_release(tmp_path: Path) -> None:
-    """This release resumes from them; the one that wrote them would not from what comes now."""
+    """This release resumes from them; release 0.1 could not resume from newer ones."""
     folder = made(tmp_path / "recovery")
     other_record(state_version=1)(folder)
     made(folder)
@@ -112,7 +112,7 @@ def no_parent(folder: Path) -> None:
 
 
 def a_file(folder: Path) -> None:
-    """Put a file in the folder's place."""
+    """Replace the folder with a file."""
     for path in folder.iterdir():
         path.unlink()
     folder.rmdir()
@@ -120,7 +120,7 @@ def a_file(folder: Path) -> None:
 
 
 def no_database(folder: Path) -> None:
-    """Put something else in a partition's place."""
+    """Replace a partition with other bytes."""
     (folder / "part-2.sqlite3").write_bytes(b"not a database" * 1_000)
 
 
@@ -133,7 +133,7 @@ def a_broken_page(folder: Path) -> None:
 
 
 def other_record(**other: object) -> Callable[[Path], None]:
-    """Return what changes the record."""
+    """Return a function that changes the record."""
 
     def change(folder: Path) -> None:
         path = folder / "flow.json"
@@ -143,7 +143,7 @@ def other_record(**other: object) -> Callable[[Path], None]:
 
 
 def other_count(folder: Path) -> None:
-    """Put in partitions of a larger set."""
+    """Replace the partitions with some of a larger set."""
     for path in partition_paths(folder):
         path.unlink()
     init_db_dir(folder, PARTITIONS + 2)  # type: ignore[no-untyped-call]  # it has no types
@@ -187,10 +187,10 @@ def other_count(folder: Path) -> None:
         (other_record(colour="red"), "can't be read", "from a backup"),
     ],
 )
-def test_a_folder_that_does_not_fit_is_refused_untouched(
+def test_a_folder_that_can_not_be_used_is_refused_and_unchanged(
     tmp_path: Path, spoil: Callable[[Path], object], what: str, remedy: str
 ) -> None:
-    """The refusal says what is wrong and what to do, and nothing was written."""
+    """The message has the fault and the remedy, and nothing is written."""
     (tmp_path / "parent").mkdir()
     folder = made(tmp_path / "parent" / "recovery")
     spoil(folder)
@@ -201,26 +201,26 @@ def test_a_folder_that_does_not_fit_is_refused_untouched(
     assert (content(folder) if folder.is_dir() else {}) == before
 
 
-def test_a_held_folder_is_refused_and_names_its_holder(tmp_path: Path) -> None:
-    """One cluster at a time; who has it is known by its process."""
-    held = lock_folder(tmp_path / "recovery", MAIN)
-    before = content(held.folder)
+def test_a_locked_folder_is_refused_with_the_process_that_holds_it(tmp_path: Path) -> None:
+    """One cluster at a time may use it."""
+    locked = lock_folder(tmp_path / "recovery", MAIN)
+    before = content(locked.folder)
     with pytest.raises(RefusalError, match=f"Another instance is running .* process {os.getpid()}"):
-        lock_folder(held.folder, MAIN)
-    assert content(held.folder) == before
-    held.close()
-    lock_folder(held.folder, MAIN).close()
+        lock_folder(locked.folder, MAIN)
+    assert content(locked.folder) == before
+    locked.close()
+    lock_folder(locked.folder, MAIN).close()
 
 
-def test_what_a_killed_launcher_left_behind_still_holds_the_folder(tmp_path: Path) -> None:
-    """Its processes inherit the lock: a new cluster beside them would write twice."""
+def test_processes_of_a_killed_launcher_still_lock_the_folder(tmp_path: Path) -> None:
+    """Its processes inherit the lock: a second cluster would write at the same time."""
     folder = tmp_path / "recovery"
     program = (
         "import subprocess, sys; from pathlib import Path\n"
         "from runtime.folder_record import FolderRecord\n"
         "from runtime.recovery_lock import lock_folder\n"
-        f"held = lock_folder(Path({str(folder)!r}), FolderRecord('main', 4))\n"
-        "nowhere, lock = subprocess.DEVNULL, [held.fileno()]\n"
+        f"locked = lock_folder(Path({str(folder)!r}), FolderRecord('main', 4))\n"
+        "nowhere, lock = subprocess.DEVNULL, [locked.fileno()]\n"
         "command = ['sleep', '60']\n"
         "orphan = subprocess.Popen(command, stdout=nowhere, stderr=nowhere, pass_fds=lock)\n"
         "print(orphan.pid)\n"
@@ -235,8 +235,8 @@ def test_what_a_killed_launcher_left_behind_still_holds_the_folder(tmp_path: Pat
         os.kill(int(launcher.stdout), 9)
 
 
-def test_the_token_is_that_of_the_holder(tmp_path: Path) -> None:
-    """Processes of the cluster show it instead of locking again; it ends with the hold."""
+def test_the_token_is_valid_as_long_as_the_lock(tmp_path: Path) -> None:
+    """Processes of the cluster have it, and do not lock the folder themselves."""
     first = lock_folder(tmp_path / "recovery", MAIN)
     assert is_locked_by(first.folder, first.token)
     assert not is_locked_by(first.folder, "another")
@@ -247,8 +247,8 @@ def test_the_token_is_that_of_the_holder(tmp_path: Path) -> None:
     second.close()
 
 
-def test_a_full_disk_is_said_plainly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may have room again at the next attempt, so it is no refusal."""
+def test_a_full_disk_is_a_start_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be space at the next attempt, so it is not a refusal."""
 
     def full(folder: Path, record: FolderRecord) -> None:
         raise OSError(28, "No space left on device", str(folder), None, record.flow)
@@ -259,7 +259,7 @@ def test_a_full_disk_is_said_plainly(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_locked_partition_is_named(tmp_path: Path) -> None:
-    """Somebody looks at the folder with a tool and has not let go."""
+    """As while another program has it open."""
     folder = made(tmp_path / "recovery")
     part = folder / "part-0.sqlite3"
     with closing(sqlite3.connect(part)) as other:

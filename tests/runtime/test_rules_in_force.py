@@ -1,4 +1,4 @@
-"""Tables and rules change only where nothing was judged behind the offsets that are resumed."""
+"""Tables and rules change only at offsets after which nothing was classified before."""
 
 import json
 import pickle
@@ -40,18 +40,18 @@ class Folder:
         pl.DataFrame(rows).write_parquet(self.drivers)
 
     def start(self) -> JournalEntry:
-        """Decide as a start does; return what is in force then."""
+        """Update the rules as a start does; return what is in force."""
         update_rules(self.path, self.settings)
         return read_journal(self.path)[-1]
 
     def vehicle_type(self) -> str:
-        """Return what the copy in force says."""
+        """Return the vehicle type in the copy that is in force."""
         entry = read_journal(self.path)[-1]
         table = pl.read_parquet(copied_tables(self.path, entry)["drivers"])
         return str(table["vehicle_type"].item())
 
     def snapshot(self, **partitions: dict[str, Any]) -> None:
-        """Leave the snapshots of an epoch: states by partition (`p0`), less what all have."""
+        """Write the snapshots of an epoch: states by partition (`p0`), with what all have."""
         with closing(sqlite3.connect(self.path / "part-0.sqlite3")) as connection, connection:
             connection.execute("INSERT OR REPLACE INTO exs VALUES ('', 0, 1, 1)")
             connection.executemany(
@@ -65,7 +65,7 @@ class Folder:
             connection.execute("INSERT OR REPLACE INTO fronts VALUES ('', 0, 0, ?)", (self.epoch,))
 
     def end(self, *offsets: int, topic_id: str | None = "topic-1") -> None:
-        """Leave what a graceful stop does."""
+        """Write the snapshots of a graceful stop."""
         states = {
             f"p{number}": {"next_offset": offset, "topic_id": topic_id, "ended": True}
             for number, offset in enumerate(offsets)
@@ -73,7 +73,7 @@ class Folder:
         self.snapshot(**states)
 
     def crash(self, *offsets: int) -> None:
-        """Leave what a kill does after a snapshot."""
+        """Write the snapshots of a killed run."""
         states = {
             f"p{number}": {"next_offset": offset, "topic_id": "topic-1", "ended": False}
             for number, offset in enumerate(offsets)
@@ -83,12 +83,12 @@ class Folder:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
-    """Return a folder that nothing has run on."""
+    """Return a folder that was not used yet."""
     return Folder(tmp_path)
 
 
 def test_a_new_folder_takes_the_tables_for_the_whole_log(folder: Folder) -> None:
-    """A private copy, by its hash, and the newest rules."""
+    """A copy, named by its hash, and the newest rules."""
     entry = folder.start()
     assert (entry.version, entry.first_offsets) == (RULES_VERSION, {})
     assert folder.vehicle_type() == "car"
@@ -96,10 +96,10 @@ def test_a_new_folder_takes_the_tables_for_the_whole_log(folder: Folder) -> None
     assert folder.vehicle_type() == "car"
 
 
-def test_after_a_graceful_stop_they_change_from_there_on(
+def test_after_a_graceful_stop_they_change_at_the_resumed_offsets(
     folder: Folder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The offsets that are resumed are the first ones that the new table is for."""
+    """The new table is in force from the resumed offsets on."""
     folder.start()
     folder.end(10, 20)
     folder.write_drivers("bike")
@@ -115,7 +115,7 @@ def test_after_a_graceful_stop_they_change_from_there_on(
 def test_after_a_crash_the_copy_stays(
     folder: Folder, capsys: pytest.CaptureFixture[str], ended: tuple[bool, bool]
 ) -> None:
-    """Whatever the file says by now; the start after the next graceful stop takes it."""
+    """A changed file is used after the next graceful stop only."""
     folder.start()
     folder.snapshot(
         p0={"next_offset": 10, "ended": ended[0]}, p1={"next_offset": 20, "ended": ended[1]}
@@ -130,8 +130,8 @@ def test_after_a_crash_the_copy_stays(
     assert folder.vehicle_type() == "bike"
 
 
-def test_a_run_without_a_snapshot_after_a_graceful_one_is_a_crash(folder: Folder) -> None:
-    """It may have read on, though the states still say that all had ended."""
+def test_a_run_without_a_snapshot_counts_as_crashed(folder: Folder) -> None:
+    """It may have read messages, although the states are those of a graceful stop."""
     folder.start()
     folder.end(10, 20)
     folder.start()
@@ -140,8 +140,8 @@ def test_a_run_without_a_snapshot_after_a_graceful_one_is_a_crash(folder: Folder
     assert folder.vehicle_type() == "car"
 
 
-def test_a_start_that_was_refused_is_no_run(folder: Folder) -> None:
-    """A table that can't be used is corrected, and the next start takes it."""
+def test_a_refused_start_is_not_a_run(folder: Folder) -> None:
+    """After the table was corrected, the next start uses it."""
     folder.start()
     folder.end(10)
     pl.DataFrame({"driver_id": ["d1"]}).write_parquet(folder.drivers)
@@ -156,7 +156,7 @@ def test_a_start_that_was_refused_is_no_run(folder: Folder) -> None:
 def test_after_a_crash_the_file_need_not_be_there(
     folder: Folder, capsys: pytest.CaptureFixture[str], content: bytes | None
 ) -> None:
-    """What is judged twice is judged by the copy."""
+    """Messages that are read again are classified by the copy."""
     folder.start()
     folder.crash(10)
     folder.drivers.unlink()
@@ -169,7 +169,7 @@ def test_after_a_crash_the_file_need_not_be_there(
 
 
 def test_a_setting_that_is_unset_is_a_change(folder: Folder) -> None:
-    """After a crash the table is joined all the same."""
+    """After a crash the table is still joined."""
     folder.start()
     folder.crash(10)
     folder.settings = Settings()
@@ -179,8 +179,8 @@ def test_a_setting_that_is_unset_is_a_change(folder: Folder) -> None:
     assert read_journal(folder.path)[-1].first_offsets == {0: 20}
 
 
-def test_nothing_new_leaves_the_journal_as_it_is(folder: Folder) -> None:
-    """A file that was written again with the same content is no change."""
+def test_the_same_content_leaves_the_journal_unchanged(folder: Folder) -> None:
+    """A file that was replaced by one with the same content is not a change."""
     folder.start()
     before = (folder.path / JOURNAL_FILE).read_bytes()
     folder.end(10)
@@ -192,7 +192,7 @@ def test_nothing_new_leaves_the_journal_as_it_is(folder: Folder) -> None:
 def test_new_rules_wait_for_a_graceful_stop_too(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What an older release has read is judged by its rules again."""
+    """Messages that an older release has read are classified by its rules again."""
     monkeypatch.setattr("runtime.rules_in_force.RULES_VERSION", 1)
     folder.start()
     folder.crash(10)
@@ -203,10 +203,10 @@ def test_new_rules_wait_for_a_graceful_stop_too(
     assert (entry.version, entry.first_offsets) == (2, {0: 20})
 
 
-def test_a_folder_without_a_journal_was_judged_by_the_first_rules(
+def test_a_folder_without_a_journal_has_the_first_rules(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """How its last run ended is not known, so the newest ones wait for the next graceful stop."""
+    """How its last run ended is unknown, so the newest rules wait for a graceful stop."""
     monkeypatch.setattr("runtime.rules_in_force.RULES_VERSION", 2)
     folder.snapshot(p0={"next_offset": 10, "latest": None})
     assert (folder.start().version, read_journal(folder.path)[-1].first_offsets) == (1, {})
@@ -215,7 +215,7 @@ def test_a_folder_without_a_journal_was_judged_by_the_first_rules(
 
 
 def test_a_journal_in_a_new_folder_is_in_force_there(folder: Folder, tmp_path: Path) -> None:
-    """Copied along, it judges each offset as it was judged before."""
+    """A copied journal classifies each offset as before."""
     folder.start()
     folder.end(10)
     folder.write_drivers("bike")
@@ -229,7 +229,7 @@ def test_a_journal_in_a_new_folder_is_in_force_there(folder: Folder, tmp_path: P
 
 
 def test_an_unreadable_journal_is_refused(folder: Folder) -> None:
-    """Also that of a later release, with rules that this one does not have."""
+    """Also that of a later release with newer rules."""
     folder.start()
     path = folder.path / JOURNAL_FILE
     line = json.loads(path.read_text())
@@ -239,8 +239,8 @@ def test_an_unreadable_journal_is_refused(folder: Folder) -> None:
             folder.start()
 
 
-def test_a_full_disk_is_said_plainly(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may have room at the next attempt; nothing is in force then that is not on the disk."""
+def test_a_full_disk_is_a_start_error(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is in force that is not on the disk."""
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -252,7 +252,7 @@ def test_a_full_disk_is_said_plainly(folder: Folder, monkeypatch: pytest.MonkeyP
 
 
 def test_tables_are_checked_before_a_stop(folder: Folder) -> None:
-    """By the settings that name them."""
+    """The tables of the settings."""
     check_tables(folder.settings)
     folder.drivers.write_bytes(b"")
     with pytest.raises(RefusalError, match="MOBILITY_DRIVERS="):
@@ -260,15 +260,15 @@ def test_tables_are_checked_before_a_stop(folder: Folder) -> None:
 
 
 def test_the_newest_state_of_a_partition_counts(folder: Folder) -> None:
-    """Older ones may still be there."""
+    """Older states may still be there."""
     folder.crash(10, 11)
     folder.crash(20)
     states = stored_states(folder.path, TRIPS_STEP_ID)
     assert {key: state["next_offset"] for key, state in states.items()} == {"000": 20, "001": 11}
 
 
-def test_another_topic_of_the_name_is_judged_by_the_newest() -> None:
-    """Offsets of a topic that was deleted say nothing of the one that took its place."""
+def test_a_recreated_topic_has_the_newest_rules() -> None:
+    """Offsets of the deleted topic have no meaning in it."""
     first = JournalEntry(at="1", version=1, tables={})
     second = JournalEntry(at="2", version=1, tables={}, first_offsets={0: 50}, topic_id="a")
     assert in_force([first, second], 0, "a") == [(0, first), (50, second)]

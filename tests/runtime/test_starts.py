@@ -1,4 +1,4 @@
-"""Starts and stops on real services, as a person meets them."""
+"""Starts and stops of the flow on real services."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from mobility.keys import RedisKeys
 from mobility.settings import to_environ
 from tests.dataflows.conftest import ROOT, Hub, trips_log
 from tests.dataflows.doubles import batch_answer
-from tests.dataflows.test_services import assert_exact, both, snapshots, succeeded
+from tests.dataflows.test_services import assert_exact, assert_succeeded, concat_logs, snapshots
 from tests.strategies import MINUTE, NOON
 from tests.waiting import DEADLINE, until
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.services
 DRIVER = BY_NAME["driver"]
 
 
-def by_hand(hub: Hub, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+def run_by_bytewax(hub: Hub, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run the flow with Bytewax's own command."""
     others = {k: v for k, v in os.environ.items() if not k.startswith("MOBILITY_")}
     settings = to_environ(hub.settings) | {"MOBILITY_READ": "once", "PYTHONPATH": str(ROOT)}
@@ -48,7 +48,7 @@ def children(flow: subprocess.Popen[str]) -> list[int]:
 
 
 def test_one_of_three_processes_killed_restarts_all(hub: Hub) -> None:
-    """The launcher says so, and the numbers are the batch answer."""
+    """The launcher prints it, and the results are exact."""
     hub.make_topics()
     log, rest = trips_log(21), trips_log(22, NOON + 120 * MINUTE)
     hub.write(log)
@@ -63,7 +63,7 @@ def test_one_of_three_processes_killed_restarts_all(hub: Hub) -> None:
         lambda now: len(now) == 3 and not set(now) & set(before),
     )
     hub.write(rest)
-    expected = batch_answer(both(log, rest), DRIVER, hub.settings)
+    expected = batch_answer(concat_logs(log, rest), DRIVER, hub.settings)
     until(lambda: hub.windows(DRIVER), f"the batch answer, {expected}", expected.equals)
     flow.terminate()
     _, err = flow.communicate(timeout=DEADLINE)
@@ -72,8 +72,8 @@ def test_one_of_three_processes_killed_restarts_all(hub: Hub) -> None:
     assert "Restart 1 of 10" in err
 
 
-def test_what_fails_again_and_again_ends_with_its_exit_code(hub: Hub) -> None:
-    """So that whoever supervises the launcher sees it."""
+def test_repeated_failures_end_with_their_exit_code(hub: Hub) -> None:
+    """So that a supervisor of the launcher sees it."""
     hub.make_topics(trips_dlq={"max.message.bytes": "100"})
     hub.write([[b"x" * 500], [], []])
     flow = hub.start("--restarts", "1")
@@ -83,35 +83,35 @@ def test_what_fails_again_and_again_ends_with_its_exit_code(hub: Hub) -> None:
 
 
 def handles(pid: int, number: signal.Signals) -> bool:
-    """Tell whether a process has a handler for a signal: before, Python's own start can't have."""
+    """Return whether a process has a handler for a signal, which it has not while Python starts."""
     status = Path(f"/proc/{pid}/status").read_text()
     (caught,) = re.findall(r"^SigCgt:\t([0-9a-f]+)$", status, re.MULTILINE)
     return bool(int(caught, 16) >> number - 1 & 1)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_during_the_start_is_a_stop(hub: Hub, number: signal.Signals) -> None:
-    """Wherever it finds the processes, the exit code is 0 and the next run is exact."""
+def test_a_stop_during_the_start_is_graceful(hub: Hub, number: signal.Signals) -> None:
+    """At any moment the exit code is 0, and the next run is exact."""
     hub.make_topics()
     log = trips_log(23)
     hub.write(log)
-    for patience in (0.0, 0.2, 0.6, 1.2, 2.0):
+    for seconds in (0.0, 0.2, 0.6, 1.2, 2.0):
         flow = hub.start("--processes", "2")
         until(partial(handles, flow.pid, signal.SIGTERM), "a handler of signals")
         try:
-            flow.wait(patience)
+            flow.wait(seconds)
         except subprocess.TimeoutExpired:
             flow.send_signal(number)
         _, err = flow.communicate(timeout=DEADLINE)
         assert flow.returncode == 0, err[-3_000:]
         assert "Traceback" not in err
         assert "panicked" not in err
-    succeeded(hub.run())
+    assert_succeeded(hub.run())
     assert_exact(hub, log)
 
 
-def test_a_killed_launcher_takes_its_processes_along(hub: Hub) -> None:
-    """They end by themselves, with a snapshot, and the next start waits for that."""
+def test_the_processes_of_a_killed_launcher_stop(hub: Hub) -> None:
+    """They end by themselves with a snapshot, and the next start waits for that."""
     hub.make_topics()
     log, rest = trips_log(24), trips_log(25, NOON + 120 * MINUTE)
     hub.write(log)
@@ -120,39 +120,39 @@ def test_a_killed_launcher_takes_its_processes_along(hub: Hub) -> None:
     flow.kill()
     flow.wait()
     hub.write(rest)
-    succeeded(hub.run())
-    assert_exact(hub, both(log, rest))
+    assert_succeeded(hub.run())
+    assert_exact(hub, concat_logs(log, rest))
 
 
-def test_bytewax_by_hand_has_the_same_guard(hub: Hub) -> None:
-    """Partitions are made, a running instance is named, another flow's folder is refused."""
+def test_bytewax_alone_locks_the_folder_too(hub: Hub) -> None:
+    """Partitions are created, a running instance is named, an unsafe folder is refused."""
     hub.make_topics()
     log = trips_log(26)
     hub.write(log)
     folder = ["-r", str(hub.recovery)]
-    succeeded(by_hand(hub, *folder))
+    assert_succeeded(run_by_bytewax(hub, *folder))
     assert_exact(hub, log)
     first = hub.start()
     until(lambda: children(first), "a process of the first")
-    second = by_hand(hub, *folder)
+    second = run_by_bytewax(hub, *folder)
     assert second.returncode == 2
     assert f"process {first.pid}" in second.stderr
     first.terminate()
     first.communicate(timeout=DEADLINE)
     assert first.returncode == 0
     hub.recovery.chmod(0o777)
-    third = by_hand(hub, *folder)
+    third = run_by_bytewax(hub, *folder)
     assert third.returncode == 2
     assert "chmod 700" in third.stderr
 
 
-def test_a_loose_cluster_may_not_write_to_stores(hub: Hub) -> None:
-    """Nor may a process that shows the token of a cluster that does not hold the folder."""
-    loose = ["-i", "0", "-a", "127.0.0.1:1;127.0.0.1:2", "-r", str(hub.recovery)]
-    run = by_hand(hub, *loose, MOBILITY_STORES="redis")
+def test_processes_without_a_launcher_may_not_write_to_stores(hub: Hub) -> None:
+    """Nor may a process with the token of a cluster that has not locked the folder."""
+    options = ["-i", "0", "-a", "127.0.0.1:1;127.0.0.1:2", "-r", str(hub.recovery)]
+    run = run_by_bytewax(hub, *options, MOBILITY_STORES="redis")
     assert run.returncode == 2
     assert "--processes N" in run.stderr
-    run = by_hand(hub, *loose, MOBILITY_STORES="redis", MOBILITY_CLUSTER="stolen")
+    run = run_by_bytewax(hub, *options, MOBILITY_STORES="redis", MOBILITY_CLUSTER="stolen")
     assert run.returncode == 2
     assert "MOBILITY_CLUSTER" in run.stderr
     assert not hub.recovery.exists()
@@ -160,7 +160,7 @@ def test_a_loose_cluster_may_not_write_to_stores(hub: Hub) -> None:
 
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_a_later_cluster_ends_the_earlier_one_for_good(hub: Hub, processes: str) -> None:
-    """Of two clusters on the same stores the older ends, names the newer, and stays away."""
+    """The older of two clusters on the same stores ends, names the newer, and is not restarted."""
     hub.make_topics()
     log, rest = trips_log(27), trips_log(28, NOON + 120 * MINUTE)
     hub.write(log)
@@ -172,7 +172,7 @@ def test_a_later_cluster_ends_the_earlier_one_for_good(hub: Hub, processes: str)
     other = Hub(hub.settings, hub.recovery.with_name("other"))
     new = other.start(stores=("redis",))
     hub.started.append(new)
-    # Before that the older might write all there is, and would have nothing more to be refused.
+    # Before that the older one might write everything, and then nothing would be refused.
     until(
         lambda: store.hget(RedisKeys.of(hub.settings).meta, "fence"),
         f"a fence after {held!r}",

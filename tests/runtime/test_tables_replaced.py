@@ -1,4 +1,4 @@
-"""A table that is replaced, amid a crash and between a graceful stop and the next start."""
+"""A table is replaced between a crash or a graceful stop and the next start."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from mobility.entities import BY_NAME
 from mobility.topics import trips_topic
 from runtime.rules_journal import read_journal
 from tests.dataflows.conftest import PARTITIONS, Hub
-from tests.dataflows.test_services import succeeded
+from tests.dataflows.test_services import assert_succeeded
 from tests.runtime.test_starts import children
 from tests.strategies import MINUTE, NOON, Entry
 from tests.waiting import DEADLINE, until
@@ -36,13 +36,13 @@ def write_drivers(path: Path, vehicle_type: str) -> None:
 
 
 def write_trips(hub: Hub, minute: int) -> None:
-    """Append trips from this minute after noon on."""
+    """Append trips that start from this minute after noon on."""
     times = range(NOON + minute * MINUTE, NOON + minute * MINUTE + TRIPS * 1_000, 1_000)
     hub.write([[Entry(time, None, "d1", None, 1_000_000) for time in times]] * PARTITIONS)
 
 
 def trips(hub: Hub) -> dict[str, int]:
-    """Return how many trips each vehicle type has in `aggregated.vehicle_type`."""
+    """Return the trip count of each vehicle type in `aggregated.vehicle_type`."""
     sums = hub.windows(VEHICLE).group_by("id").agg(pl.col("trip_count").sum())
     return {str(name): int(count) for name, count in sums.iter_rows()}
 
@@ -51,7 +51,7 @@ def kill(flow: subprocess.Popen[str]) -> None:
     """Kill the launcher and its processes at once, as a power failure does."""
     processes = children(flow)
     for pid in processes:
-        os.kill(pid, signal.SIGSTOP)  # they would end with a snapshot when the launcher is gone
+        os.kill(pid, signal.SIGSTOP)  # they would stop with a snapshot after the launcher has ended
     flow.kill()
     flow.wait()
     for pid in processes:
@@ -59,7 +59,7 @@ def kill(flow: subprocess.Popen[str]) -> None:
 
 
 def oracle_trips(hub: Hub) -> dict[str, int]:
-    """Return what the oracle counts, by the journal in the recovery folder."""
+    """Return the trip counts of the oracle, which uses the journal in the recovery folder."""
     settings = msgspec.structs.replace(hub.settings, recovery_dir=str(hub.recovery))
     rules = read_rules_in_force(settings)
     log = validate_log(read_log_messages(settings, trips_topic(settings)), settings, rules)
@@ -71,15 +71,15 @@ def oracle_trips(hub: Hub) -> dict[str, int]:
 def test_after_a_crash_the_table_in_force_stays_in_force(
     hub: Hub, tmp_path: Path, processes: str
 ) -> None:
-    """What was read twice is judged once; after a graceful stop the new table counts."""
+    """Messages that are read again keep their vehicle type until the next graceful stop."""
     drivers, each = tmp_path / "drivers.parquet", TRIPS * PARTITIONS
     hub.settings = msgspec.structs.replace(hub.settings, drivers=str(drivers))
     hub.make_topics()
     write_drivers(drivers, "car")
     write_trips(hub, 0)
-    succeeded(hub.run("--processes", processes))
+    assert_succeeded(hub.run("--processes", processes))
 
-    # No snapshot is made of what this run reads, and it has sent what it has counted.
+    # No snapshot has what this run reads, and its windows are sent.
     flow = hub.start("--processes", processes, snapshot_interval=600)
     write_trips(hub, 10)
     until(lambda: trips(hub), f"{2 * each} cars", lambda found: found == {"car": 2 * each})
@@ -87,12 +87,12 @@ def test_after_a_crash_the_table_in_force_stays_in_force(
     write_drivers(drivers, "bike")
     write_trips(hub, 20)
     crashed = hub.run("--processes", processes)
-    succeeded(crashed)
+    assert_succeeded(crashed)
     assert trips(hub) == oracle_trips(hub) == {"car": 3 * each}
     assert "has changed, but the last run did not end gracefully" in crashed.stderr
 
     write_trips(hub, 30)
-    succeeded(hub.run("--processes", processes))
+    assert_succeeded(hub.run("--processes", processes))
     assert trips(hub) == oracle_trips(hub) == {"car": 3 * each, "bike": each}
     newest = read_journal(hub.recovery)[-1]
     assert newest.first_offsets == dict.fromkeys(range(PARTITIONS), 3 * TRIPS)

@@ -43,7 +43,7 @@ class SecuredKafka(Kafka):
         super().__init__(folder, ports)
         self._ports = ports
         self.authority = Authority(folder / "certificates")
-        self.strangers = Authority(folder / "strangers")
+        self.other_authority = Authority(folder / "other")
 
     def address(self, listener: str) -> str:
         """Return host and port of a listener."""

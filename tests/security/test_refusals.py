@@ -93,7 +93,7 @@ LOGINS: Final[dict[str, tuple[Change, str]]] = {
         r"The certificate of Kafka at \S+ is for another host",
     ),
     "an unknown CA": (
-        lambda secured: {"kafka_ca": str(secured.broker.strangers.path)},
+        lambda secured: {"kafka_ca": str(secured.broker.other_authority.path)},
         r"is signed by no CA that is in \S+ \(MOBILITY_KAFKA_CA\)",
     ),
     "no CA": (
@@ -137,7 +137,7 @@ LOGINS: Final[dict[str, tuple[Change, str]]] = {
         r"The client certificate \S+ \(MOBILITY_KAFKA_CERTIFICATE\) has expired \(valid until 20",
     ),
     "a client certificate of another CA": (
-        by_certificate(lambda s: s.broker.strangers.issue("flow", host="flow")),
+        by_certificate(lambda s: s.broker.other_authority.issue("flow", host="flow")),
         r"The client certificate \S+ \(MOBILITY_KAFKA_CERTIFICATE\) is refused",
     ),
     "a key with a password": (

@@ -10,10 +10,10 @@ import redis
 
 from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings
-from sinks.memory import MemoryStore
 from sinks.postgres import connect_postgres
 from sinks.redis import connect_redis
 from sinks.store import WindowStore
+from tests.sinks.memory_store import MemoryStore
 
 Window = Callable[..., dict[str, Any]]
 Frame = Callable[..., pl.DataFrame]

@@ -12,8 +12,8 @@ from mobility.entities import BY_NAME, Entity
 from mobility.records import WINDOW_SCHEMA, WindowUpdate
 from sinks import batch_writer
 from sinks.batch_writer import BatchWriter
-from sinks.memory import MemoryStore
 from sinks.store import AmountTooLargeError, ApplyResult, StoreError
+from tests.sinks.memory_store import MemoryStore
 from tests.waiting import DEADLINE, until
 
 DRIVER = BY_NAME["driver"]

@@ -30,7 +30,7 @@ def is_blocked(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
 def test_ids_are_locked_while_their_history_is_used(
     settings: Settings, window: Build, frame: Build
 ) -> None:
-    """A window that the history lacks is committed after the fill, and so is in Redis later."""
+    """A window that the history lacks is committed after the refill, and so is in Redis later."""
     store, history = connect_postgres(settings, "main"), open_history(settings)
     store.apply(DRIVER, frame(*(window(name, at=at) for name in ("d1", "d2") for at in (0, 1))))
     with ThreadPoolExecutor(1) as pool, psycopg.connect(settings.postgres) as watcher:

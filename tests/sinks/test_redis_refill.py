@@ -1,4 +1,4 @@
-"""An id that Redis lacks is filled from Postgres, unless it is new there as well."""
+"""An id that Redis lacks is refilled from Postgres, unless it is new there as well."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -46,10 +46,10 @@ def both(settings: Settings) -> Iterator[Both]:
         store.close()
 
 
-def test_a_lost_id_is_filled_from_postgres(
+def test_a_lost_id_is_refilled_from_postgres(
     both: Both, settings: Settings, client: redis.Redis, window: Build, frame: Build
 ) -> None:
-    """After Redis was emptied, the next window of an id fills all of its totals."""
+    """After Redis was emptied, the next window of an id refills all of its totals."""
     postgres_store, redis_store = both
     ids = ["d1", "d 2", 'd"3', "é:4"]
     history = [window(name, at=at) for name in ids for at in (0, 5, TWO_DAYS + 9)]
@@ -68,7 +68,7 @@ def test_a_lost_id_is_filled_from_postgres(
     assert_frame_equal(redis_store.windows(DRIVER), recent)
 
 
-def test_a_window_from_before_the_ledger_fills_its_id_again(
+def test_a_window_from_before_the_ledger_refills_its_id(
     both: Both, settings: Settings, window: Build, frame: Build
 ) -> None:
     """With Postgres, Redis refuses no window, and its totals contain windows of any age."""
@@ -84,7 +84,7 @@ def test_a_window_from_before_the_ledger_fills_its_id_again(
 
 
 @pytest.mark.parametrize("postgres_first", [True, False])
-def test_a_fill_counts_nothing_twice(
+def test_a_refill_counts_nothing_twice(
     both: Both, window: Build, frame: Build, postgres_first: bool
 ) -> None:
     """Totals are the same whether or not the history contains the windows of the batch."""
@@ -98,10 +98,10 @@ def test_a_fill_counts_nothing_twice(
     assert redis_store.totals(DRIVER)["trip_count"].to_list() == [6]
 
 
-def test_a_new_id_is_not_filled(
+def test_a_new_id_is_not_refilled(
     settings: Settings, client: redis.Redis, window: Build, frame: Build
 ) -> None:
-    """It starts with its first batch, also over several script calls; a lost id is filled."""
+    """It starts with its first batch, also over several script calls; a lost id is refilled."""
     rows = [window("first"), *(window("long", at=at) for at in range(CHUNK + 5)), window("new")]
     read: list[list[str]] = []
 
@@ -133,7 +133,7 @@ def test_a_new_id_is_not_filled(
 
 
 def test_a_new_id_that_exists_is_kept(both: Both, window: Build, frame: Build) -> None:
-    """It may have been filled since Postgres took the batch, with later windows as well."""
+    """It may have been refilled since Postgres took the batch, with later windows as well."""
     postgres_store, redis_store = both
     first, second = frame(window(at=0)), frame(window(at=TWO_DAYS + 1))
     new_ids = postgres_store.apply(DRIVER, first).new_ids
@@ -144,10 +144,10 @@ def test_a_new_id_that_exists_is_kept(both: Both, window: Build, frame: Build) -
     assert_frame_equal(redis_store.totals(DRIVER), postgres_store.totals(DRIVER))
 
 
-def test_a_new_id_that_is_lost_between_two_calls_is_filled(
+def test_a_new_id_that_is_lost_between_two_calls_is_refilled(
     both: Both, settings: Settings, client: redis.Redis, window: Build, frame: Build
 ) -> None:
-    """Only the first script call may start a new id; the second fills it where it is missing."""
+    """Only the first script call may start a new id; the second refills it where it is missing."""
     rows = frame(*(window(at=at) for at in range(CHUNK + 5)))
     postgres_store, redis_store = both
     new_ids = postgres_store.apply(DRIVER, rows).new_ids
@@ -165,7 +165,7 @@ def test_a_new_id_that_is_lost_between_two_calls_is_filled(
 
 
 @pytest.mark.parametrize("since", ["it was emptied", "a backfill is running"])
-def test_a_new_id_is_filled_where_it_may_have_been_lost(
+def test_a_new_id_is_refilled_where_it_may_have_been_lost(
     both: Both, settings: Settings, client: redis.Redis, window: Build, frame: Build, since: str
 ) -> None:
     """A backfill may have written windows that the flow does not repeat, and Redis lost them."""
@@ -183,8 +183,8 @@ def test_a_new_id_is_filled_where_it_may_have_been_lost(
     assert_frame_equal(redis_store.totals(DRIVER), postgres_store.totals(DRIVER))
 
 
-def test_a_filled_id_keeps_its_earliest_start(both: Both, window: Build, frame: Build) -> None:
-    """A trip from before the filled windows stays the first when these change or are removed."""
+def test_a_refilled_id_keeps_its_earliest_start(both: Both, window: Build, frame: Build) -> None:
+    """A trip from before the refilled windows stays the first when these change or are removed."""
     postgres_store, redis_store = both
     postgres_store.apply(DRIVER, frame(window(at=0), window(at=TWO_DAYS + 1)))
     recent = window(at=TWO_DAYS + 1)
@@ -194,8 +194,8 @@ def test_a_filled_id_keeps_its_earliest_start(both: Both, window: Build, frame: 
     assert redis_store.totals(DRIVER)["start_time"].to_list() == [window()["start_time"]]
 
 
-def test_a_filled_id_keeps_its_latest_start(both: Both, window: Build, frame: Build) -> None:
-    """Where all filled windows lose their trips, the last trip is one from before them.
+def test_a_refilled_id_keeps_its_latest_start(both: Both, window: Build, frame: Build) -> None:
+    """Where all refilled windows lose their trips, the last trip is one from before them.
 
     It need not be in the last of those: by their ends, a later window can hold an earlier start.
     """
@@ -210,10 +210,10 @@ def test_a_filled_id_keeps_its_latest_start(both: Both, window: Build, frame: Bu
         assert store.totals(DRIVER)["last_start_time"].to_list() == [window()["last_start_time"]]
 
 
-def test_an_id_without_a_latest_start_is_filled_from_postgres(
+def test_an_id_without_a_latest_start_is_refilled_from_postgres(
     both: Both, settings: Settings, client: redis.Redis, window: Build, frame: Build
 ) -> None:
-    """An id of release 0.1 counts as missing, and is filled at its next window."""
+    """An id of release 0.1 counts as missing, and is refilled at its next window."""
     postgres_store, redis_store = both
     for store in (postgres_store, redis_store):
         store.apply(DRIVER, frame(window("d1"), window("d2")))

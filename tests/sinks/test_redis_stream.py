@@ -72,10 +72,10 @@ def test_unchanged_windows_are_not_in_the_stream(
     store.close()
 
 
-def test_windows_of_filled_ids_are_in_the_stream(
+def test_windows_of_refilled_ids_are_in_the_stream(
     settings: Settings, client: redis.Redis, window: Build, frame: Build
 ) -> None:
-    """The window of an id that is filled from Postgres is in the stream once."""
+    """The window of an id that is refilled from Postgres is in the stream once."""
     both = msgspec.structs.replace(settings, stores=("redis", "postgres"))
     store = connect_stores(both, "main")
     store.apply(DRIVER, frame(window("a"), window("b")))

@@ -1,4 +1,4 @@
-"""Redis is filled again from Postgres, exactly, while windows arrive."""
+"""Redis is refilled from Postgres, exactly, while windows arrive."""
 
 import threading
 from collections.abc import Iterator
@@ -97,7 +97,7 @@ def assert_equal(redis_store: WindowStore, both: WindowStore) -> None:
     assert redis_store.progress(DRIVER) == both.progress(DRIVER)
 
 
-def test_an_emptied_redis_is_filled_by_the_next_check(
+def test_an_emptied_redis_is_refilled_by_the_next_check(
     one_shard: Settings,
     client: redis.Redis,
     both: WindowStore,
@@ -159,14 +159,14 @@ def test_a_sweep_finds_evicted_keys(
     assert_equal(redis_store, both)
 
 
-def test_only_recent_ids_are_filled_and_expire_when_they_would_have(
+def test_only_recent_ids_are_refilled_and_expire_when_they_would_have(
     one_shard: Settings,
     client: redis.Redis,
     both: WindowStore,
     redis_store: RedisStore,
     refiller: Refiller,
 ) -> None:
-    """An id that would have expired is not filled; others keep the rest of their time to live."""
+    """An id that would have expired is not refilled; others keep the rest of their time to live."""
     with psycopg.connect(one_shard.postgres) as connection:
         for name, hours in ((IDS[0], 25), (IDS[1], 20)):
             connection.execute(
@@ -208,7 +208,7 @@ def test_an_id_that_expired_a_minute_early_is_not_lost(
     assert both.totals(DRIVER).height == len(IDS)
 
 
-def test_windows_arrive_while_it_is_filled(
+def test_windows_arrive_while_it_is_refilled(
     one_shard: Settings,
     client: redis.Redis,
     both: WindowStore,
@@ -216,7 +216,7 @@ def test_windows_arrive_while_it_is_filled(
     refiller: Refiller,
     window: Build,
 ) -> None:
-    """However losses, fills and windows interleave, Redis ends with the data of Postgres."""
+    """However losses, refills and windows interleave, Redis ends with the data of Postgres."""
     is_done = threading.Event()
 
     def keep_deleting() -> None:
@@ -244,10 +244,10 @@ def test_windows_arrive_while_it_is_filled(
     assert_equal(redis_store, both)
 
 
-def test_progress_of_every_shard_is_restored(
+def test_progress_of_every_shard_is_refilled(
     settings: Settings, client: redis.Redis, window: Build, frame: Build
 ) -> None:
-    """After one shard has recorded its progress in an emptied Redis, the others are restored."""
+    """After one shard has recorded its progress in an emptied Redis, the others are refilled."""
     settings = msgspec.structs.replace(settings, shards=3)
     both, redis_store = connect_stores(settings, "main"), connect_redis(settings, "main")
     for shard in range(3):
@@ -282,7 +282,7 @@ def test_the_first_partition_runs_the_refiller(
     window: Build,
     frame: Build,
 ) -> None:
-    """It fills what Redis has lost until the partition is closed."""
+    """It refills what Redis has lost until the partition is closed."""
     partition = StoreSink(one_shard, DRIVER, "main").build_part("step", "0", None)
     partition.write_batch([WindowUpdate(DRIVER, 0, 1, 6_000, frame(window("new")))])
     delete_keys(client, one_shard)

@@ -13,8 +13,8 @@ from polars.testing import assert_frame_equal
 from mobility.entities import BY_NAME
 from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
 from mobility.totals import highest_versions
-from sinks.memory import MemoryStore
 from sinks.store import TOTALS_SCHEMA, ApplyResult, WindowStore
+from tests.sinks.memory_store import MemoryStore
 
 DRIVER = BY_NAME["driver"]
 PASSENGER = BY_NAME["passenger"]

@@ -16,11 +16,11 @@ from mobility.records import WINDOW_SCHEMA, WindowUpdate
 from mobility.settings import Settings
 from sinks import SinkContext, StoreSink, store_sinks
 from sinks.batch_writer import BatchWriter
-from sinks.memory import MemoryStore
 from sinks.postgres import connect_postgres
 from sinks.redis import connect_redis
 from sinks.store import ApplyResult, WindowStore
 from sinks.store_sink import StorePartition
+from tests.sinks.memory_store import MemoryStore
 
 DRIVER = BY_NAME["driver"]
 SHARDS = 12

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mobility.settings import Settings, SettingsError
 from stack.components import SystemComponent
-from stack.live import run_native
+from stack.up import run_native
 
 FOLDER, *FLOW_EXIT = sys.argv[1:]
 EVENTS = Path(os.environ["FAKE_EVENTS"])

@@ -49,7 +49,7 @@ class StateFolder:
     def down(self) -> str:
         """Run `just down`; return its output."""
         return subprocess.check_output(
-            [sys.executable, "-m", "stack.live", "down", "--folder", self.folder],
+            [sys.executable, "-m", "stack.up", "down", "--folder", self.folder],
             # Without a PATH no Docker is found, whose containers must not be stopped by a test.
             env=module_environ({**os.environ, "PATH": ""}),
             text=True,
@@ -167,7 +167,7 @@ def test_invalid_settings_exit_with_2(tmp_path: Path) -> None:
     """Every error at once, and nothing is started."""
     bad = {"MOBILITY_WINDOW": "0", "MOBILITY_NONSENSE": "1"}
     up = subprocess.run(
-        [sys.executable, "-m", "stack.live", "native", "--folder", tmp_path / "state"],
+        [sys.executable, "-m", "stack.up", "native", "--folder", tmp_path / "state"],
         env=module_environ({**os.environ, **bad}),
         capture_output=True,
         text=True,
