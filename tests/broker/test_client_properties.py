@@ -21,6 +21,7 @@ TUNABLE = {
     "batch.size",
     "client.id",
     "compression.type",
+    "fetch.queue.backoff.ms",
     "linger.ms",
     "message.timeout.ms",
     "queue.buffering.max.kbytes",

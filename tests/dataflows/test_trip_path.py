@@ -166,7 +166,7 @@ def test_a_trip_passes_through_twelve_files(hub: Hub, monkeypatch: pytest.Monkey
         run_main(main.build(flow_context("main", settings)))  # type: ignore[no-untyped-call]
     sender.join()
     assert len(path.steps) <= MOST_STEPS
-    assert trace.callers.keys() == path.files
+    assert trace.callers.keys() - path.files == set()
     assert trace.with_trips >= path.steps.keys()
     assert not trace.with_trips & path.without_trips
     for step, own in path.steps.items():
