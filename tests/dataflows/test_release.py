@@ -1,46 +1,73 @@
-"""This release resumes a recovery folder of release 0.1, and its results are exact.
+"""This release resumes recovery folders of earlier releases, and its results are exact.
 
-`release_0_1/recovery.tar.xz` is the folder of that release after kill -9, with MOBILITY_SHARDS=2:
-140 of the 240 messages of each partition of `log.ndjson` were in the log.
+Each `recovery.tar.xz` is the folder of a flow after kill -9, with MOBILITY_SHARDS=2: it had read 140
+of the 240 messages of each partition of `release_0_1/log.ndjson`. `release_0_1` is of the first
+release, `state_version_1` of the last one before the state was log-structured.
 """
 
 import json
+import pickle
+import sqlite3
 import tarfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from polars.testing import assert_frame_equal
 
 from mobility.entities import BY_NAME
-from runtime.recovery import stored_keys
+from runtime.recovery import partition_paths, stored_keys, stored_states
 from tests.dataflows.conftest import PARTITIONS, Hub
 from tests.dataflows.doubles import batch_answer
 from tests.strategies import Entry
 
 pytestmark = pytest.mark.services
 
-RELEASE = Path(__file__).parent / "release_0_1"
+HERE = Path(__file__).parent
 WAS_THERE = 140
+SOURCE = "mobility_hub.trips_stream"
 
 
 def release_log() -> list[list[Entry]]:
     """Return the log of the folder, with the messages after it."""
     log: list[list[Entry]] = [[] for _ in range(PARTITIONS)]
-    for line in (RELEASE / "log.ndjson").read_text().splitlines():
+    for line in (HERE / "release_0_1" / "log.ndjson").read_text().splitlines():
         record = json.loads(line)
         log[record.pop("partition")].append(Entry(**record))
     return log
 
 
-@pytest.mark.parametrize("processes", ["1", "2"])
-def test_a_folder_of_the_first_release_still_resumes(hub: Hub, processes: str) -> None:
-    """Its windows get the totals of the batch answer; those that were closed are not sent again."""
-    with tarfile.open(RELEASE / "recovery.tar.xz") as archive:
+def unpack(release: str, hub: Hub) -> None:
+    """Unpack the folder of a release; its topic had another id than that of the hub."""
+    with tarfile.open(HERE / release / "recovery.tar.xz") as archive:
         archive.extractall(hub.recovery.parent, filter="data")
-    assert "000" in stored_keys(hub.recovery)["mobility_hub.trips_stream"]
+    for path in partition_paths(hub.recovery):
+        with closing(sqlite3.connect(path)) as connection, connection:
+            snaps = connection.execute(
+                "SELECT rowid, ser_change FROM snaps WHERE step_id = ?", (SOURCE,)
+            ).fetchall()
+            for row, state in snaps:
+                forgotten = pickle.dumps({**pickle.loads(state), "topic_id": None})  # noqa: S301 - ours
+                connection.execute(
+                    "UPDATE snaps SET ser_change = ? WHERE rowid = ?", (forgotten, row)
+                )
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+@pytest.mark.parametrize("release", ["release_0_1", "state_version_1"])
+def test_a_folder_of_an_earlier_release_still_resumes(
+    hub: Hub, release: str, processes: str
+) -> None:
+    """Its windows get the totals of the batch answer; those that were closed are not sent again.
+
+    Trips that it had counted come again, and are duplicates.
+    """
+    unpack(release, hub)
+    assert "000" in stored_keys(hub.recovery)[SOURCE]
     hub.make_topics()
     log = release_log()
     hub.write([entries[:WAS_THERE] for entries in log])
+    log = [[*e[:WAS_THERE], *e[WAS_THERE - 20 : WAS_THERE], *e[WAS_THERE:]] for e in log]
     hub.write([entries[WAS_THERE:] for entries in log])
     run = hub.run("--processes", processes)
     assert run.returncode == 0, run.stderr[-3_000:]
@@ -55,6 +82,9 @@ def test_a_folder_of_the_first_release_still_resumes(hub: Hub, processes: str) -
         last = found["last_start_time"]
         assert (last >= found["start_time"]).all()
         assert (last <= kept["last_start_time"]).all()
-        first_new = min(entries[WAS_THERE].time for entries in log)
+        assert release == "release_0_1" or last.equals(kept["last_start_time"])
+        first_new = min(entries[WAS_THERE + 20].time for entries in log)
         new = expected.filter(expected["window_start"] >= first_new)
         assert new.join(found, on=new.columns, how="anti").is_empty()
+    states = stored_states(hub.recovery, SOURCE)
+    assert {state["version"] for state in states.values()} == {2}
