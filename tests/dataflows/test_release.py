@@ -1,7 +1,7 @@
 """This release resumes recovery folders of earlier releases, and its results are exact.
 
-Each `recovery.tar.xz` is the folder of a flow after kill -9, with MOBILITY_SHARDS=2: it had read 140
-of the 240 messages of each partition of `release_0_1/log.ndjson`. `release_0_1` is of the first
+Each `recovery.tar.xz` is the folder of a flow after kill -9, with MOBILITY_SHARDS=2: it had read
+140 of the 240 messages of each partition of `release_0_1/log.ndjson`. `release_0_1` is of the first
 release, `state_version_1` of the last one before the state was log-structured.
 """
 
