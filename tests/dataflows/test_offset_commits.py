@@ -1,5 +1,6 @@
 """The offsets in a flow's group on a real broker, as `kafka-consumer-groups` reads them."""
 
+import pickle
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from mobility.entities import BY_NAME, ENTITIES
 from mobility.topics import aggregated_topic, trips_topic
 from runtime.flows import TRIPS_STEP_ID, FlowName, consumer_group
 from runtime.recovery import delete_unreachable_snapshots, stored_states
+from tests.chaos.paused_commit import pause_between_commits, wait_until_paused
+from tests.chaos.recovery_reader import rows
 from tests.dataflows.conftest import PARTITIONS, ROOT, Hub, trips_log
 from tests.dataflows.test_log_changes import recreate
 from tests.dataflows.test_services import assert_exact, assert_succeeded, concat_logs, kill_all
@@ -121,6 +124,31 @@ def test_committed_offsets_are_never_beyond_the_recovery_folder(hub: Hub) -> Non
     assert_succeeded(hub.run("--processes", "3"))
     assert_exact(hub, log)
     assert committed(hub) == of_trips(hub, dict.fromkeys(range(PARTITIONS), len(log[0])))
+
+
+def test_a_snapshot_that_is_not_committed_yet_is_not_durable(hub: Hub) -> None:
+    """The flow waits between the two commits of an epoch: its snapshots would not be resumed."""
+    hub.make_topics()
+    hub.write(trips_log(90))
+    flow = hub.start("--processes", "2")
+    ends = of_trips(hub, dict.fromkeys(range(PARTITIONS), 400))
+    until(lambda: committed(hub), "the end of the log", lambda now: now == ends)
+    with pause_between_commits(hub.recovery):
+        hub.write(trips_log(91, NOON + 120 * MINUTE))
+        until(lambda: newest_snapshot(hub), "a snapshot behind it", lambda offset: offset > 400)
+        wait_until_paused(hub.recovery)
+        time.sleep(2)  # longer than a commit of offsets takes
+        assert committed(hub) == ends
+        kill_all(flow)
+    assert committed(hub) == ends
+    assert of_trips(hub, resumed(hub)) == ends
+
+
+def newest_snapshot(hub: Hub) -> int:
+    """Return the highest offset in any snapshot of the log, also of an epoch that is open."""
+    query = f"SELECT ser_change FROM snaps WHERE step_id = '{TRIPS_STEP_ID}'"  # noqa: S608 - ours
+    states = [pickle.loads(state) for (state,) in rows(hub.recovery, query)]  # noqa: S301 - ours
+    return max((int(state["next_offset"]) for state in states), default=0)
 
 
 def test_a_new_recovery_folder_commits_its_own_positions(hub: Hub) -> None:
