@@ -43,7 +43,7 @@ local RENEWAL = EXPIRY * 1000 / 1440
 local histories = cmsgpack.unpack(ARGV[13])
 local IS_REFILL = #histories > 0
 local CAN_ASK = CAN_REFILL and not IS_REFILL
--- A missing id that Postgres did not have before this batch is not lost: nobody has written it yet.
+-- A missing id that Postgres did not have before this batch is not lost: it was never written.
 -- That is not certain where Redis was emptied since the writer connected, or while a backfill runs,
 -- as the flow does not repeat what a backfill has written.
 local instance_id, backfill_until = unpack(redis.call('HMGET', META, 'life', 'backfill_until'))

@@ -1,7 +1,7 @@
 -- Lock those ids of the batch that exist, and insert the others with the sums of their windows.
 --
--- The windows of the new ids are inserted as they are and removed from `staged`. Nobody else sees
--- these rows before the commit, so there is nothing to lock and nothing to compare. If another
+-- The windows of the new ids are inserted as they are and removed from `staged`. These rows are not
+-- visible to others before the commit, so nothing is locked and nothing is compared. If another
 -- transaction inserts the same id at this moment, this one waits for it, and then the id is not
 -- new: its windows stay in `staged`, and the next statement (lock_staged_ids.sql) locks it. All
 -- writers lock in the order of ids, so they wait for each other in one direction; only that last

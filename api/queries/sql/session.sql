@@ -1,4 +1,4 @@
--- The API only reads and uses UTC; a query ends when nobody waits for it any more. The rows that it
+-- The API only reads and uses UTC; a query ends when its client has disconnected. The rows that it
 -- looks up are recent and in memory: with the costs of a disk, the planner would prefer a full scan
 -- to an index.
 SELECT

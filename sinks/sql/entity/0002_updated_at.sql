@@ -1,3 +1,4 @@
--- When an id last had news: what Redis forgets an id by, and is filled again by. No index, so that an
--- update of totals still touches the page of its row alone; who asks reads the table, which is rare.
+-- When an id last had a new window: by this time Redis expires and refills ids. It has no index, so
+-- that an update of the totals still changes only the page of its row; the rare queries by it read
+-- the whole table.
 ALTER TABLE {totals} ADD COLUMN updated_at timestamptz NOT NULL DEFAULT now();

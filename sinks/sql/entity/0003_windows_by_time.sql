@@ -1,3 +1,3 @@
--- For questions about all ids over a range. A window's start never changes, so an update of the window
--- still needs no index entry, and many equal starts share one: it costs a batch next to nothing.
+-- For queries over all ids of a range. The start of a window never changes, so an update of the
+-- window needs no new index entry, and equal starts are deduplicated: the index costs little.
 CREATE INDEX ON {ledger} (window_start);

@@ -1,9 +1,9 @@
--- When the latest trip started. What is here already knows the earliest alone, which stands for both.
--- In the order in which readers lock the two, so that none of them can stop it half way.
+-- When the latest trip started. Existing rows have only the earliest start, which is used for both.
+-- The tables are locked in the order in which readers lock them, so that there is no deadlock.
 LOCK TABLE {totals}, {ledger} IN ACCESS EXCLUSIVE MODE;
 
 ALTER TABLE {ledger} ADD COLUMN last_start_time bigint;
--- Not an UPDATE, which would leave as many dead rows as there are: this writes the table anew.
+-- Not an UPDATE, which would leave a dead row for each row: this rewrites the table.
 ALTER TABLE {ledger}
     ALTER COLUMN last_start_time TYPE bigint USING start_time,
     ALTER COLUMN last_start_time SET NOT NULL;

@@ -1,4 +1,4 @@
--- One row a process, replaced every second: room in each page lets the new row lie beside the old.
+-- One row per process, updated every second: free space in each page keeps the new row in it (HOT).
 CREATE TABLE status (
     process text PRIMARY KEY,
     at timestamptz NOT NULL DEFAULT now(),
