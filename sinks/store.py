@@ -57,7 +57,7 @@ class StoreRefusedError(StoreError):
     """A store refuses this writer for good: a retry would be refused as well."""
 
 
-class AmountTooLargeError(StoreError):
+class AmountTooLargeError(StoreRefusedError):
     """A window or a total is larger than the store can hold; nothing of that id was written."""
 
 

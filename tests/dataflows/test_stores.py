@@ -1,5 +1,6 @@
 """Stores as sinks of a flow: which errors are raised, and which counts the status has."""
 
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from typing import cast
@@ -13,13 +14,15 @@ from mobility.entities import BY_NAME
 from mobility.records import WINDOW_SCHEMA, WindowUpdate
 from mobility.settings import Settings
 from mobility.status import FlowStatus, decode_status
-from runtime.failures import RefusalError
+from runtime.failures import EXIT_REFUSED, RefusalError
 from runtime.status_reporter import StatusReporter
 from sinks import SinkContext, StoreError, StoreRefusedError, StoreSink, store_sink
 from sinks.batch_writer import BatchWriter
 from sinks.store_sink import StorePartition
-from tests.dataflows.conftest import Hub, trips_log
+from tests.dataflows.conftest import PARTITIONS, Hub, trips_log
 from tests.sinks.memory_store import MemoryStore
+from tests.strategies import NOON, Entry
+from tests.waiting import DEADLINE, until
 
 DRIVER = BY_NAME["driver"]
 
@@ -151,3 +154,37 @@ def test_every_process_publishes_its_status(hub: Hub, flow: str) -> None:
         assert isinstance(status, FlowStatus)
         assert status.snapshot_at is not None
         assert status.counts.windows_out > 0
+
+
+@pytest.mark.services
+def test_a_window_that_postgres_can_not_hold_is_waited_for(hub: Hub) -> None:
+    """The flow says so in its log and status and does not end; the topic has the window exactly."""
+    hub.make_topics()
+    trips = [Entry(NOON, vehicle="car", driver=f"d{n}", micro=10**15) for n in range(9_300)]
+    hub.write([trips, *([Entry(NOON, punctuation=True)] for _ in range(PARTITIONS - 1))])
+    flow = hub.start(stores=("postgres",), batch_size=5_000)
+
+    def refusals() -> dict[str, str]:
+        with psycopg.connect(hub.settings.postgres) as connection:
+            if not connection.execute("SELECT to_regclass('status')::text").fetchall()[0][0]:
+                return {}
+            rows = connection.execute("SELECT record::text FROM status").fetchall()
+        statuses = (decode_status(str(record)) for (record,) in rows)
+        return {
+            entity: reason
+            for status in statuses
+            if isinstance(status, FlowStatus)
+            for entity, reason in status.refusals.items()
+        }
+
+    until(lambda: refusals().keys() == {"vehicle_type"}, "the refusal in the status")
+    assert "can't hold total_duration of vehicle_type 'car'" in refusals()["vehicle_type"]
+    vehicles = until(lambda: hub.windows(BY_NAME["vehicle_type"]), "windows", lambda w: w.height)
+    assert vehicles["total_revenue"].to_list() == [9_300 * 10**15]
+    assert flow.poll() is None
+    flow.send_signal(signal.SIGTERM)
+    _, err = flow.communicate(timeout=DEADLINE)
+    assert "can't hold total_duration of vehicle_type 'car'" in err
+    assert "The flow waits until it fits" in err
+    assert "Traceback" not in err
+    assert flow.returncode == EXIT_REFUSED
