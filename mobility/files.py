@@ -13,8 +13,11 @@ _READABLE_BY_ALL: Final = 0o666
 
 
 def read_text(path: str) -> str:
-    """Return the text of a file in UTF-8. Raises OSError, UnicodeDecodeError."""
-    return Path(path).read_text("utf-8")
+    """Return the text of a file in UTF-8. Raises OSError, UnicodeDecodeError.
+
+    A byte order mark, which editors on Windows write at the beginning, is not a part of it.
+    """
+    return Path(path).read_text("utf-8-sig")
 
 
 def write_atomically(

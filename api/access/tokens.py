@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from mobility.entities import BY_NAME
+from mobility.files import read_text
 
 ALL_SCOPES: Final = frozenset(BY_NAME)
 
@@ -67,7 +68,7 @@ def create_token(name: str, scopes: str) -> tuple[str, str]:
 def read_tokens(path: Path) -> Tokens:
     """Read a file of tokens; raises TokensError with every fault."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(str(path)).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         msg = f"MOBILITY_API_TOKENS={path} can't be read: {reason}"

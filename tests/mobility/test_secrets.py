@@ -25,12 +25,18 @@ def faults(environ: dict[str, str]) -> tuple[str, ...]:
 
 @pytest.mark.parametrize(
     ("text", "secret"),
-    [("p w\n", "p w"), (' p="#\\ \r\n', ' p="#\\ '), ("\n\np", "\n\np"), ("ü", "ü")],
+    [
+        ("p w\n", "p w"),
+        (' p="#\\ \r\n', ' p="#\\ '),
+        ("\n\np", "\n\np"),
+        ("ü", "ü"),
+        ("\ufeffp\r\n", "p"),
+    ],
 )
 def test_a_secret_is_the_content_of_its_file(tmp_path: Path, text: str, secret: str) -> None:
-    """Without the line end that editors add."""
+    """Without the line end and the byte order mark that editors add."""
     file = tmp_path / "password"
-    file.write_text(text, newline="")
+    file.write_text(text, "utf-8", newline="")
     settings = read_settings(LOGIN | {"MOBILITY_KAFKA_PASSWORD_FILE": str(file)})
     assert settings.kafka_password == secret
     # Processes that a program starts get the secret itself.
