@@ -4,12 +4,12 @@ None of them may undo what exactness needs, and none has a second way to be set.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 from broker.errors import AccessError
 from broker.librdkafka import invalid_properties
 from broker.security import owner_of
+from mobility.files import read_text
 from mobility.settings import Settings
 
 _OFFSETS: Final = "the position in the log is in the recovery folder, and nowhere else"
@@ -85,7 +85,7 @@ def client_properties(settings: Settings) -> dict[str, str]:
         return {}
     faults: list[str] = []
     try:
-        properties = _parsed(Path(settings.kafka_config).read_text("utf-8"), faults)
+        properties = _parsed(read_text(settings.kafka_config), faults)
     except (OSError, UnicodeDecodeError) as error:
         properties = {}
         faults.append(f"the file can't be read: {error}")
@@ -123,6 +123,8 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _refusal(name: str) -> str | None:
+    # librdkafka takes each property of a topic with this prefix, too.
+    name = name if name in REFUSED else name.removeprefix("topic.")
     if name.endswith("_cb"):
         return _CALLBACK
     variable = owner_of(name)

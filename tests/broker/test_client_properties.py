@@ -49,7 +49,7 @@ def faults(folder: Path, text: str) -> list[str]:
 
 def test_properties_are_names_and_values(tmp_path: Path) -> None:
     """Comments and empty lines are ignored; a value may contain any characters."""
-    text = "# c\n\n client.rack = a=b # c \r\nlinger.ms=7\n  # linger.ms=8\n"
+    text = "\ufeff# c\n\n client.rack = a=b # c \r\nlinger.ms=7\n  # linger.ms=8\n"
     expected = {"client.rack": "a=b # c", "linger.ms": "7"}
     assert client_properties(with_file(tmp_path, text)) == expected
     assert client_properties(Settings()) == {}
@@ -75,7 +75,10 @@ def test_a_missing_file_is_named() -> None:
         client_properties(Settings(kafka_config="/no/such"))
 
 
-@pytest.mark.parametrize("name", ["error_cb", "dr_msg_cb", "sasl.password", *REFUSED])
+@pytest.mark.parametrize(
+    "name",
+    ["error_cb", "dr_msg_cb", "sasl.password", "topic.partitioner", "topic.acks", *REFUSED],
+)
 def test_properties_that_can_not_be_set(tmp_path: Path, name: str) -> None:
     """Those of the program, those with a setting of their own, and those that exactness needs."""
     (fault,) = faults(tmp_path, f"{name}=1\n")
