@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
-from urllib.parse import urlsplit
 
 from msgspec import ValidationError
 
@@ -47,17 +46,6 @@ def unreadable(files: Mapping[str, str | None], read: Read) -> Iterator[str]:
                 _text_of(path, read)
         except ValidationError as error:
             yield f"{variable}={path}: {error}"
-
-
-def is_cut_short(url: str) -> bool:
-    """Tell whether a / or # in a password, that is not percent-encoded, ends the host of a URL.
-
-    >>> is_cut_short("redis://:pass/word@host/0")
-    True
-    """
-    parts = urlsplit(url)
-    is_behind = "@" in parts.path or "@" in parts.fragment
-    return is_behind and ":" in parts.netloc and "@" not in parts.netloc
 
 
 def _text_of(path: str, read: Read) -> str:

@@ -22,10 +22,10 @@ from mobility.secrets import (
     SECRETS,
     Read,
     file_variable,
-    is_cut_short,
     secret_in_file,
     unreadable,
 )
+from mobility.store_urls import URL_SETTINGS, url_fault
 from mobility.value_settings import ValueSettings
 
 PREFIX: Final = "MOBILITY_"
@@ -195,11 +195,6 @@ _FIELDS: Final = {_variable(field): field for field in _TYPES} | {
 }
 """The field that each variable sets."""
 
-_URL_SCHEMES: Final = {
-    "redis": ("redis://", "rediss://", "unix://"),
-    "postgres": ("postgresql://", "postgres://"),
-}
-
 
 def masked(url: str) -> str:
     """Return the URL with its password, if any, shown as `***`.
@@ -207,8 +202,10 @@ def masked(url: str) -> str:
     >>> masked("postgresql://u:secret@host/db")
     'postgresql://u:***@host/db'
     """
-    # A password that is not percent-encoded ends at the last @.
-    shown = re.sub(r"(?s)(//[^/?#:@]*:)(?:[^/?#]*|.*)(@)", r"\1***\2", url)
+    # A password that is not percent-encoded ends at the last @. So a user name may have one too;
+    # but what follows a name, an @ and a colon may be the port of a host.
+    user = r"//(?:[^/?#:@]*:|[^/?#:]*:(?![0-9]{1,5}(?:[,/?#]|\Z)))"
+    shown = re.sub(rf"(?s)({user})(?:[^/?#]*|.*)(@)", r"\1***\2", url)
     return re.sub(r"(?i)(password=)[^&\s]*", r"\1***", shown)
 
 
@@ -287,11 +284,8 @@ def _names(field: str, text: str) -> tuple[str, ...]:
 
 
 def _invalid_urls(settings: Settings) -> Iterator[str]:
-    for field, schemes in _URL_SCHEMES.items():
+    for field in URL_SETTINGS:
         url = getattr(settings, field)
-        # Without `//` it is no URL, so it may be a password alone.
-        shown = f"{_variable(field)}={masked(url) if '//' in url else '***'}"
-        if not url.startswith(schemes):
-            yield f"{shown}: expected a URL that starts with {' or '.join(schemes)}"
-        elif is_cut_short(url):
-            yield f"{shown}: percent-encode / and # in the password (as %2F and %23)"
+        if (fault := url_fault(field, url)) is not None:
+            # Without `//` it is no URL, so it may be a password alone.
+            yield f"{_variable(field)}={masked(url) if '//' in url else '***'}: {fault}"

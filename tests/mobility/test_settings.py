@@ -242,6 +242,7 @@ def test_a_variable_in_other_case_is_a_fault() -> None:
         "postgresql://hub:pass/s3cret@h/d",
         "postgresql://hub:pass#s3cret@h/d",
         "mysql://hub:pass?s3cret\ns3cret@h/d",
+        "mysql://hub@city:s3cret@h:5/d",
     ],
 )
 def test_secrets_are_masked(url: str) -> None:
@@ -252,7 +253,14 @@ def test_secrets_are_masked(url: str) -> None:
     assert masked(masked(url)) == masked(url)
 
 
-@pytest.mark.parametrize("url", ["redis://h:1/0", "postgresql://hub@h:5/d?sslmode=require"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://h:1/0",
+        "postgresql://hub@h:5/d?sslmode=require",
+        "postgresql://hub@h:5,i:6/d?application_name=hub@city",
+    ],
+)
 def test_urls_without_a_secret_stay_as_they_are(url: str) -> None:
     """Only passwords are masked."""
     assert masked(url) == url
