@@ -38,10 +38,6 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
         is_same = self.topic_id is None or topic_id in {None, self.topic_id}
         return self.first_offsets.get(partition, 0) if is_same else 0
 
-    def is_like(self, other: "JournalEntry") -> bool:
-        """Tell whether both judge alike, whenever and wherever they are in force."""
-        return (self.version, self.tables) == (other.version, other.tables)
-
 
 def table_file(sha256: str) -> str:
     """Return the path of a table's copy below the recovery folder."""
