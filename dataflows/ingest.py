@@ -228,7 +228,7 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
             self._last_message = self._clock()
         status = self._status_after(fetched)
         if not fetched.messages and status == self._status:
-            self._own_metrics.lag = fetched.lag
+            self._own_metrics.lag, self._own_metrics.position = fetched.lag, fetched.position
             return []
         batch = self._ingest.ingest(
             fetched.messages,
