@@ -13,7 +13,7 @@ Held = tuple[str | None, dict[str, Any] | None]
 """Why a message holds no trip, or the trip."""
 
 
-def find_trip(message: dict[str, Any], value: Value) -> Held:
+def trip_in(message: dict[str, Any], value: Value) -> Held:
     """Return the trip in a JSON object, or the reason why there is none."""
     if value == "json":
         return None, message

@@ -24,7 +24,7 @@ from audit.rounds import CheckResult
 from audit.rules_in_force import NOT_KNOWN
 from audit.sampling import FAILURES, configured_stores
 from audit.topic_follower import TopicChangedError
-from broker.errors import DeletedOffsetsError, MissingTopicError
+from broker.errors import AccessError, DeletedOffsetsError, MissingTopicError, RegistryError
 from mobility.settings import Settings, SettingsError, read_settings
 from mobility.status import AUDIT
 from sinks.status import StatusPublisher
@@ -90,6 +90,8 @@ class AuditLoop:
                 except FAILURES as error:
                     wait = min(wait, _RETRY_SECONDS)
                     self._on_failure(error)
+                    if isinstance(error, RegistryError | AccessError):
+                        self._close()  # messages were read that could not be decoded
                 self._stop.wait(wait)
         finally:
             self._close()

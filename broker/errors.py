@@ -23,3 +23,11 @@ class DeliveryError(RuntimeError):
 
 class DeliveryDeniedError(DeliveryError, AccessError):
     """Kafka does not let the client write there."""
+
+
+class RegistryError(BrokerError):
+    """The schema registry does not answer."""
+
+
+class StopRequestedError(RuntimeError):
+    """What was waited for can't be had, and this process was asked to stop."""

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from broker.errors import BrokerError, DeliveryError
 from broker.topic_reader import OnProgress
+from broker.value_format import value_format
 from corrections.details import print_message, write_raw
 from corrections.json_lines import CorrectedTrip, InvalidLinesError, read_corrected_trips
 from corrections.listing import ListSummary, newest, print_json_lines, print_table
@@ -20,7 +21,6 @@ from corrections.rejected_topic import MessageFilter, RejectedTopic
 from corrections.replay import MessageReplayer, ReplayRefusedError, ReplayRequest, ReplayResult
 from mobility.settings import Settings, SettingsError, read_settings
 from mobility.topics import trips_topic
-from mobility.values import FORMATS
 
 _WIDTH_WITHOUT_TERMINAL: Final = 160
 _MAX_LINES: Final = 20
@@ -71,7 +71,7 @@ def list_messages(
         for each in summary.count_all(topic.find(options.selected))
         if options.with_replayed or each.replayed is None
     )
-    form = FORMATS[settings.value] if options.with_values else None
+    form = value_format(settings) if options.with_values else None
     if options.as_json and options.limit is None:
         shown = print_json_lines(messages, form)
     elif options.as_json:
@@ -110,7 +110,7 @@ def show_message(
         return 1
     value = listed.message.value
     if options.as_json:
-        print_json_lines([listed], FORMATS[settings.value])
+        print_json_lines([listed], value_format(settings))
     elif not options.raw and options.out is None:
         print_message(_output(), listed)
     elif value is None:
@@ -131,7 +131,9 @@ def replay_messages(
     corrected = () if path is None else tuple(read_corrected_trips(path))
     _check_positions(corrected, options)
     request = ReplayRequest(options.selected, corrected, options.again, options.out)
-    result = MessageReplayer(settings, options.kind, on_progress, _now).replay(request)
+    form = value_format(settings)
+    replayer = MessageReplayer(settings, form, options.kind, on_progress, _now)
+    result = replayer.replay(request)
     _print_result(options, settings, result, errors)
     return 0 if result.sent or result.backfilled else 1
 

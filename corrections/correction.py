@@ -6,7 +6,7 @@ from corrections.rejected_messages import RejectedMessage
 from mobility.settings import Settings
 from mobility.trips import read_trip
 from mobility.validation import IN_FUTURE, Rejection, TripRules, validate
-from mobility.values import FORMATS
+from mobility.values import ValueFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +25,22 @@ class Correction:
 
 
 def make_correction(
-    message: RejectedMessage, corrected: bytes | None, settings: Settings, now: int
+    message: RejectedMessage,
+    corrected: bytes | None,
+    form: ValueFormat,
+    settings: Settings,
+    now: int,
 ) -> Correction:
     """Return the correction of a rejected message; `now` is in epoch ms.
 
-    `corrected` is the trip in plain JSON, None where that in the message itself is right. The key
-    is the driver's id, else the trip's, as the producer has it. A trip without a `trip_id` is given
-    one made of the message's source position, so that a second replay is a duplicate. Raises
-    Rejection where the flow would reject the trip.
+    `corrected` is the trip in plain JSON, None where that in the message itself, by its `form`, is
+    right. The key is the driver's id, else the trip's, as the producer has it. A trip without a
+    `trip_id` is given one made of the message's source position, so that a second replay is a
+    duplicate. Raises Rejection where the flow would reject the trip.
     """
     rules = TripRules.of(settings)
     if corrected is None:
-        value, trip = read_trip(message.value, rules, FORMATS[settings.value])
+        value, trip = read_trip(message.value, rules, form)
     else:
         value, trip = corrected, validate(corrected, rules)
     event_time, trip_id = trip["event_time"], trip["trip_id"]

@@ -21,7 +21,7 @@ from mobility.settings import Settings
 from mobility.topics import trips_topic
 from mobility.trips import decode_trips
 from mobility.validation import TripRules
-from mobility.values import FORMATS
+from mobility.values import ValueFormat
 
 _TAIL_MESSAGES: Final = 10_000
 _MAX_MARGIN_MS: Final = 60_000
@@ -59,20 +59,22 @@ class MaxEventTimes:
         return latest is None or window_start + open_for - margin >= latest
 
 
-def read_max_event_times(settings: Settings, on_progress: OnProgress) -> MaxEventTimes:
+def read_max_event_times(
+    settings: Settings, form: ValueFormat, on_progress: OnProgress
+) -> MaxEventTimes:
     """Read the highest event time of every partition. Raises BrokerError."""
     with TopicReader(settings, trips_topic(settings)) as reader:
         found = {
-            partition: _read_partition(reader, partition, settings, on_progress)
+            partition: _read_partition(reader, partition, settings, form, on_progress)
             for partition in reader.partitions
         }
     return MaxEventTimes(found, LatenessRules.of(settings))
 
 
-def event_times(messages: Sequence[Message], settings: Settings) -> pl.Series:
+def event_times(messages: Sequence[Message], settings: Settings, form: ValueFormat) -> pl.Series:
     """Return the event times of trips and punctuations; dead letters have none."""
     values = [message.value() for message in messages]
-    decoded = decode_trips(values, TripRules.of(settings), FORMATS[settings.value])
+    decoded = decode_trips(values, TripRules.of(settings), form)
     timed = apply_time_rules(
         decoded,
         headers=lambda row: messages[row].headers(),
@@ -83,12 +85,16 @@ def event_times(messages: Sequence[Message], settings: Settings) -> pl.Series:
 
 
 def _read_partition(
-    reader: TopicReader, partition: int, settings: Settings, on_progress: OnProgress
+    reader: TopicReader,
+    partition: int,
+    settings: Settings,
+    form: ValueFormat,
+    on_progress: OnProgress,
 ) -> int | None:
     tolerance = settings.future_tolerance * 1_000
     low, high = reader.bounds(partition)
     tail = max(low, high - _TAIL_MESSAGES)
-    latest = _read_from(reader, partition, tail, settings, on_progress)
+    latest = _read_from(reader, partition, tail, settings, form, on_progress)
     if tail == low:
         start = low
     else:
@@ -99,7 +105,7 @@ def _read_partition(
             else low
         )
         if start < tail:
-            latest = _read_from(reader, partition, start, settings, on_progress)
+            latest = _read_from(reader, partition, start, settings, form, on_progress)
     if start == low > 0 and settings.timestamp == "create":
         # Messages that retention has removed can have had any event time.
         return MAX_EVENT_TIME
@@ -110,11 +116,16 @@ def _read_partition(
 
 
 def _read_from(
-    reader: TopicReader, partition: int, start: int, settings: Settings, on_progress: OnProgress
+    reader: TopicReader,
+    partition: int,
+    start: int,
+    settings: Settings,
+    form: ValueFormat,
+    on_progress: OnProgress,
 ) -> int | None:
     highest = None
     for batch in reader.read({partition: start}, on_progress=on_progress):
-        found = event_times(batch, settings).max()
+        found = event_times(batch, settings, form).max()
         if isinstance(found, int):
             highest = found if highest is None else max(highest, found)
     return highest

@@ -18,6 +18,7 @@ from mobility.settings import Settings
 from mobility.times import iso_time
 from mobility.topics import trips_topic
 from mobility.validation import Rejection
+from mobility.values import ValueFormat
 
 _CLIENT_ID: Final = "mobility-corrections"
 _SECONDS_TO_DELIVER: Final = 30
@@ -60,9 +61,10 @@ class ReplayResult:
 
 @dataclass(frozen=True, slots=True)
 class MessageReplayer:
-    """Replays rejected messages of one kind; `now` returns epoch ms."""
+    """Replays rejected messages of one kind; `form` is their format, `now` returns epoch ms."""
 
     settings: Settings
+    form: ValueFormat
     kind: RejectedKind
     on_progress: OnProgress
     now: Callable[[], int]
@@ -78,7 +80,7 @@ class MessageReplayer:
         corrections = self._correct(pending, request.corrected)
         if not corrections:
             return ReplayResult(0, 0, len(found), None, incomplete=False)
-        times = read_max_event_times(self.settings, self.on_progress)
+        times = read_max_event_times(self.settings, self.form, self.on_progress)
         to_send, to_backfill = self._split(corrections, times)
         backfill = None
         if to_backfill:
@@ -120,7 +122,9 @@ class MessageReplayer:
             line = by_position.get(message.position) or by_position.get(None)
             value = None if line is None else line.value
             try:
-                corrections.append(make_correction(message, value, self.settings, self.now()))
+                corrections.append(
+                    make_correction(message, value, self.form, self.settings, self.now())
+                )
             except Rejection as rejection:
                 where = "" if line is None else f" (line {line.line})"
                 fault = f"{rejection.reason}: {rejection.detail}"

@@ -14,11 +14,13 @@ import polars as pl
 from bytewax.inputs import StatefulSourcePartition
 from confluent_kafka import Message
 
+from broker.errors import StopRequestedError
 from broker.topics import TopicInfo
 from dataflows.alignment import WatermarkAlignment
 from dataflows.durable_offset import DurableOffset
 from dataflows.items import IngestedBatch, SourceRecords, WatermarkUpdate
 from dataflows.partition_reader import Fetched, Fetcher, offset_of
+from dataflows.refusals import refused_by_kafka
 from dataflows.topic_watch import TopicWatch
 from mobility.dedupe import DedupeState
 from mobility.enriched_json import enriched_json
@@ -221,7 +223,7 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
         if self._status is not None and self._alignment.is_ahead(self._ingest.partition):
             self._next_poll = datetime.now(UTC) + _ALIGNMENT_PAUSE
             return []
-        fetched = self._fetcher.fetch()
+        fetched = self._fetch()
         self._next_poll = fetched.next_poll
         self._position = fetched.position
         if fetched.messages:
@@ -264,6 +266,15 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
         """Leave the broker and write the status file for the last time."""
         self._metrics.write_status_file(now=True)
         self._fetcher.close()
+
+    def _fetch(self) -> Fetched:
+        try:
+            with refused_by_kafka():
+                return self._fetcher.fetch()
+        except StopRequestedError:
+            # What can't be decoded was not read: it is fetched again after the next start.
+            self._has_ended = True
+            raise StopIteration from None
 
     def _status_after(self, fetched: Fetched) -> ReadStatus:
         if fetched.is_finished:

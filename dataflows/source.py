@@ -12,6 +12,7 @@ from dataflows.alignment import WatermarkAlignment
 from dataflows.consumers import Consumers
 from dataflows.ingest import PartitionIngest, TripLog, TripPartition
 from dataflows.items import IngestedBatch
+from dataflows.log_format import log_format
 from dataflows.offset_commits import OffsetCommits
 from dataflows.partition_reader import Fetcher
 from dataflows.resume_validator import ResumePosition, ResumeValidator
@@ -19,7 +20,7 @@ from dataflows.rules import RulesReader
 from dataflows.topic_watch import TopicWatch, check_timestamps, describe_or_refuse
 from mobility.settings import Settings
 from mobility.topics import trips_topic
-from mobility.values import FORMATS
+from mobility.values import ValueFormat
 from runtime.flow_metrics import FlowMetrics
 from runtime.flows import TRIPS_STEP_ID
 from runtime.recovery import RecoveryInfo
@@ -60,6 +61,10 @@ class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
         check_timestamps(self._settings, topic.name)
         return TripLog(topic, TopicWatch(topic, self._describer, self._metrics))
 
+    @cached_property
+    def _format(self) -> ValueFormat:
+        return log_format(self._settings)
+
     def list_parts(self) -> list[str]:
         """Return the partitions of the topic, as `000`, `001` and so on."""
         topic = self._log.topic
@@ -80,7 +85,7 @@ class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
         begin = partial(self._validator.first_offset, topic, partition, position)
         reader = self._reader.open(topic.name, partition, topic.partitions, begin)
         rules = self._rules.from_offset(partition, reader.position, topic.id)
-        fetcher = Fetcher(reader, rules, FORMATS[self._settings.value], self._executor)
+        fetcher = Fetcher(reader, rules, self._format, self._executor)
         return TripPartition(
             self._settings,
             self._log,

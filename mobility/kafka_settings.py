@@ -69,8 +69,10 @@ def without_kafka(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables of a program that has no Kafka client, and so needs none of its secrets.
 
     Where all programs share their variables, the file of a password need not be there for this one.
+    It has no client of the schema registry either, but what the log holds is a setting of its own.
     """
-    return {n: value for n, value in environ.items() if not n.startswith(_variable("kafka"))}
+    unneeded = (_variable("kafka"), _variable("schema_registry_"))
+    return {name: value for name, value in environ.items() if not name.startswith(unneeded)}
 
 
 def contradictions(settings: KafkaSettings) -> Iterator[str]:

@@ -7,7 +7,13 @@ from msgspec import ValidationError
 
 _SUFFIX: Final = "_FILE"
 
-PASSWORDS: Final = ("kafka_password", "kafka_oauth_client_secret", "kafka_key_password")
+PASSWORDS: Final = (
+    "kafka_password",
+    "kafka_oauth_client_secret",
+    "kafka_key_password",
+    "schema_registry_password",
+    "schema_registry_key_password",
+)
 """Settings that are never shown, and taken as they are written."""
 
 SECRETS: Final = ("redis", "postgres", *PASSWORDS)

@@ -26,7 +26,7 @@ from mobility.secrets import (
     unreadable,
 )
 from mobility.store_urls import URL_SETTINGS, url_fault
-from mobility.value_settings import ValueSettings
+from mobility.value_settings import REGISTRY_FILES, ValueSettings, registry_faults
 
 PREFIX: Final = "MOBILITY_"
 
@@ -240,7 +240,9 @@ def read_settings(environ: Mapping[str, str], read: Read = read_text) -> Setting
     # A value that does not fit was left out: among the others it would seem to be missing.
     if not any(fault.startswith(f"{PREFIX}KAFKA_") for fault in faults):
         faults += contradictions(settings)
-    files = {_variable(field): getattr(settings, field) for field in KAFKA_FILES}
+    if not any(fault.startswith((f"{PREFIX}SCHEMA_", f"{PREFIX}VALUE")) for fault in faults):
+        faults += registry_faults(settings)
+    files = {_variable(field): getattr(settings, field) for field in KAFKA_FILES + REGISTRY_FILES}
     faults += [*_invalid_urls(settings), *invalid_brokers(settings), *unreadable(files, read)]
     if faults:
         raise SettingsError(faults)

@@ -11,7 +11,7 @@ from mobility.validation import REQUIRED, Reason, Rejection
 from mobility.value_settings import Value
 
 _REASONS: Final[frozenset[Reason]] = frozenset(
-    {"not_utf8", "not_json", "not_envelope", "missing_field"}
+    {"not_utf8", "not_json", "not_envelope", "not_frame", "missing_field"}
 )
 """What is wrong with a message of another format."""
 
@@ -19,7 +19,7 @@ _MAGIC: Final = b"\x00"
 _FRAME_HEADER: Final = 5
 """A zero and the id of a schema in four bytes, big-endian (the wire format of Confluent)."""
 
-Shape = tuple[str, Value | None]
+Shape = tuple[str, Value]
 """What a message looks like, and the setting that reads it."""
 
 
@@ -29,15 +29,15 @@ def with_shape(rejection: Rejection, value: bytes, chosen: Value) -> Rejection:
     if shape is None or shape[1] == chosen:
         return rejection
     description, setting = shape
-    remedy = "" if setting is None else f", which MOBILITY_VALUE={setting} reads"
-    return Rejection(rejection.reason, f"{rejection.detail}; this looks like {description}{remedy}")
+    found = f"this looks like {description}, which MOBILITY_VALUE={setting} reads"
+    return Rejection(rejection.reason, f"{rejection.detail}; {found}")
 
 
 def _shape_of(value: bytes) -> Shape | None:
     if value.startswith(_MAGIC) and len(value) > _FRAME_HEADER:
         schema = int.from_bytes(value[1:_FRAME_HEADER])
         body = "JSON" if value[_FRAME_HEADER:].lstrip().startswith(b"{") else "binary data"
-        return f"a frame of a schema registry: schema id {schema}, then {body}", None
+        return f"a frame of a schema registry: schema id {schema}, then {body}", "avro"
     try:
         record = json.loads(value.decode())
     except (ValueError, RecursionError):

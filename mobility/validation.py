@@ -42,6 +42,10 @@ Reason = Literal[
     "oversized",
     "not_envelope",
     "deleted",
+    "not_frame",
+    "unknown_schema",
+    "unsupported_schema",
+    "not_avro",
 ]
 
 OVERSIZED: Final = "oversized"

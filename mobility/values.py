@@ -20,10 +20,10 @@ _DELETES: Final = {"d": "the row was deleted", "t": "the table was emptied"}
 class ValueFormat(Protocol):
     """Finds the trips in messages.
 
-    `objects` looks at a batch by columns. What it returns of a message is the trip's object if it
-    is an object in JSON at all: then nothing else is wrong with the message. It may return None for
-    any message, so that `object_of` is asked, which decides on a single one. Messages of over
-    `max_bytes` are not looked at.
+    `objects` looks at a batch by columns. What it returns of a message is the trip's object, maybe
+    between blanks, if it is an object in JSON at all: then nothing else is wrong with the message.
+    It may return None for any message, so that `object_of` is asked, which decides on a single one.
+    Messages of over `max_bytes` are not looked at.
     """
 
     @property
@@ -105,7 +105,7 @@ class Debezium:
 FORMATS: Final[dict[Value, ValueFormat]] = {
     each.name: each for each in (Json(), ConnectJson(), Debezium())
 }
-"""The formats that need nothing else than the message."""
+"""The formats that need nothing else than the message; `avro` needs a schema registry."""
 
 JSON: Final = FORMATS["json"]
 

@@ -1,5 +1,6 @@
 """The dataflow's ingest and the oracle, implemented independently, agree on every log."""
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from audit.oracle import OracleResult, run_oracle, validate_log
 from audit.validation import LogMessage, validate_messages
+from broker.value_format import value_format
 from dataflows.ingest import PartitionIngest
 from dataflows.items import IngestedBatch
 from mobility.entities import ENTITIES
@@ -20,10 +22,12 @@ from mobility.settings import Settings
 from mobility.trips import decode_trips
 from mobility.validation import TripRules
 from mobility.value_settings import Value
-from mobility.values import FORMATS
+from mobility.values import FORMATS, ValueFormat
 from runtime.tables import configured_tables, read_tables
 from tests.dataflows.doubles import ingest
 from tests.envelopes import wraps
+from tests.frames import fill, odd_frames, trip_frames
+from tests.registry import Registry, running_registry
 from tests.strategies import MINUTE, NOON, batches, good_messages, messages
 
 APPENDED: Final = NOON + 500 * MINUTE
@@ -100,10 +104,32 @@ def test_each_version_of_the_rules_is_the_same_in_both(
 @given(st.lists(st.builds(lambda wrap, value: wrap(value or b""), wraps, messages), max_size=20))
 def test_the_trip_in_an_envelope_is_the_same_in_both(name: Value, values: list[bytes]) -> None:
     """Reasons and fields, of envelopes of the right kind, of another and of none."""
-    decoded = decode_trips(values, TripRules(), FORMATS[name])
+    settings = msgspec.structs.replace(UNTIMED, value=name)
+    _assert_same(values, settings, FORMATS[name])
+
+
+@pytest.fixture(scope="module")
+def registry() -> Iterator[Registry]:
+    """Return a registry with the schemas of tests.frames."""
+    with running_registry() as served:
+        fill(served.contents)
+        yield served
+
+
+@given(values=st.lists(trip_frames | odd_frames | trip_frames, max_size=20))
+def test_the_trip_in_a_frame_is_the_same_in_both(registry: Registry, values: list[bytes]) -> None:
+    """Reasons and fields, of logical types of all kinds, bytes of no schema and odd schemas."""
+    settings = msgspec.structs.replace(
+        UNTIMED, value="avro", schema_registry=registry.url, max_message_bytes=400
+    )
+    _assert_same(values, settings, value_format(settings))
+
+
+def _assert_same(values: list[bytes], settings: Settings, form: ValueFormat) -> None:
+    """Assert that the flow's decoder and the oracle find the same trips and reasons."""
+    decoded = decode_trips(values, TripRules.of(settings), form)
     validated = validate_messages(
-        [_to_oracle((n, v, None)) for n, v in enumerate(values)],
-        msgspec.structs.replace(UNTIMED, value=name),
+        [_to_oracle((n, v, None)) for n, v in enumerate(values)], settings
     )
     rejected = validated.with_row_index("row").drop_nulls("reason")
     assert decoded.rejected.select("row", "error").rows() == rejected.select("row", "reason").rows()

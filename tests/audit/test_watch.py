@@ -19,6 +19,8 @@ from stack.checkout import clean_environ
 from stack.ports import find_free_port
 from tests.audit.conftest import run_flow
 from tests.dataflows.conftest import ROOT, Hub, trips_log
+from tests.dataflows.test_schema_registry import framed_log, of_tenant
+from tests.registry import running_registry
 from tests.strategies import MINUTE, NOON
 from tests.waiting import DEADLINE, until
 
@@ -116,3 +118,24 @@ def test_it_waits_for_services_that_are_down(filled: Hub) -> None:
     thread.join()
     assert loop.counters.rounds == 0
     assert any(line.startswith("round failed: ") for line in lines), lines
+
+
+def test_what_could_not_be_decoded_is_read_again(audited: Hub) -> None:
+    """A registry that refuses for some time leaves no window with too few trips."""
+    with running_registry() as registry:
+        of_tenant(audited, registry)
+        audited.write(framed_log(12))
+        run_flow(audited)
+        stop, lines = threading.Event(), list[str]()
+        loop = AuditLoop(audited.settings, AuditMetrics(), lines.append, stop)
+        registry.status = 403
+        thread = threading.Thread(target=loop.run, args=(1,))
+        thread.start()
+        until(lambda: loop.counters.failures, "a failure")
+        registry.status = None
+        until(lambda: loop.counters.rounds, "a round")
+        stop.set()
+        thread.join()
+    assert loop.counters.drift == 0, lines
+    assert loop.counters.checked > 100
+    assert any("refuses the login" in line for line in lines), lines

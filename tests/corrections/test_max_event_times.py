@@ -13,6 +13,7 @@ from corrections.max_event_times import MaxEventTimes, event_times, read_max_eve
 from mobility.event_time import LatenessRules
 from mobility.settings import Settings
 from mobility.topics import trips_topic
+from mobility.values import JSON
 from tests.dataflows.conftest import PARTITIONS, Hub, trips_log
 from tests.dataflows.doubles import FakeMessage, as_messages
 from tests.strategies import MINUTE, NOON, Entry
@@ -48,14 +49,14 @@ def test_event_times_are_those_that_the_flow_takes() -> None:
     ).encode()
     mark = [("watermark", b"%d" % (NOON - MINUTE))]
     messages = as_messages([FakeMessage(large, 0), FakeMessage(None, 1, marks=mark)])
-    assert event_times(messages, Settings()).to_list() == [NOON - MINUTE]
-    assert event_times(messages, Settings(max_message_bytes=2**21)).sort().to_list() == [
+    assert event_times(messages, Settings(), JSON).to_list() == [NOON - MINUTE]
+    assert event_times(messages, Settings(max_message_bytes=2**21), JSON).sort().to_list() == [
         NOON - MINUTE,
         NOON,
     ]
     small = as_messages([FakeMessage(Entry(NOON, "t").value, 0)])
-    assert event_times(small, Settings()).to_list() == [NOON]
-    assert event_times(small, Settings(max_message_bytes=50)).to_list() == []
+    assert event_times(small, Settings(), JSON).to_list() == [NOON]
+    assert event_times(small, Settings(max_message_bytes=50), JSON).to_list() == []
 
 
 @pytest.mark.services
@@ -76,7 +77,10 @@ def test_the_end_of_the_log_is_enough(
         partition: max(entry.time for entry in entries) for partition, entries in enumerate(log)
     }
     expected[2] = None
-    assert read_max_event_times(hub.settings, lambda _done, _total: None).by_partition == expected
+    assert (
+        read_max_event_times(hub.settings, JSON, lambda _done, _total: None).by_partition
+        == expected
+    )
 
 
 @pytest.mark.services
@@ -89,6 +93,6 @@ def test_removed_messages_count_with_the_highest_event_time_they_can_have_had(hu
     position = TopicPartition(trips_topic(hub.settings), 0, 1)
     for removal in admin.delete_records([position]).values():
         removal.result()
-    found = read_max_event_times(hub.settings, lambda _done, _total: None).by_partition
+    found = read_max_event_times(hub.settings, JSON, lambda _done, _total: None).by_partition
     assert found[0] == left[0].timestamp()[1] + hub.settings.future_tolerance * 1_000
     assert found[1] == NOON + MINUTE

@@ -50,7 +50,8 @@ def test_every_secret_can_be_in_a_file(name: str) -> None:
     variables = {f"MOBILITY_{name.upper()}_FILE": "/run/secrets/it"}
     if name in PASSWORDS:
         # Without other settings it is invalid for another reason.
-        with pytest.raises(SettingsError, match="MOBILITY_KAFKA") as caught:
+        service = "KAFKA" if name.startswith("kafka") else "SCHEMA_REGISTRY"
+        with pytest.raises(SettingsError, match=f"MOBILITY_{service}") as caught:
             read_settings(variables, lambda _path: text)
         assert "/run/secrets/it" not in str(caught.value)
     else:
@@ -116,3 +117,14 @@ def test_a_program_without_kafka_reads_no_secret_of_it() -> None:
     """Several programs can share the variables."""
     environ = LOGIN | {"MOBILITY_KAFKA_PASSWORD_FILE": "/no/such", "MOBILITY_WINDOW": "60"}
     assert read_settings(without_kafka(environ)) == Settings(window=60)
+
+
+def test_a_program_without_kafka_knows_what_the_log_holds() -> None:
+    """That is an answer setting; it needs no secret of the schema registry either."""
+    url = "https://registry.example"
+    environ = {"MOBILITY_VALUE": "avro", "MOBILITY_SCHEMA_REGISTRY": url} | {
+        f"MOBILITY_SCHEMA_REGISTRY_{name}": "/no/such"
+        for name in ("CA", "USER", "PASSWORD_FILE", "CERTIFICATE", "KEY", "KEY_PASSWORD_FILE")
+    }
+    settings = read_settings(without_kafka(environ))
+    assert settings == Settings(value="avro", schema_registry=url)

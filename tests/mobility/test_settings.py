@@ -61,6 +61,13 @@ OTHERS: dict[str, Any] = {
     "read": "once",
     "timestamp": "create",
     "value": "debezium",
+    "schema_registry": "https://registry.example",
+    "schema_registry_user": "hub",
+    "schema_registry_password": " a b ",
+    "schema_registry_ca": "ca.pem",
+    "schema_registry_certificate": "hub.pem",
+    "schema_registry_key": "hub.key",
+    "schema_registry_key_password": "s",
     "enriched": ("h3", "driver"),
     "shards": 7,
     "batch_size": 1,
@@ -106,14 +113,17 @@ def kafka(*names: str, **values: str) -> dict[str, str]:
     }
 
 
+REGISTRY = {name: OTHERS[name] for name in OTHERS if name.startswith("schema_registry")}
+
 LOGINS = [
     {},
+    REGISTRY | {"value": "avro"},
     kafka(*BY_PASSWORD),
     kafka(*BY_PASSWORD, *TLS),
     kafka(*BY_TOKEN, "config", mechanism="OAUTHBEARER"),
     kafka(*TLS, security="ssl"),
 ]
-"""Settings of Kafka that fit together."""
+"""Settings of Kafka and of the schema registry that fit together."""
 
 
 def test_every_setting_is_documented() -> None:
@@ -136,7 +146,8 @@ def test_settings_are_read_back_from_the_environment(
     names: set[str], login: dict[str, str]
 ) -> None:
     """From their variables, without those of default values."""
-    values = {name: OTHERS[name] for name in names if not name.startswith("kafka_")} | login
+    free = {name for name in names if not name.startswith(("kafka_", "schema_registry"))}
+    values = {name: OTHERS[name] for name in free} | login
     settings = Settings(**values)
     environ = to_environ(settings)
     assert set(environ) == {f"MOBILITY_{name.upper()}" for name in values}
