@@ -17,6 +17,7 @@ from benchmarks import (
     start,
     state,
     throughput,
+    values,
 )
 from benchmarks.benchmark_run import BenchmarkRun
 from benchmarks.section import Section
@@ -26,6 +27,7 @@ SUBJECTS: Final[dict[str, Callable[[BenchmarkRun], Section]]] = {
     "processes": processes.measure,
     "memory": memory.measure,
     "odd": odd.measure,
+    "values": values.measure,
     "sinks": sinks.measure,
     "live": live.measure,
     "readers": readers.measure,
