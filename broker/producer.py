@@ -55,7 +55,7 @@ class CheckedProducer:
     Idempotent, so that a retry repeats nothing (KIP-98). Messages that have headers, or a partition
     of their own, are sent singly, as librdkafka takes no array of those. Clients are made when they
     are first used; any thread may use them. `failed` says whether a DeliveryError was raised.
-    `stopping` returns whether to give up on a broker that does not answer, after STOP_SECONDS.
+    Once `stop_requested` returns True, messages wait for a broker no longer than STOP_SECONDS.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class CheckedProducer:
         timeout_seconds: int | None = None,
         on_delivered: OnDelivered | None = None,
         tolerates: Tolerates | None = None,
-        stopping: Callable[[], bool] = lambda: False,
+        stop_requested: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
         logs: bool = False,
     ) -> None:
@@ -77,7 +77,7 @@ class CheckedProducer:
         )
         self._on_delivered = on_delivered
         self._tolerates = tolerates or (lambda _topic, _error: False)
-        self._stopping = stopping
+        self._stop_requested = stop_requested
         self._clock = clock
         self._stop_since: float | None = None
         self._lock = threading.Lock()
@@ -204,7 +204,7 @@ class CheckedProducer:
 
     def _check_stop(self) -> None:
         """Raise DeliveryError where a stop has waited for long enough."""
-        if not self._stopping():
+        if not self._stop_requested():
             return
         now = self._clock()
         if self._stop_since is None:

@@ -1,4 +1,4 @@
-"""The source of the standalone flow: the partitions of `aggregated.<entity>`."""
+"""The source of the serving flow: the partitions of `aggregated.<entity>`."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -60,18 +60,18 @@ class AggregatedSource(FixedPartitionedSource[WindowBatch, Any]):
         self,
         settings: Settings,
         entity: Entity,
-        log: Consumers,
+        consumers: Consumers,
         commits: OffsetCommits,
         metrics: FlowMetrics,
-        stopping: Callable[[], bool],
+        stop_requested: Callable[[], bool],
         recovery: RecoveryInfo,
     ) -> None:
         self._settings = settings
         self._entity = entity
-        self._log = log
+        self._consumers = consumers
         self._commits = commits
         self._metrics = metrics
-        self._stopping = stopping
+        self._stop_requested = stop_requested
         self._validator = ResumeValidator(settings, recovery)
 
     @cached_property
@@ -100,11 +100,11 @@ class AggregatedSource(FixedPartitionedSource[WindowBatch, Any]):
         )
         begin = partial(self._validator.first_offset, self._topic, int(for_part), position)
         partitions = self._topic.partitions
-        reader = self._log.open(self._topic.name, int(for_part), partitions, begin)
+        reader = self._consumers.open(self._topic.name, int(for_part), partitions, begin)
         metrics = self._metrics.partitions[int(for_part)] = PartitionMetrics()
         durable = self._commits.open(self._topic.name, int(for_part), reader.position)
         return AggregatedPartition(
-            self._entity, self._topic, int(for_part), reader, durable, metrics, self._stopping
+            self._entity, self._topic, int(for_part), reader, durable, metrics, self._stop_requested
         )
 
 
@@ -119,7 +119,7 @@ class AggregatedPartition(StatefulSourcePartition[WindowBatch, Any]):
         reader: PartitionReader,
         durable: DurableOffset,
         metrics: PartitionMetrics,
-        stopping: Callable[[], bool],
+        stop_requested: Callable[[], bool],
     ) -> None:
         self._entity = entity
         self._topic = topic
@@ -128,12 +128,12 @@ class AggregatedPartition(StatefulSourcePartition[WindowBatch, Any]):
         self._durable = durable
         self._has_ended = False
         self._metrics = metrics
-        self._stopping = stopping
+        self._stop_requested = stop_requested
 
     def next_batch(self) -> list[WindowBatch]:
         """Return what the topic has, as one item."""
         self._durable.record_poll()
-        if self._stopping() or self._reader.is_finished:
+        if self._stop_requested() or self._reader.is_finished:
             self._has_ended = True
             raise StopIteration
         messages = self._reader.poll()

@@ -171,10 +171,10 @@ class PartitionIngest:
 
 
 @dataclass(frozen=True, slots=True)
-class TripLog:
-    """The topic that the partitions belong to, and the watch that notices when it changes."""
+class WatchedTopic:
+    """The topic of the partitions, and the watch that notices when it changes."""
 
-    topic: TopicInfo
+    info: TopicInfo
     watch: TopicWatch
 
 
@@ -184,17 +184,17 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
     def __init__(
         self,
         settings: Settings,
-        log: TripLog,
+        topic: WatchedTopic,
         ingest: PartitionIngest,
         fetcher: Fetcher,
         alignment: WatermarkAlignment,
         durable: DurableOffset,
         metrics: FlowMetrics,
-        stopping: Callable[[], bool],
+        stop_requested: Callable[[], bool],
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._log = log
+        self._topic = topic
         self._ingest = ingest
         self._fetcher = fetcher
         self._alignment = alignment
@@ -202,7 +202,7 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
         self._durable = durable
         self._position = durable.offset
         self._metrics = metrics
-        self._stopping = stopping
+        self._stop_requested = stop_requested
         self._clock = clock
         self._idle_after = settings.idle_after
         self._own_metrics = metrics.partitions[ingest.partition] = PartitionMetrics()
@@ -215,8 +215,8 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
         """Return what the log has, as one item; nothing while other partitions must catch up."""
         self._durable.record_poll()
         self._metrics.write_status_file()
-        self._log.watch.check()
-        if self._stopping() or self._status == "finished":
+        self._topic.watch.check()
+        if self._stop_requested() or self._status == "finished":
             self._has_ended = True
             raise StopIteration
         # The first update is sent even if the partition may not read on: every shard waits for it.
@@ -236,7 +236,7 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
             fetched.messages,
             fetched.decoded,
             status,
-            self._log.topic.partitions,
+            self._topic.info.partitions,
             fetched.tables,
         )
         self._status = status
@@ -258,7 +258,7 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
             **self._ingest.snapshot(),
             # Control records behind the last message are read too (KIP-98).
             "next_offset": self._position,
-            "topic_id": self._log.topic.id,
+            "topic_id": self._topic.info.id,
             "ended": self._has_ended,
         }
 

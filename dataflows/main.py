@@ -2,6 +2,10 @@
 
     python -m bytewax.run dataflows.main -r DIR -s 10 -b 0
 
+The source also decodes, deduplicates and enriches trips (dataflows/ingest.py): the offset and the
+trips that were counted before it must be one state. The other steps split its batches into outputs,
+aggregate them to windows, and write.
+
 Delivery: exactly once into windows and stores with recovery (`-r`), at least once into topics.
 Names of steps are stored in recovery state: a renamed step starts with nothing.
 """
@@ -37,15 +41,15 @@ def build(context: FlowContext) -> Dataflow:
     settings, metrics = context.settings, context.metrics[trips_topic(context.settings)]
     tolerates = RefusedPunctuations(settings, metrics)
     producer = CheckedProducer(
-        settings, "mobility-flow", tolerates=tolerates, stopping=stop_requested, logs=True
+        settings, "mobility-flow", tolerates=tolerates, stop_requested=stop_requested, logs=True
     )
-    sinks = sink_context(context.reporter, stop_requested)
+    shared_by_stores = sink_context(context.reporter, stop_requested)
 
     flow = Dataflow("mobility_hub")
-    log, alignment = Consumers(settings), WatermarkAlignment(settings.alignment * 1_000)
+    consumers, alignment = Consumers(settings), WatermarkAlignment(settings.alignment * 1_000)
     commits = OffsetCommits(settings, "main", context.recovery.folder)
     source = TripSource(
-        settings, log, alignment, commits, metrics, stop_requested, context.recovery
+        settings, consumers, alignment, commits, metrics, stop_requested, context.recovery
     )
     batches = op.input("trips_stream", flow, source)
     side = split_outputs(batches, settings)
@@ -53,8 +57,8 @@ def build(context: FlowContext) -> Dataflow:
 
     op.output("trips_late", side.late, KafkaSink(settings, producer, late_encoder(settings)))
     op.output("trips_dlq", side.dead, KafkaSink(settings, producer, dead_encoder(settings)))
-    punctuate = KafkaSink(settings, producer, punctuation_encoder(settings))
-    op.output("punctuations", punctuations, punctuate)
+    into_log = KafkaSink(settings, producer, punctuation_encoder(settings))
+    op.output("punctuations", punctuations, into_log)
 
     for entity in ENTITIES:
         if entity.name in settings.enriched:
@@ -66,7 +70,7 @@ def build(context: FlowContext) -> Dataflow:
         encode, recorder = windows_encoder(settings, entity), SentWindowsRecorder(metrics)
         aggregated = KafkaSink(settings, producer, encode, recorder)
         op.output(f"aggregated_{entity.name}", windows, aggregated)
-        for stores, sink in store_sinks(settings, entity, "main", sinks):
+        for stores, sink in store_sinks(settings, entity, "main", shared_by_stores):
             op.output(f"{stores}_{entity.name}", windows, sink)
     return flow
 

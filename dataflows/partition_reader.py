@@ -24,7 +24,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class PartitionBuffer:
-    """Fetched messages of a partition, in offset order.
+    """Messages of a partition that are fetched and not yet read, in offset order.
 
     `position` is the next offset to be read, `end` the end of the log when reading began.
     `reached_end` is the offset at which the broker has reported the end of the partition, None if
@@ -89,8 +89,8 @@ class PartitionBuffer:
         return [self._messages.popleft() for _ in lengths]
 
 
-class Log(Protocol):
-    """The consumer that fetches the messages of all partitions."""
+class SharedConsumer(Protocol):
+    """A consumer that fetches the messages of several partitions."""
 
     def poll(self, buffer: PartitionBuffer, seconds: float) -> list[Message]:
         """Return the next messages of a partition; wait at most so long for them."""
@@ -111,8 +111,10 @@ class PartitionReader:
     A bounded read (MOBILITY_READ=once) ends where the log ended when it began.
     """
 
-    def __init__(self, log: Log, buffer: PartitionBuffer, settings: Settings) -> None:
-        self._log = log
+    def __init__(
+        self, consumer: SharedConsumer, buffer: PartitionBuffer, settings: Settings
+    ) -> None:
+        self._consumer = consumer
         self._buffer = buffer
         self._is_bounded = settings.read == "once"
         self._batch_size = settings.batch_size
@@ -156,9 +158,9 @@ class PartitionReader:
 
     def poll(self) -> list[Message]:
         """Return the next messages, up to a batch; waits for them only while behind."""
-        messages = self._log.poll(self._buffer, _FILL_SECONDS if self.is_behind else 0.0)
+        messages = self._consumer.poll(self._buffer, _FILL_SECONDS if self.is_behind else 0.0)
         if not self._is_bounded and not self._buffer.is_at_end:
-            self._end = max(self._end, self._log.known_end(self._buffer))
+            self._end = max(self._end, self._consumer.known_end(self._buffer))
         return messages
 
     def next_poll(self) -> datetime | None:
@@ -173,7 +175,7 @@ class PartitionReader:
 
     def close(self) -> None:
         """Leave the partition."""
-        self._log.close(self._buffer)
+        self._consumer.close(self._buffer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +238,7 @@ class Fetcher:
 
     def _read(self) -> Fetched:
         reader = self._reader
-        messages, self._rest = self._judged_alike(self._rest or reader.poll())
+        messages, self._rest = self._under_same_rules(self._rest or reader.poll())
         rules, rest = self._rules[0], len(self._rest)
         return Fetched(
             messages,
@@ -250,8 +252,8 @@ class Fetcher:
             None if rest else reader.next_poll(),
         )
 
-    def _judged_alike(self, messages: list[Message]) -> tuple[list[Message], list[Message]]:
-        """Return the first messages, which the first of the rules are in force for, and the rest.
+    def _under_same_rules(self, messages: list[Message]) -> tuple[list[Message], list[Message]]:
+        """Return the messages for which the rules of the first one are in force, and the rest.
 
         Rules that are not in force any more are dropped.
         """

@@ -1,4 +1,4 @@
-"""The standalone flow: windows from `aggregated.*` into the stores.
+"""The serving flow: windows from `aggregated.*` into the stores.
 
     python -m bytewax.run dataflows.serving -r DIR -s 10 -b 0
 
@@ -26,20 +26,23 @@ from runtime.signals import stop_requested
 def build(context: FlowContext) -> Dataflow:
     """Return the flow; nothing is connected before it runs."""
     settings = context.settings
-    producer = CheckedProducer(settings, "mobility-serving", stopping=stop_requested, logs=True)
-    sinks, log = sink_context(context.reporter, stop_requested), Consumers(settings)
+    producer = CheckedProducer(
+        settings, "mobility-serving", stop_requested=stop_requested, logs=True
+    )
+    shared_by_stores = sink_context(context.reporter, stop_requested)
+    consumers = Consumers(settings)
     commits = OffsetCommits(settings, "serving", context.recovery.folder)
     flow = Dataflow("mobility_serving")
     for entity in ENTITIES:
         metrics = context.metrics[aggregated_topic(settings, entity)]
         source = AggregatedSource(
-            settings, entity, log, commits, metrics, stop_requested, context.recovery
+            settings, entity, consumers, commits, metrics, stop_requested, context.recovery
         )
         batches = op.input(f"aggregated_{entity.name}", flow, source)
         outputs = split_windows(entity, batches, settings)
         dead = KafkaSink(settings, producer, dead_encoder(settings))
         op.output(f"dlq_{entity.name}", outputs.dead, dead)
-        for stores, sink in store_sinks(settings, entity, "serving", sinks):
+        for stores, sink in store_sinks(settings, entity, "serving", shared_by_stores):
             op.output(f"{stores}_{entity.name}", outputs.windows, sink)
     return flow
 

@@ -10,7 +10,7 @@ from bytewax.inputs import FixedPartitionedSource
 from broker.topics import TopicDescriber
 from dataflows.alignment import WatermarkAlignment
 from dataflows.consumers import Consumers
-from dataflows.ingest import PartitionIngest, TripLog, TripPartition
+from dataflows.ingest import PartitionIngest, TripPartition, WatchedTopic
 from dataflows.items import IngestedBatch
 from dataflows.log_format import log_format
 from dataflows.offset_commits import OffsetCommits
@@ -30,36 +30,36 @@ class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
     """Reads trips from Kafka: at least once by itself, exactly once with recovery.
 
     A partition's snapshot holds its offset and the whole state of its ingest, so that after a
-    resume the messages behind it are classified as they were before. `stopping` returns whether to
-    end gracefully.
+    resume the messages behind it are classified as they were before. Once `stop_requested` returns
+    True, the partitions end gracefully.
     """
 
     def __init__(
         self,
         settings: Settings,
-        log: Consumers,
+        consumers: Consumers,
         alignment: WatermarkAlignment,
         commits: OffsetCommits,
         metrics: FlowMetrics,
-        stopping: Callable[[], bool],
+        stop_requested: Callable[[], bool],
         recovery: RecoveryInfo,
     ) -> None:
         self._settings = settings
-        self._reader = log
+        self._consumers = consumers
         self._alignment = alignment
         self._commits = commits
         self._metrics = metrics
-        self._stopping = stopping
+        self._stop_requested = stop_requested
         self._validator = ResumeValidator(settings, recovery, metrics)
         self._rules = RulesReader(settings, recovery.folder)
         self._describer = TopicDescriber(settings, trips_topic(settings))
         self._executor = ThreadPoolExecutor(1, "fetching")
 
     @cached_property
-    def _log(self) -> TripLog:
-        topic = describe_or_refuse(self._describer)
-        check_timestamps(self._settings, topic.name)
-        return TripLog(topic, TopicWatch(topic, self._describer, self._metrics))
+    def _topic(self) -> WatchedTopic:
+        info = describe_or_refuse(self._describer)
+        check_timestamps(self._settings, info.name)
+        return WatchedTopic(info, TopicWatch(info, self._describer, self._metrics))
 
     @cached_property
     def _format(self) -> ValueFormat:
@@ -67,7 +67,7 @@ class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
 
     def list_parts(self) -> list[str]:
         """Return the partitions of the topic, as `000`, `001` and so on."""
-        topic = self._log.topic
+        topic = self._topic.info
         self._validator.check_partitions(TRIPS_STEP_ID, topic)
         return [f"{partition:03}" for partition in topic.partitions]
 
@@ -76,23 +76,23 @@ class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
     ) -> TripPartition:
         """Connect to the broker and continue from the snapshot."""
         del step_id
-        partition, topic = int(for_part), self._log.topic
+        partition, topic = int(for_part), self._topic.info
         ingest = PartitionIngest(partition, self._settings)
         position = ResumePosition()
         if resume_state is not None:
             ingest.resume(resume_state)
             position = ResumePosition(ingest.next_offset, resume_state.get("topic_id"))
         begin = partial(self._validator.first_offset, topic, partition, position)
-        reader = self._reader.open(topic.name, partition, topic.partitions, begin)
+        reader = self._consumers.open(topic.name, partition, topic.partitions, begin)
         rules = self._rules.from_offset(partition, reader.position, topic.id)
         fetcher = Fetcher(reader, rules, self._format, self._executor)
         return TripPartition(
             self._settings,
-            self._log,
+            self._topic,
             ingest,
             fetcher,
             self._alignment,
             self._commits.open(topic.name, partition, reader.position),
             self._metrics,
-            self._stopping,
+            self._stop_requested,
         )

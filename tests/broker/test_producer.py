@@ -215,8 +215,8 @@ def test_nothing_is_connected_before_the_first_message() -> None:
 
 def test_a_stop_waits_20_seconds_for_a_broker_that_hangs() -> None:
     """Then the error has the number of messages that are not acknowledged."""
-    now, stopping = [0.0], [False]
-    producer, fake = over_fakes(stopping=lambda: stopping[0], clock=lambda: now[0])
+    now, is_stopping = [0.0], [False]
+    producer, fake = over_fakes(stop_requested=lambda: is_stopping[0], clock=lambda: now[0])
     fake.poll = lambda _seconds: None  # type: ignore[method-assign]
     flushes = []
 
@@ -224,7 +224,7 @@ def test_a_stop_waits_20_seconds_for_a_broker_that_hangs() -> None:
         del seconds
         flushes.append(now[0])
         now[0] += 1
-        stopping[0] = now[0] >= 100
+        is_stopping[0] = now[0] >= 100
         return len(fake.queue)
 
     fake.flush = flush  # type: ignore[method-assign]

@@ -212,7 +212,7 @@ def test_positions_in_a_topic_that_is_no_more_are_not_committed(hub: Hub) -> Non
     assert committed(hub) == of_trips(hub, dict.fromkeys(range(PARTITIONS), 100))
 
 
-def test_the_standalone_flow_commits_what_it_has_read_of_each_entity(hub: Hub) -> None:
+def test_the_serving_flow_commits_what_it_has_read_of_each_entity(hub: Hub) -> None:
     """In a group of its own: the end of every partition of `aggregated.*`."""
     hub.make_topics()
     hub.write(trips_log(70))
