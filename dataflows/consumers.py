@@ -9,8 +9,8 @@ from dataflows.partition_reader import PartitionReader
 from mobility.settings import Settings
 
 _MOST: Final = 4
-"""A partition that has a consumer for itself costs half of the CPU of one that shares it, as no
-messages of other partitions come before its own. But each consumer has threads and connections."""
+"""A partition with a consumer of its own costs half of the CPU time of one that shares a consumer:
+there it also handles the messages of others. But each consumer has threads and connections."""
 
 
 class Consumers:
@@ -19,7 +19,7 @@ class Consumers:
     def __init__(self, settings: Settings) -> None:
         offsets = OffsetQuery(settings)
         memory_mb = settings.fetch_memory_mb // _MOST
-        # In turn, as a process has any of the partitions.
+        # Round-robin: which of the partitions this process gets is not known here.
         self._readers = cycle([LogReader(settings, offsets, memory_mb) for _ in range(_MOST)])
 
     def open(
