@@ -37,7 +37,7 @@ class SentWindowsRecorder:
 
     def sent(self, item: WindowUpdate) -> None:
         """Record the windows and the watermark of an update."""
-        self._metrics.windows_out += item.rows.height
+        self._metrics.windows_sent += item.rows.height
         if item.watermark is not None:
             self._metrics.sent[item.entity.name, item.shard] = item.watermark
 

@@ -22,7 +22,7 @@ _log: Final = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class PartitionMetrics:
-    """The state of a partition: event times in epoch ms, `lag` in messages to the log's end.
+    """The state of a partition: the watermark in epoch ms, `lag` in offsets to the log's end.
 
     `position` is the offset that is read next.
     """
@@ -39,14 +39,15 @@ class FlowMetrics:
     """The metrics of the partitions that this process reads, shared by its workers.
 
     `sent` and `delivered` are watermarks (epoch ms) by entity and shard: all windows up to there
-    were handed to Kafka's producer, or are known to be in `aggregated.*`.
+    were handed to Kafka's producer, or are known to be in `aggregated.*`. `windows_sent` counts the
+    windows that were handed to the producer.
     """
 
     process: int = 0
-    folder: Path | None = None
+    status_folder: Path | None = None
     clock: Callable[[], float] = time.time
     partitions: dict[int, PartitionMetrics] = field(default_factory=dict)
-    windows_out: int = 0
+    windows_sent: int = 0
     partitions_unread: int = 0
     gaps: int = 0
     punctuations_refused: int = 0
@@ -58,13 +59,13 @@ class FlowMetrics:
 
     def write_status_file(self, *, now: bool = False) -> None:
         """Write `flow-<process>.json` in the status folder, at most once a second."""
-        if self.folder is None or (not now and self.clock() - self._written_at < 1):
+        if self.status_folder is None or (not now and self.clock() - self._written_at < 1):
             return
         with self._lock:
             self._written_at = self.clock()
             try:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                path = self.folder / f"flow-{self.process}.json"
+                self.status_folder.mkdir(parents=True, exist_ok=True)
+                path = self.status_folder / f"flow-{self.process}.json"
                 write_atomically(path, json.dumps(self.status()))
             except OSError as error:
                 self._warn_of_status_file(error)
@@ -82,7 +83,7 @@ class FlowMetrics:
     def _warn_of_status_file(self, error: OSError) -> None:
         """Log once that the status file can't be written; the flow does not need it."""
         if not self._is_status_unwritable:
-            _log.warning("MOBILITY_STATUS_DIR=%s can't be written: %s", self.folder, error)
+            _log.warning("MOBILITY_STATUS_DIR=%s can't be written: %s", self.status_folder, error)
         self._is_status_unwritable = True
 
     @property
@@ -109,7 +110,7 @@ class FlowMetrics:
             "pid": os.getpid(),
             "at": round(self.clock() * 1_000),
             **msgspec.structs.asdict(self.counts),
-            "windows_out": self.windows_out,
+            "windows_out": self.windows_sent,
             "partitions_unread": self.partitions_unread,
             "gaps": self.gaps,
             "punctuations_refused": self.punctuations_refused,

@@ -11,13 +11,33 @@ from mobility.settings import Settings
 from runtime.failures import RefusalError
 from runtime.flow_metrics import FlowMetrics
 
-_COUNTERS: Final = {
+_OF_MESSAGES: Final = {
     "read": ("mobility_messages_read", "Messages read from the log in this run"),
     "counted": ("mobility_trips_counted", "Trips counted in this run"),
     "late": ("mobility_trips_late", "Late trips sent to trips_late in this run"),
     "dead": ("mobility_messages_dead", "Dead letters sent to trips_dlq in this run"),
     "duplicates": ("mobility_trips_repeated", "Duplicates, which are not counted, in this run"),
     "punctuations": ("mobility_punctuations_read", "Punctuations read in this run"),
+}
+"""Counters by the field of MessageCounts; the next tables are by the field of FlowMetrics."""
+
+_COUNTERS: Final = {
+    "windows_sent": ("mobility_windows_written", "Windows sent to Kafka in this run"),
+    "punctuations_refused": (
+        "mobility_punctuations_refused",
+        "Punctuations that the broker did not allow: window state is not cleaned up",
+    ),
+}
+
+_GAUGES: Final = {
+    "partitions_unread": (
+        "mobility_partitions_unread",
+        "Partitions of the log that were added and are read after a restart",
+    ),
+    "gaps": (
+        "mobility_gaps",
+        "Gaps in the log that were accepted, over the life of the recovery folder",
+    ),
 }
 
 
@@ -51,28 +71,12 @@ class FlowMetricsCollector(Collector):
         """Yield the present metrics."""
         metrics = self._metrics
         total = metrics.counts
-        for field, (name, text) in _COUNTERS.items():
+        for field, (name, text) in _OF_MESSAGES.items():
             yield CounterMetricFamily(name, text, value=getattr(total, field))
-        yield CounterMetricFamily(
-            "mobility_windows_written",
-            "Windows sent to Kafka in this run",
-            value=metrics.windows_out,
-        )
-        yield CounterMetricFamily(
-            "mobility_punctuations_refused",
-            "Punctuations that the broker did not allow: window state is not cleaned up",
-            value=metrics.punctuations_refused,
-        )
-        yield GaugeMetricFamily(
-            "mobility_partitions_unread",
-            "Partitions of the log that were added and are read after a restart",
-            value=metrics.partitions_unread,
-        )
-        yield GaugeMetricFamily(
-            "mobility_gaps",
-            "Gaps in the log that were accepted, over the life of the recovery folder",
-            value=metrics.gaps,
-        )
+        for field, (name, text) in _COUNTERS.items():
+            yield CounterMetricFamily(name, text, value=getattr(metrics, field))
+        for field, (name, text) in _GAUGES.items():
+            yield GaugeMetricFamily(name, text, value=getattr(metrics, field))
         lags = GaugeMetricFamily(
             "mobility_partition_lag_messages",
             "Offsets between the next message and the end of the partition",

@@ -93,7 +93,7 @@ def test_a_watermark_is_delivered_once_the_windows_before_it_are(producer: FakeP
     part.write_batch([WindowUpdate(driver, 1, 2, NOON, rows)])
     part.write_batch([WindowUpdate(driver, 0, 2, None, rows.clear())])
     assert (metrics.sent, metrics.delivered) == ({("driver", 1): NOON}, {})
-    assert metrics.windows_out == 1
+    assert metrics.windows_sent == 1
     producer.fails = True
     with pytest.raises(DeliveryError):
         part.snapshot()

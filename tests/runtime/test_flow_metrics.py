@@ -12,7 +12,7 @@ from tests.strategies import NOON
 
 def test_the_status_sums_up_the_partitions() -> None:
     """Counts and lags are added; the watermark is the minimum of the active partitions."""
-    sums = FlowMetrics(process=3, clock=lambda: 12.5, windows_out=7)
+    sums = FlowMetrics(process=3, clock=lambda: 12.5, windows_sent=7)
     one, two = MessageCounts(10, 5, 1, 2, 1, 1), MessageCounts(1, 1, 0, 0, 0, 0)
     sums.partitions[10] = PartitionMetrics(NOON - 2, "behind", 4, one)
     sums.partitions[2] = PartitionMetrics(NOON - 1, "caught_up", 1, two)
@@ -30,17 +30,17 @@ def test_the_status_sums_up_the_partitions() -> None:
 def test_the_status_file_is_whole_and_at_most_once_a_second(tmp_path: Path) -> None:
     """A reader never reads an incomplete record."""
     now = [100.0]
-    published = FlowMetrics(process=1, folder=tmp_path, clock=lambda: now[0])
+    published = FlowMetrics(process=1, status_folder=tmp_path, clock=lambda: now[0])
     path = tmp_path / "flow-1.json"
     published.write_status_file()
-    published.windows_out = 1
+    published.windows_sent = 1
     now[0] += 0.9
     published.write_status_file()
     assert json.loads(path.read_text())["windows_out"] == 0
     now[0] += 0.1
     published.write_status_file()
     assert json.loads(path.read_text())["windows_out"] == 1
-    published.windows_out = 2
+    published.windows_sent = 2
     published.write_status_file(now=True)
     assert json.loads(path.read_text())["windows_out"] == 2
     assert list(tmp_path.iterdir()) == [path]
@@ -48,7 +48,7 @@ def test_the_status_file_is_whole_and_at_most_once_a_second(tmp_path: Path) -> N
 
 def test_what_is_delivered_is_published_at_once(tmp_path: Path) -> None:
     """By entity and shard, at each change: after the last snapshot there is no further write."""
-    published = FlowMetrics(folder=tmp_path, clock=lambda: 100.0)
+    published = FlowMetrics(status_folder=tmp_path, clock=lambda: 100.0)
     published.write_status_file()
     published.record_delivered({("driver", 0): NOON, ("h3", 1): NOON - 1})
     path = tmp_path / "flow-0.json"
@@ -66,7 +66,7 @@ def test_a_status_folder_that_cannot_be_written_is_one_warning(
     """The flow does not need it, and runs on."""
     blocked = tmp_path / "file"
     blocked.touch()
-    metrics = FlowMetrics(folder=blocked / "status")
+    metrics = FlowMetrics(status_folder=blocked / "status")
     for _ in range(3):
         metrics.write_status_file(now=True)
     (record,) = caplog.records

@@ -19,7 +19,7 @@ from tests.waiting import DEADLINE
 
 def test_the_metrics_have_these_names_and_values() -> None:
     """Names, units and labels are an interface that dashboards use."""
-    metrics = FlowMetrics(windows_out=7, partitions_unread=2, gaps=1, punctuations_refused=3)
+    metrics = FlowMetrics(windows_sent=7, partitions_unread=2, gaps=1, punctuations_refused=3)
     metrics.partitions[0] = PartitionMetrics(
         NOON - 500, "behind", 4, MessageCounts(10, 5, 1, 2, 1, 1)
     )
@@ -51,7 +51,7 @@ def test_the_metrics_have_these_names_and_values() -> None:
 def test_each_process_serves_its_own_metrics_on_localhost() -> None:
     """Process 1 has the next port; a port in use is named in the message."""
     port = find_free_port()
-    serve_metrics(FlowMetrics(process=1, windows_out=5), Settings(metrics_port=port - 1))
+    serve_metrics(FlowMetrics(process=1, windows_sent=5), Settings(metrics_port=port - 1))
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=DEADLINE) as reply:
         families = {f.name: f for f in text_string_to_metric_families(reply.read().decode())}
     assert families["mobility_windows_written"].samples[0].value == 5
