@@ -25,7 +25,14 @@ from dataflows.topic_watch import TopicWatch
 from mobility.dedupe import DedupeState
 from mobility.enriched_json import enriched_json
 from mobility.enrichment import Tables, enrich
-from mobility.event_time import LatenessRules, PartitionProgress, apply_time_rules, classify
+from mobility.event_time import (
+    Classified,
+    LatenessRules,
+    PartitionProgress,
+    TimedBatch,
+    apply_time_rules,
+    classify,
+)
 from mobility.records import MIN_EVENT_TIME
 from mobility.settings import Settings
 from mobility.status import MessageCounts, ReadStatus
@@ -82,14 +89,7 @@ class PartitionIngest:
         self._progress = classified.progress
         if messages:
             self.next_offset = offset_of(messages[-1]) + 1
-        self.counts += MessageCounts(
-            read=len(messages),
-            counted=classified.counted.height,
-            late=classified.late.height,
-            dead=batch.rejected.height,
-            duplicates=classified.duplicates,
-            punctuations=batch.punctuations.height,
-        )
+        self.counts += _counts(len(messages), batch, classified)
         trips = enrich(classified.counted, tables, self._settings)
         ingested = IngestedBatch(
             self._update(status, partitions),
@@ -292,6 +292,17 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
         own.lag = lag
         own.position = self._position
         own.counts = self._ingest.counts
+
+
+def _counts(read: int, batch: TimedBatch, classified: Classified) -> MessageCounts:
+    return MessageCounts(
+        read=read,
+        counted=classified.counted.height,
+        late=classified.late.height,
+        dead=batch.rejected.height,
+        duplicates=classified.duplicates,
+        punctuations=batch.punctuations.height,
+    )
 
 
 def _dedupe_state_of_version_1(seen: bytes, rules: LatenessRules) -> DedupeState:

@@ -174,19 +174,19 @@ class BatchWriter:
     def _apply_until_it_fits(
         self, store: WindowStore, rows: pl.DataFrame, new_ids: Collection[str]
     ) -> ApplyResult:
-        is_refused = False
+        is_waiting = False
         while True:
             try:
                 result = store.apply(self._entity, rows, new_ids)
             except AmountTooLargeError as error:
-                if not is_refused:
+                if not is_waiting:
                     _log.warning("%s. The flow waits until it fits", error)
-                is_refused = True
+                is_waiting = True
                 self._on_refusal(self._entity, str(error))
                 if self._must_end():
                     raise
             else:
-                if is_refused:
+                if is_waiting:
                     _log.warning("All amounts of %s fit now", self._entity.name)
                     self._on_refusal(self._entity, None)
                 return result
