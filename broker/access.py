@@ -45,9 +45,10 @@ def denial(settings: Settings, access: Access, error: KafkaError) -> str:
     if access.resource == "Group":
         what = f"commit offsets to the group {access.name}"
     elif error.code() == KafkaError.CLUSTER_AUTHORIZATION_FAILED and access.operation == "Write":
-        # An idempotent producer first asks for an id, which whoever may write somewhere is given.
+        # An idempotent producer first asks for a producer id. Kafka gives one to every client that
+        # may write to at least one topic.
         what, where = "write to any topic", "its topics"
-    # Read and Write include Describe, which is what a client without any ACL fails at first.
+    # Read and Write include Describe, the first operation that a client without any ACL fails at.
     needed = "Read, Write or Describe" if access.operation == "Describe" else access.operation
     return (
         f"Kafka at {settings.kafka} does not let {principal(settings)} {what}: "

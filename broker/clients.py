@@ -101,12 +101,12 @@ def consumer_config(
         "group.id": f"{settings.topic_prefix}mobility-hub",
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
-        # A reader that retention has overtaken must be told, not sent elsewhere.
+        # If retention has deleted the next message, that must be an error and not a silent jump.
         "auto.offset.reset": "error",
         "enable.partition.eof": True,
         "isolation.level": "read_committed",
         "queued.max.messages.kbytes": max(memory_mb, 1) * 1024,
-        # While enough waits to be read nothing is fetched; by default also for a second after that.
+        # While the fetch queue is full, librdkafka pauses fetching, by default for a whole second.
         "fetch.queue.backoff.ms": 20,
     }
 

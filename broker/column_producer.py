@@ -50,7 +50,7 @@ class ColumnProducer:
         self._topics: dict[str, int] = {}
         self._lock = threading.Lock()
         closing = weakref.finalize(self, _close, self._handle, self._reports, self._topics)
-        # When the process ends, its threads do, and nothing may be waited for.
+        # Not at the exit of the process: that ends the client's threads and must not wait for them.
         closing.atexit = False
 
     def __len__(self) -> int:

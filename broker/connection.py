@@ -26,7 +26,7 @@ _REPORTED: Final = frozenset(
 )
 
 
-# A connection that fails is tried again within ten seconds, so what is older has passed.
+# A connection that fails is retried within ten seconds and reports again: an older error is over.
 _RECENT_SECONDS: Final = 60.0
 
 

@@ -17,8 +17,9 @@ from broker.errors import AccessError, BrokerError
 from broker.offsets import Partition
 from mobility.settings import Settings
 
-# librdkafka asks three times for a coordinator, within a second, and then waits for nothing: so a
-# request is short, and made again. A cluster has no coordinator before its first group.
+# librdkafka asks for the coordinator three times within a second, and not again until the request
+# times out. A cluster has none before its first group. So the timeout is short, and the request is
+# repeated.
 _REQUEST_SECONDS: Final = 3.0
 _JOINED: Final = frozenset({KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION})
 

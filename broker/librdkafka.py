@@ -50,7 +50,7 @@ class _Message(ctypes.Structure):
 
 def _load() -> ctypes.CDLL:
     """Return the library with the signatures of the functions that are called."""
-    # A symbol is looked up in what the extension module is linked with, too.
+    # Symbols of librdkafka are found through the extension module, which is linked with it.
     loaded = ctypes.CDLL(cimpl.__file__)
     pointer, text, number = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
     signatures: dict[str, tuple[Any, ...]] = {
@@ -97,7 +97,7 @@ def open_producer(config: Mapping[str, object]) -> int:
             raise invalid(fault)
     library.rd_kafka_conf_set_events(conf, EVENT_DELIVERIES | EVENT_ERROR)
     text = ctypes.create_string_buffer(_TEXT_BYTES)
-    # A new client owns the configuration; where there is none, it is still ours.
+    # A created client owns the configuration. If none is created, it must be freed here.
     handle = library.rd_kafka_new(PRODUCER, conf, text, _TEXT_BYTES)
     if not handle:
         library.rd_kafka_conf_destroy(conf)

@@ -66,7 +66,8 @@ def _with_tls(settings: Settings, address: str) -> str | None:
             _connected(address) as stream,
             context.wrap_socket(stream, server_hostname=host) as secured,
         ):
-            # In TLS 1.3 it is the first answer that tells whether the client's certificate will do.
+            # In TLS 1.3 a handshake succeeds before the server has checked the certificate of the
+            # client: only its first answer shows that the certificate is accepted.
             if _answers(secured, _API_VERSIONS, 0):
                 return _login_needed(settings, address, secured)
     except ssl.SSLCertVerificationError as error:

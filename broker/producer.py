@@ -164,8 +164,8 @@ class CheckedProducer:
         try:
             return serve(seconds) or 0
         except (KafkaException, SystemError) as error:
-            # confluent_kafka raises a fatal error where it should report it. It calls back with
-            # that exception set, at which Python raises another, of which the first is the cause.
+            # confluent_kafka sets an exception for a fatal error and still calls the callback. Then
+            # Python raises SystemError, whose cause is the exception of the fatal error.
             fatal = error if isinstance(error, KafkaException) else error.__cause__
             if not isinstance(fatal, KafkaException):
                 raise
@@ -236,8 +236,8 @@ def _calls(
 ) -> Iterator[tuple[Any, ...]]:
     """Return the positional arguments of `produce` for each message."""
     number = repeat(PARTITION_UNASSIGNED if partition is None else partition)
-    # Between partition and headers are two names of the callback, which is the producer's own, and
-    # the timestamp.
+    # Between partition and headers are the two parameters for a callback, which is set for the
+    # whole producer instead, and the timestamp.
     nothing, now = repeat(None), repeat(0)
     each = nothing if headers is None else headers
     return zip(values, keys, number, nothing, nothing, now, each, strict=False)

@@ -59,7 +59,7 @@ class TopicReader:
         self._errors = ConnectionErrors(settings)
         config = consumer_config(settings, client_id, memory_mb=memory_mb) | {
             "error_cb": self._errors.note,
-            # Small fetches are five times slower, large ones hold much that grows when unpacked.
+            # Small fetches are five times slower; large ones need much memory when decompressed.
             "fetch.message.max.bytes": min(max(memory_mb // 16, 1), 8) * 1024 * 1024,
             "queued.min.messages": 200_000,
             # A broker answers one request after the other: a request for offsets would wait for
