@@ -24,7 +24,7 @@ from mobility.topics import (
 )
 
 _LONGEST_DETAIL: Final = 500
-# Position, reason and detail are headers, and a batch has a header of its own.
+# Leaves room for the headers with position, reason and detail, and for the batch's own header.
 _LARGEST: Final = LARGEST_BATCH - 16 * 1024
 
 
@@ -120,7 +120,7 @@ def _with_position(topic: str, records: SourceRecords) -> Iterator[Messages]:
 
 
 def _reference(key: bytes | None, value: bytes | None) -> str:
-    """Return what identifies a message of which no topic takes a copy with its position."""
+    """Return what identifies a message that is too large to be copied with its position."""
     parts = (("key", key), ("value", value))
     return "too large to be copied: " + ", ".join(
         f"{name} of {len(part):,} bytes, sha256 {hashlib.sha256(part).hexdigest()}"

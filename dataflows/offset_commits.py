@@ -153,10 +153,10 @@ class OffsetCommits:
             self._changed.wait(_RETRY_SECONDS)
             self._closing.wait(_COLLECT_SECONDS)
             self._changed.clear()
-            # Read before the offsets are: those of the end are recorded before it is set.
+            # Read before the offsets: `close` records the last ones before it sets `_closing`.
             is_last = self._closing.is_set()
             with self._lock:
-                offsets = {place: each.offset for place, each in self._offsets.items()}
+                offsets = {partition: each.offset for partition, each in self._offsets.items()}
             schedule.commit(offsets)
 
     def _is_replaced(self, folder: Path) -> bool:

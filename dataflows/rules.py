@@ -34,7 +34,7 @@ class RulesReader:
 
     @cached_property
     def _journal(self) -> tuple[JournalEntry, ...]:
-        # At the first partition: the first process of the cluster has written the journal before.
+        # Read when the first partition is opened: by then the first process has written it.
         return () if self._folder is None else read_journal(self._folder)
 
     def from_offset(self, partition: int, offset: int, topic_id: str | None) -> list[Rules]:

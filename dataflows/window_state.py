@@ -69,7 +69,8 @@ class WindowState:
         dropped = {start for start in self.starts if start < horizon}
         if not dropped:
             return NO_WINDOWS
-        # A finished partition is not in the closing watermark, but moves the cleanup watermark.
+        # Without active partitions there is no closing watermark, but the cleanup watermark moves:
+        # so the windows that it drops are closed here.
         panes = self.close(watermark - self.allowed_lateness - 1)
         if grown := within(self.pending, dropped):
             late = totals_of(merged(grown), self.emitted)

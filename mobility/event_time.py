@@ -233,7 +233,8 @@ def _split_future(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the rows that are not in the future, and rejections of those that are."""
     greatest = timed["event_time"].max()
-    # The broker stamps a partition in order, so the first timestamp mostly clears the batch.
+    # Log-append times of a partition are in order. So if the greatest event time is not after the
+    # first of them, as it mostly is, no row is in the future.
     if not isinstance(greatest, int) or greatest <= append_time(0):
         return timed, pl.DataFrame(schema=REJECTED_SCHEMA)
     future = _reject_future(timed, [append_time(row) for row in timed["row"]], tolerance)

@@ -93,7 +93,7 @@ def _read(values: Sequence[bytes | None], max_bytes: int) -> Columns:
     is_ascii = joined.isascii() and b"\x7f" not in joined
     has_escapes = b"\\" in joined
     fields = _parsed(joined, len(lines))
-    del joined  # its memory is used again: new memory costs as much as the copy
+    del joined  # so that its memory is reused: new memory costs as much as the copy
     if fields is None:
         _leave_out(lines, _failing(_check_syntax, lines))
         _leave_out(lines, texts.str.contains(_HUGE_NUMBER).arg_true())
@@ -167,7 +167,7 @@ def _failing(check: Callable[[bytes], object], values: Iterable[bytes]) -> list[
     failing = []
     while True:
         try:
-            # After an exception it continues with the next value.
+            # After an exception the iterator continues with the next value.
             passed.extend(results)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             failing.append(len(passed))

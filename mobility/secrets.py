@@ -38,7 +38,7 @@ def secret_in_file(environ: Mapping[str, str], variable: str, read: Read) -> str
         msg = f"{plain} is set too: leave out one of them"
         raise ValidationError(msg)
     text = _text_of(environ[variable], read).rstrip("\r\n")
-    if not text or "\0" in text:  # an environment can't hold what is after a NUL
+    if not text or "\0" in text:  # an environment variable ends at a NUL
         msg = "the file is empty" if not text else "the file is no text: it has a NUL"
         raise ValidationError(msg)
     return text

@@ -76,7 +76,7 @@ class Settings(ValueSettings, frozen=True, kw_only=True):
     refunds: bool = False
     max_message_bytes: Annotated[int, Meta(gt=0, le=MAX_MESSAGE_BYTES)] = 1024 * 1024
 
-    # Tables that enrichment joins: parquet files, none is assumed.
+    # Tables that enrichment joins: parquet files.
     drivers: str | None = None
     passengers: str | None = None
     locations: str | None = None
@@ -127,7 +127,7 @@ class Settings(ValueSettings, frozen=True, kw_only=True):
     ready_lag: NonNegative = 100_000
     ready_age: NonNegative = 1_800
 
-    # The tiles below the cells on the map of the pages: without, no other host is asked for any.
+    # The tiles below the cells on the map of the pages. Without them no other host is contacted.
     map_tiles: Annotated[str, Meta(pattern=_TILES)] | None = None
     map_credit: str | None = None
 

@@ -57,7 +57,7 @@ class Topic:
 
     @property
     def _min_insync_replicas(self) -> dict[str, str]:
-        # One replica may be away: then writes go on, and none of them is on one broker alone.
+        # With one replica down, writes go on, and each is still on two brokers or more.
         if self.replication < _REPLICAS_TO_SPARE:
             return {}
         return {"min.insync.replicas": str(self.replication - 1)}

@@ -13,8 +13,8 @@ from typing import Final
 
 from runtime.failures import EXIT_REFUSED
 
-# Without one of them no snapshot can be taken any more: the others only get time to print their
-# errors.
+# How long the other processes may run after one has ended. No snapshot is completed without it, so
+# they only need the time to print their errors.
 _EXIT_SECONDS: Final = 2.0
 
 _INTERRUPTED: Final = (-signal.SIGTERM, -signal.SIGINT)

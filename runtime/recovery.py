@@ -163,8 +163,8 @@ def _transaction(path: Path) -> Iterator[sqlite3.Connection]:
 @contextmanager
 def _open_read_only(path: Path) -> Iterator[sqlite3.Connection]:
     """Open a partition so that reading it writes nothing."""
-    # What a crash left in the write-ahead log belongs to the content; without one, SQLite is told
-    # that the file does not change, or it would create an empty log just for reading.
+    # A write-ahead log that a crash has left is part of the content. Without one, SQLite is told
+    # that the file does not change: otherwise it would create an empty log just for reading.
     log = path.with_name(f"{path.name}-wal")
     immutable = "" if log.exists() and log.stat().st_size else "&immutable=1"
     uri = f"file:{quote(str(path.absolute()))}?mode=ro{immutable}"

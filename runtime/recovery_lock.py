@@ -15,7 +15,7 @@ from runtime.recovery import PARTITIONS, make_partitions, partition_fault, parti
 
 _WRITABLE_BY_OTHERS: Final = 0o022
 
-# Processes whose launcher was killed end by themselves, so a start right after that may wait.
+# Processes whose launcher was killed end by themselves: a start waits so long for them.
 _ORPHANS_SECONDS: Final = 3.0
 _PAUSE_SECONDS: Final = 0.1
 

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Final
 
-# In this order: once SIGTERM has a handler of ours, SIGINT has too.
+# Handlers are set in this order, so a process that handles SIGTERM also handles SIGINT.
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
-# A final snapshot takes less; a process that waits for others of its cluster, which never came, is
-# not interrupted by anything else.
+# A final snapshot takes less. A process that waits for other processes of its cluster to start does
+# not notice the request to stop: only this limit ends it.
 _GRACE_SECONDS: Final = 20.0
 
 _requested = threading.Event()

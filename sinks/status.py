@@ -154,7 +154,7 @@ class StatusPublisher:
     def _publish(self, writer: StatusWriter) -> None:
         is_published = True
         while True:
-            # Read before the record is made: the last record is made after `close` was called.
+            # Read before the record is made, so that the last record is made after `close`.
             is_last = self._closing.is_set()
             is_published = self._put(writer, is_published)
             if is_last:
