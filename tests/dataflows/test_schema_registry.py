@@ -17,7 +17,7 @@ from mobility.entities import BY_NAME
 from mobility.settings import Settings
 from runtime.failures import RefusalError
 from tests.dataflows.conftest import Hub, trips_log
-from tests.dataflows.test_services import succeeded
+from tests.dataflows.test_services import assert_succeeded
 from tests.dataflows.test_value_formats import assert_audited, enriched_trips
 from tests.frames import avro, fill, frame, schema_of
 from tests.registry import Registry, running_registry
@@ -114,7 +114,7 @@ def test_a_log_of_frames(hub: Hub, registry: Registry) -> None:
     hub.make_topics()
     log: Sequence[Sequence[Entry | bytes]] = [[*POISON, *each] for each in framed_log(6)]
     hub.write(log)
-    succeeded(hub.run())
+    assert_succeeded(hub.run())
     expected = assert_audited(hub)
     assert expected.count("counted") > 1_000
     assert expected.count("dead") == len(POISON) * len(log)
@@ -146,7 +146,7 @@ def test_a_registry_that_is_away_is_waited_for(
     flow.send_signal(signal.SIGTERM)
     out, err = flow.communicate(timeout=DEADLINE)
     assert flow.returncode == 0, out + err
-    succeeded(hub.run())
+    assert_succeeded(hub.run())
     assert_without_dead(hub)
 
 
@@ -173,7 +173,7 @@ def test_a_stop_ends_the_wait(hub: Hub, registry: Registry) -> None:
     assert flow.returncode == 0, out + err
 
     registry.come()
-    succeeded(hub.run())
+    assert_succeeded(hub.run())
     assert_without_dead(hub)
 
 
