@@ -23,8 +23,8 @@ from mobility.enrichment import Tables
 from mobility.entities import BY_NAME, ENTITIES
 from mobility.event_time import (
     PUNCTUATION_SCHEMA,
+    EventTimeState,
     LatenessRules,
-    PartitionProgress,
     classify,
 )
 from mobility.settings import Settings
@@ -115,10 +115,10 @@ def _measure_dedupe_state(remembered: int, rows: list[Row], targets: list[Target
 
 def _dedupe_snapshot(remembered: int) -> list[tuple[int, bytes]]:
     """Return the stored dedupe state of trips of three windows before NOON."""
-    progress, rules = PartitionProgress(), LatenessRules.of(_SETTINGS)
+    state, rules = EventTimeState(), LatenessRules.of(_SETTINGS)
     for trips in _trips(remembered, ids=1, per_window=remembered // 3, disorder=0):
-        progress = classify(trips, _NO_PUNCTUATIONS, progress, rules).progress
-    return progress.dedupe_state.snapshot()
+        state = classify(trips, _NO_PUNCTUATIONS, state, rules).state
+    return state.dedupe_state.snapshot()
 
 
 @dataclass
@@ -222,17 +222,17 @@ def _catch_up(ids: int, disorder: int) -> float:
     entity, shards = BY_NAME["driver"], _SETTINGS.shards
     now = datetime(2025, 1, 1, tzinfo=UTC)
     logics = [WindowLogic(entity, _SETTINGS, None, lambda: now) for _ in range(shards)]
-    progress, rules = PartitionProgress(), LatenessRules.of(_SETTINGS)
+    state, rules = EventTimeState(), LatenessRules.of(_SETTINGS)
     batches = list(_trips(max(1_000_000, 4 * ids), ids, per_window=ids, disorder=disorder))
     began = time.process_time()
     for batch in batches:
         # As many trips as one worker takes in this time.
         now += timedelta(seconds=_BATCH / 160_000)
-        classified = classify(batch, _NO_PUNCTUATIONS, progress, rules)
-        progress = classified.progress
+        classified = classify(batch, _NO_PUNCTUATIONS, state, rules)
+        state = classified.state
         partials = partial_totals(classified.counted.select("driver_id", *SUMMED), entity)
         parts = split_by_shard(partials, shards)
-        updates = (_update(0, progress.watermark(rules), "behind", (0,)),)
+        updates = (_update(0, state.watermark(rules), "behind", (0,)),)
         for shard, logic in enumerate(logics):
             logic.on_batch([ShardPartial(shard, updates, parts.get(shard))])
     return (time.process_time() - began) / len(batches) / _BATCH * 1e6

@@ -27,8 +27,8 @@ from mobility.enriched_json import enriched_json
 from mobility.enrichment import Tables, enrich
 from mobility.event_time import (
     Classified,
+    EventTimeState,
     LatenessRules,
-    PartitionProgress,
     TimedBatch,
     apply_time_rules,
     classify,
@@ -59,7 +59,7 @@ class PartitionIngest:
         self.counts = MessageCounts()
         self._settings = settings
         self._topic = trips_topic(settings)
-        self._progress = PartitionProgress()
+        self._state = EventTimeState()
         self._rules = LatenessRules.of(settings)
         self._future_tolerance = settings.future_tolerance * 1_000
         self._without_messages: IngestedBatch | None = None
@@ -85,8 +85,8 @@ class PartitionIngest:
             append_time=lambda row: messages[row].timestamp()[1],
             tolerance=self._future_tolerance,
         )
-        classified = classify(batch.trips, batch.punctuations, self._progress, self._rules)
-        self._progress = classified.progress
+        classified = classify(batch.trips, batch.punctuations, self._state, self._rules)
+        self._state = classified.state
         if messages:
             self.next_offset = offset_of(messages[-1]) + 1
         self.counts += _counts(len(messages), batch, classified)
@@ -108,8 +108,8 @@ class PartitionIngest:
             "fingerprint": self._settings.fingerprint,
             "answers": self._settings.answers,
             "next_offset": self.next_offset,
-            "latest": self._progress.latest,
-            "seen": self._progress.dedupe_state.snapshot(),
+            "latest": self._state.latest,
+            "seen": self._state.dedupe_state.snapshot(),
         }
 
     def resume(self, state: dict[str, Any]) -> None:
@@ -133,10 +133,10 @@ class PartitionIngest:
             if state["version"] == 1
             else DedupeState.resume(state["seen"])
         )
-        self._progress = PartitionProgress(state["latest"], dedupe_state)
+        self._state = EventTimeState(state["latest"], dedupe_state)
 
     def _update(self, status: ReadStatus, partitions: tuple[int, ...]) -> WatermarkUpdate:
-        watermark = self._progress.watermark(self._rules)
+        watermark = self._state.watermark(self._rules)
         return WatermarkUpdate(self.partition, watermark, status, partitions)
 
     def _with_json(

@@ -66,7 +66,7 @@ class LatenessRules:
 
 
 @dataclass(frozen=True, slots=True)
-class PartitionProgress:
+class EventTimeState:
     """The event time that a partition has reached, and its dedupe state.
 
     `latest` is the prefix maximum of event time (epoch ms, None before the first). `dedupe_state`
@@ -83,7 +83,7 @@ class PartitionProgress:
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """The trips of a batch by what becomes of them, and the partition's progress after it.
+    """The trips of a batch by what becomes of them, and the state of the partition after it.
 
     `counted` has `window_start` in addition; `late` and `duplicates` are rows of the batch.
     """
@@ -91,13 +91,13 @@ class Classified:
     counted: pl.DataFrame
     late: pl.DataFrame
     duplicates: int
-    progress: PartitionProgress
+    state: EventTimeState
 
 
 def classify(
     trips: pl.DataFrame,
     punctuations: pl.DataFrame,
-    progress: PartitionProgress,
+    state: EventTimeState,
     rules: LatenessRules,
 ) -> Classified:
     """Split a batch into late trips, duplicates and trips that count.
@@ -106,7 +106,7 @@ def classify(
     `punctuations` has `row` and `event_time`. It costs what the batch holds, however many trips are
     remembered.
     """
-    latest = _latest_before_and_at(trips, punctuations, progress.latest)
+    latest = _latest_before_and_at(trips, punctuations, state.latest)
     start = (pl.col("event_time") // rules.window * rules.window).alias("window_start")
     placed = trips.with_columns(start, latest)
     is_late = placed.select(pl.col("window_start") + rules.horizon < pl.col("latest")).to_series()
@@ -114,12 +114,12 @@ def classify(
     late = on_time.clear()
     if is_late.any():
         late, on_time = on_time.filter(is_late), on_time.filter(~is_late)
-    now = _maximum(progress.latest, trips["event_time"].max(), punctuations["event_time"].max())
-    counted, dedupe_state = on_time, progress.dedupe_state
+    now = _maximum(state.latest, trips["event_time"].max(), punctuations["event_time"].max())
+    counted, dedupe_state = on_time, state.dedupe_state
     if now is not None:
         counted, dedupe_state = _without_duplicates(on_time, dedupe_state, rules, now)
     duplicates = on_time.height - counted.height
-    return Classified(counted, late, duplicates, PartitionProgress(now, dedupe_state))
+    return Classified(counted, late, duplicates, EventTimeState(now, dedupe_state))
 
 
 def _latest_before_and_at(

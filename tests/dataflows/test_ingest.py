@@ -109,7 +109,7 @@ def test_the_watermark_trails_the_greatest_event_time() -> None:
         PEERS,
     )
     assert batch.update.watermark == NOON - 30_000
-    assert reader._progress.latest == NOON
+    assert reader._state.latest == NOON
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_an_event_time_in_the_future_does_not_move_the_watermark(
     reader = partition_ingest()
     batch = ingest(reader, messages(FakeMessage(trip(NOON), 0, NOON), fake), "behind", PEERS)
     assert batch.dead.reasons == errors
-    assert reader._progress.latest == (NOON if errors else time)
+    assert reader._state.latest == (NOON if errors else time)
     assert batch.trips.height == 1 + (not errors and not is_punctuation)
 
 
@@ -207,7 +207,7 @@ def test_a_snapshot_restores_the_whole_state() -> None:
     ingest(reader, fakes, "behind", PEERS)
     other = partition_ingest()
     other.resume(reader.snapshot())
-    assert (other.next_offset, other._progress.latest) == (42, NOON)
+    assert (other.next_offset, other._state.latest) == (42, NOON)
     again = ingest(other, messages(FakeMessage(trip(NOON, trip_id="a"), 42)), "behind", PEERS)
     assert again.trips.is_empty()
     assert other.counts.duplicates == 1
@@ -248,7 +248,7 @@ def test_a_state_of_version_1_is_resumed() -> None:
     reader = partition_ingest()
     batch = [FakeMessage(trip(NOON + 5 * MINUTE * n, trip_id="a"), n) for n in range(3)]
     ingest(reader, messages(*batch), "behind", PEERS)
-    keys = reader._progress.dedupe_state.to_frame().rename({"bucket": "window_start"})
+    keys = reader._state.dedupe_state.to_frame().rename({"bucket": "window_start"})
     seen = keys.write_ipc(None, compression="zstd").getvalue()
     old = partition_ingest()
     old.resume({**reader.snapshot(), "version": 1, "seen": seen})

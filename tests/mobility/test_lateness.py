@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mobility.event_time import Classified, LatenessRules, PartitionProgress, classify
+from mobility.event_time import Classified, EventTimeState, LatenessRules, classify
 from mobility.settings import Settings
 from tests.strategies import MINUTE, NOON, Entry, batches, partitions
 
 RULES = LatenessRules.of(Settings())
 HORIZON = RULES.window + RULES.allowed_lateness + RULES.out_of_orderness
 
-Read = tuple[list[int], list[int], int, PartitionProgress]
+Read = tuple[list[int], list[int], int, EventTimeState]
 
 Row = tuple[int, Entry]
 
@@ -32,15 +32,15 @@ def frames(rows: list[Row]) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def read(parts: Iterable[list[Row]], rules: LatenessRules = RULES) -> Read:
-    """Classify batch after batch; return counted and late rows, duplicates, and the progress."""
-    progress, counted, late, duplicates = PartitionProgress(), [], [], 0
+    """Classify batch after batch; return counted and late rows, duplicates, and the state."""
+    state, counted, late, duplicates = EventTimeState(), [], [], 0
     for part in parts:
-        judged = classify(*frames(part), progress, rules)
-        progress = judged.progress
+        judged = classify(*frames(part), state, rules)
+        state = judged.state
         counted += judged.counted["row"].to_list()
         late += judged.late["row"].to_list()
         duplicates += judged.duplicates
-    return counted, late, duplicates, progress
+    return counted, late, duplicates, state
 
 
 def classify_one_by_one(
@@ -68,13 +68,13 @@ def classify_one_by_one(
 def test_the_result_does_not_depend_on_the_batches(
     data: st.DataObject, entries: list[Entry]
 ) -> None:
-    """Counted and late trips, duplicates and progress."""
+    """Counted and late trips, duplicates and state."""
     rows = list(enumerate(entries))
-    *whole, progress = read([rows])
-    *split, split_progress = read(data.draw(batches(rows)))
+    *whole, state = read([rows])
+    *split, split_state = read(data.draw(batches(rows)))
     assert split == whole == list(classify_one_by_one(entries))
-    assert split_progress.latest == progress.latest
-    split_keys, keys = (p.dedupe_state.to_frame() for p in (split_progress, progress))
+    assert split_state.latest == state.latest
+    split_keys, keys = (p.dedupe_state.to_frame() for p in (split_state, state))
     assert split_keys.sort("key").equals(keys.sort("key"))
 
 
@@ -87,9 +87,9 @@ def test_a_trip_is_late_when_its_window_ended_too_long_ago(
     """Exactly: window end plus allowed lateness is before the watermark."""
     latest = Entry(NOON + HORIZON + beyond, "a", punctuation=punctuated)
     rows = list(enumerate([latest, Entry(NOON, "b"), Entry(NOON + RULES.window - 1, "c")]))
-    _, late, _, progress = read([rows[:1], rows[1:]] if split else [rows])
+    _, late, _, state = read([rows[:1], rows[1:]] if split else [rows])
     assert late == ([1, 2] if is_late else [])
-    watermark = progress.watermark(RULES)
+    watermark = state.watermark(RULES)
     assert watermark is not None
     assert is_late == (NOON + RULES.window + RULES.allowed_lateness < watermark)
 
@@ -105,7 +105,7 @@ def test_window_starts_are_aligned_to_the_epoch_also_before_it() -> None:
 
 def classified_alone(entries: list[Entry]) -> Classified:
     """Classify the entries as the first ones of their partition."""
-    return classify(*frames(list(enumerate(entries))), PartitionProgress(), RULES)
+    return classify(*frames(list(enumerate(entries))), EventTimeState(), RULES)
 
 
 def test_duplicates_have_the_same_trip_id_and_window() -> None:
@@ -127,22 +127,20 @@ def test_duplicates_have_the_same_trip_id_and_window() -> None:
 def test_the_first_of_several_duplicates_counts() -> None:
     """The other fields of a duplicate are ignored."""
     trips, marks = frames(list(enumerate([Entry(NOON, "a"), Entry(NOON, "a")])))
-    judged = classify(
-        trips.with_columns(price=pl.Series([1, 2])), marks, PartitionProgress(), RULES
-    )
+    judged = classify(trips.with_columns(price=pl.Series([1, 2])), marks, EventTimeState(), RULES)
     assert judged.counted["price"].to_list() == [1]
 
 
 def test_ids_are_remembered_until_their_window_is_late() -> None:
     """A repeated trip is a duplicate until its window is late, and late after that."""
     entries = [Entry(NOON, "a"), Entry(NOON + HORIZON, "b"), Entry(NOON, "a")]
-    _, late, duplicates, progress = read([[row] for row in enumerate(entries)])
-    assert (late, duplicates, len(progress.dedupe_state)) == ([], 1, 2)
+    _, late, duplicates, state = read([[row] for row in enumerate(entries)])
+    assert (late, duplicates, len(state.dedupe_state)) == ([], 1, 2)
     entries.append(Entry(NOON + HORIZON + 1, punctuation=True))
     entries.append(Entry(NOON, "a"))
-    _, late, duplicates, progress = read([[row] for row in enumerate(entries)])
+    _, late, duplicates, state = read([[row] for row in enumerate(entries)])
     assert (late, duplicates) == ([4], 1)
-    assert progress.dedupe_state.to_frame()["bucket"].to_list() == [NOON + 15 * MINUTE]
+    assert state.dedupe_state.to_frame()["bucket"].to_list() == [NOON + 15 * MINUTE]
 
 
 def test_a_punctuation_moves_event_time_from_its_offset_on() -> None:
@@ -151,15 +149,15 @@ def test_a_punctuation_moves_event_time_from_its_offset_on() -> None:
     judged = classified_alone([Entry(NOON, "a"), far, Entry(NOON, "b")])
     assert judged.counted["row"].to_list() == [0]
     assert judged.late["row"].to_list() == [2]
-    assert judged.progress.latest == far.time
+    assert judged.state.latest == far.time
 
 
 def test_before_the_first_trip_there_is_no_watermark() -> None:
     """The watermark is None, not zero."""
-    start = PartitionProgress()
+    start = EventTimeState()
     assert start.watermark(RULES) is None
-    assert classified_alone([]).progress.watermark(RULES) is None
-    assert classified_alone([Entry(0)]).progress.watermark(RULES) == -RULES.out_of_orderness
+    assert classified_alone([]).state.watermark(RULES) is None
+    assert classified_alone([Entry(0)]).state.watermark(RULES) == -RULES.out_of_orderness
 
 
 def test_short_windows_share_a_bucket() -> None:
@@ -182,8 +180,8 @@ def test_buckets_of_several_windows_change_no_result(
     rules = LatenessRules(window=MINUTE, out_of_orderness=30_000, allowed_lateness=20 * MINUTE)
     assert rules.bucket == 5 * MINUTE
     rows = list(enumerate(entries))
-    *whole, progress = read([rows], rules)
-    *split, split_progress = read(data.draw(batches(rows)), rules)
+    *whole, state = read([rows], rules)
+    *split, split_state = read(data.draw(batches(rows)), rules)
     assert split == whole == list(classify_one_by_one(entries, rules))
-    split_keys, keys = (p.dedupe_state.to_frame() for p in (split_progress, progress))
+    split_keys, keys = (p.dedupe_state.to_frame() for p in (split_state, state))
     assert split_keys.sort("key").equals(keys.sort("key"))
