@@ -30,7 +30,7 @@ class RedisKeys:
         return f"{self.prefix}index:{entity.name}"
 
     def seen(self, entity: Entity) -> str:
-        """Return the sorted set of ids by the time of their last news, in epoch seconds."""
+        """Return the sorted set of ids by the time of their last new window, in epoch seconds."""
         return f"{self.prefix}seen:{entity.name}"
 
     def live(self, entity: Entity) -> str:
