@@ -43,8 +43,8 @@ def main() -> int:
         address=settings.api_host,
         port=settings.api_port,
         interface=Interfaces.ASGI,
-        # In the other mode its thread can miss the notification that the server has stopped, as it
-        # waits for a condition without checking it first; the worker is then killed.
+        # In the other mode (`mt`) a thread waits for a condition without checking it first. It can
+        # miss the notification that the server has stopped; then the worker is killed.
         runtime_mode=RuntimeModes.st,
         factory=True,
         log_level=LogLevels.warning,

@@ -62,7 +62,7 @@ class AuditedRedis:
         self._keys = RedisKeys.of(settings)
         self._retention_ms = settings.redis_ledger_hours * 3_600_000
         self._is_only_store = "postgres" not in settings.stores
-        # With windows by end time a later window can have an earlier start than an expired one.
+        # By end time, a trip of a later window can start before a trip of an expired window.
         self._starts_are_ordered = settings.event_time == "start"
 
     def progress(self) -> EntityWatermarks:

@@ -82,7 +82,8 @@ class ContinuousAudit:
         """
         watermarks = [store.progress() for store in self._stores]
         delivered = delivered_watermarks(self._settings)
-        # After the watermarks: what is complete by them was judged by what is in force until here.
+        # Read after the watermarks: the windows that are complete by them were computed with rules
+        # that were in force before this line.
         if read_rules_in_force(self._settings) != self._recomputed.rules:
             raise RulesChangedError
         try:

@@ -53,7 +53,7 @@ class OracleState:
         return min(self.max_event_times.values()) - self._settings.out_of_orderness * 1_000
 
     def _dedupe_rows(self) -> pl.DataFrame:
-        # Sorted by window none of them is late because of another.
+        # In the order of their windows, so that no row makes another one late.
         trips = self._counted_trips.sort("partition", "window_start")
         times = [pl.col("window_start").alias(name) for name in TIMES]
         return _log_rows(

@@ -67,7 +67,7 @@ class AuditRound:
         expected = self.from_topics.keep_sampled(self.from_log.rows).filter(selected)
         in_topics = self.from_log.keep_sampled(self.from_topics.rows).filter(selected)
         contents = [
-            # A store without watermarks may not even have its tables.
+            # A store without watermarks is left out: it may not even have its tables.
             store.read(
                 expected.select(ENTITY_WINDOW_KEY), self.window_range, entities, all_ids=all_ids
             )

@@ -127,7 +127,7 @@ def _line(line: dict[str, Any], folder: Path, topic_id: str | None) -> Line:
     tables = {
         name: folder / "tables" / f"{sha256}.parquet" for name, sha256 in line["tables"].items()
     }
-    # Offsets of a topic that was deleted say nothing of the one that took its name.
+    # Offsets of a deleted topic do not apply to a new topic of the same name.
     is_same = line["topic_id"] is None or topic_id in {None, line["topic_id"]}
     firsts = line["first_offsets"] if is_same else {}
     return Line(line["version"], tables, {int(p): first for p, first in firsts.items()})

@@ -14,7 +14,7 @@ _MINUTE_MS: Final = 60_000
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - naive: offsets are subtracted as numbers
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
-# The colons of a time are all there or none is; so are those of an offset.
+# A time has all of its colons or none, and so does an offset.
 _TIME: Final = re.compile(
     r"""(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)[T ](?P<hour>\d\d)
         (?:(?P<colon>:?)(?P<minute>\d\d)(?:(?P=colon)(?P<second>\d\d)(?:[.,](?P<part>\d+))?)?)?

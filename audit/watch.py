@@ -122,7 +122,7 @@ class AuditLoop:
         self.counters.failures += 1
         self._metrics.add_failure()
         self._write_status()
-        # The positions are not valid any more. A broker or store that is down changes nothing.
+        # After these errors the positions are not valid any more; after others they are.
         if isinstance(error, DeletedOffsetsError | MissingTopicError | TopicChangedError):
             self._close()
 

@@ -113,7 +113,7 @@ def find_first_offsets(settings: Settings, topic: str, window_range: WindowRange
     with TopicReader(settings, topic) as reader:
         for partition in reader.partitions:
             low, high = reader.bounds(partition)
-            # Timestamps of producers bound no event time: everything has to be read.
+            # Only log-append times bound event times: with timestamps of producers all is read.
             has_append_times = settings.timestamp == "log_append"
             firsts[partition] = (
                 reader.offset_for_time(partition, since) if has_append_times else low

@@ -68,7 +68,8 @@ def derived_trip_id(message: RejectedMessage) -> str:
 
 
 def _with_trip_id(value: bytes, trip_id: str) -> bytes:
-    # At the front, as the first of equal keys wins over a later null. Everything else stays as it
-    # was written. Topic names need no JSON escapes, and a valid trip has other fields.
+    # At the front, as of equal keys the first counts: a later `"trip_id":null` does not. The rest
+    # stays as it was written. Topic names need no JSON escapes. A comma follows, as a valid trip
+    # has other fields.
     head, rest = value.split(b"{", 1)
     return head + b'{"trip_id":"' + trip_id.encode() + b'",' + rest

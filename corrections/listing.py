@@ -85,7 +85,7 @@ def _message_table(kind: RejectedKind, messages: list[ListedMessage]) -> Table:
         if kind.has_reasons:
             cells += [message.reason or "", message.detail or ""]
         cells += [f"{message.size:,}", each.replayed or "no"]
-        # As Text nothing is markup, and nothing unprintable reaches the terminal.
+        # Text is not parsed as markup, and `printable` escapes what a terminal could interpret.
         table.add_row(*(Text(printable(cell)) for cell in cells))
     return table
 

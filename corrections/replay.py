@@ -118,7 +118,7 @@ class MessageReplayer:
         corrections, refusals = [], []
         for each in pending:
             message = each.message
-            # A line without a position is the only line, and for the only message.
+            # A line without a position is allowed only as the one line for the one message.
             line = by_position.get(message.position) or by_position.get(None)
             value = None if line is None else line.value
             try:

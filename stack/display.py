@@ -60,7 +60,7 @@ class Display:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _refresh(self) -> None:
-        self._live.start()  # not before the first state: others may write to the terminal
+        self._live.start()  # not earlier: until the first state others may write to the terminal
         table = Table.grid(padding=(0, 2))
         for name, (state, url) in self._rows.items():
             table.add_row(name, Text(state, style=_COLOURS.get(state, "yellow")), url)

@@ -19,7 +19,7 @@ VERSION: Final = "4.2.2"
 _COORDINATES: Final = "+".join(
     (
         f"org.apache.kafka:kafka_2.13:{VERSION}",
-        # Named, although a dependency: otherwise the resolver leaves out its compression codecs.
+        # Named, although it is a dependency: otherwise its compression codecs are not resolved.
         f"org.apache.kafka:kafka-clients:{VERSION}",
         "org.apache.logging.log4j:log4j-slf4j-impl:2.25.3",
     )

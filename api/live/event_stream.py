@@ -51,7 +51,8 @@ class EventStream:
         assert task is not None  # noqa: S101 - for the types: this runs in the task made above
         with self._channel.subscribe(self._entity_id, task.cancel) as subscriber:
             await self._channel.wait_until_started()
-            # Only now: a client that queries the API after this start misses no change in between.
+            # The response starts after the subscription: so a client that then queries the API
+            # misses no change in between.
             await self._start(send)
             if self._last_id is not None:
                 async for event in self._channel.missed_events(subscriber, self._last_id):

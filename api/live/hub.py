@@ -14,7 +14,7 @@ class LiveHub:
     """Connects at the first subscriber; a channel has one follower for all its subscribers."""
 
     def __init__(self, settings: Settings) -> None:
-        # A read that blocks is not a read that times out.
+        # The timeout of a connection must be longer than a blocking read.
         seconds = BLOCK_SECONDS + _GRACE_SECONDS
         size = 2 * len(ENTITIES)
         self._redis = redis = connect_redis(settings.redis, size, seconds, decode_responses=False)

@@ -81,7 +81,7 @@ def bucket_bounds(
     bucket. Buckets of one window are the same in all zones. Raises RangeTooLongError.
     """
     start, end = time_range.bounds
-    # Days can be shorter than usual, or be skipped: only the result has the exact number.
+    # A first check: the exact number is known below, as days can be shorter or be skipped.
     if (end - start) // length > MAX_BUCKETS:
         raise _too_long()
     if length == windowing.length:

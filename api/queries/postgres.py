@@ -98,7 +98,7 @@ class PostgresReader:
         try:
             rows = await self._database.fetch(sql_file("statuses.sql"), {"expiry": EXPIRY})
         except StoreUnavailableError as failure:
-            # This table is newer than the totals: the flow creates it at its next start.
+            # A database of an earlier release has no such table until the flow is started again.
             if isinstance(failure.__cause__, psycopg.errors.UndefinedTable):
                 return []
             raise

@@ -160,7 +160,7 @@ class RedisReader:
         self, entity: Entity, ids: Sequence[str]
     ) -> tuple[datetime | None, dict[str, _StoredTotals]]:
         async with self._redis.pipeline(transaction=False) as pipeline:
-            # The watermark first: totals only grow, so it never promises more than they have.
+            # The watermark is read first: the totals, which only grow, contain all trips up to it.
             pipeline.hvals(self._keys.progress(entity))
             for entity_id in ids:
                 pipeline.hgetall(self._keys.totals(entity, entity_id))

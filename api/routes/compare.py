@@ -104,6 +104,6 @@ def _to_comparison(
         as_of=(
             min(left.watermark, right.watermark) if left.watermark and right.watermark else None
         ),
-        # If each store answered for one side, the comparison needed Postgres.
+        # If the sides come from different stores, name Postgres: Redis alone could not answer.
         store=max(left.store, right.store, key=STORE_ORDER.index),
     )

@@ -52,7 +52,7 @@ async def summary(
 def _to_distribution(percentiles: Mapping[str, Sequence[int]]) -> Distribution:
     if not percentiles:
         return Distribution(**dict.fromkeys(SUM_NAMES))
-    # One percentile of each sum converts like the sums of an id.
+    # The same percentile of all sums has the form of Sums, and is converted as such.
     p50, p90, p99 = (
         sums_to_response(Sums(*values))
         for values in zip(*(percentiles[name] for name in SUM_NAMES), strict=True)
