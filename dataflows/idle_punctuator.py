@@ -1,7 +1,7 @@
 """Punctuates idle partitions: writes the watermark of the others into them.
 
-Only what stands in the log may let window state be dropped. So the decision that an idle partition
-has nothing more to say is written into it as a punctuation, which ingest reads as event time.
+Window state may be dropped only because of messages in the log. So the decision that an idle
+partition gets no older trips is written into it as a punctuation, which ingest reads as event time.
 """
 
 import logging
@@ -27,7 +27,10 @@ _log: Final = logging.getLogger(__name__)
 def punctuate_idle(
     watermarks: KeyedStream[WatermarkUpdate], settings: Settings
 ) -> KeyedStream[Punctuation]:
-    """Return punctuations for partitions that have been idle for `punctuate_after` seconds."""
+    """Return punctuations for partitions that have been idle for `punctuate_after` seconds.
+
+    The name of the step, `quiet`, is stored in recovery state.
+    """
     return op.stateful_batch("quiet", watermarks, idle_punctuator(settings))
 
 
@@ -69,7 +72,7 @@ class IdlePunctuator(StatefulBatchLogic[WatermarkUpdate, Punctuation, None]):
         return min(self._idle_since.values()) + self._after if self._idle_since else None
 
     def snapshot(self) -> None:
-        """Return nothing: which partitions are idle is seen again after a restart."""
+        """Return nothing: which partitions are idle is found out again after a restart."""
         return
 
     def _newer_watermark(self, partition: int) -> int | None:

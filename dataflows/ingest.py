@@ -77,7 +77,7 @@ class PartitionIngest:
         `tables` are those that are in force for these messages.
         """
         if not messages and self._without_messages is not None:
-            # A partition that has nothing to say is polled ten times a second.
+            # A partition without new messages is polled ten times a second.
             return replace(self._without_messages, update=self._update(status, partitions))
         batch = apply_time_rules(
             decoded,
@@ -251,7 +251,7 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
     def snapshot(self) -> dict[str, Any]:
         """Return offset and ingest state as one, with the id of the topic that the offset is of.
 
-        `ended` says that nothing was read behind the offset: not by this run, which has ended.
+        `ended` says that this run has read nothing after the offset, and will not: it has ended.
         """
         self._durable.record_snapshot(self._position, is_last=self._has_ended)
         return {

@@ -152,7 +152,7 @@ class PartitionReader:
     def is_end_confirmed(self) -> bool:
         """Whether the broker has confirmed lately that there is nothing more to be read.
 
-        Without that, a partition whose fetches fail would look as if it had nothing to say.
+        Without that, a partition whose fetches fail would look as if it had no new messages.
         """
         return self._buffer.is_at_end and self._buffer.is_end_confirmed
 

@@ -26,7 +26,7 @@ class SideOutputs:
 def split_outputs(batches: Stream[IngestedBatch], settings: Settings) -> SideOutputs:
     """Return the side outputs of ingested batches, each without empty items.
 
-    Names of steps are stored in recovery state.
+    Names of steps are stored in recovery state; `heard` is the one of the watermarks.
     """
 
     def key(batch: IngestedBatch) -> str:
