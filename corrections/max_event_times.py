@@ -78,7 +78,7 @@ def event_times(messages: Sequence[Message], settings: Settings, form: ValueForm
     timed = apply_time_rules(
         decoded,
         headers=lambda row: messages[row].headers(),
-        append_time=lambda row: messages[row].timestamp()[1],
+        timestamps=lambda: [message.timestamp()[1] for message in messages],
         tolerance=settings.future_tolerance * 1_000,
     )
     return pl.concat([timed.trips["event_time"], timed.punctuations["event_time"]])

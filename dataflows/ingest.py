@@ -82,7 +82,7 @@ class PartitionIngest:
         batch = apply_time_rules(
             decoded,
             headers=lambda row: messages[row].headers(),
-            append_time=lambda row: messages[row].timestamp()[1],
+            timestamps=lambda: [message.timestamp()[1] for message in messages],
             tolerance=self._future_tolerance,
         )
         classified = classify(batch.trips, batch.punctuations, self._state, self._rules)

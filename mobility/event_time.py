@@ -192,17 +192,17 @@ class TimedBatch:
 def apply_time_rules(
     decoded: Decoded,
     headers: Callable[[int], Headers | None],
-    append_time: Callable[[int], int],
+    timestamps: Callable[[], Sequence[int]],
     tolerance: int,
 ) -> TimedBatch:
     """Find the punctuations of a batch, and reject what lies more than `tolerance` ms ahead.
 
-    `headers` and `append_time` (epoch ms) return what the message of a row has; they are called
-    only for the rows that need it. The messages are of one partition and in its order.
+    `headers` returns what the message of a row has, and is called only for the rows that need it.
+    `timestamps` returns those of all messages of the batch, in epoch ms.
     """
     punctuations, rejected = _split_punctuations(decoded.rejected, headers)
-    punctuations, future_punctuations = _split_future(punctuations, append_time, tolerance)
-    trips, future_trips = _split_future(decoded.trips, append_time, tolerance)
+    punctuations, future_punctuations = _split_future(punctuations, timestamps, tolerance)
+    trips, future_trips = _split_future(decoded.trips, timestamps, tolerance)
     if future_punctuations.height or future_trips.height:
         rejected = pl.concat([rejected, future_punctuations, future_trips]).sort("row")
     return TimedBatch(trips, punctuations, rejected)
@@ -229,27 +229,29 @@ def _split_punctuations(
 
 
 def _split_future(
-    timed: pl.DataFrame, append_time: Callable[[int], int], tolerance: int
+    timed: pl.DataFrame, timestamps: Callable[[], Sequence[int]], tolerance: int
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the rows that are not in the future, and rejections of those that are."""
     greatest = timed["event_time"].max()
-    # Log-append times of a partition are in order. So if the greatest event time is not after the
-    # first of them, as it mostly is, no row is in the future.
-    if not isinstance(greatest, int) or greatest <= append_time(0):
+    if not isinstance(greatest, int):
         return timed, pl.DataFrame(schema=REJECTED_SCHEMA)
-    future = _reject_future(timed, [append_time(row) for row in timed["row"]], tolerance)
+    # They need not ascend: producers may have set them, and a new leader's clock may be behind.
+    of_messages = timestamps()
+    if greatest <= min(of_messages) + tolerance:
+        return timed, pl.DataFrame(schema=REJECTED_SCHEMA)
+    future = _reject_future(timed, [of_messages[row] for row in timed["row"]], tolerance)
     if future.is_empty():
         return timed, future
     return timed.join(future, on="row", how="anti", maintain_order="left"), future
 
 
-def _reject_future(timed: pl.DataFrame, appended: Sequence[int], tolerance: int) -> pl.DataFrame:
-    """Return rejections (REJECTED_SCHEMA) of rows too far ahead of their log-append times.
+def _reject_future(timed: pl.DataFrame, stamped: Sequence[int], tolerance: int) -> pl.DataFrame:
+    """Return rejections (REJECTED_SCHEMA) of rows too far ahead of their messages' timestamps.
 
-    `timed` has `row` and `event_time`, `appended` the log-append time of each row; all in epoch ms,
+    `timed` has `row` and `event_time`, `stamped` the timestamp of each row; all in epoch ms,
     as is the `tolerance`.
     """
-    ahead = pl.col("event_time") - pl.Series("appended", appended, dtype=pl.Int64)
+    ahead = pl.col("event_time") - pl.Series("stamped", stamped, dtype=pl.Int64)
     future = timed.select("row", ahead=ahead).filter(pl.col("ahead") > tolerance)
     seconds = (pl.col("ahead") // 1_000).cast(pl.String)
     # `pl.format` panics where a filter has left an empty chunk (Polars, issue 25525).
