@@ -29,6 +29,7 @@ _EMPTY_SECONDS: Final = 0.01
 _MOST_AT_ONCE: Final = 2_000
 # A batch ends at this many bytes too: a quarter of a second of work where messages are large.
 _BATCH_BYTES: Final = 32 * 1024 * 1024
+_SMALLEST_BATCH_BYTES: Final = 1024 * 1024
 _BUFFERED_BATCHES: Final = 8
 _SMALLEST_BUFFER: Final = 1_000
 _LOST_POSITION: Final = (
@@ -48,7 +49,8 @@ Begin = Callable[[int, int], int]
 class LogReader:
     """One consumer and its partitions. Workers and their threads share it.
 
-    `memory_mb` bounds the messages that the consumer fetches ahead.
+    `memory_mb` bounds what waits, of all partitions together: half of it the messages that wait
+    here, a quarter those that the client has fetched, and a quarter the batches decoded ahead.
     """
 
     def __init__(
@@ -98,8 +100,8 @@ class LogReader:
         with self._lock:
             self._assign()
             self._fill(buffer, seconds)
-            messages = buffer.take(self._settings.batch_size, _BATCH_BYTES)
-            if buffer.is_paused and buffer.messages <= self._limit // 2:
+            messages = buffer.take(self._settings.batch_size, self._batch_bytes)
+            if buffer.is_paused and self._has_room(buffer):
                 buffer.is_paused = False
                 self._consumer.resume([TopicPartition(*buffer.key)])
             self._check.update(self._buffers.values())
@@ -127,6 +129,18 @@ class LogReader:
         share = _BUFFERED_BATCHES * self._settings.batch_size // max(len(self._buffers), 1)
         return max(_SMALLEST_BUFFER, min(share, 2 * self._settings.batch_size))
 
+    @property
+    def _batch_bytes(self) -> int:
+        """How many bytes a batch has at most. Twice as many of one partition wait here."""
+        share = self._memory_mb * 1024 * 1024 // 4 // max(len(self._buffers), 1)
+        return max(_SMALLEST_BATCH_BYTES, min(share, _BATCH_BYTES))
+
+    def _is_full(self, buffer: PartitionBuffer) -> bool:
+        return buffer.messages > self._limit or buffer.size > 2 * self._batch_bytes
+
+    def _has_room(self, buffer: PartitionBuffer) -> bool:
+        return buffer.messages <= self._limit // 2 and buffer.size <= self._batch_bytes
+
     def _assign(self) -> None:
         if self._unassigned:
             added = [TopicPartition(*b.key, b.position) for b in self._unassigned]
@@ -138,8 +152,8 @@ class LogReader:
         deadline = self._clock() + seconds
         if self._clock() < self._empty_until:
             return
-        while buffer.messages < self._settings.batch_size and buffer.size < _BATCH_BYTES:
-            most = max(1, min(_MOST_AT_ONCE, _BATCH_BYTES // self._longest))
+        while buffer.messages < self._settings.batch_size and buffer.size < self._batch_bytes:
+            most = max(1, min(_MOST_AT_ONCE, self._batch_bytes // self._longest))
             messages = self._consumer.consume(most, max(0.0, deadline - self._clock()))
             if not messages:
                 self._empty_until = self._clock() + (0.0 if seconds else _EMPTY_SECONDS)
@@ -161,9 +175,7 @@ class LogReader:
             else:
                 buffer.reached_end = None
                 buffer.add(run)
-            if not buffer.is_paused and (
-                buffer.messages > self._limit or buffer.size > 2 * _BATCH_BYTES
-            ):
+            if not buffer.is_paused and self._is_full(buffer):
                 buffer.is_paused = True
                 self._consumer.pause([TopicPartition(*key)])
 
@@ -222,7 +234,7 @@ def _runs(messages: list[Message]) -> Iterator[tuple[Partition, list[Message]]]:
 
 
 def _config(settings: Settings, memory_mb: int) -> dict[str, Any]:
-    return consumer_config(settings, "mobility-flow", memory_mb=memory_mb, logs=True) | {
+    return consumer_config(settings, "mobility-flow", memory_mb=memory_mb // 4, logs=True) | {
         "fetch.message.max.bytes": 4 * 1024 * 1024,
         "fetch.wait.max.ms": 100,
         "queued.min.messages": settings.batch_size,

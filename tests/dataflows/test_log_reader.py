@@ -38,10 +38,12 @@ def append(hub: Hub, made: Producer, partition: int, *values: str) -> None:
     assert made.flush(30) == 0
 
 
-def open_log(hub: Hub, **settings: object) -> tuple[LogReader, list[PartitionReader]]:
+def open_log(
+    hub: Hub, memory_mb: int = 64, **settings: object
+) -> tuple[LogReader, list[PartitionReader]]:
     """Return readers of all partitions from their beginning."""
     log = LogReader(
-        msgspec.structs.replace(hub.settings, **settings), OffsetQuery(hub.settings), 64
+        msgspec.structs.replace(hub.settings, **settings), OffsetQuery(hub.settings), memory_mb
     )
     topic = trips_topic(hub.settings)
     return log, [log.open(topic, number, ALL, lambda low, _end: low) for number in ALL]
@@ -98,6 +100,20 @@ def test_a_partition_that_is_not_polled_does_not_delay_others(log: Hub) -> None:
     assert waiting.messages <= log_reader._limit + 2_000
     rest = read_until(readers, at_end(readers))
     assert [message.value() for message in rest[1]] == [b"%d" % n for n in range(30_000)]
+
+
+def test_large_messages_wait_within_the_memory(log: Hub) -> None:
+    """Of all partitions together, so few messages of each; all are read in the end."""
+    made = producer(log)
+    for partition in ALL:
+        append(log, made, partition, *("x" * 200_000 for _ in range(100)))
+    log_reader, readers = open_log(log, memory_mb=16)
+    (first,) = read_until(readers[:1], lambda: readers[0].lag == 0)
+    assert len(first) == 100
+    waiting = sum(buffer.size for buffer in log_reader._buffers.values())
+    assert waiting <= 16 * 1024 * 1024
+    rest = read_until(readers, at_end(readers))
+    assert [len(messages) for messages in rest[1:]] == [100, 100]
 
 
 def test_control_records_at_the_end_are_read(log: Hub) -> None:
