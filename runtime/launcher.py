@@ -122,6 +122,8 @@ class Launcher:
 
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, handle)
+        # One that has come earlier has waited for its handler.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
 
     def _attempt(self) -> int:
         if self._stop_requested.is_set():

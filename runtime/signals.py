@@ -44,11 +44,13 @@ def stop_on_signals() -> None:
 def exit_on_signals() -> None:
     """Let SIGTERM and SIGINT end this process with 0 as long as it has not started anything.
 
+    SIGHUP, which would kill it, waits until the launcher handles signals.
     At once, without an exception: native modules that are being imported answer one with a panic or
     a crash, and a callback of the garbage collector discards it.
     """
     for number in _SIGNALS:
         signal.signal(number, _exit)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
 
 
 def stop_with_launcher(

@@ -128,6 +128,30 @@ finally:
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
 
 
+def test_a_reload_before_the_start_waits_for_the_launcher() -> None:
+    """SIGHUP would kill a process that still imports modules or waits for the recovery folder."""
+    script = """
+import signal
+from runtime.signals import exit_on_signals
+exit_on_signals()
+from runtime.launcher import Launcher
+launcher = Launcher(lambda: None, check=lambda: print("reload"))
+signal.raise_signal(signal.SIGHUP)
+print("imported")
+launcher.handle_signals()
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,  # without a terminal, as a service has none
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (0, "imported\nreload\n", "")
+
+
 def test_a_flow_that_is_imported_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests and tools import flows too: their signals and folders are left alone."""
     monkeypatch.setattr(sys, "argv", ["tool", "-r", "never-made"])
