@@ -95,9 +95,12 @@ def _cell(lat: str, lng: str, resolution: int) -> pl.Expr:
 
 
 def _keyed(rows: pl.DataFrame, key: str, name: str, prefix: str, *joined: pl.Expr) -> pl.DataFrame:
-    further = [
-        pl.col(column).alias(f"{prefix}_{column}") for column in rows.columns if column != key
-    ]
+    others = [column for column in rows.columns if column != key]
+    if of_bytes := [column for column in others if _holds_bytes(rows.schema[column])]:
+        # Polars panics instead of encoding them, which would end a running flow, too.
+        msg = f"{', '.join(of_bytes)}: bytes have no JSON; write them as text, or leave them out"
+        raise TableError(msg)
+    further = [pl.col(column).alias(f"{prefix}_{column}") for column in others]
     further_json = pl.struct(further).struct.json_encode() if further else pl.lit("{}")
     return (
         rows.select(
@@ -106,6 +109,14 @@ def _keyed(rows: pl.DataFrame, key: str, name: str, prefix: str, *joined: pl.Exp
         .drop_nulls(name)
         .unique(name, keep="first", maintain_order=True)
     )
+
+
+def _holds_bytes(kind: pl.DataType) -> bool:
+    if isinstance(kind, pl.Struct):
+        return any(_holds_bytes(field.dtype) for field in kind.fields)  # type: ignore[arg-type] # an instance, once read
+    if isinstance(kind, pl.List | pl.Array):
+        return _holds_bytes(kind.inner)  # type: ignore[arg-type] # as above
+    return isinstance(kind, pl.Binary)
 
 
 def _require(rows: pl.DataFrame, table: str, columns: tuple[str, ...]) -> None:

@@ -171,3 +171,13 @@ def test_further_columns_are_in_the_enriched_message() -> None:
         "start_location_lng": LNG,
         "log": PLACE,
     }
+
+
+@pytest.mark.parametrize("place", [b"wkb", [b"wkb"], {"wkb": b"wkb"}, [{"wkb": [b"wkb"]}]])
+def test_a_column_of_bytes_is_refused(place: object) -> None:
+    """As that of GeoParquet: enriched trips are JSON, which has no bytes."""
+    rows = pl.DataFrame({"location_id": [7], "lat": [LAT], "lng": [LNG], "geometry": [place]})
+    with pytest.raises(TableError, match="geometry: bytes have no JSON"):
+        locations_table(rows, 9)
+    with pytest.raises(TableError, match="vehicle_type: bytes"):
+        drivers_table(pl.DataFrame({"driver_id": ["d"], "vehicle_type": [b"car"]}))
