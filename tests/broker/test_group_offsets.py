@@ -4,15 +4,14 @@ import uuid
 
 import msgspec
 import pytest
-from confluent_kafka import ConsumerGroupTopicPartitions
 from confluent_kafka.admin import AdminClient
 
-from broker.admin import ClusterAdmin
 from broker.errors import BrokerError
 from broker.group_offsets import GroupOffsets
 from broker.topic_setup import ensure_topics
 from mobility.settings import Settings
 from mobility.topics import topic_table, trips_topic
+from tests.group_offsets import read_group
 
 pytestmark = pytest.mark.services
 
@@ -25,17 +24,9 @@ def test_offsets_are_stored_for_every_tool_to_read(services: Settings) -> None:
     group = GroupOffsets(settings, f"{settings.topic_prefix}group")
     for offsets in ({(name, 0): 5, (name, 1): 0}, {(name, 0): 3, (name, 1): 0}):
         group.commit(offsets)
-        assert stored(settings, f"{settings.topic_prefix}group") == offsets
+        assert read_group(settings, f"{settings.topic_prefix}group") == offsets
     admin = AdminClient({"bootstrap.servers": settings.kafka})
     admin.delete_topics([name])[name].result()
-
-
-def stored(settings: Settings, group: str) -> dict[tuple[str, int], int]:
-    """Return the offsets in a group."""
-    admin = ClusterAdmin(settings)
-    asked = [ConsumerGroupTopicPartitions(group)]
-    answer = admin.ask(lambda: admin.client.list_consumer_group_offsets(asked)[group])
-    return {(place.topic, place.partition): place.offset for place in answer.topic_partitions or ()}
 
 
 def test_offsets_that_are_not_stored_say_why(services: Settings) -> None:

@@ -8,10 +8,9 @@ import time
 
 import msgspec
 import pytest
-from confluent_kafka import ConsumerGroupTopicPartitions, Producer
+from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[attr-defined] # exported
 
-from broker.admin import ClusterAdmin
 from mobility.entities import BY_NAME, ENTITIES
 from mobility.topics import aggregated_topic, trips_topic
 from runtime.flows import TRIPS_STEP_ID, FlowName, consumer_group
@@ -21,6 +20,7 @@ from tests.chaos.recovery_reader import rows
 from tests.dataflows.conftest import PARTITIONS, ROOT, Hub, trips_log
 from tests.dataflows.test_log_changes import recreate
 from tests.dataflows.test_services import assert_exact, assert_succeeded, concat_logs, kill_all
+from tests.group_offsets import read_group
 from tests.strategies import MINUTE, NOON, Entry
 from tests.waiting import DEADLINE, until
 
@@ -33,12 +33,9 @@ Place = tuple[str, int]
 
 def committed(hub: Hub, flow: FlowName = "main") -> dict[Place, int]:
     """Return the offsets in a flow's group, as every tool reads them."""
-    admin = ClusterAdmin(hub.settings)
     group = consumer_group(flow, hub.settings)
     assert group is not None
-    asked = [ConsumerGroupTopicPartitions(group)]
-    answer = admin.ask(lambda: admin.client.list_consumer_group_offsets(asked)[group])
-    return {(place.topic, place.partition): place.offset for place in answer.topic_partitions or ()}
+    return read_group(hub.settings, group)
 
 
 def resumed(hub: Hub, step: str = TRIPS_STEP_ID) -> dict[int, int]:
