@@ -95,7 +95,10 @@ def _read(values: Sequence[bytes | None], max_bytes: int) -> Columns:
     fields = _parsed(joined, len(lines))
     del joined  # so that its memory is reused: new memory costs as much as the copy
     if fields is None:
-        _leave_out(lines, _failing(_check_syntax, lines))
+        failing = _failing(_check_syntax, lines)
+        _leave_out(lines, failing)
+        fields = _parsed(join(lines), len(lines)) if failing else None
+    if fields is None:
         _leave_out(lines, texts.str.contains(_HUGE_NUMBER).arg_true())
         fields = _by_halves(lines, join)
     return Columns(fields.with_columns(texts), is_ascii, has_escapes)

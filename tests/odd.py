@@ -49,6 +49,8 @@ _HARMLESS: Final = (
 _NUMBERS: Final = (
     *("1e3", "1E+2", "0.1e1", "-0", "-0.0", "1e-400", "1e400", "-1e400", "00", "1.", "NaN"),
     *("Infinity", str(2**63 - 1), str(2**63), str(2**64), str(-(2**63) - 1), str(10**30)),
+    *("0e999", "0e99999999999999999999", "1e-99999999999999999999", "1e0000000000000000000001"),
+    *(f"1{'0' * 38}e-38", f"0.{'0' * 400}1e401", "9007199254740992.5", "2.4703282292062328e-324"),
     *("9" * 39, "9" * 400, "9" * 5_000, "7.0", "1735732800000.5", "1.7357328e12", "1e15", "-0.5"),
 )
 
@@ -70,6 +72,8 @@ _ESCAPED_NAMES: Final = (
 _AROUND: Final[tuple[Oddity, ...]] = (
     lambda message: message + b"\n",
     lambda message: message + b"\r\n",
+    lambda message: message + b",",
+    lambda message: message + b"\xc2\xa0",
     lambda message: b" \n\t" + message,
     lambda message: b"\x0c" + message,
     lambda message: message + b"\x00",
