@@ -123,7 +123,7 @@ def _bytes_field(name: str, data: bytes | None) -> dict[str, str | None]:
 
 
 def _decode(text: bytes) -> object:
-    """Decode JSON; of equal keys the first wins, as in `mobility.validation`."""
+    """Decode JSON; of equal keys the first counts, as in `mobility.validation`, in their order."""
     return json.loads(text.decode(), object_pairs_hook=_first_wins)
 
 

@@ -2,155 +2,25 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from typing import Any, cast
 
 import msgspec
 import polars as pl
 import pytest
 from litestar.testing import TestClient
-from litestar.types import HTTPScope, Message
-from redis import Redis
 
 import api.live.channel
 import api.live.subscriber
 from api.app import create_app
-from api.live.change_stream import ChangeStream
-from api.live.channel import Channel
-from api.live.event_stream import EventStream
-from api.live.hub import LiveHub
 from api.live.stream_entry import StreamEntry, StreamId
 from api.live.subscriber import MAX_QUEUED
-from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
 from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings
 from sinks.redis import connect_redis
+from tests.api.live_client import DRIVER, Client, live_system
 from tests.api.memory_store import problem_of
 from tests.strategies import NOON
 from tests.waiting import until_async
-
-DRIVER = BY_NAME["driver"]
-Event = tuple[str | None, str, Any]
-
-
-@dataclass
-class Client:
-    """A client of an event stream: it reads what `credit` allows, and may disconnect."""
-
-    credit: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(10**9))
-    body: bytes = b""
-    started: bool = False
-    disconnected: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def send(self, message: Message) -> None:
-        """Read a part of the response once there is credit for it."""
-        if message["type"] == "http.response.start":
-            self.started = True
-            return
-        await self.credit.acquire()
-        assert message["type"] == "http.response.body"
-        self.body += message["body"]
-
-    async def receive(self) -> Any:  # noqa: ANN401 - an ASGI message
-        """Return the message that the client has disconnected, once it has."""
-        await self.disconnected.wait()
-        return {"type": "http.disconnect"}
-
-    @property
-    def events(self) -> list[Event]:
-        """The events so far: id, event, data."""
-        found = []
-        for block in self.body.decode().split("\n\n"):
-            lines = dict(line.split(": ", 1) for line in block.split("\n") if ": " in line)
-            if "event" in lines:
-                found.append((lines.get("id"), lines["event"], json.loads(lines["data"])))
-        return found
-
-    @property
-    def counts(self) -> list[int]:
-        """The trip counts of the windows so far."""
-        return [
-            window["trip_count"]
-            for _, name, data in self.events
-            if name == "windows"
-            for window in data["windows"]
-        ]
-
-    @property
-    def names(self) -> list[str]:
-        """What the events that have come are."""
-        return [name for _, name, _ in self.events]
-
-    async def gets(self, *counts: int) -> None:
-        """Wait until windows with exactly these trip counts have come."""
-        await until_async(lambda: self.counts, f"{counts}", lambda seen: seen == [*counts])
-
-    async def gets_last(self, count: int) -> None:
-        """Wait until the newest window has this trip count."""
-        await until_async(lambda: self.counts, f"{count}", lambda seen: seen[-1:] == [count])
-
-    async def gets_event(self, name: str, *, first: bool = False) -> None:
-        """Wait until the newest event, or the first and only one, is this."""
-        newest = slice(None) if first else slice(-1, None)
-        await until_async(lambda: self.names, name, lambda seen: seen[newest] == [name])
-
-
-@dataclass
-class LiveSystem:
-    """A hub and the Redis whose streams it follows."""
-
-    settings: Settings
-    hub: LiveHub
-    redis: "Redis"
-    calls: list[asyncio.Task[None]] = field(default_factory=list)
-
-    @property
-    def channel(self) -> Channel:
-        """The channel of drivers."""
-        return self.hub.channel(DRIVER)
-
-    def add_entry(self, count: int, *ids: str) -> str:
-        """Add an entry as the sinks do, with windows of this trip count; return its id."""
-        windows = [
-            [one, NOON, count, str(count * 2_500_000), "1500000", "-250000", "early"]
-            for one in ids or ("d1",)
-        ]
-        key = RedisKeys.of(self.settings).live(DRIVER)
-        at: Any = self.redis.xadd(key, {"w": json.dumps(windows)})
-        return cast("bytes", at).decode()
-
-    def subscribe(
-        self, entity_id: str | None = None, last: str | None = None, client: Client | None = None
-    ) -> Client:
-        """Start a subscriber."""
-        found = client or Client()
-        stream = EventStream(self.channel, entity_id, last)
-        call = stream(cast("HTTPScope", {}), found.receive, found.send)
-        self.calls.append(asyncio.create_task(call))
-        return found
-
-    async def wait_until_following(self) -> None:
-        """Wait until the channel follows the stream."""
-        await until_async(lambda: self.channel._position, "the channel to follow")
-
-
-@asynccontextmanager
-async def live_system(settings: Settings) -> AsyncIterator[LiveSystem]:
-    """Yield a hub; cancel its subscribers and close it at the end."""
-    with Redis.from_url(settings.redis) as redis:
-        found = LiveSystem(settings, LiveHub(settings), redis)
-        try:
-            yield found
-        finally:
-            for call in found.calls:
-                call.cancel()
-            await asyncio.gather(*found.calls, return_exceptions=True)
-            assert found.channel.subscribers == 0
-            await found.hub.close()
-
 
 pytestmark = pytest.mark.services
 
@@ -344,108 +214,6 @@ def test_disconnected_subscribers_leak_nothing(settings: Settings) -> None:
     asyncio.run(run())
 
 
-def test_redis_goes_away_and_comes_back(settings: Settings) -> None:
-    """Subscribers get events when it is away and back, also those that connect in between."""
-
-    async def run() -> None:
-        async with (
-            proxied(settings) as (proxy, proxied_settings),
-            live_system(proxied_settings) as live,
-        ):
-            with Redis.from_url(settings.redis) as redis:
-                live.redis = redis
-                client = live.subscribe()
-                await live.wait_until_following()
-                live.add_entry(1)
-                await client.gets(1)
-                proxy.cut()
-                await client.gets_event("away")
-                late = live.subscribe()
-                await late.gets_event("away", first=True)
-                at = live.add_entry(2)
-                await proxy.restore()
-                await client.gets(1, 2)
-                assert client.names == ["windows", "away", "back", "windows"]
-                assert client.events[-1][0] == at
-                proxy.cut()
-                await client.gets_event("away")
-                redis.delete(RedisKeys.of(settings).live(DRIVER))
-                await proxy.restore()
-                await client.gets_event("back")
-                assert client.events[-2][1] == "gap"
-                live.add_entry(3)
-                await client.gets(1, 2, 3)
-
-    asyncio.run(run())
-
-
-def test_a_stream_starts_without_redis(settings: Settings) -> None:
-    """The stream begins with an away event, and gets changes once Redis is back."""
-
-    async def run() -> None:
-        async with (
-            proxied(settings) as (proxy, proxied_settings),
-            live_system(proxied_settings) as live,
-        ):
-            proxy.cut()
-            client = live.subscribe()
-            await client.gets_event("away", first=True)
-            await proxy.restore()
-            await live.wait_until_following()
-            with Redis.from_url(settings.redis) as redis:
-                live.redis = redis
-                live.add_entry(1)
-                await client.gets(1)
-            assert client.names == ["away", "gap", "back", "windows"]
-
-    asyncio.run(run())
-
-
-def test_a_stream_starts_when_no_change_can_be_missed(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A client that queries the API after the start gets every change since its answer."""
-    bounds = ChangeStream.bounds
-    opened = asyncio.Event()
-
-    async def delayed(stream: ChangeStream) -> tuple[StreamId, StreamId]:
-        await opened.wait()
-        return await bounds(stream)
-
-    monkeypatch.setattr(ChangeStream, "bounds", delayed)
-
-    async def run() -> None:
-        async with live_system(settings) as live:
-            client = live.subscribe()
-            await asyncio.sleep(0.1)
-            assert not client.started
-            opened.set()
-            await until_async(lambda: client.started, "the answer to begin")
-            live.add_entry(1)
-            await client.gets(1)
-
-    asyncio.run(run())
-
-
-def test_a_stop_before_a_stream_starts_ends_it_without_an_error(settings: Settings) -> None:
-    """The client gets an empty stream and reconnects, which it would not do after an error."""
-
-    async def run() -> None:
-        async with (
-            proxied(settings) as (_, proxied_settings),
-            live_system(proxied_settings) as live,
-        ):
-            client = live.subscribe()
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            live.hub.drop_all()
-            await asyncio.gather(*live.calls)
-            assert client.started
-            assert client.events == []
-
-    asyncio.run(run())
-
-
 def test_heartbeats_are_sent_without_changes(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -502,57 +270,3 @@ def test_problems_of_live_events(settings: Settings) -> None:
         response = http.get("/live/driver/x")
     assert problem_of(response, 503)["type"] == "/problems/too-many-readers"
     assert response.headers["retry-after"]
-
-
-class Proxy:
-    """A TCP proxy between a client and Redis, which can be cut."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self._target = host, port
-        self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.StreamWriter] = set()
-        self.port = 0
-
-    async def restore(self) -> None:
-        """Accept connections."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    def cut(self) -> None:
-        """Abort all connections, and accept no new ones."""
-        if self._server is not None:
-            self._server.close()
-        for connection in self._connections:
-            connection.transport.abort()
-        self._connections.clear()
-
-    async def _serve(
-        self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter
-    ) -> None:
-        from_redis, to_redis = await asyncio.open_connection(*self._target)
-        self._connections |= {to_client, to_redis}
-        await asyncio.gather(
-            _copy(from_client, to_redis), _copy(from_redis, to_client), return_exceptions=True
-        )
-
-
-async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await source.read(65_536):
-            target.write(data)
-    target.transport.abort()
-
-
-@asynccontextmanager
-async def proxied(settings: Settings) -> AsyncIterator[tuple[Proxy, Settings]]:
-    """Yield a proxy of Redis, and settings that use it."""
-    with Redis.from_url(settings.redis) as redis:
-        kwargs = redis.connection_pool.connection_kwargs
-    proxy = Proxy(kwargs["host"], kwargs["port"])
-    await proxy.restore()
-    url = settings.redis.replace(f"{kwargs['host']}:{kwargs['port']}", f"127.0.0.1:{proxy.port}")
-    assert url != settings.redis
-    try:
-        yield proxy, msgspec.structs.replace(settings, redis=url)
-    finally:
-        proxy.cut()
