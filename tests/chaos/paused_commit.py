@@ -40,7 +40,12 @@ def pause_between_commits(recovery: Path) -> Iterator[None]:
 
 def wait_until_paused(recovery: Path) -> None:
     """Wait until a worker is paused in the second commit."""
-    until(lambda: any(map(_is_locked, partitions(recovery))), "a paused commit")
+    until(lambda: is_paused(recovery), "a paused commit")
+
+
+def is_paused(recovery: Path) -> bool:
+    """Return whether a worker is paused in the second commit."""
+    return any(map(_is_locked, partitions(recovery)))
 
 
 def resume_epoch(recovery: Path) -> int:
