@@ -52,8 +52,7 @@ class KafkaSettings(msgspec.Struct, frozen=True, kw_only=True):
     kafka_config: NonEmpty | None = None
 
     # The consumer group that a flow commits its offsets to, or none: `{prefix}` is that of topics.
-    # None by default: librdkafka can abort the process if the coordinator goes away meanwhile.
-    consumer_group: Annotated[str, Meta(pattern=_GROUP)] = ""
+    consumer_group: Annotated[str, Meta(pattern=_GROUP)] = "{prefix}mobility_{flow}"
 
     @property
     def uses_tls(self) -> bool:

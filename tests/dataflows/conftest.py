@@ -154,7 +154,6 @@ def hub(services: Settings, tmp_path: Path) -> Iterator[Hub]:
         shards=2,
         batch_size=100,
         snapshot_interval=1,
-        consumer_group="{prefix}mobility_{flow}",
     )
     made = Hub(settings, tmp_path / "recovery")
     with psycopg.connect(services.postgres, autocommit=True) as connection:

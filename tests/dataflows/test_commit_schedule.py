@@ -166,11 +166,7 @@ def named(group: FakeGroup, name: str) -> FakeGroup:
 
 def commits() -> OffsetCommits:
     """Return the offset commits of a tenant's flow without stores."""
-    return OffsetCommits(
-        Settings(topic_prefix="city.", consumer_group="{prefix}mobility_{flow}"),
-        "main",
-        Path("recovery"),
-    )
+    return OffsetCommits(Settings(topic_prefix="city."), "main", Path("recovery"))
 
 
 @pytest.mark.parametrize("failed", [False, True])
@@ -215,9 +211,7 @@ def test_a_commit_that_hangs_does_not_delay_the_end(
 @pytest.mark.parametrize("cluster", ["", "token"])
 def test_another_cluster_on_the_folder_replaces_this_one(tmp_path: Path, cluster: str) -> None:
     """As where a folder was removed and made again while a flow was running on it."""
-    made = OffsetCommits(
-        Settings(cluster=cluster, consumer_group="{prefix}mobility_{flow}"), "main", tmp_path
-    )
+    made = OffsetCommits(Settings(cluster=cluster), "main", tmp_path)
     (tmp_path / "lock").write_text("1 token\n")
     assert not made._is_replaced(tmp_path)
     (tmp_path / "lock").write_text("2 other\n")
