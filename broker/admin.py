@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # its imports are its exports
     AdminClient,
+    ConfigEntry,
     ConfigResource,
     ResourceType,
 )
@@ -84,14 +85,13 @@ class ClusterAdmin:
 
     def topic_config(self, topic: str, access: Access | None = None) -> dict[str, str]:
         """Return the configuration of a topic, by Kafka's names. Raises as `ask`."""
-        resource = ConfigResource(ResourceType.TOPIC, topic)
-        described = self.ask(
-            lambda: self.client.describe_configs([resource], request_timeout=ANSWER_SECONDS)[
-                resource
-            ],
-            access,
-        )
+        described = self.ask(lambda: self.request_topic_config(topic), access)
         return {name: entry.value or "" for name, entry in described.items()}
+
+    def request_topic_config(self, topic: str) -> "Future[dict[str, ConfigEntry]]":
+        """Ask for the configuration of a topic; the answer comes later."""
+        resource = ConfigResource(ResourceType.TOPIC, topic)
+        return self.client.describe_configs([resource], request_timeout=ANSWER_SECONDS)[resource]
 
     def log_in(self) -> str:
         """Return the id of the cluster, once a broker has let this client in.

@@ -6,13 +6,18 @@ from functools import cached_property
 from typing import Final
 
 from confluent_kafka import KafkaException, TopicCollection
-from confluent_kafka.admin import TopicDescription  # type: ignore[attr-defined] # exported
+from confluent_kafka.admin import (  # type: ignore[attr-defined] # its imports are its exports
+    ConfigEntry,
+    TopicDescription,
+)
 
 from broker.access import Access, is_denied
 from broker.admin import ClusterAdmin, is_missing
 from broker.clients import ANSWER_SECONDS, reason_of
 from broker.errors import MissingTopicError
 from mobility.settings import Settings
+
+TIMESTAMP_TYPE: Final = "message.timestamp.type"
 
 _NO_ID: Final = "AAAAAAAAAAAAAAAAAAAAAA"
 
@@ -47,6 +52,10 @@ class TopicDescriber:
         topics = TopicCollection([self._name])
         return client.describe_topics(topics, request_timeout=ANSWER_SECONDS)[self._name]
 
+    def request_config(self) -> "Future[dict[str, ConfigEntry]]":
+        """Ask the broker for the configuration; the answer comes later."""
+        return self._admin.request_topic_config(self._name)
+
     def describe(self) -> TopicInfo:
         """Return the topic.
 
@@ -65,6 +74,18 @@ class TopicDescriber:
                 raise MissingTopicError(msg) from error
             raise self._admin.unavailable(reason_of(error)) from error
 
+    def timestamp_type(self) -> str | None:
+        """Return the `message.timestamp.type` of the topic; None where it may not be asked for.
+
+        It needs the permission DescribeConfigs. Raises AccessError, BrokerError.
+        """
+        try:
+            return self._admin.topic_config(self._name)[TIMESTAMP_TYPE]
+        except KafkaException as error:
+            if is_denied(error.args[0]):
+                return None
+            raise self._admin.unavailable(reason_of(error)) from error
+
 
 def find_topic(settings: Settings, name: str) -> TopicInfo:
     """Return a topic. Raises MissingTopicError, AccessError or BrokerError."""
@@ -74,20 +95,6 @@ def find_topic(settings: Settings, name: str) -> TopicInfo:
 def cluster_id(settings: Settings) -> str:
     """Return the id of the Kafka cluster. Raises AccessError, BrokerError."""
     return ClusterAdmin(settings).log_in()
-
-
-def timestamp_type(settings: Settings, name: str) -> str | None:
-    """Return the `message.timestamp.type` of a topic; None where that may not be asked for.
-
-    It needs the permission DescribeConfigs. Raises AccessError, BrokerError.
-    """
-    admin = ClusterAdmin(settings)
-    try:
-        return admin.topic_config(name)["message.timestamp.type"]
-    except KafkaException as error:
-        if is_denied(error.args[0]):
-            return None
-        raise admin.unavailable(reason_of(error)) from error
 
 
 def topic_info(description: TopicDescription) -> TopicInfo:

@@ -58,8 +58,9 @@ class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
     @cached_property
     def _topic(self) -> WatchedTopic:
         info = describe_or_refuse(self._describer)
-        check_timestamps(self._settings, info.name)
-        return WatchedTopic(info, TopicWatch(info, self._describer, self._metrics))
+        check_timestamps(self._settings, self._describer, info.name)
+        watch = TopicWatch(self._settings, info, self._describer, self._metrics)
+        return WatchedTopic(info, watch)
 
     @cached_property
     def _format(self) -> ValueFormat:

@@ -1,4 +1,7 @@
-"""Watching the topic of a running flow: partitions that were added, a topic that was recreated."""
+"""Watching the topic of a running flow.
+
+Partitions may be added, the topic may be recreated, or its timestamps become those of producers.
+"""
 
 import logging
 import time
@@ -7,16 +10,21 @@ from concurrent.futures import Future
 from typing import Final
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import TopicDescription  # type: ignore[attr-defined] # exported
+from confluent_kafka.admin import (  # type: ignore[attr-defined] # its imports are its exports
+    ConfigEntry,
+    TopicDescription,
+)
 
+from broker.access import is_denied
 from broker.admin import MISSING_SECONDS, is_missing
-from broker.topics import TopicDescriber, TopicInfo, timestamp_type, topic_info
+from broker.topics import TIMESTAMP_TYPE, TopicDescriber, TopicInfo, topic_info
 from dataflows.refusals import refused_by_kafka
 from mobility.settings import Settings
 from runtime.failures import RefusalError
 from runtime.flow_metrics import FlowMetrics
 
 _EVERY_SECONDS: Final = 20.0
+_LOG_APPEND: Final = "LogAppendTime"
 
 _log: Final = logging.getLogger(__name__)
 
@@ -26,11 +34,13 @@ class TopicWatch:
 
     def __init__(
         self,
+        settings: Settings,
         known: TopicInfo,
         describer: TopicDescriber,
         metrics: FlowMetrics,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._settings = settings
         self._known = known
         self._describer = describer
         self._metrics = metrics
@@ -38,16 +48,38 @@ class TopicWatch:
         self._ask_at = clock() + _EVERY_SECONDS
         self._missing_since: float | None = None
         self._answer: Future[TopicDescription] | None = None
+        self._config: Future[dict[str, ConfigEntry]] | None = None
+        self._asks_config = settings.timestamp != "create"
 
     def check(self) -> None:
-        """Record added partitions; raise RefusalError where the topic was deleted or recreated."""
-        answer = self._answer
+        """Record added partitions.
+
+        Raises RefusalError where the topic was deleted or recreated, or got timestamps of producers
+        that are not trusted.
+        """
+        answer, config = self._answer, self._config
+        if config is not None and config.done():
+            self._config = None
+            self._check_config(config)
         if answer is not None and answer.done():
             self._answer = None
             self._compare(answer)
         elif answer is None and self._clock() >= self._ask_at:
             self._ask_at = self._clock() + _EVERY_SECONDS
             self._answer = self._describer.request()
+            if self._asks_config and self._config is None:
+                self._config = self._describer.request_config()
+
+    def _check_config(self, answer: "Future[dict[str, ConfigEntry]]") -> None:
+        try:
+            kind = answer.result()[TIMESTAMP_TYPE].value
+        except KafkaException as error:
+            # A broker that does not answer now is asked again. One that may not be asked was
+            # reported at the start, and records each attempt.
+            self._asks_config = not is_denied(error.args[0])
+            return
+        if kind != _LOG_APPEND:
+            raise _untrusted_timestamps(self._settings, self._known.name, kind)
 
     def _compare(self, answer: "Future[TopicDescription]") -> None:
         try:
@@ -84,7 +116,7 @@ class TopicWatch:
         raise RefusalError(msg)
 
 
-def check_timestamps(settings: Settings, topic: str) -> None:
+def check_timestamps(settings: Settings, describer: TopicDescriber, topic: str) -> None:
     """Refuse a topic in which producers vouch for their own clocks, unless that is meant.
 
     Raises RefusalError or BrokerError.
@@ -92,18 +124,22 @@ def check_timestamps(settings: Settings, topic: str) -> None:
     if settings.timestamp == "create":
         return
     with refused_by_kafka():
-        kind = timestamp_type(settings, topic)
+        kind = describer.timestamp_type()
     if kind is None:
         _log.warning("whether %s has log-append times can't be checked: no DescribeConfigs", topic)
-    elif kind != "LogAppendTime":
-        msg = (
-            f"The topic {topic} has message.timestamp.type={kind}: its timestamps are those of the "
-            "producers, so one wrong clock can make the trips of all others late.\n"
-            "Set it to LogAppendTime (kafka-configs --alter --entity-type topics --entity-name "
-            f"{topic} --add-config message.timestamp.type=LogAppendTime), or start with "
-            "MOBILITY_TIMESTAMP=create if the producers' clocks are to be trusted."
-        )
-        raise RefusalError(msg)
+    elif kind != _LOG_APPEND:
+        raise _untrusted_timestamps(settings, topic, kind)
+
+
+def _untrusted_timestamps(settings: Settings, topic: str, kind: str | None) -> RefusalError:
+    return RefusalError(
+        f"The topic {topic} has {TIMESTAMP_TYPE}={kind}: its timestamps are those of the "
+        "producers, so one wrong clock can make the trips of all others late.\n"
+        f"Set it to {_LOG_APPEND} (kafka-configs.sh --bootstrap-server {settings.kafka} --alter "
+        f"--entity-type topics --entity-name {topic} --add-config {TIMESTAMP_TYPE}={_LOG_APPEND}), "
+        "or start with "
+        "MOBILITY_TIMESTAMP=create if the producers' clocks are to be trusted."
+    )
 
 
 def describe_or_refuse(describer: TopicDescriber) -> TopicInfo:

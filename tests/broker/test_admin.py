@@ -12,7 +12,7 @@ from broker import admin as admin_module
 from broker.admin import ClusterAdmin
 from broker.errors import AccessError, BrokerError, MissingTopicError
 from broker.topic_reader import TopicReader
-from broker.topics import find_topic, timestamp_type
+from broker.topics import TopicDescriber, find_topic
 from mobility.settings import Settings
 
 UNKNOWN = KafkaError.UNKNOWN_TOPIC_OR_PART
@@ -82,7 +82,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Cluster]:
 
 QUESTIONS: dict[str, tuple[Callable[[], object], object]] = {
     "partitions": (lambda: find_topic(SETTINGS, "trips").partitions, (0, 1)),
-    "timestamp type": (lambda: timestamp_type(SETTINGS, "trips"), "CreateTime"),
+    "timestamp type": (lambda: TopicDescriber(SETTINGS, "trips").timestamp_type(), "CreateTime"),
     "cluster": (lambda: ClusterAdmin(SETTINGS).log_in(), "cluster"),
 }
 

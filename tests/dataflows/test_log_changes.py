@@ -4,7 +4,15 @@ import urllib.request
 
 import pytest
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic  # type: ignore[attr-defined] # exported
+from confluent_kafka.admin import (  # type: ignore[attr-defined] # exported
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    ResourceType,
+)
 from polars.testing import assert_frame_equal
 
 from mobility.entities import BY_NAME
@@ -155,3 +163,31 @@ def test_a_topic_with_timestamps_of_producers_is_refused_unless_that_is_meant(hu
     assert "MOBILITY_TIMESTAMP=create" in run.stderr
     assert_succeeded(hub.run(timestamp="create"))
     assert_exact(hub, log)
+
+
+def test_timestamps_that_become_those_of_producers_end_the_flow(hub: Hub) -> None:
+    """In the words of a start, which is refused too."""
+    hub.make_topics()
+    hub.write(trips_log(38))
+    flow = hub.start()
+    hub.wait_for_windows(DRIVER)
+    admin = AdminClient({"bootstrap.servers": hub.settings.kafka})
+    name = trips_topic(hub.settings)
+    changed = ConfigResource(
+        ResourceType.TOPIC,
+        name,
+        incremental_configs=[
+            ConfigEntry(
+                "message.timestamp.type",
+                "CreateTime",
+                incremental_operation=AlterConfigOpType.SET,
+            )
+        ],
+    )
+    for done in admin.incremental_alter_configs([changed]).values():
+        done.result()
+    _, err = flow.communicate(timeout=DEADLINE)
+    assert flow.returncode == 2, err[-3_000:]
+    words = f"{name} has message.timestamp.type=CreateTime"
+    assert words in err
+    assert words in hub.run().stderr

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from broker.topics import TopicDescriber, TopicInfo
 from dataflows.resume_validator import Gap, ResumePosition, ResumeValidator, recorded_gaps
-from dataflows.topic_watch import TopicWatch
+from dataflows.topic_watch import TopicWatch, check_timestamps
 from mobility.settings import Settings
 from runtime.failures import RefusalError
 from runtime.flow_metrics import FlowMetrics
@@ -131,13 +132,31 @@ def failure(code: int) -> "Future[Any]":
 
 
 class FakeDescriber:
-    """A topic watch whose requests are answered in turn, and its clock."""
+    """A topic watch whose requests are answered in turn, and its clock.
 
-    def __init__(self, *answers: "Future[Any]") -> None:
+    Requests for the configuration are answered by `configs`, then with log-append times.
+    """
+
+    def __init__(
+        self,
+        *answers: "Future[Any]",
+        configs: "Sequence[Future[Any]]" = (),
+        settings: Settings | None = None,
+    ) -> None:
         self.answers = list(answers)
+        self.configs = list(configs)
         self.now = 0.0
+        self.asked = 0
         self.metrics = FlowMetrics()
-        self.watch = TopicWatch(TOPIC, cast("TopicDescriber", self), self.metrics, lambda: self.now)
+        describer = cast("TopicDescriber", self)
+        self.watch = TopicWatch(
+            settings or Settings(), TOPIC, describer, self.metrics, lambda: self.now
+        )
+
+    def request_config(self) -> "Future[Any]":
+        """Return the next answer about the configuration."""
+        self.asked += 1
+        return self.configs.pop(0) if self.configs else config("LogAppendTime")
 
     def request(self) -> "Future[Any]":
         """Return the next answer."""
@@ -195,3 +214,40 @@ def test_a_broker_that_does_not_answer_is_asked_again() -> None:
     watched.minute()
     assert watched.metrics.partitions_unread == 1
     assert watched.answers == []
+
+
+def config(kind: str) -> "Future[Any]":
+    """Return the configuration of a topic as the broker returns it."""
+    done: Future[Any] = Future()
+    done.set_result({"message.timestamp.type": SimpleNamespace(value=kind)})
+    return done
+
+
+def test_timestamps_that_become_those_of_producers_end_the_flow() -> None:
+    """Within the interval, in the words of a start; an answer that fails before changes nothing."""
+    failed = failure(KafkaError._TIMED_OUT)
+    watched = FakeDescriber(*[answer(3)] * 9, configs=[failed, config("CreateTime")])
+    with pytest.raises(RefusalError) as found:
+        watched.minute()
+    assert watched.asked == 2
+    at_start = cast("TopicDescriber", SimpleNamespace(timestamp_type=lambda: "CreateTime"))
+    with pytest.raises(RefusalError) as refused:
+        check_timestamps(Settings(), at_start, TOPIC.name)
+    assert str(found.value) == str(refused.value)
+    assert "trips_stream has message.timestamp.type=CreateTime" in str(found.value)
+
+
+def test_timestamps_of_producers_may_be_meant() -> None:
+    """With MOBILITY_TIMESTAMP=create they are not asked for."""
+    meant = FakeDescriber(*[answer(3)] * 9, settings=Settings(timestamp="create"))
+    meant.minute()
+    assert meant.asked == 0
+
+
+def test_without_the_permission_timestamps_are_asked_for_once() -> None:
+    """Kafka records each attempt."""
+    denied = failure(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    watched = FakeDescriber(*[answer(3)] * 9, configs=[denied])
+    watched.minute()
+    assert watched.asked == 1
+    assert len(watched.answers) == 6
