@@ -1,4 +1,7 @@
-"""One command with new services, which are stopped and removed when it ends."""
+"""One command with new services, which are stopped and removed when it ends.
+
+Then its processes are stopped too: a test run that is interrupted has no time to do that.
+"""
 
 import asyncio
 import os
@@ -12,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from stack.checkout import module_environ
-from stack.processes import delete_record, identify, save_record
+from stack.command_processes import marked_environ, stop_command
 from stack.services import (
     discard_folder,
     open_folder,
@@ -73,13 +76,13 @@ async def _run_command(
     is_foreground = _is_in_foreground()
     try:
         command = await asyncio.create_subprocess_exec(
-            *argv, env={**os.environ, **variables}, process_group=None if is_foreground else 0
+            *argv,
+            env=marked_environ(folder, {**os.environ, **variables}),
+            process_group=None if is_foreground else 0,
         )
     except OSError as error:
         sys.stderr.write(f"{argv[0]} can't be run: {error}\n")
         return _NOT_FOUND
-
-    save_record(folder, "command", identify(command.pid))  # for the cleanup, if we are killed
 
     def forward(number: int) -> None:
         if command.returncode is None and not (is_foreground and number == signal.SIGINT):
@@ -87,7 +90,7 @@ async def _run_command(
 
     signals.forward_to(forward)
     code = await command.wait()
-    delete_record(folder, "command")
+    await stop_command(folder)
     return code if code >= 0 else _SIGNALLED - code
 
 

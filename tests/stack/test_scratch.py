@@ -109,6 +109,33 @@ sys.exit(10 + len(received))
     assert list(tmp_path.iterdir()) == []
 
 
+DAEMON = """
+import subprocess, sys, time
+script = "import time; time.sleep(600)"
+daemon = [sys.executable, "-c", script]
+outputs = {name: subprocess.DEVNULL for name in ("stdout", "stderr")}
+print(subprocess.Popen(daemon, start_new_session=True, **outputs).pid)
+time.sleep(WAIT)
+"""
+
+
+@pytest.mark.parametrize("end", ["by itself", signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_processes_that_the_command_leaves_are_stopped(
+    tmp_path: Path, stack_run: Start, end: str | signal.Signals
+) -> None:
+    """As the flow of a test that is interrupted; also those in sessions of their own."""
+    process = stack_run(*python(DAEMON.replace("WAIT", "0.5" if end == "by itself" else "60")))
+    assert process.stdout is not None
+    daemon = identify(int(process.stdout.readline()))
+    assert daemon.is_alive
+    if isinstance(end, signal.Signals):
+        process.send_signal(end)
+    process.communicate(timeout=DEADLINE)
+    if end == signal.SIGKILL:  # the cleanup process stops it
+        until(lambda: [*tmp_path.iterdir()], "no folder", lambda left: not left)
+    assert not daemon.is_alive
+
+
 def test_invalid_settings_exit_with_2(stack_run: Start) -> None:
     """The message names the setting and hides its password."""
     bad = stack_run("true", MOBILITY_POSTGRES="mysql://m:secret@host/m")
