@@ -7,6 +7,7 @@ says what the message looks like and which setting reads it.
 import json
 from typing import Any, Final
 
+from mobility.nesting import is_nested_too_deeply
 from mobility.validation import REQUIRED, Reason, Rejection
 from mobility.value_settings import Value
 
@@ -25,7 +26,7 @@ Shape = tuple[str, Value]
 
 def with_shape(rejection: Rejection, value: bytes, chosen: Value) -> Rejection:
     """Return why a message was rejected, and what it looks like if that isn't what was chosen."""
-    shape = _shape_of(value) if rejection.reason in _REASONS else None
+    shape = _shape_of(value, rejection.reason) if rejection.reason in _REASONS else None
     if shape is None or shape[1] == chosen:
         return rejection
     description, setting = shape
@@ -33,13 +34,17 @@ def with_shape(rejection: Rejection, value: bytes, chosen: Value) -> Rejection:
     return Rejection(rejection.reason, f"{rejection.detail}; {found}")
 
 
-def _shape_of(value: bytes) -> Shape | None:
+def _shape_of(value: bytes, reason: Reason) -> Shape | None:
     if value.startswith(_MAGIC) and len(value) > _FRAME_HEADER:
         schema = int.from_bytes(value[1:_FRAME_HEADER])
         body = "JSON" if value[_FRAME_HEADER:].lstrip().startswith(b"{") else "binary data"
         return f"a frame of a schema registry: schema id {schema}, then {body}", "avro"
     try:
-        record = json.loads(value.decode())
+        text = value.decode()
+        # It was parsed before, with this result, unless it was rejected for its nesting.
+        if reason == "not_json" and not is_nested_too_deeply(text):
+            return None
+        record = json.loads(text)
     except (ValueError, RecursionError):
         return None
     return _shape_of_object(record) if isinstance(record, dict) else None
