@@ -233,6 +233,8 @@ def _read_table(path: Path | None, key: str, columns: pl.Schema) -> pl.DataFrame
     """Read a table for enrichment: text keys, the first row per key; empty without a file."""
     if path is None:
         return pl.DataFrame(schema={key: pl.String, **columns})
-    wanted = [pl.col(name).cast(dtype) for name, dtype in columns.items()]
-    table = pl.read_parquet(path, columns=[key, *columns])
-    return table.select(pl.col(key).cast(pl.String), *wanted).unique(key, keep="first")
+    table = pl.read_parquet(path, columns=[key, *columns], glob=False)
+    texts = pl.selectors.categorical() | pl.selectors.enum()  # they can't be cast to numbers
+    wanted = [pl.col(key).cast(pl.String)]
+    wanted += [pl.col(name).cast(dtype) for name, dtype in columns.items()]
+    return table.with_columns(texts.cast(pl.String)).select(wanted).unique(key, keep="first")

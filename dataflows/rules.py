@@ -9,7 +9,7 @@ from mobility.rules_journal import JournalEntry, in_force
 from mobility.settings import Settings
 from mobility.validation import TripRules
 from runtime.rules_journal import copied_tables, read_journal
-from runtime.tables import configured_tables, read_tables
+from runtime.tables import configured_tables, read_new_tables, read_tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,7 @@ class RulesReader:
         Raises TableError where a table can't be read.
         """
         if self._folder is None:
-            files = configured_tables(self._settings)
-            return [Rules(0, TripRules.of(self._settings), self._read(files))]
+            return [Rules(0, TripRules.of(self._settings), self._new_tables)]
         found = in_force(self._journal, partition, topic_id)
         begun = sum(first <= offset for first, _ in found)
         return [
@@ -55,6 +54,10 @@ class RulesReader:
             )
             for first, entry in found[begun - 1 :]
         ]
+
+    @cached_property
+    def _new_tables(self) -> Tables:
+        return read_new_tables(configured_tables(self._settings), self._settings)
 
     def _read(self, files: dict[str, Path]) -> Tables:
         key = tuple(files.values())

@@ -32,7 +32,7 @@ class Tables:
 def drivers_table(rows: pl.DataFrame) -> pl.DataFrame:
     """Prepare drivers (at least `driver_id`, `vehicle_type`) for joining."""
     _require(rows, "drivers", ("driver_id", "vehicle_type"))
-    vehicle_type = pl.col("vehicle_type").cast(pl.String).alias("joined_vehicle_type")
+    vehicle_type = _texts(rows, "vehicle_type").alias("joined_vehicle_type")
     return _keyed(rows, "driver_id", "driver_id", "driver", vehicle_type)
 
 
@@ -43,10 +43,26 @@ def passengers_table(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def locations_table(rows: pl.DataFrame, resolution: int) -> pl.DataFrame:
-    """Prepare locations (at least `location_id`, `lat`, `lng` in degrees WGS84) for joining."""
+    """Prepare locations (at least `location_id`, `lat`, `lng` in degrees WGS84) for joining.
+
+    A location without a number (null, NaN) has no cell. Raises TableError.
+    """
     _require(rows, "locations", ("location_id", "lat", "lng"))
-    cell = _cell("lat", "lng", resolution).alias("location_cell")
+    degrees = pl.DataFrame([_numbers(rows, "lat"), _numbers(rows, "lng")])
+    cell = degrees.select(_cell("lat", "lng", resolution)).to_series().alias("location_cell")
     return _keyed(rows, "location_id", "start_location", "start_location", cell)
+
+
+def check_places(rows: pl.DataFrame) -> None:
+    """Raise TableError where a location is not on Earth.
+
+    It would get a cell, somewhere else. A table that is in force is not refused for it: it stays
+    what it was.
+    """
+    for column, limit in (("lat", 90), ("lng", 180)):
+        degrees = _numbers(rows, column).fill_nan(None)
+        is_beyond = ~degrees.is_between(-limit, limit).fill_null(value=True)
+        _refuse_rows(rows[column], is_beyond, f"degrees from -{limit} to {limit}")
 
 
 def enrich(trips: pl.DataFrame, tables: Tables, settings: Settings) -> pl.DataFrame:
@@ -94,7 +110,43 @@ def _cell(lat: str, lng: str, resolution: int) -> pl.Expr:
     return cell
 
 
-def _keyed(rows: pl.DataFrame, key: str, name: str, prefix: str, *joined: pl.Expr) -> pl.DataFrame:
+def _texts(rows: pl.DataFrame, column: str) -> pl.Series:
+    """Return a column as text. Raises TableError."""
+    found = rows[column]
+    if found.dtype.is_nested():
+        msg = f"the column {column} is of the type {found.dtype}, expected text or integers"
+        raise TableError(msg)
+    try:
+        return found.cast(pl.String)
+    except pl.exceptions.ComputeError as error:
+        msg = f"the column {column} can't be read as text: {error}"
+        raise TableError(msg) from error
+
+
+def _numbers(rows: pl.DataFrame, column: str) -> pl.Series:
+    """Return a column of numbers, which may be written as text. Raises TableError."""
+    found = rows[column]
+    if isinstance(found.dtype, pl.Categorical | pl.Enum):
+        found = found.cast(pl.String)
+    if not (found.dtype.is_numeric() or isinstance(found.dtype, pl.String | pl.Null)):
+        msg = f"the column {column} is of the type {found.dtype}, expected numbers"
+        raise TableError(msg)
+    numbers = found.cast(pl.Float64, strict=False)
+    _refuse_rows(found, numbers.is_null() & found.is_not_null(), "a number")
+    return numbers
+
+
+def _refuse_rows(column: pl.Series, is_refused: pl.Series, expected: str) -> None:
+    """Raise TableError where a value of a column is refused; it names the first row."""
+    if is_refused.any():
+        row = is_refused.arg_true()[0]
+        msg = f"row {row + 1}: {column.name} is {column[row]!r}, expected {expected}"
+        raise TableError(msg)
+
+
+def _keyed(
+    rows: pl.DataFrame, key: str, name: str, prefix: str, *joined: pl.Series
+) -> pl.DataFrame:
     others = [column for column in rows.columns if column != key]
     if of_bytes := [column for column in others if _holds_bytes(rows.schema[column])]:
         # Polars panics instead of encoding them, which would end a running flow, too.
@@ -103,9 +155,7 @@ def _keyed(rows: pl.DataFrame, key: str, name: str, prefix: str, *joined: pl.Exp
     further = [pl.col(column).alias(f"{prefix}_{column}") for column in others]
     further_json = pl.struct(further).struct.json_encode() if further else pl.lit("{}")
     return (
-        rows.select(
-            pl.col(key).cast(pl.String).alias(name), *joined, further_json.alias(f"{prefix}_json")
-        )
+        rows.select(_texts(rows, key).alias(name), *joined, further_json.alias(f"{prefix}_json"))
         .drop_nulls(name)
         .unique(name, keep="first", maintain_order=True)
     )

@@ -30,7 +30,7 @@ from runtime.rules_journal import (
     read_journal,
     write_journal,
 )
-from runtime.tables import configured_tables, read_tables
+from runtime.tables import configured_tables, read_new_tables
 
 _START_FILE: Final = "start.json"
 
@@ -67,7 +67,7 @@ def update_rules(folder: Path, settings: Settings) -> None:
 def check_tables(settings: Settings) -> None:
     """Raise RefusalError where a table of the settings can't be used."""
     try:
-        read_tables(configured_tables(settings), settings)
+        read_new_tables(configured_tables(settings), settings)
     except TableError as error:
         raise RefusalError(str(error)) from error
 
@@ -132,7 +132,7 @@ def _next_entry(
             first_offsets={int(p): s["next_offset"] or 0 for p, s in sorted(states.items())},
             topic_id=next((each for each in topic_ids if each is not None), None),
         )
-        read_tables(copied_tables(folder, entry), settings)
+        read_new_tables(copied_tables(folder, entry), settings)
     except TableError as error:
         raise RefusalError(str(error)) from error
     return entry

@@ -3,18 +3,22 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import polars as pl
 
 from mobility.enrichment import (
     TableError,
     Tables,
+    check_places,
     drivers_table,
     locations_table,
     passengers_table,
 )
 from mobility.rules_journal import TABLES
 from mobility.settings import PREFIX, Settings
+
+T = TypeVar("T")
 
 
 def configured_tables(settings: Settings) -> dict[str, Path]:
@@ -35,12 +39,22 @@ def read_tables(files: Mapping[str, Path], settings: Settings) -> Tables:
     )
 
 
+def read_new_tables(files: Mapping[str, Path], settings: Settings) -> Tables:
+    """Read tables that are not in force yet: what is certainly a mistake is refused, too.
+
+    Raises TableError, with the setting.
+    """
+    tables = read_tables(files, settings)
+    _read("locations", files, settings, check_places)
+    return tables
+
+
 def _read(
     name: str,
     files: Mapping[str, Path],
     settings: Settings,
-    prepare: Callable[[pl.DataFrame], pl.DataFrame],
-) -> pl.DataFrame | None:
+    prepare: Callable[[pl.DataFrame], T],
+) -> T | None:
     if name not in files:
         return None
     try:

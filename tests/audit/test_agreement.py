@@ -1,6 +1,7 @@
 """The dataflow's ingest and the oracle, implemented independently, agree on every log."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -11,11 +12,13 @@ from confluent_kafka import Message as KafkaMessage
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audit import oracle
 from audit.oracle import OracleResult, run_oracle, validate_log
 from audit.validation import LogMessage, validate_messages
 from broker.value_format import value_format
 from dataflows.ingest import PartitionIngest
 from dataflows.items import IngestedBatch
+from mobility.enrichment import enrich
 from mobility.entities import ENTITIES
 from mobility.records import MICRO, STARTS, TOTALS, RulesVersion
 from mobility.settings import Settings
@@ -23,7 +26,7 @@ from mobility.trips import decode_trips
 from mobility.validation import TripRules
 from mobility.value_settings import Value
 from mobility.values import FORMATS, ValueFormat
-from runtime.tables import configured_tables, read_tables
+from runtime.tables import configured_tables, read_new_tables, read_tables
 from tests.dataflows.doubles import ingest
 from tests.envelopes import wraps
 from tests.frames import fill, odd_frames, trip_frames
@@ -143,6 +146,55 @@ def _assert_same(values: list[bytes], settings: Settings, form: ValueFormat) -> 
         assert decoded.trips[ours].to_list() == valid[theirs].to_list()
     amounts = [round(amount * MICRO) for amount in valid["price"]]
     assert decoded.trips["revenue"].to_list() == amounts
+
+
+_KINDS: Final[dict[str, pl.DataType]] = {
+    "doubles": pl.Float64(),
+    "floats of 32 bits": pl.Float32(),
+    "integers": pl.Int16(),
+    "decimals": pl.Decimal(20, 3),
+    "text": pl.String(),
+    "categories": pl.Categorical(),
+}
+
+
+@pytest.mark.parametrize("kind", _KINDS)
+@pytest.mark.parametrize("ids", ["integers", "text", "categories"])
+def test_tables_are_joined_alike(tmp_path: Path, kind: str, ids: str) -> None:
+    """Whatever types their columns have; locations of null and NaN are no places in both."""
+    table = pl.DataFrame({"id": [1, 2, 3, 2, None], "lat": [38, None, 39, 40, 41], "lng": -9})
+    table = table.with_columns(pl.col("id").cast(pl.String)) if ids != "integers" else table
+    table = table.with_columns(pl.col("id").cast(_KINDS[ids]))
+    degrees = table.select("lat", "lng").cast(pl.String).cast(_KINDS[kind])
+    if kind == "doubles":
+        degrees = degrees.with_columns(pl.col("lat").fill_null(float("nan")))
+    # A folder whose name is a pattern for files.
+    folder = tmp_path / "t[1]"
+    folder.mkdir()
+    files = {"drivers": folder / "d.parquet", "locations": folder / "l.parquet"}
+    places = pl.DataFrame([table["id"].alias("location_id"), degrees["lat"], degrees["lng"]])
+    places.write_parquet(files["locations"])
+    types = pl.Series("vehicle_type", [10, 20, None, 30, 40])
+    types = types if ids == "integers" else types.cast(pl.String).cast(_KINDS[ids])
+    pl.DataFrame([table["id"].alias("driver_id"), types]).write_parquet(files["drivers"])
+    settings = Settings(drivers=str(files["drivers"]), locations=str(files["locations"]))
+    trips = pl.DataFrame(
+        {
+            "driver_id": ["1", "2", "3", "4", None],
+            "vehicle_type": [None, "car", None, None, None],
+            "start_location": ["3", "2", "1", "4", None],
+            "start_lat": [None, None, 1.0, None, None],
+            "start_lng": [None, 2.0, 2.0, None, None],
+        },
+        schema_overrides={"start_lat": pl.Float64, "start_lng": pl.Float64},
+    )
+    ours = enrich(trips, read_new_tables(files, settings), settings)
+    named = trips.rename({"start_location": "start_location_id"})
+    theirs = oracle.enrich(named, settings, files)
+    joined = ["vehicle_type", "h3_region"]
+    assert ours.select(joined).rows() == theirs.select(joined).rows()
+    assert ours["h3_region"].to_list()[1] == "2"
+    assert ours["h3_region"].str.len_chars().to_list()[0] > 10
 
 
 def _to_oracle(record: Record) -> LogMessage:

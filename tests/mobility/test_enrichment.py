@@ -1,7 +1,9 @@
 """Enrichment: what is joined to a trip, and the enriched message."""
 
 import json
+import math
 from datetime import date
+from decimal import Decimal
 from typing import Any, Final
 
 import polars as pl
@@ -13,6 +15,7 @@ from mobility.enriched_json import enriched_json
 from mobility.enrichment import (
     TableError,
     Tables,
+    check_places,
     drivers_table,
     enrich,
     locations_table,
@@ -128,6 +131,117 @@ def test_a_table_without_its_columns_is_refused(
     """The message has the missing columns and the columns of the table."""
     with pytest.raises(TableError, match=f"no {missing}; its columns are {', '.join(columns)}"):
         prepare(pl.DataFrame({column: [1.0] for column in columns}))
+
+
+NAN: Final = float("nan")
+
+NUMBERS: Final[dict[str, tuple[pl.Series, list[float | None]]]] = {
+    "integers": (pl.Series([37, -91, None, 0]), [37.0, -91.0, None, 0.0]),
+    "small integers": (pl.Series([37, None], dtype=pl.Int8), [37.0, None]),
+    "floats": (pl.Series([LAT, NAN, None]), [LAT, None, None]),
+    "floats of 32 bits": (pl.Series([37.5, NAN], dtype=pl.Float32), [37.5, None]),
+    "decimals": (pl.Series([Decimal("37.50"), None]), [37.5, None]),
+    "text": (pl.Series(["37.50", None, "1e1", "+5"]), [37.5, None, 10.0, 5.0]),
+    "categories": (pl.Series(["37.5", None], dtype=pl.Categorical), [37.5, None]),
+    "an enumeration": (pl.Series(["37.5", None], dtype=pl.Enum(["37.5"])), [37.5, None]),
+    "nothing": (pl.Series([None]), [None]),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("column", ["lat", "lng"])
+def test_coordinates_may_be_numbers_of_any_type(name: str, column: str) -> None:
+    """The cell is that of the same numbers as doubles; none is no place, and neither is NaN."""
+    found, doubles = NUMBERS[name]
+    ids = pl.Series("location_id", range(found.len()))
+    place = pl.DataFrame({"location_id": ids, "lat": LAT, "lng": LNG})
+    given_so = place.with_columns(found.alias(column))
+    as_doubles = place.with_columns(pl.Series(column, doubles, dtype=pl.Float64))
+    cells = [locations_table(rows, 9)["location_cell"] for rows in (given_so, as_doubles)]
+    assert cells[0].to_list() == cells[1].to_list()
+    assert cells[0].is_null().to_list() == [number is None for number in doubles]
+
+
+@pytest.mark.parametrize(
+    ("column", "why"),
+    [
+        (pl.Series(["1", "x", "y"]), "row 2: lat is 'x', expected a number"),
+        (pl.Series(["1", "1", " 1"]), "row 3: lat is ' 1', expected a number"),
+        (pl.Series(["", "1", "1"]), "row 1: lat is '', expected a number"),
+        (pl.Series(["1,5", "1", "1"], dtype=pl.Categorical), "row 1: lat is '1,5'"),
+        (pl.Series([True, False, None]), "the column lat is of the type Boolean, expected numbers"),
+        (pl.Series([date(2024, 2, 29)] * 3), "the column lat is of the type Date"),
+        (pl.Series([[1.0]] * 3), "the column lat is of the type List"),
+    ],
+)
+def test_what_is_no_number_is_refused(column: pl.Series, why: str) -> None:
+    """The message has row and column."""
+    rows = pl.DataFrame({"location_id": [1, 2, 3], "lat": column, "lng": LNG})
+    with pytest.raises(TableError, match=why):
+        locations_table(rows, 9)
+
+
+@pytest.mark.parametrize(
+    ("lat", "lng", "why"),
+    [
+        ([90.0, -90.5], [1.0, 1.0], "row 2: lat is -90.5, expected degrees from -90 to 90"),
+        ([None, NAN], [-180.0, 181.0], "row 2: lng is 181.0, expected degrees from -180 to 180"),
+        (["95", "1"], [1.0, 1.0], "row 1: lat is '95', expected degrees"),
+        ([1, 2], [10**6, 0], "row 1: lng is 1000000, expected degrees"),
+        ([math.inf, 1.0], [1.0, 1.0], "row 1: lat is inf, expected degrees"),
+    ],
+)
+def test_places_that_are_not_on_earth_are_refused(
+    lat: list[object], lng: list[object], why: str
+) -> None:
+    """Where the table is new; they have a cell, or none, where one is in force."""
+    rows = pl.DataFrame({"location_id": [7, 8], "lat": lat, "lng": lng})
+    with pytest.raises(TableError, match=why):
+        check_places(rows)
+    assert locations_table(rows, 9).height == 2
+    check_places(pl.DataFrame({"location_id": [7, 8], "lat": [-90, None], "lng": [NAN, 180.0]}))
+
+
+IDS: Final = {
+    "integers": (pl.Series([1, 2]), ["1", "2"]),
+    "unsigned integers": (pl.Series([2**63, 2], dtype=pl.UInt64), [str(2**63), "2"]),
+    "categories": (pl.Series(["a", "b"], dtype=pl.Categorical), ["a", "b"]),
+    "an enumeration": (pl.Series(["a", "b"], dtype=pl.Enum(["b", "a"])), ["a", "b"]),
+    "bytes of text": (pl.Series([b"a", b"\xc3\xa9"]), ["a", "é"]),
+}
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_ids_may_be_of_any_type_that_has_a_text(name: str) -> None:
+    """They are compared with the ids of trips, which are text."""
+    ids, texts = IDS[name]
+    rows = {"driver_id": ids, "vehicle_type": "car", "passenger_id": ids, "location_id": ids}
+    table = pl.DataFrame(rows | {"lat": LAT, "lng": LNG})
+    assert drivers_table(table.select("driver_id", "vehicle_type"))["driver_id"].to_list() == texts
+    assert passengers_table(table.select("passenger_id"))["passenger_id"].to_list() == texts
+    locations = locations_table(table.select("location_id", "lat", "lng"), 9)
+    assert locations["start_location"].to_list() == texts
+
+
+@pytest.mark.parametrize(
+    ("ids", "why"),
+    [
+        (pl.Series([["a"]]), r"passenger_id is of the type List\(String\), expected text or"),
+        (pl.Series([{"a": 1}]), "passenger_id is of the type Struct"),
+        (pl.Series([b"\xff"]), "passenger_id can't be read as text: invalid utf8"),
+    ],
+)
+def test_ids_without_a_text_are_refused(ids: pl.Series, why: str) -> None:
+    """The message has the column."""
+    with pytest.raises(TableError, match=f"the column {why}"):
+        passengers_table(pl.DataFrame({"passenger_id": ids}))
+
+
+def test_an_empty_table_is_one() -> None:
+    """Nothing is joined then."""
+    rows = pl.DataFrame(schema={"location_id": pl.Int64, "lat": pl.Int64, "lng": pl.String})
+    assert locations_table(rows, 9).height == 0
+    assert passengers_table(pl.DataFrame(schema={"passenger_id": pl.Null})).height == 0
 
 
 PLACE: Final = {"topic": "p.trips_stream", "partition": 3, "offset": 12}

@@ -10,6 +10,8 @@ from typing import Any
 import polars as pl
 import pytest
 
+from dataflows.rules import RulesReader
+from mobility.enrichment import TableError
 from mobility.records import RULES_VERSION
 from mobility.rules_journal import JOURNAL_FILE, JournalEntry, in_force
 from mobility.settings import Settings
@@ -19,7 +21,7 @@ from runtime.folder_record import FolderRecord
 from runtime.recovery import make_partitions, stored_states
 from runtime.recovery_lock import lock_folder
 from runtime.rules_in_force import check_tables, update_rules
-from runtime.rules_journal import copied_tables, read_journal, write_journal
+from runtime.rules_journal import copied_tables, copy_tables, read_journal, write_journal
 
 
 class Folder:
@@ -274,3 +276,34 @@ def test_a_recreated_topic_has_the_newest_rules() -> None:
     assert in_force([first, second], 0, "a") == [(0, first), (50, second)]
     assert in_force([first, second], 0, "b") == [(0, second)]
     assert in_force([first, second], 1, "a") == [(0, second)]
+
+
+def test_a_location_that_is_not_on_earth_is_refused_unless_it_is_in_force(
+    folder: Folder, tmp_path: Path
+) -> None:
+    """The copy of an earlier release stays what it was after a crash; the message has the row."""
+    file = tmp_path / "locations.parquet"
+    pl.DataFrame({"location_id": [1, 2], "lat": [1, 95], "lng": [2, 2]}).write_parquet(file)
+    here = f"MOBILITY_LOCATIONS={file}: row 2: lat is 95, expected degrees from -90 to 90"
+    folder.start()
+    folder.end(10)
+    folder.settings = Settings(locations=str(file))
+    with pytest.raises(RefusalError, match=here):
+        folder.start()
+    with pytest.raises(RefusalError, match=here):
+        check_tables(folder.settings)
+    entry = JournalEntry(
+        at="2025-01-01T00:00:00+00:00",
+        version=RULES_VERSION,
+        tables=copy_tables(folder.path, {"locations": file}),
+        first_offsets={},
+        topic_id=None,
+    )
+    write_journal(folder.path, [entry])
+    folder.crash(20)
+    assert folder.start() == entry
+    (rules,) = RulesReader(folder.settings, folder.path).from_offset(0, 20, "topic-1")
+    assert rules.tables.locations is not None
+    assert rules.tables.locations.height == 2
+    with pytest.raises(TableError, match=here):
+        RulesReader(folder.settings, None).from_offset(0, 0, None)
