@@ -9,7 +9,7 @@ from typing import Final
 
 import polars as pl
 
-from mobility.arguments import positive_int
+from mobility.arguments import positive_int, processes_of_a_flow
 
 TABLES: Final = ("drivers", "passengers", "locations")
 
@@ -39,7 +39,13 @@ def parse_options(arguments: Sequence[str] | None) -> ReplayOptions:
     add("--out", metavar="DIR", type=_path, help="write what each store holds there, as parquet")
     add("--as-is", action="store_true", help="send trips in the order of the file")
     add("--partitions", metavar="N", type=positive_int, help="partitions of every topic (4)")
-    add("--processes", metavar="N", type=positive_int, default=1, help="processes of the flow (1)")
+    add(
+        "--processes",
+        metavar="N",
+        type=processes_of_a_flow,
+        default=1,
+        help="processes of the flow (1)",
+    )
     for name in TABLES:
         add(f"--{name}", metavar="FILE", type=_path, help=f"table of {name}, a parquet file (none)")
     found = parser.parse_args(arguments)

@@ -34,7 +34,7 @@ from audit.rules_in_force import NOT_KNOWN, read_rules_in_force
 from audit.topic_follower import TopicChangedError, TopicFollower
 from audit.window_sample import WindowSample, keep_highest_versions, merge_partials
 from broker.errors import BrokerError
-from mobility.arguments import positive_int, time_ms
+from mobility.arguments import integer_from, positive_int, time_ms
 from mobility.entities import BY_NAME
 from mobility.records import MAX_EVENT_TIME, MIN_EVENT_TIME
 from mobility.settings import Settings, SettingsError, read_settings
@@ -220,7 +220,11 @@ def _parse_options(arguments: Sequence[str] | None) -> AuditOptions:
         help="windows per entity (%(default)s)",
     )
     size.add_argument("--all", action="store_true", help="every complete window")
-    add("--seed", type=int, help="draw the same sample again (default: a random seed, printed)")
+    add(
+        "--seed",
+        type=integer_from(0),
+        help="draw the same sample again (default: a random seed, printed)",
+    )
     add("--entity", action="append", choices=list(BY_NAME), help="this entity; can be repeated")
     add("--since", metavar="TIME", type=time_ms, default=MIN_EVENT_TIME, help="first window start")
     add("--until", metavar="TIME", type=time_ms, default=MAX_EVENT_TIME, help="last window start")

@@ -2,12 +2,15 @@
 
 import argparse
 from collections.abc import Callable
+from typing import Final
 
 from mobility.times import parse_time
 
+_MOST: Final = 10**9
 
-def integer_from(least: int) -> Callable[[str], int]:
-    """Return the type of an integer that is at least `least`.
+
+def integer_from(least: int, most: int = _MOST) -> Callable[[str], int]:
+    """Return the type of an integer in a range, with both ends.
 
     >>> integer_from(0)("5_000")
     5000
@@ -18,8 +21,8 @@ def integer_from(least: int) -> Callable[[str], int]:
             number = int(text)
         except ValueError:
             number = least - 1
-        if number < least:
-            msg = f"expected an integer, at least {least}, got {text}"
+        if not least <= number <= most:
+            msg = f"expected an integer from {least} to {most}, got {text}"
             raise argparse.ArgumentTypeError(msg)
         return number
 
@@ -35,3 +38,5 @@ def time_ms(text: str) -> int:
 
 
 positive_int = integer_from(1)
+
+processes_of_a_flow = integer_from(1, 256)

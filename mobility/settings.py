@@ -33,8 +33,16 @@ PREFIX: Final = "MOBILITY_"
 MAX_MESSAGE_BYTES: Final = 15 * 1024 * 1024
 """The largest message that fits into a batch of Kafka (16 MiB) with its key and headers."""
 
-Positive = Annotated[int, Meta(gt=0)]
-NonNegative = Annotated[int, Meta(ge=0)]
+_CENTURY_HOURS: Final = 876_600
+_CENTURY: Final = _CENTURY_HOURS * 3_600
+
+# No setting is so large that what is computed with it does not fit: times in 64-bit milliseconds
+# or into a date, sizes into what Kafka's clients take. docs/settings.md has the ranges.
+Seconds = Annotated[int, Meta(ge=1, le=_CENTURY)]
+SecondsOrZero = Annotated[int, Meta(ge=0, le=_CENTURY)]
+Hours = Annotated[int, Meta(ge=1, le=_CENTURY_HOURS)]
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+ClientLimit = Annotated[int, Meta(ge=0, le=1_000_000)]
 Store = Literal["redis", "postgres"]
 
 _TILES: Final = r"\A(?=.*\{z\})(?=.*\{x\})(?=.*\{y\})https?://[a-zA-Z0-9.-]+(:[0-9]{1,5})?/\S*\Z"
@@ -61,20 +69,20 @@ class Settings(ValueSettings, frozen=True, kw_only=True):
     redis_prefix: str = ""
 
     # How topics are made.
-    partitions: Positive = 4
-    replication: Positive = 1
-    retention_hours: Positive = 168
+    partitions: Annotated[int, Meta(ge=1, le=10_000)] = 4
+    replication: Annotated[int, Meta(ge=1, le=100)] = 1
+    retention_hours: Hours = 168
 
     # What a window is and when a trip is late: these change answers, see `fingerprint`.
-    window: Positive = 300
+    window: Annotated[int, Meta(ge=1, le=31 * 86_400)] = 300
     event_time: Literal["start", "end"] = "start"
-    out_of_orderness: NonNegative = 30
-    allowed_lateness: NonNegative = 600
-    future_tolerance: NonNegative = 300
+    out_of_orderness: SecondsOrZero = 30
+    allowed_lateness: SecondsOrZero = 600
+    future_tolerance: SecondsOrZero = 300
     region: Literal["h3", "location"] = "h3"
     h3_resolution: Annotated[int, Meta(ge=0, le=15)] = 9
     refunds: bool = False
-    max_message_bytes: Annotated[int, Meta(gt=0, le=MAX_MESSAGE_BYTES)] = 1024 * 1024
+    max_message_bytes: Annotated[int, Meta(ge=1, le=MAX_MESSAGE_BYTES)] = 1024 * 1024
 
     # Tables that enrichment joins: parquet files.
     drivers: str | None = None
@@ -89,43 +97,43 @@ class Settings(ValueSettings, frozen=True, kw_only=True):
     read: Literal["forever", "once"] = "forever"
     timestamp: Literal["log_append", "create"] = "log_append"
     enriched: tuple[str, ...] = ()
-    shards: Positive = 4
-    batch_size: Positive = 20_000
-    fetch_memory_mb: Positive = 256
-    idle_after: Positive = 5
-    punctuate_after: Positive = 600
-    alignment: Positive = 3_600
-    early_every: Positive = 1
-    snapshot_interval: Positive = 10
+    shards: Annotated[int, Meta(ge=1, le=1_000)] = 4
+    batch_size: Annotated[int, Meta(ge=1, le=1_000_000)] = 20_000
+    fetch_memory_mb: Annotated[int, Meta(ge=1, le=32_000)] = 256
+    idle_after: Seconds = 5
+    punctuate_after: Seconds = 600
+    alignment: Seconds = 3_600
+    early_every: Seconds = 1
+    snapshot_interval: Seconds = 10
     status_dir: str | None = None
     metrics_host: str = "127.0.0.1"
-    metrics_port: Annotated[int, Meta(ge=0, le=65_535)] = 0
+    metrics_port: Port = 0
 
     # What the launcher passes to the processes of its cluster.
     cluster: str = ""
-    fence: Positive | None = None
+    fence: Annotated[int, Meta(ge=1, le=2**63 - 1)] | None = None
     accept_gap: bool = False
 
     # How often the running audit compares, and the port of its metrics (0: none).
-    audit_every: Positive = 60
-    audit_port: Annotated[int, Meta(ge=0, le=65_535)] = 0
+    audit_every: Seconds = 60
+    audit_port: Port = 0
 
     # How long the stores remember.
-    redis_expiry: Positive = 86_400
-    redis_ledger_hours: Positive = 48
+    redis_expiry: Seconds = 86_400
+    redis_ledger_hours: Hours = 48
 
     # Where the API listens, by which names and from which pages it may be asked, and by whom.
     api_host: str = "127.0.0.1"
-    api_port: Annotated[int, Meta(ge=0, le=65_535)] = 8_000
+    api_port: Port = 8_000
     api_hosts: tuple[str, ...] = ()
     api_origins: tuple[str, ...] = ()
     api_tokens: str | None = None
-    api_rate: NonNegative = 200
-    api_live_readers: NonNegative = 1_000
+    api_rate: ClientLimit = 200
+    api_live_readers: ClientLimit = 1_000
 
     # How far behind the flow may be while the API counts as ready (0: as far as it likes).
-    ready_lag: NonNegative = 100_000
-    ready_age: NonNegative = 1_800
+    ready_lag: Annotated[int, Meta(ge=0, le=10**12)] = 100_000
+    ready_age: SecondsOrZero = 1_800
 
     # The tiles below the cells on the map of the pages. Without them no other host is contacted.
     map_tiles: Annotated[str, Meta(pattern=_TILES)] | None = None

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from mobility.arguments import integer_from, positive_int
+from mobility.arguments import integer_from, processes_of_a_flow
 from mobility.entities import BY_NAME
 from mobility.settings import PREFIX, Settings, to_environ
 from runtime.disk_space import require_disk_space
@@ -84,7 +84,7 @@ def _arguments() -> argparse.Namespace:
         metavar="DIR",
         help="recovery folder; created (0700) where only its parent exists",
     )
-    parser.add_argument("--processes", type=positive_int, default=1, metavar="N")
+    parser.add_argument("--processes", type=processes_of_a_flow, default=1, metavar="N")
     parser.add_argument("--flow", choices=("main", "serving"), default="main")
     parser.add_argument(
         "--restarts",

@@ -33,7 +33,7 @@ def test_filters_are_read() -> None:
         ("dlq show 2:17 --raw --json", "not allowed"),
         ("dlq list --from noon", "2025-01-31T12:00Z"),
         ("dlq list --from 2025-01-01", "2025-01-31T12:00Z"),
-        ("dlq list --limit 0", "at least 1"),
+        ("dlq list --limit 0", "from 1 to 1000000000, got 0"),
         ("dlq list --with-values", "--json"),
         ("dlq replay 0:1 0:2 --with f", "names its messages"),
         ("dlq replay --reason x --with f", "names its messages"),

@@ -85,7 +85,7 @@ def test_a_day_of_no_trips_is_refused(capsys: pytest.CaptureFixture[str]) -> Non
     with pytest.raises(SystemExit) as stopped:
         main(["--trips", "0"])
     assert stopped.value.code == 2
-    assert "at least 1" in capsys.readouterr().err
+    assert "from 1 to" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from mobility.arguments import integer_from, positive_int, time_ms
+from mobility.arguments import integer_from, positive_int, processes_of_a_flow, time_ms
 from tests.strategies import NOON
 
 
@@ -15,16 +15,24 @@ def test_a_positive_integer_is_returned() -> None:
 
 @pytest.mark.parametrize("text", ["0", "-1"])
 def test_less_than_one_is_refused(text: str) -> None:
-    """The message has the limit and the argument."""
-    with pytest.raises(argparse.ArgumentTypeError, match=f"at least 1, got {text}"):
+    """The message has the range and the argument."""
+    with pytest.raises(argparse.ArgumentTypeError, match=f"from 1 to 1000000000, got {text}$"):
         positive_int(text)
+
+
+@pytest.mark.parametrize("text", ["257", "9" * 30, "9" * 5_000])
+def test_more_than_the_most_is_refused(text: str) -> None:
+    """Also more digits than Python reads as an integer."""
+    assert processes_of_a_flow("256") == 256
+    with pytest.raises(argparse.ArgumentTypeError, match=f"from 1 to 256, got {text}$"):
+        processes_of_a_flow(text)
 
 
 @pytest.mark.parametrize("text", ["four", "", "1.5", "-1"])
 def test_an_argument_below_the_least_or_not_an_integer_is_refused(text: str) -> None:
-    """The message has the least integer and the argument."""
+    """The message has the range and the argument."""
     assert integer_from(0)("0") == 0
-    with pytest.raises(argparse.ArgumentTypeError, match=f"at least 0, got {text}$"):
+    with pytest.raises(argparse.ArgumentTypeError, match=f"from 0 to 1000000000, got {text}$"):
         integer_from(0)(text)
 
 

@@ -129,10 +129,44 @@ LOGINS = [
 def test_every_setting_is_documented() -> None:
     """docs/settings.md has a row for each variable, and no other rows."""
     text = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
-    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    table = text.partition("\nNumbers are in these ranges")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     variables = {f"MOBILITY_{field.name.upper()}" for field in msgspec.structs.fields(Settings)}
     files = {f"MOBILITY_{name.upper()}_FILE" for name in SECRETS}
     assert set(re.findall(r"`(\w+)`", " ".join(rows))) == variables | files
+
+
+NUMBERS = sorted(name for name in OTHERS if type(OTHERS[name]) is int)
+
+
+def documented_ranges() -> dict[str, tuple[int, int]]:
+    """Return the least and the greatest value of each number, by docs/settings.md."""
+    text = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
+    return {
+        name.lower(): (int(least), int(greatest))
+        for names, least, greatest in re.findall(
+            r"^\| (`.*`) \| (\d+) to (\d+)", text, re.MULTILINE
+        )
+        for name in re.findall(r"`MOBILITY_(\w+)`", names)
+    }
+
+
+def test_every_number_has_a_documented_range() -> None:
+    """No number is left out."""
+    assert sorted(documented_ranges()) == NUMBERS
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_number_is_in_its_range(name: str) -> None:
+    """Both ends are allowed; the next numbers, and much greater ones, are refused at the start."""
+    least, greatest = documented_ranges()[name]
+    variable = name.upper()
+    for number in (least, greatest):
+        found = read_settings({f"MOBILITY_{variable}": str(number)})
+        assert getattr(found, name) == number
+    for number in (least - 1, greatest + 1, 10**30):
+        (fault,) = faults(**{variable: str(number)})
+        assert fault.startswith(f"MOBILITY_{variable}={number}: Expected `int`")
 
 
 def test_every_setting_has_an_example_here() -> None:
