@@ -4,9 +4,11 @@ For any batches, order in which partitions are read, statuses, number of shards 
 wherever the flow is ended and resumed.
 """
 
-from typing import Any
+from typing import Any, Final
 
+import msgspec
 import polars as pl
+import pytest
 from confluent_kafka import Message
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,9 +21,11 @@ from mobility.entities import BY_NAME, Entity
 from mobility.records import PARTIAL_SCHEMA, WINDOW_SCHEMA, WindowUpdate
 from mobility.settings import Settings
 from mobility.status import ReadStatus
-from mobility.totals import partial_totals, split_by_shard
-from tests.dataflows.doubles import Clock, batch_answer, ingest, log_of
-from tests.strategies import Entry, batches, interleaved, logs, shard_counts
+from mobility.totals import merge_totals, partial_totals, split_by_shard
+from tests.dataflows.doubles import Clock, FakeMessage, as_messages, batch_answer, ingest, log_of
+from tests.strategies import MINUTE, NOON, Entry, batches, interleaved, logs, shard_counts
+
+DRIVER: Final = BY_NAME["driver"]
 
 State = tuple[list[dict[str, Any]], list[dict[str, Any]]]
 
@@ -96,12 +100,24 @@ def assert_complete_windows_are_final(updates: list[WindowUpdate], settings: Set
 statuses: st.SearchStrategy[ReadStatus] = st.sampled_from(("behind", "caught_up", "idle"))
 
 
+CENTURY: Final = 3_155_760_000
+GREATEST: Final = Settings(
+    window=2_678_400,
+    out_of_orderness=CENTURY,
+    allowed_lateness=CENTURY,
+    future_tolerance=CENTURY,
+    early_every=CENTURY,
+)
+
+
+@pytest.mark.parametrize("settings", [Settings(), GREATEST], ids=["default", "greatest"])
 @given(st.data(), logs(), shard_counts, st.sampled_from(("driver", "vehicle_type")))
 def test_the_last_panes_are_the_batch_answer(
-    data: st.DataObject, log: list[list[Entry]], shards: int, name: str
+    settings: Settings, data: st.DataObject, log: list[list[Entry]], shards: int, name: str
 ) -> None:
-    """For any batches, order, statuses, shards and clock."""
-    settings, entity, clock = Settings(shards=shards), BY_NAME[name], Clock()
+    """For any batches, order, statuses, shards and clock; also with the greatest settings."""
+    settings = msgspec.structs.replace(settings, shards=shards)
+    entity, clock = BY_NAME[name], Clock()
     lanes = [data.draw(batches(log_of(entries))) for entries in log]
     run = Run(len(log), entity, settings, clock, None)
     updates: list[WindowUpdate] = []
@@ -114,6 +130,47 @@ def test_the_last_panes_are_the_batch_answer(
     updates += run.end()
     assert_frame_equal(last_panes(updates), batch_answer(log, entity, settings))
     assert_complete_windows_are_final(updates, settings)
+
+
+LATE: Final = Entry(NOON, "t1", "d1", "car", 5)
+FAR_ON: Final = Entry(NOON + 600 * MINUTE, punctuation=True)
+REJECTED: Final = [FakeMessage(b"{}", 0), FakeMessage(None, 1), FakeMessage(b"x", 2)]
+DEGENERATE: Final = {
+    "nothing": ([], []),
+    "rejected messages": ([], REJECTED),
+    "punctuations": ([FAR_ON, FAR_ON], []),
+    "late trips": ([FAR_ON, LATE, LATE], []),
+    "trips without an id": ([Entry(NOON, "t1", None, "car", 5)], []),
+}
+
+
+@pytest.mark.parametrize("name", DEGENERATE)
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_logs_without_a_counted_trip_have_no_windows(name: str, partitions: int) -> None:
+    """Each frame has its schema, also with a snapshot after every batch."""
+    entries, rejected = DEGENERATE[name]
+    settings, clock = Settings(shards=2), Clock()
+    state, updates = None, list[WindowUpdate]()
+    statuses_in_turn: tuple[ReadStatus, ...] = ("behind", "idle", "finished")
+    for status in statuses_in_turn:
+        for partition in range(partitions):
+            run = Run(partitions, DRIVER, settings, clock, state)
+            messages = as_messages(rejected) if rejected else log_of(entries)
+            updates += run.take(partition, messages if status == "behind" else [], status)
+            clock.advance(2)
+            updates += run.notify() + run.end()
+            state = run.snapshot()
+    assert all(update.rows.schema == WINDOW_SCHEMA for update in updates)
+    answer = batch_answer([entries] * partitions, DRIVER, settings)
+    assert answer.schema == PARTIAL_SCHEMA
+    assert_frame_equal(last_panes(updates), answer)
+    nothing = partial_totals(ingested_nothing(settings), DRIVER)
+    assert merge_totals([nothing]).schema == merge_totals([]).schema == PARTIAL_SCHEMA
+
+
+def ingested_nothing(settings: Settings) -> pl.DataFrame:
+    """Return the trips of a batch without messages."""
+    return ingest(PartitionIngest(0, settings), [], "behind", (0,)).trips
 
 
 @given(st.data(), logs(most=3), shard_counts)
