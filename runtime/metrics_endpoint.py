@@ -44,7 +44,7 @@ _GAUGES: Final = {
 def serve_metrics(metrics: FlowMetrics, settings: Settings) -> None:
     """Serve the metrics of this process: on the settings' port, plus the process's number.
 
-    Raises RefusalError where another process has that port.
+    Raises RefusalError where another process has that port, or there is none of that number.
     """
     if not settings.metrics_port:
         return
@@ -53,9 +53,9 @@ def serve_metrics(metrics: FlowMetrics, settings: Settings) -> None:
     host, port = settings.metrics_host, settings.metrics_port + metrics.process
     try:
         start_http_server(port, host, registry)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         msg = (
-            f"The metrics can't be served on {host}:{port}: {error.strerror}.\nChoose another "
+            f"The metrics can't be served on {host}:{port}: {error}.\nChoose another "
             "MOBILITY_METRICS_PORT (each process takes one, counting up), or 0 for none."
         )
         raise RefusalError(msg) from error

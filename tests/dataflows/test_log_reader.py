@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from broker.errors import BrokerError
 from broker.offsets import OffsetQuery
+from dataflows.consumers import Consumers
 from dataflows.log_reader import LogReader
 from dataflows.partition_reader import PartitionReader
 from mobility.topics import trips_topic
@@ -86,6 +87,22 @@ def test_every_partition_is_read_in_its_order(log: Hub) -> None:
     assert [reader.position for reader in readers] == [250, 1_000, 0]
     for reader in readers:
         reader.close()
+
+
+@pytest.mark.parametrize(("batch_size", "memory_mb"), [(1, 1), (1_000_000, 32_000)])
+def test_the_least_and_the_greatest_settings_are_read_with(
+    log: Hub, batch_size: int, memory_mb: int
+) -> None:
+    """Kafka's client takes what becomes of both ends of their ranges."""
+    append(log, producer(log), 0, *map(str, range(200)))
+    settings = msgspec.structs.replace(
+        log.settings, batch_size=batch_size, fetch_memory_mb=memory_mb
+    )
+    topic = trips_topic(log.settings)
+    reader = Consumers(settings).open(topic, 0, ALL, lambda low, _end: low)
+    (found,) = read_until([reader], at_end([reader]))
+    assert [message.value() for message in found] == [b"%d" % n for n in range(200)]
+    reader.close()
 
 
 def test_a_partition_that_is_not_polled_does_not_delay_others(log: Hub) -> None:

@@ -57,6 +57,8 @@ def test_each_process_serves_its_own_metrics_on_localhost() -> None:
     assert families["mobility_windows_written"].samples[0].value == 5
     with pytest.raises(RefusalError, match=rf"127.0.0.1:{port}.*in use"):
         serve_metrics(FlowMetrics(), Settings(metrics_port=port))
+    with pytest.raises(RefusalError, match=r"127.0.0.1:65536.*\nChoose another"):
+        serve_metrics(FlowMetrics(process=1), Settings(metrics_port=65_535))
 
 
 def test_without_a_port_nothing_listens() -> None:
