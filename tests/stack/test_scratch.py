@@ -1,5 +1,7 @@
 """`python -m stack run`: one command with external services, of which nothing is left."""
 
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -133,6 +135,42 @@ def test_processes_that_the_command_leaves_are_stopped(
     process.communicate(timeout=DEADLINE)
     if end == signal.SIGKILL:  # the cleanup process stops it
         until(lambda: [*tmp_path.iterdir()], "no folder", lambda left: not left)
+    assert not daemon.is_alive
+
+
+AT_TERMINAL = """
+import os, sys
+os.open(os.ttyname(0), os.O_RDWR)  # it becomes the terminal of this session
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_a_ctrl_c_at_a_terminal_leaves_no_process(tmp_path: Path) -> None:
+    """The command gets it once, from the terminal; what it has left is stopped."""
+    ours, theirs = pty.openpty()
+    run = [sys.executable, "-m", "stack", "run", "--", *python(DAEMON.replace("WAIT", "60"))]
+    with (
+        os.fdopen(ours, "wb") as keyboard,
+        subprocess.Popen(
+            [sys.executable, "-c", AT_TERMINAL, *run],
+            env=module_environ({**clean_environ(), **EXTERNAL, "TMPDIR": str(tmp_path)}),
+            stdin=theirs,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as process,
+    ):
+        os.close(theirs)
+        assert process.stdout is not None
+        daemon = identify(int(process.stdout.readline()))
+        assert daemon.is_alive
+        keyboard.write(b"\x03")
+        keyboard.flush()
+        _, errors = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 128 + signal.SIGINT
+    assert errors.count("KeyboardInterrupt") == 1
+    assert list(tmp_path.iterdir()) == []
     assert not daemon.is_alive
 
 
