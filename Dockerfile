@@ -19,6 +19,7 @@ RUN pip install --require-hashes --only-binary :all: --requirement requirements.
 COPY LICENSE ./
 COPY mobility/ mobility/
 COPY broker/ broker/
+COPY postgres/ postgres/
 COPY runtime/ runtime/
 COPY data/*.parquet data/
 COPY producer/ producer/

@@ -5,7 +5,9 @@ import logging
 import os
 import socket
 import sys
+from contextlib import suppress
 
+import psycopg
 from granian import Granian
 from granian.constants import Interfaces, RuntimeModes
 from granian.log import LogLevels
@@ -16,15 +18,20 @@ from api.access.tokens import TokensError
 from api.app import create_app
 from api.live.shutdown import drop_subscribers_on_stop
 from mobility.kafka_settings import without_kafka
-from mobility.settings import SettingsError, read_settings
+from mobility.settings import Settings, SettingsError, read_settings
+from postgres.server_check import UnsuitableServerError, check_server
 
 
 def main() -> int:
-    """Serve the API; return the exit status: 2 for invalid settings, 1 if the port is in use."""
+    """Serve the API; return the exit status: 2 if it is refused, 1 if the port is in use.
+
+    It is refused with invalid settings, and with a Postgres that can't be used.
+    """
     try:
         settings = read_settings(without_kafka(os.environ))
         load_tokens(settings)
-    except (SettingsError, TokensError) as error:
+        _check_postgres(settings)
+    except (SettingsError, TokensError, UnsuitableServerError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     address = f"{settings.api_host}:{settings.api_port}"
@@ -63,6 +70,13 @@ def app() -> Litestar:
     gc.collect()
     gc.freeze()
     return application
+
+
+def _check_postgres(settings: Settings) -> None:
+    """Raise UnsuitableServerError where Postgres can't be used; it may be away for now."""
+    if "postgres" in settings.stores:
+        with suppress(psycopg.Error):
+            check_server(settings.postgres)
 
 
 def _check_port(host: str, port: int) -> None:

@@ -21,6 +21,7 @@ from audit.window_sample import SAMPLE_SCHEMA, WINDOW_FIELDS
 from mobility.entities import Entity
 from mobility.records import SUMS
 from mobility.settings import Settings
+from postgres.server_check import check_server
 
 _WINDOW_COLUMNS: Final = [name for name in SAMPLE_SCHEMA if name != "entity"]
 _TOTALS_SCHEMA: Final = pl.Schema(
@@ -68,7 +69,11 @@ class AuditedPostgres:
         self._settings = settings
 
     def progress(self) -> EntityWatermarks:
-        """Return the recorded watermarks: windows that are complete by them are in the ledger."""
+        """Return the recorded watermarks: windows that are complete by them are in the ledger.
+
+        Raises UnsuitableServerError where this Postgres can't be used.
+        """
+        check_server(self._settings.postgres)
         watermarks: dict[str, list[int]] = {}
         # There are no tables before the first start of a flow with this store.
         with suppress(psycopg.errors.UndefinedTable), self._connect() as connection:

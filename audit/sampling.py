@@ -40,6 +40,7 @@ from mobility.records import MAX_EVENT_TIME, MIN_EVENT_TIME
 from mobility.settings import Settings, SettingsError, read_settings
 from mobility.times import iso_time
 from mobility.topics import trips_topic
+from postgres.server_check import UnsuitableServerError
 
 FAILURES: Final = (
     BrokerError,
@@ -77,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     try:
         results, recomputed = run_audit(options, settings, console)
-    except FingerprintError as error:
+    except (FingerprintError, UnsuitableServerError) as error:
         errors.print(str(error))
         return 2
     except FAILURES as error:

@@ -27,6 +27,7 @@ from audit.topic_follower import TopicChangedError
 from broker.errors import AccessError, DeletedOffsetsError, MissingTopicError, RegistryError
 from mobility.settings import Settings, SettingsError, read_settings
 from mobility.status import AUDIT
+from postgres.server_check import UnsuitableServerError
 from sinks.status import StatusPublisher
 
 _LOWEST_PRIORITY: Final = 19
@@ -34,7 +35,7 @@ _RETRY_SECONDS: Final = 5.0
 
 
 def main() -> int:
-    """Audit until SIGTERM or SIGINT; return 0, or 2 if the settings are invalid."""
+    """Audit until SIGTERM or SIGINT; return 0, or 2 if settings or Postgres can't be used."""
     console = Console(soft_wrap=True, markup=False, highlight=False)
     try:
         settings = read_settings(os.environ)
@@ -51,8 +52,13 @@ def main() -> int:
     loop = AuditLoop(settings, metrics, console.print, stop)
     publisher = StatusPublisher(settings, AUDIT, loop.counters.status_record)
     publisher.start()
-    loop.run(secrets.randbelow(1_000_000))
-    publisher.close()
+    try:
+        loop.run(secrets.randbelow(1_000_000))
+    except UnsuitableServerError as error:
+        console.print(str(error))
+        return 2
+    finally:
+        publisher.close()
     return 0
 
 

@@ -16,7 +16,7 @@ import redis
 
 from mobility.keys import RedisKeys
 from mobility.settings import Settings
-from sinks.migrations import Connection
+from postgres.connection import Connection
 from sinks.postgres_session import open_postgres_session
 from sinks.redis_session import RedisSession, redis_client
 from sinks.retry import START_RETRY_SECONDS

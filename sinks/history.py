@@ -11,7 +11,7 @@ from psycopg import sql
 from mobility.entities import Entity
 from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings
-from sinks.migrations import Connection
+from postgres.connection import Connection
 from sinks.postgres_copy import copy_out
 from sinks.postgres_session import PostgresSession, open_postgres_session
 from sinks.retry import RETRY_SECONDS, Sleep, StopRequested, no_stop

@@ -5,14 +5,12 @@ so a new entity gets its tables at the next start. The table `migrations` holds 
 have run. A released file never changes: an upgrade is a new file with the next number.
 """
 
-import psycopg
 from psycopg import sql
 
 from mobility.entities import ENTITIES, Entity
+from postgres.connection import Connection
 from sinks.scripts import entity_statement, migration_files, text
 from sinks.store import StoreError
-
-Connection = psycopg.Connection[tuple[object, ...]]
 
 
 def migrate(connection: Connection, entities: tuple[Entity, ...] = ENTITIES) -> None:

@@ -15,7 +15,7 @@ from psycopg.rows import BaseRowFactory, class_row, scalar_row
 from mobility.entities import Entity
 from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
 from mobility.settings import Settings
-from sinks.migrations import Connection
+from postgres.connection import Connection
 from sinks.postgres_copy import copy_out
 from sinks.postgres_session import PostgresSession, open_postgres_session
 from sinks.retry import RETRY_SECONDS, START_RETRY_SECONDS, Sleep, StopRequested, no_stop

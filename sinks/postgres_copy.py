@@ -8,7 +8,7 @@ import io
 import polars as pl
 from psycopg import sql
 
-from sinks.migrations import Connection
+from postgres.connection import Connection
 
 
 def copy_out(connection: Connection, query: sql.Composable, schema: pl.Schema) -> pl.DataFrame:

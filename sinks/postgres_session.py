@@ -7,7 +7,9 @@ from typing import Final, TypeVar
 import psycopg
 
 from mobility.settings import Settings, masked
-from sinks.migrations import Connection, migrate
+from postgres.connection import Connection, connect
+from postgres.server_check import UnsuitableServerError, check_connection
+from sinks.migrations import migrate
 from sinks.retry import (
     RETRY_SECONDS,
     START_RETRY_SECONDS,
@@ -21,6 +23,7 @@ from sinks.store import (
     FLOWS,
     WRITERS,
     StoreError,
+    StoreRefusedError,
     WriterRole,
     refuse_backfill,
     refuse_fencing_token,
@@ -120,13 +123,16 @@ def open_postgres_session(
 
     With a `writer` the session holds the advisory lock of that role, and a flow's transactions
     check its fencing token. Raises StoreError where the store was filled with other settings,
-    another flow writes to it, or it does not answer for `retry_seconds`.
+    another flow writes to it, it is not one that can be used (postgres/server_check.py), or it does
+    not answer for `retry_seconds`.
     """
     name = f"Postgres at {masked(settings.postgres)}"
 
-    def connect() -> Connection:
-        connection = _open_connection(settings, writer)
+    def open_connection() -> Connection:
+        connection = connect(settings.postgres, writer or "reader", answer_seconds=None)
         try:
+            _check_server(connection, settings)
+            connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED  # see reconcile.sql
             connection.execute(text("sql", "prepare_session.sql"))
             if writer is not None:
                 _acquire_writer_lock(connection, writer, name)
@@ -139,7 +145,9 @@ def open_postgres_session(
         return connection
 
     fence = settings.fence if writer in FLOWS else None
-    session = PostgresSession(connect, name, fence, sleep=sleep, stop_requested=stop_requested)
+    session = PostgresSession(
+        open_connection, name, fence, sleep=sleep, stop_requested=stop_requested
+    )
     try:
         session.run(lambda connection: connection.execute("SELECT 1"), retry_seconds)
     except StoreError:
@@ -148,24 +156,11 @@ def open_postgres_session(
     return session
 
 
-def _open_connection(settings: Settings, writer: WriterRole | None) -> Connection:
-    connection = psycopg.connect(
-        settings.postgres,
-        autocommit=True,
-        # A prepared statement would keep the plan that was made for an empty ledger.
-        prepare_threshold=None,
-        client_encoding="UTF8",
-        connect_timeout=10,
-        # Notices a server whose machine is gone, which never sends a reset:
-        # https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-TCP-USER-TIMEOUT
-        tcp_user_timeout=30_000,
-        keepalives_idle=10,
-        keepalives_interval=5,
-        keepalives_count=4,
-        application_name=f"mobility-hub {writer or 'reader'}",
-    )
-    connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED  # see reconcile.sql
-    return connection
+def _check_server(connection: Connection, settings: Settings) -> None:
+    try:
+        check_connection(connection, settings.postgres)
+    except UnsuitableServerError as error:
+        raise StoreRefusedError(str(error)) from error
 
 
 def _acquire_writer_lock(connection: Connection, writer: WriterRole, name: str) -> None:

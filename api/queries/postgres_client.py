@@ -15,6 +15,7 @@ from api.queries.time_range import known_time
 from mobility.entities import Entity
 from mobility.resources import read_resource
 from mobility.settings import Store
+from postgres.server_check import UnsuitableServerError, check_server
 
 Row = tuple[Any, ...]
 Query = sql.SQL | sql.Composed
@@ -28,8 +29,8 @@ QUERY_SECONDS: Final = 2.0
 class ConnectionPool:
     """Runs one query per connection at a time; others wait until a connection is free.
 
-    Connections are opened when a query needs one, run `session` first, and are kept. A query that
-    takes longer than `seconds` fails.
+    Connections are opened when a query needs one, run `session` first, and are kept. Before the
+    first one the server is checked. A query that takes longer than `seconds` fails.
     """
 
     def __init__(
@@ -47,9 +48,13 @@ class ConnectionPool:
         self._seconds = seconds
         self._slots = asyncio.Semaphore(size)
         self._idle: list[psycopg.AsyncConnection[Row]] = []
+        self._is_checked = False
 
     async def fetch(self, query: Query, values: Mapping[str, object] | None = None) -> list[Row]:
-        """Return the rows of a query; raises psycopg.Error, TimeoutError or OSError."""
+        """Return the rows of a query.
+
+        Raises UnsuitableServerError, psycopg.Error, TimeoutError or OSError.
+        """
         async with self._slots:
             while self._idle:
                 connection = self._idle.pop()
@@ -66,6 +71,9 @@ class ConnectionPool:
             await self._idle.pop().close()
 
     async def _connect(self) -> psycopg.AsyncConnection[Row]:
+        if not self._is_checked:
+            await asyncio.to_thread(check_server, self._url)
+            self._is_checked = True
         connection = await psycopg.AsyncConnection.connect(
             self._url, autocommit=True, connect_timeout=CONNECT_SECONDS, client_encoding="UTF8"
         )
@@ -109,7 +117,7 @@ class Database:
         """Return the rows of a query."""
         try:
             return await self._pool.fetch(query, values)
-        except (psycopg.Error, TimeoutError, OSError) as error:
+        except (UnsuitableServerError, psycopg.Error, TimeoutError, OSError) as error:
             raise StoreUnavailableError(self.store, _failure_reason(error)) from error
 
     async def close(self) -> None:
@@ -158,6 +166,8 @@ def _shut_down(connection: psycopg.AsyncConnection[Row]) -> None:
 
 def _failure_reason(error: Exception) -> str:
     """Return the reason of a failure, to complete "postgres …"; it contains no secret."""
+    if isinstance(error, UnsuitableServerError):
+        return "is refused: the log of the API says why"
     if isinstance(error, psycopg.errors.UndefinedTable):
         return "has no tables yet: the flow creates them when it starts"
     if isinstance(error, psycopg.errors.UndefinedColumn):

@@ -1,0 +1,1 @@
+"""Connections to Postgres for everybody: how they are opened, and which servers are refused."""
