@@ -17,11 +17,11 @@ import redis
 from mobility.keys import RedisKeys
 from mobility.settings import Settings
 from postgres.connection import Connection
-from sinks.postgres_session import open_postgres_session
+from sinks.postgres_session import PostgresSession, open_postgres_session
 from sinks.redis_session import RedisSession, redis_client
 from sinks.retry import START_RETRY_SECONDS
 from sinks.scripts import text
-from sinks.store import StoreError, WriterRole
+from sinks.store import StoreError, StoreRefusedError, WriterRole
 
 _ANSWER_SECONDS: Final = 2
 
@@ -34,7 +34,8 @@ def take_fencing_token(settings: Settings, holder: str, writer: WriterRole | Non
     `Settings.fence`. Without stores the token is the time, and is stored nowhere.
 
     Raises StoreError, and takes no token, where a store can't be used, was filled with other
-    settings, or, with a `writer`, is written to by another flow.
+    settings, or, with a `writer`, is written to by another flow. Where another start would be
+    refused as well, it is a StoreRefusedError.
     """
     offered = time.time_ns() // 1_000_000
     holder = " ".join(holder.split())
@@ -85,8 +86,18 @@ def _take_in_postgres(
         )
         return token
 
-    with closing(open_postgres_session(settings, writer)) as session:
+    with closing(_open_session(settings, writer)) as session:
         return session.run(take)
+
+
+def _open_session(settings: Settings, writer: WriterRole | None) -> PostgresSession:
+    """Connect to Postgres. A server that is read-only at the start is refused for good."""
+    try:
+        return open_postgres_session(settings, writer)
+    except StoreError as error:
+        if isinstance(error.__cause__, psycopg.errors.ReadOnlySqlTransaction):
+            raise StoreRefusedError(str(error)) from error
+        raise
 
 
 def _take_in_redis(settings: Settings, holder: str, writer: WriterRole | None, offered: int) -> int:

@@ -33,7 +33,8 @@ from sinks.store import (
 
 T = TypeVar("T")
 
-_TRANSIENT: Final = (psycopg.OperationalError, psycopg.InterfaceError)
+_READ_ONLY: Final = psycopg.errors.ReadOnlySqlTransaction
+_TRANSIENT: Final = (psycopg.OperationalError, psycopg.InterfaceError, _READ_ONLY)
 _PERMANENT: Final = psycopg.errors.DiskFull
 _ROLLED_BACK: Final = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 """Errors that end the transaction and leave the connection usable."""
@@ -66,8 +67,9 @@ class PostgresSession:
         """Return what `work` returns, which runs in one transaction and must be idempotent.
 
         It runs again after a lost connection, a deadlock or a lock timeout, also where the
-        transaction was committed and only the reply was lost. Raises StoreError where that goes on
-        for `retry_seconds`, and at once for an error that no retry would fix.
+        transaction was committed and only the reply was lost, and on a server that is read-only:
+        after a failover it is the primary again, or another one is. Raises StoreError where that
+        goes on for `retry_seconds`, and at once for an error that no retry would fix.
         """
         try:
             return self._retry.run(lambda: self._run_once(work), retry_seconds)
@@ -106,6 +108,12 @@ class PostgresSession:
 def _remedy(error: Exception) -> str | None:
     if isinstance(error, psycopg.errors.LockNotAvailable):
         return "Another session holds a lock on its tables: see pg_stat_activity and pg_locks."
+    if isinstance(error, _READ_ONLY):
+        return (
+            "It takes no writes. Name the primary in MOBILITY_POSTGRES (of several hosts, "
+            "`target_session_attrs=read-write` takes it), or set default_transaction_read_only = "
+            "off for the server, the database and the user."
+        )
     if isinstance(error, _TRANSIENT) and not isinstance(error, _PERMANENT):
         return "Is it running, and is MOBILITY_POSTGRES right?"
     return None
@@ -132,6 +140,7 @@ def open_postgres_session(
         connection = connect(settings.postgres, writer or "reader", answer_seconds=None)
         try:
             _check_server(connection, settings)
+            _check_writable(connection)
             connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED  # see reconcile.sql
             connection.execute(text("sql", "prepare_session.sql"))
             if writer is not None:
@@ -161,6 +170,17 @@ def _check_server(connection: Connection, settings: Settings) -> None:
         check_connection(connection, settings.postgres)
     except UnsuitableServerError as error:
         raise StoreRefusedError(str(error)) from error
+
+
+def _check_writable(connection: Connection) -> None:
+    query = "SELECT pg_is_in_recovery(), current_setting('transaction_read_only')"
+    ((in_recovery, read_only),) = connection.execute(query).fetchall()
+    if in_recovery:
+        msg = "it is a standby in recovery, which is read-only"
+        raise _READ_ONLY(msg)
+    if read_only == "on":
+        msg = "its transactions are read-only (default_transaction_read_only)"
+        raise _READ_ONLY(msg)
 
 
 def _acquire_writer_lock(connection: Connection, writer: WriterRole, name: str) -> None:

@@ -94,12 +94,12 @@ class RetryPolicy:
         reason = " ".join(str(error).split()) or type(error).__name__
         if self._stop_requested():
             msg = (
-                f"{self._store} does not answer, and a stop was requested: {reason}\n"
+                f"{self._store} is not available, and a stop was requested: {reason}\n"
                 "What is not written yet is written again after the next start."
             )
             raise StoreError(msg) from error
         if (outage or 0) >= seconds:
-            msg = f"{self._store} does not answer: {reason}\n{remedy}"
+            msg = f"{self._store} is not available: {reason}\n{remedy}"
             raise StoreError(msg) from error
         if outage is None:
             _log.warning("Waiting up to %.0f seconds for %s: %s", seconds, self._store, reason)

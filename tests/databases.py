@@ -28,6 +28,19 @@ def new_database(services: Settings, options: str = "") -> Iterator[str]:
             connection.execute(drop.format(sql.Identifier(name)))
 
 
+def set_read_only(services: Settings, url: str, value: bool) -> None:
+    """Let a database take no writes, or take them again, and end its sessions, as a failover does.
+
+    `services` name another database on the same server.
+    """
+    name = urlsplit(url).path.removeprefix("/")
+    change = sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = {}")
+    end = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s"
+    with psycopg.connect(services.postgres, autocommit=True) as connection:
+        connection.execute(change.format(sql.Identifier(name), sql.Literal(value)))
+        connection.execute(end, (name,))
+
+
 def encoded(encoding: str) -> str:
     """Return the options of a database with an encoding, which not every locale allows."""
     return f"ENCODING '{encoding}' LOCALE_PROVIDER libc LOCALE 'C'"

@@ -69,7 +69,7 @@ def test_a_store_that_answers_is_not_logged(caplog: pytest.LogCaptureFixture) ->
 def test_retries_end() -> None:
     """After two minutes the error names the store, the reason and what to do."""
     store = FlakyStore(10**9)
-    with pytest.raises(StoreError, match=r"(?s)Store does not answer: attempt .*Is it running"):
+    with pytest.raises(StoreError, match=r"(?s)Store is not available: attempt .*Is it running"):
         policy(store).run(store.attempt)
     assert RETRY_SECONDS <= sum(store.sleeps) < RETRY_SECONDS + 2
 
