@@ -16,12 +16,14 @@ __all__ = ["StoreError", "is_fenced", "sink_context", "store_sinks"]
 def sink_context(reporter: StatusReporter, stop_requested: Callable[[], bool]) -> SinkContext:
     """Return what all store sinks of this process share.
 
-    What they queue, and what a store can't hold, is reported.
+    What they queue, what a store can't hold, and which store is waited for, is reported.
     """
-    return SinkContext(
+    context = SinkContext(
         stop_requested=stop_requested,
         on_queued=reporter.record_queued,
         on_snapshot=reporter.record_snapshot,
         on_refusal=reporter.record_refusal,
         translate_errors=refusals_end_the_flow,
     )
+    reporter.watch_stores(context.waits)
+    return context

@@ -73,7 +73,8 @@ class FlowStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", ta
     """A process of a flow. `watermark` is None while an active partition has none.
 
     `counted_since` has the first window of each entity that is not counted from the beginning on.
-    `refusals` says for each entity what a store can't hold, for which the process waits.
+    `refusals` says for each entity what a store can't hold, for which the process waits. `waits`
+    says by store why it is waited for.
     """
 
     flow: Literal["main", "serving"]
@@ -91,6 +92,7 @@ class FlowStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", ta
     gaps: int = 0
     counted_since: dict[str, int] = {}
     refusals: dict[str, str] = {}
+    waits: dict[str, str] = {}
 
 
 class AuditStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="audit"):

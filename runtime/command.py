@@ -43,8 +43,9 @@ def main() -> int:
         return 1
     # The caller of a bounded read decides whether to run it again.
     restarts = 0 if settings.read == "once" else arguments.restarts
+    start = _starter(arguments, settings, lock)
     launcher = Launcher(
-        _starter(arguments, settings, lock), restarts, check=lambda: check_tables(settings)
+        lambda: start(launcher.stop_requested), restarts, check=lambda: check_tables(settings)
     )
     launcher.handle_signals()
     return launcher.run()
@@ -52,8 +53,11 @@ def main() -> int:
 
 def _starter(
     arguments: argparse.Namespace, settings: Settings, lock: RecoveryLock
-) -> Callable[[], ProcessGroup]:
-    """Return a function that prepares the folder and starts the cluster."""
+) -> Callable[[Callable[[], bool]], ProcessGroup]:
+    """Return a function that prepares the folder and starts the cluster.
+
+    Its argument tells whether a stop was requested meanwhile.
+    """
     options = ["-r", str(lock.folder), "-s", str(settings.snapshot_interval), "-b", "0"]
     chosen = msgspec.structs.replace(
         settings,
@@ -62,12 +66,13 @@ def _starter(
     )
     others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
 
-    def start() -> ProcessGroup:
+    def start(stop_requested: Callable[[], bool]) -> ProcessGroup:
         require_disk_space(lock.folder)
         delete_unreachable_snapshots(lock.folder)
         if arguments.flow == "main":
             update_rules(lock.folder, settings)
-        environ = others | to_environ(with_fencing_token(chosen, lock.folder))
+        fenced = with_fencing_token(chosen, lock.folder, stop_requested)
+        environ = others | to_environ(fenced)
         module = f"dataflows.{arguments.flow}"
         return ProcessGroup(module, arguments.processes, options, environ, lock.fileno())
 

@@ -5,7 +5,7 @@ Source: Kleppmann, "How to do distributed locking" (2016), on fencing tokens.
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,10 +17,13 @@ from runtime.failures import RefusalError, StartError
 from sinks import StoreError, StoreRefusedError, take_fencing_token
 
 
-def with_fencing_token(settings: Settings, folder: Path | None) -> Settings:
+def with_fencing_token(
+    settings: Settings, folder: Path | None, stop_requested: Callable[[], bool]
+) -> Settings:
     """Return the settings with a new fencing token, if there are stores.
 
-    From now on the stores refuse older clusters. Raises StartError where a store does not answer.
+    From now on the stores refuse older clusters. Raises StartError where a store does not answer:
+    within seconds once a stop is requested.
     """
     if not settings.stores:
         return settings
@@ -31,9 +34,10 @@ def with_fencing_token(settings: Settings, folder: Path | None) -> Settings:
     )
     try:
         with refusals_end_the_flow():
-            return msgspec.structs.replace(settings, fence=take_fencing_token(settings, holder))
+            fence = take_fencing_token(settings, holder, stop_requested=stop_requested)
     except StoreError as error:
         raise StartError(str(error)) from error
+    return msgspec.structs.replace(settings, fence=fence)
 
 
 @contextmanager

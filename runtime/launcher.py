@@ -89,6 +89,10 @@ class Launcher:
             if self._stop_requested.is_set():
                 return 0
 
+    def stop_requested(self) -> bool:
+        """Tell whether a stop was requested."""
+        return self._stop_requested.is_set()
+
     def stop(self) -> None:
         """Ask the cluster to end with a final snapshot, or let it not be started again."""
         self._stop_requested.set()

@@ -23,7 +23,12 @@ from runtime.recovery import (
 )
 from runtime.recovery_lock import RecoveryLock, is_locked_by, lock_folder
 from runtime.rules_in_force import update_rules
-from runtime.signals import is_flow_process, stop_on_signals, stop_with_launcher
+from runtime.signals import (
+    is_flow_process,
+    stop_on_signals,
+    stop_requested,
+    stop_with_launcher,
+)
 from runtime.status_reporter import StatusReporter
 from runtime.wall_clock import exit_when_clock_is_set
 from sinks import StatusPublisher
@@ -130,7 +135,7 @@ def _lock_recovery(flow: FlowName, settings: Settings) -> tuple[Settings, Recove
             delete_unreachable_snapshots(folder)
             if flow == "main":
                 update_rules(folder, settings)
-        settings = with_fencing_token(settings, folder)
+        settings = with_fencing_token(settings, folder, stop_requested)
     return settings, NO_RECOVERY if folder is None else _recovery_info(folder, flow, settings)
 
 

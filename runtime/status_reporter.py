@@ -51,6 +51,7 @@ class StatusReporter:
         self._snapshot_at: int | None = None
         self._windows = 0
         self._refusals: dict[str, str] = {}
+        self._waits: Callable[[], Mapping[str, str]] = dict
         self._samples: deque[tuple[float, int, int]] = deque()
         self._lock = threading.Lock()
 
@@ -68,6 +69,10 @@ class StatusReporter:
         with self._lock:
             refusals = {n: text for n, text in self._refusals.items() if n != entity.name}
             self._refusals = refusals if reason is None else {**refusals, entity.name: reason}
+
+    def watch_stores(self, waits: Callable[[], Mapping[str, str]]) -> None:
+        """Ask `waits` at each record why stores are waited for, by their names."""
+        self._waits = waits
 
     def status_record(self) -> bytes:
         """Return the status record as it is now."""
@@ -90,6 +95,7 @@ class StatusReporter:
                 gaps=sum(each.gaps for each in metrics),
                 counted_since=self._counted_since,
                 refusals=self._refusals,
+                waits=dict(self._waits()),
             )
         )
 

@@ -16,17 +16,23 @@ import redis
 
 from mobility.keys import RedisKeys
 from mobility.settings import Settings
-from postgres.connection import Connection
+from postgres.connection import Connection, connect
 from sinks.postgres_session import PostgresSession, open_postgres_session
 from sinks.redis_session import RedisSession, redis_client
-from sinks.retry import START_RETRY_SECONDS
+from sinks.retry import START_RETRY_SECONDS, StopRequested, no_stop
 from sinks.scripts import text
 from sinks.store import StoreError, StoreRefusedError, WriterRole
 
 _ANSWER_SECONDS: Final = 2
 
 
-def take_fencing_token(settings: Settings, holder: str, writer: WriterRole | None = None) -> int:
+def take_fencing_token(
+    settings: Settings,
+    holder: str,
+    writer: WriterRole | None = None,
+    *,
+    stop_requested: StopRequested = no_stop,
+) -> int:
     """Take a token in every store of the settings, and return it.
 
     `holder` describes this cluster in messages: host, process id, start time, recovery folder. From
@@ -40,7 +46,8 @@ def take_fencing_token(settings: Settings, holder: str, writer: WriterRole | Non
     offered = time.time_ns() // 1_000_000
     holder = " ".join(holder.split())
     if "postgres" in settings.stores:
-        return _take_in_postgres(settings, holder, writer, offered)
+        with closing(_open_session(settings, writer, stop_requested)) as session:
+            return _take_in_postgres(session, settings, holder, writer, offered)
     return _take_in_redis(settings, holder, writer, offered)
 
 
@@ -59,21 +66,25 @@ def is_fenced(settings: Settings) -> bool:
 
 def _stored_tokens(settings: Settings) -> Iterator[int]:
     if "postgres" in settings.stores:
-        with psycopg.connect(
+        with connect(
             settings.postgres,
-            connect_timeout=_ANSWER_SECONDS,
-            tcp_user_timeout=_ANSWER_SECONDS * 1_000,
-            application_name="mobility-hub fencing",
+            "fencing",
+            answer_seconds=_ANSWER_SECONDS,
+            connect_seconds=_ANSWER_SECONDS,
         ) as connection:
             ((token,),) = connection.execute("SELECT token FROM fence").fetchall()
-            yield int(token)
+            yield int(str(token))
     if "redis" in settings.stores:
         with redis_client(settings) as client:
             yield int(client.hget(RedisKeys.of(settings).meta, "fence") or 0)
 
 
 def _take_in_postgres(
-    settings: Settings, holder: str, writer: WriterRole | None, offered: int
+    session: PostgresSession,
+    settings: Settings,
+    holder: str,
+    writer: WriterRole | None,
+    offered: int,
 ) -> int:
     """Take a token in Postgres, and in Redis under the same lock: concurrent starts take turns."""
 
@@ -86,14 +97,15 @@ def _take_in_postgres(
         )
         return token
 
-    with closing(_open_session(settings, writer)) as session:
-        return session.run(take)
+    return session.run(take)
 
 
-def _open_session(settings: Settings, writer: WriterRole | None) -> PostgresSession:
+def _open_session(
+    settings: Settings, writer: WriterRole | None, stop_requested: StopRequested
+) -> PostgresSession:
     """Connect to Postgres. A server that is read-only at the start is refused for good."""
     try:
-        return open_postgres_session(settings, writer)
+        return open_postgres_session(settings, writer, stop_requested=stop_requested)
     except StoreError as error:
         if isinstance(error.__cause__, psycopg.errors.ReadOnlySqlTransaction):
             raise StoreRefusedError(str(error)) from error

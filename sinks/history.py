@@ -1,6 +1,5 @@
 """Totals and recent windows of some ids in Postgres, from which these ids are refilled in Redis."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
@@ -13,8 +12,8 @@ from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings
 from postgres.connection import Connection
 from sinks.postgres_copy import copy_out
-from sinks.postgres_session import PostgresSession, open_postgres_session
-from sinks.retry import RETRY_SECONDS, Sleep, StopRequested, no_stop
+from sinks.postgres_session import PostgresSession
+from sinks.retry import RETRY_SECONDS
 from sinks.scripts import entity_statement
 from sinks.store import TOTALS_SCHEMA
 
@@ -67,14 +66,6 @@ _SCHEMA: Final = pl.Schema(
 """The columns of read_history.sql: a row per window, with the totals of its id."""
 
 _IDS: Final = pl.Schema({"id": WINDOW_SCHEMA["id"]})
-
-
-def open_history(
-    settings: Settings, *, sleep: Sleep = time.sleep, stop_requested: StopRequested = no_stop
-) -> "PostgresHistory":
-    """Connect to the Postgres of these settings. Raises StoreError where it can't be used."""
-    session = open_postgres_session(settings, sleep=sleep, stop_requested=stop_requested)
-    return PostgresHistory(session, settings)
 
 
 class PostgresHistory:

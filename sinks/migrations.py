@@ -38,7 +38,9 @@ def migrate(connection: Connection, entities: tuple[Entity, ...] = ENTITIES) -> 
 def _run(
     connection: Connection, scope: str, number: int, statement: sql.SQL | sql.Composed
 ) -> None:
-    connection.execute(statement)
+    # It may change every window of a large ledger.
+    with connection.without_bound():
+        connection.execute(statement)
     connection.execute("INSERT INTO migrations (scope, number) VALUES (%s, %s)", (scope, number))
 
 

@@ -1,10 +1,9 @@
 """The Postgres store: windows and totals, kept for ever."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Final, TypeVar
 
 import polars as pl
@@ -18,7 +17,7 @@ from mobility.settings import Settings
 from postgres.connection import Connection
 from sinks.postgres_copy import copy_out
 from sinks.postgres_session import PostgresSession, open_postgres_session
-from sinks.retry import RETRY_SECONDS, START_RETRY_SECONDS, Sleep, StopRequested, no_stop
+from sinks.retry import Sleep, StopRequested, no_stop
 from sinks.scripts import entity_statement, text
 from sinks.store import (
     FLOWS,
@@ -33,9 +32,35 @@ from sinks.store import (
 SPLIT_ROWS: Final = 2_000
 """Rows from which a batch is two concurrent transactions: one commits while the other works."""
 
+PROCESS_CONNECTIONS: Final = 4
+"""Connections of a process of a flow. Two take the halves of a large batch, another what is done
+meanwhile; one is for the status (sinks/status.py)."""
+
 MAX_BIGINT: Final = 2**63 - 1
 
 R = TypeVar("R")
+
+
+def open_session(
+    settings: Settings,
+    writer: WriterRole,
+    *,
+    sleep: Sleep = time.sleep,
+    stop_requested: StopRequested = no_stop,
+) -> PostgresSession:
+    """Return a session with the connections of a process for windows and refills.
+
+    Raises StoreError where Postgres does not answer, was filled with other settings, or is written
+    to by another flow.
+    """
+    connections = 1
+    if writer in FLOWS:
+        # Whether the cluster was replaced is asked over a connection of its own, before offsets are
+        # committed (sinks/fencing.py).
+        connections = PROCESS_CONNECTIONS - 1 - bool(settings.consumer_group)
+    return open_postgres_session(
+        settings, writer, connections=connections, sleep=sleep, stop_requested=stop_requested
+    )
 
 
 def connect_postgres(
@@ -45,24 +70,8 @@ def connect_postgres(
     sleep: Sleep = time.sleep,
     stop_requested: StopRequested = no_stop,
 ) -> "PostgresStore":
-    """Connect as `writer`.
-
-    Raises StoreError where Postgres does not answer, was filled with other settings, or is written
-    to by another flow.
-    """
-
-    def connect(retry_seconds: float) -> PostgresSession:
-        return open_postgres_session(
-            settings,
-            writer,
-            sleep=sleep,
-            stop_requested=stop_requested,
-            retry_seconds=retry_seconds,
-        )
-
-    # A backfill's advisory lock is exclusive: a second session of it would be refused.
-    open_session = partial(connect, RETRY_SECONDS) if writer in FLOWS else None
-    return PostgresStore(connect(START_RETRY_SECONDS), open_session)
+    """Connect as `writer`, with a session of its own. Raises StoreError as `open_session`."""
+    return PostgresStore(open_session(settings, writer, sleep=sleep, stop_requested=stop_requested))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +93,13 @@ class PostgresStore:
     versions. So windows are visible at once, and not only after the snapshot of their epoch.
     """
 
-    def __init__(
-        self,
-        session: PostgresSession,
-        open_session: Callable[[], PostgresSession] | None = None,
-    ) -> None:
-        """Use `session`, and up to two more, which `open_session` opens when they are needed.
+    def __init__(self, session: PostgresSession) -> None:
+        """Use `session`, which `close` closes.
 
-        One is for the second half of large batches, one for progress: that of a batch is recorded
-        while the next batch is applied.
+        Large batches are written over two of its connections, and the progress of a batch is
+        recorded over another while the next batch is applied.
         """
         self._session = session
-        self._open_session = open_session
-        self._half_session: PostgresSession | None = None
-        self._progress_session: PostgresSession | None = None
 
     def apply(
         self, entity: Entity, rows: pl.DataFrame, new_ids: Collection[str] = ()
@@ -108,18 +110,17 @@ class PostgresStore:
         """
         del new_ids
         refuse_large_windows(self._session.name, entity, rows, MAX_BIGINT)
-        half = 0
-        if self._open_session is not None and rows.height >= SPLIT_ROWS:
-            self._half_session = self._half_session or self._open_session()
-            # Rows of one id stay together, so that the halves don't wait for each other's locks.
-            half = rows["id"].search_sorted(rows["id"][rows.height // 2])
-        if self._half_session is None or half == 0:
-            return self._apply(self._session, entity, rows)
+        if self._session.connections == 1 or rows.height < SPLIT_ROWS:
+            return self._apply(entity, rows)
+        # Rows of one id stay together, so that the halves don't wait for each other's locks.
+        half = rows["id"].search_sorted(rows["id"][rows.height // 2])
+        if half == 0:
+            return self._apply(entity, rows)
         with ThreadPoolExecutor(1, "postgres") as executor:
-            other = executor.submit(self._apply, self._half_session, entity, rows.head(half))
-            return self._apply(self._session, entity, rows.tail(-half)) + other.result()
+            other = executor.submit(self._apply, entity, rows.head(half))
+            return self._apply(entity, rows.tail(-half)) + other.result()
 
-    def _apply(self, session: PostgresSession, entity: Entity, rows: pl.DataFrame) -> ApplyResult:
+    def _apply(self, entity: Entity, rows: pl.DataFrame) -> ApplyResult:
         """Reconcile windows in one transaction."""
 
         def reconcile(connection: Connection) -> ApplyResult:
@@ -135,12 +136,13 @@ class PostgresStore:
             return ApplyResult(applied, rows.height - applied, new_ids=tuple(inserted.new_ids))
 
         try:
-            return session.run(reconcile)
+            return self._session.run(reconcile)
         except StoreError as error:
             if not isinstance(error.__cause__, psycopg.errors.NumericValueOutOfRange):
                 raise
-        session.run(lambda connection: _refuse_large_totals(connection, session.name, entity, rows))
-        return session.run(reconcile)
+        name = self._session.name
+        self._session.run(lambda connection: _refuse_large_totals(connection, name, entity, rows))
+        return self._session.run(reconcile)
 
     def record_progress(
         self, entity: Entity, shard: int, shards: int, watermark: int | None
@@ -164,9 +166,7 @@ class PostgresStore:
                 connection.execute(reset)
                 connection.execute(statement, row)
 
-        if self._open_session is not None:
-            self._progress_session = self._progress_session or self._open_session()
-        (self._progress_session or self._session).run(record)
+        self._session.run(record)
 
     def progress(self, entity: Entity) -> dict[int, int]:
         """Return the watermark (epoch ms) of each shard."""
@@ -186,10 +186,8 @@ class PostgresStore:
         return self._read_table(entity, "ledger", WINDOW_SCHEMA).sort("id", "window_start")
 
     def close(self) -> None:
-        """Close the connections, which releases the writer's advisory lock."""
-        for session in (self._session, self._half_session, self._progress_session):
-            if session is not None:
-                session.close()
+        """Close the session, which releases the writer's advisory lock."""
+        self._session.close()
 
     def _read_table(self, entity: Entity, name: str, schema: pl.Schema) -> pl.DataFrame:
         columns = sql.SQL(", ").join(map(sql.Identifier, schema.names()))

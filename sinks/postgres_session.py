@@ -1,5 +1,6 @@
 """A Postgres connection that is opened again after it was lost, and the transactions over it."""
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -9,6 +10,7 @@ import psycopg
 from mobility.settings import Settings, masked
 from postgres.connection import Connection, connect
 from postgres.server_check import UnsuitableServerError, check_connection
+from sinks.connection_pool import ConnectionPool
 from sinks.migrations import migrate
 from sinks.retry import (
     RETRY_SECONDS,
@@ -31,6 +33,11 @@ from sinks.store import (
     refuse_writer,
 )
 
+ANSWER_SECONDS: Final = 60.0
+"""How long the server may send nothing: far beyond what a statement on a batch takes."""
+
+_SHOWN_SECONDS: Final = 3.0
+
 T = TypeVar("T")
 
 _READ_ONLY: Final = psycopg.errors.ReadOnlySqlTransaction
@@ -41,7 +48,10 @@ _ROLLED_BACK: Final = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockD
 
 
 class PostgresSession:
-    """Runs transactions, over a new connection where the old one was lost."""
+    """Runs transactions, over new connections where the old ones were lost.
+
+    Threads may share it: each transaction has a connection of its own, of at most `connections`.
+    """
 
     def __init__(
         self,
@@ -49,19 +59,33 @@ class PostgresSession:
         name: str,
         fence: int | None = None,
         *,
+        connections: int = 1,
         sleep: Sleep = time.sleep,
         stop_requested: StopRequested = no_stop,
     ) -> None:
-        """Connect with `connect` at first use and after a loss; messages name the store `name`.
+        """Connect with `connect` when it is needed; messages name the store `name`.
 
         With a fencing token `fence` each transaction first checks that no higher token was taken,
         and none can be taken until the transaction ends.
         """
-        self._connect = connect
         self.name = name
+        self.connections = connections
         self._fence = fence
         self._retry = RetryPolicy(name, _remedy, sleep=sleep, stop_requested=stop_requested)
-        self._connection: Connection | None = None
+        self._pool = ConnectionPool(connect, connections, stop_requested)
+        self._users = 1
+        self._lock = threading.Lock()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether all users have closed it."""
+        return self._users <= 0
+
+    def share(self) -> "PostgresSession":
+        """Return the session for one more user: it ends when all have closed it."""
+        with self._lock:
+            self._users += 1
+        return self
 
     def run(self, work: Callable[[Connection], T], retry_seconds: float = RETRY_SECONDS) -> T:
         """Return what `work` returns, which runs in one transaction and must be idempotent.
@@ -77,23 +101,34 @@ class PostgresSession:
             msg = f"{self.name} refused a statement: {error}"
             raise StoreError(msg) from error
 
+    def waits_for(self) -> str | None:
+        """Return what the store is waited for, to be shown to people; None where it is not."""
+        if (failure := self._retry.failure) is not None:
+            return f"{self.name} is not available: {failure}"
+        if (seconds := self._pool.silent_seconds()) > _SHOWN_SECONDS:
+            return f"{self.name} has not answered a request for {seconds:.0f} s"
+        return None
+
     def close(self) -> None:
-        """Close the connection, if there is one."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        """Close the connections, if this is the last user."""
+        with self._lock:
+            self._users -= 1
+            is_last = self.is_closed
+        if is_last:
+            self._pool.close_idle()
 
     def _run_once(self, work: Callable[[Connection], T]) -> T:
-        if self._connection is None:
-            self._connection = self._connect()
-        try:
-            with self._connection.transaction():
-                self._check_fencing_token(self._connection)
-                return work(self._connection)
-        except _TRANSIENT as error:
-            if not isinstance(error, _ROLLED_BACK):
-                self.close()
-            raise
+        with self._pool.lend() as connection:
+            try:
+                with connection.transaction():
+                    self._check_fencing_token(connection)
+                    return work(connection)
+            except _TRANSIENT as error:
+                if not isinstance(error, _ROLLED_BACK):
+                    connection.close()
+                    # Those of the same server are lost as well.
+                    self._pool.close_idle()
+                raise
 
     def _check_fencing_token(self, connection: Connection) -> None:
         if self._fence is None:
@@ -123,21 +158,27 @@ def open_postgres_session(
     settings: Settings,
     writer: WriterRole | None = None,
     *,
+    connections: int = 1,
     sleep: Sleep = time.sleep,
     stop_requested: StopRequested = no_stop,
     retry_seconds: float = START_RETRY_SECONDS,
 ) -> PostgresSession:
     """Return a connected session on the Postgres of these settings, its schema migrated.
 
-    With a `writer` the session holds the advisory lock of that role, and a flow's transactions
-    check its fencing token. Raises StoreError where the store was filled with other settings,
-    another flow writes to it, it is not one that can be used (postgres/server_check.py), or it does
-    not answer for `retry_seconds`.
+    With a `writer` each connection holds the advisory lock of that role, and a flow's transactions
+    check its fencing token; that of a backfill is exclusive, so it has one connection. Raises
+    StoreError where the store was filled with other settings, another flow writes to it, it is not
+    one that can be used (postgres/server_check.py), or it does not answer for `retry_seconds`.
     """
     name = f"Postgres at {masked(settings.postgres)}"
 
     def open_connection() -> Connection:
-        connection = connect(settings.postgres, writer or "reader", answer_seconds=None)
+        connection = connect(
+            settings.postgres,
+            writer or "reader",
+            answer_seconds=ANSWER_SECONDS,
+            stop_requested=stop_requested,
+        )
         try:
             _check_server(connection, settings)
             _check_writable(connection)
@@ -155,7 +196,12 @@ def open_postgres_session(
 
     fence = settings.fence if writer in FLOWS else None
     session = PostgresSession(
-        open_connection, name, fence, sleep=sleep, stop_requested=stop_requested
+        open_connection,
+        name,
+        fence,
+        connections=connections,
+        sleep=sleep,
+        stop_requested=stop_requested,
     )
     try:
         session.run(lambda connection: connection.execute("SELECT 1"), retry_seconds)

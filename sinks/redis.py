@@ -15,8 +15,9 @@ from mobility.keys import RedisKeys
 from mobility.records import MICRO, MIN_EVENT_TIME, STARTS, TOTALS, WINDOW_SCHEMA
 from mobility.settings import Settings
 from mobility.times import epoch_ms
-from sinks.history import History, HistorySource, open_history
+from sinks.history import History, HistorySource, PostgresHistory
 from sinks.packing import PackedWindows, pack_chunks, pack_histories, pack_windows, unpack_ledgers
+from sinks.postgres_session import PostgresSession, open_postgres_session
 from sinks.redis_session import RedisSession, redis_client
 from sinks.retry import START_RETRY_SECONDS, Sleep, StopRequested, no_stop
 from sinks.store import (
@@ -62,12 +63,14 @@ def connect_redis(
     settings: Settings,
     writer: WriterRole,
     *,
+    postgres: PostgresSession | None = None,
     sleep: Sleep = time.sleep,
     stop_requested: StopRequested = no_stop,
 ) -> "RedisStore":
     """Connect as `writer`.
 
-    Where the settings have Postgres as well, missing ids are refilled from it. Raises StoreError
+    Where the settings have Postgres as well, missing ids are refilled from it: over the session
+    `postgres`, which is shared, or over one that is opened. Raises StoreError
     where a store does not answer, was filled with other settings, or is written to by another flow.
     """
     session = RedisSession(
@@ -77,7 +80,12 @@ def connect_redis(
     try:
         instance_id = session.initialize(START_RETRY_SECONDS)
         if "postgres" in settings.stores:
-            history = open_history(settings, sleep=sleep, stop_requested=stop_requested)
+            source = (
+                postgres.share()
+                if postgres is not None
+                else open_postgres_session(settings, sleep=sleep, stop_requested=stop_requested)
+            )
+            history = PostgresHistory(source, settings)
     except StoreError:
         session.close()
         raise

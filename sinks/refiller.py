@@ -19,7 +19,7 @@ from mobility.records import MIN_EVENT_TIME
 from mobility.settings import Settings
 from sinks.history import PostgresHistory
 from sinks.postgres import PostgresStore
-from sinks.postgres_session import open_postgres_session
+from sinks.postgres_session import PostgresSession, open_postgres_session
 from sinks.redis import RedisStore
 from sinks.redis_session import RedisSession, redis_client
 from sinks.store import StoreError, WriterRole
@@ -62,12 +62,18 @@ class Refiller:
         entity: Entity,
         writer: WriterRole,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        postgres: PostgresSession | None = None,
     ) -> None:
-        """Write as the flow `writer`; the first check connects."""
+        """Write as the flow `writer`; the first check connects.
+
+        It reads over the session `postgres`, which is shared, or over sessions that it opens.
+        """
         self._settings = settings
         self._entity = entity
         self._writer: WriterRole = writer
         self._clock = clock
+        self._postgres = postgres
         self._connections: list[_Connection] = []
         self._next_sweep = clock()
         self._has_marked = False
@@ -95,7 +101,7 @@ class Refiller:
         Raises StoreError where a store does not answer: there are no retries.
         """
         while len(self._connections) < CONNECTIONS:
-            self._connections.append(_connect(self._settings, self._writer))
+            self._connections.append(_connect(self._settings, self._writer, self._postgres))
         connection, entity = self._connections[0], self._entity
         session, redis_store = connection.session, connection.redis_store
         marker = RedisKeys.of(self._settings).meta, f"swept:{entity.name}"
@@ -182,8 +188,13 @@ class _Connection:
     session: RedisSession
 
 
-def _connect(settings: Settings, writer: WriterRole) -> _Connection:
-    postgres_session = open_postgres_session(settings, retry_seconds=_NO_RETRY)
+def _connect(
+    settings: Settings, writer: WriterRole, postgres: PostgresSession | None
+) -> _Connection:
+    if postgres is None:
+        postgres_session = open_postgres_session(settings, retry_seconds=_NO_RETRY)
+    else:
+        postgres_session = postgres.share()
     history = PostgresHistory(postgres_session, settings, _NO_RETRY)
     session = RedisSession(redis_client(settings), settings, writer, retry_seconds=_NO_RETRY)
     redis_store = RedisStore(session, settings, history)

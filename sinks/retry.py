@@ -5,6 +5,7 @@ off afterwards.
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -57,6 +58,12 @@ class RetryPolicy:
         self._sleep = sleep
         self._stop_requested = stop_requested
         self._clock = clock
+        self._failures: dict[int, str] = {}
+
+    @property
+    def failure(self) -> str | None:
+        """Why a call is being repeated; None where none is."""
+        return next(iter(list(self._failures.values())), None)
 
     def run(self, attempt: Callable[[], T], seconds: float = RETRY_SECONDS) -> T:
         """Return what `attempt` returns, which must be idempotent.
@@ -66,6 +73,12 @@ class RetryPolicy:
         stop was requested: what is not written yet is written again after the next start. An error
         that no retry would fix is raised as it is.
         """
+        try:
+            return self._repeat(attempt, seconds)
+        finally:
+            self._failures.pop(threading.get_ident(), None)
+
+    def _repeat(self, attempt: Callable[[], T], seconds: float) -> T:
         since: float | None = None
         slept, delay = 0.0, _FIRST_DELAY
         while True:
@@ -92,6 +105,7 @@ class RetryPolicy:
     ) -> None:
         """Raise StoreError if no retry follows; `outage` is in seconds, None after one failure."""
         reason = " ".join(str(error).split()) or type(error).__name__
+        self._failures[threading.get_ident()] = reason
         if self._stop_requested():
             msg = (
                 f"{self._store} is not available, and a stop was requested: {reason}\n"

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
-import psycopg
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -18,12 +17,15 @@ from redis.retry import Retry
 from mobility.keys import RedisKeys
 from mobility.settings import Settings, masked
 from mobility.status import EXPIRY
+from postgres.connection import Connection, connect
 from sinks.scripts import text
 
 PUBLISH_SECONDS: Final = 1.0
 """Seconds between two records."""
 
 _TIMEOUT_SECONDS: Final = 2
+# Longer than the statement_timeout of a session: a server that is slow says so itself.
+_ANSWER_SECONDS: Final = 3.0
 _LAST_RECORD_SECONDS: Final = 2.0
 
 _log: Final = logging.getLogger(__name__)
@@ -77,7 +79,7 @@ class PostgresStatusWriter:
     def __init__(self, settings: Settings) -> None:
         self.name = f"Postgres at {masked(settings.postgres)}"
         self._url = settings.postgres
-        self._connection: psycopg.Connection[tuple[object, ...]] | None = None
+        self._connection: Connection | None = None
 
     def put(self, process: str, record: bytes) -> None:
         """Replace the record of a process."""
@@ -90,15 +92,13 @@ class PostgresStatusWriter:
             self._connection.close()
             self._connection = None
 
-    def _connect(self) -> psycopg.Connection[tuple[object, ...]]:
+    def _connect(self) -> Connection:
         if self._connection is None:
-            self._connection = psycopg.connect(
+            self._connection = connect(
                 self._url,
-                autocommit=True,
-                client_encoding="UTF8",
-                connect_timeout=_TIMEOUT_SECONDS,
-                tcp_user_timeout=_TIMEOUT_SECONDS * 1_000,
-                application_name="mobility-hub status",
+                "status",
+                answer_seconds=_ANSWER_SECONDS,
+                connect_seconds=_TIMEOUT_SECONDS,
             )
             self._connection.execute(text("sql", "prepare_status_session.sql"))
         return self._connection

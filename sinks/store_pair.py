@@ -31,7 +31,8 @@ import polars as pl
 
 from mobility.entities import Entity
 from mobility.settings import Settings
-from sinks.postgres import connect_postgres
+from sinks.postgres import PostgresStore, open_session
+from sinks.postgres_session import PostgresSession
 from sinks.redis import connect_redis
 from sinks.retry import Sleep, StopRequested, no_stop
 from sinks.store import ApplyResult, StoreError, WindowStore, WriterRole
@@ -41,12 +42,14 @@ def connect_each_store(
     settings: Settings,
     writer: WriterRole,
     *,
+    postgres: PostgresSession | None = None,
     sleep: Sleep = time.sleep,
     stop_requested: StopRequested = no_stop,
 ) -> list[WindowStore]:
     """Connect to the stores of the settings: the authority first, then the follower, if any.
 
-    Raises StoreError where the settings name no store, or one can't be used.
+    They share the session `postgres`, or one that is opened. Raises StoreError where the settings
+    name no store, or one can't be used.
     """
     if not settings.stores:
         msg = "There is no store to connect to: set MOBILITY_STORES."
@@ -54,13 +57,18 @@ def connect_each_store(
     connected: list[WindowStore] = []
     try:
         if "postgres" in settings.stores:
-            connected.append(
-                connect_postgres(settings, writer, sleep=sleep, stop_requested=stop_requested)
-            )
+            if postgres is None:
+                postgres = open_session(
+                    settings, writer, sleep=sleep, stop_requested=stop_requested
+                )
+            else:
+                postgres.share()
+            connected.append(PostgresStore(postgres))
         if "redis" in settings.stores:
-            connected.append(
-                connect_redis(settings, writer, sleep=sleep, stop_requested=stop_requested)
+            follower = connect_redis(
+                settings, writer, postgres=postgres, sleep=sleep, stop_requested=stop_requested
             )
+            connected.append(follower)
     except StoreError:
         for store in connected:
             store.close()

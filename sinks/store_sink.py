@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
@@ -11,9 +11,11 @@ from mobility.entities import Entity
 from mobility.records import WindowUpdate
 from mobility.settings import Settings
 from sinks.batch_writer import BatchWriter, OnRefusal
+from sinks.postgres import open_session
+from sinks.postgres_session import PostgresSession
 from sinks.refiller import Refiller
 from sinks.retry import StopRequested, no_stop
-from sinks.store import WriterRole
+from sinks.store import StoreError, WindowStore, WriterRole
 from sinks.store_pair import connect_each_store
 
 
@@ -25,7 +27,7 @@ class SinkContext:
     of them are committed, `on_refusal` as by a BatchWriter. Every call of a store runs in a context
     of `translate_errors`, which may raise another exception in place of a StoreError. Once
     `stop_requested` returns True, an unavailable store is not retried any longer. `has_failed` is
-    set by the first error.
+    set by the first error. The sinks share one session on Postgres, for a process has few.
     """
 
     stop_requested: StopRequested = no_stop
@@ -34,6 +36,26 @@ class SinkContext:
     on_refusal: OnRefusal = lambda _entity, _reason: None
     translate_errors: Callable[[], AbstractContextManager[None]] = nullcontext
     has_failed: bool = False
+    _session: PostgresSession | None = field(default=None, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def acquire_session(self, settings: Settings, writer: WriterRole) -> PostgresSession | None:
+        """Return the session on Postgres, to be closed by each who acquires it; None without one.
+
+        Raises StoreError where it can't be opened.
+        """
+        if "postgres" not in settings.stores:
+            return None
+        with self._lock:
+            if self._session is not None and not self._session.is_closed:
+                return self._session.share()
+            self._session = open_session(settings, writer, stop_requested=self.stop_requested)
+            return self._session
+
+    def waits(self) -> dict[str, str]:
+        """Return what a store is waited for, by its name."""
+        reason = None if self._session is None else self._session.waits_for()
+        return {} if reason is None else {"postgres": reason}
 
     @contextmanager
     def handle_errors(self) -> Iterator[None]:
@@ -80,6 +102,7 @@ class StoreSink(FixedPartitionedSink[WindowUpdate, None]):
         self._context = context or SinkContext()
         self._lock = threading.Lock()
         self._batch_writer: BatchWriter | None = None
+        self._postgres: PostgresSession | None = None
         self._partitions = 0
 
     def list_parts(self) -> list[str]:
@@ -115,7 +138,9 @@ class StoreSink(FixedPartitionedSink[WindowUpdate, None]):
             if for_part == self.list_parts()[0] and {"redis", "postgres"} <= {
                 *self._settings.stores
             }:
-                refiller = Refiller(self._settings, self._entity, self._writer_role)
+                refiller = Refiller(
+                    self._settings, self._entity, self._writer_role, postgres=self._postgres
+                )
                 refiller.start()
         return StorePartition(batch_writer, self._release_batch_writer, self._context, refiller)
 
@@ -123,11 +148,7 @@ class StoreSink(FixedPartitionedSink[WindowUpdate, None]):
         """Return the batch writer that all partitions in this process share."""
         with self._lock:
             if self._batch_writer is None:
-                stores = connect_each_store(
-                    self._settings,
-                    self._writer_role,
-                    stop_requested=self._context.stop_requested,
-                )
+                stores = self._connect_stores()
                 self._batch_writer = BatchWriter(
                     stores,
                     self._entity,
@@ -137,6 +158,22 @@ class StoreSink(FixedPartitionedSink[WindowUpdate, None]):
             self._partitions += 1
             return self._batch_writer
 
+    def _connect_stores(self) -> list[WindowStore]:
+        session = self._context.acquire_session(self._settings, self._writer_role)
+        try:
+            stores = connect_each_store(
+                self._settings,
+                self._writer_role,
+                postgres=session,
+                stop_requested=self._context.stop_requested,
+            )
+        except StoreError:
+            if session is not None:
+                session.close()
+            raise
+        self._postgres = session
+        return stores
+
     def _release_batch_writer(self) -> None:
         """Close the batch writer after the last partition."""
         with self._lock:
@@ -144,6 +181,8 @@ class StoreSink(FixedPartitionedSink[WindowUpdate, None]):
             if self._partitions == 0 and self._batch_writer is not None:
                 self._batch_writer.close()
                 self._batch_writer = None
+                if self._postgres is not None:
+                    self._postgres.close()
 
 
 class StorePartition(StatefulSinkPartition[WindowUpdate, None]):

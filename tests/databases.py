@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import LiteralString
 from urllib.parse import urlsplit
 
 import psycopg
@@ -12,15 +13,15 @@ from mobility.settings import Settings
 
 
 @contextmanager
-def new_database(services: Settings, options: str = "") -> Iterator[str]:
+def new_database(services: Settings, options: LiteralString = "") -> Iterator[str]:
     """Create a database with these options of CREATE DATABASE, and drop it in the end.
 
     Yields its URL, with the user and the password of `services`.
     """
     name = f"test_{secrets.token_hex(4)}"
     with psycopg.connect(services.postgres, autocommit=True) as connection:
-        create = sql.SQL("CREATE DATABASE {} TEMPLATE template0 ") + sql.SQL(options)
-        connection.execute(create.format(sql.Identifier(name)))
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE template0 {}")
+        connection.execute(create.format(sql.Identifier(name), sql.SQL(options)))
         try:
             yield urlsplit(services.postgres)._replace(path=f"/{name}").geturl()
         finally:
@@ -41,6 +42,6 @@ def set_read_only(services: Settings, url: str, value: bool) -> None:
         connection.execute(end, (name,))
 
 
-def encoded(encoding: str) -> str:
+def encoded(encoding: LiteralString) -> LiteralString:
     """Return the options of a database with an encoding, which not every locale allows."""
     return f"ENCODING '{encoding}' LOCALE_PROVIDER libc LOCALE 'C'"

@@ -32,10 +32,11 @@ def pgbouncer(url: str, pool_mode: PoolMode, **options: str) -> Iterator[str]:
     if program is None:
         pytest.skip("no pgbouncer: install it with `apt-get install pgbouncer`")
     target = conninfo_to_dict(url)
-    login = {name: target[name] for name in ("host", "port", "dbname", "user", "password")}
+    names = ("host", "port", "dbname", "user", "password")
+    login = " ".join(f"{name}={target[name]}" for name in names)
     port = find_free_port()
-    sections = {
-        "databases": {target["dbname"]: " ".join(f"{name}={each}" for name, each in login.items())},
+    sections: dict[str, dict[str, object]] = {
+        "databases": {str(target["dbname"]): login},
         "pgbouncer": {
             "listen_addr": HOST,
             "listen_port": port,

@@ -66,6 +66,14 @@ def _check_process(process: FlowProcess) -> Iterator[StatusProblem]:
             "backfill, or restart the flow without this store in MOBILITY_STORES",
             is_error=True,
         )
+    for reason in process.waits.values():
+        yield _problem(
+            process,
+            "store-awaited",
+            f"{reason}; {process.process} waits for it",
+            "It goes on by itself once the store takes writes. See whether that runs, and for what "
+            "it waits itself (pg_stat_activity, its disk, a failover)",
+        )
     if process.punctuations_refused:
         yield _problem(
             process,

@@ -53,7 +53,8 @@ class FlowProcess(msgspec.Struct, frozen=True, kw_only=True):
     """A process of a flow. `age` is the age of its record in seconds; rates are per second.
 
     `counted_since` has the first window of each entity that is not counted from the beginning on.
-    `refusals` says for each entity what a store can't hold, for which the process waits.
+    `refusals` says for each entity what a store can't hold, for which the process waits, `waits` by
+    store why it is waited for.
     """
 
     process: str
@@ -73,6 +74,7 @@ class FlowProcess(msgspec.Struct, frozen=True, kw_only=True):
     gaps: int
     counted_since: dict[str, datetime | None]
     refusals: dict[str, str]
+    waits: dict[str, str]
 
 
 class RunningAudit(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,6 +122,7 @@ def to_process(name: str, age: float, status: FlowStatus) -> FlowProcess:
         gaps=status.gaps,
         counted_since={name: known_time(since) for name, since in status.counted_since.items()},
         refusals=status.refusals,
+        waits=status.waits,
     )
 
 

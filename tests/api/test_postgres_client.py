@@ -1,10 +1,12 @@
 """Connections to Postgres: timeouts, restarts of the server, and the size of the pool."""
 
 import asyncio
+import os
 import secrets
+import signal
 import socket
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import psycopg
 import pytest
@@ -14,6 +16,8 @@ from psycopg import sql
 from api.app import create_app
 from api.queries.postgres_client import QUERY_SECONDS, ConnectionPool
 from mobility.settings import Settings
+from tests.databases import encoded, new_database
+from tests.pgbouncer import pgbouncer
 
 NUMBER = sql.SQL("SELECT 7")
 
@@ -58,6 +62,48 @@ def test_a_query_has_a_timeout(services: Settings) -> None:
         return seconds
 
     assert QUERY_SECONDS <= asyncio.run(run()) < 2 * QUERY_SECONDS
+
+
+@pytest.mark.services
+def test_a_server_that_is_stopped_is_given_up(services: Settings) -> None:
+    """It takes the query and sends nothing; the next query gets another connection."""
+    pid_of = sql.SQL("SELECT pg_backend_pid()")
+
+    async def run() -> float:
+        pool = ConnectionPool(services.postgres, NUMBER)
+        ((pid,),) = await pool.fetch(pid_of)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            started = time.monotonic()
+            with pytest.raises(TimeoutError):
+                await pool.fetch(NUMBER)
+            seconds = time.monotonic() - started
+            assert await pool.fetch(pid_of) != [(pid,)]
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        await pool.close()
+        return seconds
+
+    assert asyncio.run(run()) >= QUERY_SECONDS
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("is_pooled", [False, True])
+def test_an_unsuitable_server_is_named(
+    services: Settings, caplog: pytest.LogCaptureFixture, is_pooled: bool
+) -> None:
+    """Also one that comes up after the API has started; the log has the remedy."""
+    with ExitStack() as stack:
+        if is_pooled:
+            url = stack.enter_context(pgbouncer(services.postgres, "transaction"))
+        else:
+            url = stack.enter_context(new_database(services, encoded("SQL_ASCII")))
+        settings = Settings(postgres=url, stores=("postgres",))
+        with TestClient(create_app(settings), "http://127.0.0.1") as http:
+            response = http.get("/metrics/driver/d1")
+    assert response.status_code == 503
+    assert response.json()["detail"] == "postgres is refused: the log of the API says why"
+    assert ("pool_mode = session" if is_pooled else "ENCODING 'UTF8'") in caplog.text
 
 
 @pytest.mark.services

@@ -68,6 +68,7 @@ def test_the_status_has_the_published_records() -> None:
         ("partitions-unread", [to_record(flow_status(partitions_unread=1))]),
         ("gaps", [to_record(flow_status(gaps=1))]),
         ("amount-too-large", [to_record(flow_status(refusals={"driver": "Redis can't hold it"}))]),
+        ("store-awaited", [to_record(flow_status(waits={"postgres": "Postgres is silent"}))]),
         ("many-late", [to_record(flow_status(counts=Outcomes(read=1_000, late=11)))]),
         ("many-dead", [to_record(flow_status(counts=Outcomes(read=1_000, dead=11)))]),
         ("old-snapshot", [to_record(flow_status(snapshot_at=AT - 120_000))]),

@@ -1,9 +1,12 @@
 """Services that may be killed, and start again on the same ports with the same data."""
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -23,6 +26,13 @@ from stack.services import (
 
 _KIND: Final = {kind.name: kind for kind in SERVICES}
 _END: Final = 30.0
+
+
+def _session_of(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
 
 
 class KillableServices:
@@ -77,6 +87,30 @@ class KillableServices:
         process = self.process(name)
         process.send(number)
         assert asyncio.run(process.wait_for_exit(_END)), f"{name} still runs after signal {number}"
+
+    @contextmanager
+    def frozen(self, name: str) -> Iterator[None]:
+        """Stop all processes of a service, which then takes requests and answers none."""
+        stopped: list[int] = []
+        try:
+            while running := [pid for pid in self._processes(name) if pid not in stopped]:
+                for pid in running:
+                    os.kill(pid, signal.SIGSTOP)
+                stopped += running
+            yield
+        finally:
+            for pid in stopped:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
+    def _processes(self, name: str) -> list[int]:
+        """Return the process ids of a service: its session is that of the one that was started."""
+        session = self.process(name).pid
+        return [
+            int(path.name)
+            for path in Path("/proc").glob("[0-9]*")
+            if _session_of(int(path.name)) == session
+        ]
 
     def _discard(self) -> None:
         asyncio.run(discard_folder(self.folder))

@@ -9,7 +9,10 @@ from typing import Final
 
 import psycopg
 import pytest
+import redis
 
+from mobility.keys import RedisKeys
+from mobility.status import FlowStatus, decode_status
 from tests.chaos.conftest import ReportFigure, Rounds
 from tests.chaos.exact import assert_exact
 from tests.chaos.flow_process import FlowProcess
@@ -22,6 +25,7 @@ pytestmark = pytest.mark.chaos
 
 _STOPS: Final[dict[Rounds, int]] = {"quick": 1, "full": 10}
 _LOCKED: Final[dict[Rounds, float]] = {"quick": 3, "full": 60}
+_FROZEN: Final[dict[Rounds, float]] = {"quick": 3, "full": 90}
 _MESSAGES: Final = 1_000
 _LAG: Final = 1_000
 
@@ -64,6 +68,66 @@ def test_a_lock_held(
             connection.commit()
             report_figure(f"a lock held {time.monotonic() - begun:.0f} s")
     _assert_ends_exact(tenant, producer, report_figure)
+
+
+def test_a_failover(
+    services_to_kill: KillableServices,
+    tenant: Tenant,
+    rng: random.Random,
+    report_figure: ReportFigure,
+) -> None:
+    """The server is a standby for some time, and then the primary: the flow waits, and is exact."""
+    data = services_to_kill.folder / "postgres" / "data"
+    with tenant.producer(rng.random()) as producer:
+        tenant.flow.start()
+        tenant.flow.wait_until_read(_MESSAGES)
+        with _lag_measured(tenant.flow, producer, report_figure):
+            services_to_kill.kill("postgres", signal.SIGQUIT)
+            (data / "standby.signal").touch()
+            services_to_kill.start("postgres")
+            until(lambda: "standby in recovery" in tenant.flow.log.read_text(), "a refused write")
+            _wait_until_behind(tenant.flow, producer)
+            with psycopg.connect(tenant.settings.postgres, autocommit=True) as connection:
+                connection.execute("SELECT pg_promote()")
+    _assert_ends_exact(tenant, producer, report_figure)
+
+
+def test_frozen(
+    services_to_kill: KillableServices,
+    tenant: Tenant,
+    rounds: Rounds,
+    rng: random.Random,
+    report_figure: ReportFigure,
+) -> None:
+    """It takes requests and never answers: the flow says so, stops when asked to, and is exact."""
+    with tenant.producer(rng.random()) as producer:
+        tenant.flow.start()
+        tenant.flow.wait_until_read(_MESSAGES)
+        with _lag_measured(tenant.flow, producer, report_figure):
+            with services_to_kill.frozen("postgres"):
+                until(lambda: _waits(tenant), "the status", lambda seen: "postgres" in seen)
+                time.sleep(_FROZEN[rounds])
+                assert tenant.flow.running
+            until(lambda: _waits(tenant), "the end of the wait", lambda seen: seen == {})
+        tenant.flow.wait_until_read(producer.sent + _MESSAGES)
+        with services_to_kill.frozen("postgres"):
+            until(lambda: _waits(tenant), "the status", lambda seen: "postgres" in seen)
+            code, seconds = tenant.flow.stop()
+            report_figure(f"stopped in {seconds:.1f} s with exit code {code}")
+            assert "a stop was requested" in tenant.flow.log.read_text()
+    tenant.flow.run_to_end()
+    assert_exact(tenant.settings, producer)
+
+
+def _waits(tenant: Tenant) -> dict[str, str]:
+    """Return what the flow waits for, by its status record in Redis."""
+    with redis.Redis.from_url(tenant.settings.redis) as client:
+        record = client.get(RedisKeys.of(tenant.settings).status("flow-0"))
+    if record is None:
+        return {}
+    status = decode_status(record)
+    assert isinstance(status, FlowStatus)
+    return status.waits
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from tests.waiting import until
 pytestmark = pytest.mark.services
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("broker", "dataflows", "mobility", "runtime", "sinks")
+PACKAGES = ("broker", "dataflows", "mobility", "postgres", "runtime", "sinks")
 MOST_STEPS = 12
 
 

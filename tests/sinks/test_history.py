@@ -8,8 +8,9 @@ import pytest
 
 from mobility.entities import BY_NAME
 from mobility.settings import Settings
-from sinks.history import History, open_history
+from sinks.history import History, PostgresHistory
 from sinks.postgres import connect_postgres
+from sinks.postgres_session import open_postgres_session
 from tests.waiting import until
 
 pytestmark = pytest.mark.services
@@ -31,7 +32,8 @@ def test_ids_are_locked_while_their_history_is_used(
     settings: Settings, window: Build, frame: Build
 ) -> None:
     """A window that the history lacks is committed after the refill, and so is in Redis later."""
-    store, history = connect_postgres(settings, "main"), open_history(settings)
+    store = connect_postgres(settings, "main")
+    history = PostgresHistory(open_postgres_session(settings), settings)
     store.apply(DRIVER, frame(*(window(name, at=at) for name in ("d1", "d2") for at in (0, 1))))
     with ThreadPoolExecutor(1) as pool, psycopg.connect(settings.postgres) as watcher:
         writing = []

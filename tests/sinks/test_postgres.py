@@ -15,6 +15,7 @@ from benchmarks.tenant import empty_tenant, tenant_settings
 from mobility.entities import BY_NAME, ENTITIES, Entity
 from mobility.settings import Settings
 from mobility.totals import highest_versions
+from postgres.connection import Connection
 from sinks.fencing import take_fencing_token
 from sinks.migrations import migrate
 from sinks.postgres import SPLIT_ROWS, connect_postgres
@@ -123,7 +124,7 @@ def test_a_fifth_entity_gets_its_tables(settings: Settings) -> None:
     """An entity that is added gets its tables, whatever characters its name has."""
     connect_postgres(settings, "main").close()
     fifth = Entity('odd "name"', id_field="x", id_column="x")
-    with psycopg.connect(settings.postgres) as connection:
+    with Connection.connect(settings.postgres) as connection:
         migrate(connection, (*ENTITIES, fifth))
     assert query(settings, 'SELECT * FROM "odd ""name""_metrics"') == []
 
@@ -132,7 +133,7 @@ def test_tables_of_an_earlier_release_get_their_latest_starts(settings: Settings
     """They had only earliest starts, which become the latest as well; empty windows have none."""
     last = max(migration_files("entity"))
     assert migration_files("entity")[last] == "0004_last_start_time.sql"
-    with psycopg.connect(settings.postgres) as connection:
+    with Connection.connect(settings.postgres) as connection:
         migrate(connection)
         connection.execute("DROP VIEW driver_metrics, driver_windows")
         connection.execute("ALTER TABLE driver_totals DROP COLUMN last_start_time")
