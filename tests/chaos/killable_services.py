@@ -1,12 +1,11 @@
 """Services that may be killed, and start again on the same ports with the same data."""
 
 import asyncio
-import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -14,7 +13,7 @@ from typing import Final, Self
 from mobility.settings import Settings, read_settings
 from stack.checkout import module_environ
 from stack.ports import saved_ports
-from stack.processes import RecordedProcess, find_process
+from stack.processes import RecordedProcess, find_process, identify
 from stack.service import start_service, stop_service
 from stack.services import (
     SERVICES,
@@ -28,10 +27,11 @@ _KIND: Final = {kind.name: kind for kind in SERVICES}
 _END: Final = 30.0
 
 
-def _session_of(pid: int) -> int | None:
+def _parent_of(path: Path) -> int | None:
+    """Return the parent of the process of a folder in /proc, None where it has ended."""
     try:
-        return os.getsid(pid)
-    except ProcessLookupError:
+        return int((path / "stat").read_text().rpartition(")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
         return None
 
 
@@ -90,27 +90,21 @@ class KillableServices:
 
     @contextmanager
     def frozen(self, name: str) -> Iterator[None]:
-        """Stop all processes of a service, which then takes requests and answers none."""
-        stopped: list[int] = []
+        """Stop a service and its child processes: it takes requests and answers none."""
+        process = self.process(name)
+        process.send(signal.SIGSTOP)  # first, so that it starts no more
+        children = [
+            identify(int(path.name))
+            for path in Path("/proc").glob("[0-9]*")
+            if _parent_of(path) == process.pid
+        ]
+        for child in children:
+            child.send(signal.SIGSTOP)
         try:
-            while running := [pid for pid in self._processes(name) if pid not in stopped]:
-                for pid in running:
-                    os.kill(pid, signal.SIGSTOP)
-                stopped += running
             yield
         finally:
-            for pid in stopped:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
-
-    def _processes(self, name: str) -> list[int]:
-        """Return the process ids of a service: its session is that of the one that was started."""
-        session = self.process(name).pid
-        return [
-            int(path.name)
-            for path in Path("/proc").glob("[0-9]*")
-            if _session_of(int(path.name)) == session
-        ]
+            for each in (process, *children):
+                each.send(signal.SIGCONT)
 
     def _discard(self) -> None:
         asyncio.run(discard_folder(self.folder))
