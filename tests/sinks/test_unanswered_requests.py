@@ -2,10 +2,11 @@
 
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import psycopg
@@ -16,6 +17,7 @@ from mobility.settings import Settings
 from postgres import connection as connections
 from postgres.connection import Connection
 from sinks import connection_pool, postgres_session
+from sinks.fencing import take_fencing_token
 from sinks.postgres import PostgresStore, open_session
 from sinks.postgres_session import open_postgres_session
 from sinks.store import StoreError
@@ -100,6 +102,15 @@ def test_a_stop_does_not_wait_for_a_free_connection(
 
     session.run(occupy)
     session.close()
+
+
+def test_a_stop_during_the_start() -> None:
+    """The server takes the connection and says nothing; the start ends at its first failure."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        url = f"postgresql://hub@127.0.0.1:{silent.getsockname()[1]}/hub"
+        settings = Settings(postgres=url, stores=("postgres",))
+        with pytest.raises(StoreError, match="a stop was requested"):
+            take_fencing_token(settings, "this test", stop_requested=lambda: True)
 
 
 def test_it_is_closed_by_its_last_user(settings: Settings) -> None:
