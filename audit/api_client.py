@@ -13,7 +13,7 @@ import polars as pl
 
 from audit.conversions import iso_to_ms
 from mobility.entities import ENTITIES
-from mobility.records import STARTS, TOTALS
+from mobility.measures import STARTS, TOTALS
 
 _PAGE_SIZE: Final = 500
 _THREADS: Final = 4

@@ -19,7 +19,7 @@ from audit.audited_stores import (
 from audit.comparison import OutputComparison, compare
 from audit.window_sample import SAMPLE_SCHEMA, WINDOW_FIELDS
 from mobility.entities import Entity
-from mobility.records import SUMS
+from mobility.measures import SUMS
 from mobility.settings import Settings
 from postgres.server_check import check_server
 

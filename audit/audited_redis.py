@@ -19,7 +19,8 @@ from audit.conversions import decimal_to_micro, iso_to_ms
 from audit.window_sample import ENTITY_WINDOW_KEY, SAMPLE_SCHEMA, WINDOW_FIELDS
 from mobility.entities import ENTITIES, Entity
 from mobility.keys import RedisKeys
-from mobility.records import MICRO, STARTS, SUMS, TOTALS
+from mobility.measures import STARTS, SUMS, TOTALS
+from mobility.records import MICRO
 from mobility.settings import Settings
 
 _ID: Final = ["entity", "id"]

@@ -6,7 +6,7 @@ from typing import Final
 import polars as pl
 
 from audit.conversions import micro_to_units
-from mobility.records import TOTALS
+from mobility.measures import TOTALS
 
 _COLUMNS: Final = ("trip_count", *TOTALS, "avg_duration")
 

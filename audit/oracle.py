@@ -23,7 +23,8 @@ from audit.validation import (
     validate_messages,
 )
 from mobility.entities import ENTITIES
-from mobility.records import MICRO, RULES_VERSION, TOTALS, RulesVersion
+from mobility.measures import TOTALS
+from mobility.records import MICRO, RULES_VERSION, RulesVersion
 from mobility.settings import Settings
 
 TABLES: Final = ("drivers", "locations")

@@ -11,7 +11,7 @@ from audit.export import in_units
 from audit.oracle import OracleResult, ValidatedLog
 from audit.trips_file import COPY, number_copies, read_trips
 from audit.validation import TRIP_SCHEMA
-from mobility.records import STARTS, TOTALS
+from mobility.measures import STARTS, TOTALS
 from mobility.settings import Settings
 from mobility.topics import trips_topic
 

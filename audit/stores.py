@@ -14,7 +14,7 @@ from psycopg import sql
 from audit.conversions import decimal_to_micro, iso_to_ms
 from mobility.entities import ENTITIES, Entity
 from mobility.keys import RedisKeys
-from mobility.records import STARTS, TOTALS
+from mobility.measures import STARTS, TOTALS
 from mobility.settings import Settings
 
 _CHUNK: Final = 1_000

@@ -9,7 +9,7 @@ from audit.log_messages import read_log_messages
 from audit.validation import LogMessage
 from audit.window_sample import WINDOW_VERSION, keep_highest_versions
 from mobility.entities import ENTITIES, Entity
-from mobility.records import STARTS, TOTALS
+from mobility.measures import STARTS, TOTALS
 from mobility.settings import Settings
 from mobility.topics import REPLAYED_HEADER, aggregated_topic
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import polars as pl
 
-from mobility.records import STARTS, TOTALS
+from mobility.measures import STARTS, TOTALS
 
 ENTITY_WINDOW_KEY: Final = ("entity", "id", "window_start")
 WINDOW_VERSION: Final = ("generation", "trip_count")

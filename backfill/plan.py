@@ -12,7 +12,8 @@ from audit.validation import TRIP_SCHEMA
 from audit.window_sample import ENTITY_WINDOW_KEY
 from backfill.correction_file import CorrectionFile
 from backfill.window_range import WindowRange
-from mobility.records import STARTS, SUMS, WINDOW_SCHEMA
+from mobility.measures import STARTS, SUMS
+from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings
 
 ENTITY_WINDOW_SCHEMA: Final = pl.Schema([("entity", pl.String), *WINDOW_SCHEMA.items()])

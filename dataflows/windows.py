@@ -16,7 +16,7 @@ from dataflows.window_state import NO_WINDOWS, WindowState
 from mobility.entities import Entity
 from mobility.records import WindowUpdate
 from mobility.settings import Settings
-from mobility.totals import SUMMED, partial_totals, split_by_shard
+from mobility.totals import AGGREGATED, partial_totals, split_by_shard
 
 Emitted = tuple[list[WindowUpdate], bool]
 
@@ -48,7 +48,7 @@ def aggregate_windows(
         for shard in range(settings.shards):
             yield shard_key(shard), ShardPartial(shard, updates, rows.get(shard))
 
-    columns = [entity.id_column, *SUMMED]
+    columns = [entity.id_column, *AGGREGATED]
     keyed = op.flat_map_batch(f"{entity.name}_partials", batches, partials)
     return op.stateful_batch(
         f"{entity.name}_windows", keyed, window_logic(entity, settings, on_watermark)

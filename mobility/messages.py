@@ -5,10 +5,14 @@ from typing import Final
 import polars as pl
 
 from mobility.entities import Entity
-from mobility.records import MICRO, STARTS, TOTALS, WINDOW_SCHEMA
+from mobility.measures import AMOUNTS, COUNTS, MEASURES, STARTS, Measure
+from mobility.records import MICRO, WINDOW_SCHEMA
 from mobility.times import epoch_ms, iso_text
 
 _UNITS: Final = pl.Decimal(38, 6)
+
+_TEXTS: Final = frozenset({*STARTS, "pane"})
+"""The fields that are JSON strings, beside the id and the bounds of the window."""
 
 
 def encode_windows(rows: pl.DataFrame, entity: Entity, window_ms: int) -> pl.Series:
@@ -18,22 +22,23 @@ def encode_windows(rows: pl.DataFrame, entity: Entity, window_ms: int) -> pl.Ser
     a reader gets back the micro-units. A reader that parses numbers as doubles gets the nearest
     double: it is exact to the micro-unit up to 2^53 of those, which are 9.0 * 10^9 units.
     """
+    fields = {
+        **{name: pl.col(name) for name in COUNTS},
+        "avg_duration": mean_duration(),
+        **{name: units(name) for name in AMOUNTS},
+        **{name: iso_text(pl.col(name)) for name in STARTS},
+        **{name: pl.col(name) for name in ("pane", "generation")},
+    }
+    members = (f',"{name}":"{{}}"' if name in _TEXTS else f',"{name}":{{}}' for name in fields)
     # A filter leaves empty chunks, with which `format` panics (Polars, issue 25525).
     return (
         rows.rechunk()
         .select(
             pl.format(
-                '{}{},"trip_count":{},"avg_duration":{},"total_duration":{},"total_distance":{},'
-                '"total_revenue":{},"start_time":"{}","last_start_time":"{}","pane":"{}",'
-                '"generation":{}}}',
+                "{}{}" + "".join(members) + "}}",
                 _id_object(entity).str.strip_suffix("}"),
                 _bounds(rows["window_start"], window_ms),
-                "trip_count",
-                mean_duration(),
-                *map(units, TOTALS),
-                *(iso_text(pl.col(name)) for name in STARTS),
-                "pane",
-                "generation",
+                *fields.values(),
             )
         )
         .to_series()
@@ -49,26 +54,24 @@ def decode_windows(values: list[bytes], entity: Entity) -> pl.DataFrame:
         {
             entity.id_field: pl.String,
             **dict.fromkeys(("window_start", *STARTS, "pane"), pl.String),
-            **dict.fromkeys(("trip_count", "generation"), pl.Int64),
+            **dict.fromkeys((*COUNTS, "generation"), pl.Int64),
         }
     )
     lines = b"\n".join(values)
     try:
         fields = pl.read_ndjson(lines, schema=schema) if values else pl.DataFrame(schema=schema)
-        totals = _exact_totals(values)
+        amounts = _exact_amounts(values)
     except pl.exceptions.PolarsError as error:
         msg = f"not windows of {entity.name}: {error}"
         raise ValueError(msg) from error
     if fields.height != len(values):
         msg = f"not windows of {entity.name}: {len(values)} messages are {fields.height} records"
         raise ValueError(msg)
+    fields = fields.with_columns(amounts)
     rows = fields.select(
         pl.col(entity.id_field).alias("id"),
         epoch_ms(fields["window_start"]),
-        "trip_count",
-        *totals,
-        epoch_ms(fields["start_time"]),
-        epoch_ms(fields["last_start_time"].fill_null(fields["start_time"])),
+        *(_decoded(measure, fields) for measure in MEASURES),
         "pane",
         "generation",
     )
@@ -93,12 +96,19 @@ def mean_duration() -> pl.Expr:
     return pl.when(pl.col("trip_count") > 0).then(mean).otherwise(0.0)
 
 
-def _exact_totals(values: list[bytes]) -> list[pl.Series]:
+def _decoded(measure: Measure, fields: pl.DataFrame) -> pl.Series:
+    column = fields[measure.name]
+    if measure.substitute is not None:
+        column = column.fill_null(fields[measure.substitute])
+    return epoch_ms(column) if measure.unit == "time" else column
+
+
+def _exact_amounts(values: list[bytes]) -> list[pl.Series]:
     texts = pl.Series(values, dtype=pl.Binary).cast(pl.String)
     pattern = r'"{}":(-?[0-9]+(?:\.[0-9]+)?)[,}}]'
     return [
         (texts.str.extract(pattern.format(name)).cast(_UNITS) * MICRO).cast(pl.Int128).alias(name)
-        for name in TOTALS
+        for name in AMOUNTS
     ]
 
 

@@ -6,6 +6,7 @@ from typing import Final, Literal
 import polars as pl
 
 from mobility.entities import Entity
+from mobility.measures import MEASURE_SCHEMA
 
 MICRO: Final = 1_000_000
 """Totals are integers, counts of a millionth of the unit: sums are the same bits in any order.
@@ -34,34 +35,18 @@ MAX_EVENT_TIME: Final = 253_402_300_799_999
 MIN_EVENT_TIME: Final = -62_135_596_800_000
 """The first millisecond of the year 1."""
 
-TOTALS: Final = ("total_duration", "total_distance", "total_revenue")
-
-SUMS: Final = ("trip_count", *TOTALS)
-"""What partial aggregates are merged in by addition."""
-
-STARTS: Final = ("start_time", "last_start_time")
-"""The starts of the earliest and the latest trip. Windows of the first release have only
-the earliest: it is used for both."""
-
 WINDOW_SCHEMA: Final = pl.Schema(
     {
-        "id": pl.String,
-        "window_start": pl.Int64,  # epoch ms, inclusive; the end is this plus the window's length
-        "trip_count": pl.Int64,
-        "total_duration": pl.Int128,  # micro-minutes
-        "total_distance": pl.Int128,  # micro-kilometres
-        "total_revenue": pl.Int128,  # millionths of the currency unit
-        "start_time": pl.Int64,  # epoch ms of the earliest trip
-        "last_start_time": pl.Int64,  # epoch ms of the latest trip
-        "pane": pl.String,  # early, on_time or late
-        "generation": pl.Int64,  # rises with a backfill
+        "id": pl.String(),
+        "window_start": pl.Int64(),  # epoch ms, inclusive; the end is this plus the window's length
+        **MEASURE_SCHEMA,
+        "pane": pl.String(),  # early, on_time or late
+        "generation": pl.Int64(),  # rises with a backfill
     }
 )
 """A frame of windows of one entity: a row is one id's whole totals of one window."""
 
-PARTIAL_SCHEMA: Final = pl.Schema(
-    {name: WINDOW_SCHEMA[name] for name in list(WINDOW_SCHEMA)[: -len(("pane", "generation"))]}
-)
+PARTIAL_SCHEMA: Final = pl.Schema({"id": pl.String(), "window_start": pl.Int64(), **MEASURE_SCHEMA})
 """Partial aggregates: sums over some trips of an id and window, which merge into totals.
 
 Where memory or time counts, sums have 32 or 64 bits as long as those are enough.

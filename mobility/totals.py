@@ -1,23 +1,23 @@
 """Partial aggregates of trips, and how they merge into totals. Means are derived, never merged."""
 
+from itertools import pairwise
 from typing import Final
 
 import polars as pl
 import polars_hash as plh
 
 from mobility.entities import Entity
-from mobility.records import PARTIAL_SCHEMA, SUMS
+from mobility.measures import MEASURE_SCHEMA, MEASURES, SUMS, Measure
+from mobility.records import PARTIAL_SCHEMA
 
 WINDOW_KEY: Final = ("id", "window_start")
 
-_AMOUNTS: Final = {
-    "total_duration": "duration",
-    "total_distance": "distance",
-    "total_revenue": "revenue",
-}
+_INPUTS: Final = tuple(dict.fromkeys(each.input for each in MEASURES if each.input is not None))
 
-SUMMED: Final = ("window_start", "start_time", *_AMOUNTS.values())
+AGGREGATED: Final = ("window_start", *_INPUTS)
 """The columns of trips that are aggregated, beside the id."""
+
+_SUMMED: Final = tuple(each.input for each in MEASURES if each.input and each.kind == "sum")
 
 _NARROW: Final = ((pl.Int32(), 2**31 - 1), (pl.Int64(), 2**63 - 1))
 
@@ -36,12 +36,7 @@ def partial_totals(trips: pl.DataFrame, entity: Entity) -> pl.DataFrame:
         trips.lazy()
         .filter(pl.col(entity.id_column).is_not_null())
         .group_by(pl.col(entity.id_column).alias("id"), "window_start")
-        .agg(
-            pl.len().cast(pl.Int64).alias("trip_count"),
-            *(pl.col(name).cast(wide).sum().alias(total) for total, name in _AMOUNTS.items()),
-            pl.col("start_time").min(),
-            pl.col("start_time").max().alias("last_start_time"),
-        )
+        .agg(_partial(measure, wide).alias(measure.name) for measure in MEASURES)
         .collect()
     )
 
@@ -50,10 +45,8 @@ def merge_totals(partials: list[pl.DataFrame]) -> pl.DataFrame:
     """Return the totals of partial aggregates, in no particular order, as `narrowed` does."""
     if not partials:
         return pl.DataFrame(schema=PARTIAL_SCHEMA)
-    sums = [pl.col(name).cast(PARTIAL_SCHEMA[name]).sum() for name in SUMS]
     totals = pl.concat(partials, how="vertical_relaxed").lazy().group_by(WINDOW_KEY)
-    starts = pl.col("start_time").min(), pl.col("last_start_time").max()
-    return totals.agg(*sums, *starts).collect()
+    return totals.agg(map(_merged, MEASURES)).collect()
 
 
 def narrowed(totals: pl.DataFrame) -> pl.DataFrame:
@@ -73,11 +66,13 @@ def narrowed(totals: pl.DataFrame) -> pl.DataFrame:
 
 
 def upgrade_windows(windows: pl.DataFrame) -> pl.DataFrame:
-    """Return windows, perhaps stored by an earlier release, with both columns of STARTS."""
-    if "last_start_time" in windows.columns:
-        return windows
-    index = windows.columns.index("start_time") + 1
-    return windows.clone().insert_column(index, windows["start_time"].alias("last_start_time"))
+    """Return windows, perhaps stored by an earlier release, with a column for each measure."""
+    for before, measure in pairwise(MEASURES):
+        if measure.substitute is not None and measure.name not in windows.columns:
+            index = windows.columns.index(before.name) + 1
+            column = windows[measure.substitute].alias(measure.name)
+            windows = windows.clone().insert_column(index, column)
+    return windows
 
 
 def split_by_shard(partials: pl.DataFrame, shards: int) -> dict[int, pl.DataFrame]:
@@ -104,9 +99,35 @@ def highest_versions(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _partial(measure: Measure, wide: pl.DataType) -> pl.Expr:
+    """Return a measure of trips; sums have the type `wide`."""
+    if measure.input is None:
+        return pl.len().cast(MEASURE_SCHEMA[measure.name])
+    column = pl.col(measure.input)
+    match measure.kind:
+        case "min":
+            return column.min()
+        case "max":
+            return column.max()
+        case _:
+            return column.cast(wide).sum()
+
+
+def _merged(measure: Measure) -> pl.Expr:
+    """Return a measure of all trips from those of parts of them."""
+    column = pl.col(measure.name)
+    match measure.kind:
+        case "min":
+            return column.min()
+        case "max":
+            return column.max()
+        case _:
+            return column.cast(MEASURE_SCHEMA[measure.name]).sum()
+
+
 def _fits_64_bits(trips: pl.DataFrame) -> bool:
     """Return whether any sum over some of the trips fits into 64 bits."""
-    bounds = [abs(bound) for name in _AMOUNTS.values() for bound in _bounds(trips[name])]
+    bounds = [abs(bound) for name in _SUMMED for bound in _bounds(trips[name])]
     return max(bounds, default=0) * trips.height < 2**63
 
 

@@ -8,7 +8,8 @@ from typing import Final
 import msgspec
 import polars as pl
 
-from mobility.records import STARTS, TOTALS, WINDOW_SCHEMA
+from mobility.measures import STARTS, TOTALS
+from mobility.records import WINDOW_SCHEMA
 from mobility.times import epoch_ms, iso_text
 from sinks.history import History
 

@@ -12,7 +12,8 @@ import polars as pl
 
 from mobility.entities import Entity
 from mobility.keys import RedisKeys
-from mobility.records import MICRO, MIN_EVENT_TIME, STARTS, TOTALS, WINDOW_SCHEMA
+from mobility.measures import STARTS, TOTALS
+from mobility.records import MICRO, MIN_EVENT_TIME, WINDOW_SCHEMA
 from mobility.settings import Settings
 from mobility.times import epoch_ms
 from sinks.history import History, HistorySource, PostgresHistory

@@ -13,7 +13,8 @@ from typing import Final, Literal, NoReturn, Protocol
 import polars as pl
 
 from mobility.entities import Entity
-from mobility.records import TOTALS, WINDOW_SCHEMA
+from mobility.measures import TOTALS
+from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings
 
 WriterRole = Literal["main", "serving", "backfill"]

@@ -6,7 +6,8 @@ import polars as pl
 
 from audit.log_messages import read_log_messages
 from audit.oracle import OracleResult
-from mobility.records import MICRO, TOTALS
+from mobility.measures import TOTALS
+from mobility.records import MICRO
 from mobility.settings import Settings
 
 _KEYS = ("entity", "id", "window_start")

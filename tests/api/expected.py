@@ -12,7 +12,8 @@ from litestar.testing import TestClient
 
 from api.app import create_app
 from mobility.entities import BY_NAME
-from mobility.records import MICRO, TOTALS, WINDOW_SCHEMA
+from mobility.measures import TOTALS
+from mobility.records import MICRO, WINDOW_SCHEMA
 from mobility.settings import Settings
 from sinks.store_pair import connect_stores
 

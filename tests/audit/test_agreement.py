@@ -20,7 +20,8 @@ from dataflows.ingest import PartitionIngest
 from dataflows.items import IngestedBatch
 from mobility.enrichment import enrich
 from mobility.entities import ENTITIES
-from mobility.records import MICRO, STARTS, TOTALS, RulesVersion
+from mobility.measures import STARTS, TOTALS
+from mobility.records import MICRO, RulesVersion
 from mobility.settings import Settings
 from mobility.trips import decode_trips
 from mobility.validation import TripRules

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from audit.oracle import OracleResult, run_oracle, validate_log
 from audit.validation import LogMessage
-from mobility.records import STARTS
+from mobility.measures import STARTS
 from mobility.settings import Settings
 
 MIDNIGHT: Final = 1_735_689_600_000

@@ -5,7 +5,8 @@ from itertools import chain
 
 import polars as pl
 
-from mobility.records import PARTIAL_SCHEMA, TOTALS
+from mobility.measures import TOTALS
+from mobility.records import PARTIAL_SCHEMA
 from mobility.settings import Settings
 from tests.strategies import Entry
 

@@ -16,7 +16,8 @@ from backfill.correction_file import CorrectionFile, read_correction_file
 from backfill.plan import ENTITY_WINDOW_SCHEMA, diff_windows, recount
 from backfill.trip_log import LOGGED_TRIP_SCHEMA, RangeScan
 from backfill.window_range import WindowRange
-from mobility.records import MAX_EVENT_TIME, PARTIAL_SCHEMA, STARTS, TOTALS
+from mobility.measures import STARTS, TOTALS
+from mobility.records import MAX_EVENT_TIME, PARTIAL_SCHEMA
 from mobility.settings import Settings
 from tests.backfill import reference
 from tests.strategies import MINUTE, NOON, Entry, batches, logs

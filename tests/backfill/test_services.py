@@ -22,7 +22,8 @@ from backfill.trip_log import find_first_offsets, read_late_trips
 from backfill.window_range import WindowRange
 from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
-from mobility.records import PARTIAL_SCHEMA, STARTS, TOTALS
+from mobility.measures import STARTS, TOTALS
+from mobility.records import PARTIAL_SCHEMA
 from mobility.settings import Settings, Store, to_environ
 from mobility.times import iso_time
 from mobility.topics import trips_topic

@@ -11,7 +11,7 @@ from audit.oracle import OracleResult, ValidatedLog, run_oracle, validate_log
 from audit.rules_in_force import read_rules_in_force
 from audit.system_comparison import compare_system, compare_windows_and_totals
 from audit.validation import LogMessage
-from mobility.records import STARTS, TOTALS
+from mobility.measures import STARTS, TOTALS
 from mobility.settings import Settings
 from mobility.topics import trips_topic
 from tests.chaos.redis_ledger import redis_windows

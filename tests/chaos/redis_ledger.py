@@ -8,7 +8,7 @@ import redis
 
 from mobility.entities import ENTITIES
 from mobility.keys import RedisKeys
-from mobility.records import STARTS, TOTALS
+from mobility.measures import STARTS, TOTALS
 from mobility.settings import Settings
 
 _MS: Final = timedelta(milliseconds=1)

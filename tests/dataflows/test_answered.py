@@ -9,7 +9,8 @@ import pytest
 from audit.log_messages import read_log_messages
 from audit.oracle import OracleResult, run_oracle, validate_log
 from mobility.entities import ENTITIES, Entity
-from mobility.records import MICRO, TOTALS
+from mobility.measures import TOTALS
+from mobility.records import MICRO
 from mobility.settings import Store
 from mobility.topics import trips_topic
 from tests.api.expected import SUMS, amounts_of, client, get_json, iso, to_amounts

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from dataflows import window_runs
 from dataflows.window_runs import Run, compacted, totals_of
 from dataflows.window_state import WindowState
-from mobility.records import PARTIAL_SCHEMA, TOTALS, WINDOW_SCHEMA
+from mobility.measures import TOTALS
+from mobility.records import PARTIAL_SCHEMA, WINDOW_SCHEMA
 from mobility.totals import merge_totals
 from tests.dataflows.doubles import partial
 

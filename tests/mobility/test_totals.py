@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from mobility.entities import BY_NAME, ENTITIES, Entity
-from mobility.records import PARTIAL_SCHEMA, TOTALS
+from mobility.measures import TOTALS
+from mobility.records import PARTIAL_SCHEMA
 from mobility.totals import (
     WINDOW_KEY,
     merge_totals,

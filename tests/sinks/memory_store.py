@@ -6,7 +6,8 @@ from typing import Any
 import polars as pl
 
 from mobility.entities import Entity
-from mobility.records import MIN_EVENT_TIME, TOTALS, WINDOW_SCHEMA
+from mobility.measures import TOTALS
+from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
 from sinks.store import TOTALS_SCHEMA, ApplyResult
 
 Row = dict[str, Any]

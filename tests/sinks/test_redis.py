@@ -8,7 +8,7 @@ import redis
 
 from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
-from mobility.records import TOTALS
+from mobility.measures import TOTALS
 from mobility.settings import Settings
 from sinks.redis import MAX_EXACT, connect_redis
 from sinks.store import AmountTooLargeError, ApplyResult

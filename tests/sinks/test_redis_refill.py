@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 
 from mobility.entities import BY_NAME, Entity
 from mobility.keys import RedisKeys
-from mobility.records import STARTS
+from mobility.measures import STARTS
 from mobility.settings import Settings
 from mobility.totals import highest_versions
 from sinks.history import History, PostgresHistory
