@@ -1,9 +1,17 @@
 """The names of Redis keys, for the packages that write them and those that read them."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from mobility.entities import Entity
+from mobility.measures import SUMS
 from mobility.settings import Settings
+
+LEDGER_FIELDS: Final = ("generation", *SUMS, "start_time", "pane", "last_start_time")
+"""A window in the ledger of an id: these values as text, separated by spaces.
+
+Windows of the first release end with the pane.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import polars as pl
 from psycopg import sql
 
 from mobility.entities import Entity
+from mobility.measures import MEASURE_SCHEMA
 from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings
 from postgres.connection import Connection
@@ -15,7 +16,6 @@ from sinks.postgres_copy import copy_out
 from sinks.postgres_session import PostgresSession
 from sinks.retry import RETRY_SECONDS
 from sinks.scripts import entity_statement
-from sinks.store import TOTALS_SCHEMA
 
 T = TypeVar("T")
 
@@ -57,10 +57,10 @@ class HistorySource(Protocol):
 _PREFIX: Final = "all_"
 _SCHEMA: Final = pl.Schema(
     {
-        "id": WINDOW_SCHEMA["id"],
-        **{_PREFIX + name: TOTALS_SCHEMA[name] for name in list(TOTALS_SCHEMA)[1:]},
+        "id": pl.String(),
+        **{_PREFIX + name: kind for name, kind in MEASURE_SCHEMA.items()},
         "left_seconds": pl.Int64(),
-        **{name: WINDOW_SCHEMA[name] for name in list(WINDOW_SCHEMA)[1:]},
+        **{name: kind for name, kind in WINDOW_SCHEMA.items() if name != "id"},
     }
 )
 """The columns of read_history.sql: a row per window, with the totals of its id."""
@@ -116,7 +116,7 @@ class PostgresHistory:
 def _split_history(rows: pl.DataFrame) -> History:
     totals = rows.select(
         "id",
-        *(pl.col(_PREFIX + name).alias(name) for name in list(TOTALS_SCHEMA)[1:]),
+        *(pl.col(_PREFIX + name).alias(name) for name in MEASURE_SCHEMA),
         "left_seconds",
     )
     return History(

@@ -8,13 +8,11 @@ from typing import Final
 import msgspec
 import polars as pl
 
+from mobility.keys import LEDGER_FIELDS
 from mobility.measures import STARTS, TOTALS
 from mobility.records import WINDOW_SCHEMA
 from mobility.times import epoch_ms, iso_text
 from sinks.history import History
-
-_FIELDS: Final = ("generation", "trip_count", *TOTALS, "start_time", "pane", "last_start_time")
-"""A window in the ledger: these values as text, separated by spaces."""
 
 _EXACT: Final = 10**15
 """Integers below this are exact as a Lua number, which is a double, and in 15 decimal digits."""
@@ -111,7 +109,11 @@ def unpack_ledgers(windows: list[tuple[str, str, str]]) -> pl.DataFrame:
         schema={"id": pl.String, "window_start": pl.String, "window": pl.String},
         orient="row",
     )
-    parts = pl.col("window").str.splitn(" ", len(_FIELDS)).struct.rename_fields(list(_FIELDS))
+    parts = (
+        pl.col("window")
+        .str.splitn(" ", len(LEDGER_FIELDS))
+        .struct.rename_fields(list(LEDGER_FIELDS))
+    )
     texts = rows.with_columns(parts).unnest("window")
     last = texts["last_start_time"].fill_null(texts["start_time"])
     return texts.with_columns(epoch_ms(texts["start_time"]), epoch_ms(last)).select(
@@ -130,8 +132,8 @@ def _window_lines(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _ledger_text() -> pl.Expr:
-    """Return a window as the value of its field in the ledger, see _FIELDS."""
-    fields = [iso_text(pl.col(field)) if field in STARTS else field for field in _FIELDS]
+    """Return a window as the value of its field in the ledger, see LEDGER_FIELDS."""
+    fields = [iso_text(pl.col(field)) if field in STARTS else field for field in LEDGER_FIELDS]
     return pl.concat_str(*fields, separator=" ")
 
 

@@ -12,7 +12,7 @@ import polars as pl
 
 from mobility.entities import Entity
 from mobility.keys import RedisKeys
-from mobility.measures import STARTS, TOTALS
+from mobility.measures import AMOUNTS, COUNTS, MEASURES, STARTS, Measure
 from mobility.records import MICRO, MIN_EVENT_TIME, WINDOW_SCHEMA
 from mobility.settings import Settings
 from mobility.times import epoch_ms
@@ -54,7 +54,7 @@ MAX_EXACT: Final = 2**52 * MICRO - 1
 _NO_WINDOWS: Final = pl.DataFrame(schema=WINDOW_SCHEMA)
 _TEXT_SCHEMA: Final = pl.Schema(
     {
-        name: pl.String if name in ("trip_count", *STARTS) else kind
+        name: pl.String if name in (*COUNTS, *STARTS) else kind
         for name, kind in TOTALS_SCHEMA.items()
     }
 )
@@ -178,18 +178,12 @@ class RedisStore:
     def totals(self, entity: Entity) -> pl.DataFrame:
         """Return every id's running totals (TOTALS_SCHEMA), sorted by id."""
         rows = [
-            (
-                entity_id,
-                fields["trip_count"],
-                *(_micro(fields[name]) for name in TOTALS),
-                fields["start_time"],
-                fields.get("last_start_time", fields["start_time"]),
-            )
+            (entity_id, *(_stored_value(measure, fields) for measure in MEASURES))
             for entity_id, fields in self._read_hashes(entity, self._keys.totals)
         ]
         frame = pl.DataFrame(rows, schema=_TEXT_SCHEMA, orient="row")
         return frame.with_columns(
-            pl.col("trip_count").cast(pl.Int64), *(epoch_ms(frame[name]) for name in STARTS)
+            pl.col(COUNTS).cast(pl.Int64), *(epoch_ms(frame[name]) for name in STARTS)
         ).sort("id")
 
     def windows(self, entity: Entity) -> pl.DataFrame:
@@ -267,6 +261,14 @@ class RedisStore:
         return (
             (entity_id, fields) for entity_id, fields in zip(ids, hashes, strict=True) if fields
         )
+
+
+def _stored_value(measure: Measure, fields: dict[str, str]) -> int | str:
+    """Return a measure of the totals of an id: an amount in micro-units, others as text."""
+    name = measure.name
+    if measure.substitute is not None and name not in fields:
+        name = measure.substitute
+    return _micro(fields[name]) if name in AMOUNTS else fields[name]
 
 
 def _micro(units: str) -> int:

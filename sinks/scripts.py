@@ -1,16 +1,20 @@
 """The SQL and Lua files of this package."""
 
+from functools import cache
 from importlib.resources import files
 
 from psycopg import sql
 
 from mobility.entities import Entity
+from mobility.measure_lists import fill_in_lists
 from mobility.resources import read_resource
+from sinks.measure_lists import MEASURE_LISTS
 
 
+@cache
 def text(*path: str) -> str:
-    """Return a file of this package."""
-    return read_resource("sinks", *path)
+    """Return a file of this package, with the lists of measures that it names filled in."""
+    return fill_in_lists(read_resource("sinks", *path), MEASURE_LISTS)
 
 
 def migration_files(scope: str) -> dict[int, str]:

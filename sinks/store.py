@@ -13,8 +13,7 @@ from typing import Final, Literal, NoReturn, Protocol
 import polars as pl
 
 from mobility.entities import Entity
-from mobility.measures import TOTALS
-from mobility.records import WINDOW_SCHEMA
+from mobility.measures import AMOUNTS, MEASURE_SCHEMA
 from mobility.settings import Settings
 
 WriterRole = Literal["main", "serving", "backfill"]
@@ -29,20 +28,7 @@ FLOWS: Final[tuple[WriterRole, ...]] = ("main", "serving")
 WRITERS: Final[tuple[WriterRole, ...]] = (*FLOWS, "backfill")
 """A role's place here, from 1, is the second key of its advisory lock in Postgres."""
 
-TOTALS_SCHEMA: Final = pl.Schema(
-    {
-        name: WINDOW_SCHEMA[name]
-        for name in (
-            "id",
-            "trip_count",
-            "total_duration",
-            "total_distance",
-            "total_revenue",
-            "start_time",
-            "last_start_time",
-        )
-    }
-)
+TOTALS_SCHEMA: Final = pl.Schema({"id": pl.String(), **MEASURE_SCHEMA})
 """Running totals: a row per id, in the units of WINDOW_SCHEMA.
 
 A backfill can leave windows without trips. They don't count for the earliest and the latest start,
@@ -72,8 +58,8 @@ def refuse_amount(store: str, entity: Entity, entity_id: str, measure: str, limi
 
 
 def refuse_large_windows(store: str, entity: Entity, rows: pl.DataFrame, limit: int) -> None:
-    """Raise AmountTooLargeError where a window (WINDOW_SCHEMA) has a total beyond `limit`."""
-    for measure in TOTALS:
+    """Raise AmountTooLargeError where a window (WINDOW_SCHEMA) has an amount beyond `limit`."""
+    for measure in AMOUNTS:
         large = rows.filter(~pl.col(measure).is_between(-limit, limit))
         if not large.is_empty():
             refuse_amount(store, entity, large["id"][0], measure, limit)

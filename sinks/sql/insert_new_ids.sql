@@ -16,18 +16,8 @@ WITH known AS MATERIALIZED (
     FOR NO KEY UPDATE
 ),
 added AS (
-    INSERT INTO {totals} (
-        id, trip_count, total_duration, total_distance, total_revenue, start_time,
-        last_start_time
-    )
-    SELECT
-        id,
-        sum(trip_count)::bigint,
-        sum(total_duration)::bigint,
-        sum(total_distance)::bigint,
-        sum(total_revenue)::bigint,
-        min(start_time) FILTER (WHERE trip_count > 0),
-        max(last_start_time) FILTER (WHERE trip_count > 0)
+    INSERT INTO {totals} (id, {measures})
+    SELECT id, {measures_of_windows}
     FROM staged
     WHERE NOT EXISTS (SELECT FROM known WHERE known.id = staged.id)
     GROUP BY id
@@ -40,13 +30,8 @@ taken AS (
     RETURNING staged.*
 ),
 inserted AS (
-    INSERT INTO {ledger} (
-        id, window_start, trip_count, total_duration, total_distance, total_revenue, start_time,
-        last_start_time, pane, generation
-    )
-    SELECT
-        id, window_start, trip_count, total_duration, total_distance, total_revenue, start_time,
-        last_start_time, pane, generation
+    INSERT INTO {ledger} (id, window_start, {measures}, pane, generation)
+    SELECT id, window_start, {measures}, pane, generation
     FROM taken
     ORDER BY id, window_start
 )

@@ -3,12 +3,7 @@
 CREATE TEMPORARY TABLE staged (
     id text COLLATE "C" NOT NULL,
     window_start bigint NOT NULL,
-    trip_count bigint NOT NULL,
-    total_duration bigint NOT NULL,
-    total_distance bigint NOT NULL,
-    total_revenue bigint NOT NULL,
-    start_time bigint NOT NULL,
-    last_start_time bigint NOT NULL,
+    {measure_columns},
     pane text NOT NULL,
     generation bigint NOT NULL
 ) ON COMMIT DELETE ROWS;

@@ -2,20 +2,10 @@
 -- totals of its id. A window is recent up to {retention} ms before the newest of its id.
 SELECT
     totals.id,
-    totals.trip_count AS all_trip_count,
-    totals.total_duration AS all_total_duration,
-    totals.total_distance AS all_total_distance,
-    totals.total_revenue AS all_total_revenue,
-    totals.start_time AS all_start_time,
-    totals.last_start_time AS all_last_start_time,
+    {all_measures},
     greatest(1, {expiry} - extract(epoch FROM now() - totals.updated_at))::bigint AS left_seconds,
     recent.window_start,
-    recent.trip_count,
-    recent.total_duration,
-    recent.total_distance,
-    recent.total_revenue,
-    recent.start_time,
-    recent.last_start_time,
+    {recent_measures},
     recent.pane,
     recent.generation
 FROM {totals} AS totals

@@ -1,0 +1,54 @@
+"""The lists of measures in the SQL files of this package.
+
+A window without trips, which a backfill can leave, counts for no minimum and no maximum.
+"""
+
+from typing import Final
+
+from mobility.measure_lists import measure_list
+from mobility.measures import ADDITIVE
+
+MEASURE_LISTS: Final = {
+    "measures": measure_list("{name}"),
+    "measure_columns": measure_list("{name} bigint NOT NULL"),
+    "new_measures": measure_list("new.{name}"),
+    "old_measures": measure_list("old.{name}"),
+    "recent_measures": measure_list("recent.{name}"),
+    "all_measures": measure_list("totals.{name} AS all_{name}"),
+    "measures_of_windows": measure_list(
+        "sum({name})::bigint", "{best}({name}) FILTER (WHERE trip_count > 0)"
+    ),
+    # What reconcile.sql needs of the windows before and after: sums, 0 where there was none;
+    # minima and maxima, null where they do not count.
+    "measures_before": measure_list(
+        "coalesce(old.{name}, 0) AS old_{name}",
+        "CASE WHEN new.trip_count > 0 THEN new.{name} END AS new_{name}, "
+        "CASE WHEN old.trip_count > 0 THEN old.{name} END AS old_{name}",
+    ),
+    "accepted_measures": measure_list("{name} = accepted.{name}"),
+    # `removed_…` is the best value that a new version of a window does not have any more.
+    "differences": measure_list(
+        "sum({name} - old_{name})::bigint AS {name}",
+        "{best}(new_{name}) AS {name}, {best}(old_{name}) "
+        "FILTER (WHERE coalesce(new_{name} {is_worse} old_{name}, true)) AS removed_{name}",
+    ),
+    # Where a new generation has removed the best value, find the next one in the windows.
+    "moved_measures": measure_list(
+        "{name} = totals.{name} + by.{name}",
+        """{name} = CASE
+            WHEN by.removed_{name} {reaches} totals.{name} THEN {better_of}(
+                by.{name},
+                (
+                    SELECT {best}(other.{name})
+                    FROM {{ledger}} AS other
+                    WHERE other.id = by.id AND other.trip_count > 0 AND NOT EXISTS (
+                        SELECT FROM accepted
+                        WHERE accepted.id = other.id AND accepted.window_start = other.window_start
+                    )
+                )
+            )
+            ELSE {better_of}(totals.{name}, by.{name})
+        END""",
+    ),
+    "amounts": measure_list("('{name}', new.{name}, old.{name}, held.{name})", measures=ADDITIVE),
+}
