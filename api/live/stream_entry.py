@@ -11,9 +11,12 @@ import msgspec
 
 from api.queries.time_range import known_time
 from mobility.entities import Entity
+from mobility.measures import MEANS, TOTALS
 from mobility.records import MICRO
 
 _log: Final = logging.getLogger(__name__)
+
+_AVERAGED: Final = MEANS["avg_duration"]
 
 HEARTBEAT: Final = b":\n\n"
 """A comment: it shows that the connection is open, and clients ignore it."""
@@ -54,9 +57,7 @@ class ChangedWindow(msgspec.Struct, frozen=True):
     window_end: datetime | None
     trip_count: int
     avg_duration: float
-    total_duration: float
-    total_distance: float
-    total_revenue: float
+    __annotations__ |= dict.fromkeys(TOTALS, float)
     pane: str
 
 
@@ -73,9 +74,7 @@ class _Row(msgspec.Struct, array_like=True, frozen=True):
     id: str
     window_start: int
     trip_count: int
-    duration: int
-    distance: int
-    revenue: int
+    __annotations__ |= dict.fromkeys(TOTALS, int)
     pane: str
 
 
@@ -118,16 +117,15 @@ class StreamEntry:
 
     def _to_window(self, row: _Row) -> ChangedWindow:
         count = row.trip_count
+        totals = {name: getattr(row, name) / MICRO for name in TOTALS}
         return ChangedWindow(
             id=row.id,
             window_start=known_time(row.window_start),
             window_end=known_time(row.window_start + self._window_ms),
             trip_count=count,
-            avg_duration=row.duration / (count * MICRO) if count else 0.0,
-            total_duration=row.duration / MICRO,
-            total_distance=row.distance / MICRO,
-            total_revenue=row.revenue / MICRO,
+            avg_duration=getattr(row, _AVERAGED) / (count * MICRO) if count else 0.0,
             pane=row.pane,
+            **totals,
         )
 
     def _encode(self, windows: list[ChangedWindow]) -> bytes:

@@ -12,15 +12,13 @@ from typing import Final, Literal, Protocol
 
 from api.queries.time_range import TimeRange
 from mobility.entities import Entity
+from mobility.measures import EXTREMES, SUMS
 from mobility.settings import Store
 
 MAX_CHARACTER: Final = "\U0010ffff"
 """Sorts after every character of an id, and is in none."""
 
 PERCENTILES: Final = (50, 90, 99)
-
-SUM_NAMES: Final = ("trip_count", "total_duration", "total_distance", "total_revenue")
-"""The sums, in the order in which the stores return them."""
 
 SortKey = Literal["revenue", "trips", "distance", "duration"]
 """What ids are sorted and ranked by."""
@@ -33,30 +31,22 @@ SUM_OF_KEY: Final[Mapping[SortKey, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """Sums over trips, in millionths of minutes, kilometres and currency units."""
+Sums = Mapping[str, int]
+"""The measures that are added up (SUMS), by name: numbers of trips, and amounts in millionths."""
 
-    trip_count: int
-    total_duration: int
-    total_distance: int
-    total_revenue: int
+Extremes = Mapping[str, int | datetime | None]
+"""Minima and maxima (EXTREMES) by name: amounts in millionths, or times; None without trips."""
 
-
-ZERO_SUMS: Final = Sums(0, 0, 0, 0)
+ZERO_SUMS: Final[Sums] = dict.fromkeys(SUMS, 0)
+NO_EXTREMES: Final[Extremes] = dict.fromkeys(EXTREMES)
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The running totals of an id.
-
-    `start_time` is the start of its earliest trip, `last_start_time` that of its latest; None if a
-    backfill has left it without trips.
-    """
+    """The running totals of an id. A backfill can leave an id without trips."""
 
     sums: Sums
-    start_time: datetime | None
-    last_start_time: datetime | None
+    extremes: Extremes
     newest_window: int | None
     watermark: datetime | None
 
@@ -67,8 +57,7 @@ class Bucket:
 
     index: int
     sums: Sums
-    start_time: datetime
-    last_start_time: datetime
+    extremes: Extremes
 
 
 @dataclass(frozen=True, slots=True)

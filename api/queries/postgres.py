@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import psycopg
 
@@ -19,13 +19,15 @@ from api.queries.contract import (
 from api.queries.postgres_client import (
     QUERY_SECONDS,
     Database,
+    Row,
     entity_query,
     rows_with_value,
     sql_file,
+    to_extremes,
     to_page,
     to_sums,
 )
-from api.queries.time_range import known_time, to_datetime
+from api.queries.time_range import known_time
 from mobility.entities import ENTITIES, Entity
 from mobility.settings import Store
 from mobility.status import EXPIRY
@@ -49,8 +51,8 @@ class PostgresReader:
         """Return the totals of those ids that have any."""
         values = {"entity": entity.name, "ids": list(ids)}
         rows = await self._database.fetch(entity_query(entity, "batch.sql"), values)
-        found = {row[0]: _to_totals(row[1:]) for row in rows_with_value(rows, 0)}
-        return TotalsBatch(found, known_time(rows[0][-1]))
+        found = {row["id"]: _to_totals(row) for row in rows_with_value(rows, "id")}
+        return TotalsBatch(found, known_time(rows[0]["watermark"]))
 
     async def series(self, entity: Entity, entity_id: str, bounds: Sequence[int]) -> Series | None:
         """Return the series of an id between bucket bounds; None if it has no totals."""
@@ -65,10 +67,10 @@ class PostgresReader:
         if not rows:
             return None
         buckets = [
-            Bucket(index, to_sums(sums), to_datetime(start), to_datetime(last))
-            for index, *sums, start, last, _ in rows_with_value(rows, 0)
+            Bucket(row["bucket"], to_sums(row), to_extremes(row))
+            for row in rows_with_value(rows, "bucket")
         ]
-        return Series(buckets, known_time(rows[0][-1]))
+        return Series(buckets, known_time(rows[0]["watermark"]))
 
     async def page(self, entity: Entity, prefix: str, after: str, limit: int) -> Page:
         """Return up to `limit` ids with a prefix that follow the id `after`."""
@@ -85,12 +87,13 @@ class PostgresReader:
     async def count(self, entity: Entity, prefix: str) -> int:
         """Return the number of ids with a prefix."""
         values = {"prefix": prefix, "prefix_end": prefix + MAX_CHARACTER}
-        [(count,)] = await self._database.fetch(entity_query(entity, "count.sql"), values)
-        return int(count)
+        [row] = await self._database.fetch(entity_query(entity, "count.sql"), values)
+        return int(row["number"])
 
     async def watermarks(self) -> Mapping[str, datetime | None]:
         """Return the watermark of each entity, by name."""
-        watermarks: dict[str, int] = dict(await self._database.fetch(sql_file("watermarks.sql")))
+        rows = await self._database.fetch(sql_file("watermarks.sql"))
+        watermarks: dict[str, int] = {row["entity"]: row["watermark"] for row in rows}
         return {entity.name: known_time(watermarks.get(entity.name)) for entity in ENTITIES}
 
     async def statuses(self) -> Sequence[StatusRecord]:
@@ -102,14 +105,13 @@ class PostgresReader:
             if isinstance(failure.__cause__, psycopg.errors.UndefinedTable):
                 return []
             raise
-        return [StatusRecord(process, age, record) for process, age, record in rows]
+        return [StatusRecord(**row) for row in rows]
 
     async def close(self) -> None:
         """Close the connections."""
         await self._database.close()
 
 
-def _to_totals(cells: Sequence[Any]) -> Totals:
-    *sums, first, last, newest_window, watermark = cells
-    start, last_start = (None if ms is None else to_datetime(ms) for ms in (first, last))
-    return Totals(to_sums(sums), start, last_start, newest_window, known_time(watermark))
+def _to_totals(row: Row) -> Totals:
+    watermark = known_time(row["watermark"])
+    return Totals(to_sums(row), to_extremes(row), row["newest_window"], watermark)

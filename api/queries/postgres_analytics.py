@@ -7,7 +7,6 @@ from psycopg import sql
 from api.queries.contract import (
     MAX_CHARACTER,
     PERCENTILES,
-    SUM_NAMES,
     SUM_OF_KEY,
     EntitySummary,
     EntityTotal,
@@ -18,6 +17,7 @@ from api.queries.contract import (
     SortKey,
     TopIds,
 )
+from api.queries.measure_lists import ALL, PERCENTILES_OF
 from api.queries.postgres_client import (
     Database,
     entity_query,
@@ -27,6 +27,7 @@ from api.queries.postgres_client import (
 )
 from api.queries.time_range import TimeRange, known_time
 from mobility.entities import Entity
+from mobility.measures import SUMS
 from mobility.settings import Store
 
 ANALYTICS_SECONDS: Final = 10.0
@@ -58,12 +59,13 @@ class PostgresAnalytics:
         first = entity_query(entity, first_file, amount=amount)
         query = entity_query(entity, "top.sql", sums=_sums_query(entity, time_range), first=first)
         rows = await self._database.fetch(query, values)
-        active, *total, newest_window, watermark = rows[0][:7]
         ids = [
-            RankedId(entity_id, rank, to_sums(sums))
-            for entity_id, rank, *sums in (row[7:] for row in rows_with_value(rows, 7))
+            RankedId(row["id"], row["rank"], to_sums(row)) for row in rows_with_value(rows, "id")
         ]
-        return TopIds(ids, active, to_sums(total), newest_window, known_time(watermark))
+        whole = rows[0]
+        watermark = known_time(whole["watermark"])
+        total = to_sums(whole, ALL)
+        return TopIds(ids, whole["active_ids"], total, whole["newest_window"], watermark)
 
     async def page(
         self, entity: Entity, order: ListOrder, after: ListPosition | None, limit: int
@@ -85,19 +87,19 @@ class PostgresAnalytics:
         """Return the sums of all ids over a range."""
         query = entity_query(entity, "total.sql", rows=_rows_query(entity, time_range))
         rows = await self._database.fetch(query, _values(entity, time_range))
-        [(*sums, newest_window, watermark)] = rows
-        return EntityTotal(to_sums(sums), newest_window, known_time(watermark))
+        [row] = rows
+        return EntityTotal(to_sums(row), row["newest_window"], known_time(row["watermark"]))
 
     async def summary(self, entity: Entity, time_range: TimeRange) -> EntitySummary:
         """Return sums and percentiles of the ids with trips in a range."""
         shares = [percentile / 100 for percentile in PERCENTILES]
         values = {**_values(entity, time_range), "shares": shares}
         query = entity_query(entity, "summary.sql", sums=_sums_query(entity, time_range))
-        [(active, *cells)] = await self._database.fetch(query, values)
-        newest_window, watermark = cells[8:]
-        percentiles = dict(zip(SUM_NAMES, cells[4:8], strict=True)) if active else {}
-        total = to_sums(cells[:4])
-        return EntitySummary(active, total, percentiles, newest_window, known_time(watermark))
+        [row] = await self._database.fetch(query, values)
+        active = row["active_ids"]
+        percentiles = {name: row[PERCENTILES_OF + name] for name in SUMS} if active else {}
+        watermark = known_time(row["watermark"])
+        return EntitySummary(active, to_sums(row), percentiles, row["newest_window"], watermark)
 
     async def close(self) -> None:
         """Close the connections."""

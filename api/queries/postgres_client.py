@@ -3,21 +3,28 @@
 import asyncio
 import os
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, Final
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import dict_row
 
 from api.errors import StoreUnavailableError
-from api.queries.contract import Page, Sums
-from api.queries.time_range import known_time
+from api.queries.contract import Extremes, Page, Sums
+from api.queries.measure_lists import MEASURE_LISTS
+from api.queries.time_range import known_time, to_datetime
 from mobility.entities import Entity
+from mobility.measure_lists import fill_in_lists
+from mobility.measures import EXTREMES, STARTS, SUMS
 from mobility.resources import read_resource
 from mobility.settings import Store
 from postgres.server_check import UnsuitableServerError, check_server
 
-Row = tuple[Any, ...]
+Row = dict[str, Any]
+"""A row by the names of its columns."""
+
 Query = sql.SQL | sql.Composed
 
 CONNECT_SECONDS: Final = 2
@@ -75,7 +82,11 @@ class ConnectionPool:
             await asyncio.to_thread(check_server, self._url)
             self._is_checked = True
         connection = await psycopg.AsyncConnection.connect(
-            self._url, autocommit=True, connect_timeout=CONNECT_SECONDS, client_encoding="UTF8"
+            self._url,
+            autocommit=True,
+            row_factory=dict_row,
+            connect_timeout=CONNECT_SECONDS,
+            client_encoding="UTF8",
         )
         await self._run(connection, self._session, self._values)
         return self._idle.pop()
@@ -125,9 +136,10 @@ class Database:
         await self._pool.close()
 
 
+@cache
 def sql_file(name: str) -> sql.SQL:
-    """Return the query in a file of the folder `sql`."""
-    return sql.SQL(read_resource("api.queries", "sql", name))
+    """Return the query in a file of the folder `sql`, with the lists of measures filled in."""
+    return sql.SQL(fill_in_lists(read_resource("api.queries", "sql", name), MEASURE_LISTS))
 
 
 def entity_query(entity: Entity, name: str, **parts: sql.Composable) -> sql.Composed:
@@ -139,20 +151,28 @@ def entity_query(entity: Entity, name: str, **parts: sql.Composable) -> sql.Comp
     )
 
 
-def to_sums(cells: Iterable[Any]) -> Sums:
-    """Return four cells as sums; Postgres returns sums of integers as decimals."""
-    return Sums(*map(int, cells))
+def to_sums(row: Row, prefix: str = "") -> Sums:
+    """Return the sums in a row, whose names have a prefix; Postgres returns some as decimals."""
+    return {name: int(row[prefix + name]) for name in SUMS}
 
 
-def rows_with_value(rows: list[Row], column: int) -> Iterator[Row]:
+def to_extremes(row: Row) -> Extremes:
+    """Return the minima and maxima in a row, whose times are in epoch ms."""
+    return {
+        name: to_datetime(row[name]) if name in STARTS and row[name] is not None else row[name]
+        for name in EXTREMES
+    }
+
+
+def rows_with_value(rows: list[Row], column: str) -> Iterator[Row]:
     """Yield the rows with a value in a column: a row that only has the watermark has null there."""
     return (row for row in rows if row[column] is not None)
 
 
 def to_page(rows: list[Row], limit: int) -> Page:
     """Return up to `limit` rows of id, sums and watermark as a page."""
-    found = [(row[0], to_sums(row[1:5])) for row in rows_with_value(rows, 0)]
-    return Page(found[:limit], len(found) > limit, known_time(rows[0][-1]))
+    found = [(row["id"], to_sums(row)) for row in rows_with_value(rows, "id")]
+    return Page(found[:limit], len(found) > limit, known_time(rows[0]["watermark"]))
 
 
 def _shut_down(connection: psycopg.AsyncConnection[Row]) -> None:

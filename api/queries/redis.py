@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from api.errors import BeyondLedgerError, StoreUnavailableError
 from api.queries.contract import (
     MAX_CHARACTER,
-    SUM_NAMES,
+    Extremes,
     Page,
     Series,
     StatusRecord,
@@ -25,6 +25,7 @@ from api.queries.redis_ledger import STATE_FIELD, ledger_buckets
 from api.queries.time_range import known_time, to_datetime
 from mobility.entities import ENTITIES, Entity
 from mobility.keys import RedisKeys
+from mobility.measures import AMOUNTS, MEASURES, SUMS
 from mobility.records import MICRO
 from mobility.settings import Settings, Store
 from mobility.status import EXPIRY
@@ -218,12 +219,12 @@ class RedisReader:
     async def _existing(self, entity: Entity, names: list[str]) -> Iterator[tuple[str, Sums]]:
         async with self._redis.pipeline(transaction=False) as pipeline:
             for name in names:
-                pipeline.hmget(self._keys.totals(entity, name), SUM_NAMES)
+                pipeline.hmget(self._keys.totals(entity, name), SUMS)
                 pipeline.exists(self._keys.ledger(entity, name))
             results = await pipeline.execute()
         stored = zip(names, results[::2], results[1::2], strict=True)
         return (
-            (name, _to_sums(dict(zip(SUM_NAMES, cells, strict=True))))
+            (name, _to_sums(dict(zip(SUMS, cells, strict=True))))
             for name, cells, has_ledger in stored
             if cells[0] and has_ledger
         )
@@ -262,22 +263,25 @@ class RedisReader:
 
 
 def _to_sums(fields: Mapping[str, str]) -> Sums:
-    count, *amounts = (fields[name] for name in SUM_NAMES)
-    return Sums(int(count), *(int(Decimal(amount) * MICRO) for amount in amounts))
+    return {
+        name: int(Decimal(fields[name]) * MICRO) if name in AMOUNTS else int(fields[name])
+        for name in SUMS
+    }
+
+
+def _to_extremes(fields: Mapping[str, str]) -> Extremes:
+    # The first release did not write the start of the latest trip: see `Measure.substitute`.
+    starts = {
+        each.name: fields[each.name if each.name in fields else each.substitute or each.name]
+        for each in MEASURES
+        if each.unit == "time"
+    }
+    return {name: datetime.fromisoformat(text) if text else None for name, text in starts.items()}
 
 
 def _to_totals(stored: _StoredTotals) -> Totals:
     fields, state, watermark = stored
-    start = fields["start_time"]
-    # The first release did not write the start of the latest trip: see mobility.records.STARTS.
-    last = fields.get("last_start_time", start)
-    return Totals(
-        _to_sums(fields),
-        start_time=datetime.fromisoformat(start) if start else None,
-        last_start_time=datetime.fromisoformat(last) if last else None,
-        newest_window=_newest_window(state),
-        watermark=watermark,
-    )
+    return Totals(_to_sums(fields), _to_extremes(fields), _newest_window(state), watermark)
 
 
 def _newest_window(state: str) -> int:

@@ -10,6 +10,7 @@ from litestar.datastructures.headers import Accept
 
 from api.errors import NotAcceptableError
 from api.representation.responses import SeriesBucket
+from mobility.measures import COUNTS, MEANS, TOTALS
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
@@ -20,13 +21,8 @@ _COLUMNS: Final = pl.Schema(
     {
         "window_start": pl.Datetime("ms", "UTC"),
         "window_end": pl.Datetime("ms", "UTC"),
-        "trip_count": pl.Int64(),
-        "avg_duration": pl.Float64(),
-        "avg_distance": pl.Float64(),
-        "avg_revenue": pl.Float64(),
-        "total_duration": pl.Float64(),
-        "total_distance": pl.Float64(),
-        "total_revenue": pl.Float64(),
+        **dict.fromkeys(COUNTS, pl.Int64()),
+        **dict.fromkeys((*MEANS, *TOTALS), pl.Float64()),
         "complete": pl.Boolean(),
     }
 )

@@ -14,13 +14,17 @@ from typing import Any, Final
 import msgspec
 from litestar import Response
 
-from api.queries.contract import Sums
+from api.queries.contract import Extremes, Sums
 from api.queries.time_range import TimeRange, to_datetime
+from mobility.measures import AMOUNTS, COUNTS, EXTREMES, MEANS, STARTS, SUMS, TOTALS
 from mobility.records import MICRO
 from mobility.settings import Store
 
 AS_OF: Final = "Mobility-As-Of"
 STORE: Final = "Mobility-Store"
+
+_EXTREMES: Final = {name: datetime | None if name in STARTS else float | None for name in EXTREMES}
+"""The fields of minima and maxima, which are null without trips: a backfill can leave an id so."""
 
 
 class Freshness(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,18 +37,13 @@ class Freshness(msgspec.Struct, frozen=True, kw_only=True):
 class SumFields(msgspec.Struct, frozen=True, kw_only=True):
     """Sums over trips."""
 
-    trip_count: int
-    total_duration: float
-    total_distance: float
-    total_revenue: float
+    __annotations__ = {name: int if name in COUNTS else float for name in SUMS}
 
 
 class Amounts(SumFields, frozen=True, kw_only=True):
     """Sums over trips, and means per trip, which are 0 without trips."""
 
-    avg_duration: float
-    avg_distance: float
-    avg_revenue: float
+    __annotations__ = dict.fromkeys(MEANS, float)
 
 
 class RangeAmounts(Amounts, frozen=True, kw_only=True):
@@ -71,8 +70,7 @@ class MetricsResponse(RangeAmounts, frozen=True, kw_only=True):
 
     entity: str
     id: str
-    start_time: datetime | None
-    last_start_time: datetime | None
+    __annotations__ |= _EXTREMES
     last_window: LastWindow | None
     as_of: datetime | None
     store: Store
@@ -152,10 +150,7 @@ class Percentiles(msgspec.Struct, frozen=True, kw_only=True):
 class Distribution(msgspec.Struct, frozen=True, kw_only=True):
     """The distribution of the sums over the ids with trips; null if there are none."""
 
-    trip_count: Percentiles | None
-    total_duration: Percentiles | None
-    total_distance: Percentiles | None
-    total_revenue: Percentiles | None
+    __annotations__ = dict.fromkeys(SUMS, Percentiles | None)
 
 
 class SummaryResponse(RangeAmounts, frozen=True, kw_only=True):
@@ -177,13 +172,7 @@ class ComparedRange(RangeAmounts, frozen=True, kw_only=True):
 class Ratio(msgspec.Struct, frozen=True, kw_only=True):
     """The left amounts divided by the right ones; null if the right one is 0."""
 
-    trip_count: float | None
-    avg_duration: float | None
-    avg_distance: float | None
-    avg_revenue: float | None
-    total_duration: float | None
-    total_distance: float | None
-    total_revenue: float | None
+    __annotations__ = dict.fromkeys((*COUNTS, *MEANS, *TOTALS), float | None)
 
 
 class ComparisonResponse(Freshness, frozen=True, kw_only=True):
@@ -200,8 +189,7 @@ class BatchItem(Amounts, frozen=True, kw_only=True):
     """The totals of an id of a batch."""
 
     id: str
-    start_time: datetime | None
-    last_start_time: datetime | None
+    __annotations__ |= _EXTREMES
 
 
 class BatchResponse(Freshness, frozen=True, kw_only=True):
@@ -213,23 +201,21 @@ class BatchResponse(Freshness, frozen=True, kw_only=True):
 
 def sums_to_response(sums: Sums) -> dict[str, Any]:
     """Return the fields of SumFields, in units."""
-    return {
-        "trip_count": sums.trip_count,
-        "total_duration": sums.total_duration / MICRO,
-        "total_distance": sums.total_distance / MICRO,
-        "total_revenue": sums.total_revenue / MICRO,
-    }
+    return {name: sums[name] / MICRO if name in AMOUNTS else sums[name] for name in SUMS}
 
 
 def to_response(sums: Sums) -> dict[str, Any]:
     """Return the fields of Amounts: sums in units, and means per trip."""
     # Division of two integers gives the nearest double, for means as for sums.
-    divisor = sums.trip_count * MICRO
+    divisor = sums["trip_count"] * MICRO
+    means = {name: sums[total] / divisor if divisor else 0.0 for name, total in MEANS.items()}
+    return {**sums_to_response(sums), **means}
+
+
+def extremes_to_response(extremes: Extremes) -> dict[str, Any]:
+    """Return minima and maxima: amounts in units, and times."""
     return {
-        **sums_to_response(sums),
-        "avg_duration": sums.total_duration / divisor if divisor else 0.0,
-        "avg_distance": sums.total_distance / divisor if divisor else 0.0,
-        "avg_revenue": sums.total_revenue / divisor if divisor else 0.0,
+        name: value / MICRO if isinstance(value, int) else value for name, value in extremes.items()
     }
 
 

@@ -11,7 +11,12 @@ from msgspec import Meta
 from api.queries.contract import Totals
 from api.queries.store_readers import StoreReaders
 from api.representation.openapi import BatchOperation
-from api.representation.responses import BatchItem, BatchResponse, to_response
+from api.representation.responses import (
+    BatchItem,
+    BatchResponse,
+    extremes_to_response,
+    to_response,
+)
 from api.routes.parameters import EntityName, entity_by_name, is_storable
 
 MAX_IDS = 1_000
@@ -54,8 +59,5 @@ def _to_item(entity_id: str, totals: Totals | None) -> BatchItem | None:
     if totals is None:
         return None
     return BatchItem(
-        id=entity_id,
-        start_time=totals.start_time,
-        last_start_time=totals.last_start_time,
-        **to_response(totals.sums),
+        id=entity_id, **to_response(totals.sums), **extremes_to_response(totals.extremes)
     )

@@ -7,6 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from api.errors import InvalidParameterError
+from api.queries.contract import NO_EXTREMES
 from api.queries.store_readers import STORE_ORDER, StoreReaders
 from api.queries.time_range import TimeRange, WindowingStrategy
 from api.representation.comparison import differences, ratios
@@ -84,7 +85,7 @@ async def _query_all(readers: StoreReaders, entity: Entity, time_range: TimeRang
     )
     total = answer.value
     return RangeResult(
-        time_range, total.sums, None, None, total.newest_window, total.watermark, answer.store
+        time_range, total.sums, NO_EXTREMES, total.newest_window, total.watermark, answer.store
     )
 
 

@@ -104,5 +104,5 @@ def _to_order(prefix: str, sort: Sort | None) -> ListOrder:
 
 
 def _position(last_id: str, sums: Sums, sort_key: SortKey | None) -> ListPosition:
-    value = 0 if sort_key is None else getattr(sums, SUM_OF_KEY[sort_key])
+    value = 0 if sort_key is None else sums[SUM_OF_KEY[sort_key]]
     return ListPosition(last_id, value)

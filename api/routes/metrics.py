@@ -7,13 +7,14 @@ from typing import Any
 from litestar import get
 from litestar.di import NamedDependency
 
-from api.queries.contract import ZERO_SUMS, Sums
+from api.queries.contract import NO_EXTREMES, ZERO_SUMS, Extremes, Sums
 from api.queries.store_readers import StoreReaders
 from api.queries.time_range import TimeRange, WindowingStrategy, to_datetime
 from api.representation.openapi import QueryOperation
 from api.representation.responses import (
     LastWindow,
     MetricsResponse,
+    extremes_to_response,
     range_to_response,
     to_response,
 )
@@ -32,15 +33,14 @@ from mobility.settings import Store
 
 @dataclass(frozen=True, slots=True)
 class RangeResult:
-    """Sums over a range, with the starts of the earliest and the latest trip.
+    """The measures of a range.
 
     `newest_window` is the start of the newest window of all time (epoch ms).
     """
 
     time_range: TimeRange
     sums: Sums
-    start_time: datetime | None
-    last_start_time: datetime | None
+    extremes: Extremes
     newest_window: int | None
     watermark: datetime | None
     store: Store
@@ -96,12 +96,11 @@ async def id_metrics(
     return MetricsResponse(
         entity=entity.name,
         id=entity_id,
-        start_time=result.start_time,
-        last_start_time=result.last_start_time,
         last_window=newest,
         as_of=result.watermark,
         store=result.store,
         **result.to_response(windowing),
+        **extremes_to_response(result.extremes),
     )
 
 
@@ -117,8 +116,7 @@ async def query_id(
         return RangeResult(
             time_range,
             totals.sums,
-            totals.start_time,
-            totals.last_start_time,
+            totals.extremes,
             totals.newest_window,
             totals.watermark,
             known.store,
@@ -131,8 +129,7 @@ async def query_id(
     return RangeResult(
         time_range,
         ZERO_SUMS if bucket is None else bucket.sums,
-        None if bucket is None else bucket.start_time,
-        None if bucket is None else bucket.last_start_time,
+        NO_EXTREMES if bucket is None else bucket.extremes,
         totals.newest_window,
         found.value.watermark,
         found.store,

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from litestar import get
 from litestar.di import NamedDependency
 
-from api.queries.contract import SUM_NAMES, Sums
 from api.queries.store_readers import StoreReaders
 from api.queries.time_range import WindowingStrategy
 from api.representation.openapi import QueryOperation
@@ -18,6 +17,7 @@ from api.representation.responses import (
     to_response,
 )
 from api.routes.parameters import EntityName, From, To, entity_by_name
+from mobility.measures import SUMS
 
 
 @get(
@@ -51,12 +51,12 @@ async def summary(
 
 def _to_distribution(percentiles: Mapping[str, Sequence[int]]) -> Distribution:
     if not percentiles:
-        return Distribution(**dict.fromkeys(SUM_NAMES))
+        return Distribution(**dict.fromkeys(SUMS))
     # The same percentile of all sums has the form of Sums, and is converted as such.
     p50, p90, p99 = (
-        sums_to_response(Sums(*values))
-        for values in zip(*(percentiles[name] for name in SUM_NAMES), strict=True)
+        sums_to_response(dict(zip(SUMS, values, strict=True)))
+        for values in zip(*(percentiles[name] for name in SUMS), strict=True)
     )
     return Distribution(
-        **{name: Percentiles(p50=p50[name], p90=p90[name], p99=p99[name]) for name in SUM_NAMES}
+        **{name: Percentiles(p50=p50[name], p90=p90[name], p99=p99[name]) for name in SUMS}
     )

@@ -65,10 +65,10 @@ async def top(
 
 
 def _to_item(ranked: RankedId, total: Sums, name: str) -> TopItem:
-    whole: int = getattr(total, name)
+    whole = total[name]
     return TopItem(
         rank=ranked.rank,
         id=ranked.id,
-        share=getattr(ranked.sums, name) / whole if whole else None,
+        share=ranked.sums[name] / whole if whole else None,
         **to_response(ranked.sums),
     )

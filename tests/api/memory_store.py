@@ -11,7 +11,7 @@ from litestar.testing import TestClient
 
 from api.app import build_app
 from api.errors import StoreUnavailableError
-from api.queries.contract import Page, Series, StatusRecord, Sums, Totals, TotalsBatch
+from api.queries.contract import Page, Series, StatusRecord, Totals, TotalsBatch
 from api.queries.store_readers import StoreReaders
 from mobility.entities import ENTITIES, Entity
 from mobility.settings import Settings, Store
@@ -91,8 +91,14 @@ class MemoryReader:
 
 def totals(trip_count: int = 3, duration: int = 10_000_000) -> Totals:
     """Return totals whose other amounts have six decimals."""
-    sums = Sums(trip_count, duration, 1_234_567, -500_000)
-    return Totals(sums, START, LAST_START, NEWEST_WINDOW, WATERMARK)
+    sums = {
+        "trip_count": trip_count,
+        "total_duration": duration,
+        "total_distance": 1_234_567,
+        "total_revenue": -500_000,
+    }
+    starts = {"start_time": START, "last_start_time": LAST_START}
+    return Totals(sums, starts, NEWEST_WINDOW, WATERMARK)
 
 
 def client(

@@ -11,7 +11,7 @@ import pytest
 from litestar.testing import TestClient
 
 from api.app import create_app
-from api.queries.contract import ZERO_SUMS, Totals
+from api.queries.contract import NO_EXTREMES, ZERO_SUMS, Totals
 from api.queries.store_readers import COOLDOWN
 from mobility.settings import Settings, Store
 from tests.api.memory_store import (
@@ -125,7 +125,7 @@ def test_pages_have_all_ids() -> None:
     assert found == [
         {
             "id": name,
-            "trip_count": of.sums.trip_count,
+            "trip_count": of.sums["trip_count"],
             "total_duration": 10.0,
             "total_distance": 1.234567,
             "total_revenue": -0.5,
@@ -161,7 +161,7 @@ def test_lists_come_from_postgres_only() -> None:
 
 def test_an_id_without_trips() -> None:
     """After a backfill that moved its trips to other ids, an id still exists, without a start."""
-    no_trips = Totals(ZERO_SUMS, None, None, NEWEST_WINDOW, WATERMARK)
+    no_trips = Totals(ZERO_SUMS, NO_EXTREMES, NEWEST_WINDOW, WATERMARK)
     with client(MemoryReader("redis", {"d1": no_trips})) as http:
         body = http.get("/metrics/driver/d1").json()
     assert (body["trip_count"], body["avg_duration"], body["start_time"]) == (0, 0.0, None)

@@ -19,7 +19,7 @@ from mobility.settings import Settings
 from tests.databases import encoded, new_database
 from tests.pgbouncer import pgbouncer
 
-NUMBER = sql.SQL("SELECT 7")
+NUMBER = sql.SQL("SELECT 7 AS number")
 
 
 def named(name: str) -> sql.Composed:
@@ -57,7 +57,7 @@ def test_a_query_has_a_timeout(services: Settings) -> None:
         with pytest.raises(TimeoutError):
             await pool.fetch(sql.SQL("SELECT pg_sleep(60)"))
         seconds = time.monotonic() - started
-        assert await pool.fetch(NUMBER) == [(7,)]
+        assert await pool.fetch(NUMBER) == [{"number": 7}]
         await pool.close()
         return seconds
 
@@ -116,7 +116,7 @@ def test_closed_connections_are_replaced(services: Settings) -> None:
         queries = [pool.fetch(sql.SQL("SELECT pg_sleep(0.2)")) for _ in range(3)]
         await asyncio.gather(*queries)
         assert _terminate(services, name) == 3
-        assert await pool.fetch(NUMBER) == [(7,)]
+        assert await pool.fetch(NUMBER) == [{"number": 7}]
         await pool.close()
 
     asyncio.run(run())

@@ -1,12 +1,7 @@
 SELECT
     id,
-    trip_count,
-    total_duration,
-    total_distance,
-    total_revenue,
-    start_time,
-    last_start_time,
-    newest.start,
+    {measures},
+    newest.start AS newest_window,
     progress.watermark
 FROM (SELECT min(watermark) AS watermark FROM progress WHERE entity = %(entity)s) AS progress
 LEFT JOIN {totals} AS totals ON id = ANY (%(ids)s)

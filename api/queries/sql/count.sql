@@ -1,1 +1,1 @@
-SELECT count(*) FROM {totals} WHERE id >= %(prefix)s AND id < %(prefix_end)s
+SELECT count(*) AS number FROM {totals} WHERE id >= %(prefix)s AND id < %(prefix_end)s

@@ -2,10 +2,10 @@
 -- it. Without any id there is one row, which has the watermark only.
 SELECT
     page.*,
-    (SELECT min(watermark) FROM progress WHERE entity = %(entity)s)
+    (SELECT min(watermark) FROM progress WHERE entity = %(entity)s) AS watermark
 FROM (SELECT) AS one
 LEFT JOIN (
-    SELECT id, trip_count, total_duration, total_distance, total_revenue
+    SELECT id, {additive}
     FROM {totals}
     WHERE id > %(after)s AND id >= %(prefix)s AND id < %(prefix_end)s
     ORDER BY id

@@ -1,3 +1,3 @@
-SELECT id, trip_count, total_duration, total_distance, total_revenue
+SELECT id, {additive}
 FROM {totals}
 WHERE trip_count > 0

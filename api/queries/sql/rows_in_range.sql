@@ -1,4 +1,4 @@
 -- A backfill can leave windows without trips; they do not count.
-SELECT id, trip_count, total_duration, total_distance, total_revenue
+SELECT id, {additive}
 FROM {ledger}
 WHERE window_start >= %(start)s AND window_start < %(end)s AND trip_count > 0

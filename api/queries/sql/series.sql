@@ -2,17 +2,12 @@
 -- one row, which has the watermark only; for an unknown id there is no row.
 SELECT
     buckets.*,
-    (SELECT min(watermark) FROM progress WHERE entity = %(entity)s)
+    (SELECT min(watermark) FROM progress WHERE entity = %(entity)s) AS watermark
 FROM {totals} AS known
 LEFT JOIN (
     SELECT
         width_bucket(window_start, %(bounds)s::bigint[]) - 1 AS bucket,
-        sum(trip_count)::bigint AS trip_count,
-        sum(total_duration)::bigint AS total_duration,
-        sum(total_distance)::bigint AS total_distance,
-        sum(total_revenue)::bigint AS total_revenue,
-        min(start_time) FILTER (WHERE trip_count > 0) AS start_time,
-        max(last_start_time) FILTER (WHERE trip_count > 0) AS last_start_time
+        {measures_of_windows}
     FROM {ledger}
     WHERE id = %(id)s AND window_start >= %(start)s AND window_start < %(end)s
     GROUP BY bucket

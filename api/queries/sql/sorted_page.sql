@@ -2,10 +2,10 @@
 -- docs/adr/0012-totals-have-no-index-by-amount.md.
 SELECT
     page.*,
-    (SELECT min(watermark) FROM progress WHERE entity = %(entity)s)
+    (SELECT min(watermark) FROM progress WHERE entity = %(entity)s) AS watermark
 FROM (SELECT) AS one
 LEFT JOIN (
-    SELECT id, trip_count, total_duration, total_distance, total_revenue
+    SELECT id, {additive}
     FROM {totals}
     WHERE {after} AND id >= %(prefix)s AND id < %(prefix_end)s
     ORDER BY {amount} {direction}, id {direction}

@@ -4,21 +4,15 @@ WITH sums AS MATERIALIZED ({sums}),
 first AS ({first})
 SELECT
     whole.*,
-    (SELECT max(window_start) FROM {ledger}),
-    (SELECT min(watermark) FROM progress WHERE entity = %(entity)s),
+    (SELECT max(window_start) FROM {ledger}) AS newest_window,
+    (SELECT min(watermark) FROM progress WHERE entity = %(entity)s) AS watermark,
     first.id,
     first.rank,
-    first.trip_count,
-    first.total_duration,
-    first.total_distance,
-    first.total_revenue
+    {additive_of_first}
 FROM (
     SELECT
-        count(*),
-        coalesce(sum(trip_count), 0),
-        coalesce(sum(total_duration), 0),
-        coalesce(sum(total_distance), 0),
-        coalesce(sum(total_revenue), 0)
+        count(*) AS active_ids,
+        {all_additive_of_ids}
     FROM sums
 ) AS whole
 LEFT JOIN first ON true

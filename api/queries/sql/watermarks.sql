@@ -1,1 +1,1 @@
-SELECT entity, min(watermark) FROM progress GROUP BY entity
+SELECT entity, min(watermark) AS watermark FROM progress GROUP BY entity
