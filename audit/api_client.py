@@ -13,7 +13,7 @@ import polars as pl
 
 from audit.conversions import iso_to_ms
 from mobility.entities import ENTITIES
-from mobility.measures import STARTS, TOTALS
+from mobility.measures import AMOUNTS, STARTS
 
 _PAGE_SIZE: Final = 500
 _THREADS: Final = 4
@@ -25,7 +25,7 @@ IDS_SCHEMA: Final = pl.Schema({"entity": pl.String, "id": pl.String, "trip_count
 API_TOTALS_SCHEMA: Final = pl.Schema(
     [
         *IDS_SCHEMA.items(),
-        *[(name, pl.Float64) for name in (*TOTALS, "avg_duration")],  # units
+        *[(name, pl.Float64) for name in (*AMOUNTS, "avg_duration")],  # units
         *[(name, pl.String) for name in STARTS],
     ]
 )

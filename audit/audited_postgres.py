@@ -19,7 +19,7 @@ from audit.audited_stores import (
 from audit.comparison import OutputComparison, compare
 from audit.window_sample import SAMPLE_SCHEMA, WINDOW_FIELDS
 from mobility.entities import Entity
-from mobility.measures import SUMS
+from mobility.measure_lists import measure_list
 from mobility.settings import Settings
 from postgres.server_check import check_server
 
@@ -31,6 +31,9 @@ _TOTALS_SCHEMA: Final = pl.Schema(
         *((f"window_{name}", SAMPLE_SCHEMA[name]) for name in WINDOW_FIELDS),
     ]
 )
+_SIDES: Final = ("totals", "windows")
+"""The tables whose columns _TOTALS_SCHEMA has, in this order."""
+
 _CONNECT_SECONDS: Final = 10
 _IDS_PER_QUERY: Final = 500
 _ROWS_PER_FETCH: Final = 20_000
@@ -41,18 +44,12 @@ WHERE window_start BETWEEN %(first)s AND %(last)s AND (%(ids)s::text[] IS NULL O
 """
 
 # One statement reads one snapshot: totals and windows match, whatever is written meanwhile. After a
-# backfill the earliest or latest trip may no longer be counted: then starts are not compared.
+# backfill the trip of a minimum or a maximum may no longer be counted: then they are not compared.
 _TOTALS_AND_SUMS: Final = """
-SELECT
-    id, {totals}, CASE WHEN generation = 0 THEN totals.start_time END,
-    CASE WHEN generation = 0 THEN totals.last_start_time END,
-    {windows}, windows.start_time, windows.last_start_time
+SELECT id, {totals}, {windows}
 FROM (SELECT * FROM {store} WHERE %(ids)s::text[] IS NULL OR id = ANY(%(ids)s)) AS totals
 FULL JOIN (
-    SELECT
-        id, {sums}, max(generation) AS generation,
-        CASE WHEN max(generation) = 0 THEN min(start_time) END AS start_time,
-        CASE WHEN max(generation) = 0 THEN max(last_start_time) END AS last_start_time
+    SELECT id, {measures}, max(generation) AS generation
     FROM {ledger}
     WHERE %(ids)s::text[] IS NULL OR id = ANY(%(ids)s)
     GROUP BY id
@@ -144,13 +141,14 @@ def _read_windows(
 def _read_totals_and_sums(
     connection: psycopg.Connection[Any], entity: Entity, ids: Sequence[str] | None
 ) -> Iterator[pl.DataFrame]:
-    def each(pattern: str) -> sql.Composable:
-        return _list(sql.SQL(pattern).format(name=sql.Identifier(name)) for name in SUMS)
-
+    if_live = "CASE WHEN generation = 0 THEN {side}.{{name}} END"
+    totals, windows = (
+        measure_list(f"{side}.{{name}}", if_live.format(side=side)) for side in _SIDES
+    )
     query = sql.SQL(_TOTALS_AND_SUMS).format(
-        totals=each("totals.{name}"),
-        windows=each("windows.{name}"),
-        sums=each("sum({name})::bigint AS {name}"),
+        totals=sql.SQL(totals),
+        windows=sql.SQL(windows),
+        measures=sql.SQL(measure_list("sum({name})::bigint AS {name}", "{best}({name}) AS {name}")),
         store=sql.Identifier(f"{entity.name}_totals"),
         ledger=sql.Identifier(f"{entity.name}_ledger"),
     )

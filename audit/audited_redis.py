@@ -16,10 +16,11 @@ from audit.audited_stores import (
 )
 from audit.comparison import OutputComparison, compare
 from audit.conversions import decimal_to_micro, iso_to_ms
+from audit.measures import measures_of_parts
 from audit.window_sample import ENTITY_WINDOW_KEY, SAMPLE_SCHEMA, WINDOW_FIELDS
 from mobility.entities import ENTITIES, Entity
-from mobility.keys import RedisKeys
-from mobility.measures import STARTS, SUMS, TOTALS
+from mobility.keys import LEDGER_FIELDS, RedisKeys
+from mobility.measures import COUNTS, STARTS, SUMS, TOTALS
 from mobility.records import MICRO
 from mobility.settings import Settings
 
@@ -169,9 +170,7 @@ def _compare_totals(windows: pl.DataFrame, contents: _RawContents) -> tuple[Outp
         schema={"entity": pl.String, "id": pl.String},
         orient="row",
     ).join(backfilled, on=_ID, how="anti")
-    sums = windows.group_by(_ID).agg(
-        pl.col(*SUMS).sum(), pl.col("start_time").min(), pl.col("last_start_time").max()
-    )
+    sums = windows.group_by(_ID).agg(measures_of_parts())
     # The first release kept no latest start in its summaries.
     is_known = pl.col("last_start_time_right").is_not_null()
     known_sums = sums.join(
@@ -212,7 +211,7 @@ def _parse_summaries(contents: _RawContents) -> pl.DataFrame:
 
 def _parse_totals(contents: _RawContents) -> pl.DataFrame:
     return pl.DataFrame(contents.totals, schema=_TOTALS_TEXTS, orient="row").with_columns(
-        pl.col("trip_count").cast(pl.Int64, strict=False),
+        pl.col(*COUNTS).cast(pl.Int64, strict=False),
         *(decimal_to_micro(pl.col(name)).alias(name) for name in TOTALS),
         *(iso_to_ms(pl.col(name)) for name in STARTS),
         pl.col(_MEAN).cast(pl.Float64, strict=False),
@@ -224,10 +223,9 @@ def _parse_windows(texts: list[tuple[str, ...]]) -> pl.DataFrame:
     schema = dict.fromkeys(("entity", "id", "window_start", "window"), pl.String)
     frame = pl.DataFrame(texts, schema=schema, orient="row")
     values = pl.col("window").str.split(" ").list
-    names = ("generation", *SUMS, "start_time", "pane", "last_start_time")
 
     def value(name: str) -> pl.Expr:
-        return values.get(names.index(name), null_on_oob=True)
+        return values.get(LEDGER_FIELDS.index(name), null_on_oob=True)
 
     # Windows of the first release end with the pane: one start stands for both.
     last_start = pl.coalesce(value("last_start_time"), value("start_time"))

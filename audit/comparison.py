@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 import polars as pl
 
+from mobility.measures import STARTS
 from mobility.times import iso_time
 
 DifferenceKind = Literal["missing", "extra", "repeated", "different"]
@@ -17,9 +18,7 @@ MAX_EXAMPLES: Final = 3
 _TOLERANCE: Final = 1e-12
 _FOUND: Final = " found"
 _DIFFERS: Final = " differs"
-_TIME_COLUMNS: Final = frozenset(
-    {"window_start", "window_end", "start_time", "last_start_time", "end_time"}
-)
+_TIME_COLUMNS: Final = frozenset({"window_start", "window_end", *STARTS, "end_time"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from typing import Final
 import polars as pl
 
 from audit.conversions import micro_to_units
-from mobility.measures import TOTALS
+from mobility.measures import AMOUNTS, COUNTS
 
-_COLUMNS: Final = ("trip_count", *TOTALS, "avg_duration")
+_COLUMNS: Final = (*COUNTS, *AMOUNTS, "avg_duration")
 
 
 def write_totals(path: Path, totals: pl.DataFrame) -> None:
@@ -27,5 +27,5 @@ def write_windows(path: Path, windows: pl.DataFrame) -> None:
 def in_units(frame: pl.DataFrame) -> pl.DataFrame:
     """Convert totals in micro-units to the nearest doubles in units; leave doubles as they are."""
     return frame.with_columns(
-        micro_to_units(frame[name]) for name in TOTALS if frame[name].dtype.is_integer()
+        micro_to_units(frame[name]) for name in AMOUNTS if frame[name].dtype.is_integer()
     )

@@ -12,6 +12,7 @@ from typing import Final
 import polars as pl
 import polars_h3
 
+from audit.measures import measures_of_parts, measures_of_trips
 from audit.rules_in_force import RulesInForce, TableFiles
 from audit.times import event_time
 from audit.validation import (
@@ -23,15 +24,11 @@ from audit.validation import (
     validate_messages,
 )
 from mobility.entities import ENTITIES
-from mobility.measures import TOTALS
 from mobility.records import MICRO, RULES_VERSION, RulesVersion
 from mobility.settings import Settings
 
 TABLES: Final = ("drivers", "locations")
 """The tables that decide on windows, by the settings that name them."""
-
-TOTAL_INPUTS: Final = dict(zip(TOTALS, AMOUNTS, strict=True))
-"""For each total the field of a trip that it sums."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +107,7 @@ def run_oracle(
     """
     messages = classify(log.rows, settings)
     windows = aggregate_windows(messages.filter(pl.col("outcome") == "counted"), settings, rules)
-    totals = windows.group_by("entity", "id").agg(
-        pl.col("trip_count", *TOTALS).sum(),
-        pl.col("start_time").min(),
-        pl.col("last_start_time").max(),
-    )
+    totals = windows.group_by("entity", "id").agg(measures_of_parts())
     return OracleResult(messages, add_mean(windows), add_mean(totals))
 
 
@@ -219,15 +212,7 @@ def add_mean(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _aggregate(trips: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
-    def total(column: str) -> pl.Expr:
-        return (pl.col(column) * MICRO).round(mode="half_to_even").cast(pl.Int128).sum()
-
-    return trips.group_by(keys).agg(
-        pl.len().cast(pl.Int64).alias("trip_count"),
-        *(total(column).alias(name) for name, column in TOTAL_INPUTS.items()),
-        pl.col("start_time").min(),
-        pl.col("start_time").max().alias("last_start_time"),
-    )
+    return trips.group_by(keys).agg(measures_of_trips())
 
 
 def _read_table(path: Path | None, key: str, columns: pl.Schema) -> pl.DataFrame:

@@ -11,13 +11,13 @@ from audit.export import in_units
 from audit.oracle import OracleResult, ValidatedLog
 from audit.trips_file import COPY, number_copies, read_trips
 from audit.validation import TRIP_SCHEMA
-from mobility.measures import STARTS, TOTALS
+from mobility.measures import MEASURE_SCHEMA
 from mobility.settings import Settings
 from mobility.topics import trips_topic
 
 _ID: Final = ("entity", "id")
 _WINDOW: Final = (*_ID, "window_start")
-_SUMS: Final = ("trip_count", *TOTALS, *STARTS)
+_MEASURES: Final = tuple(MEASURE_SCHEMA)
 _MEANS: Final = ("avg_duration",)
 _SOURCE_POSITION: Final = ("topic", "partition", "offset")
 
@@ -37,19 +37,19 @@ def compare_log_with_file(log: ValidatedLog, file: Path) -> OutputComparison:
 
 def compare_windows(output: str, expected: OracleResult, found: pl.DataFrame) -> OutputComparison:
     """Compare the windows of a store or topic, in micro-units."""
-    fields = ("window_end", *_SUMS)
+    fields = ("window_end", *_MEASURES)
     return compare(output, expected.windows, found, keys=_WINDOW, fields=fields, means=_MEANS)
 
 
 def compare_totals(output: str, expected: OracleResult, found: pl.DataFrame) -> OutputComparison:
     """Compare the totals per id of a store, in micro-units."""
-    return compare(output, expected.totals, found, keys=_ID, fields=_SUMS, means=_MEANS)
+    return compare(output, expected.totals, found, keys=_ID, fields=_MEASURES, means=_MEANS)
 
 
 def compare_api_totals(expected: OracleResult, found: pl.DataFrame) -> OutputComparison:
     """Compare the totals that the API answers: the doubles nearest to the exact amounts."""
     totals = in_units(expected.totals)
-    return compare("API, each id", totals, found, keys=_ID, fields=_SUMS, means=_MEANS)
+    return compare("API, each id", totals, found, keys=_ID, fields=_MEASURES, means=_MEANS)
 
 
 def compare_api_ids(expected: OracleResult, found: pl.DataFrame) -> OutputComparison:

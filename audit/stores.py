@@ -14,11 +14,11 @@ from psycopg import sql
 from audit.conversions import decimal_to_micro, iso_to_ms
 from mobility.entities import ENTITIES, Entity
 from mobility.keys import RedisKeys
-from mobility.measures import STARTS, TOTALS
+from mobility.measures import AMOUNTS, COUNTS, MEASURE_SCHEMA, STARTS
 from mobility.settings import Settings
 
 _CHUNK: Final = 1_000
-_FIELDS: Final = ("trip_count", *TOTALS, "avg_duration", *STARTS)
+_FIELDS: Final = (*MEASURE_SCHEMA, "avg_duration")
 
 
 def read_postgres_totals(settings: Settings) -> pl.DataFrame:
@@ -39,8 +39,8 @@ def read_redis_totals(settings: Settings) -> pl.DataFrame:
     return pl.concat(frames).select(
         "entity",
         "id",
-        pl.col("trip_count").cast(pl.Int64, strict=False),
-        *(decimal_to_micro(pl.col(name)).alias(name) for name in TOTALS),
+        pl.col(*COUNTS).cast(pl.Int64, strict=False),
+        *(decimal_to_micro(pl.col(name)).alias(name) for name in AMOUNTS),
         pl.col("avg_duration").cast(pl.Float64, strict=False),
         *(iso_to_ms(pl.col(name)) for name in STARTS),
     )
@@ -71,7 +71,7 @@ def _read_views(settings: Settings, view: str, times: list[str]) -> pl.DataFrame
 
 def _copy_view(connection: psycopg.Connection, view: str, times: list[str]) -> pl.DataFrame:
     """Read a view with COPY, as text: amounts keep every digit, times are epoch milliseconds."""
-    amounts = ["trip_count", *TOTALS, "avg_duration"]
+    amounts = [*COUNTS, *AMOUNTS, "avg_duration"]
     columns: list[sql.Composable] = [sql.Identifier(name) for name in ("id", *amounts)]
     columns += [
         sql.SQL("(extract(epoch FROM {0}) * 1000)::bigint AS {0}").format(sql.Identifier(name))
@@ -94,8 +94,8 @@ def _copy_view(connection: psycopg.Connection, view: str, times: list[str]) -> p
         )
     return frame.select(
         "id",
-        pl.col("trip_count", *times).cast(pl.Int64, strict=False),
-        *(decimal_to_micro(pl.col(name)).alias(name) for name in TOTALS),
+        pl.col(*COUNTS, *times).cast(pl.Int64, strict=False),
+        *(decimal_to_micro(pl.col(name)).alias(name) for name in AMOUNTS),
         pl.col("avg_duration").cast(pl.Float64, strict=False),
     )
 

@@ -11,12 +11,13 @@ from typing import Final
 
 import polars as pl
 
-from mobility.measures import STARTS, TOTALS
+from audit.measures import measures_of_parts
+from mobility.measures import MEASURE_SCHEMA
 
 ENTITY_WINDOW_KEY: Final = ("entity", "id", "window_start")
 WINDOW_VERSION: Final = ("generation", "trip_count")
-WINDOW_FIELDS: Final = ("trip_count", *TOTALS, *STARTS)
-"""What is compared of a window: its trip count, totals and starts."""
+WINDOW_FIELDS: Final = tuple(MEASURE_SCHEMA)
+"""What is compared of a window: its measures."""
 
 SAMPLE_SCHEMA: Final = pl.Schema(
     [
@@ -24,9 +25,7 @@ SAMPLE_SCHEMA: Final = pl.Schema(
         ("id", pl.String),
         ("window_start", pl.Int64),  # epoch ms
         ("generation", pl.Int64),
-        ("trip_count", pl.Int64),
-        *[(name, pl.Int128) for name in TOTALS],  # micro-units
-        *[(name, pl.Int64) for name in STARTS],  # epoch ms
+        *MEASURE_SCHEMA.items(),
     ]
 )
 """Windows as they are sampled, from the log, from topics and from stores."""
@@ -38,12 +37,7 @@ _MAX_RANK: Final = (1 << 64) - 1
 
 def merge_partials(windows: pl.DataFrame) -> pl.DataFrame:
     """Merge partial aggregates of the same window."""
-    return windows.group_by(ENTITY_WINDOW_KEY).agg(
-        pl.col("generation").max(),
-        pl.col("trip_count", *TOTALS).sum(),
-        pl.col("start_time").min(),
-        pl.col("last_start_time").max(),
-    )
+    return windows.group_by(ENTITY_WINDOW_KEY).agg(pl.col("generation").max(), *measures_of_parts())
 
 
 def keep_highest_versions(windows: pl.DataFrame) -> pl.DataFrame:
