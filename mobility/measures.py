@@ -17,15 +17,17 @@ class Measure:
     """A value that is computed of the trips of an id in a window.
 
     `name` is stored data: it stands in topics, keys, tables, files and answers. `input` is the
-    column of counted trips that it is computed of; a count has none. `mean` is the name of a sum
-    divided by the trip count, which is derived where it is shown. `substitute` is the measure whose
-    value stands for this one in windows of an earlier release, which lack it.
+    column of counted trips that it is computed of; a count has none. `label` is its name on pages.
+    `mean` is the name of a sum divided by the trip count, which is derived where it is shown.
+    `substitute` is the measure whose value stands for this one in windows of an earlier release,
+    which lack it.
     """
 
     name: str
     kind: Kind
     unit: Unit
-    input: str | None = None
+    input: str | None
+    label: str
     mean: str | None = None
     substitute: str | None = None
 
@@ -36,12 +38,12 @@ class Measure:
 
 
 MEASURES: Final = (
-    Measure("trip_count", "count", "trips"),
-    Measure("total_duration", "sum", "minutes", input="duration", mean="avg_duration"),
-    Measure("total_distance", "sum", "kilometres", input="distance", mean="avg_distance"),
-    Measure("total_revenue", "sum", "currency", input="revenue", mean="avg_revenue"),
-    Measure("start_time", "min", "time", input="start_time"),
-    Measure("last_start_time", "max", "time", input="start_time", substitute="start_time"),
+    Measure("trip_count", "count", "trips", None, "Trips"),
+    Measure("total_duration", "sum", "minutes", "duration", "Riding time", "avg_duration"),
+    Measure("total_distance", "sum", "kilometres", "distance", "Distance", "avg_distance"),
+    Measure("total_revenue", "sum", "currency", "revenue", "Revenue", "avg_revenue"),
+    Measure("start_time", "min", "time", "start_time", "First trip"),
+    Measure("last_start_time", "max", "time", "start_time", "Last trip", substitute="start_time"),
 )
 
 MEASURE_SCHEMA: Final = pl.Schema({measure.name: measure.dtype for measure in MEASURES})

@@ -11,6 +11,7 @@ from litestar.response import File
 
 from api.access.authentication import PUBLIC
 from api.middleware import ETags
+from api.pages.measures import measures_script
 from api.pages.settings import page_settings
 from api.representation.problems import problem
 
@@ -67,7 +68,7 @@ async def asset(name: FromPath[Path]) -> File:
 
 PAGES_ROUTER: Final = Router(
     "/",
-    route_handlers=[page, asset, page_settings],
+    route_handlers=[page, asset, measures_script, page_settings],
     middleware=[ETags()],
     # The page that asks for a token needs none.
     opt={PUBLIC: True},

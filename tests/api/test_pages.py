@@ -1,5 +1,6 @@
 """Pages and assets: files, their types, and the headers that restrict them."""
 
+import json
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from litestar.testing import TestClient
 
 import api.pages
 from api.app import create_app
+from mobility.measures import MEANS, MEASURE_SCHEMA, SUMS
 from mobility.settings import Settings
 
 FOLDER = Path(api.pages.__file__).parent
@@ -105,3 +107,21 @@ def test_the_policy_allows_images_of_the_tile_server_only() -> None:
     assert "img-src 'self' data: https://tiles.example:8443" in policy
     assert "default-src 'self'" in policy
     assert sum("tiles.example" in part for part in policy) == 1
+
+
+def test_scripts_get_the_measures_of_the_table() -> None:
+    """Names and units of measures and of their means, and the names of the sums."""
+    with client() as http:
+        found = http.get("/assets/measures.js")
+    assert found.headers["content-type"].startswith("text/javascript")
+    assert found.headers["cache-control"] == "no-cache"
+    lines = [line.removesuffix(";").split(" = ") for line in found.text.splitlines()]
+    exported = {name.removeprefix("export const "): json.loads(value) for name, value in lines}
+    assert exported["SUMS"] == [*SUMS]
+    assert exported["MEASURES"].keys() == {*MEASURE_SCHEMA, *MEANS}
+    assert exported["MEASURES"]["total_distance"] == {"name": "Distance", "unit": "km"}
+    assert exported["MEASURES"]["avg_revenue"] == {
+        "name": "Revenue per trip",
+        "unit": "in the currency of the trips, mean",
+        "of": "total_revenue",
+    }

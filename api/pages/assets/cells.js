@@ -1,5 +1,7 @@
 // H3 cells: their outlines on the map, and groups of cells that would be too small to see.
 
+import { SUMS } from "./measures.js";
+
 const { cellToBoundary, cellToParent, getHexagonEdgeLengthAvg, getResolution, isValidCell, latLngToCell } = window.h3;
 
 export const isCell = (id) => isValidCell(id);
@@ -63,8 +65,6 @@ export function cellAt(x, y, ids, levels) {
   }
   return null;
 }
-
-const SUMS = ["trip_count", "total_duration", "total_distance", "total_revenue"];
 
 /** Totals of cells summed by their parent cells at a resolution; `cells` is the number of cells. */
 export function groupCells(items, level) {

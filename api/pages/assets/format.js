@@ -1,5 +1,7 @@
 // Formats of numbers and times. Times are in UTC, as in the API.
 
+import { MEASURES } from "./measures.js";
+
 const LOCALE = "en-GB";
 const whole = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 0 });
 const one = new Intl.NumberFormat(LOCALE, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
@@ -46,15 +48,15 @@ export function ago(ms) {
 /** The id of an H3 cell without the padding at its end; other ids do not change. */
 export const shortId = (id) => (/^8[0-9a-f]{14}$/.test(id) ? id.replace(/f+$/, "") : id);
 
-/** The metrics of windows: name, sort key of the API, unit and format. */
+/** The metrics of windows that pages offer: name and unit, sort key of the API, and format. */
 export const METRICS = [
-  { key: "trip_count", name: "Trips", by: "trips", unit: "trips", text: count },
-  { key: "total_revenue", name: "Revenue", by: "revenue", unit: "in the trips’ currency", text: money },
-  { key: "total_distance", name: "Distance", by: "distance", unit: "km", text: km },
-  { key: "total_duration", name: "Riding time", by: "duration", unit: "minutes", text: hours },
-  { key: "avg_revenue", name: "Revenue per trip", by: "trips", unit: "in the trips’ currency, mean", text: money, of: "total_revenue" },
-  { key: "avg_duration", name: "Minutes per trip", by: "trips", unit: "minutes, mean", text: minutes, of: "total_duration" },
-];
+  { key: "trip_count", by: "trips", text: count },
+  { key: "total_revenue", by: "revenue", text: money },
+  { key: "total_distance", by: "distance", text: km },
+  { key: "total_duration", by: "duration", text: hours },
+  { key: "avg_revenue", by: "trips", text: money },
+  { key: "avg_duration", by: "trips", text: minutes },
+].map((metric) => ({ ...MEASURES[metric.key], ...metric }));
 export const metricOf = (key) => METRICS.find((metric) => metric.key === key) ?? METRICS[0];
 
 /** The value of a metric of totals; means are divided here, as they can't be summed. */

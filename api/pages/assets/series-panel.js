@@ -3,12 +3,13 @@
 import { download, get, iso, urlOf } from "./api.js";
 import { Chart, timeAxis, tooltip, valueAxis } from "./chart.js";
 import { el } from "./dom.js";
-import { clock, compact, count, day, decimal, km, metricOf, METRICS, minutes, moment, money, period, valueOf } from "./format.js";
+import { clock, compact, count, day, decimal, metricOf, METRICS, moment, period, valueOf } from "./format.js";
 
 const MINUTE = 60_000;
 const RANGES = [["6 hours", 360], ["24 hours", 1440], ["7 days", 10_080], ["31 days", 44_640]];
 const GRANULARITIES = [["5 minutes", "PT5M", 5], ["15 minutes", "PT15M", 15], ["1 hour", "PT1H", 60], ["1 day", "P1D", 1440]];
 const MAX_BUCKETS = 750;
+const COLUMNS = ["trip_count", "total_revenue", "total_distance", "avg_duration"].map(metricOf);
 const FORMATS = [["CSV", "csv", "text/csv"], ["Parquet", "parquet", "application/vnd.apache.parquet"], ["NDJSON", "ndjson", "application/x-ndjson"]];
 
 export class SeriesPanel {
@@ -85,9 +86,9 @@ export class SeriesPanel {
     this.chart.show({
       note: this.items.length ? `${metric.unit === metric.name.toLowerCase() ? metric.name : `${metric.name}, ${metric.unit}`}. Pale bars are not complete yet.` : "No trips in this range.",
       summary: `${metric.name}: ${this.items.length} buckets with trips, ${count(trips)} trips in total.`,
-      columns: ["From (UTC)", "Trips", "Revenue", "Distance", "Minutes per trip", "Complete"].map((name) => ({ name })),
-      rows: () => this.items.toReversed().map((item) => [moment(item.window_start), count(item.trip_count), money(item.total_revenue),
-        km(item.total_distance), minutes(item.avg_duration), item.complete ? "yes" : "not yet"]),
+      columns: ["From (UTC)", ...COLUMNS.map(({ name }) => name), "Complete"].map((name) => ({ name })),
+      rows: () => this.items.toReversed().map((item) => [moment(item.window_start),
+        ...COLUMNS.map(({ key, text }) => text(item[key])), item.complete ? "yes" : "not yet"]),
       option: (theme) => ({
         legend: { show: false },
         grid: { left: 4, right: 8, top: 14, bottom: 4, containLabel: true },
