@@ -12,10 +12,11 @@ from litestar.testing import TestClient
 
 from api.app import create_app
 from mobility.entities import BY_NAME
-from mobility.measures import TOTALS
-from mobility.records import MICRO, WINDOW_SCHEMA
+from mobility.measures import STARTS, TOTALS
+from mobility.records import MICRO
 from mobility.settings import Settings
 from sinks.store_pair import connect_stores
+from tests.windows import window, window_frame
 
 DRIVER = BY_NAME["driver"]
 LENGTH = 300_000
@@ -29,20 +30,25 @@ SUMS = ("trip_count", *TOTALS)
 def random_windows(seed: int = 7, hours: int = 40) -> pl.DataFrame:
     """Return windows (WINDOW_SCHEMA) before NOON, with gaps, refunds and equal amounts."""
     generator = random.Random(seed)  # noqa: S311 - the same numbers each time
+
+    def two_starts(start: int) -> dict[str, int]:
+        times = sorted(start + generator.randrange(LENGTH) for _ in STARTS)
+        return dict(zip(STARTS, times, strict=True))
+
     starts = range(NOON - hours * 12 * LENGTH, NOON, LENGTH)
     rows = [
-        (
+        window(
             *(entity_id, start, count := generator.randint(1, 3)),
-            *(count * generator.choice([1, 333_333, 10_000_000]) for _ in range(2)),
-            count * generator.choice([-1_000_001, 0, 2_500_000, 2**50]),
-            *sorted((start + generator.randrange(LENGTH), start + generator.randrange(LENGTH))),
-            *("on_time", 0),
+            total_duration=count * generator.choice([1, 333_333, 10_000_000]),
+            total_distance=count * generator.choice([1, 333_333, 10_000_000]),
+            total_revenue=count * generator.choice([-1_000_001, 0, 2_500_000, 2**50]),
+            **two_starts(start),
         )
         for entity_id in IDS
         for start in starts
         if generator.random() < 0.2
     ]
-    return pl.DataFrame(rows, schema=WINDOW_SCHEMA, orient="row")
+    return window_frame(rows)
 
 
 def fill_stores(settings: Settings, rows: pl.DataFrame, watermark: int = NOON) -> None:

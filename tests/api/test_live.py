@@ -4,7 +4,6 @@ import asyncio
 import json
 
 import msgspec
-import polars as pl
 import pytest
 from litestar.testing import TestClient
 
@@ -14,13 +13,14 @@ from api.app import create_app
 from api.live.stream_entry import StreamEntry, StreamId
 from api.live.subscriber import MAX_QUEUED
 from mobility.keys import RedisKeys
-from mobility.records import WINDOW_SCHEMA
+from mobility.measures import TOTALS
 from mobility.settings import Settings
 from sinks.redis import connect_redis
 from tests.api.live_client import DRIVER, Client, live_system
 from tests.api.memory_store import problem_of
 from tests.strategies import NOON
 from tests.waiting import until_async
+from tests.windows import window, window_frame
 
 pytestmark = pytest.mark.services
 
@@ -62,14 +62,15 @@ def test_changes_by_the_sinks_are_sent(settings: Settings) -> None:
             await live.wait_until_following()
             sink = connect_redis(settings, "main")
             for count in (1, 1, 3):
-                row = ("a/b", NOON, count, 10_000_001, 2_500_000, -1, *[NOON + 1] * 2, "early", 0)
-                sink.apply(DRIVER, pl.DataFrame([row], schema=WINDOW_SCHEMA, orient="row"))
+                amounts = dict(zip(TOTALS, (10_000_001, 2_500_000, -1), strict=True))
+                row = window("a/b", NOON, count, **amounts, pane="early")
+                sink.apply(DRIVER, window_frame([row]))
             sink.close()
             await client.gets(1, 3)
-            (window,) = client.events[-1][2]["windows"]
-            assert window["total_duration"] == 10.000001
-            assert window["total_revenue"] == -0.000001
-            assert (window["window_start"], window["pane"]) == ("2025-01-01T12:00:00Z", "early")
+            (changed,) = client.events[-1][2]["windows"]
+            assert changed["total_duration"] == 10.000001
+            assert changed["total_revenue"] == -0.000001
+            assert (changed["window_start"], changed["pane"]) == ("2025-01-01T12:00:00Z", "early")
 
     asyncio.run(run())
 

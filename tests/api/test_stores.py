@@ -5,7 +5,6 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
-import polars as pl
 import pytest
 from litestar.testing import TestClient
 from redis import Redis
@@ -13,13 +12,13 @@ from redis import Redis
 from api.app import create_app
 from mobility.entities import BY_NAME, ENTITIES
 from mobility.keys import RedisKeys
-from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings, Store
 from sinks.postgres import connect_postgres
 from sinks.redis import connect_redis
 from sinks.refiller import Refiller
 from sinks.store import WindowStore
 from sinks.store_pair import connect_stores
+from tests.windows import window, window_frame
 
 pytestmark = pytest.mark.services
 
@@ -32,12 +31,18 @@ IDS = ("A", "Z", "a", "a/b", "b c", "é", "水", "🚲")
 def fill(sink: WindowStore) -> None:
     """Write two windows of each id and the watermarks of two shards."""
     windows = [
-        (entity_id, START + number * 300_000, number + 1, 10_000_001, 2_500_000, 7_000_000)
+        window(
+            *(entity_id, start, trips),
+            total_duration=10_000_001,
+            total_distance=2_500_000,
+            total_revenue=7_000_000,
+            start_time=START,
+            last_start_time=start + 1_500,
+        )
         for entity_id in IDS
-        for number in range(2)
+        for trips, start in enumerate((START, START + 300_000), 1)
     ]
-    rows = [(*window, START, window[1] + 1_500, "on_time", 0) for window in windows]
-    sink.apply(DRIVER, pl.DataFrame(rows, schema=WINDOW_SCHEMA, orient="row"))
+    sink.apply(DRIVER, window_frame(windows))
     sink.record_progress(DRIVER, 0, 2, START + 600_000)
     sink.record_progress(DRIVER, 1, 2, START + 1_600_500)
     sink.close()
@@ -147,11 +152,11 @@ def test_data_of_the_first_release(settings: Settings) -> None:
 
 def test_an_id_without_trips(settings: Settings) -> None:
     """After a backfill moved its trips to other ids, an id has 0 trips, means of 0 and no start."""
-    moved = (IDS[0], START, 0, 0, 0, 0, START, START, "late", 1)
+    moved = window(IDS[0], START, 0, pane="late", generation=1)
     for store in settings.stores:
         one_store = msgspec.structs.replace(settings, stores=(store,))
         sink = connect_stores(one_store, "main")
-        sink.apply(DRIVER, pl.DataFrame([moved], schema=WINDOW_SCHEMA, orient="row"))
+        sink.apply(DRIVER, window_frame([moved]))
         sink.close()
         with TestClient(create_app(one_store), "http://127.0.0.1") as http:
             body = http.get(f"/metrics/driver/{IDS[0]}").json()

@@ -27,6 +27,7 @@ from audit.window_sample import (
 from mobility.records import MAX_EVENT_TIME, MIN_EVENT_TIME
 from mobility.settings import Settings
 from tests.strategies import MINUTE, batches, interleaved, partitions
+from tests.windows import window, window_frame
 
 LAYOUTS: Final = (
     Settings(),
@@ -123,12 +124,14 @@ def test_complete_windows_are_those_of_the_whole_log(
 @st.composite
 def versions(draw: st.DrawFn) -> list[pl.DataFrame]:
     """Draw batches of windows as in a topic: repeated, in several versions."""
-    row = st.tuples(
-        *(st.sampled_from(("driver", "h3")), st.sampled_from(("a", "b", "c", "d"))),
-        *(st.sampled_from((0, 300_000)), st.integers(0, 1), st.integers(1, 4)),
+    row = st.builds(
+        window,
+        *(st.sampled_from(("a", "b", "c", "d")), st.sampled_from((0, 300_000)), st.integers(1, 4)),
+        entity=st.sampled_from(("driver", "h3")),
+        generation=st.integers(0, 1),
     )
     return [
-        pl.DataFrame([(*each, 1, 1, 1, 1, 1) for each in batch], schema=SAMPLE_SCHEMA, orient="row")
+        window_frame(batch, SAMPLE_SCHEMA)
         for batch in draw(st.lists(st.lists(row, max_size=8), max_size=6))
     ]
 

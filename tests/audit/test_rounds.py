@@ -21,6 +21,7 @@ from audit.window_sample import (
 )
 from mobility.entities import BY_NAME, Entity
 from mobility.settings import Settings
+from tests.windows import window, window_frame
 
 SETTINGS: Final = Settings()
 WINDOW: Final = SETTINGS.window_ms
@@ -33,10 +34,10 @@ Row = tuple[str, int, int, int]
 def windows(*rows: Row) -> pl.DataFrame:
     """Return windows of drivers: id, window start, generation, trip count."""
     full = [
-        ("driver", i, start, generation, n, n, n, n, start, start + n)
+        window(i, start, n, entity="driver", generation=generation, last_start_time=start + n)
         for i, start, generation, n in rows
     ]
-    return pl.DataFrame(full, schema=SAMPLE_SCHEMA, orient="row")
+    return window_frame(full, SAMPLE_SCHEMA)
 
 
 @dataclass

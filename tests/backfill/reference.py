@@ -9,6 +9,7 @@ from mobility.measures import TOTALS
 from mobility.records import PARTIAL_SCHEMA
 from mobility.settings import Settings
 from tests.strategies import Entry
+from tests.windows import window, window_frame
 
 Trips = dict[object, Entry]
 
@@ -46,20 +47,19 @@ def with_corrections(
 
 def windows(trips: Iterable[Entry], entity: str, settings: Settings) -> pl.DataFrame:
     """Return the windows (PARTIAL_SCHEMA) of trips for `driver` or `vehicle_type`."""
-    found: dict[tuple[str, int], list[int]] = {}
+    found: dict[tuple[str, int], dict[str, int]] = {}
     for trip in trips:
         name = trip.driver if entity == "driver" else trip.vehicle or "unknown"
         if name is None:
             continue
-        row = found.setdefault(
-            (name, window_of(trip, settings)), [0, 0, 0, 0, trip.time, trip.time]
-        )
-        row[0] += 1
-        row[1:4] = [total + trip.micro for total in row[1:4]]
-        row[4:] = [min(row[4], trip.time), max(row[5], trip.time)]
-    rows = [(*key, *row) for key, row in found.items()]
-    frame = pl.DataFrame(rows, schema=PARTIAL_SCHEMA, orient="row")
-    return frame.sort("id", "window_start")
+        start = window_of(trip, settings)
+        empty = window(name, start, 0, start_time=trip.time, last_start_time=trip.time)
+        row = found.setdefault((name, start), empty)
+        row["trip_count"] += 1
+        row |= {total: row[total] + trip.micro for total in TOTALS}
+        row["start_time"] = min(row["start_time"], trip.time)
+        row["last_start_time"] = max(row["last_start_time"], trip.time)
+    return window_frame(found.values(), PARTIAL_SCHEMA).sort("id", "window_start")
 
 
 def with_range_replaced(

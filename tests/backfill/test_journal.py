@@ -13,8 +13,10 @@ from backfill.errors import BackfillError
 from backfill.journal import BackfillRecord, Journal
 from backfill.plan import ENTITY_WINDOW_SCHEMA, WindowChanges
 from backfill.window_range import WindowRange
+from mobility.measures import TOTALS
 from mobility.settings import Settings
 from tests.strategies import MINUTE, NOON, Entry
+from tests.windows import window, window_frame
 
 SETTINGS = Settings()
 HOUR = WindowRange(NOON, NOON + 60 * MINUTE)
@@ -45,8 +47,9 @@ def given(tmp_path: Path) -> Given:
 
 def one_window(generation: int, trips: int = 1) -> WindowChanges:
     """Return changes of one window that did not exist before."""
-    row = ("driver", "d1", NOON, trips, 1, 1, 1, NOON, NOON, "late", generation)
-    after = pl.DataFrame([row], schema=ENTITY_WINDOW_SCHEMA, orient="row")
+    amounts = dict.fromkeys(TOTALS, 1)
+    row = window("d1", NOON, trips, **amounts, entity="driver", pane="late", generation=generation)
+    after = window_frame([row], ENTITY_WINDOW_SCHEMA)
     return WindowChanges(after.clear(), after)
 
 

@@ -12,6 +12,7 @@ from dataflows.ingest import PartitionIngest
 from dataflows.items import IngestedBatch, ShardPartial, WatermarkUpdate
 from mobility.enrichment import Tables
 from mobility.entities import Entity
+from mobility.measures import TOTALS
 from mobility.records import PARTIAL_SCHEMA
 from mobility.settings import Settings
 from mobility.status import ReadStatus
@@ -19,6 +20,7 @@ from mobility.trips import decode_trips
 from mobility.validation import TripRules
 from mobility.values import FORMATS
 from tests.strategies import Entry
+from tests.windows import window, window_frame
 
 FAR: int = 4_000_000_000_000
 """A log-append time (epoch ms) after which nothing in these tests is stamped."""
@@ -92,11 +94,8 @@ class Clock:
 
 def partial(*rows: tuple[str, int], micro: int = 1_000_000) -> pl.DataFrame:
     """Return partial sums of one trip for each (id, window start)."""
-    return pl.DataFrame(
-        [(name, start, 1, micro, micro, micro, start, start) for name, start in rows],
-        schema=PARTIAL_SCHEMA,
-        orient="row",
-    )
+    amounts = dict.fromkeys(TOTALS, micro)
+    return window_frame([window(*row, **amounts) for row in rows], PARTIAL_SCHEMA)
 
 
 def ingest(

@@ -17,9 +17,10 @@ from dataflows.encoders import (
 )
 from dataflows.items import EnrichedTrips, Punctuation, SourceRecords
 from mobility.entities import BY_NAME
-from mobility.records import WINDOW_SCHEMA, WindowUpdate
+from mobility.records import WindowUpdate
 from mobility.settings import Settings
 from tests.strategies import NOON
+from tests.windows import window, window_frame
 
 RECORDS = SourceRecords("p.trips_stream", 3, [10, 12], [b"\xff", None], [None, b"k"], [], [])
 WHERE: list[Headers] = [
@@ -56,8 +57,7 @@ def test_dead_letters_have_the_reason_and_a_detail() -> None:
 
 def test_the_key_of_a_window_is_its_id() -> None:
     """An update without rows has no messages."""
-    row = ("d1", NOON, 1, 2, 3, 4, NOON, NOON, "early", 0)
-    rows = pl.DataFrame([row], schema=WINDOW_SCHEMA, orient="row")
+    rows = window_frame([window("d1")])
     driver = BY_NAME["driver"]
     encode = windows_encoder(Settings(topic_prefix="p."), driver)
     (columns,) = encode(WindowUpdate(driver, 0, 1, None, rows))

@@ -12,10 +12,11 @@ from dataflows.encoders import ColumnMessages, Messages, windows_encoder
 from dataflows.idle_punctuator import RefusedPunctuations
 from dataflows.kafka_sink import KafkaSinkPartition, SentWindowsRecorder
 from mobility.entities import BY_NAME
-from mobility.records import WINDOW_SCHEMA, WindowUpdate
+from mobility.records import WindowUpdate
 from mobility.settings import Settings
 from runtime.flow_metrics import FlowMetrics
 from tests.strategies import NOON
+from tests.windows import window, window_frame
 
 
 class FakeProducer:
@@ -87,8 +88,7 @@ def test_a_watermark_is_delivered_once_the_windows_before_it_are(producer: FakeP
         windows_encoder(Settings(), driver),
         SentWindowsRecorder(metrics),
     )
-    row = ("d", NOON, 1, 1, 1, 1, NOON, NOON, "on_time", 0)
-    rows = pl.DataFrame([row], schema=WINDOW_SCHEMA, orient="row")
+    rows = window_frame([window("d")])
     assert metrics.sent == {}
     part.write_batch([WindowUpdate(driver, 1, 2, NOON, rows)])
     part.write_batch([WindowUpdate(driver, 0, 2, None, rows.clear())])
