@@ -67,20 +67,20 @@ def test_a_query_has_a_timeout(services: Settings) -> None:
 @pytest.mark.services
 def test_a_server_that_is_stopped_is_given_up(services: Settings) -> None:
     """It takes the query and sends nothing; the next query gets another connection."""
-    pid_of = sql.SQL("SELECT pg_backend_pid()")
+    pid_of = sql.SQL("SELECT pg_backend_pid() AS pid")
 
     async def run() -> float:
         pool = ConnectionPool(services.postgres, NUMBER)
-        ((pid,),) = await pool.fetch(pid_of)
-        os.kill(pid, signal.SIGSTOP)
+        (row,) = await pool.fetch(pid_of)
+        os.kill(row["pid"], signal.SIGSTOP)
         try:
             started = time.monotonic()
             with pytest.raises(TimeoutError):
                 await pool.fetch(NUMBER)
             seconds = time.monotonic() - started
-            assert await pool.fetch(pid_of) != [(pid,)]
+            assert await pool.fetch(pid_of) != [row]
         finally:
-            os.kill(pid, signal.SIGCONT)
+            os.kill(row["pid"], signal.SIGCONT)
         await pool.close()
         return seconds
 
