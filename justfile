@@ -55,6 +55,11 @@ late *args:
 backfill *args:
     python -m stack.with_settings "{{ root }}/.mobility" python -m backfill --records "{{ root }}/.mobility/backfills" "$@"
 
+# Fill a store again from `aggregated.*`, with the flow stopped: postgres|redis -r DIR.
+[no-cd]
+rebuild *args:
+    python -m stack.with_settings "{{ root }}/.mobility" python -m dataflows --rebuild "$@"
+
 # Create the declared topics; report existing ones that differ.
 topics:
     python -m broker.topic_setup

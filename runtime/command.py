@@ -5,13 +5,13 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import msgspec
 
 from mobility.arguments import integer_from, processes_of_a_flow
 from mobility.entities import BY_NAME
-from mobility.settings import PREFIX, Settings, to_environ
+from mobility.settings import PREFIX, Settings, Store, to_environ
 from runtime.disk_space import require_disk_space
 from runtime.failures import RefusalError, StartError, exit_refused
 from runtime.fencing import with_fencing_token
@@ -20,9 +20,11 @@ from runtime.folder_record import FolderRecord
 from runtime.launcher import RESTARTS, Launcher
 from runtime.process import read_settings_or_exit
 from runtime.process_group import ProcessGroup
+from runtime.rebuild import rebuild
 from runtime.recovery import delete_unreachable_snapshots
 from runtime.recovery_lock import RecoveryLock, lock_folder
 from runtime.rules_in_force import check_tables, update_rules
+from runtime.store_sequence import check_stores
 
 _DESCRIPTION: Final = "Run one of the flows as a group of processes with recovery."
 
@@ -41,6 +43,8 @@ def main() -> int:
     except StartError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    if arguments.rebuild is not None:
+        return rebuild(lock, arguments.flow, settings, arguments.rebuild)
     # The caller of a bounded read decides whether to run it again.
     restarts = 0 if settings.read == "once" else arguments.restarts
     start = _starter(arguments, settings, lock)
@@ -72,6 +76,7 @@ def _starter(
         if arguments.flow == "main":
             update_rules(lock.folder, settings)
         fenced = with_fencing_token(chosen, lock.folder, stop_requested)
+        check_stores(lock.folder, arguments.flow, fenced)
         environ = others | to_environ(fenced)
         module = f"dataflows.{arguments.flow}"
         return ProcessGroup(module, arguments.processes, options, environ, lock.fileno())
@@ -117,6 +122,11 @@ def _arguments() -> argparse.Namespace:
         metavar="NAME",
         default=[],
         help="do not count this entity any more, and delete what is known of its open windows",
+    )
+    parser.add_argument(
+        "--rebuild",
+        choices=get_args(Store),
+        help="fill this store from aggregated.* in place of running the flow",
     )
     return parser.parse_args()
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from mobility.entities import ENTITIES
 from mobility.files import write_atomically
-from mobility.settings import Settings
+from mobility.settings import Settings, Store
 from runtime.failures import RefusalError
 from runtime.flows import FLOW_IDS, FlowName
 from runtime.recovery import PARTITIONS, stored_keys
@@ -34,6 +34,7 @@ class FolderRecord:
     """A folder's flow, the version of the states in it, its fixed numbers, and its entities.
 
     An entity that was added later counts windows from a start on (epoch ms); others have None.
+    `stores` are those of the last run; earlier releases did not record them.
     """
 
     flow: str
@@ -41,12 +42,13 @@ class FolderRecord:
     state_version: int = STATE_VERSION
     partitions: int = PARTITIONS
     entities: dict[str, int | None] = field(default_factory=lambda: dict.fromkeys(_FIRST_ENTITIES))
+    stores: list[Store] | None = None
 
     @classmethod
     def of(cls, flow: FlowName, settings: Settings) -> "FolderRecord":
         """Return the record of a new folder for this program and these settings."""
         entities = dict.fromkeys(entity.name for entity in ENTITIES)
-        return cls(flow, settings.shards, entities=entities)
+        return cls(flow, settings.shards, entities=entities, stores=list(settings.stores))
 
     @property
     def counted_since(self) -> dict[str, int]:

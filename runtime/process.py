@@ -30,6 +30,7 @@ from runtime.signals import (
     stop_with_launcher,
 )
 from runtime.status_reporter import StatusReporter
+from runtime.store_sequence import check_stores
 from runtime.wall_clock import exit_when_clock_is_set
 from sinks import StatusPublisher
 
@@ -136,6 +137,8 @@ def _lock_recovery(flow: FlowName, settings: Settings) -> tuple[Settings, Recove
             if flow == "main":
                 update_rules(folder, settings)
         settings = with_fencing_token(settings, folder, stop_requested)
+        if folder is not None and process_number() == 0:
+            check_stores(folder, flow, settings)
     return settings, NO_RECOVERY if folder is None else _recovery_info(folder, flow, settings)
 
 

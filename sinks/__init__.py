@@ -5,17 +5,21 @@ for name, sink in store_sinks(settings, entity, "main"):
 """
 
 from sinks.fencing import is_fenced, take_fencing_token
+from sinks.sequence_numbers import check_sequence_numbers
 from sinks.status import StatusPublisher
-from sinks.store import StoreError, StoreRefusedError
+from sinks.store import REBUILD, SequenceNumber, StoreError, StoreRefusedError
 from sinks.store_pair import connect_stores
 from sinks.store_sink import SinkContext, StoreSink, store_sinks
 
 __all__ = [
+    "REBUILD",
+    "SequenceNumber",
     "SinkContext",
     "StatusPublisher",
     "StoreError",
     "StoreRefusedError",
     "StoreSink",
+    "check_sequence_numbers",
     "connect_stores",
     "is_fenced",
     "store_sinks",

@@ -16,9 +16,10 @@ import polars as pl
 
 from mobility.entities import Entity
 from mobility.records import WindowUpdate
+from mobility.settings import Store
 from mobility.totals import highest_versions
 from sinks.retry import StopRequested, no_stop
-from sinks.store import AmountTooLargeError, ApplyResult, WindowStore
+from sinks.store import AmountTooLargeError, ApplyResult, SequenceNumber, WindowStore
 
 QUEUE_ROWS: Final = 20_000
 """Rows that the queue holds: beyond, `put` blocks and with it the flow (backpressure). A graceful
@@ -66,6 +67,8 @@ class BatchWriter:
         self._failure: BaseException | None = None
         self._is_failure_raised = False
         self._recorded: dict[int, tuple[int, int | None]] = {}
+        # Asked for here: later this would use the connections of the thread.
+        self.sequence_numbers()
         self._thread = threading.Thread(target=self._run, name=f"write {entity.name}", daemon=True)
         self._thread.start()
 
@@ -83,6 +86,13 @@ class BatchWriter:
         with self._changed:
             self._changed.wait_for(lambda: self._failure or not (self._queue or self._is_writing))
             self._raise_failure()
+
+    def sequence_numbers(self) -> dict[Store, SequenceNumber]:
+        """Return that of each store; after `flush`, the one behind everything that was put."""
+        return {
+            store.kind: store.sequence_number(self._entity)
+            for store in (self._first, *self._others)
+        }
 
     def close(self) -> None:
         """Write the queue, unless a write has failed; stop the threads and close the stores.

@@ -29,6 +29,7 @@ class ConnectionPool:
         self._lock = threading.Lock()
         self._idle: list[Connection] = []
         self._lent: set[Connection] = set()
+        self._is_closed = False
 
     @contextmanager
     def lend(self) -> Iterator[Connection]:
@@ -46,10 +47,18 @@ class ConnectionPool:
             finally:
                 with self._lock:
                     self._lent.remove(connection)
-                    if not connection.closed:
+                    if self._is_closed:
+                        connection.close()
+                    elif not connection.closed:
                         self._idle.append(connection)
         finally:
             self._slots.release()
+
+    def close(self) -> None:
+        """Close all connections; those that are lent when they come back."""
+        with self._lock:
+            self._is_closed = True
+        self.close_idle()
 
     def close_idle(self) -> None:
         """Close the connections that are not lent."""

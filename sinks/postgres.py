@@ -13,7 +13,7 @@ from psycopg.rows import BaseRowFactory, class_row, scalar_row
 
 from mobility.entities import Entity
 from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
-from mobility.settings import Settings
+from mobility.settings import Settings, Store
 from postgres.connection import Connection
 from sinks.postgres_copy import copy_out
 from sinks.postgres_session import PostgresSession, open_postgres_session
@@ -23,9 +23,11 @@ from sinks.store import (
     FLOWS,
     TOTALS_SCHEMA,
     ApplyResult,
+    SequenceNumber,
     StoreError,
     WriterRole,
     refuse_amount,
+    refuse_behind,
     refuse_large_windows,
 )
 
@@ -100,6 +102,12 @@ class PostgresStore:
         recorded over another while the next batch is applied.
         """
         self._session = session
+        self._sequence_numbers: dict[str, SequenceNumber] = {}
+
+    @property
+    def kind(self) -> Store:
+        """Return the name of the store in MOBILITY_STORES."""
+        return "postgres"
 
     def apply(
         self, entity: Entity, rows: pl.DataFrame, new_ids: Collection[str] = ()
@@ -110,18 +118,37 @@ class PostgresStore:
         """
         del new_ids
         refuse_large_windows(self._session.name, entity, rows, MAX_BIGINT)
+        result = self._apply_in_halves(entity, rows, self.sequence_number(entity))
+        if result.sequence_number is not None:
+            self._sequence_numbers[entity.name] = result.sequence_number
+        return result
+
+    def sequence_number(self, entity: Entity) -> SequenceNumber:
+        """Return the sequence number after the last windows that this object has applied."""
+        known = self._sequence_numbers.get(entity.name)
+        if known is None:
+            known = self._session.run(
+                lambda connection: _sequence_number(connection, entity, "read_sequence_number.sql")
+            )
+            self._sequence_numbers[entity.name] = known
+        return known
+
+    def _apply_in_halves(
+        self, entity: Entity, rows: pl.DataFrame, known: SequenceNumber
+    ) -> ApplyResult:
+        """Reconcile windows in one transaction, or large batches in two concurrent ones."""
         if self._session.connections == 1 or rows.height < SPLIT_ROWS:
-            return self._apply(entity, rows)
+            return self._apply(entity, rows, known)
         # Rows of one id stay together, so that the halves don't wait for each other's locks.
         half = rows["id"].search_sorted(rows["id"][rows.height // 2])
         if half == 0:
-            return self._apply(entity, rows)
+            return self._apply(entity, rows, known)
         with ThreadPoolExecutor(1, "postgres") as executor:
-            other = executor.submit(self._apply, entity, rows.head(half))
-            return self._apply(entity, rows.tail(-half)) + other.result()
+            other = executor.submit(self._apply, entity, rows.head(half), known)
+            return self._apply(entity, rows.tail(-half), known) + other.result()
 
-    def _apply(self, entity: Entity, rows: pl.DataFrame) -> ApplyResult:
-        """Reconcile windows in one transaction."""
+    def _apply(self, entity: Entity, rows: pl.DataFrame, known: SequenceNumber) -> ApplyResult:
+        """Reconcile windows in one transaction, whose sequence number must be above `known`."""
 
         def reconcile(connection: Connection) -> ApplyResult:
             _copy_in(connection, sql.Identifier("staged"), rows)
@@ -133,7 +160,15 @@ class PostgresStore:
                     connection.execute(entity_statement(entity, "sql", "lock_staged_ids.sql"))
                 statement = entity_statement(entity, "sql", "reconcile.sql")
                 applied += _only_row(connection, scalar_row, statement)
-            return ApplyResult(applied, rows.height - applied, new_ids=tuple(inserted.new_ids))
+            sequence_number = _sequence_number(connection, entity, "next_sequence_number.sql")
+            if sequence_number.is_behind(SequenceNumber(known.instance_id, known.number + 1)):
+                refuse_behind(self._session.name, entity, known)
+            return ApplyResult(
+                applied,
+                rows.height - applied,
+                new_ids=tuple(inserted.new_ids),
+                sequence_number=sequence_number,
+            )
 
         try:
             return self._session.run(reconcile)
@@ -194,6 +229,14 @@ class PostgresStore:
         table = sql.Identifier(f"{entity.name}_{name}")
         query = sql.SQL("SELECT {} FROM {}").format(columns, table)
         return self._session.run(lambda connection: copy_out(connection, query, schema))
+
+
+def _sequence_number(connection: Connection, entity: Entity, statement: str) -> SequenceNumber:
+    with connection.cursor(row_factory=class_row(SequenceNumber)) as cursor:
+        (sequence_number,) = cursor.execute(
+            text("sql", statement), {"entity": entity.name}
+        ).fetchall()
+        return sequence_number
 
 
 def _copy_in(connection: Connection, table: sql.Identifier, rows: pl.DataFrame) -> None:

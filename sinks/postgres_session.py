@@ -115,7 +115,7 @@ class PostgresSession:
             self._users -= 1
             is_last = self.is_closed
         if is_last:
-            self._pool.close_idle()
+            self._pool.close()
 
     def _run_once(self, work: Callable[[Connection], T]) -> T:
         with self._pool.lend() as connection:
@@ -239,6 +239,8 @@ def _acquire_writer_lock(connection: Connection, writer: WriterRole, name: str) 
         return
     connection.execute(text("sql", "acquire_flow_lock.sql"), params)
     for (other,) in connection.execute(text("sql", "select_other_flows.sql"), params):
+        # At once: the server releases it a moment after the end of the connection.
+        connection.execute("SELECT pg_advisory_unlock_all()")
         refuse_writer(name, WRITERS[int(str(other)) - 1], writer)
 
 

@@ -14,7 +14,7 @@ from mobility.entities import Entity
 from mobility.keys import RedisKeys
 from mobility.measures import AMOUNTS, COUNTS, MEASURES, STARTS, Measure
 from mobility.records import MICRO, MIN_EVENT_TIME, WINDOW_SCHEMA
-from mobility.settings import Settings
+from mobility.settings import Settings, Store
 from mobility.times import epoch_ms
 from sinks.history import History, HistorySource, PostgresHistory
 from sinks.packing import PackedWindows, pack_chunks, pack_histories, pack_windows, unpack_ledgers
@@ -24,9 +24,12 @@ from sinks.retry import START_RETRY_SECONDS, Sleep, StopRequested, no_stop
 from sinks.store import (
     TOTALS_SCHEMA,
     ApplyResult,
+    SequenceNumber,
+    StoreBehindError,
     StoreError,
     WriterRole,
     refuse_amount,
+    refuse_behind,
     refuse_large_windows,
 )
 
@@ -119,6 +122,12 @@ class RedisStore:
         self._keys = RedisKeys.of(settings)
         self._history = history
         self._instance_id = instance_id
+        self._sequence_numbers: dict[str, SequenceNumber] = {}
+
+    @property
+    def kind(self) -> Store:
+        """Return the name of the store in MOBILITY_STORES."""
+        return "redis"
 
     def apply(
         self, entity: Entity, rows: pl.DataFrame, new_ids: Collection[str] = ()
@@ -130,6 +139,7 @@ class RedisStore:
         counted before: it is refused, or, with a history, its id is refilled.
         """
         refuse_large_windows(self._session.name, entity, rows, MAX_EXACT)
+        self.sequence_number(entity)
         result = ApplyResult()
         for chunk, packed in pack_chunks(rows, new_ids, CHUNK):
             applied, missing = self._run_apply(entity, packed, [])
@@ -137,6 +147,13 @@ class RedisStore:
             for start in range(0, len(missing), REFILL_CHUNK):
                 result += self._refill(entity, missing[start : start + REFILL_CHUNK], chunk)
         return result
+
+    def sequence_number(self, entity: Entity) -> SequenceNumber:
+        """Return the sequence number after the last windows that this object has applied."""
+        known = self._sequence_numbers.get(entity.name)
+        if known is None:
+            known = self._sequence_numbers[entity.name] = self._session.read_sequence_number(entity)
+        return known
 
     def refill(self, entity: Entity, ids: list[str]) -> None:
         """Replace these ids by what Postgres holds now; those that Postgres lacks are deleted.
@@ -227,6 +244,7 @@ class RedisStore:
         `histories` are ids and their histories, alternating.
         """
         settings, keys = self._settings, self._keys
+        known = self._sequence_numbers.get(entity.name, SequenceNumber("", 0))
         args: list[str | int | bytes] = [
             *(keys.totals(entity, ""), keys.ledger(entity, "")),
             *(settings.redis_expiry, settings.redis_ledger_hours * 3_600_000),
@@ -234,12 +252,22 @@ class RedisStore:
             windows.columns,
             msgspec.msgpack.encode(histories),
             windows.changes,
-            self._instance_id,
+            *(self._instance_id, known.instance_id, known.number),
         ]
-
-        applied, unchanged, refused, missing, too_large = self._session.run_script(
-            "apply", [keys.index(entity), keys.seen(entity), keys.live(entity)], args
-        )
+        try:
+            applied, unchanged, refused, missing, too_large, sequence_number = (
+                self._session.run_script(
+                    "apply", [keys.index(entity), keys.seen(entity), keys.live(entity)], args
+                )
+            )
+        except StoreBehindError:
+            if self._history is None:
+                refuse_behind(self._session.name, entity, known)
+            self._session.clear()
+            del self._sequence_numbers[entity.name]
+            return self._run_apply(entity, windows, histories)
+        if entity.name in self._sequence_numbers:
+            self._sequence_numbers[entity.name] = SequenceNumber(*sequence_number)
         if too_large:
             entity_id, measure = too_large
             refuse_amount(self._session.name, entity, entity_id, measure, MAX_EXACT)

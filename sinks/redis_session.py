@@ -1,23 +1,28 @@
 """A Redis connection of one writer, and the Lua scripts that run over it."""
 
 import os
+import re
 import secrets
 import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import islice
 from typing import Any, Final, TypeVar
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from mobility.entities import ENTITIES, Entity
 from mobility.keys import RedisKeys
 from mobility.settings import Settings, masked
 from sinks.retry import RETRY_SECONDS, RetryPolicy, Sleep, StopRequested, no_stop
 from sinks.scripts import text
 from sinks.store import (
     FLOWS,
+    SequenceNumber,
+    StoreBehindError,
     StoreError,
     WriterRole,
     refuse_backfill,
@@ -39,6 +44,11 @@ _WRITE_SCRIPTS: Final = {
     "release_lease": ("lease", "release_lease"),
 }
 """Each script is the concatenation of these files."""
+
+_SCANNED: Final = 1_000
+"""Keys that are looked at in a call: other clients wait for it."""
+
+_GLOB: Final = re.compile(r"[\[\]*?\\^-]")
 
 _READ_SCRIPTS: Final = ("select_missing_ids",)
 
@@ -76,7 +86,7 @@ class RedisSession:
         """Use `client`, which the session closes; retry each call for up to `retry_seconds`."""
         self.client = client
         self._settings = settings
-        self._meta = RedisKeys.of(settings).meta
+        self._keys = RedisKeys.of(settings)
         self._writer = writer
         self.name = f"Redis at {masked(settings.redis)}"
         self._retry = RetryPolicy(self.name, _remedy, sleep=sleep, stop_requested=stop_requested)
@@ -115,7 +125,7 @@ class RedisSession:
         """
         script = self.client.register_script(text("lua", "take_fencing_token.lua"))
         args: list[str | int] = [offered, holder, self._settings.fingerprint]
-        token, fingerprint, answers = self.call(lambda: script([self._meta], args))
+        token, fingerprint, answers = self.call(lambda: script([self._keys.meta], args))
         if not token:
             refuse_fingerprint(self.name, fingerprint, answers, self._settings)
         return int(token)
@@ -146,6 +156,30 @@ class RedisSession:
             msg = f"{self.name} refused a command: {error}"
             raise StoreError(msg) from error
 
+    def read_sequence_number(self, entity: Entity) -> SequenceNumber:
+        """Return the sequence number of an entity; without an instance id where Redis is empty."""
+        fields = ["life", f"number:{entity.name}"]
+        instance_id, number = self.call(lambda: self.client.hmget(self._keys.meta, fields))
+        return SequenceNumber(str(instance_id or ""), int(number or 0))
+
+    def clear(self) -> None:
+        """Delete everything that can be refilled from Postgres: all but the status records."""
+        self.call(self._delete_keys)
+        self.initialize()
+
+    def _delete_keys(self) -> None:
+        keys = self._keys
+        self.client.unlink(keys.meta)
+        for entity in ENTITIES:
+            self.client.unlink(
+                keys.index(entity), keys.seen(entity), keys.live(entity), keys.progress(entity)
+            )
+            for prefix in (keys.totals(entity, ""), keys.ledger(entity, "")):
+                pattern = _GLOB.sub(r"\\\g<0>", prefix) + "*"
+                found = self.client.scan_iter(pattern, count=_SCANNED)
+                while chunk := list(islice(found, _SCANNED)):
+                    self.client.unlink(*chunk)
+
     def close(self) -> None:
         """Close the client. A backfill releases its lease; a flow's expires after LEASE_MS."""
         if self._writer == "backfill":
@@ -163,7 +197,7 @@ class RedisSession:
             self.initialize()
 
     def _run_once(self, name: str, keys: list[str], args: list[str | int | bytes]) -> Any:  # noqa: ANN401 - as `run_script`
-        return self._write_scripts[name]([self._meta, *keys], [*self._writer_args, *args])
+        return self._write_scripts[name]([self._keys.meta, *keys], [*self._writer_args, *args])
 
     def _raise_refusal(self, error: redis.RedisError) -> None:
         """Raise StoreError for an error reply of lease.lua; return where it is another error."""
@@ -172,6 +206,8 @@ class RedisSession:
             refuse_writer(self.name, rest, self._writer)
         if code == "BACKFILL":
             refuse_backfill(self.name)
+        if code == "BEHIND":
+            raise StoreBehindError(self.name)
         if code == "FENCED":
             token, _, holder = rest.partition(" ")
             refuse_fencing_token(self.name, token, holder, self._settings.fence)

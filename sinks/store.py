@@ -14,7 +14,7 @@ import polars as pl
 
 from mobility.entities import Entity
 from mobility.measures import AMOUNTS, MEASURE_SCHEMA
-from mobility.settings import Settings
+from mobility.settings import Settings, Store
 
 WriterRole = Literal["main", "serving", "backfill"]
 """In which role a process writes to a store.
@@ -42,6 +42,10 @@ class StoreError(RuntimeError):
 
 class StoreRefusedError(StoreError):
     """A store refuses this writer for good: a retry would be refused as well."""
+
+
+class StoreBehindError(StoreRefusedError):
+    """A store lacks windows that were written to it."""
 
 
 class AmountTooLargeError(StoreRefusedError):
@@ -110,31 +114,78 @@ def refuse_fencing_token(store: str, newer: str, holder: str, own: int | None) -
     raise StoreRefusedError(msg)
 
 
+REBUILD: Final = (
+    "Fill it again from `aggregated.*`: stop the flow, then `just rebuild postgres` or `just "
+    "rebuild redis` with the recovery folder of the flow (-r DIR)."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceNumber:
+    """How far the windows of an entity are in a store.
+
+    `instance_id` is made with the store; `number` rises with each transaction that writes windows
+    of the entity, whoever writes them. After a crash it may be higher than what a writer knows.
+    Another id, or a lower number, means that the store was replaced: by an empty one, by an earlier
+    copy, or by a replica that lacks the last transactions.
+    """
+
+    instance_id: str
+    number: int
+
+    def is_behind(self, known: "SequenceNumber") -> bool:
+        """Return whether a store with this number lacks what it had at the `known` one."""
+        return self.instance_id != known.instance_id or self.number < known.number
+
+
+def refuse_behind(store: str, entity: Entity, known: SequenceNumber) -> NoReturn:
+    """Raise StoreBehindError: the store lacks windows that were written to it."""
+    msg = (
+        f"{store} lacks windows of {entity.name} that were written to it: it was emptied, or "
+        "replaced by an earlier copy or by a replica without the last transactions (it was known "
+        f"as {known.instance_id} at sequence number {known.number}).\n{REBUILD}"
+    )
+    raise StoreBehindError(msg)
+
+
 @dataclass(frozen=True, slots=True)
 class ApplyResult:
     """Counts of the windows of one `apply`.
 
     `unchanged` are those that the store already had, in this or a higher version; `refused` those
     older than its ledger reaches back: whether they were counted before can't be known. `new_ids`
-    are ids that the store did not have before, as far as it knows.
+    are ids that the store did not have before, as far as it knows. `sequence_number` is that of the
+    last transaction, None where there was none.
     """
 
     applied: int = 0
     unchanged: int = 0
     refused: int = 0
     new_ids: tuple[str, ...] = field(default=(), compare=False)
+    sequence_number: SequenceNumber | None = field(default=None, compare=False)
 
     def __add__(self, other: "ApplyResult") -> "ApplyResult":
+        both = self.sequence_number, other.sequence_number
+        numbers = [number for number in both if number is not None]
         return ApplyResult(
             self.applied + other.applied,
             self.unchanged + other.unchanged,
             self.refused + other.refused,
             self.new_ids + other.new_ids,
+            max(numbers, key=lambda each: each.number, default=None),
         )
 
 
 class WindowStore(Protocol):
-    """Keeps windows and totals. All methods raise StoreError where the store can't be used."""
+    """Keeps windows and totals. All methods raise StoreError where the store can't be used.
+
+    `kind` is its name in MOBILITY_STORES.
+    """
+
+    @property
+    def kind(self) -> Store:
+        """Return the name of the store in MOBILITY_STORES."""
+        ...
 
     def apply(
         self, entity: Entity, rows: pl.DataFrame, new_ids: Collection[str] = ()
@@ -167,6 +218,10 @@ class WindowStore(Protocol):
 
     def windows(self, entity: Entity) -> pl.DataFrame:
         """Return the ledger (WINDOW_SCHEMA), sorted by id and window start."""
+        ...
+
+    def sequence_number(self, entity: Entity) -> SequenceNumber:
+        """Return the sequence number after the last windows that this object has applied."""
         ...
 
     def close(self) -> None:

@@ -30,12 +30,12 @@ from collections.abc import Collection
 import polars as pl
 
 from mobility.entities import Entity
-from mobility.settings import Settings
+from mobility.settings import Settings, Store
 from sinks.postgres import PostgresStore, open_session
 from sinks.postgres_session import PostgresSession
 from sinks.redis import connect_redis
 from sinks.retry import Sleep, StopRequested, no_stop
-from sinks.store import ApplyResult, StoreError, WindowStore, WriterRole
+from sinks.store import ApplyResult, SequenceNumber, StoreError, WindowStore, WriterRole
 
 
 def connect_each_store(
@@ -97,6 +97,11 @@ class StorePair:
         self._authority = authority
         self._follower = follower
 
+    @property
+    def kind(self) -> Store:
+        """Return the name of the authority."""
+        return self._authority.kind
+
     def apply(
         self, entity: Entity, rows: pl.DataFrame, new_ids: Collection[str] = ()
     ) -> ApplyResult:
@@ -105,6 +110,10 @@ class StorePair:
         result = self._authority.apply(entity, rows)
         self._follower.apply(entity, rows)
         return result
+
+    def sequence_number(self, entity: Entity) -> SequenceNumber:
+        """Return the sequence number of the authority."""
+        return self._authority.sequence_number(entity)
 
     def record_progress(
         self, entity: Entity, shard: int, shards: int, watermark: int | None

@@ -9,7 +9,7 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from mobility.entities import Entity
 from mobility.records import WindowUpdate
-from mobility.settings import Settings
+from mobility.settings import Settings, Store
 from sinks.batch_writer import BatchWriter, OnRefusal
 from sinks.postgres import open_session
 from sinks.postgres_session import PostgresSession
@@ -17,6 +17,9 @@ from sinks.refiller import Refiller
 from sinks.retry import StopRequested, no_stop
 from sinks.store import StoreError, WindowStore, WriterRole
 from sinks.store_pair import connect_each_store
+
+SinkState = dict[Store, dict[str, str | int]]
+"""The sequence numbers of the stores, as plain values; None in states of earlier releases."""
 
 
 @dataclass(slots=True)
@@ -82,11 +85,12 @@ def store_sinks(
     return [(name, StoreSink(settings, entity, writer, context))]
 
 
-class StoreSink(FixedPartitionedSink[WindowUpdate, None]):
+class StoreSink(FixedPartitionedSink[WindowUpdate, SinkState]):
     """Writes the windows of an entity to the stores; items are `(shard number, update)`.
 
     Effectively once: delivery is at least once, and a repeated window changes nothing. Everything
-    that a partition was given is committed before its snapshot, so the snapshot is empty.
+    that a partition was given is committed before its snapshot, which holds the sequence
+    numbers of the stores: a start compares them with the stores (sinks/sequence_numbers.py).
     """
 
     def __init__(
@@ -126,7 +130,7 @@ class StoreSink(FixedPartitionedSink[WindowUpdate, None]):
         self,
         step_id: str,  # noqa: ARG002 - Bytewax passes it by name
         for_part: str,
-        resume_state: None,  # noqa: ARG002 - snapshots are empty
+        resume_state: SinkState | None,  # noqa: ARG002 - checked before the flow starts
     ) -> "StorePartition":
         """Connect to the stores. Raises StoreError where one can't be used.
 
@@ -185,7 +189,7 @@ class StoreSink(FixedPartitionedSink[WindowUpdate, None]):
                     self._postgres.close()
 
 
-class StorePartition(StatefulSinkPartition[WindowUpdate, None]):
+class StorePartition(StatefulSinkPartition[WindowUpdate, SinkState]):
     """Queues the updates of one shard; they are committed when its snapshot returns."""
 
     def __init__(
@@ -207,11 +211,16 @@ class StorePartition(StatefulSinkPartition[WindowUpdate, None]):
             self._batch_writer.put(values)
         self._context.on_queued(sum(update.rows.height for update in values))
 
-    def snapshot(self) -> None:
-        """Block until everything queued is committed, and return no state."""
+    def snapshot(self) -> SinkState:
+        """Block until everything queued is committed; return the sequence numbers of the stores."""
         with self._context.handle_errors():
             self._batch_writer.flush()
+            numbers = self._batch_writer.sequence_numbers()
         self._context.on_snapshot()
+        return {
+            store: {"instance_id": known.instance_id, "number": known.number}
+            for store, known in numbers.items()
+        }
 
     def close(self) -> None:
         """Release the batch writer; the last partition closes the stores.

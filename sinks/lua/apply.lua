@@ -22,9 +22,12 @@
 --       `recent_last` the earliest and latest start of their trips
 --   14  the windows as the change stream has them: lines of JSON, all but the last with a comma
 --   15  the instance id of this Redis (see initialize.lua) when the writer connected
+--   16  the position of the entity that the writer knows: an instance id, or '' for none
+--   17  and a number (see StorePosition in sinks/store.py)
 -- A value for the ledger is `generation trip_count duration distance revenue start pane last`.
--- Returns counts of windows {applied, unchanged, refused}, the ids that need a history, and the
--- first id whose totals are too large, with the total, or nothing. Such an id is left as it is.
+-- Returns counts of windows {applied, unchanged, refused}, the ids that need a history, the first id
+-- whose totals are too large, with the total, or nothing, and the new position. Such an id is left
+-- as it is. The reply is an error `BEHIND` where Redis lacks what it had at the known position.
 
 local META, INDEX, SEEN, LIVE = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local ENTITY, CAN_REFILL, ENTRIES = ARGV[9], ARGV[10] == '1', ARGV[11]
@@ -46,8 +49,18 @@ local CAN_ASK = CAN_REFILL and not IS_REFILL
 -- A missing id that Postgres did not have before this batch is not lost: it was never written.
 -- That is not certain where Redis was emptied since the writer connected, or while a backfill runs,
 -- as the flow does not repeat what a backfill has written.
-local instance_id, backfill_until = unpack(redis.call('HMGET', META, 'life', 'backfill_until'))
+local NUMBER = 'number:' .. ENTITY
+local instance_id, backfill_until, life_fence, number =
+  unpack(redis.call('HMGET', META, 'life', 'backfill_until', 'life_fence', NUMBER))
 local CAN_START = instance_id == ARGV[15] and tonumber(backfill_until or 0) < NOW_MS
+
+-- A Redis that this cluster itself has begun anew is refilled from Postgres.
+local KNOWN_ID, KNOWN_NUMBER = ARGV[16], tonumber(ARGV[17])
+local is_behind = KNOWN_ID == instance_id and tonumber(number or 0) < KNOWN_NUMBER
+local is_other = KNOWN_ID ~= '' and KNOWN_ID ~= instance_id
+if is_behind or (is_other and not (CAN_REFILL and life_fence == ARGV[3])) then
+  return redis.error_reply('BEHIND')
+end
 
 local ids, starts, texts, generations, counts, durations, distances, revenues, firsts, lasts,
   is_new = unpack(cmsgpack.unpack(ARGV[12]))
@@ -267,4 +280,5 @@ end
 if refused > 0 then
   redis.call('HINCRBY', META, 'refused:' .. ENTITY, refused)
 end
-return {applied, unchanged, refused, missing, too_large}
+number = redis.call('HINCRBY', META, NUMBER, 1)
+return {applied, unchanged, refused, missing, too_large, {instance_id, number}}

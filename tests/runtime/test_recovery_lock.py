@@ -57,6 +57,7 @@ def test_a_new_folder_is_private_and_ready(tmp_path: Path) -> None:
         "state_version": 2,
         "partitions": PARTITIONS,
         "entities": {"driver": None, "passenger": None, "vehicle_type": None, "h3": None},
+        "stores": None,
     }
 
 

@@ -1,5 +1,6 @@
 """A store in memory: the reference that the shared test suite compares the other stores with."""
 
+from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
@@ -8,7 +9,8 @@ import polars as pl
 from mobility.entities import Entity
 from mobility.measures import TOTALS
 from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
-from sinks.store import TOTALS_SCHEMA, ApplyResult
+from mobility.settings import Store
+from sinks.store import TOTALS_SCHEMA, ApplyResult, SequenceNumber
 
 Row = dict[str, Any]
 
@@ -19,12 +21,23 @@ class MemoryStore:
     def __init__(self) -> None:
         self._ledgers: dict[str, dict[tuple[str, int], Row]] = {}
         self._progress: dict[str, dict[int, int]] = {}
+        self._numbers = Counter[str]()
+
+    @property
+    def kind(self) -> Store:
+        """Return the name of the store that this one stands for."""
+        return "postgres"
+
+    def sequence_number(self, entity: Entity) -> SequenceNumber:
+        """Return the sequence number after the last windows."""
+        return SequenceNumber("memory", self._numbers[entity.name])
 
     def apply(
         self, entity: Entity, rows: pl.DataFrame, new_ids: Collection[str] = ()
     ) -> ApplyResult:
         """Reconcile windows (WINDOW_SCHEMA, one row per window); `new_ids` are not needed."""
         del new_ids
+        self._numbers[entity.name] += 1
         ledger = self._ledgers.setdefault(entity.name, {})
         applied = 0
         for row in rows.iter_rows(named=True):

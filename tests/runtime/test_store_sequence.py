@@ -1,0 +1,190 @@
+"""Stores that lack what they were given: refused with the remedy, or refilled."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+
+import msgspec
+import polars as pl
+import psycopg
+import pytest
+import redis
+from polars.testing import assert_frame_equal
+from psycopg import sql
+
+from mobility.entities import BY_NAME
+from mobility.records import PARTIAL_SCHEMA
+from mobility.settings import Settings, Store
+from runtime.failures import EXIT_REFUSED
+from sinks import connect_stores
+from tests.dataflows.conftest import Hub, trips_log
+from tests.dataflows.doubles import batch_answer
+from tests.dataflows.test_services import assert_succeeded, concat_logs
+from tests.strategies import MINUTE, NOON
+from tests.waiting import DEADLINE, until
+
+pytestmark = pytest.mark.services
+
+DRIVER = BY_NAME["driver"]
+LACKS = "that were written to it"
+
+Restore = Callable[[], None]
+
+
+@contextmanager
+def postgres_copy(settings: Settings) -> Iterator[Restore]:
+    """Copy all tables of the tenant; yield what brings this copy back, as a restored dump does."""
+    schema = settings.postgres.rpartition("%3D")[2]
+    copy = f"{schema}_copy"
+    with psycopg.connect(settings.postgres, autocommit=True) as connection:
+        query = "SELECT tablename FROM pg_tables WHERE schemaname = %s"
+        tables = [str(name) for (name,) in connection.execute(query, [schema])]
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(copy)))
+        for table in tables:
+            statement = sql.SQL("CREATE TABLE {} AS TABLE {}")
+            of_copy, original = sql.Identifier(copy, table), sql.Identifier(schema, table)
+            connection.execute(statement.format(of_copy, original))
+
+        def restore() -> None:
+            with connection.transaction():
+                for table in tables:
+                    names = sql.Identifier(schema, table), sql.Identifier(copy, table)
+                    connection.execute(sql.SQL("TRUNCATE {}").format(names[0]))
+                    connection.execute(sql.SQL("INSERT INTO {} SELECT * FROM {}").format(*names))
+
+        yield restore
+        connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(copy)))
+
+
+@contextmanager
+def redis_copy(settings: Settings) -> Iterator[Restore]:
+    """Copy all keys of the tenant; yield what brings this copy back, as a restored file does."""
+    with redis.Redis.from_url(settings.redis) as client:
+        pattern = f"{settings.redis_prefix}*"
+        keys = list(client.scan_iter(pattern))
+        dumped = {key: client.dump(key) for key in keys}
+
+        def restore() -> None:
+            client.delete(*client.scan_iter(pattern))
+            for key, value in dumped.items():
+                assert value is not None
+                client.restore(key, 0, value)
+
+        yield restore
+
+
+COPIES = {"postgres": postgres_copy, "redis": redis_copy}
+
+
+def empty(settings: Settings, store: Store) -> None:
+    """Delete everything of the tenant in a store."""
+    if store == "redis":
+        with redis.Redis.from_url(settings.redis) as client:
+            client.delete(*client.scan_iter(f"{settings.redis_prefix}*"))
+        return
+    schema = settings.postgres.rpartition("%3D")[2]
+    with psycopg.connect(settings.postgres, autocommit=True) as connection:
+        for command in ("DROP SCHEMA {} CASCADE", "CREATE SCHEMA {}"):
+            connection.execute(sql.SQL(command).format(sql.Identifier(schema)))
+
+
+def windows(settings: Settings, store: Store) -> pl.DataFrame:
+    """Return the windows of drivers that a store holds."""
+    only = msgspec.structs.replace(settings, stores=(store,))
+    with closing(connect_stores(only, "main")) as connected:
+        return connected.windows(DRIVER).select(PARTIAL_SCHEMA.names())
+
+
+@pytest.mark.parametrize("store", ["postgres", "redis"])
+@pytest.mark.parametrize("fault", ["an earlier copy", "emptied"])
+def test_a_store_that_lacks_windows_is_refused_until_it_is_filled_again(
+    hub: Hub, store: Store, fault: str
+) -> None:
+    """The only store, which nothing could refill: its totals would be too small for ever."""
+    hub.settings = msgspec.structs.replace(hub.settings, stores=(store,))
+    hub.make_topics()
+    one, two, three = (trips_log(41 + n, NOON + n * 120 * MINUTE) for n in range(3))
+    hub.write(one)
+    assert_succeeded(hub.run())
+    with COPIES[store](hub.settings) as restore:
+        hub.write(two)
+        assert_succeeded(hub.run())
+        restore() if fault == "an earlier copy" else empty(hub.settings, store)
+        hub.write(three)
+        refused = hub.run()
+    assert refused.returncode == EXIT_REFUSED
+    assert LACKS in refused.stderr
+    assert f"just rebuild {store}" in refused.stderr
+
+    assert_succeeded(hub.run("--rebuild", store))
+    until_the_lease_has_expired(hub.settings, store)
+    assert_succeeded(hub.run())
+    log = concat_logs(concat_logs(one, two), three)
+    assert_frame_equal(windows(hub.settings, store), batch_answer(log, DRIVER, hub.settings))
+
+
+def until_the_lease_has_expired(settings: Settings, store: Store) -> None:
+    """Let the next writer have Redis without waiting for its lease."""
+    if store == "redis":
+        with redis.Redis.from_url(settings.redis) as client:
+            client.hdel(f"{settings.redis_prefix}meta", "lease_until")
+
+
+def test_postgres_that_comes_later_is_refused_until_it_is_filled(hub: Hub) -> None:
+    """It would have the windows from now on, and call them complete."""
+    hub.make_topics()
+    one, two = trips_log(51), trips_log(52, NOON + 120 * MINUTE)
+    hub.write(one)
+    assert_succeeded(hub.run(stores=("redis",)))
+    hub.settings = msgspec.structs.replace(hub.settings, stores=("redis", "postgres"))
+    hub.write(two)
+    refused = hub.run()
+    assert refused.returncode == EXIT_REFUSED
+    assert "was used without postgres" in refused.stderr
+
+    assert_succeeded(hub.run("--rebuild", "postgres"))
+    assert_succeeded(hub.run())
+    answer = batch_answer(concat_logs(one, two), DRIVER, hub.settings)
+    assert_frame_equal(windows(hub.settings, "postgres"), answer)
+
+
+@pytest.mark.parametrize("fault", ["an earlier copy", "comes later"])
+def test_redis_beside_postgres_is_refilled(hub: Hub, fault: str) -> None:
+    """At the start: it has what Postgres has, and nothing of before."""
+    hub.settings = msgspec.structs.replace(hub.settings, stores=("redis", "postgres"))
+    hub.make_topics()
+    one, two, three = (trips_log(61 + n, NOON + n * 120 * MINUTE) for n in range(3))
+    hub.write(one)
+    assert_succeeded(hub.run())
+    with redis_copy(hub.settings) as restore:
+        hub.write(two)
+        stores = ("redis", "postgres") if fault == "an earlier copy" else ("postgres",)
+        assert_succeeded(hub.run(stores=stores))
+        restore()
+        hub.write(three)
+        flow = hub.start()
+        log = concat_logs(concat_logs(one, two), three)
+        answer = batch_answer(log, DRIVER, hub.settings)
+        until(lambda: windows(hub.settings, "redis"), "all windows in Redis", answer.equals)
+    flow.terminate()
+    _, err = flow.communicate(timeout=DEADLINE)
+    assert flow.returncode == 0, err
+
+
+@pytest.mark.parametrize("store", ["postgres", "redis"])
+def test_a_store_that_goes_back_while_the_flow_runs_ends_it(hub: Hub, store: Store) -> None:
+    """With the next windows, which are not written."""
+    hub.settings = msgspec.structs.replace(hub.settings, stores=(store,))
+    hub.make_topics()
+    one, two, three = (trips_log(71 + n, NOON + n * 120 * MINUTE) for n in range(3))
+    hub.write(one)
+    assert_succeeded(hub.run())
+    with COPIES[store](hub.settings) as restore:
+        flow = hub.start()
+        hub.write(two)
+        answer = batch_answer(concat_logs(one, two), DRIVER, hub.settings)
+        until(lambda: windows(hub.settings, store), "the next windows", answer.equals)
+        restore()
+        hub.write(three)
+        _, err = flow.communicate(timeout=DEADLINE)
+    assert flow.returncode == EXIT_REFUSED, err
+    assert LACKS in err
