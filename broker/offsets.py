@@ -37,6 +37,14 @@ class OffsetQuery:
     def _admin(self) -> AdminClient:
         return admin_client(self._settings)
 
+    def count_brokers(self, topic: str) -> int:
+        """Return the number of brokers of the cluster that has a topic. Raises BrokerError."""
+        try:
+            return len(self._admin.list_topics(topic, ANSWER_SECONDS).brokers)
+        except KafkaException as error:
+            msg = f"The brokers at {self._settings.kafka} can't be counted: {reason_of(error)}"
+            raise BrokerError(msg) from error
+
     def bounds(self, topic: str, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
         """Return the first offset of each partition and the one after its last.
 
