@@ -75,7 +75,10 @@ class GroupOffsets:
 
     def _wait(self, deadline: float) -> None:
         while self._pending:
-            self._consumer.poll(_POLL_SECONDS)  # it handles answers and reports of errors
+            message = self._consumer.poll(_POLL_SECONDS)  # it handles answers and reports of errors
+            if message is not None and (error := message.error()) and is_denied(error):
+                # No coordinator is known then, so that the request gets no answer of its own.
+                raise self._refused(error)
             if refusal := self._errors.refusal():
                 raise refusal
             if self._pending and time.monotonic() > deadline:
