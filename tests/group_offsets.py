@@ -1,29 +1,31 @@
 """The offsets of a consumer group, as every tool reads them."""
 
-import time
+from confluent_kafka import Consumer, TopicPartition
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException
-
-from broker.admin import ClusterAdmin
-from broker.clients import is_transient
+from broker.clients import client_config
 from mobility.settings import Settings
 from tests.waiting import DEADLINE
 
-_REQUEST_SECONDS = 3.0
-"""librdkafka waits in vain for a coordinator that it has not found at once."""
+_NONE = -1001
+"""The offset of a partition for which the group has none."""
 
 
 def read_group(settings: Settings, group: str) -> dict[tuple[str, int], int]:
-    """Return the next offset of each partition that has one."""
-    admin = ClusterAdmin(settings)
-    asked = [ConsumerGroupTopicPartitions(group)]
-    deadline = time.monotonic() + DEADLINE
-    while True:
-        request = admin.client.list_consumer_group_offsets(asked, request_timeout=_REQUEST_SECONDS)
-        try:
-            places = admin.answer(request[group]).topic_partitions or ()
-        except KafkaException as error:
-            if not is_transient(error.args[0]) or time.monotonic() > deadline:
-                raise
-        else:
-            return {(place.topic, place.partition): place.offset for place in places}
+    """Return the next offset of each partition that has one.
+
+    A consumer asks, because librdkafka 2 can abort the process where the admin client asks for a
+    coordinator that is not found within the time of the request.
+    """
+    consumer = Consumer(client_config(settings, "tests") | {"group.id": group})
+    try:
+        topics = consumer.list_topics(timeout=DEADLINE).topics
+        places = [
+            TopicPartition(name, number)
+            for name, topic in topics.items()
+            if name.startswith(settings.topic_prefix)
+            for number in topic.partitions
+        ]
+        stored = consumer.committed(places, timeout=DEADLINE)
+    finally:
+        consumer.close()
+    return {(each.topic, each.partition): each.offset for each in stored if each.offset != _NONE}
