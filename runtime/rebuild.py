@@ -27,7 +27,8 @@ def rebuild(lock: RecoveryLock, flow: FlowName, settings: Settings, store: Store
     only = msgspec.structs.replace(settings, stores=(store,), read="once", consumer_group="")
     with TemporaryDirectory(prefix="rebuild-", dir=lock.folder) as name:
         start = _starter(Path(name) / "recovery", only)
-        launcher = Launcher(lambda: start(launcher.stop_requested), restarts=0)
+        # Again where it fails: Redis is the last writer's for half a minute.
+        launcher = Launcher(lambda: start(launcher.stop_requested))
         launcher.handle_signals()
         _print(f"{store} is filled from aggregated.*")
         code = launcher.run()
