@@ -103,7 +103,15 @@ def _partial(measure: Measure, wide: pl.DataType) -> pl.Expr:
     """Return a measure of trips; sums have the type `wide`."""
     if measure.input is None:
         return pl.len().cast(MEASURE_SCHEMA[measure.name])
-    column = pl.col(measure.input)
+    return _combined(measure, pl.col(measure.input), wide)
+
+
+def _merged(measure: Measure) -> pl.Expr:
+    """Return a measure of all trips from those of parts of them."""
+    return _combined(measure, pl.col(measure.name), MEASURE_SCHEMA[measure.name])
+
+
+def _combined(measure: Measure, column: pl.Expr, wide: pl.DataType) -> pl.Expr:
     match measure.kind:
         case "min":
             return column.min()
@@ -111,18 +119,6 @@ def _partial(measure: Measure, wide: pl.DataType) -> pl.Expr:
             return column.max()
         case _:
             return column.cast(wide).sum()
-
-
-def _merged(measure: Measure) -> pl.Expr:
-    """Return a measure of all trips from those of parts of them."""
-    column = pl.col(measure.name)
-    match measure.kind:
-        case "min":
-            return column.min()
-        case "max":
-            return column.max()
-        case _:
-            return column.cast(MEASURE_SCHEMA[measure.name]).sum()
 
 
 def _fits_64_bits(trips: pl.DataFrame) -> bool:
