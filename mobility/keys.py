@@ -49,6 +49,10 @@ class RedisKeys:
         """Return the hash from shard to its watermark in epoch ms."""
         return f"{self.prefix}progress:{entity.name}"
 
+    def sequence(self, entity: Entity) -> str:
+        """Return the hash from shard to the sequence number up to which a follower has it."""
+        return f"{self.prefix}sequence:{entity.name}"
+
     def status(self, process: str) -> str:
         """Return the status record of a process."""
         return f"{self.prefix}status:{process}"
@@ -59,6 +63,11 @@ class RedisKeys:
         return f"{self.prefix}processes"
 
     @property
+    def fence(self) -> str:
+        """Return the fencing token of the flow that writes to a follower."""
+        return f"{self.prefix}fence"
+
+    @property
     def meta(self) -> str:
-        """Return the hash of the store's fingerprint and writer."""
+        """Return the hash of the store's fingerprint and writer, and of whom a follower follows."""
         return f"{self.prefix}meta"
