@@ -1,4 +1,4 @@
-"""Writing the windows of a backfill: to `aggregated.*` first, then to the stores.
+"""Writing the windows of a backfill: to `aggregated.*` first, then to the store.
 
 Writing them again changes nothing.
 """
@@ -17,8 +17,8 @@ from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings
 from mobility.topics import aggregated_topic
 from mobility.totals import highest_versions
+from sinks.connecting import connect_authority
 from sinks.store import WindowStore
-from sinks.store_pair import connect_stores
 
 MAX_ROWS: Final = 5_000
 """Windows in one call of a store: few enough that the flow does not wait long for their locks."""
@@ -29,15 +29,15 @@ _CLIENT_ID: Final = "mobility-backfill"
 
 @contextmanager
 def open_store(settings: Settings) -> Iterator[WindowStore | None]:
-    """Connect to the stores of the settings as one store; None where there is none.
+    """Connect to the store that has the truth; None where there is no store.
 
-    The flow may write meanwhile: versions decide. Raises StoreError where a store can't be used,
-    or another backfill writes to it.
+    The flow may write meanwhile: versions decide. Redis beside Postgres gets from the flow what is
+    written. Raises StoreError where the store can't be used, or another backfill writes to it.
     """
     if not settings.stores:
         yield None
         return
-    with closing(connect_stores(settings, "backfill")) as store:
+    with closing(connect_authority(settings, "backfill")) as store:
         yield store
 
 

@@ -23,7 +23,7 @@ from benchmarks.tenant import empty_tenant, tenant_settings
 from benchmarks.timed_command import BenchmarkError
 from mobility.entities import BY_NAME
 from mobility.settings import Settings
-from sinks.store_pair import connect_stores
+from sinks.connecting import connect_authority
 from stack.ports import find_free_port
 
 _TENANT: Final = "bench_requests"
@@ -122,7 +122,7 @@ def _section(runs: Runs) -> Section:
 
 def _fill(settings: Settings) -> list[str]:
     """Write windows with the store of the sinks; return the ids."""
-    store = connect_stores(settings, "main")
+    store = connect_authority(settings, "main")
     try:
         rows = make_windows(_IDS)
         store.apply(_ENTITY, rows)

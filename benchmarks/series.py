@@ -19,7 +19,7 @@ from benchmarks.tenant import empty_tenant, tenant_settings
 from benchmarks.timed_command import BenchmarkError
 from mobility.entities import BY_NAME
 from mobility.settings import Settings
-from sinks.store_pair import connect_stores
+from sinks.connecting import connect_authority
 from stack.ports import find_free_port
 
 _TENANT: Final = "bench_series"
@@ -116,7 +116,7 @@ def _section(runs: Runs) -> Section:
 
 def _fill(settings: Settings, update: ShowProgress) -> None:
     """Write totals and windows, and then create the indexes, which is faster."""
-    store = connect_stores(settings, "main")
+    store = connect_authority(settings, "main")
     store.record_progress(_ENTITY, 0, 1, _NOON + _WINDOWS * _DISTANCE_MS)
     store.close()
     values: dict[str, int] = {

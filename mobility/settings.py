@@ -154,6 +154,16 @@ class Settings(ValueSettings, frozen=True, kw_only=True):
         return self.window * 1_000
 
     @property
+    def authority(self) -> Store | None:
+        """The store that has the truth, which the other one follows; None without stores."""
+        return "postgres" if "postgres" in self.stores else next(iter(self.stores), None)
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether Redis follows Postgres."""
+        return {"redis", "postgres"} <= {*self.stores}
+
+    @property
     def fingerprint(self) -> str:
         """Twelve hex digits over the settings that change answers.
 

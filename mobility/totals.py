@@ -49,6 +49,14 @@ def merge_totals(partials: list[pl.DataFrame]) -> pl.DataFrame:
     return totals.agg(map(_merged, MEASURES)).collect()
 
 
+def running_totals(windows: pl.DataFrame) -> pl.DataFrame:
+    """Return a row per id with the measures of all its windows, in no particular order.
+
+    A window without trips, which a backfill can leave, counts for no minimum and no maximum.
+    """
+    return windows.group_by("id").agg(map(_of_windows, MEASURES))
+
+
 def narrowed(totals: pl.DataFrame) -> pl.DataFrame:
     """Return totals (PARTIAL_SCHEMA) with each sum in the fewest bits that all rows fit into.
 
@@ -75,15 +83,21 @@ def upgrade_windows(windows: pl.DataFrame) -> pl.DataFrame:
     return windows
 
 
-def split_by_shard(partials: pl.DataFrame, shards: int) -> dict[int, pl.DataFrame]:
-    """Return the partial aggregates of each shard that has any.
+def shard_of(column: str, shards: int) -> pl.Expr:
+    """Return the number of the shard of the ids in a column: wyhash(id) mod shards.
 
-    The shard of an id is wyhash(id) mod shards: the state of a shard is stored under its number,
-    so the hash must be the same in every version of everything.
+    The state of a shard is stored under its number, so the hash must be the same in every version
+    of everything.
     """
+    hashed: pl.Expr = plh.col(column).nchash.wyhash()
+    return hashed % shards
+
+
+def split_by_shard(partials: pl.DataFrame, shards: int) -> dict[int, pl.DataFrame]:
+    """Return the partial aggregates of each shard that has any."""
     if partials.is_empty():
         return {}
-    shard = (plh.col("id").nchash.wyhash() % shards).alias("shard")
+    shard = shard_of("id", shards).alias("shard")
     parts = partials.with_columns(shard).partition_by("shard", as_dict=True, include_key=False)
     return {int(key[0]): part for key, part in parts.items()}
 
@@ -109,6 +123,13 @@ def _partial(measure: Measure, wide: pl.DataType) -> pl.Expr:
 def _merged(measure: Measure) -> pl.Expr:
     """Return a measure of all trips from those of parts of them."""
     return _combined(measure, pl.col(measure.name), MEASURE_SCHEMA[measure.name])
+
+
+def _of_windows(measure: Measure) -> pl.Expr:
+    column = pl.col(measure.name)
+    if measure.kind in {"min", "max"}:
+        column = column.filter(pl.col("trip_count") > 0)
+    return _combined(measure, column, MEASURE_SCHEMA[measure.name]).alias(measure.name)
 
 
 def _combined(measure: Measure, column: pl.Expr, wide: pl.DataType) -> pl.Expr:

@@ -22,8 +22,12 @@ def rebuild(lock: RecoveryLock, flow: FlowName, settings: Settings, store: Store
     """Read `aggregated.*` once into a store, from the beginning; return the exit code.
 
     The serving flow does it, in a recovery folder of its own. What the store has already stays:
-    versions decide. After that the flow of the locked folder may go on with the store.
+    versions decide. After that the flow of the locked folder may go on with the store. A store that
+    follows another is filled by the flow itself.
     """
+    if settings.is_followed and store != settings.authority:
+        _print(f"{store} follows {settings.authority}: it is filled by the flow once it runs")
+        return 0
     only = msgspec.structs.replace(settings, stores=(store,), read="once", consumer_group="")
     with TemporaryDirectory(prefix="rebuild-", dir=lock.folder) as name:
         start = _starter(Path(name) / "recovery", only)

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, get_args
+from typing import get_args
 
 from mobility.entities import ENTITIES
 from mobility.settings import Settings, Store
@@ -14,28 +14,21 @@ from runtime.folder_record import NEW_FOLDER, FolderRecord, read_record, write_r
 from runtime.recovery import delete_keys, stored_keys, stored_states
 from sinks import REBUILD, SequenceNumber, StoreError, check_sequence_numbers
 
-_NOWHERE: Final = SequenceNumber("", 0)
-"""The sequence number of a store that is to be empty."""
-
 Known = dict[Store, dict[str, SequenceNumber]]
 
 
 def check_stores(folder: Path, flow: FlowName, settings: Settings) -> None:
     """Compare the stores with the states in a locked folder; record which stores the flow has.
 
-    Redis beside Postgres is emptied where it is behind or comes later: the flow refills it. Raises
-    RefusalError where the store that has the truth is behind or comes later, StartError where one
-    does not answer.
+    Redis beside Postgres may be behind or come later: it follows. Raises RefusalError where the
+    authority is behind or comes later, StartError where it does not answer.
     """
     record = read_record(folder, FolderRecord.of(flow, settings))
     if record is None:
         return
     known = _known_numbers(folder, flow, record)
-    for store in _added(folder, record, settings):
-        if store == "redis" and "postgres" in settings.stores:
-            known["redis"] = {entity.name: _NOWHERE for entity in ENTITIES}
-        else:
-            _refuse_added(folder, store)
+    if settings.authority in _added(folder, record, settings):
+        _refuse_added(folder, settings.authority)
     try:
         with refusals_end_the_flow():
             check_sequence_numbers(settings, flow, known)
@@ -87,7 +80,7 @@ def _step_id(flow: FlowName, stores: Collection[Store], entity: str) -> str:
     return f"{FLOW_IDS[flow]}.{'_'.join(sorted(stores))}_{entity}"
 
 
-def _refuse_added(folder: Path, store: Store) -> None:
+def _refuse_added(folder: Path, store: Store | None) -> None:
     msg = (
         f"The recovery folder {folder} was used without {store}: it lacks the windows that were "
         f"written meanwhile.\n{REBUILD} {NEW_FOLDER}"

@@ -4,11 +4,11 @@ for name, sink in store_sinks(settings, entity, "main"):
     op.output(f"{name}_{entity.name}", updates, sink)
 """
 
+from sinks.connecting import connect_authority
 from sinks.fencing import is_fenced, take_fencing_token
 from sinks.sequence_numbers import check_sequence_numbers
 from sinks.status import StatusPublisher
 from sinks.store import REBUILD, SequenceNumber, StoreError, StoreRefusedError
-from sinks.store_pair import connect_stores
 from sinks.store_sink import SinkContext, StoreSink, store_sinks
 
 __all__ = [
@@ -20,7 +20,7 @@ __all__ = [
     "StoreRefusedError",
     "StoreSink",
     "check_sequence_numbers",
-    "connect_stores",
+    "connect_authority",
     "is_fenced",
     "store_sinks",
     "take_fencing_token",

@@ -1,15 +1,13 @@
-"""Writes the updates of an entity to the stores, in threads beside the flow.
+"""Writes the updates of an entity to a store, in a thread beside the flow.
 
 The flow goes on while a store commits. What arrives meanwhile is queued and written as one batch:
 many shards in one transaction, and of a window that changed again only its highest version. So the
-busier a store is, the less it is asked to write. With two stores, the first takes the next batch
-while the second takes the last one.
+busier a store is, the less it is asked to write.
 """
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from typing import Final
 
 import polars as pl
@@ -40,22 +38,21 @@ _log: Final = logging.getLogger(__name__)
 class BatchWriter:
     """Writes updates in the order in which they were put, in batches of some updates.
 
-    A batch goes to the first store before the others, and to all stores before the watermarks of
-    its updates are recorded. Each store takes the batches in order. An amount that is too large for
-    a store is waited for, until it fits, a stop is requested or `close` is called: no restart would
-    make it fit, and to leave it out would make the store wrong.
+    A batch is in the store before the watermarks of its updates are recorded. An amount that is too
+    large for the store is waited for, until it fits, a stop is requested or `close` is called: no
+    restart would make it fit, and to leave it out would make the store wrong.
     """
 
     def __init__(
         self,
-        stores: Sequence[WindowStore],
+        store: WindowStore,
         entity: Entity,
         *,
         stop_requested: StopRequested = no_stop,
         on_refusal: OnRefusal = lambda _entity, _reason: None,
     ) -> None:
-        """Start to write to these stores, which `close` closes."""
-        self._first, *self._others = stores
+        """Start to write to a store, which `close` closes."""
+        self._store = store
         self._entity = entity
         self._stop_requested = stop_requested
         self._on_refusal = on_refusal
@@ -88,14 +85,11 @@ class BatchWriter:
             self._raise_failure()
 
     def sequence_numbers(self) -> dict[Store, SequenceNumber]:
-        """Return that of each store; after `flush`, the one behind everything that was put."""
-        return {
-            store.kind: store.sequence_number(self._entity)
-            for store in (self._first, *self._others)
-        }
+        """Return that of the store, by its name; after `flush`, it is behind all that was put."""
+        return {self._store.kind: self._store.sequence_number(self._entity)}
 
     def close(self) -> None:
-        """Write the queue, unless a write has failed; stop the threads and close the stores.
+        """Write the queue, unless a write has failed; stop the thread and close the store.
 
         Raises the error of a write, unless `put` or `flush` has raised it before.
         """
@@ -103,8 +97,7 @@ class BatchWriter:
             self._is_closing = True
             self._changed.notify_all()
         self._thread.join()
-        for store in (*self._others, self._first):
-            store.close()
+        self._store.close()
         if not self._is_failure_raised:
             self._raise_failure()
 
@@ -115,25 +108,12 @@ class BatchWriter:
 
     def _run(self) -> None:
         try:
-            with ThreadPoolExecutor(1, f"write {self._entity.name}") as executor:
-                self._write_batches(executor)
+            while updates := self._next_batch():
+                self._write_batch(updates)
         except BaseException as error:  # noqa: BLE001 - `put`, `flush` or `close` raises it
             with self._changed:
                 self._failure = error
                 self._changed.notify_all()
-
-    def _write_batches(self, executor: ThreadPoolExecutor) -> None:
-        previous: Future[None] | None = None
-        while updates := self._next_batch():
-            rows = highest_versions(pl.concat([update.rows for update in updates]))
-            new_ids = self._apply(self._first, rows)
-            if previous is not None:
-                previous.result()
-            previous = executor.submit(self._finish_batch, rows, new_ids, updates)
-            # With a queue the first store takes the next batch meanwhile. Without one the batch is
-            # written when all stores have it.
-            if not (self._others and self._queue):
-                previous.result()
 
     def _next_batch(self) -> list[WindowUpdate]:
         """Return the updates of the next batch; block until there are any, or `close` is called."""
@@ -150,28 +130,21 @@ class BatchWriter:
             self._is_writing = bool(updates)
             return updates
 
-    def _finish_batch(
-        self, rows: pl.DataFrame, new_ids: Collection[str], updates: list[WindowUpdate]
-    ) -> None:
-        """Write a batch that the first store has to the others; then record the watermarks."""
-        for store in self._others:
-            self._apply(store, rows, new_ids)
+    def _write_batch(self, updates: list[WindowUpdate]) -> None:
+        """Write a batch, then the watermarks."""
+        rows = highest_versions(pl.concat([update.rows for update in updates]))
+        if not rows.is_empty():
+            self._apply(rows)
         for shard in dict.fromkeys(update.shard for update in updates):
             of_shard = [update for update in updates if update.shard == shard]
             watermarks = [update.watermark for update in of_shard if update.watermark is not None]
             progress = of_shard[-1].shards, max(watermarks, default=None)
             if self._recorded.get(shard) != progress:
-                for store in (self._first, *self._others):
-                    store.record_progress(self._entity, shard, *progress)
+                self._store.record_progress(self._entity, shard, *progress)
                 self._recorded[shard] = progress
 
-    def _apply(
-        self, store: WindowStore, rows: pl.DataFrame, new_ids: Collection[str] = ()
-    ) -> Collection[str]:
-        """Write a batch to a store; return the ids that the store did not have before."""
-        if rows.is_empty():
-            return ()
-        result = self._apply_until_it_fits(store, rows, new_ids)
+    def _apply(self, rows: pl.DataFrame) -> None:
+        result = self._apply_until_it_fits(rows)
         if result.refused:
             _log.warning(
                 "Redis refused %d windows of %s: they are older than the oldest window in its "
@@ -179,15 +152,12 @@ class BatchWriter:
                 result.refused,
                 self._entity.name,
             )
-        return result.new_ids
 
-    def _apply_until_it_fits(
-        self, store: WindowStore, rows: pl.DataFrame, new_ids: Collection[str]
-    ) -> ApplyResult:
+    def _apply_until_it_fits(self, rows: pl.DataFrame) -> ApplyResult:
         is_waiting = False
         while True:
             try:
-                result = store.apply(self._entity, rows, new_ids)
+                result = self._store.apply(self._entity, rows)
             except AmountTooLargeError as error:
                 if not is_waiting:
                     _log.warning("%s. The flow waits until it fits", error)

@@ -47,7 +47,7 @@ def take_fencing_token(
     holder = " ".join(holder.split())
     if "postgres" in settings.stores:
         with closing(_open_session(settings, writer, stop_requested)) as session:
-            return _take_in_postgres(session, settings, holder, writer, offered)
+            return _take_in_postgres(session, holder, offered)
     return _take_in_redis(settings, holder, writer, offered)
 
 
@@ -74,24 +74,21 @@ def _stored_tokens(settings: Settings) -> Iterator[int]:
         ) as connection:
             ((token,),) = connection.execute("SELECT token FROM fence").fetchall()
             yield int(str(token))
-    if "redis" in settings.stores:
+    elif "redis" in settings.stores:
         with redis_client(settings) as client:
             yield int(client.hget(RedisKeys.of(settings).meta, "fence") or 0)
 
 
-def _take_in_postgres(
-    session: PostgresSession,
-    settings: Settings,
-    holder: str,
-    writer: WriterRole | None,
-    offered: int,
-) -> int:
-    """Take a token in Postgres, and in Redis under the same lock: concurrent starts take turns."""
+def _take_in_postgres(session: PostgresSession, holder: str, offered: int) -> int:
+    """Take a token in Postgres: concurrent starts take turns. Redis, which follows, gets it later.
+
+    A later one may have been taken there if its clock is ahead: a follower says so.
+    """
 
     def take(connection: Connection) -> int:
         connection.execute(text("sql", "lock_fencing_token.sql"))
         ((stored,),) = connection.execute("SELECT token FROM fence").fetchall()
-        token = _take_in_redis(settings, holder, writer, max(offered, int(str(stored)) + 1))
+        token = max(offered, int(str(stored)) + 1)
         connection.execute(
             "UPDATE fence SET token = %s, holder = %s, taken_at = now()", (token, holder)
         )

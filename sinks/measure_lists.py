@@ -13,8 +13,6 @@ MEASURE_LISTS: Final = {
     "measure_columns": measure_list("{name} bigint NOT NULL"),
     "new_measures": measure_list("new.{name}"),
     "old_measures": measure_list("old.{name}"),
-    "recent_measures": measure_list("recent.{name}"),
-    "all_measures": measure_list("totals.{name} AS all_{name}"),
     "measures_of_windows": measure_list(
         "sum({name})::bigint", "{best}({name}) FILTER (WHERE trip_count > 0)"
     ),
@@ -50,5 +48,7 @@ MEASURE_LISTS: Final = {
             ELSE {better_of}(totals.{name}, by.{name})
         END""",
     ),
+    "totals_of_ids": measure_list("totals.{name}"),
+    "totals_after": measure_list("moved.{name}"),
     "amounts": measure_list("('{name}', new.{name}, old.{name}, held.{name})", measures=ADDITIVE),
 }

@@ -1,7 +1,7 @@
 """The Postgres store: windows and totals, kept for ever."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -9,11 +9,13 @@ from typing import Final, TypeVar
 import polars as pl
 import psycopg
 from psycopg import sql
-from psycopg.rows import BaseRowFactory, class_row, scalar_row
+from psycopg.rows import BaseRowFactory, class_row
 
 from mobility.entities import Entity
+from mobility.keys import LAST_WINDOW
 from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
 from mobility.settings import Settings, Store
+from mobility.totals import running_totals
 from postgres.connection import Connection
 from sinks.postgres_copy import copy_out
 from sinks.postgres_session import PostgresSession, open_postgres_session
@@ -22,9 +24,11 @@ from sinks.scripts import entity_statement, text
 from sinks.store import (
     FLOWS,
     TOTALS_SCHEMA,
+    TOUCHED_SCHEMA,
     ApplyResult,
     SequenceNumber,
     StoreError,
+    Touched,
     WriterRole,
     refuse_amount,
     refuse_behind,
@@ -39,6 +43,16 @@ PROCESS_CONNECTIONS: Final = 4
 meanwhile; one is for the status (sinks/status.py)."""
 
 MAX_BIGINT: Final = 2**63 - 1
+
+_ACCEPTED_SCHEMA: Final = pl.Schema(
+    {
+        "id": pl.String(),
+        "window_start": pl.Int64(),
+        **{name: kind for name, kind in TOTALS_SCHEMA.items() if name != "id"},
+        "newest": pl.Int64(),
+    }
+)
+"""The rows of reconcile.sql."""
 
 R = TypeVar("R")
 
@@ -73,7 +87,8 @@ def connect_postgres(
     stop_requested: StopRequested = no_stop,
 ) -> "PostgresStore":
     """Connect as `writer`, with a session of its own. Raises StoreError as `open_session`."""
-    return PostgresStore(open_session(settings, writer, sleep=sleep, stop_requested=stop_requested))
+    session = open_session(settings, writer, sleep=sleep, stop_requested=stop_requested)
+    return PostgresStore(session, writer, is_followed=settings.is_followed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +103,15 @@ class _Inserted:
     new_ids: list[str]
 
 
+@dataclass(frozen=True, slots=True)
+class _Numbered:
+    """The answer of next_sequence_number.sql."""
+
+    number: int
+    backfilled: int
+    instance_id: str
+
+
 class PostgresStore:
     """Reconciles a batch in one transaction or two, committed before `apply` returns.
 
@@ -95,13 +119,21 @@ class PostgresStore:
     versions. So windows are visible at once, and not only after the snapshot of their epoch.
     """
 
-    def __init__(self, session: PostgresSession) -> None:
-        """Use `session`, which `close` closes.
+    def __init__(
+        self,
+        session: PostgresSession,
+        writer: WriterRole | None = None,
+        *,
+        is_followed: bool = False,
+    ) -> None:
+        """Write as `writer` over `session`, which `close` closes.
 
-        Large batches are written over two of its connections, and the progress of a batch is
-        recorded over another while the next batch is applied.
+        Large batches are written over two of its connections. Where the store `is_followed`, it
+        keeps the ids that it has touched, and `apply` returns what it has.
         """
         self._session = session
+        self._is_backfill = writer == "backfill"
+        self._is_followed = is_followed
         self._sequence_numbers: dict[str, SequenceNumber] = {}
 
     @property
@@ -109,14 +141,8 @@ class PostgresStore:
         """Return the name of the store in MOBILITY_STORES."""
         return "postgres"
 
-    def apply(
-        self, entity: Entity, rows: pl.DataFrame, new_ids: Collection[str] = ()
-    ) -> ApplyResult:
-        """Reconcile windows (WINDOW_SCHEMA, one row per window); none is too old to be applied.
-
-        The argument `new_ids` is not needed; the result has the ids that are new here.
-        """
-        del new_ids
+    def apply(self, entity: Entity, rows: pl.DataFrame) -> ApplyResult:
+        """Reconcile windows (WINDOW_SCHEMA, one row per window); none is too old to be applied."""
         refuse_large_windows(self._session.name, entity, rows, MAX_BIGINT)
         result = self._apply_in_halves(entity, rows, self.sequence_number(entity))
         if result.sequence_number is not None:
@@ -127,9 +153,7 @@ class PostgresStore:
         """Return the sequence number after the last windows that this object has applied."""
         known = self._sequence_numbers.get(entity.name)
         if known is None:
-            known = self._session.run(
-                lambda connection: _sequence_number(connection, entity, "read_sequence_number.sql")
-            )
+            known = self._session.run(lambda connection: _read_sequence_number(connection, entity))
             self._sequence_numbers[entity.name] = known
         return known
 
@@ -154,20 +178,22 @@ class PostgresStore:
             _copy_in(connection, sql.Identifier("staged"), rows)
             insert = entity_statement(entity, "sql", "insert_new_ids.sql")
             inserted = _only_row(connection, class_row(_Inserted), insert)
-            applied = inserted.windows
-            if applied < rows.height:
+            accepted = pl.DataFrame(schema=_ACCEPTED_SCHEMA)
+            if inserted.windows < rows.height:
                 if inserted.known + len(inserted.new_ids) < rows["id"].n_unique():
                     connection.execute(entity_statement(entity, "sql", "lock_staged_ids.sql"))
                 statement = entity_statement(entity, "sql", "reconcile.sql")
-                applied += _only_row(connection, scalar_row, statement)
-            sequence_number = _sequence_number(connection, entity, "next_sequence_number.sql")
+                accepted = copy_out(connection, statement, _ACCEPTED_SCHEMA)
+            numbered = self._next_sequence_number(connection, entity, rows)
+            sequence_number = SequenceNumber(numbered.instance_id, numbered.number)
             if sequence_number.is_behind(SequenceNumber(known.instance_id, known.number + 1)):
                 refuse_behind(self._session.name, entity, known)
+            applied = inserted.windows + accepted.height
+            touched = None
+            if self._is_followed:
+                touched = _touched(rows, inserted.new_ids, accepted, numbered)
             return ApplyResult(
-                applied,
-                rows.height - applied,
-                new_ids=tuple(inserted.new_ids),
-                sequence_number=sequence_number,
+                applied, rows.height - applied, sequence_number=sequence_number, touched=touched
             )
 
         try:
@@ -178,6 +204,15 @@ class PostgresStore:
         name = self._session.name
         self._session.run(lambda connection: _refuse_large_totals(connection, name, entity, rows))
         return self._session.run(reconcile)
+
+    def _next_sequence_number(
+        self, connection: Connection, entity: Entity, rows: pl.DataFrame
+    ) -> _Numbered:
+        ids = "\n".join(rows["id"].unique()) if self._is_followed else None
+        params = {"entity": entity.name, "is_backfill": self._is_backfill, "ids": ids}
+        return _only_row(
+            connection, class_row(_Numbered), text("sql", "next_sequence_number.sql"), params
+        )
 
     def record_progress(
         self, entity: Entity, shard: int, shards: int, watermark: int | None
@@ -231,12 +266,32 @@ class PostgresStore:
         return self._session.run(lambda connection: copy_out(connection, query, schema))
 
 
-def _sequence_number(connection: Connection, entity: Entity, statement: str) -> SequenceNumber:
-    with connection.cursor(row_factory=class_row(SequenceNumber)) as cursor:
-        (sequence_number,) = cursor.execute(
-            text("sql", statement), {"entity": entity.name}
-        ).fetchall()
-        return sequence_number
+def _read_sequence_number(connection: Connection, entity: Entity) -> SequenceNumber:
+    statement, params = text("sql", "read_sequence_number.sql"), {"entity": entity.name}
+    return _only_row(connection, class_row(SequenceNumber), statement, params)
+
+
+def _touched(
+    rows: pl.DataFrame, new_ids: list[str], accepted: pl.DataFrame, numbered: _Numbered
+) -> Touched:
+    """Return what a transaction has changed: all windows of new ids, and the `accepted` ones."""
+    of_new = rows.filter(pl.col("id").is_in(pl.Series(new_ids, dtype=pl.String).implode()))
+    of_known = rows.join(accepted.select("id", "window_start"), ["id", "window_start"], "semi")
+    windows = pl.concat([of_new, of_known])
+    newest = windows.group_by("id").agg(pl.col("window_start").max().alias(LAST_WINDOW))
+    moved = accepted.unique("id").join(newest, "id")
+    totals = [
+        running_totals(of_new).join(newest, "id").select(TOUCHED_SCHEMA.names()),
+        moved.with_columns(pl.max_horizontal(LAST_WINDOW, "newest").alias(LAST_WINDOW)).select(
+            TOUCHED_SCHEMA.names()
+        ),
+    ]
+    return Touched(
+        pl.concat(each.cast(TOUCHED_SCHEMA) for each in totals),
+        windows,
+        numbered.number,
+        numbered.backfilled,
+    )
 
 
 def _copy_in(connection: Connection, table: sql.Identifier, rows: pl.DataFrame) -> None:
@@ -264,8 +319,13 @@ def _refuse_large_totals(
         refuse_amount(store, entity, str(entity_id), str(measure), MAX_BIGINT)
 
 
-def _only_row(connection: Connection, rows_as: BaseRowFactory[R], statement: sql.Composed) -> R:
+def _only_row(
+    connection: Connection,
+    rows_as: BaseRowFactory[R],
+    statement: str | sql.Composed,
+    params: Mapping[str, object] | None = None,
+) -> R:
     """Return the only row that a statement returns."""
     with connection.cursor(row_factory=rows_as) as cursor:
-        (row,) = cursor.execute(statement).fetchall()
+        (row,) = cursor.execute(statement, params).fetchall()
         return row

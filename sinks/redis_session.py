@@ -1,20 +1,18 @@
 """A Redis connection of one writer, and the Lua scripts that run over it."""
 
 import os
-import re
 import secrets
 import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import islice
 from typing import Any, Final, TypeVar
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from mobility.entities import ENTITIES, Entity
+from mobility.entities import Entity
 from mobility.keys import RedisKeys
 from mobility.settings import Settings, masked
 from sinks.retry import RETRY_SECONDS, RetryPolicy, Sleep, StopRequested, no_stop
@@ -28,6 +26,7 @@ from sinks.store import (
     refuse_backfill,
     refuse_fencing_token,
     refuse_fingerprint,
+    refuse_follower,
     refuse_writer,
 )
 
@@ -44,13 +43,6 @@ _WRITE_SCRIPTS: Final = {
     "release_lease": ("lease", "release_lease"),
 }
 """Each script is the concatenation of these files."""
-
-_SCANNED: Final = 1_000
-"""Keys that are looked at in a call: other clients wait for it."""
-
-_GLOB: Final = re.compile(r"[\[\]*?\\^-]")
-
-_READ_SCRIPTS: Final = ("select_missing_ids",)
 
 T = TypeVar("T")
 
@@ -98,24 +90,20 @@ class RedisSession:
             name: client.register_script("".join(text("lua", f"{file}.lua") for file in files))
             for name, files in _WRITE_SCRIPTS.items()
         }
-        self._read_scripts = {
-            name: client.register_script(text("lua", f"{name}.lua")) for name in _READ_SCRIPTS
-        }
 
-    def initialize(self, retry_seconds: float | None = None) -> str:
+    def initialize(self, retry_seconds: float | None = None) -> None:
         """Take the writer's lease and store the fingerprint where there is none yet.
 
-        Returns the instance id of the store, which changes when Redis is emptied. Raises StoreError
-        where the store was filled with other settings or another flow writes to it.
+        Raises StoreError where the store was filled with other settings, follows Postgres, or
+        another flow writes to it.
         """
         settings = self._settings
-        fingerprint, answers, instance_id = self.call(
+        fingerprint, answers = self.call(
             lambda: self._run_once("initialize", [], [settings.fingerprint, settings.answers]),
             retry_seconds,
         )
         if fingerprint != settings.fingerprint:
             refuse_fingerprint(self.name, fingerprint, answers, settings)
-        return str(instance_id)
 
     def take_fencing_token(self, offered: int, holder: str) -> int:
         """Take a fencing token not below `offered`, and return it.
@@ -138,10 +126,6 @@ class RedisSession:
         """
         return self.call(lambda: self._run_initialized(name, keys, args))
 
-    def run_read_script(self, name: str, keys: list[str], args: list[str | int | bytes]) -> Any:  # noqa: ANN401 - as `run_script`
-        """Return the reply of a script that only reads, which needs no lease."""
-        return self.call(lambda: self._read_scripts[name](keys, args))
-
     def call(self, command: Callable[[], T], retry_seconds: float | None = None) -> T:
         """Return what `command`, a call of the client, returns.
 
@@ -161,24 +145,6 @@ class RedisSession:
         fields = ["life", f"number:{entity.name}"]
         instance_id, number = self.call(lambda: self.client.hmget(self._keys.meta, fields))
         return SequenceNumber(str(instance_id or ""), int(number or 0))
-
-    def clear(self) -> None:
-        """Delete everything that can be refilled from Postgres: all but the status records."""
-        self.call(self._delete_keys)
-        self.initialize()
-
-    def _delete_keys(self) -> None:
-        keys = self._keys
-        self.client.unlink(keys.meta)
-        for entity in ENTITIES:
-            self.client.unlink(
-                keys.index(entity), keys.seen(entity), keys.live(entity), keys.progress(entity)
-            )
-            for prefix in (keys.totals(entity, ""), keys.ledger(entity, "")):
-                pattern = _GLOB.sub(r"\\\g<0>", prefix) + "*"
-                found = self.client.scan_iter(pattern, count=_SCANNED)
-                while chunk := list(islice(found, _SCANNED)):
-                    self.client.unlink(*chunk)
 
     def close(self) -> None:
         """Close the client. A backfill releases its lease; a flow's expires after LEASE_MS."""
@@ -206,6 +172,8 @@ class RedisSession:
             refuse_writer(self.name, rest, self._writer)
         if code == "BACKFILL":
             refuse_backfill(self.name)
+        if code == "FOLLOWER":
+            refuse_follower(self.name)
         if code == "BEHIND":
             raise StoreBehindError(self.name)
         if code == "FENCED":

@@ -21,14 +21,13 @@ Known = Mapping[Store, Mapping[str, SequenceNumber]]
 
 
 def check_sequence_numbers(settings: Settings, writer: WriterRole, known: Known) -> None:
-    """Raise StoreBehindError where the store that has the truth lacks what it was given.
+    """Raise StoreBehindError where the authority lacks what it was given.
 
-    Redis beside Postgres is emptied then, as `writer`, which refills it. Raises StoreError where a
-    store does not answer.
+    A follower finds out by itself what it lacks. Raises StoreError where a store does not answer.
     """
-    if "postgres" in settings.stores and (sequence_numbers := known.get("postgres")):
+    if settings.authority == "postgres" and (sequence_numbers := known.get("postgres")):
         _check_postgres(settings, sequence_numbers)
-    if "redis" in settings.stores and (sequence_numbers := known.get("redis")):
+    if settings.authority == "redis" and (sequence_numbers := known.get("redis")):
         _check_redis(settings, writer, sequence_numbers)
 
 
@@ -49,10 +48,7 @@ def _check_redis(
     with closing(session):
         for entity in _named(known):
             if session.read_sequence_number(entity).is_behind(known[entity.name]):
-                if "postgres" not in settings.stores:
-                    refuse_behind(session.name, entity, known[entity.name])
-                session.clear()
-                return
+                refuse_behind(session.name, entity, known[entity.name])
 
 
 def _named(known: Mapping[str, SequenceNumber]) -> list[Entity]:

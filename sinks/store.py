@@ -6,13 +6,15 @@ unless its version is lower, and the totals of the id move by the difference. So
 and disorder change nothing.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
 from typing import Final, Literal, NoReturn, Protocol
 
 import polars as pl
 
 from mobility.entities import Entity
+from mobility.keys import LAST_WINDOW
 from mobility.measures import AMOUNTS, MEASURE_SCHEMA
 from mobility.settings import Settings, Store
 
@@ -36,6 +38,10 @@ and an id that has only such windows stays, with 0 trips and null starts.
 """
 
 
+TOUCHED_SCHEMA: Final = pl.Schema({**TOTALS_SCHEMA, LAST_WINDOW: pl.Int64()})
+"""Running totals, and the start of the newest window of the id (epoch ms)."""
+
+
 class StoreError(RuntimeError):
     """A store can't be used; the message says which one, why, and what to do."""
 
@@ -50,6 +56,12 @@ class StoreBehindError(StoreRefusedError):
 
 class AmountTooLargeError(StoreRefusedError):
     """A window or a total is larger than the store can hold; nothing of that id was written."""
+
+
+REBUILD: Final = (
+    "Fill it again from `aggregated.*`: stop the flow, then `just rebuild postgres` or `just "
+    "rebuild redis` with the recovery folder of the flow (-r DIR)."
+)
 
 
 def refuse_amount(store: str, entity: Entity, entity_id: str, measure: str, limit: int) -> NoReturn:
@@ -84,6 +96,16 @@ def refuse_fingerprint(
     raise StoreRefusedError(msg)
 
 
+def refuse_follower(store: str) -> NoReturn:
+    """Raise StoreRefusedError: a follower can't be the only store."""
+    msg = (
+        f"{store} has followed Postgres, so it has totals and no windows: it can't be the only "
+        "store. Set MOBILITY_STORES=redis,postgres, or use an empty Redis or another "
+        f"MOBILITY_REDIS_PREFIX.\n{REBUILD}"
+    )
+    raise StoreRefusedError(msg)
+
+
 def refuse_writer(store: str, current: str, refused: str) -> NoReturn:
     """Raise StoreError: another flow writes to the store."""
     msg = (
@@ -112,12 +134,6 @@ def refuse_fencing_token(store: str, newer: str, holder: str, own: int | None) -
         "that one and start this one again."
     )
     raise StoreRefusedError(msg)
-
-
-REBUILD: Final = (
-    "Fill it again from `aggregated.*`: stop the flow, then `just rebuild postgres` or `just "
-    "rebuild redis` with the recovery folder of the flow (-r DIR)."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,30 +165,53 @@ def refuse_behind(store: str, entity: Entity, known: SequenceNumber) -> NoReturn
 
 
 @dataclass(frozen=True, slots=True)
+class Touched:
+    """What transactions have changed, for a follower.
+
+    `totals` (TOUCHED_SCHEMA) are those of the ids after it, `windows` (WINDOW_SCHEMA) the replaced
+    windows. `number` is the last sequence number, `backfilled` that of the last backfill before it.
+    """
+
+    totals: pl.DataFrame
+    windows: pl.DataFrame
+    number: int
+    backfilled: int
+
+    def __add__(self, other: "Touched") -> "Touched":
+        return Touched(
+            pl.concat([self.totals, other.totals]),
+            pl.concat([self.windows, other.windows]),
+            max(self.number, other.number),
+            max(self.backfilled, other.backfilled),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class ApplyResult:
     """Counts of the windows of one `apply`.
 
     `unchanged` are those that the store already had, in this or a higher version; `refused` those
-    older than its ledger reaches back: whether they were counted before can't be known. `new_ids`
-    are ids that the store did not have before, as far as it knows. `sequence_number` is that of the
-    last transaction, None where there was none.
+    older than its ledger reaches back: whether they were counted before can't be known.
+    `sequence_number` is that of the last transaction, None where there was none. A store that is
+    followed says what it has `touched`.
     """
 
     applied: int = 0
     unchanged: int = 0
     refused: int = 0
-    new_ids: tuple[str, ...] = field(default=(), compare=False)
     sequence_number: SequenceNumber | None = field(default=None, compare=False)
+    touched: Touched | None = field(default=None, compare=False)
 
     def __add__(self, other: "ApplyResult") -> "ApplyResult":
         both = self.sequence_number, other.sequence_number
         numbers = [number for number in both if number is not None]
+        touched = [each for each in (self.touched, other.touched) if each is not None]
         return ApplyResult(
             self.applied + other.applied,
             self.unchanged + other.unchanged,
             self.refused + other.refused,
-            self.new_ids + other.new_ids,
             max(numbers, key=lambda each: each.number, default=None),
+            reduce(add, touched) if touched else None,
         )
 
 
@@ -187,13 +226,10 @@ class WindowStore(Protocol):
         """Return the name of the store in MOBILITY_STORES."""
         ...
 
-    def apply(
-        self, entity: Entity, rows: pl.DataFrame, new_ids: Collection[str] = ()
-    ) -> ApplyResult:
+    def apply(self, entity: Entity, rows: pl.DataFrame) -> ApplyResult:
         """Reconcile windows (WINDOW_SCHEMA, one row per window as `highest_versions` returns them).
 
-        They are durable on return. For a follower `new_ids` are ids that the authority did not have
-        before it was given these rows.
+        They are durable on return.
         """
         ...
 

@@ -11,15 +11,15 @@ from mobility.entities import Entity
 from mobility.records import WindowUpdate
 from mobility.settings import Settings, Store
 from sinks.batch_writer import BatchWriter, OnRefusal
+from sinks.connecting import connect_authority, follow
+from sinks.follower import Follower
 from sinks.postgres import open_session
 from sinks.postgres_session import PostgresSession
-from sinks.refiller import Refiller
 from sinks.retry import StopRequested, no_stop
 from sinks.store import StoreError, WindowStore, WriterRole
-from sinks.store_pair import connect_each_store
 
 SinkState = dict[Store, dict[str, str | int]]
-"""The sequence numbers of the stores, as plain values; None in states of earlier releases."""
+"""The sequence number of the authority, as plain values; None in states of earlier releases."""
 
 
 @dataclass(slots=True)
@@ -76,8 +76,7 @@ def store_sinks(
 ) -> list[tuple[str, "StoreSink"]]:
     """Return the sink for the stores of the settings, with its name; an empty list without stores.
 
-    There is one sink for both stores, because Postgres gets every window before Redis. Nothing is
-    connected yet.
+    There is one sink for both stores, because Redis follows Postgres. Nothing is connected yet.
     """
     if not settings.stores:
         return []
@@ -89,8 +88,8 @@ class StoreSink(FixedPartitionedSink[WindowUpdate, SinkState]):
     """Writes the windows of an entity to the stores; items are `(shard number, update)`.
 
     Effectively once: delivery is at least once, and a repeated window changes nothing. Everything
-    that a partition was given is committed before its snapshot, which holds the sequence
-    numbers of the stores: a start compares them with the stores (sinks/sequence_numbers.py).
+    that a partition was given is committed in the authority before its snapshot, which holds the
+    sequence number there: a start compares them (sinks/sequence_numbers.py).
     """
 
     def __init__(
@@ -107,6 +106,7 @@ class StoreSink(FixedPartitionedSink[WindowUpdate, SinkState]):
         self._lock = threading.Lock()
         self._batch_writer: BatchWriter | None = None
         self._postgres: PostgresSession | None = None
+        self._follower: Follower | None = None
         self._partitions = 0
 
     def list_parts(self) -> list[str]:
@@ -132,29 +132,19 @@ class StoreSink(FixedPartitionedSink[WindowUpdate, SinkState]):
         for_part: str,
         resume_state: SinkState | None,  # noqa: ARG002 - checked before the flow starts
     ) -> "StorePartition":
-        """Connect to the stores. Raises StoreError where one can't be used.
-
-        The first partition of a cluster also runs the refiller, if there are both stores.
-        """
+        """Connect to the stores. Raises StoreError where the authority can't be used."""
         with self._context.handle_errors():
             batch_writer = self._acquire_batch_writer()
-            refiller = None
-            if for_part == self.list_parts()[0] and {"redis", "postgres"} <= {
-                *self._settings.stores
-            }:
-                refiller = Refiller(
-                    self._settings, self._entity, self._writer_role, postgres=self._postgres
-                )
-                refiller.start()
-        return StorePartition(batch_writer, self._release_batch_writer, self._context, refiller)
+            if self._follower is not None:
+                self._follower.own(int(for_part))
+        return StorePartition(batch_writer, self._release_batch_writer, self._context)
 
     def _acquire_batch_writer(self) -> BatchWriter:
         """Return the batch writer that all partitions in this process share."""
         with self._lock:
             if self._batch_writer is None:
-                stores = self._connect_stores()
                 self._batch_writer = BatchWriter(
-                    stores,
+                    self._connect(),
                     self._entity,
                     stop_requested=self._context.stop_requested,
                     on_refusal=self._context.on_refusal,
@@ -162,11 +152,12 @@ class StoreSink(FixedPartitionedSink[WindowUpdate, SinkState]):
             self._partitions += 1
             return self._batch_writer
 
-    def _connect_stores(self) -> list[WindowStore]:
-        session = self._context.acquire_session(self._settings, self._writer_role)
+    def _connect(self) -> WindowStore:
+        settings, entity = self._settings, self._entity
+        session = self._context.acquire_session(settings, self._writer_role)
         try:
-            stores = connect_each_store(
-                self._settings,
+            store = connect_authority(
+                settings,
                 self._writer_role,
                 postgres=session,
                 stop_requested=self._context.stop_requested,
@@ -176,7 +167,10 @@ class StoreSink(FixedPartitionedSink[WindowUpdate, SinkState]):
                 session.close()
             raise
         self._postgres = session
-        return stores
+        if session is None or not settings.is_followed:
+            return store
+        followed, self._follower = follow(store, session, settings, entity)
+        return followed
 
     def _release_batch_writer(self) -> None:
         """Close the batch writer after the last partition."""
@@ -184,7 +178,7 @@ class StoreSink(FixedPartitionedSink[WindowUpdate, SinkState]):
             self._partitions -= 1
             if self._partitions == 0 and self._batch_writer is not None:
                 self._batch_writer.close()
-                self._batch_writer = None
+                self._batch_writer = self._follower = None
                 if self._postgres is not None:
                     self._postgres.close()
 
@@ -197,13 +191,11 @@ class StorePartition(StatefulSinkPartition[WindowUpdate, SinkState]):
         batch_writer: BatchWriter,
         release: Callable[[], None],
         context: SinkContext,
-        refiller: Refiller | None = None,
     ) -> None:
-        """Write with `batch_writer`; `close` calls `release` and closes the refiller."""
+        """Write with `batch_writer`; `close` calls `release`."""
         self._batch_writer = batch_writer
         self._release = release
         self._context = context
-        self._refiller = refiller
 
     def write_batch(self, values: list[WindowUpdate]) -> None:
         """Queue the updates. Raises the error of an earlier write."""
@@ -212,7 +204,7 @@ class StorePartition(StatefulSinkPartition[WindowUpdate, SinkState]):
         self._context.on_queued(sum(update.rows.height for update in values))
 
     def snapshot(self) -> SinkState:
-        """Block until everything queued is committed; return the sequence numbers of the stores."""
+        """Block until everything queued is committed; return the sequence number after it."""
         with self._context.handle_errors():
             self._batch_writer.flush()
             numbers = self._batch_writer.sequence_numbers()
@@ -229,6 +221,4 @@ class StorePartition(StatefulSinkPartition[WindowUpdate, SinkState]):
         the process. So once a store of the process has failed, no error is raised here.
         """
         with suppress(Exception) if self._context.has_failed else self._context.handle_errors():
-            if self._refiller is not None:
-                self._refiller.close()
             self._release()

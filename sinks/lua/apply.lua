@@ -6,31 +6,21 @@
 -- the keys of an id in one slot).
 -- ARGV after those of ledger.lua:
 --   9   entity
---   10  '1' where missing ids can be refilled from Postgres
---   11  number of entries that the change stream keeps
---   12  windows, in msgpack: a list a column. Rows of one id are adjacent, in order of window
+--   10  number of entries that the change stream keeps
+--   11  windows, in msgpack: a list a column. Rows of one id are adjacent, in order of window
 --       start. Columns: id, window start in epoch ms as text, value for the ledger, generation,
---       trip_count, duration, distance, revenue, earliest and latest start in ISO 8601, whether the
---       row is the first of an id that Postgres did not have before. Amounts are in millionths, as
---       text where a double would not be exact
---   13  histories, in msgpack: a list of an id, its history, the next id and so on. A history
---       replaces what Redis has of the id. It is `-` for an id that Postgres does not have, else a
---       line of totals `trip_count duration distance revenue start left oldest newest recent last
---       recent_last`, and a line per window, its start and its value for the ledger. `start` and
---       `last` are the earliest and latest start, `-` without trips; `left` is the time to live in
---       s; `oldest` and `newest` are the first and last of these window starts, `recent` and
---       `recent_last` the earliest and latest start of their trips
---   14  the windows as the change stream has them: lines of JSON, all but the last with a comma
---   15  the instance id of this Redis (see initialize.lua) when the writer connected
---   16  the position of the entity that the writer knows: an instance id, or '' for none
---   17  and a number (see StorePosition in sinks/store.py)
+--       trip_count, duration, distance, revenue, earliest and latest start in ISO 8601. Amounts are
+--       in millionths, as text where a double would not be exact
+--   12  the windows as the change stream has them: lines of JSON, all but the last with a comma
+--   13  the sequence number that the writer knows: an instance id, or '' for none
+--   14  and a number (see SequenceNumber in sinks/store.py)
 -- A value for the ledger is `generation trip_count duration distance revenue start pane last`.
--- Returns counts of windows {applied, unchanged, refused}, the ids that need a history, the first id
--- whose totals are too large, with the total, or nothing, and the new position. Such an id is left
--- as it is. The reply is an error `BEHIND` where Redis lacks what it had at the known position.
+-- Returns counts of windows {applied, unchanged, refused}, the first id whose totals are too large,
+-- with the total, or nothing, and the new sequence number. Such an id is left as it is. The reply is
+-- an error `BEHIND` where Redis lacks what it had at the known number.
 
 local META, INDEX, SEEN, LIVE = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local ENTITY, CAN_REFILL, ENTRIES = ARGV[9], ARGV[10] == '1', ARGV[11]
+local ENTITY, ENTRIES = ARGV[9], ARGV[10]
 
 local err = check_initialized(META)
 if err then
@@ -43,30 +33,18 @@ local EXPIRE_AT, SEEN_AT = format('%d', NOW_MS + EXPIRY * 1000), format('%d', NO
 -- An id whose time to live was set less than this long ago keeps it: it expires that much too early
 -- at most (a minute of a day), and most windows of a busy id cost half as many commands.
 local RENEWAL = EXPIRY * 1000 / 1440
-local histories = cmsgpack.unpack(ARGV[13])
-local IS_REFILL = #histories > 0
-local CAN_ASK = CAN_REFILL and not IS_REFILL
--- A missing id that Postgres did not have before this batch is not lost: it was never written.
--- That is not certain where Redis was emptied since the writer connected, or while a backfill runs,
--- as the flow does not repeat what a backfill has written.
 local NUMBER = 'number:' .. ENTITY
-local instance_id, backfill_until, life_fence, number =
-  unpack(redis.call('HMGET', META, 'life', 'backfill_until', 'life_fence', NUMBER))
-local CAN_START = instance_id == ARGV[15] and tonumber(backfill_until or 0) < NOW_MS
-
--- A Redis that this cluster itself has begun anew is refilled from Postgres.
-local KNOWN_ID, KNOWN_NUMBER = ARGV[16], tonumber(ARGV[17])
-local is_behind = KNOWN_ID == instance_id and tonumber(number or 0) < KNOWN_NUMBER
-local is_other = KNOWN_ID ~= '' and KNOWN_ID ~= instance_id
-if is_behind or (is_other and not (CAN_REFILL and life_fence == ARGV[3])) then
+local instance_id, number = unpack(redis.call('HMGET', META, 'life', NUMBER))
+local KNOWN_ID, KNOWN_NUMBER = ARGV[13], tonumber(ARGV[14])
+if KNOWN_ID ~= '' and (KNOWN_ID ~= instance_id or tonumber(number or 0) < KNOWN_NUMBER) then
   return redis.error_reply('BEHIND')
 end
 
-local ids, starts, texts, generations, counts, durations, distances, revenues, firsts, lasts,
-  is_new = unpack(cmsgpack.unpack(ARGV[12]))
+local ids, starts, texts, generations, counts, durations, distances, revenues, firsts, lasts =
+  unpack(cmsgpack.unpack(ARGV[11]))
 
 local applied, unchanged, refused = 0, 0, 0
-local index, seen, missing, too_large = {}, {}, {}, {}
+local index, seen, too_large = {}, {}, {}
 local is_change, changes = {}, 0 -- which rows go to the change stream, and their number
 local has_all_indexed = redis.call('ZCARD', INDEX) == redis.call('ZCARD', SEEN)
 
@@ -77,20 +55,6 @@ local function index_id(id, seen_at, is_missing)
     index[#index + 1], index[#index + 2] = '0', id
   end
   seen[#seen + 1], seen[#seen + 2] = seen_at, id
-end
-
--- Replace an id by its history.
-local function refill_id(id, history)
-  local ledger = LEDGER .. id
-  redis.call('DEL', ledger, TOTALS .. id)
-  if history == '-' then
-    return
-  end
-  local left = write_history(id, ledger, history)
-  local at = format('%d', NOW_MS + left * 1000)
-  redis.call('PEXPIREAT', ledger, at)
-  redis.call('PEXPIREAT', TOTALS .. id, at)
-  index_id(id, format('%d', NOW - EXPIRY + left), true)
 end
 
 -- Move the totals by the difference between row `i` and the stored text of its window, if there is
@@ -151,8 +115,6 @@ local function reconcile_rows(state, stored, first, last)
         elements = elements + 2
         is_change[i], changes = true, changes + 1
       end
-    elseif IS_REFILL then -- the history of this call has it
-      is_change[i], changes = true, changes + 1
     end
   end
   return elements, too_old, find_starts
@@ -181,19 +143,13 @@ local function write_changes(id, ledger, state, elements, find_starts, stored_st
   end
 end
 
--- Returns the state of an id, the stored texts of some rows, and the start in its totals; nil where
--- a history must be asked for. An id with only one of its hashes counts as missing: the other one
--- was evicted or deleted.
+-- Returns the state of an id, the stored texts of some rows, and the start in its totals. An id with
+-- only one of its hashes starts anew: the other one was evicted or deleted.
 local function read_id(id, ledger, first, last)
   local stored = redis.call('HMGET', ledger, 'totals', unpack(starts, first, last))
-  local state = stored[1] and redis.call('EXISTS', TOTALS .. id) == 1 and parse_state(stored[1])
-  -- With Postgres, a window older than the ledger is in the totals there, and so is the latest
-  -- start.
-  if state and not (CAN_ASK
-    and (starts[first] + 0 < state.newest - RETENTION or not state.has_last)) then
+  if stored[1] and redis.call('EXISTS', TOTALS .. id) == 1 then
+    local state = parse_state(stored[1])
     return state, stored, state.start
-  elseif CAN_ASK and (state or not (CAN_START and is_new[first])) then
-    return nil
   end
   redis.call('DEL', ledger, TOTALS .. id)
   return empty_state(), {}, nil
@@ -203,32 +159,19 @@ end
 local function apply_id(id, first, last)
   local ledger, rows = LEDGER .. id, last - first + 1
   local state, stored, stored_start = read_id(id, ledger, first, last)
-  if not state then
-    missing[#missing + 1] = id
-    return
-  end
   local changes_before = changes
   local elements, too_old, find_starts = reconcile_rows(state, stored, first, last)
   local inexact = inexact_total(state)
-  -- The next earliest or latest trip may be older than the ledger.
-  local is_missing = find_starts and CAN_ASK
-  if inexact or is_missing then
+  if inexact then
     for i = first, last do
       is_change[i] = nil
     end
     changes = changes_before
-    if inexact then
-      too_large = #too_large > 0 and too_large or {id, inexact}
-    else
-      missing[#missing + 1] = id
-    end
+    too_large = #too_large > 0 and too_large or {id, inexact}
     return
   end
   if elements > 0 then
     write_changes(id, ledger, state, elements, find_starts, stored_start)
-  end
-  if IS_REFILL then
-    too_old = 0 -- the totals of the history contain windows older than the ledger
   end
   applied, refused = applied + elements / 2, refused + too_old
   unchanged = unchanged + rows - elements / 2 - too_old
@@ -260,9 +203,6 @@ local function remove_expired()
 end
 
 remove_expired()
-for i = 1, #histories, 2 do
-  refill_id(histories[i], histories[i + 1])
-end
 local first, rows = 1, #ids
 while first <= rows do
   local id, last = ids[first], first
@@ -275,10 +215,10 @@ end
 call_in_chunks('ZADD', INDEX, index, #index)
 call_in_chunks('ZADD', SEEN, seen, #seen)
 if changes > 0 then
-  append_changes(ARGV[14])
+  append_changes(ARGV[12])
 end
 if refused > 0 then
   redis.call('HINCRBY', META, 'refused:' .. ENTITY, refused)
 end
 number = redis.call('HINCRBY', META, NUMBER, 1)
-return {applied, unchanged, refused, missing, too_large, {instance_id, number}}
+return {applied, unchanged, refused, too_large, {instance_id, number}}

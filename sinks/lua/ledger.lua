@@ -11,7 +11,6 @@ local EXPIRY, RETENTION = tonumber(ARGV[7]), tonumber(ARGV[8])
 -- start.
 local WINDOW = '^([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) [^ ]+ ?(.*)$'
 local NINE = '^([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ ]+) ([^ \n]+)'
-local HISTORY = NINE .. ' ([^ ]+) ([^ \n]+)'
 -- States of earlier releases end before `renewed_at`, or after it.
 local STATE = NINE .. ' ([^ ]+) ([^ ]+) ?(%d*) ?([^ ]*) ?([^ ]*)'
 
@@ -143,26 +142,4 @@ local function write_id(id, ledger, state, fields, elements, stored_start)
     'total_revenue', format_units(state.revenue, state.revenue_micro),
     'last_start_time', state.last or '',
     start_field(state.start, stored_start))
-end
-
--- Write the history of an id, which replaces its state. Returns its time to live in s.
-local function write_history(id, ledger, history)
-  local state, fields = empty_state(), {}
-  local count, duration, distance, revenue, start, left, oldest, newest, recent, last, recent_last =
-    match(history, HISTORY)
-  state.count = tonumber(count)
-  state.duration, state.duration_micro = normalize(parse_amount(duration))
-  state.distance, state.distance_micro = normalize(parse_amount(distance))
-  state.revenue, state.revenue_micro = normalize(parse_amount(revenue))
-  state.oldest, state.newest = tonumber(oldest), tonumber(newest)
-  state.start = start ~= '-' and start
-  state.pruned_start = start ~= recent and state.start -- the start is before these windows
-  state.last = last ~= '-' and last
-  state.pruned_last = last ~= recent_last and state.last
-  for window_start, window in string.gmatch(history, '\n([^ ]+) ([^\n]+)') do
-    fields[#fields + 1] = window_start
-    fields[#fields + 1] = window
-  end
-  write_id(id, ledger, state, fields, #fields, nil)
-  return tonumber(left)
 end

@@ -1,5 +1,25 @@
--- Number this transaction. This is its last statement, so that others wait for the row only while
--- this one is committed.
-INSERT INTO sequence_numbers (entity, number) VALUES (%(entity)s, 1)
-ON CONFLICT (entity) DO UPDATE SET number = sequence_numbers.number + 1
-RETURNING number, (SELECT value FROM meta WHERE name = 'instance_id') AS instance_id
+-- Number this transaction, and record which ids it has touched, if Postgres is followed. This is its
+-- last statement, so that others wait for the row only while this one is committed. Numbers become
+-- visible in their order, as each transaction holds the row until its commit.
+WITH numbered AS (
+    INSERT INTO sequence_numbers (entity, number, backfilled)
+    VALUES (%(entity)s, 1, %(is_backfill)s::integer)
+    ON CONFLICT (entity) DO UPDATE SET
+        number = sequence_numbers.number + 1,
+        backfilled = CASE
+            WHEN %(is_backfill)s THEN sequence_numbers.number + 1
+            ELSE sequence_numbers.backfilled
+        END
+    RETURNING number, backfilled
+),
+recorded AS (
+    INSERT INTO changes (entity, number, ids)
+    SELECT %(entity)s, number, %(ids)s
+    FROM numbered
+    WHERE %(ids)s::text IS NOT NULL
+)
+SELECT
+    number,
+    backfilled,
+    (SELECT value FROM meta WHERE name = 'instance_id') AS instance_id
+FROM numbered

@@ -15,7 +15,7 @@ from mobility.entities import BY_NAME
 from mobility.measures import STARTS, TOTALS
 from mobility.records import MICRO
 from mobility.settings import Settings
-from sinks.store_pair import connect_stores
+from sinks.connecting import connect_authority
 from tests.windows import window, window_frame
 
 DRIVER = BY_NAME["driver"]
@@ -53,7 +53,7 @@ def random_windows(seed: int = 7, hours: int = 40) -> pl.DataFrame:
 
 def fill_stores(settings: Settings, rows: pl.DataFrame, watermark: int = NOON) -> None:
     """Write windows of drivers to the stores of these settings, as the flow does."""
-    sink = connect_stores(settings, "main")
+    sink = connect_authority(settings, "main")
     for shard in range(settings.shards):
         sink.apply(DRIVER, rows.filter(pl.col("id").hash(0) % settings.shards == shard))
         sink.record_progress(DRIVER, shard, settings.shards, watermark)

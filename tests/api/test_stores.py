@@ -8,16 +8,16 @@ import msgspec
 import pytest
 from litestar.testing import TestClient
 from redis import Redis
+from sinks.refiller import Refiller
 
 from api.app import create_app
 from mobility.entities import BY_NAME, ENTITIES
 from mobility.keys import RedisKeys
 from mobility.settings import Settings, Store
+from sinks.connecting import connect_authority
 from sinks.postgres import connect_postgres
 from sinks.redis import connect_redis
-from sinks.refiller import Refiller
 from sinks.store import WindowStore
-from sinks.store_pair import connect_stores
 from tests.windows import window, window_frame
 
 pytestmark = pytest.mark.services
@@ -155,7 +155,7 @@ def test_an_id_without_trips(settings: Settings) -> None:
     moved = window(IDS[0], START, 0, pane="late", generation=1)
     for store in settings.stores:
         one_store = msgspec.structs.replace(settings, stores=(store,))
-        sink = connect_stores(one_store, "main")
+        sink = connect_authority(one_store, "main")
         sink.apply(DRIVER, window_frame([moved]))
         sink.close()
         with TestClient(create_app(one_store), "http://127.0.0.1") as http:
@@ -170,7 +170,7 @@ def test_an_id_without_trips(settings: Settings) -> None:
 def test_answers_do_not_change_after_redis_loses_data(settings: Settings) -> None:
     """Whatever Redis loses, each id and each list is answered with the same numbers."""
     settings = msgspec.structs.replace(settings, shards=2)
-    fill(connect_stores(settings, "main"))
+    fill(connect_authority(settings, "main"))
     keys = RedisKeys.of(settings)
     halves = (keys.totals(DRIVER, IDS[0]), keys.ledger(DRIVER, IDS[1]), keys.index(DRIVER))
     refiller = Refiller(settings, DRIVER, "main")

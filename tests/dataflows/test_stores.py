@@ -109,7 +109,7 @@ def test_a_first_failure_in_close_is_raised(context: SinkContext) -> None:
 
 def test_the_status_counts_queued_windows(context: SinkContext, reporter: StatusReporter) -> None:
     """A window counts when it is queued, a snapshot when all of them are committed."""
-    writer = BatchWriter([MemoryStore()], DRIVER)
+    writer = BatchWriter(MemoryStore(), DRIVER)
     part = StorePartition(writer, writer.close, context)
     before = status_of(reporter)
     row = dict.fromkeys(WINDOW_SCHEMA, 0) | {"id": "d1", "pane": "early"}

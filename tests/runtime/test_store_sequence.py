@@ -15,7 +15,7 @@ from mobility.entities import BY_NAME
 from mobility.records import PARTIAL_SCHEMA
 from mobility.settings import Settings, Store
 from runtime.failures import EXIT_REFUSED
-from sinks import connect_stores
+from sinks import connect_authority
 from tests.dataflows.conftest import Hub, trips_log
 from tests.dataflows.doubles import batch_answer
 from tests.dataflows.test_services import assert_succeeded, concat_logs
@@ -90,7 +90,7 @@ def empty(settings: Settings, store: Store) -> None:
 def windows(settings: Settings, store: Store) -> pl.DataFrame:
     """Return the windows of drivers that a store holds."""
     only = msgspec.structs.replace(settings, stores=(store,))
-    with closing(connect_stores(only, "main")) as connected:
+    with closing(connect_authority(only, "main")) as connected:
         return connected.windows(DRIVER).select(PARTIAL_SCHEMA.names())
 
 

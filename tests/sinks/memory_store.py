@@ -1,7 +1,6 @@
 """A store in memory: the reference that the shared test suite compares the other stores with."""
 
 from collections import Counter
-from collections.abc import Collection
 from typing import Any
 
 import polars as pl
@@ -32,11 +31,8 @@ class MemoryStore:
         """Return the sequence number after the last windows."""
         return SequenceNumber("memory", self._numbers[entity.name])
 
-    def apply(
-        self, entity: Entity, rows: pl.DataFrame, new_ids: Collection[str] = ()
-    ) -> ApplyResult:
-        """Reconcile windows (WINDOW_SCHEMA, one row per window); `new_ids` are not needed."""
-        del new_ids
+    def apply(self, entity: Entity, rows: pl.DataFrame) -> ApplyResult:
+        """Reconcile windows (WINDOW_SCHEMA, one row per window)."""
         self._numbers[entity.name] += 1
         ledger = self._ledgers.setdefault(entity.name, {})
         applied = 0

@@ -1,8 +1,6 @@
 """The thread that writes the updates of an entity to its stores."""
 
 import threading
-from collections.abc import Collection
-from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -31,14 +29,12 @@ class BlockingStore(MemoryStore):
         self.may_continue = threading.Event()
         self.is_closed = False
 
-    def apply(
-        self, entity: Entity, rows: pl.DataFrame, new_ids: Collection[str] = ()
-    ) -> ApplyResult:
+    def apply(self, entity: Entity, rows: pl.DataFrame) -> ApplyResult:
         """Apply rows; record how many."""
         self.has_started.set()
         assert self.may_continue.wait(DEADLINE)
         self.calls.append(rows.height)
-        return super().apply(entity, rows, new_ids)
+        return super().apply(entity, rows)
 
     def record_progress(
         self, entity: Entity, shard: int, shards: int, watermark: int | None
@@ -55,11 +51,9 @@ class BlockingStore(MemoryStore):
 class FailingStore(MemoryStore):
     """A store whose every write fails."""
 
-    def apply(
-        self, entity: Entity, rows: pl.DataFrame, new_ids: Collection[str] = ()
-    ) -> ApplyResult:
+    def apply(self, entity: Entity, rows: pl.DataFrame) -> ApplyResult:
         """Fail."""
-        del entity, rows, new_ids
+        del entity, rows
         msg = "no"
         raise StoreError(msg)
 
@@ -67,7 +61,7 @@ class FailingStore(MemoryStore):
 def test_queued_updates_are_written_as_one_batch(window: Build, frame: Build) -> None:
     """Of a window that changed again while the store was busy, only the last pane is written."""
     store = BlockingStore()
-    writer = BatchWriter([store], DRIVER)
+    writer = BatchWriter(store, DRIVER)
     writer.put([WindowUpdate(DRIVER, 0, 3, 1_000, frame(window("a")))])
     assert store.has_started.wait(DEADLINE)
     for count in range(2, 5):
@@ -87,7 +81,7 @@ def test_a_watermark_is_recorded_once() -> None:
     """An equal watermark is not recorded again, unless the number of shards changes."""
     store = BlockingStore()
     store.may_continue.set()
-    writer = BatchWriter([store], DRIVER)
+    writer = BatchWriter(store, DRIVER)
     for shards in (1, 1, 2):
         writer.put([WindowUpdate(DRIVER, 0, shards, 5, EMPTY)])
         writer.flush()
@@ -99,7 +93,7 @@ def test_a_watermark_is_recorded_once() -> None:
 def test_flush_waits_for_the_commit(window: Build, frame: Build) -> None:
     """`flush` returns when everything that was put is in the store."""
     store = BlockingStore()
-    writer = BatchWriter([store], DRIVER)
+    writer = BatchWriter(store, DRIVER)
     writer.put([WindowUpdate(DRIVER, 0, 1, 1, frame(window()))])
     flushing = threading.Thread(target=writer.flush)
     flushing.start()
@@ -118,7 +112,7 @@ def test_put_blocks_while_the_queue_is_full(
     """So the flow waits until the store has taken a batch."""
     monkeypatch.setattr(batch_writer, "QUEUE_ROWS", 2)
     store = BlockingStore()
-    writer = BatchWriter([store], DRIVER)
+    writer = BatchWriter(store, DRIVER)
 
     def put_all() -> None:
         for at in range(6):
@@ -141,7 +135,7 @@ def test_close_writes_the_queue(window: Build, frame: Build) -> None:
     """What was put is written, also where no snapshot follows."""
     store = BlockingStore()
     store.may_continue.set()
-    writer = BatchWriter([store], DRIVER)
+    writer = BatchWriter(store, DRIVER)
     writer.put([WindowUpdate(DRIVER, 0, 1, 1, frame(window()))])
     writer.close()
     assert store.calls == [1, (0, 1)]
@@ -151,7 +145,7 @@ def test_a_failure_is_raised(window: Build, frame: Build) -> None:
     """Every later call raises it, `close` only where none has before; no progress is recorded."""
     update = WindowUpdate(DRIVER, 0, 1, 1, frame(window()))
     store = FailingStore()
-    writer = BatchWriter([store], DRIVER)
+    writer = BatchWriter(store, DRIVER)
     writer.put([update])
     for call in (writer.flush, writer.flush, lambda: writer.put([update])):
         with pytest.raises(StoreError, match="no"):
@@ -159,71 +153,10 @@ def test_a_failure_is_raised(window: Build, frame: Build) -> None:
     writer.close()
     assert store.progress(DRIVER) == {}
 
-    writer = BatchWriter([FailingStore()], DRIVER)
+    writer = BatchWriter(FailingStore(), DRIVER)
     writer.put([update])
     with pytest.raises(StoreError, match="no"):
         writer.close()
-
-
-def test_the_first_store_takes_the_next_batch_while_the_second_writes(
-    window: Build, frame: Build, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The second gets batches in the same order; progress is recorded after both have the rows."""
-    monkeypatch.setattr(batch_writer, "BATCH_ROWS", 1)
-    first, second = BlockingStore(), BlockingStore()
-    writer = BatchWriter([first, second], DRIVER)
-    for at in range(3):
-        writer.put([WindowUpdate(DRIVER, 0, 1, at, frame(window(at=at)))])
-    first.may_continue.set()
-    assert second.has_started.wait(DEADLINE)
-    until(lambda: first.calls == [1, 1], "two batches in the first store")
-    assert second.calls == []
-    flushing = threading.Thread(target=writer.flush)
-    flushing.start()
-    flushing.join(0.2)
-    assert flushing.is_alive()
-    second.may_continue.set()
-    flushing.join(DEADLINE)
-    assert not flushing.is_alive()
-    assert second.calls == [1, (0, 0), 1, (0, 1), 1, (0, 2)]
-    assert [call for call in first.calls if call != 1] == [(0, 0), (0, 1), (0, 2)]
-    assert first.windows(DRIVER).equals(second.windows(DRIVER))
-    writer.close()
-    assert first.is_closed
-    assert second.is_closed
-
-
-def test_the_second_store_gets_the_new_ids_of_the_first(window: Build, frame: Build) -> None:
-    """It need not ask for the history of an id that has none."""
-
-    class RecordingStore(BlockingStore):
-        def apply(
-            self, entity: Entity, rows: pl.DataFrame, new_ids: Collection[str] = ()
-        ) -> ApplyResult:
-            given.append([*new_ids])
-            return replace(super().apply(entity, rows), new_ids=("d2",))
-
-    given: list[list[str]] = []
-    first, second = RecordingStore(), RecordingStore()
-    for store in (first, second):
-        store.may_continue.set()
-    writer = BatchWriter([first, second], DRIVER)
-    writer.put([WindowUpdate(DRIVER, 0, 1, 5, frame(window("d1"), window("d2")))])
-    writer.flush()
-    assert given == [[], ["d2"]]
-    writer.close()
-
-
-def test_an_error_of_the_second_store_reaches_the_flow(window: Build, frame: Build) -> None:
-    """No watermark is recorded for rows that the second store lacks."""
-    first = BlockingStore()
-    first.may_continue.set()
-    writer = BatchWriter([first, FailingStore()], DRIVER)
-    writer.put([WindowUpdate(DRIVER, 0, 1, 5, frame(window()))])
-    with pytest.raises(StoreError, match="no"):
-        writer.flush()
-    assert first.calls == [1]
-    writer.close()
 
 
 class FullStore(MemoryStore):
@@ -233,14 +166,12 @@ class FullStore(MemoryStore):
         super().__init__()
         self.has_room = threading.Event()
 
-    def apply(
-        self, entity: Entity, rows: pl.DataFrame, new_ids: Collection[str] = ()
-    ) -> ApplyResult:
+    def apply(self, entity: Entity, rows: pl.DataFrame) -> ApplyResult:
         """Refuse the rows, or apply them."""
         if not self.has_room.is_set():
             msg = "the store can't hold total_revenue of driver 'd1'"
             raise AmountTooLargeError(msg)
-        return super().apply(entity, rows, new_ids)
+        return super().apply(entity, rows)
 
 
 @pytest.fixture
@@ -250,22 +181,19 @@ def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("in_a_hurry")
-@pytest.mark.parametrize("place", [0, 1])
 def test_an_amount_that_does_not_fit_is_waited_for(
-    window: Build, frame: Build, caplog: pytest.LogCaptureFixture, place: int
+    window: Build, frame: Build, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """In either store: the flow says so, does not go on, and goes on once there is room."""
+    """The flow says so, does not go on, and goes on once there is room."""
     refusals: list[str | None] = []
     full = FullStore()
-    stores: list[MemoryStore] = [MemoryStore(), MemoryStore()]
-    stores[place] = full
-    writer = BatchWriter(stores, DRIVER, on_refusal=lambda _, reason: refusals.append(reason))
+    writer = BatchWriter(full, DRIVER, on_refusal=lambda _, reason: refusals.append(reason))
     writer.put([WindowUpdate(DRIVER, 0, 1, 5, frame(window()))])
     until(lambda: len(refusals) > 2, "retries")
     assert full.progress(DRIVER) == {}
     full.has_room.set()
     writer.flush()
-    assert [store.windows(DRIVER).height for store in stores] == [1, 1]
+    assert full.windows(DRIVER).height == 1
     assert full.progress(DRIVER) == {0: 5}
     assert refusals[-1] is None
     assert set(refusals[:-1]) == {"the store can't hold total_revenue of driver 'd1'"}
@@ -282,7 +210,7 @@ def test_a_stop_ends_the_wait_for_an_amount(window: Build, frame: Build, *, is_s
     stop, refused = threading.Event(), threading.Event()
     store = FullStore()
     writer = BatchWriter(
-        [store],
+        store,
         DRIVER,
         stop_requested=stop.is_set,
         on_refusal=lambda *_: refused.set(),

@@ -4,15 +4,16 @@ import secrets
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from itertools import chain
 from typing import Any
 
 import msgspec
 import psycopg
 import pytest
+from polars.testing import assert_frame_equal
 
 from benchmarks.tenant import empty_tenant, tenant_settings
 from mobility.entities import BY_NAME, ENTITIES, Entity
+from mobility.keys import LAST_WINDOW
 from mobility.settings import Settings
 from mobility.totals import highest_versions
 from postgres.connection import Connection
@@ -21,7 +22,7 @@ from sinks.migrations import migrate
 from sinks.postgres import SPLIT_ROWS, connect_postgres
 from sinks.postgres_session import open_postgres_session
 from sinks.scripts import migration_files
-from sinks.store import AmountTooLargeError, StoreError
+from sinks.store import TOTALS_SCHEMA, AmountTooLargeError, StoreError
 from tests.waiting import until
 
 pytestmark = pytest.mark.services
@@ -167,17 +168,15 @@ def test_concurrent_writers_of_the_same_ids(
     stores = [connect_postgres(settings, "main") for _ in range(2)]
     barrier = threading.Barrier(len(stores))
 
-    def write(number: int) -> list[str]:
-        new_ids: list[str] = []
+    def write(number: int) -> None:
         for count in range(1, 21):
             rows = [window(f"d{n:02}", trip_count=2 * count + number) for n in range(50)]
             barrier.wait()
-            new_ids += stores[number].apply(DRIVER, frame(*rows)).new_ids
-        return new_ids
+            stores[number].apply(DRIVER, frame(*rows))
 
     with ThreadPoolExecutor(len(stores)) as pool:
-        new_ids = [*pool.map(write, range(len(stores)))]
-    assert sorted(chain.from_iterable(new_ids)) == [f"d{n:02}" for n in range(50)]
+        for written in [pool.submit(write, number) for number in range(len(stores))]:
+            written.result()
     totals = stores[0].totals(DRIVER)
     assert totals["trip_count"].to_list() == [41] * 50
     assert totals["total_duration"].to_list() == [12_500_000] * 50
@@ -185,14 +184,31 @@ def test_concurrent_writers_of_the_same_ids(
         store.close()
 
 
-def test_only_new_ids_are_returned(settings: Settings, window: Build, frame: Build) -> None:
-    """Among known ids, in a batch that is two transactions, and only the first time."""
-    store = connect_postgres(settings, "main")
+def test_a_followed_store_returns_what_it_has_touched(
+    settings: Settings, window: Build, frame: Build
+) -> None:
+    """Totals after it of known and of new ids, of a batch that is two transactions, and no more."""
+    followed = msgspec.structs.replace(settings, stores=("redis", "postgres"))
+    store = connect_postgres(followed, "main")
     known, new = ([f"{kind}{n:04}" for n in range(SPLIT_ROWS)] for kind in ("known", "new"))
-    store.apply(DRIVER, frame(*map(window, known)))
+    store.apply(DRIVER, frame(*(window(name, at=2) for name in known)))
     rows = highest_versions(frame(*(window(name, at=1) for name in (*known, *new))))
-    assert sorted(store.apply(DRIVER, rows).new_ids) == new
-    assert store.apply(DRIVER, rows).new_ids == ()
+    result = store.apply(DRIVER, rows)
+    assert result.touched is not None
+    assert result.sequence_number is not None
+    assert result.touched.number == result.sequence_number.number == 3
+    touched = result.touched.totals.sort("id")
+    assert_frame_equal(touched.select(TOTALS_SCHEMA.names()), store.totals(DRIVER))
+    newest = window(at=2)["window_start"], window(at=1)["window_start"]
+    assert touched[LAST_WINDOW].to_list() == [newest[0]] * len(known) + [newest[1]] * len(new)
+    assert_frame_equal(result.touched.windows.sort("id"), rows)
+
+    changes = frame(window("known0000", at=1), window("new0000", at=1, trip_count=5))
+    changed = store.apply(DRIVER, changes).touched
+    assert changed is not None
+    assert changed.totals["id"].to_list() == ["new0000"]
+    assert changed.totals["trip_count"].to_list() == [5]
+    assert_frame_equal(changed.windows, changes.tail(1))
     store.close()
 
 

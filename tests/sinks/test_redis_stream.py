@@ -11,8 +11,8 @@ from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
 from mobility.settings import Settings
 from sinks import redis as redis_module
+from sinks.connecting import connect_authority
 from sinks.redis import connect_redis
-from sinks.store_pair import connect_stores
 
 pytestmark = pytest.mark.services
 
@@ -77,7 +77,7 @@ def test_windows_of_refilled_ids_are_in_the_stream(
 ) -> None:
     """The window of an id that is refilled from Postgres is in the stream once."""
     both = msgspec.structs.replace(settings, stores=("redis", "postgres"))
-    store = connect_stores(both, "main")
+    store = connect_authority(both, "main")
     store.apply(DRIVER, frame(window("a"), window("b")))
     store.apply(DRIVER, frame(window("a"), window("b", at=1), window("c")))
     starts = [[(each[0], each[1]) for each in entry] for entry in stream_entries(client, both)]

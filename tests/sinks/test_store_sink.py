@@ -1,6 +1,5 @@
 """The sinks in a Bytewax flow, on real stores."""
 
-from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -105,11 +104,9 @@ def test_progress_is_recorded_after_the_rows(window: Build, frame: Build) -> Non
     calls: list[str] = []
 
     class RecordingStore(MemoryStore):
-        def apply(
-            self, entity: Entity, rows: pl.DataFrame, new_ids: Collection[str] = ()
-        ) -> ApplyResult:
+        def apply(self, entity: Entity, rows: pl.DataFrame) -> ApplyResult:
             calls.append("apply")
-            return super().apply(entity, rows, new_ids)
+            return super().apply(entity, rows)
 
         def record_progress(
             self, entity: Entity, shard: int, shards: int, watermark: int | None
@@ -118,7 +115,7 @@ def test_progress_is_recorded_after_the_rows(window: Build, frame: Build) -> Non
             super().record_progress(entity, shard, shards, watermark)
 
     store = RecordingStore()
-    writer = BatchWriter([store], DRIVER)
+    writer = BatchWriter(store, DRIVER)
     partition = StorePartition(writer, writer.close, SinkContext())
     empty = pl.DataFrame(schema=WINDOW_SCHEMA)
     partition.write_batch(
@@ -140,7 +137,7 @@ def test_refused_windows_are_reported(
     redis_only: Settings, window: Build, frame: Build, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A window that is too old for the ledger of Redis is counted in a log message."""
-    writer = BatchWriter([connect_redis(redis_only, "main")], DRIVER)
+    writer = BatchWriter(connect_redis(redis_only, "main"), DRIVER)
     partition = StorePartition(writer, writer.close, SinkContext())
     for at in (9_999, 0):
         partition.write_batch([WindowUpdate(DRIVER, 0, 1, None, frame(window(at=at)))])

@@ -1,0 +1,344 @@
+"""Keeps an entity up to date in Redis, which follows Postgres and is never waited for.
+
+What a transaction in Postgres has touched is written to Redis as absolute totals, so that nothing
+is read or compared there. Redis has a sequence number for each shard: everything that transactions
+up to it have written of the ids of this shard is in Redis. Where Redis is behind (it was away, slow
+or full, was emptied, or is an earlier copy of itself; or a backfill has written to Postgres), the
+ids that have changed since are read from Postgres, and the number stays until they are written.
+Readers compare the number with that of Postgres, and ask Postgres where Redis is too old.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import polars as pl
+import redis
+
+from mobility.entities import ENTITIES, Entity
+from mobility.keys import RedisKeys
+from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
+from mobility.settings import Settings
+from mobility.totals import shard_of
+from sinks.authority import Authority, AuthorityState
+from sinks.follower_connection import FollowerConnection, LostDataError
+from sinks.live_changes import change_commands
+from sinks.redis_commands import NO_COMMANDS, Commands, command, totals_commands
+from sinks.store import TOUCHED_SCHEMA, StoreError, StoreRefusedError, Touched
+
+QUEUE_ROWS: Final = 50_000
+"""Changed windows that wait for Redis: beyond, they are dropped, and read from Postgres later."""
+
+REFILL_IDS: Final = 500
+"""Ids that are read from Postgres at once."""
+
+_BLOCK_IDS: Final = 1_000
+"""Ids of one transaction of Redis: other clients wait some milliseconds for it."""
+
+_CHECK_SECONDS: Final = 1.0
+_CLOSE_SECONDS: Final = 10.0
+_DELETE_SECONDS: Final = 60.0
+
+_NOTHING: Final = Touched(
+    pl.DataFrame(schema=TOUCHED_SCHEMA), pl.DataFrame(schema=WINDOW_SCHEMA), 0, 0
+)
+
+_log: Final = logging.getLogger(__name__)
+
+
+class Follower:
+    """Writes what is `put`, in a thread of its own, to Redis; reads from Postgres what it missed.
+
+    It writes the ids of the shards that it owns, which no other process writes. The only place
+    where another process changes them is Postgres (a backfill), and this is noticed within a
+    second.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        entity: Entity,
+        authority: Authority,
+        connection: FollowerConnection,
+    ) -> None:
+        """Start to follow; `close` closes the authority and the connection."""
+        self._settings = settings
+        self._entity = entity
+        self._keys = RedisKeys.of(settings)
+        self._authority = authority
+        self._connection = connection
+        self._committing = threading.Lock()
+        self._changed = threading.Condition()
+        self._news = [_NOTHING]
+        self._new_progress: dict[int, int] = {}
+        self._owned: set[int] = set()
+        self._must_synchronize = False
+        self._is_closing = False
+        # What the thread knows: up to which number Redis is, or will be after the pending ids.
+        self._number = 0
+        self._progress: dict[int, int] = {}
+        self._pending: list[str] = []
+        self._read_at = 0
+        self._instance_id = ""
+        self._marked: dict[int, int] = {}
+        self._failure: str | None = None
+        self._thread = threading.Thread(target=self._run, name=f"follow {entity.name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def failure(self) -> str | None:
+        """Why Redis is behind; None where it is not."""
+        return self._failure
+
+    def own(self, shard: int) -> None:
+        """Write the ids of a shard from now on, and what Redis lacks of them."""
+        with self._changed:
+            self._owned.add(shard)
+            self._must_synchronize = True
+            self._changed.notify_all()
+
+    @contextmanager
+    def committing(self) -> Iterator[None]:
+        """Let no transaction be noticed before its changes: both commit and `put` are in here."""
+        with self._committing:
+            yield
+
+    def put(self, touched: Touched) -> None:
+        """Queue what transactions have changed, and never block.
+
+        Where the queue is full, the changes are dropped, and read from Postgres later.
+        """
+        with self._changed:
+            self._news.append(touched)
+            if sum(each.windows.height for each in self._news) > QUEUE_ROWS:
+                self._news = [_NOTHING]
+                self._must_synchronize = True
+            self._changed.notify_all()
+
+    def put_progress(self, shard: int, watermark: int) -> None:
+        """Queue the watermark (epoch ms) of a shard: all windows before it were `put`."""
+        with self._changed:
+            self._new_progress[shard] = watermark
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Write what is queued, for up to _CLOSE_SECONDS and while Redis answers; then stop."""
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify_all()
+        self._thread.join(_CLOSE_SECONDS)
+        self._authority.close()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._follow()
+                break
+            except StoreRefusedError as error:
+                self._report(str(error))
+                break
+            except (redis.RedisError, OSError, StoreError, LostDataError) as error:
+                self._report(" ".join(str(error).split()) or type(error).__name__)
+            with self._changed:
+                self._must_synchronize = True
+                if self._changed.wait_for(lambda: self._is_closing, _CHECK_SECONDS):
+                    break
+        self._connection.close()
+
+    def _follow(self) -> None:
+        """Write until `close` is called and nothing is left."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(self._has_work, _CHECK_SECONDS)
+                must_synchronize = self._must_synchronize and bool(self._owned)
+                is_last = self._is_closing and not self._pending and not self._has_news()
+            if must_synchronize:
+                self._synchronize()
+            elif is_last:
+                return
+            elif not self._write_news() and not self._pending:
+                self._check()
+            self._refill()
+
+    def _has_work(self) -> bool:
+        return bool(
+            self._is_closing
+            or self._pending
+            or self._has_news()
+            or (self._must_synchronize and self._owned)
+        )
+
+    def _has_news(self) -> bool:
+        return len(self._news) > 1 or bool(self._new_progress)
+
+    def _take(self) -> tuple[Touched, dict[int, int]]:
+        """Take everything that is queued."""
+        with self._changed:
+            news, progress = self._news, self._new_progress
+            self._news, self._new_progress = [_NOTHING], {}
+        return sum(news[1:], news[0]), progress
+
+    def _synchronize(self) -> None:
+        """Connect, and find out what Redis lacks."""
+        with self._committing:
+            state = self._authority.state()
+            self._take()
+            with self._changed:
+                self._must_synchronize = False
+        follows = self._connection.open()
+        if follows is not None and follows != state.instance_id:
+            self._clear()
+            follows = None
+        if follows is None:
+            self._connection.claim(state.instance_id)
+        self._prepare_shards()
+        stored = self._connection.state(self._entity).sequence
+        known = min((stored.get(shard, 0) for shard in self._owned), default=0)
+        self._pending = self._own_ids(self._changed_ids(known, state.number))
+        self._read_at = 0
+        self._number = max(state.number, known)
+        self._instance_id = state.instance_id
+        self._set_progress(state)
+        if self._failure is not None or self._pending:
+            _log.warning(
+                "%s is given %d ids of %s that it lacks",
+                *(self._connection.name, len(self._pending), self._entity.name),
+            )
+        if not self._pending:
+            self._connection.write(self._marks())
+            self._report(None)
+
+    def _clear(self) -> None:
+        """Delete the data of another store. One process of the flow does it, the others wait."""
+        if self._entity != ENTITIES[0] or 0 not in self._owned:
+            msg = "it has data of another store, which is being deleted"
+            raise LostDataError(msg)
+        _log.warning("%s has data of another store: it is deleted", self._connection.name)
+        self._connection.clear()
+        self._connection.open()
+
+    def _prepare_shards(self) -> None:
+        """Let each shard have its two fields, and no other shard."""
+        shards = range(self._settings.shards)
+        sequence, progress = self._keys.sequence(self._entity), self._keys.progress(self._entity)
+        commands = NO_COMMANDS
+        if not set(self._connection.state(self._entity).sequence) <= {*shards}:
+            commands += command("DEL", sequence, progress)
+        for shard in shards:
+            commands += command("HSETNX", sequence, shard, 0)
+            commands += command("HSETNX", progress, shard, MIN_EVENT_TIME)
+        self._connection.write(commands)
+
+    def _changed_ids(self, after: int, until: int) -> pl.Series:
+        """Return the ids that have changed between two numbers, or all recent ones."""
+        changed = self._authority.changed_ids(after, until) if 0 < after <= until else None
+        return self._authority.recent_ids() if changed is None else changed
+
+    def _own_ids(self, ids: pl.Series) -> list[str]:
+        owned = shard_of("id", self._settings.shards).is_in([*self._owned])
+        return ids.to_frame("id").filter(owned)["id"].to_list()
+
+    def _set_progress(self, state: AuthorityState) -> None:
+        self._progress = {
+            shard: state.progress.get(str(shard), MIN_EVENT_TIME) for shard in self._owned
+        }
+
+    def _write_news(self) -> bool:
+        """Write what is queued; return whether there was anything."""
+        news, progress = self._take()
+        if not progress and news is _NOTHING:
+            return False
+        if news.backfilled > self._number:
+            self._pending += self._own_ids(self._changed_ids(self._number, news.backfilled))
+        self._number = max(self._number, news.number)
+        self._progress |= progress
+        totals = news.totals.unique("id", keep="last")
+        changes = change_commands(self._keys.live(self._entity), news.windows)
+        if not totals.is_empty() and news.number <= self._read_at:
+            # These ids may have been read since, with later changes.
+            self._write_ids(totals["id"].to_list())
+            self._write([changes], self._marks())
+        else:
+            self._write([*self._blocks(totals), changes], self._marks())
+        return True
+
+    def _refill(self) -> None:
+        """Write the next ids that Redis lacks, if there are any."""
+        if not self._pending:
+            return
+        ids, self._pending = self._pending[:REFILL_IDS], self._pending[REFILL_IDS:]
+        self._write_ids(ids)
+        if not self._pending:
+            self._connection.write(self._marks())
+            self._report(None)
+
+    def _write_ids(self, ids: list[str]) -> None:
+        """Write ids as Postgres has them now."""
+        for start in range(0, len(ids), REFILL_IDS):
+            found = self._authority.totals(ids[start : start + REFILL_IDS])
+            if not found.is_empty():
+                self._read_at = max(self._read_at, int(found["number"][0] or 0))
+                self._write(self._blocks(found, "left_seconds"), NO_COMMANDS)
+
+    def _blocks(self, totals: pl.DataFrame, expiry: str | int = 0) -> list[Commands]:
+        seconds = expiry or self._settings.redis_expiry
+        prefix = self._keys.totals(self._entity, "")
+        return [totals_commands(prefix, block, seconds) for block in totals.iter_slices(_BLOCK_IDS)]
+
+    def _write(self, blocks: list[Commands], last: Commands) -> None:
+        """Write blocks of commands, each in a transaction, the last one with `last`."""
+        *first, final = blocks or [NO_COMMANDS]
+        for block in (*first, final + last):
+            if block.count:
+                self._connection.write(block)
+
+    def _marks(self) -> Commands:
+        """Return the commands that say how far Redis is; none while ids are pending."""
+        if self._pending or not self._owned:
+            return NO_COMMANDS
+        self._marked = dict.fromkeys(self._owned, self._number)
+        numbers = (word for pair in self._marked.items() for word in pair)
+        watermarks = (word for pair in self._progress.items() for word in pair)
+        marks = command("HSET", self._keys.sequence(self._entity), *numbers)
+        if self._progress:
+            marks += command("HSET", self._keys.progress(self._entity), *watermarks)
+        return marks
+
+    def _check(self) -> None:
+        """While nothing arrives: see whether Redis has lost data, and what others have written."""
+        if not self._owned or self._must_synchronize:
+            return
+        with self._committing:
+            if self._has_news():
+                return
+            state = self._authority.state()
+        self._check_marks()
+        if state.backfilled > self._number:
+            self._pending = self._own_ids(self._changed_ids(self._number, state.number))
+        if state.number != self._number:
+            self._number = state.number
+            self._set_progress(state)
+            self._write([], self._marks())
+
+    def _check_marks(self) -> None:
+        stored = self._connection.state(self._entity)
+        if (
+            stored.follows != self._instance_id
+            or not self._marked.items() <= stored.sequence.items()
+            or not self._progress.items() <= stored.progress.items()
+        ):
+            msg = f"{self._connection.name} has lost data"
+            raise LostDataError(msg)
+
+    def _report(self, failure: str | None) -> None:
+        """Log that Redis falls behind, or follows again."""
+        if failure is not None and self._failure is None:
+            _log.warning(
+                "%s falls behind with %s, and Postgres answers meanwhile: %s",
+                *(self._connection.name, self._entity.name, failure),
+            )
+        elif failure is None and self._failure is not None:
+            _log.warning("%s has all %s again", self._connection.name, self._entity.name)
+        self._failure = failure

@@ -1,0 +1,158 @@
+"""The connection to a Redis that follows: what it has, and transactions under a fencing token.
+
+The token stands in a key of its own, which is watched: a transaction is executed only while the
+token is that of this flow (https://redis.io/docs/latest/develop/using-commands/transactions/).
+Where Redis was emptied or replaced, the token is another one as well.
+"""
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final
+
+import redis
+from redis.connection import Connection
+
+from mobility.entities import ENTITIES, Entity
+from mobility.keys import RedisKeys
+from mobility.settings import Settings, masked
+from sinks.redis_commands import Commands, command
+from sinks.redis_session import redis_client
+from sinks.store import refuse_fencing_token, refuse_fingerprint
+
+_SCANNED: Final = 1_000
+"""Keys that are looked at in a call: other clients wait for it."""
+
+_GLOB: Final = re.compile(r"[\[\]*?\\^-]")
+
+_META: Final = ("fingerprint", "answers", "follows", "life")
+
+
+class LostDataError(RuntimeError):
+    """Redis is not as this flow has left it: it was emptied, or replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class FollowerState:
+    """What a Redis that follows says of an entity.
+
+    `follows` is the instance id of the Postgres that it follows. `sequence` and `progress` have the
+    sequence number and the watermark (epoch ms) of each shard.
+    """
+
+    follows: str | None
+    sequence: Mapping[int, int]
+    progress: Mapping[int, int]
+
+
+class FollowerConnection:
+    """One connection to Redis. All methods raise redis.RedisError where Redis does not answer."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Write with the fencing token of the settings."""
+        self.name = f"Redis at {masked(settings.redis)}"
+        self._settings = settings
+        self._keys = RedisKeys.of(settings)
+        self._fence = settings.fence or 0
+        self._client = redis_client(settings)
+        self._connection: Connection | None = None
+
+    def open(self) -> str | None:
+        """Connect and take the token; return the instance id of the Postgres that Redis follows.
+
+        None for an empty Redis; an empty text where its data must be deleted first. Raises
+        StoreRefusedError where a later flow writes to it, or it has data of other settings.
+        """
+        self.close()
+        self._connection = self._client.connection_pool.get_connection()
+        _, fence, meta = self._execute(
+            command("WATCH", self._keys.fence)
+            + command("GET", self._keys.fence)
+            + command("HMGET", self._keys.meta, *_META)
+        )
+        fingerprint, answers, follows, life = meta
+        if fingerprint is not None and fingerprint != self._settings.fingerprint:
+            refuse_fingerprint(self.name, fingerprint, answers, self._settings)
+        if fence is not None and int(fence) > self._fence:
+            refuse_fencing_token(self.name, fence, "another flow", self._settings.fence)
+        if fence is None or int(fence) < self._fence:
+            self.write(command("SET", self._keys.fence, self._fence))
+        return "" if life is not None and follows is None else follows
+
+    def claim(self, instance_id: str) -> None:
+        """Record which Postgres this Redis follows."""
+        values = (self._settings.fingerprint, self._settings.answers, instance_id)
+        pairs = (word for pair in zip(_META, values, strict=False) for word in pair)
+        self.write(command("HSET", self._keys.meta, *pairs))
+
+    def clear(self) -> None:
+        """Delete everything but the status records: Redis has data that this Postgres lacks."""
+        keys = self._keys
+        self._client.unlink(keys.meta)
+        for entity in ENTITIES:
+            self._client.unlink(
+                *(keys.index(entity), keys.seen(entity), keys.live(entity)),
+                *(keys.progress(entity), keys.sequence(entity)),
+            )
+            for prefix in (keys.totals(entity, ""), keys.ledger(entity, "")):
+                pattern = _GLOB.sub(r"\\\g<0>", prefix) + "*"
+                found = self._client.scan_iter(pattern, count=_SCANNED)
+                while chunk := list(islice(found, _SCANNED)):
+                    self._client.unlink(*chunk)
+
+    def state(self, entity: Entity) -> FollowerState:
+        """Return how far Redis says that it is."""
+        follows, sequence, progress = self._execute(
+            command("HGET", self._keys.meta, "follows")
+            + command("HGETALL", self._keys.sequence(entity))
+            + command("HGETALL", self._keys.progress(entity))
+        )
+        return FollowerState(follows, _by_shard(sequence), _by_shard(progress))
+
+    def write(self, commands: Commands) -> None:
+        """Execute commands in one transaction. Raises LostDataError, and then nothing was done."""
+        guarded = command("MULTI") + commands + command("EXEC") + self._watch()
+        replies = self._execute(guarded, strict=False)
+        *queued, executed, _, fence = replies
+        for reply in (*queued, executed, *(executed if isinstance(executed, list) else ())):
+            if isinstance(reply, redis.RedisError):
+                raise reply
+        if executed is None or fence is None or int(fence) != self._fence:
+            msg = f"{self.name} was emptied or replaced, or another flow writes to it"
+            raise LostDataError(msg)
+
+    def close(self) -> None:
+        """Close the connection; `open` opens another."""
+        if self._connection is not None:
+            with suppress(redis.RedisError, OSError):
+                self._connection.disconnect()  # type: ignore[no-untyped-call] # redis has no annotations there
+            self._client.connection_pool.release(self._connection)
+            self._connection = None
+
+    def _watch(self) -> Commands:
+        return command("WATCH", self._keys.fence) + command("GET", self._keys.fence)
+
+    def _execute(self, commands: Commands, *, strict: bool = True) -> list[Any]:
+        """Send commands at once; return their replies, errors among them if not `strict`."""
+        connection = self._connection
+        if connection is None:
+            msg = f"{self.name} is not connected"
+            raise redis.ConnectionError(msg)
+        connection.send_packed_command([commands.payload])  # type: ignore[no-untyped-call] # as above
+        replies: list[Any] = []
+        for _ in range(commands.count):
+            try:
+                replies.append(connection.read_response())
+            except redis.ResponseError as error:
+                if strict:
+                    raise
+                replies.append(error)
+        return replies
+
+
+def _by_shard(reply: dict[str, str] | list[str]) -> dict[int, int]:
+    """Return the fields of a hash, which RESP 3 has as a map and RESP 2 as a list."""
+    items = reply.items() if isinstance(reply, dict) else zip(*2 * [iter(reply)], strict=True)
+    return {int(shard): int(value) for shard, value in items}

@@ -1,0 +1,78 @@
+"""Postgres and a Redis that follows it, and what Redis holds."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+
+import polars as pl
+import redis
+
+from mobility.entities import Entity
+from mobility.keys import LAST_WINDOW, RedisKeys
+from mobility.measures import AMOUNTS, COUNTS
+from mobility.records import MICRO
+from mobility.settings import Settings
+from mobility.times import epoch_ms
+from sinks.connecting import follow
+from sinks.followed_store import FollowedStore
+from sinks.postgres import PostgresStore, open_session
+from sinks.store import TOUCHED_SCHEMA
+from tests.waiting import until
+
+
+@contextmanager
+def followed_store(settings: Settings, entity: Entity) -> Iterator[FollowedStore]:
+    """Yield Postgres with a Redis that follows it, for all shards."""
+    session = open_session(settings, "main")
+    store = PostgresStore(session, "main", is_followed=True)
+    followed, follower = follow(store, session, settings, entity)
+    for shard in range(settings.shards):
+        follower.own(shard)
+    yield followed
+    followed.close()
+
+
+def redis_totals(settings: Settings, entity: Entity) -> pl.DataFrame:
+    """Return the totals in Redis (TOUCHED_SCHEMA), sorted by id."""
+    prefix = RedisKeys.of(settings).totals(entity, "")
+    with redis.Redis.from_url(settings.redis, decode_responses=True) as client:
+        names = sorted(str(name) for name in client.scan_iter(f"{prefix}*"))
+        hashes = [client.hgetall(name) for name in names]
+    rows = [
+        {"id": name.removeprefix(prefix), **fields}
+        for name, fields in zip(names, hashes, strict=True)
+    ]
+    texts = dict.fromkeys(TOUCHED_SCHEMA, pl.String)
+    frame = pl.DataFrame(rows, schema=texts)
+    micro = {
+        name: pl.Series(
+            name, [int(Decimal(text) * MICRO) for text in frame[name]], TOUCHED_SCHEMA[name]
+        )
+        for name in AMOUNTS
+    }
+    times = [name for name in TOUCHED_SCHEMA if name not in {"id", *AMOUNTS, *COUNTS}]
+    return frame.with_columns(
+        *micro.values(),
+        pl.col(COUNTS).cast(pl.Int64),
+        *(epoch_ms(frame[name].replace("", None)) for name in times),
+    ).sort("id")
+
+
+def postgres_totals(store: FollowedStore, entity: Entity) -> pl.DataFrame:
+    """Return the totals in Postgres (TOUCHED_SCHEMA), sorted by id."""
+    newest = store.windows(entity).group_by("id").agg(pl.col("window_start").max())
+    return store.totals(entity).join(newest, "id").rename({"window_start": LAST_WINDOW}).sort("id")
+
+
+def until_followed(store: FollowedStore, settings: Settings, entity: Entity) -> None:
+    """Wait until Redis has the totals, the numbers and the progress of Postgres."""
+    expected = postgres_totals(store, entity).select(TOUCHED_SCHEMA.names())
+    until(lambda: redis_totals(settings, entity), "the totals in Redis", expected.equals)
+    number = store.sequence_number(entity).number
+    keys = RedisKeys.of(settings)
+    with redis.Redis.from_url(settings.redis, decode_responses=True) as client:
+        wanted = {str(shard): str(number) for shard in range(settings.shards)}
+        until(lambda: client.hgetall(keys.sequence(entity)), "the numbers", wanted.__eq__)
+        progress = {str(shard): str(mark) for shard, mark in store.progress(entity).items()}
+        if progress:
+            until(lambda: client.hgetall(keys.progress(entity)), "the progress", progress.__eq__)
