@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -13,6 +14,7 @@ from confluent_kafka import Message, Producer
 
 from broker.offsets import OffsetQuery
 from dataflows.log_reader import LogReader
+from dataflows.partition_reader import offset_of
 from mobility.entities import BY_NAME
 from mobility.settings import to_environ
 from mobility.topics import trips_topic
@@ -118,12 +120,14 @@ def test_a_batch_is_bounded_by_bytes(hub: Hub) -> None:
     settings = msgspec.structs.replace(hub.settings, read="once", batch_size=10_000)
     log = LogReader(settings, OffsetQuery(settings), 64)
     reader = log.open(trips_topic(settings), 0, (0, 1, 2), lambda low, _: low)
-    sizes, lengths = [], []
+    offsets, sizes, lengths = [], [], []
     while not reader.is_finished:
-        batch = [len(message) for message in reader.poll()]
-        sizes.append(sum(batch))
+        batch = reader.poll()
+        offsets += [offset_of(message) for message in batch]
+        sizes.append(sum(map(len, batch)))
         lengths.append(len(batch))
     reader.close()
-    assert sum(lengths) == many + 30_000
+    jumps = [pair for pair in pairwise([-1, *offsets, many + 30_000]) if pair[1] != pair[0] + 1]
+    assert jumps == []
     assert max(sizes) <= 32 * MB
     assert max(lengths) > 1_000

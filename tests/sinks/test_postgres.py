@@ -196,7 +196,7 @@ def test_a_followed_store_returns_what_it_has_touched(
     result = store.apply(DRIVER, rows)
     assert result.touched is not None
     assert result.sequence_number is not None
-    assert result.touched.number == result.sequence_number.number == 3
+    assert result.touched.number == result.sequence_number.number == 4
     touched = result.touched.totals.sort("id")
     assert_frame_equal(touched.select(TOTALS_SCHEMA.names()), store.totals(DRIVER))
     newest = window(at=2)["window_start"], window(at=1)["window_start"]
