@@ -62,8 +62,12 @@ def trips(start: int) -> list[list[Entry]]:
 def stored(settings: Settings, ids: int) -> None:
     """Wait until Redis has so many drivers."""
     with redis.Redis.from_url(settings.redis) as client:
-        index = RedisKeys.of(settings).index(DRIVER)
-        until(lambda: client.zcard(index), f"{ids} drivers in Redis", lambda n: n == ids)
+        pattern = RedisKeys.of(settings).totals(DRIVER, "*")
+        until(
+            lambda: sum(1 for _ in client.scan_iter(pattern, count=1_000)),
+            f"{ids} drivers in Redis",
+            lambda n: n == ids,
+        )
 
 
 @pytest.mark.parametrize("flow", ["main", "serving"])

@@ -94,7 +94,7 @@ def test_after_a_failure_closing_raises_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Bytewax then closes every partition of the process, also those that have not failed."""
-    monkeypatch.setattr(store_sink, "connect_each_store", lambda *_, **__: Refusing().put([]))
+    monkeypatch.setattr(store_sink, "connect_authority", lambda *_, **__: Refusing().put([]))
     with pytest.raises(error):
         fail(context)
     partition(context).close()
