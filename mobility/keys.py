@@ -7,6 +7,9 @@ from mobility.entities import Entity
 from mobility.measures import SUMS
 from mobility.settings import Settings
 
+LAST_WINDOW: Final = "last_window_start"
+"""The field of a follower's hash of totals with the start of the newest window of an id."""
+
 LEDGER_FIELDS: Final = ("generation", *SUMS, "start_time", "pane", "last_start_time")
 """A window in the ledger of an id: these values as text, separated by spaces.
 

@@ -10,7 +10,7 @@ import msgspec
 from api.errors import StoresUnavailableError, StoreUnavailableError
 from api.queries.contract import StatusRecord
 from api.queries.store_readers import StoreReaders, Watermarks
-from api.status.checks import find_problems
+from api.status.checks import check_follower, find_problems
 from api.status.responses import (
     FlowProcess,
     RunningAudit,
@@ -29,6 +29,7 @@ async def query_overview(readers: StoreReaders, settings: Settings) -> StatusRes
     """Return the overview of the whole system; raises StoresUnavailableError."""
     answer = await readers.statuses()
     watermarks = await readers.watermarks()
+    lags = await readers.follower_lags()
     processes, audit = to_processes(answer.value), _find_audit(answer.value)
     known = first_known(watermarks)
     if known is None:
@@ -38,8 +39,10 @@ async def query_overview(readers: StoreReaders, settings: Settings) -> StatusRes
         as_of=dict(known),
         processes=processes,
         audit=audit,
+        follower_lags=dict(lags),
         problems=[
             *_check_stores(watermarks),
+            *check_follower(lags),
             *find_problems(processes, audit, known.values(), datetime.now(UTC), settings),
         ],
     )

@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from api.errors import StoresUnavailableError, StoreUnavailableError
 from api.live.hub import LiveHub
+from api.queries.authority_numbers import FollowerLags
 from api.queries.store_readers import StoreReaders, Watermarks
 from api.status.overview import first_known, to_processes
 from api.status.responses import FlowProcess
@@ -32,7 +33,12 @@ async def prometheus(
     registry = CollectorRegistry()
     registry.register(
         _OneScrape(
-            [*_store_metrics(watermarks), *_flow_metrics(processes), *_live_metrics(hub)],
+            [
+                *_store_metrics(watermarks),
+                *_follower_metrics(await readers.follower_lags()),
+                *_flow_metrics(processes),
+                *_live_metrics(hub),
+            ],
         )
     )
     return Response(generate_latest(REGISTRY) + generate_latest(registry), headers=_HEADERS)
@@ -64,6 +70,25 @@ def _store_metrics(watermarks: Watermarks) -> Iterator[Metric]:
         if watermark is not None:
             times.add_metric([entity], watermark.timestamp())
     yield times
+
+
+def _follower_metrics(lags: FollowerLags) -> Iterator[Metric]:
+    follows = GaugeMetricFamily(
+        "mobility_follower_follows",
+        "Whether Redis follows this Postgres; absent where that is not known",
+        labels=["entity"],
+    )
+    behind = GaugeMetricFamily(
+        "mobility_follower_lag_transactions",
+        "Transactions of Postgres that Redis lacks",
+        labels=["entity"],
+    )
+    for entity, lag in lags.items():
+        follows.add_metric([entity], lag is not None)
+        if lag is not None:
+            behind.add_metric([entity], lag)
+    yield follows
+    yield behind
 
 
 def _flow_metrics(processes: list[FlowProcess]) -> Iterator[Metric]:
