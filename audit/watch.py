@@ -119,6 +119,9 @@ class AuditLoop:
         for result in results:
             for line in format_examples(result.comparison):
                 self._write_line(line)
+            if result.is_recurring and result.pending:
+                output = result.comparison.output
+                self._write_line(f"{output}: {result.pending:,} ids not compared, Redis is behind")
         compared = sum(result.comparison.expected for result in results)
         if compared:
             drift = self.counters.drift

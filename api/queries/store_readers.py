@@ -47,8 +47,8 @@ _FAILURES: Final = Counter("mobility_store_failures", "Queries that a store fail
 T = TypeVar("T")
 R_co = TypeVar("R_co", bound=QueriedStore, covariant=True)
 
-Watermarks = Mapping[Store, Mapping[str, datetime | None] | StoreUnavailableError]
-"""By store: the watermark of each entity, or why the store did not answer."""
+Watermarks = dict[Store, Mapping[str, datetime | None] | StoreUnavailableError]
+"""By store, in STORE_ORDER: the watermark of each entity, or why the store did not answer."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -163,10 +163,9 @@ class StoreReaders:
             found = await follower.batch(entity, ids)
             return found if wanted <= found.value.totals.keys() else None
 
-        async def batch(reader: StoreReader) -> TotalsBatch | None:
-            return await reader.batch(entity, ids)
-
-        answer = await self._query_follower_first(entity, complete_batch, batch)
+        answer = await self._query_follower_first(
+            entity, complete_batch, lambda reader: reader.batch(entity, ids)
+        )
         if answer is None:
             raise StoresUnavailableError([])
         return answer
@@ -222,7 +221,7 @@ class StoreReaders:
 
     async def watermarks(self) -> Watermarks:
         """Return the watermarks in every configured store, or why a store did not answer."""
-        found: dict[Store, Mapping[str, datetime | None] | StoreUnavailableError] = {}
+        found: Watermarks = {}
         for breaker in self._breakers:
             try:
                 found[breaker.store] = await breaker.call(lambda reader: reader.watermarks())

@@ -8,7 +8,7 @@ from api.errors import StoresUnavailableError, StoreUnavailableError
 from api.queries.authority_numbers import FollowerLags
 from api.queries.store_readers import STORE_ORDER, StoreReaders, Watermarks
 from api.status.checks import describe_lags
-from api.status.overview import first_known, store_failures, to_processes
+from api.status.overview import known_watermarks, store_failures, to_processes
 from api.status.responses import ComponentHealth, State
 from mobility.settings import Settings
 
@@ -70,8 +70,8 @@ def _check_watermarks(
     *,
     without_store: State,
 ) -> ComponentHealth:
-    """Return the state of the flow by the watermarks in the first store that answers."""
-    known = first_known(watermarks)
+    """Return the state of the flow by the watermarks that are known."""
+    known = known_watermarks(watermarks)
     if known is None:
         return ComponentHealth(state=without_store, reason=_NO_STORE)
     fault = find_fault(known)

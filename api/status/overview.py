@@ -31,7 +31,7 @@ async def query_overview(readers: StoreReaders, settings: Settings) -> StatusRes
     watermarks = await readers.watermarks()
     lags = await readers.follower_lags()
     processes, audit = to_processes(answer.value), _find_audit(answer.value)
-    known = first_known(watermarks)
+    known = known_watermarks(watermarks)
     if known is None:
         raise StoresUnavailableError(store_failures(watermarks))
     return StatusResponse(
@@ -48,10 +48,17 @@ async def query_overview(readers: StoreReaders, settings: Settings) -> StatusRes
     )
 
 
-def first_known(watermarks: Watermarks) -> Mapping[str, datetime | None] | None:
-    """Return the watermarks in the first store that answers; None if none does."""
+def known_watermarks(watermarks: Watermarks) -> Mapping[str, datetime | None] | None:
+    """Return the watermarks in a store that answers; None if none does.
+
+    The last one in STORE_ORDER counts: a follower may be behind, and the flow is not for that.
+    """
     return next(
-        (found for found in watermarks.values() if not isinstance(found, StoreUnavailableError)),
+        (
+            found
+            for found in reversed(watermarks.values())
+            if not isinstance(found, StoreUnavailableError)
+        ),
         None,
     )
 

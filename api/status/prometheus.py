@@ -14,7 +14,7 @@ from api.errors import StoresUnavailableError, StoreUnavailableError
 from api.live.hub import LiveHub
 from api.queries.authority_numbers import FollowerLags
 from api.queries.store_readers import StoreReaders, Watermarks
-from api.status.overview import first_known, to_processes
+from api.status.overview import known_watermarks, to_processes
 from api.status.responses import FlowProcess
 
 _HEADERS: Final = {"Content-Type": CONTENT_TYPE_LATEST}
@@ -66,7 +66,7 @@ def _store_metrics(watermarks: Watermarks) -> Iterator[Metric]:
         "Watermark of an entity; absent until all shards have reported one",
         labels=["entity"],
     )
-    for entity, watermark in (first_known(watermarks) or {}).items():
+    for entity, watermark in (known_watermarks(watermarks) or {}).items():
         if watermark is not None:
             times.add_metric([entity], watermark.timestamp())
     yield times

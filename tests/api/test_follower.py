@@ -35,7 +35,7 @@ def following(**of_redis: Any) -> Iterator[tuple[TestClient[Litestar], MemoryRea
     records = [to_record(flow_status())]
     known = {"d1": totals()}
     redis = MemoryReader("redis", known, watermark=NOW, records=records, **of_redis)
-    postgres = MemoryReader("postgres", known, number=7)
+    postgres = MemoryReader("postgres", known, watermark=NOW, number=7)
     with client(redis, postgres) as http:
         yield http, postgres
 
@@ -170,6 +170,16 @@ def test_a_follower_that_is_behind_is_a_warning(
     labels = frozenset({("entity", "driver")})
     assert metrics["mobility_follower_follows", labels] == (lag is not None)
     assert metrics.get(("mobility_follower_lag_transactions", labels)) == lag
+
+
+def test_an_old_watermark_of_a_follower_does_not_fail_readiness() -> None:
+    """The watermark of the authority counts, where it answers."""
+    redis = MemoryReader("redis", number=1)
+    postgres = MemoryReader("postgres", number=7, watermark=NOW)
+    with client(redis, postgres) as http:
+        assert http.get("/health/ready").status_code == 200
+        postgres.is_down = True
+        assert http.get("/health/ready").status_code == 503
 
 
 def test_a_follower_that_is_not_behind_is_no_problem() -> None:
