@@ -1,6 +1,6 @@
 """The application: routes and middleware over the configured stores."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -23,23 +23,20 @@ from api.live.routes import live_entity, live_id
 from api.middleware import AllowedHosts, RateLimit, RequestMetrics, add_headers
 from api.pages import PAGES_ROUTER
 from api.pages.schema import SchemaPage
-from api.queries.contract import StoreReader
+from api.queries.authority_numbers import AuthorityNumbers
 from api.queries.postgres import PostgresReader
 from api.queries.postgres_analytics import PostgresAnalytics
 from api.queries.redis import RedisReader
-from api.queries.store_readers import StoreReaders
+from api.queries.redis_follower import RedisFollower
+from api.queries.store_readers import STORE_ORDER, Following, StoreReaders
 from api.queries.time_range import WindowingStrategy
 from api.representation.problems import PROBLEM_DETAILS
 from api.routes import QUERIES_ROUTER
 from api.routes.parameters import EncodedIdPaths
 from api.status.prometheus import prometheus
 from api.status.routes import health, live, ready, status
-from mobility.settings import Settings, Store
+from mobility.settings import Settings
 
-_READERS: Final[Mapping[Store, Callable[[Settings], StoreReader]]] = {
-    "redis": RedisReader,
-    "postgres": lambda settings: PostgresReader(settings.postgres),
-}
 _SESSION: Final = (session, log_in, log_out)
 _LIVE: Final = (live_entity, live_id)
 _STATUS: Final = (health, live, ready, status, prometheus)
@@ -48,12 +45,11 @@ _STATUS: Final = (health, live, ready, status, prometheus)
 def create_app(settings: Settings) -> Litestar:
     """Return the application; it connects to the stores at the first request that needs them.
 
-    Raises TokensError if the settings need tokens and there are none.
+    Where Redis follows Postgres it asks Postgres from its start on how far that is. Raises
+    TokensError if the settings need tokens and there are none.
     """
-    readers = [_create_reader(store, settings) for store in settings.stores]
-    analytics = PostgresAnalytics(settings.postgres) if "postgres" in settings.stores else None
     hub = LiveHub(settings) if "redis" in settings.stores else None
-    return build_app(StoreReaders(readers, analytics=analytics), settings, hub)
+    return build_app(_create_readers(settings), settings, hub)
 
 
 def build_app(readers: StoreReaders, settings: Settings, hub: LiveHub | None = None) -> Litestar:
@@ -61,7 +57,8 @@ def build_app(readers: StoreReaders, settings: Settings, hub: LiveHub | None = N
     windowing, tokens = WindowingStrategy.of(settings), load_tokens(settings)
 
     @asynccontextmanager
-    async def close_stores(_app: Litestar) -> AsyncIterator[None]:
+    async def use_stores(_app: Litestar) -> AsyncIterator[None]:
+        readers.start()
         try:
             yield
         finally:
@@ -87,7 +84,7 @@ def build_app(readers: StoreReaders, settings: Settings, hub: LiveHub | None = N
         middleware=_middleware(settings, tokens),
         before_send=[add_headers(security_headers(settings))],
         cors_config=_cors_config(settings),
-        lifespan=[close_stores],
+        lifespan=[use_stores],
         state=State({"hub": hub}),
         plugins=[PROBLEM_DETAILS],
         openapi_config=_openapi_config(),
@@ -97,12 +94,20 @@ def build_app(readers: StoreReaders, settings: Settings, hub: LiveHub | None = N
     return app
 
 
-def _create_reader(store: Store, settings: Settings) -> StoreReader:
-    create = _READERS.get(store)
-    if create is None:
-        msg = f"the API can't read the store {store!r}; it can read {', '.join(_READERS)}"
-        raise ValueError(msg)
-    return create(settings)
+def _create_readers(settings: Settings) -> StoreReaders:
+    """Return the readers of the stores: Redis beside Postgres is read as its follower."""
+    for store in settings.stores:
+        if store not in STORE_ORDER:
+            msg = f"the API can't read the store {store!r}; it can read {', '.join(STORE_ORDER)}"
+            raise ValueError(msg)
+    if "postgres" not in settings.stores:
+        return StoreReaders(RedisReader(settings) if "redis" in settings.stores else None)
+    postgres, following = PostgresReader(settings.postgres), None
+    if "redis" in settings.stores:
+        authority = AuthorityNumbers(postgres.sequence_numbers)
+        following = Following(RedisFollower(settings), authority)
+    analytics = PostgresAnalytics(settings.postgres)
+    return StoreReaders(postgres, following=following, analytics=analytics)
 
 
 def _middleware(settings: Settings, tokens: Tokens | None) -> list[Middleware]:

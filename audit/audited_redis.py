@@ -1,4 +1,4 @@
-"""Redis as the audit reads it: windows and totals of some ids, or of all."""
+"""Redis as the only store, as the audit reads it: windows and totals of some ids, or of all."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,21 +15,19 @@ from audit.audited_stores import (
     minimum_watermarks,
 )
 from audit.comparison import OutputComparison, compare
-from audit.conversions import decimal_to_micro, iso_to_ms
+from audit.conversions import iso_to_ms
 from audit.measures import measures_of_parts
+from audit.redis_totals import MEAN, TOTALS_FIELDS, parse_totals
 from audit.window_sample import ENTITY_WINDOW_KEY, SAMPLE_SCHEMA, WINDOW_FIELDS
 from mobility.entities import ENTITIES, Entity
 from mobility.keys import LEDGER_FIELDS, RedisKeys
-from mobility.measures import COUNTS, STARTS, SUMS, TOTALS
+from mobility.measures import STARTS, SUMS, TOTALS
 from mobility.records import MICRO
 from mobility.settings import Settings
 
 _ID: Final = ["entity", "id"]
-_MEAN: Final = "avg_duration"
-_TOTALS_FIELDS: Final = (*WINDOW_FIELDS, _MEAN)
 _IDS_PER_TRANSACTION: Final = 100
 _SUMMARY_FIELD: Final = "totals"
-_TOTALS_TEXTS: Final = {**dict.fromkeys((*_ID, *_TOTALS_FIELDS), pl.String)}
 _NUMBERS_OF_SUMMARY: Final = len(("trip_count", *(2 * TOTALS)))
 
 Hash = Mapping[str, str]
@@ -43,7 +41,6 @@ class _RawContents:
     """
 
     windows: list[tuple[str, ...]] = field(default_factory=list)
-    newest: list[tuple[str, str, float]] = field(default_factory=list)
     totals: list[tuple[str | None, ...]] = field(default_factory=list)
     summaries: list[tuple[str | int | None, ...]] = field(default_factory=list)
     with_all_windows: set[tuple[str, str]] = field(default_factory=set)
@@ -53,8 +50,8 @@ class AuditedRedis:
     """Redis as an audited store, where ids expire, and windows some hours behind the newest.
 
     So an id that is absent is no difference; an id with only one of its two hashes counts as
-    absent, as it does for the sinks. If Redis is the only store, an id that expired starts again
-    from zero, and none of its windows can be missed.
+    absent, as it does for the sinks. An id that expired starts again from zero, and none of its
+    windows can be missed.
     """
 
     name = "Redis"
@@ -62,8 +59,6 @@ class AuditedRedis:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._keys = RedisKeys.of(settings)
-        self._retention_ms = settings.redis_ledger_hours * 3_600_000
-        self._is_only_store = "postgres" not in settings.stores
         # By end time, a trip of a later window can start before a trip of an expired window.
         self._starts_are_ordered = settings.event_time == "start"
 
@@ -102,7 +97,7 @@ class AuditedRedis:
         windows = _parse_windows(contents.windows)
         return StoreContents(
             windows.filter(window_range.contains()),
-            self._expired(expected, windows, contents),
+            expected.join(windows, on=ENTITY_WINDOW_KEY, how="anti").select(ENTITY_WINDOW_KEY),
             _compare_totals(windows, contents),
         )
 
@@ -127,30 +122,16 @@ class AuditedRedis:
         if len(summary) - _NUMBERS_OF_SUMMARY not in (4, 5, 7) or not totals:
             return
         count, *amounts = summary[:_NUMBERS_OF_SUMMARY]
-        _, newest, start, older, *more = summary[_NUMBERS_OF_SUMMARY:]
+        _, _, start, older, *more = summary[_NUMBERS_OF_SUMMARY:]
         last = more[1] if len(more) > 1 else None
         sums = [_join_amount(*pair) for pair in zip(amounts[::2], amounts[1::2], strict=True)]
-        contents.newest.append((*name, float(newest)))
         contents.summaries.append((*name, _parse_int(count), *sums, start, last))
-        contents.totals.append((*name, *(totals.get(field) for field in _TOTALS_FIELDS)))
+        contents.totals.append((*name, *(totals.get(field) for field in TOTALS_FIELDS)))
         if older == "-" and self._starts_are_ordered:
             contents.with_all_windows.add(name)
         contents.windows += [
             (*name, start, window) for start, window in ledger.items() if start != _SUMMARY_FIELD
         ]
-
-    def _expired(
-        self, expected: pl.DataFrame, windows: pl.DataFrame, contents: _RawContents
-    ) -> pl.DataFrame:
-        if self._is_only_store:
-            return expected.join(windows, on=ENTITY_WINDOW_KEY, how="anti").select(
-                ENTITY_WINDOW_KEY
-            )
-        schema = {"entity": pl.String, "id": pl.String, "newest": pl.Float64}
-        newest = pl.DataFrame(contents.newest, schema=schema, orient="row")
-        joined = expected.join(newest, on=_ID, how="left")
-        is_expired = pl.col("window_start") < pl.col("newest") - self._retention_ms
-        return joined.filter(is_expired.fill_null(value=True)).select(ENTITY_WINDOW_KEY)
 
     def _client(self) -> redis.Redis:
         return redis.Redis.from_url(
@@ -180,10 +161,10 @@ def _compare_totals(windows: pl.DataFrame, contents: _RawContents) -> tuple[Outp
         compare(
             "Redis totals",
             summaries,
-            _parse_totals(contents),
+            parse_totals(contents.totals),
             keys=_ID,
             fields=WINDOW_FIELDS,
-            means=[_MEAN],
+            means=[MEAN],
         ),
         compare(
             "Redis summaries",
@@ -206,16 +187,7 @@ def _parse_summaries(contents: _RawContents) -> pl.DataFrame:
         None if total is None or count is None else total / (count * MICRO) if count else 0.0
         for total, count in pairs
     ]
-    return frame.with_columns(pl.Series(_MEAN, means, dtype=pl.Float64))
-
-
-def _parse_totals(contents: _RawContents) -> pl.DataFrame:
-    return pl.DataFrame(contents.totals, schema=_TOTALS_TEXTS, orient="row").with_columns(
-        pl.col(*COUNTS).cast(pl.Int64, strict=False),
-        *(decimal_to_micro(pl.col(name)).alias(name) for name in TOTALS),
-        *(iso_to_ms(pl.col(name)) for name in STARTS),
-        pl.col(_MEAN).cast(pl.Float64, strict=False),
-    )
+    return frame.with_columns(pl.Series(MEAN, means, dtype=pl.Float64))
 
 
 def _parse_windows(texts: list[tuple[str, ...]]) -> pl.DataFrame:

@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 import polars as pl
 
+from mobility.keys import LAST_WINDOW
 from mobility.measures import STARTS
 from mobility.times import iso_time
 
@@ -18,7 +19,7 @@ MAX_EXAMPLES: Final = 3
 _TOLERANCE: Final = 1e-12
 _FOUND: Final = " found"
 _DIFFERS: Final = " differs"
-_TIME_COLUMNS: Final = frozenset({"window_start", "window_end", *STARTS, "end_time"})
+_TIME_COLUMNS: Final = frozenset({"window_start", "window_end", LAST_WINDOW, *STARTS, "end_time"})
 
 
 @dataclass(frozen=True, slots=True)

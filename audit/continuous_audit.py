@@ -8,6 +8,7 @@ from typing import Final
 import polars as pl
 
 from audit.aggregated_topics import AggregatedTopics
+from audit.audited_follower import Follower
 from audit.audited_stores import (
     AuditedRange,
     AuditedStore,
@@ -54,9 +55,16 @@ class ContinuousAudit:
     store makes no progress, reading of the log stops too, so that memory stays bounded.
     """
 
-    def __init__(self, settings: Settings, stores: Sequence[AuditedStore], seed: int) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        stores: Sequence[AuditedStore],
+        seed: int,
+        follower: Follower | None = None,
+    ) -> None:
         self._settings = settings
         self._stores = stores
+        self._follower = follower
         self._open_ms = settings.window_ms + settings.allowed_lateness * 1_000
         self._compared_until = MIN_EVENT_TIME
         from_log = WindowSample(SAMPLE_SIZE, seed, _GROUPS, merge_partials)
@@ -103,6 +111,7 @@ class ContinuousAudit:
             self._topics.truncated_until,
             self._settings,
             self._recomputed.rules,
+            self._follower,
         )
         results = audit_round.run(ENTITIES, all_ids=False)
         self._drop_before(window_range.last + 1)

@@ -1,6 +1,7 @@
 """Comparisons of every output of the system with the oracle."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,7 @@ from audit.export import in_units
 from audit.oracle import OracleResult, ValidatedLog
 from audit.trips_file import COPY, number_copies, read_trips
 from audit.validation import TRIP_SCHEMA
+from mobility.keys import LAST_WINDOW
 from mobility.measures import MEASURE_SCHEMA
 from mobility.settings import Settings
 from mobility.topics import trips_topic
@@ -46,6 +48,26 @@ def compare_totals(output: str, expected: OracleResult, found: pl.DataFrame) -> 
     return compare(output, expected.totals, found, keys=_ID, fields=_MEASURES, means=_MEANS)
 
 
+def compare_follower_totals(
+    expected: OracleResult, found: pl.DataFrame, behind: Sequence[str]
+) -> OutputComparison:
+    """Compare the totals of the ids that a follower has, with the start of their newest window.
+
+    Entities that it is `behind` with are left out, and the output says so.
+    """
+    newest = expected.windows.group_by(_ID).agg(pl.col("window_start").max().alias(LAST_WINDOW))
+    totals = expected.totals.join(newest, on=_ID).join(found, on=_ID, how="semi")
+    is_compared = ~pl.col("entity").is_in(behind)
+    return compare(
+        f"Redis totals, behind in {', '.join(behind)}" if behind else "Redis totals",
+        totals.filter(is_compared),
+        found.filter(is_compared),
+        keys=_ID,
+        fields=(*_MEASURES, LAST_WINDOW),
+        means=_MEANS,
+    )
+
+
 def compare_api_totals(expected: OracleResult, found: pl.DataFrame) -> OutputComparison:
     """Compare the totals that the API answers: the doubles nearest to the exact amounts."""
     totals = in_units(expected.totals)
@@ -58,7 +80,7 @@ def compare_api_ids(expected: OracleResult, found: pl.DataFrame) -> OutputCompar
 
 
 def compare_redis_index(expected: OracleResult, found: pl.DataFrame) -> OutputComparison:
-    """Compare the ids in the indexes of Redis."""
+    """Compare the ids in the indexes of Redis as the only store."""
     return compare("Redis index", expected.totals, found, keys=_ID)
 
 

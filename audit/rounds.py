@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from audit.audited_follower import Follower
 from audit.audited_stores import (
     NO_WINDOWS,
     AuditedRange,
@@ -27,7 +28,8 @@ class CheckResult:
     """The result for one store or topic; `backfilled` and `pending` windows were not compared.
 
     Backfilled are windows of a later generation, which a backfill counts by other rules; pending
-    are those that the store does not claim to be complete. A result that `is_recurring` compares
+    are those that the store does not claim to be complete, and ids that a follower is behind with.
+    A result that `is_recurring` compares
     the same rows in every round, as that of totals does; windows are compared once.
     """
 
@@ -45,7 +47,8 @@ class AuditRound:
     `store_watermarks` were read before the log, so whatever is complete by them was in the log;
     `delivered` is the same of `aggregated.*`. Windows that start at `truncated_until` (epoch ms) or
     before may have lost messages of `aggregated.*` to retention. By `rules` entities that were
-    added later have no windows before that.
+    added later have no windows before that. A `follower` is compared with its authority, one of the
+    `stores`, for the same ids.
     """
 
     from_log: WindowSample
@@ -57,6 +60,7 @@ class AuditRound:
     truncated_until: int
     settings: Settings
     rules: RulesInForce | None = None
+    follower: Follower | None = None
 
     def run(self, entities: Sequence[Entity], *, all_ids: bool) -> list[CheckResult]:
         """Read every store and compare; `all_ids` includes ids that the log does not have."""
@@ -85,6 +89,9 @@ class AuditRound:
             is_complete = _is_complete(watermarks, self.settings)
             results.append(_check_store(store.name, wanted, windows, is_complete, backfilled))
             results += [CheckResult(totals, is_recurring=True) for totals in each.totals]
+        if self.follower is not None and all(self.store_watermarks):
+            found = self.follower.compare(expected, entities, all_ids=all_ids)
+            results.append(CheckResult(found.totals, pending=found.behind, is_recurring=True))
         return results
 
     def _keep_sampled(self, windows: pl.DataFrame) -> pl.DataFrame:

@@ -17,6 +17,7 @@ import redis
 from rich.console import Console
 
 from audit.aggregated_topics import AggregatedTopics
+from audit.audited_follower import AuditedFollower
 from audit.audited_postgres import AuditedPostgres
 from audit.audited_redis import AuditedRedis
 from audit.audited_stores import (
@@ -92,12 +93,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def configured_stores(settings: Settings) -> list[AuditedStore]:
-    """Return the stores that the settings name."""
-    kinds: dict[str, type[AuditedPostgres | AuditedRedis]] = {
-        "postgres": AuditedPostgres,
-        "redis": AuditedRedis,
-    }
-    return [kinds[store](settings) for store in sorted(settings.stores)]
+    """Return the stores of the settings that have the windows; Redis only as the only store."""
+    if "postgres" in settings.stores:
+        return [AuditedPostgres(settings)]
+    return [AuditedRedis(settings)] if "redis" in settings.stores else []
+
+
+def configured_follower(settings: Settings) -> AuditedFollower | None:
+    """Return Redis as a follower, where the settings name Postgres as well."""
+    return AuditedFollower(settings) if {"redis", "postgres"} <= {*settings.stores} else None
 
 
 def run_audit(
@@ -152,6 +156,7 @@ def _compare(
         topics.truncated_until,
         settings,
         recomputed.rules,
+        configured_follower(settings),
     )
     return audit_round.run(entities, all_ids=options.windows is None)
 

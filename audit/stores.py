@@ -1,24 +1,18 @@
 """The contents of Redis and Postgres as frames, read through their public keys and views."""
 
 import io
-import re
-from collections.abc import Iterable, Iterator
-from itertools import islice
-from typing import Final
 
 import polars as pl
 import psycopg
 import redis
 from psycopg import sql
 
-from audit.conversions import decimal_to_micro, iso_to_ms
-from mobility.entities import ENTITIES, Entity
+from audit.conversions import decimal_to_micro
+from audit.redis_totals import read_totals, scan_ids
+from mobility.entities import ENTITIES
 from mobility.keys import RedisKeys
-from mobility.measures import AMOUNTS, COUNTS, MEASURE_SCHEMA, STARTS
+from mobility.measures import AMOUNTS, COUNTS, STARTS
 from mobility.settings import Settings
-
-_CHUNK: Final = 1_000
-_FIELDS: Final = (*MEASURE_SCHEMA, "avg_duration")
 
 
 def read_postgres_totals(settings: Settings) -> pl.DataFrame:
@@ -32,18 +26,13 @@ def read_postgres_windows(settings: Settings) -> pl.DataFrame:
 
 
 def read_redis_totals(settings: Settings) -> pl.DataFrame:
-    """Return every `<entity>:<id>` hash: the columns of the oracle's totals."""
+    """Return every `<entity>:<id>` hash (redis_totals.TOTALS_SCHEMA)."""
     keys = RedisKeys.of(settings)
     with redis.Redis.from_url(settings.redis) as client:
-        frames = [_read_totals(client, keys, entity) for entity in ENTITIES]
-    return pl.concat(frames).select(
-        "entity",
-        "id",
-        pl.col(*COUNTS).cast(pl.Int64, strict=False),
-        *(decimal_to_micro(pl.col(name)).alias(name) for name in AMOUNTS),
-        pl.col("avg_duration").cast(pl.Float64, strict=False),
-        *(iso_to_ms(pl.col(name)) for name in STARTS),
-    )
+        return pl.concat(
+            read_totals(client, keys, entity, sorted(scan_ids(client, keys, entity)))
+            for entity in ENTITIES
+        )
 
 
 def read_redis_index(settings: Settings) -> pl.DataFrame:
@@ -98,30 +87,3 @@ def _copy_view(connection: psycopg.Connection, view: str, times: list[str]) -> p
         *(decimal_to_micro(pl.col(name)).alias(name) for name in AMOUNTS),
         pl.col("avg_duration").cast(pl.Float64, strict=False),
     )
-
-
-def _read_totals(client: redis.Redis, keys: RedisKeys, entity: Entity) -> pl.DataFrame:
-    prefix = keys.totals(entity, "")
-    pattern = re.sub(r"([*?\[\]\\])", r"\\\1", prefix) + "*"
-    names = {name.decode() for name in client.scan_iter(match=pattern, count=_CHUNK)}
-    rows: list[tuple[str | None, ...]] = []
-    for chunk in _chunks(sorted(names)):
-        pipeline = client.pipeline(transaction=False)
-        for name in chunk:
-            pipeline.hmget(name, list(_FIELDS))
-        rows += [
-            (
-                name.removeprefix(prefix),
-                *[None if each is None else each.decode() for each in values],
-            )
-            for name, values in zip(chunk, pipeline.execute(), strict=True)
-        ]
-    schema = dict.fromkeys(("id", *_FIELDS), pl.String)
-    frame = pl.DataFrame(rows, schema=schema, orient="row")
-    return frame.with_columns(entity=pl.lit(entity.name))
-
-
-def _chunks(names: Iterable[str]) -> Iterator[list[str]]:
-    names = iter(names)
-    while chunk := list(islice(names, _CHUNK)):
-        yield chunk

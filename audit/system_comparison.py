@@ -9,6 +9,7 @@ import polars as pl
 from audit import output_comparisons, stores, topics
 from audit.command_runner import ShowProgress
 from audit.comparison import OutputComparison
+from audit.follower_lag import lagging_entities
 from audit.oracle import OracleResult, ValidatedLog
 from mobility.settings import Settings
 from mobility.topics import dead_topic, late_topic
@@ -78,8 +79,20 @@ def compare_windows_and_totals(
         on_read("postgres", totals=totals, windows=windows)
     if "redis" in settings.stores:
         with step("compare: Redis"):
-            totals = stores.read_redis_totals(settings)
-            yield output_comparisons.compare_totals("Redis totals", expected, totals)
-            index = stores.read_redis_index(settings)
-            yield output_comparisons.compare_redis_index(expected, index)
-        on_read("redis", totals=totals)
+            yield from _compare_redis(settings, expected, on_read)
+
+
+def _compare_redis(
+    settings: Settings, expected: OracleResult, on_read: OnRead
+) -> Iterator[OutputComparison]:
+    """Compare Redis; beside Postgres, which it follows, it has totals only."""
+    is_follower = "postgres" in settings.stores
+    behind = lagging_entities(settings) if is_follower else ()
+    totals = stores.read_redis_totals(settings)
+    if is_follower:
+        yield output_comparisons.compare_follower_totals(expected, totals, behind)
+    else:
+        yield output_comparisons.compare_totals("Redis totals", expected, totals)
+        index = stores.read_redis_index(settings)
+        yield output_comparisons.compare_redis_index(expected, index)
+    on_read("redis", totals=totals)

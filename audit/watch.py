@@ -22,7 +22,7 @@ from audit.metrics import AuditMetrics
 from audit.report import format_examples
 from audit.rounds import CheckResult
 from audit.rules_in_force import NOT_KNOWN
-from audit.sampling import FAILURES, configured_stores
+from audit.sampling import FAILURES, configured_follower, configured_stores
 from audit.topic_follower import TopicChangedError
 from broker.errors import AccessError, DeletedOffsetsError, MissingTopicError, RegistryError
 from mobility.settings import Settings, SettingsError, read_settings
@@ -105,7 +105,8 @@ class AuditLoop:
     def _run_round(self, seed: int) -> None:
         if self._audit is None:
             stores = configured_stores(self._settings)
-            self._audit = ContinuousAudit(self._settings, stores, seed)
+            follower = configured_follower(self._settings)
+            self._audit = ContinuousAudit(self._settings, stores, seed, follower)
         results = self._audit.run_round(self._stop.wait)
         if results is None:
             return
@@ -118,6 +119,9 @@ class AuditLoop:
         for result in results:
             for line in format_examples(result.comparison):
                 self._write_line(line)
+            if result.is_recurring and result.pending:
+                output = result.comparison.output
+                self._write_line(f"{output}: {result.pending:,} ids not compared, Redis is behind")
         compared = sum(result.comparison.expected for result in results)
         if compared:
             drift = self.counters.drift

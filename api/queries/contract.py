@@ -8,7 +8,7 @@ has not reported one.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal, Protocol
+from typing import Final, Generic, Literal, Protocol, TypeVar
 
 from api.queries.time_range import TimeRange
 from mobility.entities import Entity
@@ -62,9 +62,10 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """The buckets of an id that have trips, in order."""
+    """The buckets of an id that have trips, in order, and the newest window of all time."""
 
     buckets: Sequence[Bucket]
+    newest_window: int | None
     watermark: datetime | None
 
 
@@ -74,6 +75,43 @@ class TotalsBatch:
 
     totals: Mapping[str, Totals]
     watermark: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class FollowerPosition:
+    """How far an entity is in a follower.
+
+    It has everything that the transactions up to `number` of the authority with the instance id
+    `follows` have written. It follows none where that is None.
+    """
+
+    follows: str | None
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceNumbers:
+    """The number of the last transaction of each entity in the authority, 0 where there is none."""
+
+    instance_id: str
+    numbers: Mapping[str, int]
+
+    def lag_of(self, entity: str, position: FollowerPosition) -> int | None:
+        """Return the number of transactions that a follower lacks; None if it follows another."""
+        if position.follows != self.instance_id:
+            return None
+        return max(self.numbers.get(entity, 0) - position.number, 0)
+
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Followed(Generic[T_co]):
+    """What a follower has, and the position that it had before it was read."""
+
+    value: T_co
+    position: FollowerPosition
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +202,35 @@ class QueriedStore(Protocol):
         ...
 
 
-class StoreReader(QueriedStore, Protocol):
+class StatusReader(QueriedStore, Protocol):
+    """What each store knows of the flow."""
+
+    async def watermarks(self) -> Mapping[str, datetime | None]:
+        """Return the watermark of each entity, by name."""
+        ...
+
+    async def statuses(self) -> Sequence[StatusRecord]:
+        """Return the status records of the last minute, sorted by process."""
+        ...
+
+
+class Follower(StatusReader, Protocol):
+    """A store with the totals of some ids, which is behind another one: its authority."""
+
+    async def totals(self, entity: Entity, entity_id: str) -> Followed[Totals] | None:
+        """Return the totals of an id; None if it does not have them."""
+        ...
+
+    async def batch(self, entity: Entity, ids: Sequence[str]) -> Followed[TotalsBatch]:
+        """Return the totals of those ids that it has."""
+        ...
+
+    async def positions(self) -> Mapping[str, FollowerPosition]:
+        """Return the position of each entity, by name."""
+        ...
+
+
+class StoreReader(StatusReader, Protocol):
     """Quick queries about ids."""
 
     async def totals(self, entity: Entity, entity_id: str) -> Totals | None:
@@ -189,14 +255,6 @@ class StoreReader(QueriedStore, Protocol):
 
     async def count(self, entity: Entity, prefix: str) -> int:
         """Return the number of ids with a prefix."""
-        ...
-
-    async def watermarks(self) -> Mapping[str, datetime | None]:
-        """Return the watermark of each entity, by name."""
-        ...
-
-    async def statuses(self) -> Sequence[StatusRecord]:
-        """Return the status records of the last minute, sorted by process."""
         ...
 
 

@@ -11,6 +11,7 @@ from api.queries.contract import (
     MAX_CHARACTER,
     Bucket,
     Page,
+    SequenceNumbers,
     Series,
     StatusRecord,
     Totals,
@@ -70,7 +71,7 @@ class PostgresReader:
             Bucket(row["bucket"], to_sums(row), to_extremes(row))
             for row in rows_with_value(rows, "bucket")
         ]
-        return Series(buckets, known_time(rows[0]["watermark"]))
+        return Series(buckets, rows[0]["newest_window"], known_time(rows[0]["watermark"]))
 
     async def page(self, entity: Entity, prefix: str, after: str, limit: int) -> Page:
         """Return up to `limit` ids with a prefix that follow the id `after`."""
@@ -106,6 +107,12 @@ class PostgresReader:
                 return []
             raise
         return [StatusRecord(**row) for row in rows]
+
+    async def sequence_numbers(self) -> SequenceNumbers:
+        """Return the sequence numbers; raises StoreUnavailableError."""
+        rows = await self._database.fetch(sql_file("sequence_numbers.sql"))
+        numbers = {row["entity"]: row["number"] for row in rows_with_value(rows, "entity")}
+        return SequenceNumbers(rows[0]["instance_id"], numbers)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -1,31 +1,30 @@
-"""The configured stores: Redis is fast, Postgres is complete.
+"""The configured stores: one that has everything, and perhaps Redis, which follows it.
 
-A query about an id goes to Redis first. An id that Redis has lost, or that is being written back to
-it, is absent in Redis, and Postgres answers. Lists of ids come from Postgres if it is configured.
+A query for totals goes to the follower first. Where that does not have an id, or is behind, the
+store that has everything answers; all other queries go to that one alone.
 """
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Generic, TypeVar
 
 from prometheus_client import Counter, Histogram
 
-from api.errors import (
-    BeyondLedgerError,
-    PostgresRequiredError,
-    StoresUnavailableError,
-    StoreUnavailableError,
-)
+from api.errors import PostgresRequiredError, StoresUnavailableError, StoreUnavailableError
+from api.queries.authority_numbers import AuthorityNumbers, FollowerLags
 from api.queries.contract import (
     AnalyticsReader,
+    Followed,
+    Follower,
     ListOrder,
     ListPosition,
     Page,
     QueriedStore,
     Series,
+    StatusReader,
     StatusRecord,
     StoreReader,
     Totals,
@@ -46,18 +45,18 @@ _SECONDS: Final = Histogram(
 _FAILURES: Final = Counter("mobility_store_failures", "Queries that a store failed", ["store"])
 
 T = TypeVar("T")
-R = TypeVar("R", bound=QueriedStore)
+R_co = TypeVar("R_co", bound=QueriedStore, covariant=True)
 
-Watermarks = Mapping[Store, Mapping[str, datetime | None] | StoreUnavailableError]
-"""By store: the watermark of each entity, or why the store did not answer."""
+Watermarks = dict[Store, Mapping[str, datetime | None] | StoreUnavailableError]
+"""By store, in STORE_ORDER: the watermark of each entity, or why the store did not answer."""
 
 _log: Final = logging.getLogger(__name__)
 
 
-class CircuitBreaker(Generic[R]):
+class CircuitBreaker(Generic[R_co]):
     """Circuit breaker of a store: for COOLDOWN seconds after a failure it rejects all queries."""
 
-    def __init__(self, reader: R, clock: Callable[[], float]) -> None:
+    def __init__(self, reader: R_co, clock: Callable[[], float]) -> None:
         self._reader = reader
         self._clock = clock
         self._seconds = _SECONDS.labels(reader.store)
@@ -69,7 +68,7 @@ class CircuitBreaker(Generic[R]):
         """The store's name."""
         return self._reader.store
 
-    async def call(self, query: Callable[[R], Awaitable[T]]) -> T:
+    async def call(self, query: Callable[[R_co], Awaitable[T]]) -> T:
         """Return the result of a query; raises StoreUnavailableError, at once while it is open."""
         if self._failure is not None and self._clock() < self._open_until:
             raise StoreUnavailableError(self.store, self._failure.reason)
@@ -102,48 +101,71 @@ class StoreAnswer(Generic[T]):
     value: T
 
 
+@dataclass(frozen=True, slots=True)
+class Following:
+    """A follower, and the numbers of the authority that it follows."""
+
+    follower: Follower
+    authority: AuthorityNumbers
+
+
 class StoreReaders:
-    """Queries the configured stores in STORE_ORDER, each behind a circuit breaker."""
+    """Queries the configured stores, each behind a circuit breaker."""
 
     def __init__(
         self,
-        readers: Iterable[StoreReader],
+        reader: StoreReader | None,
         *,
+        following: Following | None = None,
         analytics: AnalyticsReader | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take the readers of the configured stores; `close` closes them."""
-        ordered = sorted(readers, key=lambda reader: STORE_ORDER.index(reader.store))
-        self._breakers = tuple(CircuitBreaker(reader, clock) for reader in ordered)
+        """Take the reader of the store that has everything, None if no store is configured.
+
+        `close` closes all that is given.
+        """
+        self._reader = None if reader is None else CircuitBreaker(reader, clock)
+        self._follower = None if following is None else CircuitBreaker(following.follower, clock)
+        self._authority = None if following is None else following.authority
         # Its own breaker: a slow query that timed out says nothing about quick ones.
         self._analytics = None if analytics is None else CircuitBreaker(analytics, clock)
 
+    def start(self) -> None:
+        """Begin to ask how far the authority is, in the running event loop."""
+        if self._authority is not None:
+            self._authority.start()
+
     async def totals(self, entity: Entity, entity_id: str) -> StoreAnswer[Totals] | None:
         """Return the totals of an id; None if no store knows it. Raises StoresUnavailableError."""
-        return await self._query_in_order(lambda reader: reader.totals(entity, entity_id))
+        return await self._query_follower_first(
+            entity,
+            lambda follower: follower.totals(entity, entity_id),
+            lambda reader: reader.totals(entity, entity_id),
+        )
 
     async def series(
         self, entity: Entity, entity_id: str, bounds: Sequence[int]
     ) -> StoreAnswer[Series] | None:
-        """Return the series of an id between bucket bounds; None if no store knows the id.
+        """Return the series of an id between bucket bounds; None if the id is not known.
 
-        Raises StoresUnavailableError, and BeyondLedgerError if no store has windows that old.
+        Raises StoresUnavailableError, and BeyondLedgerError if the store has no windows that old.
         """
-        return await self._query_in_order(lambda reader: reader.series(entity, entity_id, bounds))
+        return _known(await self._query(lambda reader: reader.series(entity, entity_id, bounds)))
 
     async def batch(self, entity: Entity, ids: Sequence[str]) -> StoreAnswer[TotalsBatch]:
         """Return the totals of ids, all from one store; raises StoresUnavailableError.
 
-        Ids that no store knows are left out. As for a single id, only the last store can tell that.
+        Ids that no store knows are left out. As for a single id, a follower can't tell that.
         """
         wanted = set(ids)
 
-        async def complete_batch(reader: StoreReader) -> TotalsBatch | None:
-            found = await reader.batch(entity, ids)
-            is_last = reader.store == self._breakers[-1].store
-            return found if is_last or wanted <= found.totals.keys() else None
+        async def complete_batch(follower: Follower) -> Followed[TotalsBatch] | None:
+            found = await follower.batch(entity, ids)
+            return found if wanted <= found.value.totals.keys() else None
 
-        answer = await self._query_in_order(complete_batch)
+        answer = await self._query_follower_first(
+            entity, complete_batch, lambda reader: reader.batch(entity, ids)
+        )
         if answer is None:
             raise StoresUnavailableError([])
         return answer
@@ -154,27 +176,23 @@ class StoreReaders:
         """Return a page of ids.
 
         Raises StoresUnavailableError, and PostgresRequiredError for a sorted list without Postgres.
-        Only the last store is queried: Redis can lack ids that it has lost and that are not written
-        back yet, and nothing in a list would show that.
         """
         if order.sort_key is not None:
             return await self.analyze(
                 "Sorted lists", lambda reader: reader.page(entity, order, after, limit)
             )
         last_id = after.last_id if after else ""
-        return await self._query_last(
-            lambda reader: reader.page(entity, order.prefix, last_id, limit)
-        )
+        return await self._query(lambda reader: reader.page(entity, order.prefix, last_id, limit))
 
     async def count(self, entity: Entity, prefix: str) -> int:
-        """Return the number of ids with a prefix, from the last store, as lists are."""
-        return (await self._query_last(lambda reader: reader.count(entity, prefix))).value
+        """Return the number of ids with a prefix; raises StoresUnavailableError."""
+        return (await self._query(lambda reader: reader.count(entity, prefix))).value
 
     async def analyze(
         self, what: str, query: Callable[[AnalyticsReader], Awaitable[T]]
     ) -> StoreAnswer[T]:
         """Query all ids; raises StoresUnavailableError, and PostgresRequiredError about `what`."""
-        if not self._breakers:
+        if self._reader is None:
             raise StoresUnavailableError([])
         if self._analytics is None:
             raise PostgresRequiredError(what)
@@ -203,7 +221,7 @@ class StoreReaders:
 
     async def watermarks(self) -> Watermarks:
         """Return the watermarks in every configured store, or why a store did not answer."""
-        found: dict[Store, Mapping[str, datetime | None] | StoreUnavailableError] = {}
+        found: Watermarks = {}
         for breaker in self._breakers:
             try:
                 found[breaker.store] = await breaker.call(lambda reader: reader.watermarks())
@@ -211,51 +229,70 @@ class StoreReaders:
                 found[breaker.store] = failure
         return found
 
+    async def follower_lags(self) -> FollowerLags:
+        """Return how far the follower is behind; of no entity without one, or if it is down."""
+        if self._follower is None or self._authority is None:
+            return {}
+        try:
+            return self._authority.lags(await self._follower.call(lambda each: each.positions()))
+        except StoreUnavailableError:
+            return {}
+
     async def close(self) -> None:
         """Close every reader."""
-        for breaker in self._breakers:
-            await breaker.close()
-        if self._analytics is not None:
-            await self._analytics.close()
+        if self._authority is not None:
+            await self._authority.close()
+        for breaker in (*self._breakers, self._analytics):
+            if breaker is not None:
+                await breaker.close()
 
-    async def _query_in_order(
-        self, query: Callable[[StoreReader], Awaitable[T | None]]
+    @property
+    def _breakers(self) -> tuple[CircuitBreaker[StatusReader], ...]:
+        """Those of the configured stores, in STORE_ORDER."""
+        return tuple(each for each in (self._follower, self._reader) if each is not None)
+
+    async def _query(self, query: Callable[[StoreReader], Awaitable[T]]) -> StoreAnswer[T]:
+        """Query the store that has everything."""
+        if self._reader is None:
+            raise StoresUnavailableError([])
+        return await _query_one(self._reader, query)
+
+    async def _query_follower_first(
+        self,
+        entity: Entity,
+        ask_follower: Callable[[Follower], Awaitable[Followed[T] | None]],
+        query: Callable[[StoreReader], Awaitable[T | None]],
     ) -> StoreAnswer[T] | None:
-        """Return the first result that is not None.
+        """Return what the follower has, if it is current, else what the authority has.
 
-        Postgres may have what Redis has lost. So only the last store can say that there is no
-        result; if it is down, that is not known.
+        Only the authority can say that there is nothing; if it is down, that is not known. What the
+        follower has is old then, but true: `as_of` says how old.
         """
         failures: list[StoreUnavailableError] = []
-        beyond_ledger: BeyondLedgerError | None = None
-        has_last_answered = False
-        for breaker in self._breakers:
+        held: StoreAnswer[T] | None = None
+        if self._follower is not None and self._authority is not None:
             try:
-                found = await breaker.call(query)
+                found = await self._follower.call(ask_follower)
             except StoreUnavailableError as failure:
                 failures.append(failure)
-                has_last_answered = False
-            except BeyondLedgerError as error:
-                beyond_ledger = error
             else:
-                has_last_answered = True
-                beyond_ledger = None
-                if found is not None:
-                    return StoreAnswer(breaker.store, found)
-        if beyond_ledger is not None and not failures:
-            raise beyond_ledger
-        if has_last_answered:
-            return None
-        raise StoresUnavailableError(failures)
+                held = None if found is None else StoreAnswer(self._follower.store, found.value)
+                if found is not None and self._authority.is_current(entity, found.position):
+                    return held
+        try:
+            return _known(await self._query(query))
+        except StoresUnavailableError as error:
+            if held is not None:
+                return held
+            raise StoresUnavailableError([*failures, *error.failures]) from error
 
-    async def _query_last(self, query: Callable[[StoreReader], Awaitable[T]]) -> StoreAnswer[T]:
-        if not self._breakers:
-            raise StoresUnavailableError([])
-        return await _query_one(self._breakers[-1], query)
+
+def _known(answer: StoreAnswer[T | None]) -> StoreAnswer[T] | None:
+    return None if answer.value is None else StoreAnswer(answer.store, answer.value)
 
 
 async def _query_one(
-    breaker: CircuitBreaker[R], query: Callable[[R], Awaitable[T]]
+    breaker: CircuitBreaker[R_co], query: Callable[[R_co], Awaitable[T]]
 ) -> StoreAnswer[T]:
     try:
         return StoreAnswer(breaker.store, await breaker.call(query))

@@ -103,7 +103,8 @@ PROBLEM_TYPES: Final = {
     "service-unavailable": ProblemType(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "The stores that could answer are down, or do not answer in time. The detail names each of "
-        "them with the reason.",
+        "them with the reason. Redis beside Postgres has nothing but totals of ids: without "
+        "Postgres there are no series, ranges and lists, and an id that Redis lacks may exist.",
         "Try again after the seconds in the Retry-After header. /health shows the stores.",
     ),
 }

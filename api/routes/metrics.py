@@ -108,11 +108,11 @@ async def query_id(
     readers: StoreReaders, entity: Entity, entity_id: str, time_range: TimeRange
 ) -> RangeResult | None:
     """Return the sums of one id over a range; None if no store knows the id."""
-    known = await readers.totals(entity, entity_id)
-    if known is None:
-        return None
-    totals = known.value
     if time_range.is_unbounded:
+        known = await readers.totals(entity, entity_id)
+        if known is None:
+            return None
+        totals = known.value
         return RangeResult(
             time_range,
             totals.sums,
@@ -130,7 +130,7 @@ async def query_id(
         time_range,
         ZERO_SUMS if bucket is None else bucket.sums,
         NO_EXTREMES if bucket is None else bucket.extremes,
-        totals.newest_window,
+        found.value.newest_window,
         found.value.watermark,
         found.store,
     )

@@ -138,7 +138,8 @@ async def _respond(
         if answer is None:
             raise unknown_id(entity)
     else:
-        answer = StoreAnswer(known.store, Series((), known.value.watermark))
+        newest, watermark = known.value.newest_window, known.value.watermark
+        answer = StoreAnswer(known.store, Series((), newest, watermark))
     items = _to_items(answer.value, bounds, query.windowing)
     watermark = answer.value.watermark
     headers = {**freshness_headers(watermark, answer.store), "Vary": "Accept"}

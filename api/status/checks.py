@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Final
 
+from api.queries.authority_numbers import FollowerLags
 from api.status.responses import FlowProcess, RunningAudit, Severity, StatusProblem
 from mobility.settings import Settings
 
@@ -46,6 +47,26 @@ def find_problems(
             process="audit",
         )
     yield from _check_watermarks(list(watermarks), now, settings)
+
+
+def describe_lags(lags: FollowerLags) -> str | None:
+    """Return how far Redis is behind Postgres, to complete "redis …"; None if it is not."""
+    if None in lags.values():
+        return "does not follow this Postgres yet: the flow fills it"
+    behind = [f"{lag:,} transactions of {name}" for name, lag in lags.items() if lag]
+    return f"is behind Postgres by {', '.join(behind)}" if behind else None
+
+
+def check_follower(lags: FollowerLags) -> Iterator[StatusProblem]:
+    """Yield the problem that Redis is behind Postgres."""
+    if (lag := describe_lags(lags)) is not None:
+        yield StatusProblem(
+            severity="warning",
+            slug="follower-behind",
+            what=f"redis {lag}; until it has caught up, Postgres answers",
+            do="It catches up by itself while the flow runs. If it does not, see whether Redis "
+            "takes writes: its memory, or whether it is a replica",
+        )
 
 
 def _check_process(process: FlowProcess) -> Iterator[StatusProblem]:

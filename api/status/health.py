@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 from typing import Final
 
 from api.errors import StoresUnavailableError, StoreUnavailableError
+from api.queries.authority_numbers import FollowerLags
 from api.queries.store_readers import STORE_ORDER, StoreReaders, Watermarks
-from api.status.overview import first_known, store_failures, to_processes
+from api.status.checks import describe_lags
+from api.status.overview import known_watermarks, store_failures, to_processes
 from api.status.responses import ComponentHealth, State
 from mobility.settings import Settings
 
@@ -15,8 +17,8 @@ EntityWatermarks = Mapping[str, datetime | None]
 _NO_STORE: Final = "is not known, as no store answers"
 
 
-def health_components(watermarks: Watermarks) -> dict[str, ComponentHealth]:
-    """Return the state of each store, and of the flow."""
+def health_components(watermarks: Watermarks, lags: FollowerLags) -> dict[str, ComponentHealth]:
+    """Return the state of each store, and of the flow. A follower may be behind."""
     components: dict[str, ComponentHealth] = {}
     for store in STORE_ORDER:
         found = watermarks.get(store)
@@ -25,7 +27,8 @@ def health_components(watermarks: Watermarks) -> dict[str, ComponentHealth]:
         elif isinstance(found, StoreUnavailableError):
             components[store] = ComponentHealth(state="down", reason=found.reason)
         else:
-            components[store] = ComponentHealth(state="ok")
+            reason = describe_lags(lags) if store == "redis" else None
+            components[store] = ComponentHealth(state="ok", reason=reason)
     components["flow"] = (
         _check_watermarks(watermarks, _find_missing, without_store="down")
         if watermarks
@@ -55,7 +58,7 @@ async def readiness_components(
         return f"is {age:,.0f} s old; the limit is {settings.ready_age:,} s"
 
     return {
-        "stores": _check_stores(watermarks),
+        "stores": _check_stores(watermarks, await readers.follower_lags()),
         "log": await _check_lag(readers, settings),
         "watermark": _check_watermarks(watermarks, find_old, without_store="off"),
     }
@@ -67,8 +70,8 @@ def _check_watermarks(
     *,
     without_store: State,
 ) -> ComponentHealth:
-    """Return the state of the flow by the watermarks in the first store that answers."""
-    known = first_known(watermarks)
+    """Return the state of the flow by the watermarks that are known."""
+    known = known_watermarks(watermarks)
     if known is None:
         return ComponentHealth(state=without_store, reason=_NO_STORE)
     fault = find_fault(known)
@@ -80,12 +83,14 @@ def _find_missing(known: EntityWatermarks) -> str | None:
     return f"has not reported a watermark of {', '.join(missing)}" if missing else None
 
 
-def _check_stores(watermarks: Watermarks) -> ComponentHealth:
+def _check_stores(watermarks: Watermarks, lags: FollowerLags) -> ComponentHealth:
     if not watermarks:
         return ComponentHealth(state="down", reason="are not configured: set MOBILITY_STORES")
     failures = [str(failure) for failure in store_failures(watermarks)]
     if len(failures) == len(watermarks):
         return ComponentHealth(state="down", reason=f"do not answer: {', '.join(failures)}")
+    if (lag := describe_lags(lags)) is not None:
+        failures.append(f"redis {lag}")
     return ComponentHealth(state="ok", reason="; ".join(failures) or None)
 
 

@@ -10,7 +10,7 @@ import msgspec
 from api.errors import StoresUnavailableError, StoreUnavailableError
 from api.queries.contract import StatusRecord
 from api.queries.store_readers import StoreReaders, Watermarks
-from api.status.checks import find_problems
+from api.status.checks import check_follower, find_problems
 from api.status.responses import (
     FlowProcess,
     RunningAudit,
@@ -29,8 +29,9 @@ async def query_overview(readers: StoreReaders, settings: Settings) -> StatusRes
     """Return the overview of the whole system; raises StoresUnavailableError."""
     answer = await readers.statuses()
     watermarks = await readers.watermarks()
+    lags = await readers.follower_lags()
     processes, audit = to_processes(answer.value), _find_audit(answer.value)
-    known = first_known(watermarks)
+    known = known_watermarks(watermarks)
     if known is None:
         raise StoresUnavailableError(store_failures(watermarks))
     return StatusResponse(
@@ -38,17 +39,26 @@ async def query_overview(readers: StoreReaders, settings: Settings) -> StatusRes
         as_of=dict(known),
         processes=processes,
         audit=audit,
+        follower_lags=dict(lags),
         problems=[
             *_check_stores(watermarks),
+            *check_follower(lags),
             *find_problems(processes, audit, known.values(), datetime.now(UTC), settings),
         ],
     )
 
 
-def first_known(watermarks: Watermarks) -> Mapping[str, datetime | None] | None:
-    """Return the watermarks in the first store that answers; None if none does."""
+def known_watermarks(watermarks: Watermarks) -> Mapping[str, datetime | None] | None:
+    """Return the watermarks in a store that answers; None if none does.
+
+    The last one in STORE_ORDER counts: a follower may be behind, and the flow is not for that.
+    """
     return next(
-        (found for found in watermarks.values() if not isinstance(found, StoreUnavailableError)),
+        (
+            found
+            for found in reversed(watermarks.values())
+            if not isinstance(found, StoreUnavailableError)
+        ),
         None,
     )
 

@@ -12,8 +12,9 @@ from prometheus_client.registry import Collector
 
 from api.errors import StoresUnavailableError, StoreUnavailableError
 from api.live.hub import LiveHub
+from api.queries.authority_numbers import FollowerLags
 from api.queries.store_readers import StoreReaders, Watermarks
-from api.status.overview import first_known, to_processes
+from api.status.overview import known_watermarks, to_processes
 from api.status.responses import FlowProcess
 
 _HEADERS: Final = {"Content-Type": CONTENT_TYPE_LATEST}
@@ -32,7 +33,12 @@ async def prometheus(
     registry = CollectorRegistry()
     registry.register(
         _OneScrape(
-            [*_store_metrics(watermarks), *_flow_metrics(processes), *_live_metrics(hub)],
+            [
+                *_store_metrics(watermarks),
+                *_follower_metrics(await readers.follower_lags()),
+                *_flow_metrics(processes),
+                *_live_metrics(hub),
+            ],
         )
     )
     return Response(generate_latest(REGISTRY) + generate_latest(registry), headers=_HEADERS)
@@ -60,10 +66,29 @@ def _store_metrics(watermarks: Watermarks) -> Iterator[Metric]:
         "Watermark of an entity; absent until all shards have reported one",
         labels=["entity"],
     )
-    for entity, watermark in (first_known(watermarks) or {}).items():
+    for entity, watermark in (known_watermarks(watermarks) or {}).items():
         if watermark is not None:
             times.add_metric([entity], watermark.timestamp())
     yield times
+
+
+def _follower_metrics(lags: FollowerLags) -> Iterator[Metric]:
+    follows = GaugeMetricFamily(
+        "mobility_follower_follows",
+        "Whether Redis follows this Postgres; absent where that is not known",
+        labels=["entity"],
+    )
+    behind = GaugeMetricFamily(
+        "mobility_follower_lag_transactions",
+        "Transactions of Postgres that Redis lacks",
+        labels=["entity"],
+    )
+    for entity, lag in lags.items():
+        follows.add_metric([entity], lag is not None)
+        if lag is not None:
+            behind.add_metric([entity], lag)
+    yield follows
+    yield behind
 
 
 def _flow_metrics(processes: list[FlowProcess]) -> Iterator[Metric]:

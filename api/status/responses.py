@@ -14,7 +14,10 @@ State = Literal["ok", "down", "off"]
 
 
 class ComponentHealth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The state of a component: `off` means not configured; `reason` says why it is down."""
+    """The state of a component: `off` means not configured.
+
+    `reason` says why it is down, or how far it is behind.
+    """
 
     state: State
     reason: str | None = None
@@ -93,12 +96,18 @@ class RunningAudit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StatusResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """The status of the whole system; `problems` is empty if no check found any."""
+    """The status of the whole system; `problems` is empty if no check found any.
+
+    `follower_lags` has for each entity the number of transactions of Postgres that Redis lacks,
+    null where it does not follow this Postgres. It is empty where Redis does not follow, or where
+    that is not known.
+    """
 
     store: Store
     as_of: dict[str, datetime | None]
     processes: list[FlowProcess]
     audit: RunningAudit | None
+    follower_lags: dict[str, int | None]
     problems: list[StatusProblem]
 
 

@@ -29,7 +29,7 @@ async def status(
 async def health(readers: NamedDependency[StoreReaders]) -> HealthResponse:
     """Return the state of each component; 503 if a configured store is down."""
     watermarks = await readers.watermarks()
-    components = health_components(watermarks)
+    components = health_components(watermarks, await readers.follower_lags())
     failures = store_failures(watermarks)
     if failures:
         raise unavailable("; ".join(map(str, failures)), components=components)

@@ -15,7 +15,11 @@ from mobility.entities import BY_NAME
 from mobility.measures import STARTS, TOTALS
 from mobility.records import MICRO
 from mobility.settings import Settings
-from sinks.connecting import connect_authority
+from sinks.postgres import connect_postgres
+from sinks.redis import connect_redis
+from sinks.store import WindowStore
+from tests.follower import fill_follower
+from tests.waiting import until
 from tests.windows import window, window_frame
 
 DRIVER = BY_NAME["driver"]
@@ -53,16 +57,30 @@ def random_windows(seed: int = 7, hours: int = 40) -> pl.DataFrame:
 
 def fill_stores(settings: Settings, rows: pl.DataFrame, watermark: int = NOON) -> None:
     """Write windows of drivers to the stores of these settings, as the flow does."""
-    sink = connect_authority(settings, "main")
+    sink = connect_sink(settings)
     for shard in range(settings.shards):
         sink.apply(DRIVER, rows.filter(pl.col("id").hash(0) % settings.shards == shard))
         sink.record_progress(DRIVER, shard, settings.shards, watermark)
     sink.close()
+    if len(settings.stores) > 1:
+        fill_follower(settings)
+
+
+def connect_sink(settings: Settings) -> WindowStore:
+    """Connect to the store of these settings that has everything."""
+    if "postgres" in settings.stores:
+        return connect_postgres(settings, "main")
+    return connect_redis(settings, "main")
 
 
 def client(settings: Settings) -> TestClient[Litestar]:
     """Return a client of the application over the stores of these settings."""
     return TestClient(create_app(settings), "http://127.0.0.1")
+
+
+def wait_for_redis(http: TestClient[Litestar], url: str = "/metrics/driver/a") -> None:
+    """Wait until the API knows the numbers of Postgres, so that Redis answers."""
+    until(lambda: get_json(http, url)["store"] == "redis", "an answer from Redis")
 
 
 def with_stores(settings: Settings, *stores: str) -> Settings:

@@ -1,9 +1,9 @@
-"""A store in memory, and helpers of tests that run the application over it."""
+"""Stores in memory, and what tests need to run the application over them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import httpx
 from litestar import Litestar
@@ -11,8 +11,18 @@ from litestar.testing import TestClient
 
 from api.app import build_app
 from api.errors import StoreUnavailableError
-from api.queries.contract import Page, Series, StatusRecord, Totals, TotalsBatch
-from api.queries.store_readers import StoreReaders
+from api.queries.authority_numbers import AuthorityNumbers
+from api.queries.contract import (
+    Followed,
+    FollowerPosition,
+    Page,
+    SequenceNumbers,
+    Series,
+    StatusRecord,
+    Totals,
+    TotalsBatch,
+)
+from api.queries.store_readers import Following, StoreReaders
 from mobility.entities import ENTITIES, Entity
 from mobility.settings import Settings, Store
 
@@ -35,6 +45,8 @@ class MemoryReader:
     error: Exception | None = None
     queries: int = 0
     is_closed: bool = False
+    instance_id: str | None = "first"
+    number: int = 0
 
     async def totals(self, _entity: Entity, entity_id: str) -> Totals | None:
         """Return the totals of an id."""
@@ -50,7 +62,9 @@ class MemoryReader:
     async def series(self, _entity: Entity, entity_id: str, bounds: Sequence[int]) -> Series | None:
         """Return a series without trips."""
         self._count_query()
-        return Series((), self.watermark) if entity_id in self.ids and bounds else None
+        if entity_id not in self.ids or not bounds:
+            return None
+        return Series((), self.ids[entity_id].newest_window, self.watermark)
 
     async def page(self, _entity: Entity, prefix: str, after: str, limit: int) -> Page:
         """Return a page of ASCII ids."""
@@ -74,6 +88,12 @@ class MemoryReader:
         self._count_query()
         return self.records
 
+    async def sequence_numbers(self) -> SequenceNumbers:
+        """Return its number for each entity; this is not counted as a query."""
+        if self.is_down or self.instance_id is None:
+            raise StoreUnavailableError(self.store, "cannot be reached")
+        return SequenceNumbers(self.instance_id, {entity.name: self.number for entity in ENTITIES})
+
     async def close(self) -> None:
         """Remember that it is closed."""
         self.is_closed = True
@@ -87,6 +107,45 @@ class MemoryReader:
             raise self.error
         if self.is_down:
             raise StoreUnavailableError(self.store, "cannot be reached")
+
+
+@dataclass(frozen=True)
+class MemoryFollower:
+    """A follower, which has what is in a store in memory, up to the number of that."""
+
+    held: MemoryReader
+    store: Final[Store] = "redis"
+
+    async def totals(self, entity: Entity, entity_id: str) -> Followed[Totals] | None:
+        """Return the totals of an id."""
+        found = await self.held.totals(entity, entity_id)
+        return None if found is None else Followed(found, self._position)
+
+    async def batch(self, entity: Entity, ids: Sequence[str]) -> Followed[TotalsBatch]:
+        """Return the totals of those ids that it has."""
+        return Followed(await self.held.batch(entity, ids), self._position)
+
+    async def positions(self) -> Mapping[str, FollowerPosition]:
+        """Return the same position for each entity."""
+        if self.held.is_down:
+            raise StoreUnavailableError(self.store, "cannot be reached")
+        return {entity.name: self._position for entity in ENTITIES}
+
+    async def watermarks(self) -> Mapping[str, datetime | None]:
+        """Return the watermark of each entity."""
+        return await self.held.watermarks()
+
+    async def statuses(self) -> list[StatusRecord]:
+        """Return the status records."""
+        return await self.held.statuses()
+
+    async def close(self) -> None:
+        """Close the store."""
+        await self.held.close()
+
+    @property
+    def _position(self) -> FollowerPosition:
+        return FollowerPosition(self.held.instance_id, self.held.number)
 
 
 def totals(trip_count: int = 3, duration: int = 10_000_000) -> Totals:
@@ -107,9 +166,20 @@ def client(
     base_url: str = "http://127.0.0.1",
     **settings: Any,  # noqa: ANN401 - the value of any setting
 ) -> TestClient[Litestar]:
-    """Return a client of an application over these stores, with these settings."""
-    app = build_app(StoreReaders(readers, clock=clock), Settings(**settings))
+    """Return a client of an application over these stores, with these settings.
+
+    Of two the one that is called Redis follows the other one.
+    """
+    app = build_app(_store_readers(readers, clock), Settings(**settings))
     return TestClient(app, base_url, raise_server_exceptions=False)
+
+
+def _store_readers(readers: Sequence[MemoryReader], clock: Callable[[], float]) -> StoreReaders:
+    if len(readers) == 1:
+        return StoreReaders(readers[0], clock=clock)
+    postgres, redis = sorted(readers, key=lambda reader: reader.store)
+    following = Following(MemoryFollower(redis), AuthorityNumbers(postgres.sequence_numbers))
+    return StoreReaders(postgres, following=following, clock=clock)
 
 
 def problem_of(response: httpx.Response, status: int) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from tests.api.expected import (
     get_json,
     iso,
     random_windows,
+    wait_for_redis,
     with_stores,
 )
 
@@ -73,6 +74,7 @@ def test_a_batch_comes_from_one_store(settings: Settings) -> None:
         client(no_postgres) as redis_only,
         Redis.from_url(settings.redis) as redis,
     ):
+        wait_for_redis(http)
         whole = http.post("/batch/driver", json=ids).json()
         assert whole.pop("store") == "redis"
         assert redis_only.post("/batch/driver", json=ids).json()["store"] == "redis"

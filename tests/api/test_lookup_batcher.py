@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from api.queries.redis import MAX_LOOKUPS, LookupBatcher
+from api.queries.redis_queries import MAX_LOOKUPS, LookupBatcher
 
 
 class FakeStore:

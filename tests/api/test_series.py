@@ -9,12 +9,9 @@ import httpx
 import msgspec
 import polars as pl
 import pytest
-from redis import Redis
 
-from mobility.keys import RedisKeys
 from mobility.settings import Settings
 from tests.api.expected import (
-    DRIVER,
     IDS,
     LENGTH,
     NOON,
@@ -25,6 +22,7 @@ from tests.api.expected import (
     get_json,
     iso,
     random_windows,
+    wait_for_redis,
     with_stores,
 )
 
@@ -222,23 +220,20 @@ def test_ranges_before_the_ledger_without_postgres(settings: Settings) -> None:
             assert http.get(problem["type"]).json()["do"]
 
 
-def test_postgres_has_ranges_before_the_ledger(settings: Settings) -> None:
-    """With both stores, Redis answers ranges within its ledger, and Postgres all others."""
-    both = msgspec.structs.replace(settings, redis_ledger_hours=10)
-    fill_stores(both, ROWS)
+def test_redis_as_a_follower_has_no_series(settings: Settings) -> None:
+    """With both stores, Redis answers for totals, and Postgres for ranges of any age."""
+    fill_stores(settings, ROWS)
     recent = {"from": iso(NOON - 3_600_000), "to": iso(NOON)}
     whole = {"from": iso(NOON - 40 * 3_600_000), "to": iso(NOON)}
     with (
-        client(both) as http,
-        client(with_stores(both, "postgres")) as postgres_only,
-        Redis.from_url(both.redis) as redis,
+        client(settings) as http,
+        client(with_stores(settings, "postgres")) as postgres_only,
     ):
-        for query, store in ((recent, "redis"), (whole, "postgres")):
+        wait_for_redis(http)
+        for query in (recent, whole):
             for tail in ("", "/windows"):
                 found = get_json(http, path("a", tail), **query)
-                assert found.pop("store") == store
-                from_postgres = get_json(postgres_only, path("a", tail), **query)
-                assert from_postgres.pop("store") == "postgres"
-                assert found == from_postgres
-        redis.delete(RedisKeys.of(both).ledger(DRIVER, "a"))
-        assert get_json(http, path("a", "/windows"), **recent)["store"] == "postgres"
+                assert found["store"] == "postgres"
+                assert found == get_json(postgres_only, path("a", tail), **query)
+        totals = get_json(http, path("a"))
+        assert totals == {**get_json(postgres_only, path("a")), "store": "redis"}

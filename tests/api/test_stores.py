@@ -8,16 +8,16 @@ import msgspec
 import pytest
 from litestar.testing import TestClient
 from redis import Redis
-from sinks.refiller import Refiller
 
 from api.app import create_app
 from mobility.entities import BY_NAME, ENTITIES
 from mobility.keys import RedisKeys
 from mobility.settings import Settings, Store
-from sinks.connecting import connect_authority
 from sinks.postgres import connect_postgres
 from sinks.redis import connect_redis
 from sinks.store import WindowStore
+from tests.api.expected import connect_sink, wait_for_redis
+from tests.follower import fill_follower
 from tests.windows import window, window_frame
 
 pytestmark = pytest.mark.services
@@ -155,7 +155,7 @@ def test_an_id_without_trips(settings: Settings) -> None:
     moved = window(IDS[0], START, 0, pane="late", generation=1)
     for store in settings.stores:
         one_store = msgspec.structs.replace(settings, stores=(store,))
-        sink = connect_authority(one_store, "main")
+        sink = connect_sink(one_store)
         sink.apply(DRIVER, window_frame([moved]))
         sink.close()
         with TestClient(create_app(one_store), "http://127.0.0.1") as http:
@@ -170,10 +170,9 @@ def test_an_id_without_trips(settings: Settings) -> None:
 def test_answers_do_not_change_after_redis_loses_data(settings: Settings) -> None:
     """Whatever Redis loses, each id and each list is answered with the same numbers."""
     settings = msgspec.structs.replace(settings, shards=2)
-    fill(connect_authority(settings, "main"))
+    fill(connect_postgres(settings, "main"))
+    fill_follower(settings)
     keys = RedisKeys.of(settings)
-    halves = (keys.totals(DRIVER, IDS[0]), keys.ledger(DRIVER, IDS[1]), keys.index(DRIVER))
-    refiller = Refiller(settings, DRIVER, "main")
     with (
         TestClient(create_app(settings), "http://127.0.0.1") as http,
         Redis.from_url(settings.redis) as redis,
@@ -185,19 +184,23 @@ def test_answers_do_not_change_after_redis_loses_data(settings: Settings) -> Non
             assert {response.status_code for response in found} == {200}
             return [response.json() for response in [*found, http.get("/metrics/driver")]]
 
+        def stores() -> set[str]:
+            return {answer["store"] for answer in answers()[:-1]}
+
         def without_store() -> list[dict[str, Any]]:
             return [answer | {"store": ""} for answer in answers()]
 
+        wait_for_redis(http)
         whole = without_store()
-        redis.delete(*halves)
+        redis.delete(keys.totals(DRIVER, IDS[0]))
+        assert stores() == {"redis", "postgres"}
         assert without_store() == whole
         redis.delete(*redis.scan_iter(f"{settings.redis_prefix}*"))
-        assert {answer["store"] for answer in answers()} == {"postgres"}
+        assert stores() == {"postgres"}
         assert without_store() == whole
-        assert refiller.check() == len(IDS)
-        assert {answer["store"] for answer in answers()[:-1]} == {"redis"}
+        fill_follower(settings)
+        assert stores() == {"redis"}
         assert without_store() == whole
-    refiller.close()
 
 
 def test_a_shard_without_a_watermark(settings: Settings) -> None:

@@ -99,6 +99,26 @@ def test_totals_are_compared_in_every_field(expected: OracleResult, change: Chan
     assert output_comparisons.compare_api_totals(expected, change(shown)).differences == 1
 
 
+@pytest.mark.parametrize("field", [*WINDOW_FIELDS[1:], "last_window_start"])
+def test_totals_of_a_follower_are_compared_in_every_field(
+    expected: OracleResult, field: str
+) -> None:
+    """An id that it lacks is no difference, and neither is an entity that it is behind with."""
+    newest = expected.windows.group_by("entity", "id").agg(
+        pl.col("window_start").max().alias("last_window_start")
+    )
+    found = expected.totals.join(newest, on=["entity", "id"])
+    compared = output_comparisons.compare_follower_totals(expected, found, ())
+    assert (compared.expected, compared.differences) == (found.height, 0)
+    compared = output_comparisons.compare_follower_totals(expected, less_one(found), ())
+    assert (compared.expected, compared.differences) == (found.height - 1, 0)
+    changed = one_more(field)(found)
+    assert output_comparisons.compare_follower_totals(expected, changed, ()).differences == 1
+    behind = changed["entity"][0]
+    compared = output_comparisons.compare_follower_totals(expected, changed, (behind,))
+    assert (compared.output, compared.differences) == (f"Redis totals, behind in {behind}", 0)
+
+
 def test_the_apis_doubles_are_exact(expected: OracleResult) -> None:
     """The next double after the right one is a difference."""
     shown = in_units(expected.totals)

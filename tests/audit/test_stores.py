@@ -52,4 +52,5 @@ def test_redis_is_read_under_any_prefix_and_id(services: Settings) -> None:
         "avg_duration": 0.0000005,
         "start_time": 1_735_689_600_000,
         "last_start_time": 1_735_689_601_000,
+        "last_window_start": None,
     }

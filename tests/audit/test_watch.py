@@ -20,6 +20,7 @@ from stack.ports import find_free_port
 from tests.audit.conftest import run_flow
 from tests.dataflows.conftest import ROOT, Hub, trips_log
 from tests.dataflows.test_schema_registry import framed_log, of_tenant
+from tests.follower import fill_follower
 from tests.registry import running_registry
 from tests.strategies import MINUTE, NOON
 from tests.waiting import DEADLINE, until
@@ -32,6 +33,7 @@ def filled(audited: Hub) -> Hub:
     """Return a tenant whose stores the flow has filled with two hours of trips."""
     audited.write(trips_log(12))
     run_flow(audited)
+    fill_follower(audited.settings)
     return audited
 
 
@@ -92,7 +94,8 @@ def test_the_component_reports_drift_and_exits_with_0(filled: Hub) -> None:
     assert watch.returncode == 0, output
     assert metrics['mobility_audit_drift_windows{place="Postgres"}'] > 0
     assert metrics['mobility_audit_drift_windows{place="Postgres totals"}'] > 0
-    assert metrics['mobility_audit_drift_windows{place="Redis"}'] == 0
+    assert metrics['mobility_audit_drift_windows{place="Redis totals"}'] == 0
+    assert metrics['mobility_audit_windows_checked_total{place="Redis totals"}'] > 0
     assert metrics['mobility_audit_windows_checked_total{place="aggregated"}'] > 0
     assert metrics["mobility_audit_last_success_timestamp_seconds"] == 0
 

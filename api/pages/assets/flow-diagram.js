@@ -7,7 +7,7 @@ import { ago, count, decimal, percent, seconds } from "./format.js";
 const PROBLEMS_OF = {
   log: ["lag", "partitions-unread", "gaps"],
   flow: ["silent-flow", "silent-process", "old-snapshot", "punctuations-refused", "old-watermark"],
-  stores: ["store-down", "amount-too-large", "store-awaited", "silent-shards"],
+  stores: ["store-down", "amount-too-large", "store-awaited", "silent-shards", "follower-behind"],
   late: ["many-late"],
   dead: ["many-dead"],
   audit: ["drift"],

@@ -1,7 +1,8 @@
 -- The buckets of one id, whose windows are one range of the primary key. Without any bucket there is
--- one row, which has the watermark only; for an unknown id there is no row.
+-- one row, which has the other columns only; for an unknown id there is no row.
 SELECT
     buckets.*,
+    (SELECT max(window_start) FROM {ledger} WHERE id = %(id)s) AS newest_window,
     (SELECT min(watermark) FROM progress WHERE entity = %(entity)s) AS watermark
 FROM {totals} AS known
 LEFT JOIN (

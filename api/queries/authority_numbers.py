@@ -1,0 +1,75 @@
+"""How far the authority is, and how far a follower is behind it."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from api.errors import StoreUnavailableError
+from api.queries.contract import FollowerPosition, SequenceNumbers
+from mobility.entities import Entity
+
+POLL_SECONDS: Final = 1.0
+"""The time between two questions to the authority, besides its answer."""
+
+FollowerLags = Mapping[str, int | None]
+"""By name of an entity: the transactions of the authority that a follower lacks.
+
+None where it follows another authority or none. Without any entity this is not known.
+"""
+
+
+class AuthorityNumbers:
+    """The sequence numbers of the authority, asked once a second in the background.
+
+    A follower is compared with the numbers of the last question but one: one that is a second
+    behind has all of them. While the authority does not answer, those that are known stay.
+    """
+
+    def __init__(self, read: Callable[[], Awaitable[SequenceNumbers]]) -> None:
+        """Take the question; it raises StoreUnavailableError if the authority does not answer."""
+        self._read = read
+        self._known: deque[SequenceNumbers] = deque(maxlen=2)
+        self._is_away = False
+        self._polling: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to ask."""
+        self._polling = asyncio.create_task(self._poll())
+
+    async def close(self) -> None:
+        """Ask no more."""
+        if self._polling is not None:
+            self._polling.cancel()
+            await asyncio.gather(self._polling, return_exceptions=True)
+
+    async def ask(self) -> None:
+        """Ask once."""
+        try:
+            numbers = await self._read()
+        except StoreUnavailableError:
+            self._is_away = True
+            return
+        if self._known and self._known[-1].instance_id != numbers.instance_id:
+            self._known.clear()
+        self._known.append(numbers)
+
+    def is_current(self, entity: Entity, position: FollowerPosition) -> bool:
+        """Return whether a follower at this position may answer without the authority.
+
+        Before the authority has answered it may not, unless the authority is away.
+        """
+        if not self._known:
+            return self._is_away
+        return self._known[0].lag_of(entity.name, position) == 0
+
+    def lags(self, positions: Mapping[str, FollowerPosition]) -> FollowerLags:
+        """Return how far a follower is behind, by the position of each entity."""
+        if not self._known:
+            return {}
+        return {name: self._known[0].lag_of(name, each) for name, each in positions.items()}
+
+    async def _poll(self) -> None:
+        while True:
+            await self.ask()
+            await asyncio.sleep(POLL_SECONDS)

@@ -1,0 +1,91 @@
+"""Redis as a follower of Postgres: the totals of ids. All else is in Postgres alone."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from redis.asyncio.client import Pipeline
+
+from api.queries.contract import Followed, FollowerPosition, Totals, TotalsBatch
+from api.queries.redis_queries import RedisQueries, min_watermark, to_extremes, to_sums
+from api.queries.time_range import to_epoch_ms
+from mobility.entities import ENTITIES, Entity
+from mobility.keys import LAST_WINDOW
+
+_Stored = tuple[Mapping[str, str], FollowerPosition, datetime | None]
+"""The hash of an id, and how far its entity was in Redis: position and watermark."""
+
+
+class RedisFollower(RedisQueries[_Stored]):
+    """Reads by keys. An answer says how far Redis was when it was read."""
+
+    async def totals(self, entity: Entity, entity_id: str) -> Followed[Totals] | None:
+        """Return the totals of an id; None if Redis does not have it."""
+        stored = await self._lookups[entity.name].get(entity_id)
+        return None if stored is None else Followed(_to_totals(stored), stored[1])
+
+    async def batch(self, entity: Entity, ids: Sequence[str]) -> Followed[TotalsBatch]:
+        """Return the totals of those ids that Redis has."""
+        stored, position, watermark = await self._with_timeout(self._read(entity, ids))
+        found = {
+            entity_id: _to_totals((fields, position, watermark))
+            for entity_id, fields in stored.items()
+        }
+        return Followed(TotalsBatch(found, watermark), position)
+
+    async def positions(self) -> Mapping[str, FollowerPosition]:
+        """Return the position of each entity, by name."""
+        return await self._with_timeout(self._positions())
+
+    async def _look_up(self, entity: Entity, ids: Sequence[str]) -> Mapping[str, _Stored]:
+        stored, position, watermark = await self._with_timeout(self._read(entity, ids))
+        return {entity_id: (fields, position, watermark) for entity_id, fields in stored.items()}
+
+    async def _read(
+        self, entity: Entity, ids: Sequence[str]
+    ) -> tuple[dict[str, Mapping[str, str]], FollowerPosition, datetime | None]:
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            # Read first: the hashes then have at least what was written up to there.
+            self._queue_position(pipeline, entity)
+            for entity_id in ids:
+                pipeline.hgetall(self._keys.totals(entity, entity_id))
+            progress, numbers, follows, *hashes = await pipeline.execute()
+        # A hash of an earlier release, which had a ledger beside it, is as good as none.
+        stored = {
+            entity_id: fields
+            for entity_id, fields in zip(ids, hashes, strict=True)
+            if LAST_WINDOW in fields
+        }
+        return stored, _to_position(progress, numbers, follows), min_watermark(progress.values())
+
+    async def _positions(self) -> Mapping[str, FollowerPosition]:
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for entity in ENTITIES:
+                self._queue_position(pipeline, entity)
+            found = iter(await pipeline.execute())
+        return {
+            entity.name: _to_position(next(found), next(found), next(found)) for entity in ENTITIES
+        }
+
+    def _queue_position(self, pipeline: Pipeline, entity: Entity) -> None:
+        pipeline.hgetall(self._keys.progress(entity))
+        pipeline.hgetall(self._keys.sequence(entity))
+        pipeline.hget(self._keys.meta, "follows")
+
+
+def _to_position(
+    progress: Mapping[str, str], numbers: Mapping[str, str], follows: str | None
+) -> FollowerPosition:
+    """Return the position of an entity: the lowest number over its shards, 0 without any."""
+    number = min((int(numbers.get(shard, 0)) for shard in progress), default=0)
+    return FollowerPosition(follows, number)
+
+
+def _to_totals(stored: _Stored) -> Totals:
+    fields, _, watermark = stored
+    newest = fields[LAST_WINDOW]
+    return Totals(
+        to_sums(fields),
+        to_extremes(fields),
+        to_epoch_ms(datetime.fromisoformat(newest)) if newest else None,
+        watermark,
+    )
