@@ -30,6 +30,7 @@ from mobility.topics import trips_topic
 from tests.backfill import reference
 from tests.backfill.conftest import RunBackfill
 from tests.dataflows.conftest import ROOT, Hub, trips_log
+from tests.sinks.following import catch_up
 from tests.strategies import MINUTE, NOON, Entry
 from tests.waiting import DEADLINE, until
 
@@ -47,6 +48,8 @@ def assert_everywhere(settings: Settings, trips: list[Entry]) -> None:
         windows.append(read_postgres_windows(settings))
         totals.append(read_postgres_totals(settings))
     if "redis" in settings.stores:
+        if settings.is_followed:
+            catch_up(settings)
         totals.append(read_redis_totals(settings))
     for entity in ENTITIES:
         expected = reference.windows(trips, entity, settings)
@@ -391,17 +394,3 @@ def test_windows_that_redis_alone_refuses_are_named(
     assert totals["total_revenue"].item() == 3 + 5 + 100
     sent = read_windows(stored.settings, lambda _: None).filter(pl.col("id") == "one")
     assert sent["total_revenue"].sum() == 4 + 5 + 100
-
-
-def test_redis_is_filled_from_postgres_where_its_ledger_ends(
-    stored: Hub, backfill: RunBackfill, tmp_path: Path
-) -> None:
-    """With Postgres, Redis has totals that include windows it no longer keeps."""
-    stored.settings = replace(stored.settings, redis_ledger_hours=1)
-    times = (12, 60, 100)
-    trips = [Entry(NOON + at * MINUTE, f"t{at}", "one", "car", at) for at in times]
-    stored.write(short_log(*trips))
-    run_flow(stored)
-    given = Entry(trips[0].time, "t12", "one", "car", 4)
-    assert backfill(*RANGE, "--with", ndjson(tmp_path / "given", given), "--apply") == 0
-    assert_everywhere(stored.settings, [given, *trips[1:]])

@@ -1,19 +1,21 @@
 """Postgres and a Redis that follows it, and what Redis holds."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 
+import msgspec
 import polars as pl
 import redis
 
-from mobility.entities import Entity
+from mobility.entities import ENTITIES, Entity
 from mobility.keys import LAST_WINDOW, RedisKeys
 from mobility.measures import AMOUNTS, COUNTS
 from mobility.records import MICRO
 from mobility.settings import Settings
 from mobility.times import epoch_ms
 from sinks.connecting import follow
+from sinks.fencing import take_fencing_token
 from sinks.followed_store import FollowedStore
 from sinks.postgres import PostgresStore, open_session
 from sinks.store import TOUCHED_SCHEMA
@@ -76,3 +78,14 @@ def until_followed(store: FollowedStore, settings: Settings, entity: Entity) -> 
         progress = {str(shard): str(mark) for shard, mark in store.progress(entity).items()}
         if progress:
             until(lambda: client.hgetall(keys.progress(entity)), "the progress", progress.__eq__)
+
+
+def catch_up(settings: Settings) -> None:
+    """Let Redis get what it lacks, as from a flow that starts now."""
+    settings = msgspec.structs.replace(settings, fence=take_fencing_token(settings, "a test"))
+    with ExitStack() as stores:
+        followed = {
+            entity: stores.enter_context(followed_store(settings, entity)) for entity in ENTITIES
+        }
+        for entity, store in followed.items():
+            until_followed(store, settings, entity)
