@@ -12,8 +12,11 @@ from mobility.entities import Entity
 POLL_SECONDS: Final = 1.0
 """The time between two questions to the authority, besides its answer."""
 
+_KEPT: Final = 6
+"""Answers that are kept: the oldest is five seconds old."""
+
 FollowerLags = Mapping[str, int | None]
-"""By name of an entity: the transactions of the authority that a follower lacks.
+"""By name of an entity: the transactions of the authority that a follower lacks for five seconds.
 
 None where it follows another authority or none. Without any entity this is not known.
 """
@@ -22,14 +25,14 @@ None where it follows another authority or none. Without any entity this is not 
 class AuthorityNumbers:
     """The sequence numbers of the authority, asked once a second in the background.
 
-    A follower is compared with the numbers of the last question but one: one that is a second
-    behind has all of them. While the authority does not answer, those that are known stay.
+    A follower is current if it has the numbers of the last question but one: it may be a second
+    behind. While the authority does not answer, those that are known stay.
     """
 
     def __init__(self, read: Callable[[], Awaitable[SequenceNumbers]]) -> None:
         """Take the question; it raises StoreUnavailableError if the authority does not answer."""
         self._read = read
-        self._known: deque[SequenceNumbers] = deque(maxlen=2)
+        self._known: deque[SequenceNumbers] = deque(maxlen=_KEPT)
         self._is_away = False
         self._polling: asyncio.Task[None] | None = None
 
@@ -61,7 +64,8 @@ class AuthorityNumbers:
         """
         if not self._known:
             return self._is_away
-        return self._known[0].lag_of(entity.name, position) == 0
+        numbers = self._known[max(len(self._known) - 2, 0)]
+        return numbers.lag_of(entity.name, position) == 0
 
     def lags(self, positions: Mapping[str, FollowerPosition]) -> FollowerLags:
         """Return how far a follower is behind, by the position of each entity."""

@@ -80,7 +80,7 @@ def _follower_metrics(lags: FollowerLags) -> Iterator[Metric]:
     )
     behind = GaugeMetricFamily(
         "mobility_follower_lag_transactions",
-        "Transactions of Postgres that Redis lacks",
+        "Transactions of Postgres that Redis lacks for over five seconds",
         labels=["entity"],
     )
     for entity, lag in lags.items():

@@ -98,9 +98,9 @@ class RunningAudit(msgspec.Struct, frozen=True, kw_only=True):
 class StatusResponse(msgspec.Struct, frozen=True, kw_only=True):
     """The status of the whole system; `problems` is empty if no check found any.
 
-    `follower_lags` has for each entity the number of transactions of Postgres that Redis lacks,
-    null where it does not follow this Postgres. It is empty where Redis does not follow, or where
-    that is not known.
+    `follower_lags` has for each entity the number of transactions of Postgres that Redis lacks for
+    over five seconds, null where it does not follow this Postgres. It is empty where Redis does not
+    follow, or where that is not known.
     """
 
     store: Store
