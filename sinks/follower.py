@@ -10,7 +10,8 @@ Readers compare the number with that of Postgres, and ask Postgres where Redis i
 
 import logging
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -23,7 +24,7 @@ from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
 from mobility.settings import Settings
 from mobility.totals import shard_of
 from sinks.authority import Authority, AuthorityState
-from sinks.follower_connection import FollowerConnection, LostDataError
+from sinks.follower_connection import FollowerConnection, FollowerState, LostDataError
 from sinks.live_changes import change_commands
 from sinks.redis_commands import NO_COMMANDS, Commands, command, totals_commands
 from sinks.store import TOUCHED_SCHEMA, StoreError, StoreRefusedError, Touched
@@ -37,7 +38,7 @@ REFILL_IDS: Final = 500
 _BLOCK_IDS: Final = 1_000
 """Ids of one transaction of Redis: other clients wait some milliseconds for it."""
 
-_CHECK_SECONDS: Final = 1.0
+_CHECK_SECONDS: Final = 0.5
 _CLOSE_SECONDS: Final = 10.0
 _DELETE_SECONDS: Final = 60.0
 
@@ -83,6 +84,7 @@ class Follower:
         self._read_at = 0
         self._instance_id = ""
         self._marked: dict[int, int] = {}
+        self._next_check = 0.0
         self._failure: str | None = None
         self._thread = threading.Thread(target=self._run, name=f"follow {entity.name}", daemon=True)
         self._thread.start()
@@ -157,9 +159,12 @@ class Follower:
             if must_synchronize:
                 self._synchronize()
             elif is_last:
-                return
-            elif not self._write_news() and not self._pending:
                 self._check()
+                return
+            else:
+                self._write_news()
+                if not self._pending and time.monotonic() >= self._next_check:
+                    self._check()
             self._refill()
 
     def _has_work(self) -> bool:
@@ -245,11 +250,11 @@ class Follower:
             shard: state.progress.get(str(shard), MIN_EVENT_TIME) for shard in self._owned
         }
 
-    def _write_news(self) -> bool:
-        """Write what is queued; return whether there was anything."""
+    def _write_news(self) -> None:
+        """Write what is queued."""
         news, progress = self._take()
         if not progress and news is _NOTHING:
-            return False
+            return
         if news.backfilled > self._number:
             self._pending += self._own_ids(self._changed_ids(self._number, news.backfilled))
         self._number = max(self._number, news.number)
@@ -262,7 +267,6 @@ class Follower:
             self._write([changes], self._marks())
         else:
             self._write([*self._blocks(totals), changes], self._marks())
-        return True
 
     def _refill(self) -> None:
         """Write the next ids that Redis lacks, if there are any."""
@@ -307,26 +311,46 @@ class Follower:
         return marks
 
     def _check(self) -> None:
-        """While nothing arrives: see whether Redis has lost data, and what others have written."""
+        """Between news: see whether Redis has lost data, and what others have written."""
         if not self._owned or self._must_synchronize:
             return
         with self._committing:
             if self._has_news():
                 return
             state = self._authority.state()
-        self._check_marks()
+        self._next_check = time.monotonic() + _CHECK_SECONDS
+        stored = self._connection.state(self._entity)
+        self._check_marks(stored)
         if state.backfilled > self._number:
             self._pending = self._own_ids(self._changed_ids(self._number, state.number))
         if state.number != self._number:
             self._number = state.number
             self._set_progress(state)
             self._write([], self._marks())
+        self._raise_others(stored.sequence, state.number)
 
-    def _check_marks(self) -> None:
-        stored = self._connection.state(self._entity)
+    def _raise_others(self, sequence: Mapping[int, int], number: int) -> None:
+        """Raise the numbers of other shards of which nothing has changed since.
+
+        Their process may have ended before the last transactions of this one.
+        """
+        lower = {shard: n for shard, n in sequence.items() if n < number}
+        for after in {n for shard, n in lower.items() if shard not in self._owned}:
+            changed = self._authority.changed_ids(after, number)
+            if changed is None:
+                continue
+            of_ids = changed.to_frame("id").select(shard_of("id", self._settings.shards))
+            shards = {shard for shard, n in lower.items() if n == after} - self._owned
+            current = shards - {*of_ids.to_series()}
+            numbers = (word for shard in current for word in (shard, number))
+            if current:
+                key = self._keys.sequence(self._entity)
+                self._connection.write(command("HSET", key, *numbers))
+
+    def _check_marks(self, stored: FollowerState) -> None:
         if (
             stored.follows != self._instance_id
-            or not self._marked.items() <= stored.sequence.items()
+            or any(stored.sequence.get(shard, -1) < n for shard, n in self._marked.items())
             or not self._progress.items() <= stored.progress.items()
         ):
             msg = f"{self._connection.name} has lost data"

@@ -252,7 +252,7 @@ def run_killed(hub: Hub, function: str, *arguments: object) -> None:
     "function",
     [
         "backfill.run.write_windows",
-        "sinks.redis.RedisStore.apply",
+        "sinks.postgres.PostgresStore.apply",
         "backfill.journal.Journal.finish",
     ],
 )

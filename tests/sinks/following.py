@@ -1,6 +1,6 @@
 """Postgres and a Redis that follows it, and what Redis holds."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 
@@ -23,12 +23,14 @@ from tests.waiting import until
 
 
 @contextmanager
-def followed_store(settings: Settings, entity: Entity) -> Iterator[FollowedStore]:
-    """Yield Postgres with a Redis that follows it, for all shards."""
+def followed_store(
+    settings: Settings, entity: Entity, shards: Collection[int] = ()
+) -> Iterator[FollowedStore]:
+    """Yield Postgres with a Redis that follows it, for some shards; by default for all."""
     session = open_session(settings, "main")
     store = PostgresStore(session, "main", is_followed=True)
     followed, follower = follow(store, session, settings, entity)
-    for shard in range(settings.shards):
+    for shard in shards or range(settings.shards):
         follower.own(shard)
     yield followed
     followed.close()

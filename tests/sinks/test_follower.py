@@ -16,7 +16,7 @@ from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
 from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings
-from mobility.totals import highest_versions
+from mobility.totals import highest_versions, shard_of
 from sinks import follower as follower_module
 from sinks.connecting import connect_authority
 from sinks.followed_store import FollowedStore
@@ -284,3 +284,19 @@ def test_a_slow_redis_is_not_waited_for(
     assert store.sequence_number(DRIVER).number == 8
     outage.may_write.set()
     until_followed(store, both, DRIVER)
+
+
+def test_shards_of_a_process_that_has_ended_do_not_stay_behind(
+    both: Settings, client: redis.Redis, window: Build, frame: Build
+) -> None:
+    """What the other process commits after it touches none of their ids."""
+    ids = pl.DataFrame({"id": IDS}).with_columns(shard=shard_of("id", 2))
+    of_shard = [ids.filter(shard=shard)["id"].to_list() for shard in range(2)]
+    with followed_store(both, DRIVER, [1]) as second:
+        with followed_store(both, DRIVER, [0]) as first:
+            first.apply(DRIVER, frame(window(of_shard[0][0])))
+            second.apply(DRIVER, frame(window(of_shard[1][0])))
+        second.apply(DRIVER, frame(window(of_shard[1][1])))
+        until_followed(second, both, DRIVER)
+        second.apply(DRIVER, frame(window(of_shard[1][2])))
+    assert client.hgetall(RedisKeys.of(both).sequence(DRIVER)) == {"0": "4", "1": "4"}
