@@ -1,9 +1,10 @@
-"""Redis loses all keys, half of them, or expired ones: they are restored from Postgres."""
+"""Redis loses keys, is full, silent or away: nothing waits for it, and it gets what it lacks."""
 
 import random
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from typing import Final
 
@@ -11,6 +12,7 @@ import pytest
 import redis
 
 from audit import stores
+from audit.follower_lag import lagging_entities
 from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
 from mobility.settings import Settings
@@ -27,6 +29,7 @@ pytestmark = pytest.mark.chaos
 _ROUNDS: Final[dict[Rounds, int]] = {"quick": 1, "full": 5}
 _IDS: Final[dict[Rounds, int]] = {"quick": 5_000, "full": 100_000}
 _MESSAGES: Final = 1_000
+_OUTAGE: Final[dict[Rounds, float]] = {"quick": 5, "full": 60}
 
 
 def test_lost_ids_are_restored(
@@ -36,11 +39,13 @@ def test_lost_ids_are_restored(
     rng: random.Random,
     report_figure: ReportFigure,
 ) -> None:
-    """Lost under load: every id is restored while the flow goes on, and all is exact."""
+    """Lost under load: every id is restored while the flow goes on, and all is exact.
+
+    Of half of the keys that are evicted, those of the ids come back with their next windows.
+    """
     losses: dict[str, Callable[[], None]] = {
         "FLUSHALL": lambda: _flush(tenant.settings),
         "restart": lambda: _restart_empty(services_to_kill),
-        "eviction of half": lambda: _evict_half(tenant.settings, rng),
     }
     before = _many_ids(tenant.settings, _IDS[rounds], rng)
     tenant.flow.start()
@@ -55,10 +60,46 @@ def test_lost_ids_are_restored(
                 lose()
                 seconds = _until_filled(tenant.settings, names)
                 report_figure(f"{loss}: {len(names)} ids restored in {seconds:.1f} s")
+        _evict_half(tenant.settings, rng)
+        tenant.flow.wait_until_read(before + producer.sent + _MESSAGES)
     tenant.flow.wait_until_read(before + producer.sent)
     assert tenant.flow.stop()[0] == 0
     expected = assert_exact(tenant.settings)
     report_figure(f"{before + producer.sent} messages, {expected.windows.height} windows, 0 differ")
+
+
+@pytest.mark.parametrize("fault", ["full", "silent", "away"])
+def test_nothing_waits_for_redis(
+    services_to_kill: KillableServices,
+    tenant: Tenant,
+    fault: str,
+    rounds: Rounds,
+    rng: random.Random,
+    report_figure: ReportFigure,
+) -> None:
+    """Under load the flow goes on, Postgres has everything, and then Redis as well."""
+    faults: dict[str, Callable[[], AbstractContextManager[None]]] = {
+        "full": lambda: _full(tenant.settings),
+        "silent": lambda: services_to_kill.frozen("redis"),
+        "away": lambda: _away(services_to_kill),
+    }
+    with tenant.producer(rng.random()) as producer:
+        tenant.flow.start()
+        tenant.flow.wait_until_read(_MESSAGES)
+        for _ in range(_ROUNDS[rounds]):
+            with faults[fault]():
+                read = tenant.flow.counters()["read"]
+                time.sleep(_OUTAGE[rounds])
+                tenant.flow.wait_until_read(read + _MESSAGES)
+                lag = producer.sent - tenant.flow.counters()["read"]
+                report_figure(f"{fault}: lag {lag} after {_OUTAGE[rounds]} s")
+                begun = time.monotonic()
+            until(lambda: not lagging_entities(tenant.settings), "Redis to follow again")
+            report_figure(f"{fault}: Redis has all after {time.monotonic() - begun:.1f} s")
+    tenant.flow.wait_until_read(producer.sent)
+    assert tenant.flow.stop()[0] == 0
+    expected = assert_exact(tenant.settings, producer)
+    report_figure(f"{producer.sent} messages, {expected.windows.height} windows, 0 differ")
 
 
 def test_expired_ids_are_restored(
@@ -90,6 +131,22 @@ def _many_ids(settings: Settings, ids: int, rng: random.Random) -> int:
     )
     producer.send_all()
     return producer.sent
+
+
+@contextmanager
+def _full(settings: Settings) -> Iterator[None]:
+    """Let Redis refuse whatever needs memory."""
+    with _client(settings) as client:
+        client.config_set("maxmemory", 1)
+        yield
+        client.config_set("maxmemory", 0)
+
+
+@contextmanager
+def _away(services_to_kill: KillableServices) -> Iterator[None]:
+    services_to_kill.kill("redis")
+    yield
+    services_to_kill.start("redis")
 
 
 def _flush(settings: Settings) -> None:
