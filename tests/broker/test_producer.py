@@ -200,6 +200,7 @@ def test_the_producer_is_idempotent_and_chooses_partitions_as_other_clients_do()
     """A retry repeats no message, and other clients choose the same partition for a key."""
     config = producer_config(Settings(kafka="a:1"), "test", timeout_seconds=30)
     assert config["enable.idempotence"] is True
+    assert config["max.in.flight.requests.per.connection"] == 1
     assert config["partitioner"] == "murmur2_random"
     assert config["bootstrap.servers"] == "a:1"
     assert config["message.timeout.ms"] == 30_000

@@ -72,6 +72,7 @@ class SteadyProducer:
             {
                 "bootstrap.servers": settings.kafka,
                 "enable.idempotence": True,
+                "max.in.flight.requests.per.connection": 1,
                 "linger.ms": 5,
                 "on_delivery": self._delivered,
                 "log_level": 0,  # without messages about brokers that a test has killed

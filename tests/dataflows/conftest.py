@@ -54,7 +54,13 @@ class Hub:
 
     def write(self, log: Sequence[Sequence[Entry | bytes]]) -> None:
         """Append to each partition of the log; bytes are messages as they are."""
-        producer = Producer({"bootstrap.servers": self.settings.kafka, "enable.idempotence": True})
+        producer = Producer(
+            {
+                "bootstrap.servers": self.settings.kafka,
+                "enable.idempotence": True,
+                "max.in.flight.requests.per.connection": 1,
+            }
+        )
         failures: list[object] = []
         for partition, entries in enumerate(log):
             for entry in entries:

@@ -49,6 +49,7 @@ def send(hub: Hub, values: list[bytes]) -> None:
         {
             "bootstrap.servers": hub.settings.kafka,
             "enable.idempotence": True,
+            "max.in.flight.requests.per.connection": 1,
             "message.max.bytes": 16 * MB,
         }
     )

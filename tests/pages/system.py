@@ -118,6 +118,7 @@ class System:
                 "bootstrap.servers": self.settings.kafka,
                 "partitioner": "murmur2_random",
                 "enable.idempotence": True,
+                "max.in.flight.requests.per.connection": 1,
                 "on_delivery": lambda error, _message: failures.append(error) if error else None,
             }
         )
