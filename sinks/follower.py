@@ -89,11 +89,6 @@ class Follower:
         self._thread = threading.Thread(target=self._run, name=f"follow {entity.name}", daemon=True)
         self._thread.start()
 
-    @property
-    def failure(self) -> str | None:
-        """Why Redis is behind; None where it is not."""
-        return self._failure
-
     def own(self, shard: int) -> None:
         """Write the ids of a shard from now on, and what Redis lacks of them."""
         with self._changed:
