@@ -29,7 +29,7 @@ from sinks.live_changes import change_commands
 from sinks.redis_commands import NO_COMMANDS, Commands, command, totals_commands
 from sinks.store import TOUCHED_SCHEMA, StoreError, StoreRefusedError, Touched
 
-QUEUE_ROWS: Final = 50_000
+QUEUE_ROWS: Final = 100_000
 """Changed windows that wait for Redis: beyond, they are dropped, and read from Postgres later."""
 
 REFILL_IDS: Final = 500
