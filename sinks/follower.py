@@ -25,7 +25,7 @@ from mobility.settings import Settings
 from mobility.totals import shard_of
 from sinks.authority import Authority, AuthorityState
 from sinks.follower_connection import FollowerConnection, FollowerState, LostDataError
-from sinks.live_changes import change_commands
+from sinks.live_changes import change_commands, gap_command
 from sinks.redis_commands import NO_COMMANDS, Commands, command, totals_commands
 from sinks.store import TOUCHED_SCHEMA, StoreError, StoreRefusedError, Touched
 
@@ -196,7 +196,8 @@ class Follower:
         self._prepare_shards()
         stored = self._connection.state(self._entity).sequence
         known = min((stored.get(shard, 0) for shard in self._owned), default=0)
-        self._pending = self._own_ids(self._changed_ids(known, state.number))
+        self._pending = []
+        self._add_pending(self._changed_ids(known, state.number))
         self._read_at = 0
         self._number = max(state.number, known)
         self._instance_id = state.instance_id
@@ -236,9 +237,16 @@ class Follower:
         changed = self._authority.changed_ids(after, until) if 0 < after <= until else None
         return self._authority.recent_ids() if changed is None else changed
 
-    def _own_ids(self, ids: pl.Series) -> list[str]:
+    def _add_pending(self, ids: pl.Series) -> None:
+        """Let ids of own shards be read from Postgres.
+
+        Which of their windows have changed is not known: that is a gap in the stream of changes.
+        """
         owned = shard_of("id", self._settings.shards).is_in([*self._owned])
-        return ids.to_frame("id").filter(owned)["id"].to_list()
+        added = ids.to_frame("id").filter(owned)["id"].to_list()
+        if added:
+            self._connection.write(gap_command(self._keys.live(self._entity)))
+        self._pending += added
 
     def _set_progress(self, state: AuthorityState) -> None:
         self._progress = {
@@ -251,7 +259,7 @@ class Follower:
         if not progress and news is _NOTHING:
             return
         if news.backfilled > self._number:
-            self._pending += self._own_ids(self._changed_ids(self._number, news.backfilled))
+            self._add_pending(self._changed_ids(self._number, news.backfilled))
         self._number = max(self._number, news.number)
         self._progress |= progress
         totals = news.totals.unique("id", keep="last")
@@ -317,7 +325,7 @@ class Follower:
         stored = self._connection.state(self._entity)
         self._check_marks(stored)
         if state.backfilled > self._number:
-            self._pending = self._own_ids(self._changed_ids(self._number, state.number))
+            self._add_pending(self._changed_ids(self._number, state.number))
         if state.number != self._number:
             self._number = state.number
             self._set_progress(state)

@@ -33,3 +33,8 @@ def change_commands(stream: str, windows: pl.DataFrame) -> Commands:
         entry = "[" + ",".join(change_lines(part)) + "]"
         commands += command("XADD", stream, "MAXLEN", "~", STREAM_ENTRIES, "*", "w", entry)
     return commands
+
+
+def gap_command(stream: str) -> Commands:
+    """Return the command that appends an entry for changes that are missing in a stream."""
+    return command("XADD", stream, "MAXLEN", "~", STREAM_ENTRIES, "*", "gap", "1")

@@ -45,8 +45,9 @@ class ChangeStream:
 
     def _decode(self, found: Iterable[Any]) -> Iterator[StreamEntry]:
         for entry_id, fields in found:
-            raw = (fields or {}).get(b"w", b"[]")
-            yield StreamEntry(self._entity, self._window_ms, StreamId.parse(entry_id.decode()), raw)
+            at = StreamId.parse(entry_id.decode())
+            raw = None if b"gap" in (fields or {}) else (fields or {}).get(b"w", b"[]")
+            yield StreamEntry(self._entity, self._window_ms, at, raw)
 
 
 def _first_id(found: list[Any]) -> StreamId:

@@ -180,7 +180,10 @@ class Channel:
     def _send(self, entry: StreamEntry) -> None:
         if self._for_all:
             self._offer(self._for_all, entry.event, entry.id)
-        if self._by_id:
+        if entry.is_gap:
+            for group in [*self._by_id.values()]:
+                self._offer(group, entry.event, entry.id)
+        elif self._by_id:
             for entity_id, found in entry.events_by_id(self._by_id).items():
                 self._offer(self._by_id[entity_id], found, entry.id)
 

@@ -79,18 +79,27 @@ class _Row(msgspec.Struct, array_like=True, frozen=True):
 
 
 class StreamEntry:
-    """An entry; its event is encoded when the first subscriber needs it, once for all of them."""
+    """An entry; its event is encoded when the first subscriber needs it, once for all of them.
 
-    def __init__(self, entity: Entity, window_ms: int, entry_id: StreamId, raw: bytes) -> None:
+    An entry without windows (`raw` is None) stands for changes that are missing: it is a gap, for
+    every id.
+    """
+
+    def __init__(
+        self, entity: Entity, window_ms: int, entry_id: StreamId, raw: bytes | None
+    ) -> None:
         self.id = entry_id
-        self.size = len(raw)
+        self.is_gap = raw is None
+        self.size = len(raw or b"")
         self._entity = entity
         self._window_ms = window_ms
-        self._raw = raw
+        self._raw = raw or b"[]"
 
     @cached_property
     def event(self) -> bytes:
         """The event with all windows of the entry."""
+        if self.is_gap:
+            return encode_event("gap", {"reason": "Redis was not told of all changes"}, self.id)
         return self._encode([self._to_window(row) for row in self._decode_rows()])
 
     def events_by_id(self, ids: Container[str]) -> dict[str, bytes]:
@@ -103,7 +112,9 @@ class StreamEntry:
 
     def event_for(self, entity_id: str | None) -> bytes | None:
         """Return the event for one id, None if it is not in the entry; without an id, for all."""
-        return self.event if entity_id is None else self.events_by_id({entity_id}).get(entity_id)
+        if entity_id is None or self.is_gap:
+            return self.event
+        return self.events_by_id({entity_id}).get(entity_id)
 
     def _decode_rows(self) -> list[_Row]:
         try:

@@ -250,6 +250,21 @@ def test_unreadable_entries_are_skipped(
     asyncio.run(run())
 
 
+def test_an_entry_for_missing_changes_is_a_gap_for_everybody(settings: Settings) -> None:
+    """Also for a subscriber of one id, and for one that resumes."""
+
+    async def run() -> None:
+        async with live_system(settings) as live:
+            first = live.add_entry(0)
+            subscribers = live.subscribe(), live.subscribe("d1")
+            await live.wait_until_following()
+            live.redis.xadd(RedisKeys.of(settings).live(DRIVER), {"gap": "1"})
+            for client in (*subscribers, live.subscribe("d2", last=first)):
+                await client.gets_event("gap")
+
+    asyncio.run(run())
+
+
 def test_sums_beyond_doubles_are_rounded_once() -> None:
     """Amounts are text in Redis, so that neither Lua nor JSON rounds them."""
     raw = b'[["d1", %d, 3, "4611686018427387905", "0", "0", "late"]]' % NOON

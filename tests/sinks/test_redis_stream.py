@@ -75,18 +75,30 @@ def test_unchanged_windows_are_not_in_the_stream(
 def test_a_follower_has_the_changes_of_postgres(
     settings: Settings, client: redis.Redis, window: Build, frame: Build
 ) -> None:
-    """Each replaced window once, also those of new ids; nothing for an id that is written again."""
+    """Each replaced window once, also those of new ids."""
     both = msgspec.structs.replace(settings, stores=("redis", "postgres"))
     with followed_store(both, DRIVER) as store:
         until_followed(store, both, DRIVER)
         for rows in ([window("a"), window("b")], [window("a"), window("b", at=1), window("c")]):
             store.apply(DRIVER, frame(*rows))
             until_followed(store, both, DRIVER)
-        client.delete(RedisKeys.of(both).sequence(DRIVER))
-        until_followed(store, both, DRIVER)
     found = [sorted((each[0], each[1]) for each in one) for one in stream_entries(client, both)]
     early, later = window()["window_start"], window(at=1)["window_start"]
     assert found == [[("a", early), ("b", early)], [("b", later), ("c", early)]]
+
+
+def test_ids_that_are_read_are_a_gap(
+    settings: Settings, client: redis.Redis, window: Build, frame: Build
+) -> None:
+    """Which of their windows have changed is not known."""
+    both = msgspec.structs.replace(settings, stores=("redis", "postgres"))
+    with followed_store(both, DRIVER) as store:
+        store.apply(DRIVER, frame(window("a"), window("b")))
+        until_followed(store, both, DRIVER)
+        client.delete(RedisKeys.of(both).sequence(DRIVER))
+        until_followed(store, both, DRIVER)
+    entries: Any = client.xrange(RedisKeys.of(both).live(DRIVER))
+    assert {"gap": "1"} in [fields for _, fields in entries[1:]]
 
 
 def test_the_stream_is_trimmed(
