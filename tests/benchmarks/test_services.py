@@ -46,7 +46,7 @@ def test_the_flow_is_measured_and_checked(benchmark: BenchmarkRun, flow: Measure
     """Topics, stores if the flow writes to them, late and dead trips, and the flow's counters."""
     (measured,) = benchmark.measure_in_turn([(flow, benchmark.log(TRIPS), "")])
     assert measured.trips == 2_000
-    assert measured.check.endswith(f"in {8 if flow.stores else 4} outputs")
+    assert measured.check.endswith(f"in {7 if flow.stores else 4} outputs")
 
 
 def test_the_naive_flow_and_the_ceiling_run_beside_it(benchmark: BenchmarkRun) -> None:
