@@ -13,6 +13,8 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import reduce
+from operator import add
 from typing import Final
 
 import polars as pl
@@ -20,14 +22,14 @@ import redis
 
 from mobility.entities import ENTITIES, Entity
 from mobility.keys import RedisKeys
-from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
+from mobility.records import MIN_EVENT_TIME
 from mobility.settings import Settings
 from mobility.totals import shard_of
 from sinks.authority import Authority, AuthorityState
 from sinks.follower_connection import FollowerConnection, FollowerState, LostDataError
 from sinks.live_changes import change_commands, gap_command
 from sinks.redis_commands import NO_COMMANDS, Commands, command, totals_commands
-from sinks.store import TOUCHED_SCHEMA, StoreError, StoreRefusedError, Touched
+from sinks.store import StoreError, StoreRefusedError, Touched
 
 QUEUE_ROWS: Final = 100_000
 """Changed windows that wait for Redis: beyond, they are dropped, and read from Postgres later."""
@@ -40,11 +42,8 @@ _BLOCK_IDS: Final = 1_000
 
 _CHECK_SECONDS: Final = 0.5
 _CLOSE_SECONDS: Final = 10.0
+_SILENT_SECONDS: Final = 2.0
 _DELETE_SECONDS: Final = 60.0
-
-_NOTHING: Final = Touched(
-    pl.DataFrame(schema=TOUCHED_SCHEMA), pl.DataFrame(schema=WINDOW_SCHEMA), 0, 0
-)
 
 _log: Final = logging.getLogger(__name__)
 
@@ -72,7 +71,7 @@ class Follower:
         self._connection = connection
         self._committing = threading.Lock()
         self._changed = threading.Condition()
-        self._news = [_NOTHING]
+        self._news: list[Touched] = []
         self._new_progress: dict[int, int] = {}
         self._owned: set[int] = set()
         self._must_synchronize = False
@@ -84,7 +83,8 @@ class Follower:
         self._read_at = 0
         self._instance_id = ""
         self._marked: dict[int, int] = {}
-        self._next_check = 0.0
+        self._next_check = self._next_deletion = 0.0
+        self._answered_at = time.monotonic()
         self._failure: str | None = None
         self._thread = threading.Thread(target=self._run, name=f"follow {entity.name}", daemon=True)
         self._thread.start()
@@ -110,7 +110,7 @@ class Follower:
         with self._changed:
             self._news.append(touched)
             if sum(each.windows.height for each in self._news) > QUEUE_ROWS:
-                self._news = [_NOTHING]
+                self._news.clear()
                 self._must_synchronize = True
             self._changed.notify_all()
 
@@ -125,7 +125,12 @@ class Follower:
         with self._changed:
             self._is_closing = True
             self._changed.notify_all()
-        self._thread.join(_CLOSE_SECONDS)
+        deadline = time.monotonic() + _CLOSE_SECONDS
+        while self._thread.is_alive():
+            self._thread.join(0.1)
+            now = time.monotonic()
+            if now > deadline or now - self._answered_at > _SILENT_SECONDS:
+                break
         self._authority.close()
 
     def _run(self) -> None:
@@ -151,6 +156,7 @@ class Follower:
                 self._changed.wait_for(self._has_work, _CHECK_SECONDS)
                 must_synchronize = self._must_synchronize and bool(self._owned)
                 is_last = self._is_closing and not self._pending and not self._has_news()
+            self._delete_old_changes()
             if must_synchronize:
                 self._synchronize()
             elif is_last:
@@ -161,6 +167,7 @@ class Follower:
                 if not self._pending and time.monotonic() >= self._next_check:
                     self._check()
             self._refill()
+            self._answered_at = time.monotonic()
 
     def _has_work(self) -> bool:
         return bool(
@@ -171,14 +178,14 @@ class Follower:
         )
 
     def _has_news(self) -> bool:
-        return len(self._news) > 1 or bool(self._new_progress)
+        return bool(self._news or self._new_progress)
 
-    def _take(self) -> tuple[Touched, dict[int, int]]:
+    def _take(self) -> tuple[Touched | None, dict[int, int]]:
         """Take everything that is queued."""
         with self._changed:
             news, progress = self._news, self._new_progress
-            self._news, self._new_progress = [_NOTHING], {}
-        return sum(news[1:], news[0]), progress
+            self._news, self._new_progress = [], {}
+        return reduce(add, news) if news else None, progress
 
     def _synchronize(self) -> None:
         """Connect, and find out what Redis lacks."""
@@ -256,15 +263,18 @@ class Follower:
     def _write_news(self) -> None:
         """Write what is queued."""
         news, progress = self._take()
-        if not progress and news is _NOTHING:
+        for shard, watermark in progress.items():
+            self._progress[shard] = max(watermark, self._progress.get(shard, watermark))
+        if news is None:
+            if progress:
+                self._write([], self._marks())
             return
         if news.backfilled > self._number:
             self._add_pending(self._changed_ids(self._number, news.backfilled))
         self._number = max(self._number, news.number)
-        self._progress |= progress
         totals = news.totals.unique("id", keep="last")
         changes = change_commands(self._keys.live(self._entity), news.windows)
-        if not totals.is_empty() and news.number <= self._read_at:
+        if news.first <= self._read_at:
             # These ids may have been read since, with later changes.
             self._write_ids(totals["id"].to_list())
             self._write([changes], self._marks())
@@ -331,6 +341,11 @@ class Follower:
             self._set_progress(state)
             self._write([], self._marks())
         self._raise_others(stored.sequence, state.number)
+
+    def _delete_old_changes(self) -> None:
+        if 0 in self._owned and time.monotonic() >= self._next_deletion:
+            self._next_deletion = time.monotonic() + _DELETE_SECONDS
+            self._authority.delete_old_changes()
 
     def _raise_others(self, sequence: Mapping[int, int], number: int) -> None:
         """Raise the numbers of other shards of which nothing has changed since.

@@ -290,6 +290,7 @@ def _touched(
         pl.concat(each.cast(TOUCHED_SCHEMA) for each in totals),
         windows,
         numbered.number,
+        numbered.number,
         numbered.backfilled,
     )
 

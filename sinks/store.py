@@ -169,11 +169,13 @@ class Touched:
     """What transactions have changed, for a follower.
 
     `totals` (TOUCHED_SCHEMA) are those of the ids after it, `windows` (WINDOW_SCHEMA) the replaced
-    windows. `number` is the last sequence number, `backfilled` that of the last backfill before it.
+    windows. `first` and `number` are the first and the last of their sequence numbers, `backfilled`
+    is that of the last backfill before them.
     """
 
     totals: pl.DataFrame
     windows: pl.DataFrame
+    first: int
     number: int
     backfilled: int
 
@@ -181,6 +183,7 @@ class Touched:
         return Touched(
             pl.concat([self.totals, other.totals]),
             pl.concat([self.windows, other.windows]),
+            min(self.first, other.first),
             max(self.number, other.number),
             max(self.backfilled, other.backfilled),
         )

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import polars as pl
+import psycopg
 import pytest
 import redis
 from hypothesis import HealthCheck, given
@@ -300,3 +301,43 @@ def test_shards_of_a_process_that_has_ended_do_not_stay_behind(
         until_followed(second, both, DRIVER)
         second.apply(DRIVER, frame(window(of_shard[1][2])))
     assert client.hgetall(RedisKeys.of(both).sequence(DRIVER)) == {"0": "4", "1": "4"}
+
+
+def test_what_was_read_is_not_replaced_by_what_was_committed_before_it(
+    outage: Outage, store: FollowedStore, both: Settings, window: Build, frame: Build
+) -> None:
+    """An id is read with the change of a backfill while earlier changes of it are still queued."""
+    store.apply(DRIVER, frame(window("d1"), window("d2")))
+    until_followed(store, both, DRIVER)
+    backfill = connect_authority(both, "backfill")
+    for count in range(2, 12):
+        outage.may_write.clear()
+        store.apply(DRIVER, frame(window("d1", trip_count=count)))
+        backfill.apply(DRIVER, frame(window("d1", at=count, trip_count=100, generation=1)))
+        store.apply(DRIVER, frame(window("d2", trip_count=count)))
+        outage.may_write.set()
+        until_followed(store, both, DRIVER)
+    backfill.close()
+
+
+def test_changes_are_kept_for_an_hour(
+    both: Settings, window: Build, frame: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Older ones are deleted; who is further behind gets all recent ids."""
+    monkeypatch.setattr(follower_module, "_DELETE_SECONDS", 0.0)
+    with followed_store(both, DRIVER) as store, psycopg.connect(both.postgres) as connection:
+        fill(store, window, frame)
+        connection.execute("UPDATE changes SET at = now() - interval '59 minutes'")
+        connection.commit()
+        until_followed(store, both, DRIVER)
+        count = "SELECT count(*) FROM changes"
+        assert connection.execute(count).fetchall() == [(1,)]
+        connection.execute("UPDATE changes SET at = now() - interval '61 minutes'")
+        connection.commit()
+
+        def kept() -> object:
+            rows = connection.execute(count).fetchall()
+            connection.commit()
+            return rows
+
+        until(kept, "the deletion", [(0,)].__eq__)
