@@ -4,12 +4,12 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 import polars as pl
 import psycopg
 from psycopg import sql
-from psycopg.rows import BaseRowFactory, class_row
+from psycopg.rows import BaseRowFactory, class_row, scalar_row
 
 from mobility.entities import Entity
 from mobility.keys import LAST_WINDOW
@@ -179,16 +179,19 @@ class PostgresStore:
             insert = entity_statement(entity, "sql", "insert_new_ids.sql")
             inserted = _only_row(connection, class_row(_Inserted), insert)
             accepted = pl.DataFrame(schema=_ACCEPTED_SCHEMA)
+            applied = inserted.windows
             if inserted.windows < rows.height:
                 if inserted.known + len(inserted.new_ids) < rows["id"].n_unique():
                     connection.execute(entity_statement(entity, "sql", "lock_staged_ids.sql"))
-                statement = entity_statement(entity, "sql", "reconcile.sql")
-                accepted = copy_out(connection, statement, _ACCEPTED_SCHEMA)
+                if self._is_followed:
+                    accepted = copy_out(connection, _reconcile(entity, "return"), _ACCEPTED_SCHEMA)
+                    applied += accepted.height
+                else:
+                    applied += _only_row(connection, scalar_row, _reconcile(entity, "count"))
             numbered = self._next_sequence_number(connection, entity, rows)
             sequence_number = SequenceNumber(numbered.instance_id, numbered.number)
             if sequence_number.is_behind(SequenceNumber(known.instance_id, known.number + 1)):
                 refuse_behind(self._session.name, entity, known)
-            applied = inserted.windows + accepted.height
             touched = None
             if self._is_followed:
                 touched = _touched(rows, inserted.new_ids, accepted, numbered)
@@ -264,6 +267,12 @@ class PostgresStore:
         table = sql.Identifier(f"{entity.name}_{name}")
         query = sql.SQL("SELECT {} FROM {}").format(columns, table)
         return self._session.run(lambda connection: copy_out(connection, query, schema))
+
+
+def _reconcile(entity: Entity, answer: Literal["return", "count"]) -> sql.Composed:
+    """Return the statement that reconciles the staged windows, and what it answers."""
+    accepted = entity_statement(entity, "sql", f"{answer}_accepted.sql")
+    return entity_statement(entity, "sql", "reconcile.sql", answer=accepted)
 
 
 def _read_sequence_number(connection: Connection, entity: Entity) -> SequenceNumber:

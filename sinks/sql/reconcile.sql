@@ -48,12 +48,6 @@ moved AS (
         updated_at = now()
     FROM differences AS by
     WHERE totals.id = by.id
-    RETURNING
-        totals.id,
-        {totals_of_ids},
-        (SELECT max(window_start) FROM {ledger} AS kept WHERE kept.id = totals.id) AS newest
+    RETURNING totals.id, {totals_of_ids}
 )
--- A row an accepted window, with the totals of its id after it. `newest` is from before it.
-SELECT id, accepted.window_start, {totals_after}, moved.newest
-FROM accepted
-JOIN moved USING (id)
+{answer}
