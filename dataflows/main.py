@@ -15,7 +15,6 @@ from bytewax.dataflow import Dataflow
 
 from broker.producer import CheckedProducer
 from dataflows.alignment import WatermarkAlignment
-from dataflows.consumers import Consumers
 from dataflows.encoders import (
     dead_encoder,
     enriched_encoder,
@@ -46,11 +45,9 @@ def build(context: FlowContext) -> Dataflow:
     shared_by_stores = sink_context(context.reporter, stop_requested)
 
     flow = Dataflow("mobility_hub")
-    consumers, alignment = Consumers(settings), WatermarkAlignment(settings.alignment * 1_000)
+    alignment = WatermarkAlignment(settings.alignment * 1_000)
     commits = OffsetCommits(settings, "main", context.recovery.folder)
-    source = TripSource(
-        settings, consumers, alignment, commits, metrics, stop_requested, context.recovery
-    )
+    source = TripSource(settings, alignment, commits, metrics, stop_requested, context.recovery)
     batches = op.input("trips_stream", flow, source)
     side = split_outputs(batches, settings)
     punctuations = punctuate_idle(side.watermarks, settings)

@@ -11,14 +11,14 @@ import msgspec
 import pytest
 from confluent_kafka import Message, Producer
 
-from broker.offsets import OffsetQuery
 from dataflows.log_reader import LogReader
+from dataflows.partition_reader import Batch
 from mobility.entities import BY_NAME
 from mobility.settings import to_environ
 from mobility.topics import trips_topic
 from tests.dataflows.conftest import ROOT, Hub
 from tests.strategies import NOON
-from tests.waiting import DEADLINE
+from tests.waiting import DEADLINE, until
 
 pytestmark = pytest.mark.services
 
@@ -116,13 +116,18 @@ def test_a_batch_is_bounded_by_bytes(hub: Hub) -> None:
     many = 120
     send(hub, [trip(0, note="x" * (MB - 200))] * many + [trip(1)] * 30_000)
     settings = msgspec.structs.replace(hub.settings, read="once", batch_size=10_000)
-    log = LogReader(settings, OffsetQuery(settings), 64)
+    log = LogReader[Batch](settings, list)
     reader = log.open(trips_topic(settings), 0, (0, 1, 2), lambda low, _: low)
     sizes, lengths = [], []
-    while not reader.is_finished:
-        batch = [len(message) for message in reader.poll()]
-        sizes.append(sum(batch))
-        lengths.append(len(batch))
+
+    def has_read() -> bool:
+        batch = reader.fetch()
+        if batch is not None:
+            sizes.append(sum(map(len, batch.messages)))
+            lengths.append(len(batch.messages))
+        return reader.is_finished
+
+    until(has_read, "the log to be read")
     reader.close()
     assert sum(lengths) == many + 30_000
     assert max(sizes) <= 32 * MB
