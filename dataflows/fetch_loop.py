@@ -63,7 +63,7 @@ class FetchLoop(Generic[B]):
             self._readers[reader.buffer.key] = reader
         if opened:
             self._consumer.assign(reader.buffer for reader in opened)
-            self._add_to_group([reader.buffer.batch([]) for reader in opened])
+            self._add_to_group([reader.buffer.news() for reader in opened])
             self._hand_over()
         if closed:
             self._consumer.unassign(reader.buffer for reader in closed)
@@ -86,7 +86,7 @@ class FetchLoop(Generic[B]):
             self._check.update(self._buffers.values())
             changed = list(self._buffers.values())
         has_decoded = self._decode_due(is_tick=is_tick)
-        self._add_to_group([buffer.batch([]) for buffer in changed if buffer.has_news])
+        self._add_to_group([buffer.news() for buffer in changed if buffer.has_news])
         if (has_decoded or is_tick) and self._is_group_complete():
             self._hand_over()
 
@@ -98,7 +98,7 @@ class FetchLoop(Generic[B]):
         most = self._memory.batch
         if self._memory.has_stalled:
             self._pause([b for b in self._buffers.values() if self._readers[b.key].waiting])
-            most = share
+            most = self._memory.share_of_stalled(len(self._buffers))
         elif self._memory.is_full:
             self._memory.wait(_FULL_SECONDS)
             return []

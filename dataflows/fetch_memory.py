@@ -11,6 +11,7 @@ _OBJECT_BYTES: Final = 400
 _LARGEST_RESPONSE: Final = 8 * _MIB
 _SMALLEST_RESPONSE: Final = 1 * _MIB
 _SMALLEST_OF_PARTITION: Final = 64 * 1024
+_PARTS_OF_RESPONSE: Final = 8
 _LARGEST_QUEUE_MB: Final = 1024
 _LARGEST_BATCH: Final = 32 * _MIB
 """A quarter of a second of work where messages are large."""
@@ -19,18 +20,18 @@ _SMALLEST_BATCH: Final = 1 * _MIB
 
 
 class FetchMemory:
-    """What waits, of all partitions together, and the shares of the budget in bytes.
+    """What waits, of all partitions together, and the parts of the budget in bytes.
 
     Up to half of the budget waits here: as messages, and as batches that are decoded and that no
-    worker has taken yet. At the first quarter fetching stops. If what waits is of partitions that
-    no worker reads now, as they are ahead of others, those others use the second quarter, each its
-    share. The client's queue has an eighth. The rest is for its responses, which it decompresses as
-    a whole, and for the columns of decoded batches.
+    worker has taken yet. Then fetching stops. Where all of that is of partitions that no worker
+    reads now, as they are ahead of others, those others use a further eighth. The client's queue
+    has an eighth. The rest is for its responses, which it decompresses as a whole, and for the
+    columns of decoded batches.
     """
 
     def __init__(self, megabytes: int) -> None:
         self._budget = megabytes * _MIB
-        self._first = self._budget * 3 // 8
+        self._limit = self._budget // 2
         self._lock = threading.Lock()
         self._wakened = threading.Event()
         self._used = 0
@@ -40,8 +41,8 @@ class FetchMemory:
 
     @property
     def is_full(self) -> bool:
-        """Whether the first quarter is used."""
-        return self._used >= self._first
+        """Whether half of the budget is used."""
+        return self._used >= self._limit
 
     @property
     def batch(self) -> int:
@@ -59,12 +60,17 @@ class FetchMemory:
         return max(min(self._budget // 64, _LARGEST_RESPONSE), _SMALLEST_RESPONSE)
 
     def share(self, partitions: int) -> int:
-        """Return the share of one of so many partitions of what is fetched."""
-        return self._first // max(partitions, 1)
+        """Return the share of one of so many partitions of what waits."""
+        return self._limit // max(partitions, 1)
 
-    def response_share(self, partitions: int) -> int:
+    def share_of_stalled(self, partitions: int) -> int:
+        """Return how much is consumed at once where workers have nothing to do."""
+        return self._budget // 8 // max(partitions, 1)
+
+    def share_of_response(self, partitions: int) -> int:
         """Return how many bytes of one of so many partitions a response has at most."""
-        return min(self.response // 2, max(self.share(partitions), _SMALLEST_OF_PARTITION))
+        part = self.response // min(max(partitions, 1), _PARTS_OF_RESPONSE)
+        return max(min(part, self.share(partitions)), _SMALLEST_OF_PARTITION)
 
     def add(self, size: int) -> None:
         """Record messages that wait from now on."""

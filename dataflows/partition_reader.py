@@ -26,13 +26,14 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class Batch:
     """The next messages of a partition, and what is known of its log after them.
 
-    `position` is the next offset to be read, behind the messages and control records after them,
-    `lag` the number of offsets from there to the known end. A batch without messages says that one
-    of the others has changed.
+    `size` is in bytes of memory. `position` is the next offset to be read, behind the messages and
+    control records after them, `lag` the number of offsets from there to the known end. A batch
+    without messages says that one of these has changed.
     """
 
     partition: Partition
     messages: list[Message]
+    size: int
     position: int
     lag: int
     is_behind: bool
@@ -149,20 +150,24 @@ class PartitionBuffer:
         """Return the next messages, at least one if there is any, and move the position."""
         if len(self._messages) <= most and self.size <= most_bytes:
             taken = list(self._messages)
-            self.clear()
+            size = self.clear()
         else:
-            taken = self._take_some(most, most_bytes)
+            taken, size = self._take_some(most, most_bytes)
         if taken:
             self.position = max(self.position, offset_of(taken[-1]) + 1)
         self._pass_control_records()
-        return self.batch(taken)
+        return self._batch(taken, size)
 
-    def batch(self, messages: list[Message]) -> Batch:
-        """Return a batch with what is known now."""
+    def news(self) -> Batch:
+        """Return a batch without messages, with what is known now."""
+        return self._batch([], 0)
+
+    def _batch(self, messages: list[Message], size: int) -> Batch:
         position, lag, is_end_confirmed = self._told = self._state
         return Batch(
             self.key,
             messages,
+            size,
             position,
             lag,
             self.is_behind,
@@ -170,14 +175,15 @@ class PartitionBuffer:
             is_end_confirmed,
         )
 
-    def _take_some(self, most: int, most_bytes: int) -> list[Message]:
+    def _take_some(self, most: int, most_bytes: int) -> tuple[list[Message], int]:
         lengths = list(map(len, islice(self._messages, most)))
         if size_of(len(lengths), sum(lengths)) > most_bytes:
             sizes = accumulate(size_of(1, length) for length in lengths)
             fitting = bisect_right(list(sizes), most_bytes)
             lengths = lengths[: max(fitting, 1)]
-        self.size -= size_of(len(lengths), sum(lengths))
-        return [self._messages.popleft() for _ in lengths]
+        size = size_of(len(lengths), sum(lengths))
+        self.size -= size
+        return [self._messages.popleft() for _ in lengths], size
 
     def _pass_control_records(self) -> None:
         if self.reached_end is not None and not self._messages:
@@ -207,7 +213,7 @@ class PartitionReader(Generic[B]):
         self._demand = demand
         self._close = close
         self._is_closed = False
-        self._batches: deque[tuple[B, int]] = deque()
+        self._batches: deque[B] = deque()
         self._put = 0
         self._taken = 0
         self._last: B | None = None
@@ -229,9 +235,8 @@ class PartitionReader(Generic[B]):
 
     def put(self, batch: B) -> None:
         """Add a batch."""
-        size = size_of(len(batch.messages), sum(map(len, batch.messages)))
-        self._put += size
-        self._batches.append((batch, size))
+        self._put += batch.size
+        self._batches.append(batch)
 
     def fetch(self) -> B | None:
         """Return the next batch, None without news. Raises what reading has raised."""
@@ -240,11 +245,10 @@ class PartitionReader(Generic[B]):
             if self._last is None or self._last.lag > 0:
                 self._memory.ask(self)
             return None
-        batch, size = self._batches.popleft()
-        self._last = batch
-        if size:
-            self._taken += size
-            self._memory.release(size)
+        batch = self._last = self._batches.popleft()
+        if batch.size:
+            self._taken += batch.size
+            self._memory.release(batch.size)
         return batch
 
     def next_poll(self) -> datetime | None:

@@ -158,7 +158,7 @@ def _runs(messages: list[Message]) -> Iterator[tuple[Partition, list[Message]]]:
 def _config(settings: Settings, memory: FetchMemory, partitions: int) -> dict[str, Any]:
     return consumer_config(settings, "mobility-flow", memory_mb=memory.queue_mb, logs=True) | {
         "fetch.max.bytes": memory.response,
-        "fetch.message.max.bytes": memory.response_share(partitions),
+        "fetch.message.max.bytes": memory.share_of_response(partitions),
         # A request names all partitions, so few are sent while nothing arrives. New messages are
         # returned at once.
         "fetch.wait.max.ms": 500,

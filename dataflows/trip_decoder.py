@@ -74,6 +74,7 @@ class TripDecoder:
             yield DecodedBatch(
                 batch.partition,
                 batch.messages,
+                batch.size,
                 batch.position,
                 batch.lag,
                 batch.is_behind,
@@ -99,10 +100,14 @@ class TripDecoder:
 
 
 def _head(batch: Batch, count: int) -> Batch:
-    """Return the first messages of a batch as a batch after which the others follow at once."""
+    """Return the first messages of a batch as a batch after which the others follow at once.
+
+    Its size is that of the others, which are kept until they are taken.
+    """
     return replace(
         batch,
         messages=batch.messages[:count],
+        size=0,
         position=offset_of(batch.messages[count - 1]) + 1,
         lag=batch.lag + len(batch.messages) - count,
         is_behind=True,

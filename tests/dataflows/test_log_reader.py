@@ -82,7 +82,7 @@ def open_log(hub: Hub, **settings: object) -> tuple[LogReader[Batch], list[Part]
 def open_part(log: LogReader[Batch], hub: Hub, number: int) -> Part:
     """Return the reader of a partition from its beginning."""
     reader = log.open(trips_topic(hub.settings), number, ALL, lambda low, _end: low)
-    return Part(reader, Batch(reader.buffer.key, [], 0, 1, True, False, False))
+    return Part(reader, Batch(reader.buffer.key, [], 0, 0, 1, True, False, False))
 
 
 def read_until(parts: list[Part], done: Callable[[], bool]) -> list[list[Message]]:

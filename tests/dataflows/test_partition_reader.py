@@ -45,7 +45,7 @@ def buffer_of(*offsets: int, end: int = 10, **settings: object) -> PartitionBuff
 def batch_of(*offsets: int, partition: Partition = PARTITION) -> Batch:
     """Return the batch of these offsets, before the end of its log."""
     found = [cast("Message", SizedMessage(trip(NOON, price=at), at)) for at in offsets]
-    return Batch(partition, found, offsets[-1] + 1, 3, False, False, False)
+    return Batch(partition, found, 0, offsets[-1] + 1, 3, False, False, False)
 
 
 def reader_of(buffer: PartitionBuffer) -> PartitionReader[Batch]:
@@ -91,12 +91,12 @@ def test_only_what_was_not_said_is_news() -> None:
         has_news.append(buffer.has_news)
 
     note()
-    buffer.batch([])
+    buffer.news()
     note()
     buffer.reach_end(0)
     buffer.is_end_confirmed = True
     note()
-    assert buffer.batch([]).is_end_confirmed
+    assert buffer.news().is_end_confirmed
     buffer.add(messages_at(0))
     note()
     # The batch of the message will say what the last state says.
@@ -137,7 +137,7 @@ def test_memory_stalls_where_workers_find_nothing_and_take_nothing() -> None:
         has_stalled.append(memory.has_stalled)
 
     ask("a", "a")
-    memory.add(4 * 1024 * 1024)
+    memory.add(5 * 1024 * 1024)
     ask("a", "b")
     memory.release(1)
     ask("a")
@@ -195,7 +195,9 @@ def test_partitions_are_decoded_together_as_they_are_alone() -> None:
     for number, length in enumerate((3, 0, 40, 5, 0, 1, 17, 0)):
         values = draw.choices(kinds, k=length)
         found = [cast("Message", SizedMessage(value, at)) for at, value in enumerate(values)]
-        batches.append(Batch(("trips_stream", number), found, length, number, False, False, False))
+        batches.append(
+            Batch(("trips_stream", number), found, 0, length, number, False, False, False)
+        )
         expected.append(decode_trips(values, own[number]))
     rules = {f"p{number}": [Rules(0, each, Tables())] for number, each in own.items()}
     decoded = decoder(**rules).decode(batches)
