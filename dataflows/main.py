@@ -63,7 +63,7 @@ def build(context: FlowContext) -> Dataflow:
             op.output(f"enriched_{entity.name}", side.enriched, enriched)
 
         since = context.recovery.counted_since.get(entity.name)
-        windows = aggregate_windows(entity, batches, settings, since, alignment.update)
+        windows = aggregate_windows(entity, batches, settings, since, alignment.update_all)
         encode, recorder = windows_encoder(settings, entity), SentWindowsRecorder(metrics)
         aggregated = KafkaSink(settings, producer, encode, recorder)
         op.output(f"aggregated_{entity.name}", windows, aggregated)
