@@ -21,7 +21,10 @@ _FETCH_SECONDS: Final = 0.01
 """How long the client may fetch, while partitions are behind, before it is asked again."""
 
 _GROUP: Final = 4
+"""Full batches that workers get together while partitions are behind."""
+
 _WAIT_TICKS: Final = 2
+"""How long messages wait for a full batch, and batches for others."""
 
 Decode = Callable[[Sequence[Batch]], Sequence[B]]
 """Decodes batches of several partitions; each may become several, in its order."""

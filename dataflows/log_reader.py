@@ -53,7 +53,7 @@ class LogReader(Generic[B]):
         self._opened: list[PartitionReader[B]] = []
         self._closed: list[PartitionReader[B]] = []
         self._open = 0
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
 
     def open(
@@ -110,7 +110,7 @@ class LogReader(Generic[B]):
                     loop.turn()
             finally:
                 consumer.close()
-        except Exception as error:  # noqa: BLE001 - raised again in each worker
+        except BaseException as error:  # noqa: BLE001 - also a panic of Polars; workers raise it
             self._error = error
 
     def _require_open_files(self, topic: str, partitions: int) -> None:

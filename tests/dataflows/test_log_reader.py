@@ -294,17 +294,24 @@ def test_passing_errors_of_a_partition_are_passed(log: Hub) -> None:
         made._handle(buffer, cast("Message", Failure(KafkaError.INVALID_MSG, 0)))
 
 
-def test_an_error_in_the_thread_is_raised_by_every_fetch(log: Hub) -> None:
-    """After what was read before it, and the thread has left the brokers."""
+class PanicError(BaseException):
+    """An error that is no Exception, as Polars raises for a panic."""
+
+
+@pytest.mark.parametrize("kind", [BrokerError, PanicError])
+def test_an_error_in_the_thread_is_raised_by_every_fetch(
+    log: Hub, kind: type[BaseException]
+) -> None:
+    """Otherwise workers would wait for messages for ever. The thread leaves the brokers."""
 
     def fail(_batches: object) -> list[Batch]:
         msg = "not decoded"
-        raise BrokerError(msg)
+        raise kind(msg)
 
     reader = LogReader[Batch](log.settings, fail)
     parts = [open_part(reader, log, number) for number in ALL]
     for part in parts:
-        with pytest.raises(BrokerError, match="not decoded"):
+        with pytest.raises(kind, match="not decoded"):
             read_until([part], lambda: False)
     for part in parts:
         part.reader.close()
