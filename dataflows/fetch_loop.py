@@ -23,8 +23,11 @@ _FETCH_SECONDS: Final = 0.01
 _GROUP: Final = 4
 """Full batches that workers get together while partitions are behind."""
 
-_WAIT_TICKS: Final = 2
-"""How long messages wait for a full batch, and batches for others."""
+_BATCH_TICKS: Final = 2
+"""How long messages wait for a full batch."""
+
+_GROUP_TICKS: Final = 5
+"""How long batches wait for others."""
 
 Decode = Callable[[Sequence[Batch]], Sequence[B]]
 """Decodes batches of several partitions; each may become several, in its order."""
@@ -171,7 +174,7 @@ class FetchLoop(Generic[B]):
 
     def _is_worth_a_call(self, buffer: PartitionBuffer) -> bool:
         """Tell whether it has all messages of its log, or no full batch has come for a while."""
-        return buffer.is_complete or self._tick - self._filled[buffer] >= _WAIT_TICKS
+        return buffer.is_complete or self._tick - self._filled[buffer] >= _BATCH_TICKS
 
     def _add_to_group(self, batches: Sequence[Batch]) -> None:
         for decoded in self._decode(batches) if batches else ():
@@ -187,7 +190,7 @@ class FetchLoop(Generic[B]):
             return False
         if self._memory.is_full or self._messages_of_group >= _GROUP * self._batch_size:
             return True
-        if self._tick - self._tick_of_group >= _WAIT_TICKS:
+        if self._tick - self._tick_of_group >= _GROUP_TICKS:
             return True
         return all(
             buffer in self._group or self._readers[buffer.key].waiting
