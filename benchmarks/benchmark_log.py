@@ -36,7 +36,9 @@ class BenchmarkLog:
     def of(cls, settings: Settings, workload: Workload, runner: CommandRunner) -> "BenchmarkLog":
         """Name the log after its workload; nothing is written yet."""
         named = msgspec.structs.replace(
-            settings, topic_prefix=f"{settings.topic_prefix}bench_{workload.name}."
+            settings,
+            topic_prefix=f"{settings.topic_prefix}bench_{workload.name}.",
+            partitions=workload.partitions,
         )
         return cls(named, workload, runner)
 

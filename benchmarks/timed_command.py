@@ -75,6 +75,12 @@ def command_error(argv: Sequence[str | Path], what: str, log: Path) -> Benchmark
     return BenchmarkError(describe_failure(list(map(str, argv)), what, log))
 
 
+def cpu_seconds_of(process: int) -> float:
+    """Return the CPU time of all threads of a process so far."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[_USER_TICKS]) + int(fields[_USER_TICKS + 1])) / os.sysconf("SC_CLK_TCK")
+
+
 class ProcessTree:
     """The CPU time and memory of a process and its descendants, as of the last sample."""
 

@@ -12,6 +12,7 @@ from data.random_columns import RandomColumns
 SEED: Final = 20_250_602
 DRIVERS: Final = 10_000
 PASSENGERS: Final = 100_000
+PARTITIONS: Final = 4
 LOCATIONS: Final = 265
 VEHICLE_TYPES: Final = ("car", "scooter", "bike")
 _START: Final = datetime(2025, 6, 2, tzinfo=UTC)
@@ -22,16 +23,17 @@ _HIGHEST_CENTS: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A number of trips and passengers, and the trips per second of event time."""
+    """A number of trips and passengers, the trips per second of event time, and partitions."""
 
     rows: int
     passengers: int = PASSENGERS
     per_second: int = 100
+    partitions: int = PARTITIONS
 
     @property
     def name(self) -> str:
         """The name in topics, files and schemas."""
-        return f"{self.rows}_{self.passengers}_{self.per_second}"
+        return f"{self.rows}_{self.passengers}_{self.per_second}_{self.partitions}"
 
 
 def make_trips(workload: Workload, seed: int = SEED) -> pl.DataFrame:

@@ -94,7 +94,8 @@ def consumer_config(
 ) -> dict[str, Any]:
     """Return the configuration of a consumer that is assigned partitions and commits nothing.
 
-    `memory_mb` bounds what it fetches ahead for each partition, as it is compressed.
+    `memory_mb` bounds the values that wait in its queue, of all partitions together and as they are
+    decompressed. A response that is fetched before the queue is full comes on top.
     """
     return client_config(settings, client_id, logs=logs) | {
         # A group id is required, but nothing joins a group: partitions are assigned by hand.

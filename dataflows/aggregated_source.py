@@ -14,12 +14,12 @@ from bytewax.operators import KeyedStream
 from confluent_kafka import Message
 
 from broker.topics import TopicDescriber, TopicInfo
-from dataflows.consumers import Consumers
 from dataflows.durable_offset import DurableOffset
 from dataflows.items import SourceRecords
 from dataflows.kafka_sink import shard_key
+from dataflows.log_reader import LogReader
 from dataflows.offset_commits import OffsetCommits
-from dataflows.partition_reader import PartitionReader, offset_of
+from dataflows.partition_reader import Batch, PartitionReader, offset_of
 from dataflows.resume_validator import ResumePosition, ResumeValidator
 from dataflows.topic_watch import describe_or_refuse
 from mobility.entities import Entity
@@ -60,7 +60,7 @@ class AggregatedSource(FixedPartitionedSource[WindowBatch, Any]):
         self,
         settings: Settings,
         entity: Entity,
-        consumers: Consumers,
+        log: LogReader[Batch],
         commits: OffsetCommits,
         metrics: FlowMetrics,
         stop_requested: Callable[[], bool],
@@ -68,7 +68,7 @@ class AggregatedSource(FixedPartitionedSource[WindowBatch, Any]):
     ) -> None:
         self._settings = settings
         self._entity = entity
-        self._consumers = consumers
+        self._log = log
         self._commits = commits
         self._metrics = metrics
         self._stop_requested = stop_requested
@@ -100,7 +100,7 @@ class AggregatedSource(FixedPartitionedSource[WindowBatch, Any]):
         )
         begin = partial(self._validator.first_offset, self._topic, int(for_part), position)
         partitions = self._topic.partitions
-        reader = self._consumers.open(self._topic.name, int(for_part), partitions, begin)
+        reader = self._log.open(self._topic.name, int(for_part), partitions, begin)
         metrics = self._metrics.partitions[int(for_part)] = PartitionMetrics()
         durable = self._commits.open(self._topic.name, int(for_part), reader.position)
         return AggregatedPartition(
@@ -116,7 +116,7 @@ class AggregatedPartition(StatefulSourcePartition[WindowBatch, Any]):
         entity: Entity,
         topic: TopicInfo,
         partition: int,
-        reader: PartitionReader,
+        reader: PartitionReader[Batch],
         durable: DurableOffset,
         metrics: PartitionMetrics,
         stop_requested: Callable[[], bool],
@@ -136,9 +136,11 @@ class AggregatedPartition(StatefulSourcePartition[WindowBatch, Any]):
         if self._stop_requested() or self._reader.is_finished:
             self._has_ended = True
             raise StopIteration
-        messages = self._reader.poll()
-        batch = [self._decode(messages)] if messages else []
-        self._record_metrics(batch)
+        fetched = self._reader.fetch()
+        if fetched is None:
+            return []
+        batch = [self._decode(fetched.messages)] if fetched.messages else []
+        self._record_metrics(fetched, batch)
         return batch
 
     def next_awake(self) -> datetime | None:
@@ -155,11 +157,11 @@ class AggregatedPartition(StatefulSourcePartition[WindowBatch, Any]):
         """Leave the broker."""
         self._reader.close()
 
-    def _record_metrics(self, batch: list[WindowBatch]) -> None:
+    def _record_metrics(self, fetched: Batch, batch: list[WindowBatch]) -> None:
         """Record position, lag and counts; what is counted here are windows."""
-        reader, metrics = self._reader, self._metrics
-        metrics.position, metrics.lag = reader.position, reader.lag
-        metrics.status = "behind" if reader.is_behind else "caught_up"
+        metrics = self._metrics
+        metrics.position, metrics.lag = fetched.position, fetched.lag
+        metrics.status = "behind" if fetched.is_behind else "caught_up"
         for windows in batch:
             counted, dead = windows.rows.height, len(windows.dead.offsets)
             metrics.counts += MessageCounts(read=counted + dead, counted=counted, dead=dead)

@@ -5,7 +5,7 @@ window steps of this process get their watermarks, as every shard gets those of 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from dataflows.items import WatermarkUpdate
@@ -28,6 +28,7 @@ class WatermarkAlignment:
         self._behind: dict[int, float] = {}
         self._minimum = _NOTHING_READ
         self._computed_at = _NOTHING_READ
+        self._recorded: Sequence[WatermarkUpdate] = ()
 
     def register(self, partition: int) -> None:
         """Let the others wait for a partition of which nothing was read yet."""
@@ -40,6 +41,13 @@ class WatermarkAlignment:
             self._behind[update.partition] = update.watermark
         else:
             self._behind.pop(update.partition, None)
+
+    def update_all(self, updates: Sequence[WatermarkUpdate]) -> None:
+        """Record the newest updates of partitions; those that all shards get are recorded once."""
+        if updates is not self._recorded:
+            self._recorded = updates
+            for update in updates:
+                self.update(update)
 
     def is_ahead(self, partition: int) -> bool:
         """Tell whether a partition must wait for slower ones."""

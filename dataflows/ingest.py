@@ -19,9 +19,10 @@ from broker.topics import TopicInfo
 from dataflows.alignment import WatermarkAlignment
 from dataflows.durable_offset import DurableOffset
 from dataflows.items import IngestedBatch, SourceRecords, WatermarkUpdate
-from dataflows.partition_reader import Fetched, Fetcher, offset_of
+from dataflows.partition_reader import PartitionReader, offset_of
 from dataflows.refusals import refused_by_kafka
 from dataflows.topic_watch import TopicWatch
+from dataflows.trip_decoder import DecodedBatch
 from mobility.dedupe import DedupeState
 from mobility.enriched_json import enriched_json
 from mobility.enrichment import Tables, enrich
@@ -37,7 +38,7 @@ from mobility.records import MIN_EVENT_TIME
 from mobility.settings import Settings
 from mobility.status import MessageCounts, ReadStatus
 from mobility.topics import trips_topic
-from mobility.trips import Decoded
+from mobility.trips import NO_MESSAGES, Decoded
 from mobility.validation import OVERSIZED
 from runtime.failures import RefusalError
 from runtime.flow_metrics import FlowMetrics, PartitionMetrics
@@ -186,7 +187,7 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
         settings: Settings,
         topic: WatchedTopic,
         ingest: PartitionIngest,
-        fetcher: Fetcher,
+        reader: PartitionReader[DecodedBatch],
         alignment: WatermarkAlignment,
         durable: DurableOffset,
         metrics: FlowMetrics,
@@ -196,7 +197,7 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
     ) -> None:
         self._topic = topic
         self._ingest = ingest
-        self._fetcher = fetcher
+        self._reader = reader
         self._alignment = alignment
         alignment.register(ingest.partition)
         self._durable = durable
@@ -209,6 +210,7 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
         self._status: ReadStatus | None = None
         self._has_ended = False
         self._last_message = clock()
+        self._quiet: DecodedBatch | None = None
         self._next_poll: datetime | None = None
 
     def next_batch(self) -> list[IngestedBatch]:
@@ -224,25 +226,15 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
             self._next_poll = datetime.now(UTC) + _ALIGNMENT_PAUSE
             return []
         fetched = self._fetch()
-        self._next_poll = fetched.next_poll
+        self._next_poll = self._reader.next_poll()
+        if fetched is None:
+            return self._after_silence()
         self._position = fetched.position
+        self._own_metrics.lag, self._own_metrics.position = fetched.lag, fetched.position
         if fetched.messages:
             self._last_message = self._clock()
-        status = self._status_after(fetched)
-        if not fetched.messages and status == self._status:
-            self._own_metrics.lag, self._own_metrics.position = fetched.lag, fetched.position
-            return []
-        batch = self._ingest.ingest(
-            fetched.messages,
-            fetched.decoded,
-            status,
-            self._topic.info.partitions,
-            fetched.tables,
-        )
-        self._status = status
-        self._alignment.update(batch.update)
-        self._record_metrics(batch.update.watermark, status, fetched.lag)
-        return [batch]
+        self._quiet = replace(fetched, messages=[], decoded=NO_MESSAGES)
+        return self._ingested(fetched)
 
     def next_awake(self) -> datetime | None:
         """Return when to poll again."""
@@ -265,18 +257,41 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
     def close(self) -> None:
         """Leave the broker and write the status file for the last time."""
         self._metrics.write_status_file(now=True)
-        self._fetcher.close()
+        self._reader.close()
 
-    def _fetch(self) -> Fetched:
+    def _fetch(self) -> DecodedBatch | None:
         try:
             with refused_by_kafka():
-                return self._fetcher.fetch()
+                return self._reader.fetch()
         except StopRequestedError:
             # What can't be decoded was not read: it is fetched again after the next start.
             self._has_ended = True
             raise StopIteration from None
 
-    def _status_after(self, fetched: Fetched) -> ReadStatus:
+    def _after_silence(self) -> list[IngestedBatch]:
+        """Return an item where the partition is idle from now on."""
+        if self._quiet is None or self._status != "caught_up":
+            return []
+        return self._ingested(self._quiet)
+
+    def _ingested(self, fetched: DecodedBatch) -> list[IngestedBatch]:
+        """Return an item where there are messages, or the status has changed."""
+        status = self._status_after(fetched)
+        if not fetched.messages and status == self._status:
+            return []
+        batch = self._ingest.ingest(
+            fetched.messages,
+            fetched.decoded,
+            status,
+            self._topic.info.partitions,
+            fetched.tables,
+        )
+        self._status = status
+        self._alignment.update(batch.update)
+        self._record_metrics(batch.update.watermark, status, fetched.lag)
+        return [batch]
+
+    def _status_after(self, fetched: DecodedBatch) -> ReadStatus:
         if fetched.is_finished:
             return "finished"
         if fetched.is_behind:

@@ -15,7 +15,6 @@ from bytewax.dataflow import Dataflow
 
 from broker.producer import CheckedProducer
 from dataflows.alignment import WatermarkAlignment
-from dataflows.consumers import Consumers
 from dataflows.encoders import (
     dead_encoder,
     enriched_encoder,
@@ -46,11 +45,9 @@ def build(context: FlowContext) -> Dataflow:
     shared_by_stores = sink_context(context.reporter, stop_requested)
 
     flow = Dataflow("mobility_hub")
-    consumers, alignment = Consumers(settings), WatermarkAlignment(settings.alignment * 1_000)
+    alignment = WatermarkAlignment(settings.alignment * 1_000)
     commits = OffsetCommits(settings, "main", context.recovery.folder)
-    source = TripSource(
-        settings, consumers, alignment, commits, metrics, stop_requested, context.recovery
-    )
+    source = TripSource(settings, alignment, commits, metrics, stop_requested, context.recovery)
     batches = op.input("trips_stream", flow, source)
     side = split_outputs(batches, settings)
     punctuations = punctuate_idle(side.watermarks, settings)
@@ -66,7 +63,7 @@ def build(context: FlowContext) -> Dataflow:
             op.output(f"enriched_{entity.name}", side.enriched, enriched)
 
         since = context.recovery.counted_since.get(entity.name)
-        windows = aggregate_windows(entity, batches, settings, since, alignment.update)
+        windows = aggregate_windows(entity, batches, settings, since, alignment.update_all)
         encode, recorder = windows_encoder(settings, entity), SentWindowsRecorder(metrics)
         aggregated = KafkaSink(settings, producer, encode, recorder)
         op.output(f"aggregated_{entity.name}", windows, aggregated)

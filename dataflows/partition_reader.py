@@ -1,45 +1,68 @@
-"""One partition of the log: its fetched messages, its position, and batches decoded ahead."""
+"""One partition of the log: its fetched messages, its position, and the batches for the worker."""
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Sequence
-from concurrent.futures import Executor, Future
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate, islice
-from typing import Final, Protocol
+from typing import Final, Generic, TypeVar
 
 from confluent_kafka import Message
 
-from dataflows.rules import Rules
-from mobility.enrichment import Tables
+from broker.offsets import Partition
+from dataflows.fetch_memory import FetchMemory, size_of
 from mobility.settings import Settings
-from mobility.trips import Decoded, decode_trips
-from mobility.values import ValueFormat
 
-# Long enough for librdkafka to fill a batch, short enough for the other partitions.
-_FILL_SECONDS: Final = 0.05
 _LIVE_PAUSE: Final = timedelta(milliseconds=100)
+_BEHIND_PAUSE: Final = timedelta(milliseconds=20)
+_AFTER_TICK: Final = timedelta(milliseconds=30)
+"""What arrives is decoded at each tenth of a second (dataflows/log_reader.py), in this time."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class PartitionBuffer:
-    """Messages of a partition that are fetched and not yet read, in offset order.
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The next messages of a partition, and what is known of its log after them.
 
-    `position` is the next offset to be read, `end` the end of the log when reading began.
-    `reached_end` is the offset at which the broker has reported the end of the partition, None if
-    messages were fetched after that.
+    `size` is in bytes of memory. `position` is the next offset to be read, behind the messages and
+    control records after them, `lag` the number of offsets from there to the known end. A batch
+    without messages says that one of these has changed.
     """
 
-    def __init__(self, topic: str, partition: int, position: int, end: int) -> None:
+    partition: Partition
+    messages: list[Message]
+    size: int
+    position: int
+    lag: int
+    is_behind: bool
+    is_finished: bool
+    is_end_confirmed: bool
+
+
+class PartitionBuffer:
+    """Messages of a partition that are fetched and in no batch yet, in offset order.
+
+    `position` is the next offset that a batch will have, `end` the end of the log as the last fetch
+    has seen it; that of a bounded read (MOBILITY_READ=once) stays where it was when reading began.
+    `reached_end` is the offset at which the broker has reported the end of the partition, None if
+    messages were fetched after that. `size` is in bytes of memory.
+    """
+
+    def __init__(
+        self, topic: str, partition: int, position: int, end: int, settings: Settings
+    ) -> None:
         self.key = (topic, partition)
         self.position = position
         self.end = end
         self.reached_end: int | None = None
-        self.is_paused = False
         self.is_end_confirmed = False
         self.size = 0
+        self._is_bounded = settings.read == "once"
+        self._batch_size = settings.batch_size
         self._messages: deque[Message] = deque()
+        self._told: tuple[int, int, bool] | None = None
 
     @property
     def name(self) -> str:
@@ -53,82 +76,21 @@ class PartitionBuffer:
 
     @property
     def is_at_end(self) -> bool:
-        """Whether everything up to the end of the partition is read.
+        """Whether everything up to the end of the partition is in batches.
 
         Control records and aborted transactions at the end have offsets and no messages (KIP-98).
         """
         return self.reached_end is not None and not self._messages
 
-    def add(self, messages: list[Message]) -> None:
-        """Append fetched messages."""
-        if messages:
-            self._messages.extend(messages)
-            self.size += sum(map(len, messages))
-            self.is_end_confirmed = False
-
-    def take(self, most: int, most_bytes: int) -> list[Message]:
-        """Return the next messages, at least one if there is any, and move the position."""
-        if len(self._messages) <= most and self.size <= most_bytes:
-            taken = list(self._messages)
-            self._messages.clear()
-            self.size = 0
-        else:
-            taken = self._take_some(most, most_bytes)
-        if taken:
-            self.position = max(self.position, offset_of(taken[-1]) + 1)
-        if self.reached_end is not None and not self._messages:
-            self.position = max(self.position, self.reached_end)
-        return taken
-
-    def _take_some(self, most: int, most_bytes: int) -> list[Message]:
-        lengths = list(map(len, islice(self._messages, most)))
-        if sum(lengths) > most_bytes:
-            fitting = bisect_right(list(accumulate(lengths)), most_bytes)
-            lengths = lengths[: max(fitting, 1)]
-        self.size -= sum(lengths)
-        return [self._messages.popleft() for _ in lengths]
-
-
-class SharedConsumer(Protocol):
-    """A consumer that fetches the messages of several partitions."""
-
-    def poll(self, buffer: PartitionBuffer, seconds: float) -> list[Message]:
-        """Return the next messages of a partition; wait at most so long for them."""
-        ...
-
-    def known_end(self, buffer: PartitionBuffer) -> int:
-        """Return the end of a partition as the last fetch has seen it."""
-        ...
-
-    def close(self, buffer: PartitionBuffer) -> None:
-        """Leave a partition."""
-        ...
-
-
-class PartitionReader:
-    """One partition of the log, and its position.
-
-    A bounded read (MOBILITY_READ=once) ends where the log ended when it began.
-    """
-
-    def __init__(
-        self, consumer: SharedConsumer, buffer: PartitionBuffer, settings: Settings
-    ) -> None:
-        self._consumer = consumer
-        self._buffer = buffer
-        self._is_bounded = settings.read == "once"
-        self._batch_size = settings.batch_size
-        self._end = buffer.end
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything up to the known end is here or in batches."""
+        return self.reached_end is not None or self.next_offset >= self.end
 
     @property
-    def position(self) -> int:
-        """The next offset to be read."""
-        return self._buffer.position
-
-    @property
-    def end(self) -> int:
-        """The offset after the last one known."""
-        return max(self._end, self.position)
+    def next_offset(self) -> int:
+        """The offset after the last message that is here or in batches."""
+        return offset_of(self._messages[-1]) + 1 if self._messages else self.position
 
     @property
     def lag(self) -> int:
@@ -136,12 +98,7 @@ class PartitionReader:
 
         None at the end of what is committed, whatever an open transaction has written behind it.
         """
-        return 0 if self._buffer.is_at_end else self.end - self.position
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether a bounded read has read everything."""
-        return self._is_bounded and self.lag == 0
+        return 0 if self.is_at_end else max(self.end - self.position, 0)
 
     @property
     def is_behind(self) -> bool:
@@ -149,122 +106,168 @@ class PartitionReader:
         return self.lag >= (1 if self._is_bounded else self._batch_size)
 
     @property
-    def is_end_confirmed(self) -> bool:
-        """Whether the broker has confirmed lately that there is nothing more to be read.
+    def is_finished(self) -> bool:
+        """Whether a bounded read has read everything."""
+        return self._is_bounded and self.lag == 0
 
-        Without that, a partition whose fetches fail would look as if it had no new messages.
-        """
-        return self._buffer.is_at_end and self._buffer.is_end_confirmed
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to say that the last batch did not say, and no message."""
+        return not self._messages and self._told != self._state
 
-    def poll(self) -> list[Message]:
-        """Return the next messages, up to a batch; waits for them only while behind."""
-        messages = self._consumer.poll(self._buffer, _FILL_SECONDS if self.is_behind else 0.0)
-        if not self._is_bounded and not self._buffer.is_at_end:
-            self._end = max(self._end, self._consumer.known_end(self._buffer))
-        return messages
+    @property
+    def _state(self) -> tuple[int, int, bool]:
+        return self.position, self.lag, self.is_at_end and self.is_end_confirmed
 
-    def next_poll(self) -> datetime | None:
-        """Return when to poll again: at once while behind, else at the next tenth of a second.
+    def add(self, messages: list[Message]) -> int:
+        """Append fetched messages; return their size."""
+        if not messages:
+            return 0
+        size = size_of(len(messages), sum(map(len, messages)))
+        self._messages.extend(messages)
+        self.size += size
+        self.reached_end = None
+        self.is_end_confirmed = False
+        return size
 
-        All partitions at the same time, as a worker that wakes up for each costs more than they do.
-        """
-        if self.is_behind or self.is_finished:
-            return None
-        now = datetime.now(UTC)
-        return now + _LIVE_PAUSE - (now - _EPOCH) % _LIVE_PAUSE
+    def move_end(self, end: int) -> None:
+        """Record the end of the log as a fetch has seen it."""
+        if not self._is_bounded:
+            self.end = max(self.end, end)
 
-    def close(self) -> None:
-        """Leave the partition."""
-        self._consumer.close(self._buffer)
+    def reach_end(self, offset: int) -> None:
+        """Record that the broker has reported the end of the partition."""
+        self.reached_end = offset
+        self._pass_control_records()
+
+    def clear(self) -> int:
+        """Drop all messages; return their size."""
+        size, self.size = self.size, 0
+        self._messages.clear()
+        return size
+
+    def take(self, most: int, most_bytes: int) -> Batch:
+        """Return the next messages, at least one if there is any, and move the position."""
+        if len(self._messages) <= most and self.size <= most_bytes:
+            taken = list(self._messages)
+            size = self.clear()
+        else:
+            taken, size = self._take_some(most, most_bytes)
+        if taken:
+            self.position = max(self.position, offset_of(taken[-1]) + 1)
+        self._pass_control_records()
+        return self._batch(taken, size)
+
+    def news(self) -> Batch:
+        """Return a batch without messages, with what is known now."""
+        return self._batch([], 0)
+
+    def _batch(self, messages: list[Message], size: int) -> Batch:
+        position, lag, is_end_confirmed = self._told = self._state
+        return Batch(
+            self.key,
+            messages,
+            size,
+            position,
+            lag,
+            self.is_behind,
+            self.is_finished,
+            is_end_confirmed,
+        )
+
+    def _take_some(self, most: int, most_bytes: int) -> tuple[list[Message], int]:
+        lengths = list(map(len, islice(self._messages, most)))
+        if size_of(len(lengths), sum(lengths)) > most_bytes:
+            sizes = accumulate(size_of(1, length) for length in lengths)
+            fitting = bisect_right(list(sizes), most_bytes)
+            lengths = lengths[: max(fitting, 1)]
+        size = size_of(len(lengths), sum(lengths))
+        self.size -= size
+        return [self._messages.popleft() for _ in lengths], size
+
+    def _pass_control_records(self) -> None:
+        if self.reached_end is not None and not self._messages:
+            self.position = max(self.position, self.reached_end)
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """The next messages of a partition, and the state of its reader after them.
-
-    `position` is the next offset to be read, behind the messages and control records after them.
-    `tables` are those that are in force for all of these messages.
-    """
-
-    messages: list[Message]
-    decoded: Decoded
-    tables: Tables
-    position: int
-    lag: int
-    is_behind: bool
-    is_finished: bool
-    is_end_confirmed: bool
-    next_poll: datetime | None
+B = TypeVar("B", bound=Batch)
 
 
-class Fetcher:
-    """Fetches and decodes the next batch while the worker processes the last one.
+class PartitionReader(Generic[B]):
+    """The batches of one partition, in order: a thread puts them here, and the worker takes them.
 
-    Kafka's client and Polars release Python's lock while they work, so a thread beside the worker
-    uses a second core. Decoding needs no state, so it may be done ahead. At most one batch waits,
-    as it costs memory, and none where the next one may not be full: it would be late by one poll.
+    The first batch says what is known before anything is read. `demand` is called where the worker
+    finds no batch, and may raise.
     """
 
     def __init__(
         self,
-        reader: PartitionReader,
-        rules: Sequence[Rules],
-        form: ValueFormat,
-        executor: Executor,
+        buffer: PartitionBuffer,
+        memory: FetchMemory,
+        demand: Callable[[], None],
+        close: Callable[["PartitionReader[B]"], None],
     ) -> None:
-        """Fetch on a thread of the executor. The fetcher closes the reader.
+        self.buffer = buffer
+        self._first = buffer.position
+        self._memory = memory
+        self._demand = demand
+        self._close = close
+        self._is_closed = False
+        self._batches: deque[B] = deque()
+        self._put = 0
+        self._taken = 0
+        self._last: B | None = None
 
-        `rules` are those of the partition, in the order of their first offsets; `form` is where in
-        a message its trip is.
+    @property
+    def position(self) -> int:
+        """The offset after the last batch that was taken, or where reading begins."""
+        return self._first if self._last is None else self._last.position
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the worker has the last batch of a bounded read."""
+        return self._last is not None and self._last.is_finished
+
+    @property
+    def waiting(self) -> int:
+        """The size of what was put and not yet taken."""
+        return self._put - self._taken
+
+    def put(self, batch: B) -> None:
+        """Add a batch."""
+        self._put += batch.size
+        self._batches.append(batch)
+
+    def fetch(self) -> B | None:
+        """Return the next batch, None without news. Raises what reading has raised."""
+        if not self._batches:
+            self._demand()
+            if self._last is None or self._last.lag > 0:
+                self._memory.ask(self)
+            return None
+        batch = self._last = self._batches.popleft()
+        if batch.size:
+            self._taken += batch.size
+            self._memory.release(batch.size)
+        return batch
+
+    def next_poll(self) -> datetime | None:
+        """Return when to fetch again: at once, None, if there is a batch or the end is reached.
+
+        All partitions at the same time, as a worker that wakes up for each costs more than they do.
         """
-        self._reader = reader
-        self._rules = deque(rules)
-        self._form = form
-        self._rest: list[Message] = []
-        self._executor = executor
-        self._next: Future[Fetched] | None = None
-
-    def fetch(self) -> Fetched:
-        """Return the next batch; raise what reading or decoding it raised."""
-        fetched = self._read() if self._next is None else self._next.result()
-        self._next = self._executor.submit(self._read) if fetched.is_behind else None
-        return fetched
+        if self._batches or self.is_finished:
+            return None
+        is_behind = self._last is None or self._last.is_behind
+        pause = _BEHIND_PAUSE if is_behind else _LIVE_PAUSE
+        now = datetime.now(UTC) - _AFTER_TICK
+        return now + pause - (now - _EPOCH) % pause + _AFTER_TICK
 
     def close(self) -> None:
-        """Leave the broker; a batch that was fetched ahead is dropped, and read again next time."""
-        if self._next is not None and not self._next.cancel():
-            self._next.exception()
-        self._reader.close()
-
-    def _read(self) -> Fetched:
-        reader = self._reader
-        messages, self._rest = self._under_same_rules(self._rest or reader.poll())
-        rules, rest = self._rules[0], len(self._rest)
-        return Fetched(
-            messages,
-            decode_trips([message.value() for message in messages], rules.trips, self._form),
-            rules.tables,
-            offset_of(messages[-1]) + 1 if rest else reader.position,
-            reader.lag + rest,
-            reader.is_behind or rest > 0,
-            reader.is_finished and rest == 0,
-            reader.is_end_confirmed and rest == 0,
-            None if rest else reader.next_poll(),
-        )
-
-    def _under_same_rules(self, messages: list[Message]) -> tuple[list[Message], list[Message]]:
-        """Return the messages for which the rules of the first one are in force, and the rest.
-
-        Rules that are not in force any more are dropped.
-        """
-        rules = self._rules
-        if len(rules) == 1 or not messages:
-            return messages, []
-        while len(rules) > 1 and rules[1].first_offset <= offset_of(messages[0]):
-            rules.popleft()
-        end = rules[1].first_offset if len(rules) > 1 else offset_of(messages[-1]) + 1
-        count = bisect_left(messages, end, key=offset_of)
-        return messages[:count], messages[count:]
+        """Leave the partition."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._close(self)
 
 
 def offset_of(message: Message) -> int:

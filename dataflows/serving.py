@@ -12,10 +12,11 @@ from bytewax.dataflow import Dataflow
 
 from broker.producer import CheckedProducer
 from dataflows.aggregated_source import AggregatedSource, split_windows
-from dataflows.consumers import Consumers
 from dataflows.encoders import dead_encoder
 from dataflows.kafka_sink import KafkaSink
+from dataflows.log_reader import LogReader
 from dataflows.offset_commits import OffsetCommits
+from dataflows.partition_reader import Batch
 from dataflows.stores import sink_context, store_sinks
 from mobility.entities import ENTITIES
 from mobility.topics import aggregated_topic
@@ -30,13 +31,14 @@ def build(context: FlowContext) -> Dataflow:
         settings, "mobility-serving", stop_requested=stop_requested, logs=True
     )
     shared_by_stores = sink_context(context.reporter, stop_requested)
-    consumers = Consumers(settings)
+    # Windows are decoded by the workers: a batch of them has one entity.
+    log = LogReader[Batch](settings, list)
     commits = OffsetCommits(settings, "serving", context.recovery.folder)
     flow = Dataflow("mobility_serving")
     for entity in ENTITIES:
         metrics = context.metrics[aggregated_topic(settings, entity)]
         source = AggregatedSource(
-            settings, entity, consumers, commits, metrics, stop_requested, context.recovery
+            settings, entity, log, commits, metrics, stop_requested, context.recovery
         )
         batches = op.input(f"aggregated_{entity.name}", flow, source)
         outputs = split_windows(entity, batches, settings)

@@ -1,26 +1,23 @@
 """The source: the partitions of `trips_stream`, each with its ingest."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 from bytewax.inputs import FixedPartitionedSource
 
 from broker.topics import TopicDescriber
 from dataflows.alignment import WatermarkAlignment
-from dataflows.consumers import Consumers
 from dataflows.ingest import PartitionIngest, TripPartition, WatchedTopic
 from dataflows.items import IngestedBatch
-from dataflows.log_format import log_format
+from dataflows.log_reader import LogReader
 from dataflows.offset_commits import OffsetCommits
-from dataflows.partition_reader import Fetcher
 from dataflows.resume_validator import ResumePosition, ResumeValidator
 from dataflows.rules import RulesReader
 from dataflows.topic_watch import TopicWatch, check_timestamps, describe_or_refuse
+from dataflows.trip_decoder import TripDecoder
 from mobility.settings import Settings
 from mobility.topics import trips_topic
-from mobility.values import ValueFormat
 from runtime.flow_metrics import FlowMetrics
 from runtime.flows import TRIPS_STEP_ID
 from runtime.recovery import RecoveryInfo
@@ -37,7 +34,6 @@ class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
     def __init__(
         self,
         settings: Settings,
-        consumers: Consumers,
         alignment: WatermarkAlignment,
         commits: OffsetCommits,
         metrics: FlowMetrics,
@@ -45,7 +41,6 @@ class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
         recovery: RecoveryInfo,
     ) -> None:
         self._settings = settings
-        self._consumers = consumers
         self._alignment = alignment
         self._commits = commits
         self._metrics = metrics
@@ -53,7 +48,8 @@ class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
         self._validator = ResumeValidator(settings, recovery, metrics)
         self._rules = RulesReader(settings, recovery.folder)
         self._describer = TopicDescriber(settings, trips_topic(settings))
-        self._executor = ThreadPoolExecutor(1, "fetching")
+        self._decoder = TripDecoder(settings)
+        self._log = LogReader(settings, self._decoder.decode)
 
     @cached_property
     def _topic(self) -> WatchedTopic:
@@ -61,10 +57,6 @@ class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
         check_timestamps(self._settings, self._describer, info.name)
         watch = TopicWatch(self._settings, info, self._describer, self._metrics)
         return WatchedTopic(info, watch)
-
-    @cached_property
-    def _format(self) -> ValueFormat:
-        return log_format(self._settings)
 
     def list_parts(self) -> list[str]:
         """Return the partitions of the topic, as `000`, `001` and so on."""
@@ -83,15 +75,20 @@ class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
         if resume_state is not None:
             ingest.resume(resume_state)
             position = ResumePosition(ingest.next_offset, resume_state.get("topic_id"))
-        begin = partial(self._validator.first_offset, topic, partition, position)
-        reader = self._consumers.open(topic.name, partition, topic.partitions, begin)
-        rules = self._rules.from_offset(partition, reader.position, topic.id)
-        fetcher = Fetcher(reader, rules, self._format, self._executor)
+        self._decoder.form  # noqa: B018 - refused, if at all, before anything is read
+
+        def begin(low: int, end: int) -> int:
+            offset = self._validator.first_offset(topic, partition, position, low, end)
+            rules = self._rules.from_offset(partition, offset, topic.id)
+            self._decoder.set_rules((topic.name, partition), rules)
+            return offset
+
+        reader = self._log.open(topic.name, partition, topic.partitions, begin)
         return TripPartition(
             self._settings,
             self._topic,
             ingest,
-            fetcher,
+            reader,
             self._alignment,
             self._commits.open(topic.name, partition, reader.position),
             self._metrics,

@@ -1,5 +1,6 @@
 """The watermarks of all partitions, as one step of the dataflow has received them in this run."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -39,6 +40,43 @@ class WatermarkTracker:
         self._all.set(partition, update.watermark)
         if status in _ACTIVE:
             self._active.set(partition, update.watermark)
+
+    def update_all(self, updates: Sequence[WatermarkUpdate]) -> None:
+        """Record the newest updates, in the order in which each partition was read.
+
+        Most move a watermark and nothing else. Those are recorded together, as each shard gets the
+        updates of all partitions.
+        """
+        if len(updates) == 1:
+            self.update(updates[0])
+            return
+        moved: dict[int, int] = {}
+        moved_active: dict[int, int] = {}
+        for update in updates:
+            partition, watermark = update.partition, update.watermark
+            before = self.updates.get(partition)
+            if (
+                before is None
+                or watermark is None
+                or before.watermark is None
+                or before.status != update.status
+                or update.partitions is not self._listed
+            ):
+                self._move(moved, moved_active)
+                self.update(update)
+                continue
+            self.updates[partition] = update
+            moved[partition] = watermark
+            if update.status in _ACTIVE:
+                moved_active[partition] = watermark
+        self._move(moved, moved_active)
+
+    def _move(self, moved: dict[int, int], moved_active: dict[int, int]) -> None:
+        if moved:
+            self._all.move(moved)
+            self._active.move(moved_active)
+            moved.clear()
+            moved_active.clear()
 
     def _record_partitions(self, partitions: tuple[int, ...]) -> None:
         # The updates that come together share one tuple, so it is compared once.

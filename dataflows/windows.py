@@ -1,6 +1,6 @@
 """Windows: trips become partial aggregates, partial aggregates become panes of windows."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,8 +20,8 @@ from mobility.totals import AGGREGATED, partial_totals, split_by_shard
 
 Emitted = tuple[list[WindowUpdate], bool]
 
-OnWatermark = Callable[[WatermarkUpdate], None]
-"""Called with each watermark that a shard gets."""
+OnWatermarks = Callable[[Sequence[WatermarkUpdate]], None]
+"""Called with the watermarks that a shard gets together."""
 
 
 def aggregate_windows(
@@ -29,13 +29,13 @@ def aggregate_windows(
     batches: Stream[IngestedBatch],
     settings: Settings,
     since: int | None = None,
-    on_watermark: OnWatermark = lambda _update: None,
+    on_watermarks: OnWatermarks = lambda _updates: None,
 ) -> KeyedStream[WindowUpdate]:
     """Return an entity's windows, keyed by shard: local-global aggregation, as in Flink SQL.
 
     Every shard gets every watermark, also without rows. The batches of all partitions that arrive
     together are aggregated at once, as each call has a cost of its own. Windows before `since`
-    (epoch ms) are left out: they had trips before the entity was added. `on_watermark` is called
+    (epoch ms) are left out: they had trips before the entity was added. `on_watermarks` is called
     with the watermarks that the shards of this process get.
     """
 
@@ -51,7 +51,7 @@ def aggregate_windows(
     columns = [entity.id_column, *AGGREGATED]
     keyed = op.flat_map_batch(f"{entity.name}_partials", batches, partials)
     return op.stateful_batch(
-        f"{entity.name}_windows", keyed, window_logic(entity, settings, on_watermark)
+        f"{entity.name}_windows", keyed, window_logic(entity, settings, on_watermarks)
     )
 
 
@@ -70,7 +70,7 @@ class WindowLogic(StatefulBatchLogic[ShardPartial, WindowUpdate, dict[str, Any]]
         settings: Settings,
         state: dict[str, Any] | None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        on_watermark: OnWatermark = lambda _update: None,
+        on_watermarks: OnWatermarks = lambda _updates: None,
     ) -> None:
         self._entity = entity
         # Bytewax builds logic from its state alone: the number of the shard comes with the items.
@@ -78,7 +78,7 @@ class WindowLogic(StatefulBatchLogic[ShardPartial, WindowUpdate, dict[str, Any]]
         self._shards = settings.shards
         self._interval = timedelta(seconds=settings.early_every)
         self._clock = clock
-        self._on_watermark = on_watermark
+        self._on_watermarks = on_watermarks
         self._watermarks = WatermarkTracker()
         self._state = WindowState(settings.window_ms, settings.allowed_lateness * 1_000)
         if state is not None:
@@ -90,9 +90,8 @@ class WindowLogic(StatefulBatchLogic[ShardPartial, WindowUpdate, dict[str, Any]]
         """Add partial aggregates and watermarks, in the order of each partition."""
         for value in values:
             self._shard = value.shard
-            for update in value.updates:
-                self._watermarks.update(update)
-                self._on_watermark(update)
+            self._watermarks.update_all(value.updates)
+            self._on_watermarks(value.updates)
             if value.rows is not None:
                 self._state.add(value.rows)
         return self._advance(), self.RETAIN
@@ -148,7 +147,7 @@ class WindowLogic(StatefulBatchLogic[ShardPartial, WindowUpdate, dict[str, Any]]
 
 
 def window_logic(
-    entity: Entity, settings: Settings, on_watermark: OnWatermark
+    entity: Entity, settings: Settings, on_watermarks: OnWatermarks
 ) -> Callable[[dict[str, Any] | None], WindowLogic]:
     """Return the builder that the stateful step wants."""
-    return lambda state: WindowLogic(entity, settings, state, on_watermark=on_watermark)
+    return lambda state: WindowLogic(entity, settings, state, on_watermarks=on_watermarks)

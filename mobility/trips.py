@@ -7,6 +7,7 @@ reject other messages nor make the whole batch slow.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 
 import polars as pl
@@ -62,8 +63,32 @@ class Decoded:
     rejected: pl.DataFrame
     objects: Sequence[bytes | None]
 
+    def split(self, lengths: Sequence[int]) -> "list[Decoded]":
+        """Return parts of so many messages each, which are batches of their own."""
+        if len(lengths) == 1:
+            return [self]
+        ends = list(accumulate(lengths))
+        firsts = [0, *ends[:-1]]
+        columns = (_rows(self.trips, firsts), _rows(self.rejected, firsts))
+        return [
+            Decoded(trips, rejected, self.objects[first:end])
+            for trips, rejected, first, end in zip(*columns, firsts, ends, strict=True)
+        ]
 
-_NOTHING: Final = Decoded(
+
+def _rows(frame: pl.DataFrame, firsts: Sequence[int]) -> list[pl.DataFrame]:
+    """Return the rows from each of these rows of the batch on, counted from there."""
+    if frame.is_empty():
+        return [frame] * len(firsts)
+    starts = frame["row"].search_sorted(pl.Series(firsts), side="left").to_list()
+    ends = [*starts[1:], frame.height]
+    return [
+        frame.slice(start, end - start).with_columns(pl.col("row") - first)
+        for first, start, end in zip(firsts, starts, ends, strict=True)
+    ]
+
+
+NO_MESSAGES: Final = Decoded(
     pl.DataFrame(schema=TRIP_SCHEMA), pl.DataFrame(schema=REJECTED_SCHEMA), ()
 )
 
@@ -73,7 +98,7 @@ def decode_trips(
 ) -> Decoded:
     """Decode the values of a batch of messages; both frames are in the order of the batch."""
     if not values:
-        return _NOTHING  # a partition is polled ten times a second
+        return NO_MESSAGES  # a partition is polled ten times a second
     objects = form.objects(values, rules.max_bytes)
     columns = read_columns(objects, rules.max_bytes)
     certain = _certain_trips(columns, rules)

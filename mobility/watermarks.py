@@ -1,6 +1,6 @@
 """The minimum watermark: what holds for several partitions, or shards, at once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -44,6 +44,11 @@ class MinWatermark:
             self._lowest = watermark
         elif before == lowest != watermark:
             self._lowest = None
+
+    def move(self, watermarks: Mapping[int, int]) -> None:
+        """Record new watermarks of partitions that have one, in epoch ms."""
+        self._known.update(watermarks)
+        self._lowest = None
 
     def remove(self, partition: int) -> None:
         """Leave a partition out."""

@@ -8,8 +8,9 @@ import pytest
 
 from broker.topics import TopicInfo
 from dataflows.aggregated_source import AggregatedSource
-from dataflows.consumers import Consumers
+from dataflows.log_reader import LogReader
 from dataflows.offset_commits import OffsetCommits
+from dataflows.partition_reader import Batch
 from mobility.entities import BY_NAME
 from mobility.settings import Settings
 from runtime.failures import RefusalError
@@ -29,7 +30,7 @@ class FakeLog:
         return SimpleNamespace(position=begin(5, 9))
 
 
-LOG = cast("Consumers", FakeLog())
+LOG = cast("LogReader[Batch]", FakeLog())
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ def test_few_threads_and_files_are_enough(log: Hub, tmp_path: Path) -> None:
         "the log to be read",
     )
     own = Path(f"/proc/{process.pid}")
-    assert len(list((own / "task").iterdir())) < 60
+    assert len(list((own / "task").iterdir())) < 45
     assert len(list((own / "fd").iterdir())) < 100
     process.terminate()
     _, err = process.communicate(timeout=DEADLINE)
@@ -71,5 +71,5 @@ def test_too_low_a_limit_of_open_files_is_refused(log: Hub) -> None:
     _, err = process.communicate(timeout=DEADLINE)
     assert process.returncode == 2, err[-3_000:]
     assert "may open 100 files here" in err
-    assert f"({MANY} partitions, 1 brokers) needs 148" in err
-    assert "`ulimit -n 148`" in err
+    assert f"({MANY} partitions, 1 brokers) needs 112" in err
+    assert "`ulimit -n 112`" in err

@@ -12,15 +12,14 @@ import msgspec
 import pytest
 from confluent_kafka import Message, Producer
 
-from broker.offsets import OffsetQuery
 from dataflows.log_reader import LogReader
-from dataflows.partition_reader import offset_of
+from dataflows.partition_reader import Batch, offset_of
 from mobility.entities import BY_NAME
 from mobility.settings import to_environ
 from mobility.topics import trips_topic
 from tests.dataflows.conftest import ROOT, Hub
 from tests.strategies import NOON
-from tests.waiting import DEADLINE
+from tests.waiting import DEADLINE, until
 
 pytestmark = pytest.mark.services
 
@@ -119,14 +118,20 @@ def test_a_batch_is_bounded_by_bytes(hub: Hub) -> None:
     many = 120
     send(hub, [trip(0, note="x" * (MB - 200))] * many + [trip(1)] * 30_000)
     settings = msgspec.structs.replace(hub.settings, read="once", batch_size=10_000)
-    log = LogReader(settings, OffsetQuery(settings), 64)
+    log = LogReader[Batch](settings, list)
     reader = log.open(trips_topic(settings), 0, (0, 1, 2), lambda low, _: low)
-    offsets, sizes, lengths = [], [], []
-    while not reader.is_finished:
-        batch = reader.poll()
-        offsets += [offset_of(message) for message in batch]
-        sizes.append(sum(map(len, batch)))
-        lengths.append(len(batch))
+    offsets: list[int] = []
+    sizes, lengths = [], []
+
+    def has_read() -> bool:
+        batch = reader.fetch()
+        if batch is not None:
+            offsets.extend(offset_of(message) for message in batch.messages)
+            sizes.append(sum(map(len, batch.messages)))
+            lengths.append(len(batch.messages))
+        return reader.is_finished
+
+    until(has_read, "the log to be read")
     reader.close()
     jumps = [pair for pair in pairwise([-1, *offsets, many + 30_000]) if pair[1] != pair[0] + 1]
     assert jumps == []

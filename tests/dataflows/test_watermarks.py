@@ -19,16 +19,16 @@ updates = st.builds(
 )
 
 
-@given(st.lists(updates))
-def test_all_follows_from_the_newest_updates(steps: list[WatermarkUpdate]) -> None:
-    """Complete, caught up, closing watermark and cleanup watermark."""
+@given(st.lists(st.lists(updates, min_size=1)))
+def test_all_follows_from_the_newest_updates(steps: list[list[WatermarkUpdate]]) -> None:
+    """Complete, caught up, closing watermark and cleanup watermark, however updates come."""
     tracker = WatermarkTracker()
     newest: dict[int, WatermarkUpdate] = {}
     listed: set[int] = set()
-    for update in steps:
-        tracker.update(update)
-        newest[update.partition] = update
-        listed |= set(update.partitions)
+    for together in steps:
+        tracker.update_all(together)
+        newest |= {update.partition: update for update in together}
+        listed |= {partition for update in together for partition in update.partitions}
         known = newest.values()
         active = [u.watermark for u in known if u.status in {"behind", "caught_up"}]
         assert tracker.updates == newest
