@@ -1,7 +1,6 @@
 """The command line of the launcher."""
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ import msgspec
 
 from mobility.arguments import integer_from, processes_of_a_flow
 from mobility.entities import BY_NAME
-from mobility.settings import PREFIX, Settings, Store, to_environ
+from mobility.settings import Settings, Store
 from runtime.disk_space import require_disk_space
 from runtime.failures import RefusalError, StartError, exit_refused
 from runtime.fencing import with_fencing_token
@@ -19,7 +18,7 @@ from runtime.folder_entities import update_entities
 from runtime.folder_record import FolderRecord
 from runtime.launcher import RESTARTS, Launcher
 from runtime.process import read_settings_or_exit
-from runtime.process_group import ProcessGroup
+from runtime.process_group import ProcessGroup, start_flow
 from runtime.rebuild import rebuild
 from runtime.recovery import delete_unreachable_snapshots
 from runtime.recovery_lock import RecoveryLock, lock_folder
@@ -62,13 +61,11 @@ def _starter(
 
     Its argument tells whether a stop was requested meanwhile.
     """
-    options = ["-r", str(lock.folder), "-s", str(settings.snapshot_interval), "-b", "0"]
     chosen = msgspec.structs.replace(
         settings,
         cluster=lock.token,
         accept_gap=settings.accept_gap or arguments.accept_gap,
     )
-    others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
 
     def start(stop_requested: Callable[[], bool]) -> ProcessGroup:
         require_disk_space(lock.folder)
@@ -77,9 +74,7 @@ def _starter(
             update_rules(lock.folder, settings)
         fenced = with_fencing_token(chosen, lock.folder, stop_requested)
         check_stores(lock.folder, arguments.flow, fenced)
-        environ = others | to_environ(fenced)
-        module = f"dataflows.{arguments.flow}"
-        return ProcessGroup(module, arguments.processes, options, environ, lock.fileno())
+        return start_flow(arguments.flow, arguments.processes, fenced, lock)
 
     return start
 

@@ -1,5 +1,6 @@
 """One Bytewax cluster on this machine: its processes start and end together."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -11,7 +12,10 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Final
 
+from mobility.settings import PREFIX, Settings, to_environ
 from runtime.failures import EXIT_REFUSED
+from runtime.flows import FlowName
+from runtime.recovery_lock import RecoveryLock
 
 # How long the other processes may run after one has ended. No snapshot is completed without it, so
 # they only need the time to print their errors.
@@ -99,6 +103,16 @@ class ProcessGroup:
         if process.stdin is not None:
             process.stdin.close()
         self._ended.put(code)
+
+
+def start_flow(
+    flow: FlowName, processes: int, settings: Settings, lock: RecoveryLock
+) -> ProcessGroup:
+    """Start the processes of a flow on the folder of a lock. Of MOBILITY_* they get `settings`."""
+    options = ["-r", str(lock.folder), "-s", str(settings.snapshot_interval), "-b", "0"]
+    others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    environ = others | to_environ(settings)
+    return ProcessGroup(f"dataflows.{flow}", processes, options, environ, lock.fileno())
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Fills a store from the windows in `aggregated.*`, for the flow of a recovery folder."""
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -8,12 +7,12 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from mobility.settings import PREFIX, Settings, Store, to_environ
+from mobility.settings import Settings, Store
 from runtime.fencing import with_fencing_token
 from runtime.flows import FlowName
 from runtime.folder_record import FolderRecord
 from runtime.launcher import Launcher
-from runtime.process_group import ProcessGroup
+from runtime.process_group import ProcessGroup, start_flow
 from runtime.recovery_lock import RecoveryLock, lock_folder
 from runtime.store_sequence import forget_sequence_numbers
 
@@ -47,13 +46,10 @@ def rebuild(lock: RecoveryLock, flow: FlowName, settings: Settings, store: Store
 
 def _starter(folder: Path, settings: Settings) -> Callable[[Callable[[], bool]], ProcessGroup]:
     lock = lock_folder(folder, FolderRecord.of("serving", settings))
-    options = ["-r", str(folder), "-s", str(settings.snapshot_interval), "-b", "0"]
-    others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     chosen = msgspec.structs.replace(settings, cluster=lock.token)
 
     def start(stop_requested: Callable[[], bool]) -> ProcessGroup:
-        environ = others | to_environ(with_fencing_token(chosen, folder, stop_requested))
-        return ProcessGroup("dataflows.serving", 1, options, environ, lock.fileno())
+        return start_flow("serving", 1, with_fencing_token(chosen, folder, stop_requested), lock)
 
     return start
 

@@ -206,7 +206,7 @@ class Follower:
         self._pending = []
         self._add_pending(self._changed_ids(known, state.number))
         self._read_at = 0
-        self._number = max(state.number, known)
+        self._number = state.number
         self._instance_id = state.instance_id
         self._set_progress(state)
         if self._failure is not None or self._pending:
