@@ -13,8 +13,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import reduce
-from operator import add
 from typing import Final
 
 import polars as pl
@@ -29,7 +27,7 @@ from sinks.authority import Authority, AuthorityState
 from sinks.follower_connection import FollowerConnection, FollowerState, LostDataError
 from sinks.live_changes import change_commands, gap_command
 from sinks.redis_commands import NO_COMMANDS, Commands, command, totals_commands
-from sinks.store import StoreError, StoreRefusedError, Touched
+from sinks.store import StoreError, Touched
 
 QUEUE_ROWS: Final = 100_000
 """Changed windows that wait for Redis: beyond, they are dropped, and read from Postgres later."""
@@ -41,9 +39,16 @@ _BLOCK_IDS: Final = 1_000
 """Ids of one transaction of Redis: other clients wait some milliseconds for it."""
 
 _CHECK_SECONDS: Final = 0.5
+_MAX_DELAY: Final = 4.0
 _CLOSE_SECONDS: Final = 10.0
 _SILENT_SECONDS: Final = 2.0
 _DELETE_SECONDS: Final = 60.0
+
+_CLUSTER: Final = (
+    redis.exceptions.AskError,
+    redis.exceptions.ClusterDownError,
+    redis.exceptions.ClusterCrossSlotError,
+)
 
 _log: Final = logging.getLogger(__name__)
 
@@ -73,10 +78,11 @@ class Follower:
         self._changed = threading.Condition()
         self._news: list[Touched] = []
         self._new_progress: dict[int, int] = {}
-        self._owned: set[int] = set()
+        self._wanted: frozenset[int] = frozenset()
         self._must_synchronize = False
         self._is_closing = False
         # What the thread knows: up to which number Redis is, or will be after the pending ids.
+        self._owned: frozenset[int] = frozenset()
         self._number = 0
         self._progress: dict[int, int] = {}
         self._pending: list[str] = []
@@ -92,7 +98,12 @@ class Follower:
     def own(self, shard: int) -> None:
         """Write the ids of a shard from now on, and what Redis lacks of them."""
         with self._changed:
-            self._owned.add(shard)
+            self._wanted |= {shard}
+        self.synchronize()
+
+    def synchronize(self) -> None:
+        """Read from Postgres what Redis lacks: not all that was committed may have been `put`."""
+        with self._changed:
             self._must_synchronize = True
             self._changed.notify_all()
 
@@ -105,9 +116,12 @@ class Follower:
     def put(self, touched: Touched) -> None:
         """Queue what transactions have changed, and never block.
 
-        Where the queue is full, the changes are dropped, and read from Postgres later.
+        Where the queue is full, or Redis does not take them, they are dropped, and read from
+        Postgres later.
         """
         with self._changed:
+            if self._must_synchronize:
+                return
             self._news.append(touched)
             if sum(each.windows.height for each in self._news) > QUEUE_ROWS:
                 self._news.clear()
@@ -134,18 +148,18 @@ class Follower:
         self._authority.close()
 
     def _run(self) -> None:
+        delay = _CHECK_SECONDS
         while True:
             try:
                 self._follow()
                 break
-            except StoreRefusedError as error:
-                self._report(str(error))
-                break
-            except (redis.RedisError, OSError, StoreError, LostDataError) as error:
-                self._report(" ".join(str(error).split()) or type(error).__name__)
+            except Exception as error:  # noqa: BLE001 - nothing may end the thread: Redis would stay behind
+                delay = _CHECK_SECONDS if self._failure is None else min(2 * delay, _MAX_DELAY)
+                self._report(_reason(error))
             with self._changed:
                 self._must_synchronize = True
-                if self._changed.wait_for(lambda: self._is_closing, _CHECK_SECONDS):
+                self._news.clear()
+                if self._changed.wait_for(lambda: self._is_closing, delay):
                     break
         self._connection.close()
 
@@ -154,7 +168,7 @@ class Follower:
         while True:
             with self._changed:
                 self._changed.wait_for(self._has_work, _CHECK_SECONDS)
-                must_synchronize = self._must_synchronize and bool(self._owned)
+                must_synchronize = self._must_synchronize and bool(self._wanted)
                 is_last = self._is_closing and not self._pending and not self._has_news()
             self._delete_old_changes()
             if must_synchronize:
@@ -174,26 +188,30 @@ class Follower:
             self._is_closing
             or self._pending
             or self._has_news()
-            or (self._must_synchronize and self._owned)
+            or (self._must_synchronize and self._wanted)
         )
 
     def _has_news(self) -> bool:
-        return bool(self._news or self._new_progress)
+        return not self._must_synchronize and bool(self._news or self._new_progress)
 
     def _take(self) -> tuple[Touched | None, dict[int, int]]:
-        """Take everything that is queued."""
+        """Take everything that is queued; nothing where it lacks what was dropped."""
         with self._changed:
+            if self._must_synchronize:
+                return None, {}
             news, progress = self._news, self._new_progress
             self._news, self._new_progress = [], {}
-        return reduce(add, news) if news else None, progress
+        return _joined(news) if news else None, progress
 
     def _synchronize(self) -> None:
         """Connect, and find out what Redis lacks."""
         with self._committing:
             state = self._authority.state()
-            self._take()
             with self._changed:
+                self._news, self._new_progress = [], {}
                 self._must_synchronize = False
+                # Shards that come later are marked after they were read.
+                self._owned = self._wanted
         follows = self._connection.open()
         if follows is not None and follows != state.instance_id:
             self._clear()
@@ -206,10 +224,10 @@ class Follower:
         self._pending = []
         self._add_pending(self._changed_ids(known, state.number))
         self._read_at = 0
-        self._number = max(state.number, known)
+        self._number = state.number
         self._instance_id = state.instance_id
         self._set_progress(state)
-        if self._failure is not None or self._pending:
+        if self._failure is None and self._pending:
             _log.warning(
                 "%s is given %d ids of %s that it lacks",
                 *(self._connection.name, len(self._pending), self._entity.name),
@@ -269,8 +287,8 @@ class Follower:
             if progress:
                 self._write([], self._marks())
             return
-        if news.backfilled > self._number:
-            self._add_pending(self._changed_ids(self._number, news.backfilled))
+        if news.reread > self._number:
+            self._add_pending(self._changed_ids(self._number, news.reread))
         self._number = max(self._number, news.number)
         totals = news.totals.unique("id", keep="last")
         changes = change_commands(self._keys.live(self._entity), news.windows)
@@ -325,15 +343,18 @@ class Follower:
 
     def _check(self) -> None:
         """Between news: see whether Redis has lost data, and what others have written."""
-        if not self._owned or self._must_synchronize:
+        if not self._owned:
             return
         with self._committing:
-            if self._has_news():
+            if self._must_synchronize or self._has_news():
                 return
             state = self._authority.state()
         self._next_check = time.monotonic() + _CHECK_SECONDS
         stored = self._connection.state(self._entity)
         self._check_marks(stored)
+        if state.number < self._number:
+            msg = "Postgres lacks transactions that Redis has"
+            raise LostDataError(msg)
         if state.backfilled > self._number:
             self._add_pending(self._changed_ids(self._number, state.number))
         if state.number != self._number:
@@ -343,7 +364,7 @@ class Follower:
         self._raise_others(stored.sequence, state.number)
 
     def _delete_old_changes(self) -> None:
-        if 0 in self._owned and time.monotonic() >= self._next_deletion:
+        if 0 in self._wanted and time.monotonic() >= self._next_deletion:
             self._next_deletion = time.monotonic() + _DELETE_SECONDS
             self._authority.delete_old_changes()
 
@@ -384,3 +405,23 @@ class Follower:
         elif failure is None and self._failure is not None:
             _log.warning("%s has all %s again", self._connection.name, self._entity.name)
         self._failure = failure
+
+
+def _joined(news: list[Touched]) -> Touched:
+    """Return all news as one: at once, for there may be thousands."""
+    return Touched(
+        pl.concat(each.totals for each in news),
+        pl.concat(each.windows for each in news),
+        min(each.first for each in news),
+        max(each.number for each in news),
+        max(each.reread for each in news),
+    )
+
+
+def _reason(error: Exception) -> str:
+    """Return why Redis is not written, in one line."""
+    if isinstance(error, _CLUSTER):
+        return f"it is a Redis Cluster, which can't follow: name a server of its own ({error})"
+    known = isinstance(error, redis.RedisError | OSError | StoreError | LostDataError)
+    text = " ".join(str(error).split())
+    return text if known and text else f"{type(error).__name__}: {text}"

@@ -1,0 +1,150 @@
+"""What must not make Redis wrong, or keep it behind for ever: each of these once did."""
+
+import weakref
+from collections.abc import Callable, Collection
+from typing import Any, TypeVar
+
+import msgspec
+import polars as pl
+import psycopg
+import pytest
+import redis
+
+from mobility.entities import BY_NAME
+from mobility.keys import RedisKeys
+from mobility.settings import Settings
+from postgres.connection import Connection
+from sinks import postgres as postgres_module
+from sinks.authority import Authority
+from sinks.connecting import connect_authority, follow
+from sinks.follower import Follower
+from sinks.postgres import MAX_BIGINT, PostgresStore, open_session
+from sinks.postgres_session import PostgresSession
+from sinks.store import AmountTooLargeError, ApplyResult
+from tests.sinks.following import followed_store, redis_totals, until_followed
+from tests.waiting import until
+
+pytestmark = pytest.mark.services
+
+DRIVER = BY_NAME["driver"]
+IDS = [f"d{number:02}" for number in range(40)]
+
+Build = Any
+T = TypeVar("T")
+
+
+def fill_postgres(settings: Settings, rows: pl.DataFrame) -> None:
+    """Write windows while Redis is not told."""
+    only = connect_authority(msgspec.structs.replace(settings, stores=("postgres",)), "main")
+    only.apply(DRIVER, rows)
+    only.close()
+
+
+def test_a_lost_reply(
+    both: Settings, window: Build, frame: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transaction that was committed is repeated without effect, and its ids reach Redis."""
+    lost: list[int] = []
+    run_once = PostgresSession._run_once
+
+    def run_and_lose(session: PostgresSession, work: Callable[[Connection], T]) -> T:
+        answer = run_once(session, work)
+        if isinstance(answer, ApplyResult) and not lost:
+            lost.append(1)
+            msg = "the reply was lost"
+            raise psycopg.OperationalError(msg)
+        return answer
+
+    with followed_store(both, DRIVER) as store:
+        store.apply(DRIVER, frame(window("d1")))
+        until_followed(store, both, DRIVER)
+        monkeypatch.setattr(PostgresSession, "_run_once", run_and_lose)
+        store.apply(DRIVER, frame(window("d1", at=1), window("d2")))
+        assert lost
+        until_followed(store, both, DRIVER)
+
+
+def test_half_of_a_batch_is_refused(
+    both: Settings, window: Build, frame: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other half is committed, and reaches Redis."""
+    monkeypatch.setattr(postgres_module, "SPLIT_ROWS", 2)
+    with followed_store(both, DRIVER) as store:
+        store.apply(DRIVER, frame(window("a"), window("z", total_revenue=MAX_BIGINT - 1)))
+        until_followed(store, both, DRIVER)
+        rows = frame(window("a", at=1), window("z", at=1))
+        for _ in range(2):
+            with pytest.raises(AmountTooLargeError):
+                store.apply(DRIVER, rows)
+        until(
+            lambda: redis_totals(both, DRIVER),
+            "the other half",
+            lambda totals: totals.filter(id="a")["trip_count"].sum() == 2,
+            seconds=20,
+        )
+
+
+def test_a_shard_that_is_owned_later(
+    both: Settings, window: Build, frame: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its number is not raised while the other shards are read."""
+    with followed_store(both, DRIVER) as store:
+        store.apply(DRIVER, frame(*map(window, IDS)))
+        until_followed(store, both, DRIVER)
+    fill_postgres(both, frame(*(window(name, at=1) for name in IDS)))
+    session = open_session(both, "main")
+    authority = PostgresStore(session, "main", is_followed=True)
+    followed, follower = follow(authority, session, both, DRIVER)
+    totals = Authority.totals
+
+    def own_and_read(authority: Authority, ids: Collection[str]) -> pl.DataFrame:
+        follower.own(1)
+        return totals(authority, [*ids])
+
+    monkeypatch.setattr(Authority, "totals", own_and_read)
+    follower.own(0)
+    until_followed(followed, both, DRIVER)
+    followed.close()
+
+
+def test_nothing_is_queued_while_redis_refuses(
+    both: Settings, client: redis.Redis, window: Build, frame: Build
+) -> None:
+    """Changes are dropped at once; they are read from Postgres when Redis takes them."""
+    keys = RedisKeys.of(both)
+    client.set(keys.fence, 2**62)
+    with followed_store(both, DRIVER) as store:
+        result = store._authority.apply(DRIVER, frame(window()))
+        assert result.touched is not None
+        follower: Follower = store._follower
+        until(lambda: follower._failure, "the refusal")
+        follower.put(result.touched)
+        windows = weakref.ref(result.touched.windows)
+        del result
+        assert windows() is None
+        client.delete(keys.fence)
+        until_followed(store, both, DRIVER)
+
+
+@pytest.mark.parametrize("garbage", ["fence", "sequence"])
+def test_garbage_does_not_end_the_thread(
+    both: Settings,
+    client: redis.Redis,
+    window: Build,
+    frame: Build,
+    garbage: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Values that this program does not write are said, and Redis follows once they are away."""
+    keys = RedisKeys.of(both)
+    with followed_store(both, DRIVER) as store:
+        store.apply(DRIVER, frame(*map(window, IDS)))
+        until_followed(store, both, DRIVER)
+        if garbage == "fence":
+            client.set(keys.fence, "garbage")
+            store.apply(DRIVER, frame(window("d01", at=1)))
+        else:
+            client.hset(keys.sequence(DRIVER), "0", "garbage")
+        until(lambda: "falls behind" in caplog.text, "the message", seconds=20)
+        client.delete(keys.fence, keys.sequence(DRIVER))
+        until_followed(store, both, DRIVER)
