@@ -183,6 +183,12 @@ class Follower:
             self._refill()
             self._answered_at = time.monotonic()
 
+    def _delete_old_changes(self) -> None:
+        """Do so now and then, also while Redis is away; one process does it."""
+        if 0 in self._wanted and time.monotonic() >= self._next_deletion:
+            self._next_deletion = time.monotonic() + _DELETE_SECONDS
+            self._authority.delete_old_changes()
+
     def _has_work(self) -> bool:
         return bool(
             self._is_closing
@@ -215,9 +221,7 @@ class Follower:
         follows = self._connection.open()
         if follows is not None and follows != state.instance_id:
             self._clear()
-            follows = None
-        if follows is None:
-            self._connection.claim(state.instance_id)
+        self._connection.claim(state.instance_id)
         self._prepare_shards()
         stored = self._connection.state(self._entity).sequence
         known = min((stored.get(shard, 0) for shard in self._owned), default=0)
@@ -239,19 +243,24 @@ class Follower:
     def _clear(self) -> None:
         """Delete the data of another store. One process of the flow does it, the others wait."""
         if self._entity != ENTITIES[0] or 0 not in self._owned:
-            msg = "it has data of another store, which is being deleted"
+            msg = "it has data of another store or layout, which is being deleted"
             raise LostDataError(msg)
-        _log.warning("%s has data of another store: it is deleted", self._connection.name)
+        _log.warning("%s has data of another store or layout: it is deleted", self._connection.name)
         self._connection.clear()
         self._connection.open()
 
     def _prepare_shards(self) -> None:
-        """Let each shard have its two fields, and no other shard."""
+        """Let each shard have its two fields, and none from another number of shards.
+
+        Their ids were others: the number of a shard would say nothing about those that it has now.
+        """
         shards = range(self._settings.shards)
         sequence, progress = self._keys.sequence(self._entity), self._keys.progress(self._entity)
         commands = NO_COMMANDS
-        if not set(self._connection.state(self._entity).sequence) <= {*shards}:
+        if self._connection.state(self._entity).shards != len(shards):
+            field = self._keys.shards_field(self._entity)
             commands += command("DEL", sequence, progress)
+            commands += command("HSET", self._keys.meta, field, len(shards))
         for shard in shards:
             commands += command("HSETNX", sequence, shard, 0)
             commands += command("HSETNX", progress, shard, MIN_EVENT_TIME)
@@ -275,7 +284,7 @@ class Follower:
 
     def _set_progress(self, state: AuthorityState) -> None:
         self._progress = {
-            shard: state.progress.get(str(shard), MIN_EVENT_TIME) for shard in self._owned
+            shard: state.progress.get(str(shard), state.lowest) for shard in self._owned
         }
 
     def _write_news(self) -> None:
@@ -363,11 +372,6 @@ class Follower:
             self._write([], self._marks())
         self._raise_others(stored.sequence, state.number)
 
-    def _delete_old_changes(self) -> None:
-        if 0 in self._wanted and time.monotonic() >= self._next_deletion:
-            self._next_deletion = time.monotonic() + _DELETE_SECONDS
-            self._authority.delete_old_changes()
-
     def _raise_others(self, sequence: Mapping[int, int], number: int) -> None:
         """Raise the numbers of other shards of which nothing has changed since.
 
@@ -389,6 +393,7 @@ class Follower:
     def _check_marks(self, stored: FollowerState) -> None:
         if (
             stored.follows != self._instance_id
+            or stored.shards != self._settings.shards
             or any(stored.sequence.get(shard, -1) < n for shard, n in self._marked.items())
             or not self._progress.items() <= stored.progress.items()
         ):

@@ -1,5 +1,6 @@
 """What must not make Redis wrong, or keep it behind for ever: each of these once did."""
 
+import threading
 import weakref
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ import redis
 from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
 from mobility.settings import Settings
+from mobility.totals import highest_versions, shard_of
 from postgres.connection import Connection
 from sinks import postgres as postgres_module
 from sinks.authority import Authority
@@ -107,22 +109,33 @@ def test_a_shard_that_is_owned_later(
     followed.close()
 
 
-def test_nothing_is_queued_while_redis_refuses(
-    both: Settings, client: redis.Redis, window: Build, frame: Build
+def test_deleting_another_layout_is_interrupted(
+    both: Settings,
+    client: redis.Redis,
+    window: Build,
+    frame: Build,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Changes are dropped at once; they are read from Postgres when Redis takes them."""
-    keys = RedisKeys.of(both)
-    client.set(keys.fence, 2**62)
+    """It goes on: what another Postgres has told this Redis is not taken for current."""
     with followed_store(both, DRIVER) as store:
-        result = store._authority.apply(DRIVER, frame(window()))
-        assert result.touched is not None
-        follower: Follower = store._follower
-        until(lambda: follower._failure, "the refusal")
-        follower.put(result.touched)
-        windows = weakref.ref(result.touched.windows)
-        del result
-        assert windows() is None
-        client.delete(keys.fence)
+        store.apply(DRIVER, frame(window("other"), window("d1")))
+        until_followed(store, both, DRIVER)
+    keys = RedisKeys.of(both)
+    client.hset(keys.meta, "follows", "another Postgres")
+    client.copy(keys.totals(DRIVER, "other"), keys.totals(DRIVER, "unknown here"))
+    scan_iter, failed = redis.Redis.scan_iter, threading.Event()
+
+    def fail_once(client: redis.Redis, *args: Any, **options: Any) -> Any:  # noqa: ANN401
+        if not failed.is_set():
+            failed.set()
+            msg = "Connection reset by peer"
+            raise redis.ConnectionError(msg)
+        return scan_iter(client, *args, **options)
+
+    with monkeypatch.context() as patched, followed_store(both, DRIVER) as store:
+        patched.setattr(redis.Redis, "scan_iter", fail_once)
+        assert failed.wait(60)
+        patched.undo()
         until_followed(store, both, DRIVER)
 
 
@@ -148,3 +161,80 @@ def test_garbage_does_not_end_the_thread(
         until(lambda: "falls behind" in caplog.text, "the message", seconds=20)
         client.delete(keys.fence, keys.sequence(DRIVER))
         until_followed(store, both, DRIVER)
+
+
+def test_nothing_is_queued_while_redis_refuses(
+    both: Settings, client: redis.Redis, window: Build, frame: Build
+) -> None:
+    """Changes are dropped at once; they are read from Postgres when Redis takes them."""
+    keys = RedisKeys.of(both)
+    client.set(keys.fence, 2**62)
+    with followed_store(both, DRIVER) as store:
+        result = store._authority.apply(DRIVER, frame(window()))
+        assert result.touched is not None
+        follower: Follower = store._follower
+        until(lambda: follower._failure, "the refusal")
+        follower.put(result.touched)
+        windows = weakref.ref(result.touched.windows)
+        del result
+        assert windows() is None
+        client.delete(keys.fence)
+        until_followed(store, both, DRIVER)
+
+
+def test_another_number_of_shards(
+    both: Settings, client: redis.Redis, window: Build, frame: Build
+) -> None:
+    """A number says nothing about the shards of another layout, whose ids are others."""
+    with followed_store(both, DRIVER) as store:
+        store.apply(DRIVER, frame(*map(window, IDS)))
+        until_followed(store, both, DRIVER)
+    keys = RedisKeys.of(both)
+    stale: dict[str, Any] = {name: client.hgetall(keys.totals(DRIVER, name)) for name in IDS}
+    with followed_store(both, DRIVER) as store:
+        store.apply(DRIVER, frame(*(window(name, at=1) for name in IDS)))
+        until_followed(store, both, DRIVER)
+    # As if the process of shard 1 had not reached Redis any more.
+    client.hset(keys.sequence(DRIVER), "1", "1")
+    shards = pl.DataFrame({"id": IDS}).with_columns(of_two=shard_of("id", 2))
+    for name in shards.filter(of_two=1)["id"]:
+        client.hset(keys.totals(DRIVER, name), mapping=stale[name])
+    three = msgspec.structs.replace(both, shards=3)
+    with (
+        followed_store(three, DRIVER, [0]),
+        followed_store(three, DRIVER, [1]),
+        followed_store(three, DRIVER, [2]) as store,
+    ):
+        until_followed(store, three, DRIVER)
+
+
+def test_a_shorter_expiry(both: Settings, client: redis.Redis, window: Build, frame: Build) -> None:
+    """Ids that were written with a longer one are not kept unread until it has passed."""
+    with followed_store(both, DRIVER) as store:
+        store.apply(DRIVER, frame(window("d1")))
+        until_followed(store, both, DRIVER)
+    fill_postgres(both, frame(window("d1", at=1)))
+    with psycopg.connect(both.postgres) as connection:
+        connection.execute("UPDATE driver_totals SET updated_at = now() - interval '2 hours'")
+    shorter = msgspec.structs.replace(both, redis_expiry=3_600)
+    key = RedisKeys.of(both).totals(DRIVER, "d1")
+    with followed_store(shorter, DRIVER) as store:
+        number = str(store.sequence_number(DRIVER).number)
+        sequence = RedisKeys.of(both).sequence(DRIVER)
+        until(lambda: client.hget(sequence, "0") == number, "the number")
+        assert client.hget(key, "trip_count") in {"2", None}
+
+
+def test_the_watermark_of_another_number_of_shards(
+    both: Settings, client: redis.Redis, window: Build, frame: Build
+) -> None:
+    """Until the new shards have theirs, Redis has the lowest of the old ones."""
+    with followed_store(both, DRIVER) as store:
+        store.apply(DRIVER, highest_versions(frame(window("d1"))))
+        for shard, watermark in ((0, 9_000), (1, 5_000)):
+            store.record_progress(DRIVER, shard, 2, watermark)
+        until_followed(store, both, DRIVER)
+    one = msgspec.structs.replace(both, shards=1)
+    with followed_store(one, DRIVER):
+        progress = RedisKeys.of(both).progress(DRIVER)
+        until(lambda: client.hgetall(progress), "the progress", {"0": "5000"}.__eq__, seconds=20)
