@@ -53,6 +53,21 @@ _CLUSTER: Final = (
 _log: Final = logging.getLogger(__name__)
 
 
+class ClosingTime:
+    """What the followers of a process have together to write what is queued, in a stop."""
+
+    def __init__(self) -> None:
+        """Begin when the first of them is closed."""
+        self._ends: float | None = None
+
+    def left(self) -> float:
+        """Return the seconds that are left."""
+        now = time.monotonic()
+        if self._ends is None:
+            self._ends = now + _CLOSE_SECONDS
+        return max(self._ends - now, 0)
+
+
 class Follower:
     """Writes what is `put`, in a thread of its own, to Redis; reads from Postgres what it missed.
 
@@ -67,6 +82,7 @@ class Follower:
         entity: Entity,
         authority: Authority,
         connection: FollowerConnection,
+        closing_time: ClosingTime | None = None,
     ) -> None:
         """Start to follow; `close` closes the authority and the connection."""
         self._settings = settings
@@ -74,6 +90,7 @@ class Follower:
         self._keys = RedisKeys.of(settings)
         self._authority = authority
         self._connection = connection
+        self._closing_time = closing_time or ClosingTime()
         self._committing = threading.Lock()
         self._changed = threading.Condition()
         self._news: list[Touched] = []
@@ -135,15 +152,13 @@ class Follower:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Write what is queued, for up to _CLOSE_SECONDS and while Redis answers; then stop."""
+        """Write what is queued, in the closing time and while Redis answers; then stop."""
         with self._changed:
             self._is_closing = True
             self._changed.notify_all()
-        deadline = time.monotonic() + _CLOSE_SECONDS
-        while self._thread.is_alive():
+        while self._thread.is_alive() and self._closing_time.left() > 0:
             self._thread.join(0.1)
-            now = time.monotonic()
-            if now > deadline or now - self._answered_at > _SILENT_SECONDS:
+            if time.monotonic() - self._answered_at > _SILENT_SECONDS:
                 break
         self._authority.close()
 

@@ -1,6 +1,7 @@
 """What must not make Redis wrong, or keep it behind for ever: each of these once did."""
 
 import threading
+import time
 import weakref
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar
@@ -11,18 +12,22 @@ import psycopg
 import pytest
 import redis
 
-from mobility.entities import BY_NAME
+from mobility.entities import BY_NAME, ENTITIES
 from mobility.keys import RedisKeys
 from mobility.settings import Settings
 from mobility.totals import highest_versions, shard_of
 from postgres.connection import Connection
+from sinks import follower as follower_module
 from sinks import postgres as postgres_module
 from sinks.authority import Authority
 from sinks.connecting import connect_authority, follow
 from sinks.follower import Follower
+from sinks.follower_connection import FollowerConnection
 from sinks.postgres import MAX_BIGINT, PostgresStore, open_session
 from sinks.postgres_session import PostgresSession
+from sinks.redis_commands import Commands
 from sinks.store import AmountTooLargeError, ApplyResult
+from sinks.store_sink import SinkContext, store_sinks
 from tests.sinks.following import followed_store, redis_totals, until_followed
 from tests.waiting import until
 
@@ -238,3 +243,30 @@ def test_the_watermark_of_another_number_of_shards(
     with followed_store(one, DRIVER):
         progress = RedisKeys.of(both).progress(DRIVER)
         until(lambda: client.hgetall(progress), "the progress", {"0": "5000"}.__eq__, seconds=20)
+
+
+def test_the_followers_of_a_process_have_one_closing_time(
+    both: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Redis that takes requests and does not answer is waited for once, not by each entity."""
+    monkeypatch.setattr(follower_module, "_CLOSE_SECONDS", 2.0)
+    may_write, waits = threading.Event(), threading.Semaphore(0)
+
+    def wait(_connection: FollowerConnection, _commands: Commands) -> None:
+        waits.release()
+        may_write.wait(60)
+
+    monkeypatch.setattr(FollowerConnection, "write", wait)
+    context = SinkContext()
+    partitions = [
+        sink.build_part("", part, None)
+        for entity in ENTITIES
+        for _, sink in store_sinks(both, entity, "main", context)
+        for part in sink.list_parts()
+    ]
+    assert all(waits.acquire(timeout=60) for _ in ENTITIES)
+    start = time.monotonic()
+    for partition in partitions:
+        partition.close()
+    assert time.monotonic() - start < 2 * len(ENTITIES)
+    may_write.set()
