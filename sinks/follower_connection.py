@@ -82,8 +82,10 @@ class FollowerConnection:
             refuse_fencing_token(self.name, fence, "another flow", self._settings.fence)
         if fence is None or int(fence) < self._fence:
             self.write(command("SET", self._keys.fence, self._fence))
+        if life is not None:
+            return ""
         if follows is None:
-            return None if life is None else ""
+            return None
         # Ids that live longer than those that are read again would stay as they are.
         return follows if int(expiry or _FOR_EVER) <= self._settings.redis_expiry else ""
 

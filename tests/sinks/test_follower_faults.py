@@ -250,6 +250,7 @@ def test_the_followers_of_a_process_have_one_closing_time(
 ) -> None:
     """A Redis that takes requests and does not answer is waited for once, not by each entity."""
     monkeypatch.setattr(follower_module, "_CLOSE_SECONDS", 2.0)
+    monkeypatch.setattr(follower_module, "_SILENT_SECONDS", 60.0)
     may_write, waits = threading.Event(), threading.Semaphore(0)
 
     def wait(_connection: FollowerConnection, _commands: Commands) -> None:
@@ -270,3 +271,18 @@ def test_the_followers_of_a_process_have_one_closing_time(
         partition.close()
     assert time.monotonic() - start < 2 * len(ENTITIES)
     may_write.set()
+
+
+def test_an_earlier_release_has_written_in_between(
+    both: Settings, client: redis.Redis, window: Build, frame: Build
+) -> None:
+    """Its ledger is deleted again, though Redis still says that it follows this Postgres."""
+    keys = RedisKeys.of(both)
+    with followed_store(both, DRIVER) as store:
+        store.apply(DRIVER, frame(window("d1")))
+        until_followed(store, both, DRIVER)
+    client.hset(keys.meta, "life", "that of the earlier release")
+    client.hset(keys.ledger(DRIVER, "d1"), "1", "its windows")
+    with followed_store(both, DRIVER) as store:
+        until(lambda: not client.exists(keys.ledger(DRIVER, "d1")), "the deletion")
+        until_followed(store, both, DRIVER)
