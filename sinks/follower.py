@@ -40,6 +40,7 @@ _BLOCK_IDS: Final = 1_000
 
 _CHECK_SECONDS: Final = 0.5
 _MAX_DELAY: Final = 4.0
+_MAX_REASONS: Final = 5
 _CLOSE_SECONDS: Final = 10.0
 _SILENT_SECONDS: Final = 2.0
 _DELETE_SECONDS: Final = 60.0
@@ -108,7 +109,7 @@ class Follower:
         self._marked: dict[int, int] = {}
         self._next_check = self._next_deletion = 0.0
         self._answered_at = time.monotonic()
-        self._failure: str | None = None
+        self._failures: list[str] = []
         self._thread = threading.Thread(target=self._run, name=f"follow {entity.name}", daemon=True)
         self._thread.start()
 
@@ -169,7 +170,7 @@ class Follower:
                 self._follow()
                 break
             except Exception as error:  # noqa: BLE001 - nothing may end the thread: Redis would stay behind
-                delay = _CHECK_SECONDS if self._failure is None else min(2 * delay, _MAX_DELAY)
+                delay = _CHECK_SECONDS if not self._failures else min(2 * delay, _MAX_DELAY)
                 self._report(_reason(error))
             with self._changed:
                 self._must_synchronize = True
@@ -246,7 +247,7 @@ class Follower:
         self._number = state.number
         self._instance_id = state.instance_id
         self._set_progress(state)
-        if self._failure is None and self._pending:
+        if not self._failures and self._pending:
             _log.warning(
                 "%s is given %d ids of %s that it lacks",
                 *(self._connection.name, len(self._pending), self._entity.name),
@@ -416,15 +417,17 @@ class Follower:
             raise LostDataError(msg)
 
     def _report(self, failure: str | None) -> None:
-        """Log that Redis falls behind, or follows again."""
-        if failure is not None and self._failure is None:
+        """Log that Redis falls behind, once for each reason, or follows again."""
+        if failure is None:
+            if self._failures:
+                _log.warning("%s has all %s again", self._connection.name, self._entity.name)
+            self._failures.clear()
+        elif failure not in self._failures and len(self._failures) < _MAX_REASONS:
+            self._failures.append(failure)
             _log.warning(
                 "%s falls behind with %s, and Postgres answers meanwhile: %s",
                 *(self._connection.name, self._entity.name, failure),
             )
-        elif failure is None and self._failure is not None:
-            _log.warning("%s has all %s again", self._connection.name, self._entity.name)
-        self._failure = failure
 
 
 def _joined(news: list[Touched]) -> Touched:

@@ -178,7 +178,7 @@ def test_nothing_is_queued_while_redis_refuses(
         result = store._authority.apply(DRIVER, frame(window()))
         assert result.touched is not None
         follower: Follower = store._follower
-        until(lambda: follower._failure, "the refusal")
+        until(lambda: follower._failures, "the refusal")
         follower.put(result.touched)
         windows = weakref.ref(result.touched.windows)
         del result
@@ -286,3 +286,19 @@ def test_an_earlier_release_has_written_in_between(
     with followed_store(both, DRIVER) as store:
         until(lambda: not client.exists(keys.ledger(DRIVER, "d1")), "the deletion")
         until_followed(store, both, DRIVER)
+
+
+def test_a_later_flow_is_named(
+    both: Settings,
+    client: redis.Redis,
+    window: Build,
+    frame: Build,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """At first it is only known that another one writes; then its token, and what to do."""
+    with followed_store(both, DRIVER) as store:
+        store.apply(DRIVER, frame(window("d1")))
+        until_followed(store, both, DRIVER)
+        client.set(RedisKeys.of(both).fence, 2**62)
+        store.apply(DRIVER, frame(window("d1", at=1)))
+        until(lambda: f"fencing token {2**62}" in caplog.text, "the message", seconds=60)
