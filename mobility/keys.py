@@ -60,6 +60,11 @@ class RedisKeys:
         """Return the status record of a process."""
         return f"{self.prefix}status:{process}"
 
+    @staticmethod
+    def shards_field(entity: Entity) -> str:
+        """Return the field of the meta hash with the number of shards that a follower has."""
+        return f"shards:{entity.name}"
+
     @property
     def processes(self) -> str:
         """Return the set of the processes that have a status record."""

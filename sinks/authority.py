@@ -9,6 +9,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from mobility.entities import Entity
+from mobility.records import MIN_EVENT_TIME
 from mobility.settings import Settings
 from postgres.connection import Connection
 from sinks.postgres_copy import copy_out
@@ -32,13 +33,15 @@ class AuthorityState:
     """How far an entity is in the store `instance_id`.
 
     `number` is that of the last transaction, `backfilled` that of the last one of a backfill;
-    `progress` has the watermark (epoch ms) of each shard.
+    `progress` has the watermark (epoch ms) of each shard, and `lowest` is that of those from before
+    the number of shards was changed: see reset_progress.sql.
     """
 
     number: int
     backfilled: int
     instance_id: str
     progress: dict[str, int]
+    lowest: int
 
 
 class Authority:
@@ -49,6 +52,7 @@ class Authority:
         self._session = session
         self._entity = entity
         self._expiry = sql.Literal(settings.redis_expiry)
+        self._shards = settings.shards
 
     def state(self) -> AuthorityState:
         """Return how far the entity is."""
@@ -56,7 +60,12 @@ class Authority:
         def read(connection: Connection) -> AuthorityState:
             with connection.cursor(row_factory=class_row(AuthorityState)) as cursor:
                 statement = text("sql", "read_authority_state.sql")
-                (state,) = cursor.execute(statement, {"entity": self._entity.name}).fetchall()
+                params = {
+                    "entity": self._entity.name,
+                    "shards": self._shards,
+                    "min_event_time": MIN_EVENT_TIME,
+                }
+                (state,) = cursor.execute(statement, params).fetchall()
                 return state
 
         return self._session.run(read, _NO_RETRY)

@@ -9,7 +9,7 @@ from mobility.entities import Entity
 from mobility.settings import Settings
 from sinks.authority import Authority
 from sinks.followed_store import FollowedStore
-from sinks.follower import Follower
+from sinks.follower import ClosingTime, Follower
 from sinks.follower_connection import FollowerConnection
 from sinks.postgres import PostgresStore, open_session
 from sinks.postgres_session import PostgresSession
@@ -19,11 +19,16 @@ from sinks.store import StoreError, WindowStore, WriterRole
 
 
 def follow(
-    store: WindowStore, session: PostgresSession, settings: Settings, entity: Entity
+    store: WindowStore,
+    session: PostgresSession,
+    settings: Settings,
+    entity: Entity,
+    closing_time: ClosingTime | None = None,
 ) -> tuple[FollowedStore, Follower]:
     """Return Postgres, connected over a session that is shared, as a store that Redis follows."""
     authority = Authority(session.share(), settings, entity)
-    follower = Follower(settings, entity, authority, FollowerConnection(settings))
+    connection = FollowerConnection(settings)
+    follower = Follower(settings, entity, authority, connection, closing_time)
     return FollowedStore(store, follower), follower
 
 

@@ -24,7 +24,12 @@ class FollowedStore:
     def apply(self, entity: Entity, rows: pl.DataFrame) -> ApplyResult:
         """Reconcile windows in the authority."""
         with self._follower.committing():
-            result = self._authority.apply(entity, rows)
+            try:
+                result = self._authority.apply(entity, rows)
+            except BaseException:
+                # One of two transactions may be committed, and later it changes nothing any more.
+                self._follower.synchronize()
+                raise
             if result.touched is not None:
                 self._follower.put(result.touched)
         return result

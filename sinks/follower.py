@@ -13,8 +13,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import reduce
-from operator import add
 from typing import Final
 
 import polars as pl
@@ -29,7 +27,7 @@ from sinks.authority import Authority, AuthorityState
 from sinks.follower_connection import FollowerConnection, FollowerState, LostDataError
 from sinks.live_changes import change_commands, gap_command
 from sinks.redis_commands import NO_COMMANDS, Commands, command, totals_commands
-from sinks.store import StoreError, StoreRefusedError, Touched
+from sinks.store import StoreError, Touched
 
 QUEUE_ROWS: Final = 100_000
 """Changed windows that wait for Redis: beyond, they are dropped, and read from Postgres later."""
@@ -41,11 +39,34 @@ _BLOCK_IDS: Final = 1_000
 """Ids of one transaction of Redis: other clients wait some milliseconds for it."""
 
 _CHECK_SECONDS: Final = 0.5
+_MAX_DELAY: Final = 4.0
+_MAX_REASONS: Final = 5
 _CLOSE_SECONDS: Final = 10.0
 _SILENT_SECONDS: Final = 2.0
 _DELETE_SECONDS: Final = 60.0
 
+_CLUSTER: Final = (
+    redis.exceptions.AskError,
+    redis.exceptions.ClusterDownError,
+    redis.exceptions.ClusterCrossSlotError,
+)
+
 _log: Final = logging.getLogger(__name__)
+
+
+class ClosingTime:
+    """What the followers of a process have together to write what is queued, in a stop."""
+
+    def __init__(self) -> None:
+        """Begin when the first of them is closed."""
+        self._ends: float | None = None
+
+    def left(self) -> float:
+        """Return the seconds that are left."""
+        now = time.monotonic()
+        if self._ends is None:
+            self._ends = now + _CLOSE_SECONDS
+        return max(self._ends - now, 0)
 
 
 class Follower:
@@ -62,6 +83,7 @@ class Follower:
         entity: Entity,
         authority: Authority,
         connection: FollowerConnection,
+        closing_time: ClosingTime | None = None,
     ) -> None:
         """Start to follow; `close` closes the authority and the connection."""
         self._settings = settings
@@ -69,14 +91,16 @@ class Follower:
         self._keys = RedisKeys.of(settings)
         self._authority = authority
         self._connection = connection
+        self._closing_time = closing_time or ClosingTime()
         self._committing = threading.Lock()
         self._changed = threading.Condition()
         self._news: list[Touched] = []
         self._new_progress: dict[int, int] = {}
-        self._owned: set[int] = set()
+        self._wanted: frozenset[int] = frozenset()
         self._must_synchronize = False
         self._is_closing = False
         # What the thread knows: up to which number Redis is, or will be after the pending ids.
+        self._owned: frozenset[int] = frozenset()
         self._number = 0
         self._progress: dict[int, int] = {}
         self._pending: list[str] = []
@@ -85,14 +109,19 @@ class Follower:
         self._marked: dict[int, int] = {}
         self._next_check = self._next_deletion = 0.0
         self._answered_at = time.monotonic()
-        self._failure: str | None = None
+        self._failures: list[str] = []
         self._thread = threading.Thread(target=self._run, name=f"follow {entity.name}", daemon=True)
         self._thread.start()
 
     def own(self, shard: int) -> None:
         """Write the ids of a shard from now on, and what Redis lacks of them."""
         with self._changed:
-            self._owned.add(shard)
+            self._wanted |= {shard}
+        self.synchronize()
+
+    def synchronize(self) -> None:
+        """Read from Postgres what Redis lacks: not all that was committed may have been `put`."""
+        with self._changed:
             self._must_synchronize = True
             self._changed.notify_all()
 
@@ -105,9 +134,12 @@ class Follower:
     def put(self, touched: Touched) -> None:
         """Queue what transactions have changed, and never block.
 
-        Where the queue is full, the changes are dropped, and read from Postgres later.
+        Where the queue is full, or Redis does not take them, they are dropped, and read from
+        Postgres later.
         """
         with self._changed:
+            if self._must_synchronize:
+                return
             self._news.append(touched)
             if sum(each.windows.height for each in self._news) > QUEUE_ROWS:
                 self._news.clear()
@@ -121,31 +153,29 @@ class Follower:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Write what is queued, for up to _CLOSE_SECONDS and while Redis answers; then stop."""
+        """Write what is queued, in the closing time and while Redis answers; then stop."""
         with self._changed:
             self._is_closing = True
             self._changed.notify_all()
-        deadline = time.monotonic() + _CLOSE_SECONDS
-        while self._thread.is_alive():
+        while self._thread.is_alive() and self._closing_time.left() > 0:
             self._thread.join(0.1)
-            now = time.monotonic()
-            if now > deadline or now - self._answered_at > _SILENT_SECONDS:
+            if time.monotonic() - self._answered_at > _SILENT_SECONDS:
                 break
         self._authority.close()
 
     def _run(self) -> None:
+        delay = _CHECK_SECONDS
         while True:
             try:
                 self._follow()
                 break
-            except StoreRefusedError as error:
-                self._report(str(error))
-                break
-            except (redis.RedisError, OSError, StoreError, LostDataError) as error:
-                self._report(" ".join(str(error).split()) or type(error).__name__)
+            except Exception as error:  # noqa: BLE001 - nothing may end the thread: Redis would stay behind
+                delay = _CHECK_SECONDS if not self._failures else min(2 * delay, _MAX_DELAY)
+                self._report(_reason(error))
             with self._changed:
                 self._must_synchronize = True
-                if self._changed.wait_for(lambda: self._is_closing, _CHECK_SECONDS):
+                self._news.clear()
+                if self._changed.wait_for(lambda: self._is_closing, delay):
                     break
         self._connection.close()
 
@@ -154,7 +184,7 @@ class Follower:
         while True:
             with self._changed:
                 self._changed.wait_for(self._has_work, _CHECK_SECONDS)
-                must_synchronize = self._must_synchronize and bool(self._owned)
+                must_synchronize = self._must_synchronize and bool(self._wanted)
                 is_last = self._is_closing and not self._pending and not self._has_news()
             self._delete_old_changes()
             if must_synchronize:
@@ -169,37 +199,45 @@ class Follower:
             self._refill()
             self._answered_at = time.monotonic()
 
+    def _delete_old_changes(self) -> None:
+        """Do so now and then, also while Redis is away; one process does it."""
+        if 0 in self._wanted and time.monotonic() >= self._next_deletion:
+            self._next_deletion = time.monotonic() + _DELETE_SECONDS
+            self._authority.delete_old_changes()
+
     def _has_work(self) -> bool:
         return bool(
             self._is_closing
             or self._pending
             or self._has_news()
-            or (self._must_synchronize and self._owned)
+            or (self._must_synchronize and self._wanted)
         )
 
     def _has_news(self) -> bool:
-        return bool(self._news or self._new_progress)
+        return not self._must_synchronize and bool(self._news or self._new_progress)
 
     def _take(self) -> tuple[Touched | None, dict[int, int]]:
-        """Take everything that is queued."""
+        """Take everything that is queued; nothing where it lacks what was dropped."""
         with self._changed:
+            if self._must_synchronize:
+                return None, {}
             news, progress = self._news, self._new_progress
             self._news, self._new_progress = [], {}
-        return reduce(add, news) if news else None, progress
+        return _joined(news) if news else None, progress
 
     def _synchronize(self) -> None:
         """Connect, and find out what Redis lacks."""
         with self._committing:
             state = self._authority.state()
-            self._take()
             with self._changed:
+                self._news, self._new_progress = [], {}
                 self._must_synchronize = False
+                # Shards that come later are marked after they were read.
+                self._owned = self._wanted
         follows = self._connection.open()
         if follows is not None and follows != state.instance_id:
             self._clear()
-            follows = None
-        if follows is None:
-            self._connection.claim(state.instance_id)
+        self._connection.claim(state.instance_id)
         self._prepare_shards()
         stored = self._connection.state(self._entity).sequence
         known = min((stored.get(shard, 0) for shard in self._owned), default=0)
@@ -209,7 +247,7 @@ class Follower:
         self._number = state.number
         self._instance_id = state.instance_id
         self._set_progress(state)
-        if self._failure is not None or self._pending:
+        if not self._failures and self._pending:
             _log.warning(
                 "%s is given %d ids of %s that it lacks",
                 *(self._connection.name, len(self._pending), self._entity.name),
@@ -221,19 +259,24 @@ class Follower:
     def _clear(self) -> None:
         """Delete the data of another store. One process of the flow does it, the others wait."""
         if self._entity != ENTITIES[0] or 0 not in self._owned:
-            msg = "it has data of another store, which is being deleted"
+            msg = "it has data of another store or layout, which is being deleted"
             raise LostDataError(msg)
-        _log.warning("%s has data of another store: it is deleted", self._connection.name)
+        _log.warning("%s has data of another store or layout: it is deleted", self._connection.name)
         self._connection.clear()
         self._connection.open()
 
     def _prepare_shards(self) -> None:
-        """Let each shard have its two fields, and no other shard."""
+        """Let each shard have its two fields, and none from another number of shards.
+
+        Their ids were others: the number of a shard would say nothing about those that it has now.
+        """
         shards = range(self._settings.shards)
         sequence, progress = self._keys.sequence(self._entity), self._keys.progress(self._entity)
         commands = NO_COMMANDS
-        if not set(self._connection.state(self._entity).sequence) <= {*shards}:
+        if self._connection.state(self._entity).shards != len(shards):
+            field = self._keys.shards_field(self._entity)
             commands += command("DEL", sequence, progress)
+            commands += command("HSET", self._keys.meta, field, len(shards))
         for shard in shards:
             commands += command("HSETNX", sequence, shard, 0)
             commands += command("HSETNX", progress, shard, MIN_EVENT_TIME)
@@ -257,7 +300,7 @@ class Follower:
 
     def _set_progress(self, state: AuthorityState) -> None:
         self._progress = {
-            shard: state.progress.get(str(shard), MIN_EVENT_TIME) for shard in self._owned
+            shard: state.progress.get(str(shard), state.lowest) for shard in self._owned
         }
 
     def _write_news(self) -> None:
@@ -269,8 +312,8 @@ class Follower:
             if progress:
                 self._write([], self._marks())
             return
-        if news.backfilled > self._number:
-            self._add_pending(self._changed_ids(self._number, news.backfilled))
+        if news.reread > self._number:
+            self._add_pending(self._changed_ids(self._number, news.reread))
         self._number = max(self._number, news.number)
         totals = news.totals.unique("id", keep="last")
         changes = change_commands(self._keys.live(self._entity), news.windows)
@@ -325,15 +368,18 @@ class Follower:
 
     def _check(self) -> None:
         """Between news: see whether Redis has lost data, and what others have written."""
-        if not self._owned or self._must_synchronize:
+        if not self._owned:
             return
         with self._committing:
-            if self._has_news():
+            if self._must_synchronize or self._has_news():
                 return
             state = self._authority.state()
         self._next_check = time.monotonic() + _CHECK_SECONDS
         stored = self._connection.state(self._entity)
         self._check_marks(stored)
+        if state.number < self._number:
+            msg = "Postgres lacks transactions that Redis has"
+            raise LostDataError(msg)
         if state.backfilled > self._number:
             self._add_pending(self._changed_ids(self._number, state.number))
         if state.number != self._number:
@@ -341,11 +387,6 @@ class Follower:
             self._set_progress(state)
             self._write([], self._marks())
         self._raise_others(stored.sequence, state.number)
-
-    def _delete_old_changes(self) -> None:
-        if 0 in self._owned and time.monotonic() >= self._next_deletion:
-            self._next_deletion = time.monotonic() + _DELETE_SECONDS
-            self._authority.delete_old_changes()
 
     def _raise_others(self, sequence: Mapping[int, int], number: int) -> None:
         """Raise the numbers of other shards of which nothing has changed since.
@@ -368,6 +409,7 @@ class Follower:
     def _check_marks(self, stored: FollowerState) -> None:
         if (
             stored.follows != self._instance_id
+            or stored.shards != self._settings.shards
             or any(stored.sequence.get(shard, -1) < n for shard, n in self._marked.items())
             or not self._progress.items() <= stored.progress.items()
         ):
@@ -375,12 +417,34 @@ class Follower:
             raise LostDataError(msg)
 
     def _report(self, failure: str | None) -> None:
-        """Log that Redis falls behind, or follows again."""
-        if failure is not None and self._failure is None:
+        """Log that Redis falls behind, once for each reason, or follows again."""
+        if failure is None:
+            if self._failures:
+                _log.warning("%s has all %s again", self._connection.name, self._entity.name)
+            self._failures.clear()
+        elif failure not in self._failures and len(self._failures) < _MAX_REASONS:
+            self._failures.append(failure)
             _log.warning(
                 "%s falls behind with %s, and Postgres answers meanwhile: %s",
                 *(self._connection.name, self._entity.name, failure),
             )
-        elif failure is None and self._failure is not None:
-            _log.warning("%s has all %s again", self._connection.name, self._entity.name)
-        self._failure = failure
+
+
+def _joined(news: list[Touched]) -> Touched:
+    """Return all news as one: at once, for there may be thousands."""
+    return Touched(
+        pl.concat(each.totals for each in news),
+        pl.concat(each.windows for each in news),
+        min(each.first for each in news),
+        max(each.number for each in news),
+        max(each.reread for each in news),
+    )
+
+
+def _reason(error: Exception) -> str:
+    """Return why Redis is not written, in one line."""
+    if isinstance(error, _CLUSTER):
+        return f"it is a Redis Cluster, which can't follow: name a server of its own ({error})"
+    known = isinstance(error, redis.RedisError | OSError | StoreError | LostDataError)
+    text = " ".join(str(error).split())
+    return text if known and text else f"{type(error).__name__}: {text}"

@@ -27,7 +27,9 @@ _SCANNED: Final = 1_000
 
 _GLOB: Final = re.compile(r"[\[\]*?\\^-]")
 
-_META: Final = ("fingerprint", "answers", "follows", "life")
+_FOR_EVER: Final = 2**63
+
+_META: Final = ("fingerprint", "answers", "follows", "expiry", "life")
 
 
 class LostDataError(RuntimeError):
@@ -39,10 +41,11 @@ class FollowerState:
     """What a Redis that follows says of an entity.
 
     `follows` is the instance id of the Postgres that it follows. `sequence` and `progress` have the
-    sequence number and the watermark (epoch ms) of each shard.
+    sequence number and the watermark (epoch ms) of each of the `shards`.
     """
 
     follows: str | None
+    shards: int
     sequence: Mapping[int, int]
     progress: Mapping[int, int]
 
@@ -72,44 +75,56 @@ class FollowerConnection:
             + command("GET", self._keys.fence)
             + command("HMGET", self._keys.meta, *_META)
         )
-        fingerprint, answers, follows, life = meta
+        fingerprint, answers, follows, expiry, life = meta
         if fingerprint is not None and fingerprint != self._settings.fingerprint:
             refuse_fingerprint(self.name, fingerprint, answers, self._settings)
         if fence is not None and int(fence) > self._fence:
             refuse_fencing_token(self.name, fence, "another flow", self._settings.fence)
         if fence is None or int(fence) < self._fence:
             self.write(command("SET", self._keys.fence, self._fence))
-        return "" if life is not None and follows is None else follows
+        if life is not None:
+            return ""
+        if follows is None:
+            return None
+        # Ids that live longer than those that are read again would stay as they are.
+        return follows if int(expiry or _FOR_EVER) <= self._settings.redis_expiry else ""
 
     def claim(self, instance_id: str) -> None:
         """Record which Postgres this Redis follows."""
-        values = (self._settings.fingerprint, self._settings.answers, instance_id)
-        pairs = (word for pair in zip(_META, values, strict=False) for word in pair)
-        self.write(command("HSET", self._keys.meta, *pairs))
+        settings = self._settings
+        self.write(
+            command(
+                *("HSET", self._keys.meta, "follows", instance_id),
+                *("fingerprint", settings.fingerprint, "answers", settings.answers),
+                *("expiry", settings.redis_expiry),
+            )
+        )
 
     def clear(self) -> None:
-        """Delete everything but the status records: Redis has data that this Postgres lacks."""
+        """Delete everything but the status records: Redis has data that this Postgres lacks.
+
+        The meta hash is the last, so that what is interrupted is begun again.
+        """
         keys = self._keys
-        self._client.unlink(keys.meta)
         for entity in ENTITIES:
-            self._client.unlink(
-                *(keys.index(entity), keys.seen(entity), keys.live(entity)),
-                *(keys.progress(entity), keys.sequence(entity)),
-            )
+            others = (keys.index(entity), keys.seen(entity), keys.live(entity))
+            self.write(command("UNLINK", *others, keys.progress(entity), keys.sequence(entity)))
             for prefix in (keys.totals(entity, ""), keys.ledger(entity, "")):
                 pattern = _GLOB.sub(r"\\\g<0>", prefix) + "*"
                 found = self._client.scan_iter(pattern, count=_SCANNED)
                 while chunk := list(islice(found, _SCANNED)):
-                    self._client.unlink(*chunk)
+                    self.write(command("UNLINK", *chunk))
+        self.write(command("DEL", keys.meta))
 
     def state(self, entity: Entity) -> FollowerState:
         """Return how far Redis says that it is."""
-        follows, sequence, progress = self._execute(
-            command("HGET", self._keys.meta, "follows")
+        meta, sequence, progress = self._execute(
+            command("HMGET", self._keys.meta, "follows", self._keys.shards_field(entity))
             + command("HGETALL", self._keys.sequence(entity))
             + command("HGETALL", self._keys.progress(entity))
         )
-        return FollowerState(follows, _by_shard(sequence), _by_shard(progress))
+        follows, shards = meta
+        return FollowerState(follows, int(shards or 0), _by_shard(sequence), _by_shard(progress))
 
     def write(self, commands: Commands) -> None:
         """Execute commands in one transaction. Raises LostDataError, and then nothing was done."""

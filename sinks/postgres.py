@@ -3,7 +3,8 @@
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import Final, Literal, TypeVar
 
 import polars as pl
@@ -173,8 +174,10 @@ class PostgresStore:
 
     def _apply(self, entity: Entity, rows: pl.DataFrame, known: SequenceNumber) -> ApplyResult:
         """Reconcile windows in one transaction, whose sequence number must be above `known`."""
+        attempts = count()
 
         def reconcile(connection: Connection) -> ApplyResult:
+            is_repeated = next(attempts) > 0
             _copy_in(connection, sql.Identifier("staged"), rows)
             insert = entity_statement(entity, "sql", "insert_new_ids.sql")
             inserted = _only_row(connection, class_row(_Inserted), insert)
@@ -195,6 +198,9 @@ class PostgresStore:
             touched = None
             if self._is_followed:
                 touched = _touched(rows, inserted.new_ids, accepted, numbered)
+                if is_repeated:
+                    # The first attempt may have been committed, and this one has changed nothing.
+                    touched = replace(touched, reread=numbered.number)
             return ApplyResult(
                 applied, rows.height - applied, sequence_number=sequence_number, touched=touched
             )
@@ -300,7 +306,7 @@ def _touched(
         windows,
         numbered.number,
         numbered.number,
-        numbered.backfilled,
+        reread=numbered.backfilled,
     )
 
 

@@ -169,15 +169,16 @@ class Touched:
     """What transactions have changed, for a follower.
 
     `totals` (TOUCHED_SCHEMA) are those of the ids after it, `windows` (WINDOW_SCHEMA) the replaced
-    windows. `first` and `number` are the first and the last of their sequence numbers, `backfilled`
-    is that of the last backfill before them.
+    windows. `first` and `number` are the first and the last of their sequence numbers. What
+    transactions up to the number `reread` have changed is perhaps not in here: a backfill was one
+    of them, or one whose reply was lost.
     """
 
     totals: pl.DataFrame
     windows: pl.DataFrame
     first: int
     number: int
-    backfilled: int
+    reread: int
 
     def __add__(self, other: "Touched") -> "Touched":
         return Touched(
@@ -185,7 +186,7 @@ class Touched:
             pl.concat([self.windows, other.windows]),
             min(self.first, other.first),
             max(self.number, other.number),
-            max(self.backfilled, other.backfilled),
+            max(self.reread, other.reread),
         )
 
 

@@ -12,7 +12,7 @@ from mobility.records import WindowUpdate
 from mobility.settings import Settings, Store
 from sinks.batch_writer import BatchWriter, OnRefusal
 from sinks.connecting import connect_authority, follow
-from sinks.follower import Follower
+from sinks.follower import ClosingTime, Follower
 from sinks.postgres import open_session
 from sinks.postgres_session import PostgresSession
 from sinks.retry import StopRequested, no_stop
@@ -30,7 +30,8 @@ class SinkContext:
     of them are committed, `on_refusal` as by a BatchWriter. Every call of a store runs in a context
     of `translate_errors`, which may raise another exception in place of a StoreError. Once
     `stop_requested` returns True, an unavailable store is not retried any longer. `has_failed` is
-    set by the first error. The sinks share one session on Postgres, for a process has few.
+    set by the first error. The sinks share one session on Postgres, for a process has few, and the
+    time in which Redis is waited for at a stop.
     """
 
     stop_requested: StopRequested = no_stop
@@ -39,6 +40,7 @@ class SinkContext:
     on_refusal: OnRefusal = lambda _entity, _reason: None
     translate_errors: Callable[[], AbstractContextManager[None]] = nullcontext
     has_failed: bool = False
+    closing_time: ClosingTime = field(default_factory=ClosingTime)
     _session: PostgresSession | None = field(default=None, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
@@ -169,7 +171,9 @@ class StoreSink(FixedPartitionedSink[WindowUpdate, SinkState]):
         self._postgres = session
         if session is None or not settings.is_followed:
             return store
-        followed, self._follower = follow(store, session, settings, entity)
+        followed, self._follower = follow(
+            store, session, settings, entity, self._context.closing_time
+        )
         return followed
 
     def _release_batch_writer(self) -> None:

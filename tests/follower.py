@@ -31,16 +31,22 @@ def fill_follower(settings: Settings) -> None:
                 key = keys.totals(entity, row["id"])
                 pipeline.hset(key, mapping=_fields(row))
                 pipeline.expire(key, settings.redis_expiry)
-            for row in connection.execute(
+            rows = connection.execute(
                 "SELECT shard, watermark FROM progress WHERE entity = %s", [entity.name]
-            ):
+            ).fetchall()
+            pipeline.hset(keys.meta, keys.shards_field(entity), len(rows))
+            for row in rows:
                 pipeline.hset(keys.progress(entity), row["shard"], row["watermark"])
                 pipeline.hset(keys.sequence(entity), row["shard"], _number(connection, entity))
             pipeline.execute()
         [meta] = connection.execute("SELECT value FROM meta WHERE name = 'instance_id'").fetchall()
         client.hset(
             keys.meta,
-            mapping={"follows": meta["value"], "fingerprint": settings.fingerprint},
+            mapping={
+                "follows": meta["value"],
+                "fingerprint": settings.fingerprint,
+                "expiry": settings.redis_expiry,
+            },
         )
 
 

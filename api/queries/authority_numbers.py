@@ -1,6 +1,7 @@
 """How far the authority is, and how far a follower is behind it."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
@@ -14,6 +15,8 @@ POLL_SECONDS: Final = 1.0
 
 _KEPT: Final = 6
 """Answers that are kept: the oldest is five seconds old."""
+
+_log: Final = logging.getLogger(__name__)
 
 FollowerLags = Mapping[str, int | None]
 """By name of an entity: the transactions of the authority that a follower lacks for five seconds.
@@ -75,5 +78,11 @@ class AuthorityNumbers:
 
     async def _poll(self) -> None:
         while True:
-            await self.ask()
+            try:
+                await self.ask()
+            except Exception:  # noqa: BLE001 - with old numbers a follower that is behind is current
+                if self._known:
+                    _log.exception("The sequence numbers of the authority can't be read")
+                self._known.clear()
+                self._is_away = False
             await asyncio.sleep(POLL_SECONDS)

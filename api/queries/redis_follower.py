@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 
 from redis.asyncio.client import Pipeline
 
@@ -48,36 +49,43 @@ class RedisFollower(RedisQueries[_Stored]):
             self._queue_position(pipeline, entity)
             for entity_id in ids:
                 pipeline.hgetall(self._keys.totals(entity, entity_id))
-            progress, numbers, follows, *hashes = await pipeline.execute()
+            progress, numbers, meta, *hashes = await pipeline.execute()
         # A hash of an earlier release, which had a ledger beside it, is as good as none.
         stored = {
             entity_id: fields
             for entity_id, fields in zip(ids, hashes, strict=True)
             if LAST_WINDOW in fields
         }
-        return stored, _to_position(progress, numbers, follows), min_watermark(progress.values())
+        return stored, _to_position(numbers, meta), _to_watermark(progress, meta)
 
     async def _positions(self) -> Mapping[str, FollowerPosition]:
         async with self._redis.pipeline(transaction=False) as pipeline:
             for entity in ENTITIES:
                 self._queue_position(pipeline, entity)
             found = iter(await pipeline.execute())
-        return {
-            entity.name: _to_position(next(found), next(found), next(found)) for entity in ENTITIES
-        }
+        return {entity.name: _to_position(*islice(found, 1, 3)) for entity in ENTITIES}
 
     def _queue_position(self, pipeline: Pipeline, entity: Entity) -> None:
         pipeline.hgetall(self._keys.progress(entity))
         pipeline.hgetall(self._keys.sequence(entity))
-        pipeline.hget(self._keys.meta, "follows")
+        pipeline.hmget(self._keys.meta, ["follows", self._keys.shards_field(entity)])
 
 
 def _to_position(
-    progress: Mapping[str, str], numbers: Mapping[str, str], follows: str | None
+    numbers: Mapping[str, str], meta: tuple[str | None, str | None]
 ) -> FollowerPosition:
     """Return the position of an entity: the lowest number over its shards, 0 without any."""
-    number = min((int(numbers.get(shard, 0)) for shard in progress), default=0)
-    return FollowerPosition(follows, number)
+    follows, shards = meta
+    every = (int(numbers.get(str(shard), 0)) for shard in range(int(shards or 0)))
+    return FollowerPosition(follows, min(every, default=0))
+
+
+def _to_watermark(
+    progress: Mapping[str, str], meta: tuple[str | None, str | None]
+) -> datetime | None:
+    """Return the lowest watermark over the shards; None where one is missing."""
+    _, shards = meta
+    return min_watermark(progress.values()) if len(progress) == int(shards or 0) else None
 
 
 def _to_totals(stored: _Stored) -> Totals:

@@ -6,5 +6,10 @@ SELECT
     (
         SELECT coalesce(jsonb_object_agg(shard, watermark), '{}')
         FROM progress
+        WHERE entity = %(entity)s AND shards = %(shards)s
+    ) AS progress,
+    (
+        SELECT coalesce(min(watermark), %(min_event_time)s)
+        FROM progress
         WHERE entity = %(entity)s
-    ) AS progress
+    ) AS lowest

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from redis import Redis
 
 from api.errors import StoreUnavailableError
+from api.queries import authority_numbers
 from api.queries.authority_numbers import AuthorityNumbers
 from api.queries.contract import FollowerPosition, SequenceNumbers
 from mobility.entities import BY_NAME, ENTITIES
@@ -22,6 +23,7 @@ from tests.api.expected import fill_stores, get_json, random_windows, wait_for_r
 from tests.api.memory_store import MemoryReader, client, problem_of, totals
 from tests.api.test_prometheus import scrape
 from tests.api.test_status import NOW, flow_status, to_record
+from tests.waiting import until_async
 
 DRIVER = BY_NAME["driver"]
 URL = "/metrics/driver/d1"
@@ -120,6 +122,34 @@ def test_it_may_be_a_second_behind() -> None:
             "driver": 1,
             "h3": None,
         }
+
+    asyncio.run(run())
+
+
+def test_an_unexpected_answer_does_not_end_the_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A follower is current again once the authority has answered."""
+    monkeypatch.setattr(authority_numbers, "POLL_SECONDS", 0.01)
+
+    async def run() -> None:
+        answers: Iterator[SequenceNumbers | None] = iter(
+            [SequenceNumbers("first", {"driver": 1}), None]
+        )
+
+        async def read() -> SequenceNumbers:
+            answer = next(answers, SequenceNumbers("first", {"driver": 9}))
+            if answer is None:
+                raise IndexError
+            return answer
+
+        authority = AuthorityNumbers(read)
+        authority.start()
+        await until_async(
+            lambda: authority.is_current(DRIVER, FollowerPosition("first", 9)), "the answer"
+        )
+        await until_async(
+            lambda: not authority.is_current(DRIVER, FollowerPosition("first", 8)), "the answer"
+        )
+        await authority.close()
 
     asyncio.run(run())
 

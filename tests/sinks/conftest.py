@@ -29,6 +29,12 @@ def redis_only(settings: Settings) -> Settings:
 
 
 @pytest.fixture
+def both(settings: Settings) -> Settings:
+    """Return settings with both stores and two shards."""
+    return msgspec.structs.replace(settings, stores=("redis", "postgres"), shards=2)
+
+
+@pytest.fixture
 def client(settings: Settings) -> Iterator[redis.Redis]:
     """Return a client of the Redis that the settings name."""
     with redis.Redis.from_url(settings.redis, decode_responses=True) as client:

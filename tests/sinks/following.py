@@ -32,8 +32,10 @@ def followed_store(
     followed, follower = follow(store, session, settings, entity)
     for shard in shards or range(settings.shards):
         follower.own(shard)
-    yield followed
-    followed.close()
+    try:
+        yield followed
+    finally:
+        followed.close()
 
 
 def redis_totals(settings: Settings, entity: Entity) -> pl.DataFrame:

@@ -38,12 +38,6 @@ Build = Any
 
 
 @pytest.fixture
-def both(settings: Settings) -> Settings:
-    """Return settings with both stores and two shards."""
-    return msgspec.structs.replace(settings, stores=("redis", "postgres"), shards=2)
-
-
-@pytest.fixture
 def store(both: Settings) -> Iterator[FollowedStore]:
     """Return an empty Postgres that Redis follows."""
     with followed_store(both, DRIVER) as store:
