@@ -6,6 +6,7 @@ Where Redis was emptied or replaced, the token is another one as well.
 """
 
 import re
+import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ _SCANNED: Final = 1_000
 """Keys that are looked at in a call: other clients wait for it."""
 
 _GLOB: Final = re.compile(r"[\[\]*?\\^-]")
+
+_TURN_SECONDS: Final = 7 * 86_400
 
 _FOR_EVER: Final = 2**63
 
@@ -59,6 +62,7 @@ class FollowerConnection:
         self._settings = settings
         self._keys = RedisKeys.of(settings)
         self._fence = settings.fence or 0
+        self._turn = f"{self._keys.prefix}connection:{secrets.token_hex(8)}"
         self._client = redis_client(settings)
         self._connection: Connection | None = None
 
@@ -70,9 +74,10 @@ class FollowerConnection:
         """
         self.close()
         self._connection = self._client.connection_pool.get_connection()
-        _, fence, meta = self._execute(
-            command("WATCH", self._keys.fence)
-            + command("GET", self._keys.fence)
+        # What was sent over an earlier connection may still be on its way: it is not executed now.
+        _, _, fence, meta = self._execute(
+            command("SET", self._turn, 1, "EX", _TURN_SECONDS)
+            + self._watch()
             + command("HMGET", self._keys.meta, *_META)
         )
         fingerprint, answers, follows, expiry, life = meta
@@ -147,7 +152,7 @@ class FollowerConnection:
             self._connection = None
 
     def _watch(self) -> Commands:
-        return command("WATCH", self._keys.fence) + command("GET", self._keys.fence)
+        return command("WATCH", self._keys.fence, self._turn) + command("GET", self._keys.fence)
 
     def _execute(self, commands: Commands, *, strict: bool = True) -> list[Any]:
         """Send commands at once; return their replies, errors among them if not `strict`."""

@@ -22,10 +22,10 @@ from sinks import postgres as postgres_module
 from sinks.authority import Authority
 from sinks.connecting import connect_authority, follow
 from sinks.follower import Follower
-from sinks.follower_connection import FollowerConnection
+from sinks.follower_connection import FollowerConnection, LostDataError
 from sinks.postgres import MAX_BIGINT, PostgresStore, open_session
 from sinks.postgres_session import PostgresSession
-from sinks.redis_commands import Commands
+from sinks.redis_commands import Commands, command
 from sinks.store import AmountTooLargeError, ApplyResult
 from sinks.store_sink import SinkContext, store_sinks
 from tests.sinks.following import followed_store, redis_totals, until_followed
@@ -302,3 +302,20 @@ def test_a_later_flow_is_named(
         client.set(RedisKeys.of(both).fence, 2**62)
         store.apply(DRIVER, frame(window("d1", at=1)))
         until(lambda: f"fencing token {2**62}" in caplog.text, "the message", seconds=60)
+
+
+def test_a_request_that_arrives_late(both: Settings, client: redis.Redis) -> None:
+    """What was sent over a connection that was given up does not replace what came after it."""
+    connection = FollowerConnection(both)
+    connection.open()
+    given_up, connection._connection = connection._connection, None
+    connection.open()
+    key = RedisKeys.of(both).totals(DRIVER, "d1")
+    connection.write(command("SET", key, "new"))
+    opened, connection._connection = connection._connection, given_up
+    with pytest.raises(LostDataError):
+        connection.write(command("SET", key, "old"))
+    assert client.get(key) == "new"
+    connection.close()
+    connection._connection = opened
+    connection.close()
