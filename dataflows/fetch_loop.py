@@ -1,7 +1,7 @@
 """What the fetching thread does: consumes for all partitions, and decodes what is worth a call.
 
-A call of the decoder has a cost of its own. So what arrives is decoded at each tenth of a second,
-of all partitions at once; earlier only where a full batch waits.
+A call of the decoder has a cost of its own. So what arrives is decoded before each tenth of a
+second, of all partitions at once; earlier only where a full batch waits.
 """
 
 import time
@@ -16,6 +16,10 @@ from dataflows.shared_consumer import SharedConsumer
 from mobility.settings import Settings
 
 _TICK_SECONDS: Final = 0.1
+_DECODE_SECONDS: Final = 0.03
+"""How long before each tenth of a second the decoding begins: workers ask at the tenth, and windows
+are emitted at one, so what came later would wait for the next emission."""
+
 _FULL_SECONDS: Final = 0.05
 _FETCH_SECONDS: Final = 0.01
 """How long the client may fetch, while partitions are behind, before it is asked again."""
@@ -109,9 +113,12 @@ class FetchLoop(Generic[B]):
             self._memory.wait(_FULL_SECONDS)
             return []
         changed = self._consumer.read(self._buffers, most)
-        if not changed:
-            until_tick = _TICK_SECONDS - time.time() % _TICK_SECONDS
-            time.sleep(min(until_tick, _FETCH_SECONDS) if self._is_behind else until_tick)
+        until_tick = _TICK_SECONDS - (time.time() + _DECODE_SECONDS) % _TICK_SECONDS
+        if not changed and not self._is_behind:
+            time.sleep(until_tick)
+        elif not changed or not self._is_behind:
+            # Single messages that arrive one after the other are not worth a turn each.
+            time.sleep(min(until_tick, _FETCH_SECONDS))
         return changed
 
     @property
@@ -133,7 +140,7 @@ class FetchLoop(Generic[B]):
         return buffer.size + self._readers[buffer.key].waiting
 
     def _is_tick(self) -> bool:
-        tick, self._tick = self._tick, int(time.time() / _TICK_SECONDS)
+        tick, self._tick = self._tick, int((time.time() + _DECODE_SECONDS) / _TICK_SECONDS)
         return tick != self._tick
 
     def _decode_due(self, *, is_tick: bool) -> bool:
@@ -173,8 +180,9 @@ class FetchLoop(Generic[B]):
         return batches
 
     def _is_worth_a_call(self, buffer: PartitionBuffer) -> bool:
-        """Tell whether it has all messages of its log, or no full batch has come for a while."""
-        return buffer.is_complete or self._tick - self._filled[buffer] >= _BATCH_TICKS
+        """Tell whether no full batch is to be expected, or none has come for a while."""
+        is_live = not buffer.is_behind or buffer.is_complete
+        return is_live or self._tick - self._filled[buffer] >= _BATCH_TICKS
 
     def _add_to_group(self, batches: Sequence[Batch]) -> None:
         for decoded in self._decode(batches) if batches else ():

@@ -16,9 +16,6 @@ from mobility.settings import Settings
 
 _LIVE_PAUSE: Final = timedelta(milliseconds=100)
 _BEHIND_PAUSE: Final = timedelta(milliseconds=20)
-_AFTER_TICK: Final = timedelta(milliseconds=30)
-"""What arrives is decoded at each tenth of a second (dataflows/log_reader.py), in this time."""
-
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -260,8 +257,8 @@ class PartitionReader(Generic[B]):
             return None
         is_behind = self._last is None or self._last.is_behind
         pause = _BEHIND_PAUSE if is_behind else _LIVE_PAUSE
-        now = datetime.now(UTC) - _AFTER_TICK
-        return now + pause - (now - _EPOCH) % pause + _AFTER_TICK
+        now = datetime.now(UTC)
+        return now + pause - (now - _EPOCH) % pause
 
     def close(self) -> None:
         """Leave the partition."""
