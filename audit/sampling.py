@@ -101,7 +101,7 @@ def configured_stores(settings: Settings) -> list[AuditedStore]:
 
 def configured_follower(settings: Settings) -> AuditedFollower | None:
     """Return Redis as a follower, where the settings name Postgres as well."""
-    return AuditedFollower(settings) if {"redis", "postgres"} <= {*settings.stores} else None
+    return AuditedFollower(settings) if settings.is_followed else None
 
 
 def run_audit(

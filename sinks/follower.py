@@ -95,6 +95,7 @@ class Follower:
         self._committing = threading.Lock()
         self._changed = threading.Condition()
         self._news: list[Touched] = []
+        self._queued_rows = 0
         self._new_progress: dict[int, int] = {}
         self._wanted: frozenset[int] = frozenset()
         self._must_synchronize = False
@@ -141,8 +142,9 @@ class Follower:
             if self._must_synchronize:
                 return
             self._news.append(touched)
-            if sum(each.windows.height for each in self._news) > QUEUE_ROWS:
-                self._news.clear()
+            self._queued_rows += touched.windows.height
+            if self._queued_rows > QUEUE_ROWS:
+                self._empty_queue()
                 self._must_synchronize = True
             self._changed.notify_all()
 
@@ -174,7 +176,7 @@ class Follower:
                 self._report(_reason(error))
             with self._changed:
                 self._must_synchronize = True
-                self._news.clear()
+                self._empty_queue()
                 if self._changed.wait_for(lambda: self._is_closing, delay):
                     break
         self._connection.close()
@@ -221,16 +223,21 @@ class Follower:
         with self._changed:
             if self._must_synchronize:
                 return None, {}
-            news, progress = self._news, self._new_progress
-            self._news, self._new_progress = [], {}
-        return _joined(news) if news else None, progress
+            news, progress = self._empty_queue()
+        return Touched.joined(news) if news else None, progress
+
+    def _empty_queue(self) -> tuple[list[Touched], dict[int, int]]:
+        """Return what was queued."""
+        queued = self._news, self._new_progress
+        self._news, self._new_progress, self._queued_rows = [], {}, 0
+        return queued
 
     def _synchronize(self) -> None:
         """Connect, and find out what Redis lacks."""
         with self._committing:
             state = self._authority.state()
             with self._changed:
-                self._news, self._new_progress = [], {}
+                self._empty_queue()
                 self._must_synchronize = False
                 # Shards that come later are marked after they were read.
                 self._owned = self._wanted
@@ -428,17 +435,6 @@ class Follower:
                 "%s falls behind with %s, and Postgres answers meanwhile: %s",
                 *(self._connection.name, self._entity.name, failure),
             )
-
-
-def _joined(news: list[Touched]) -> Touched:
-    """Return all news as one: at once, for there may be thousands."""
-    return Touched(
-        pl.concat(each.totals for each in news),
-        pl.concat(each.windows for each in news),
-        min(each.first for each in news),
-        max(each.number for each in news),
-        max(each.reread for each in news),
-    )
 
 
 def _reason(error: Exception) -> str:

@@ -6,9 +6,8 @@ unless its version is lower, and the totals of the id move by the difference. So
 and disorder change nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import reduce
-from operator import add
 from typing import Final, Literal, NoReturn, Protocol
 
 import polars as pl
@@ -180,13 +179,15 @@ class Touched:
     number: int
     reread: int
 
-    def __add__(self, other: "Touched") -> "Touched":
-        return Touched(
-            pl.concat([self.totals, other.totals]),
-            pl.concat([self.windows, other.windows]),
-            min(self.first, other.first),
-            max(self.number, other.number),
-            max(self.reread, other.reread),
+    @classmethod
+    def joined(cls, parts: Sequence["Touched"]) -> "Touched":
+        """Return some, at least one, as one: at once, for there may be thousands."""
+        return cls(
+            pl.concat(each.totals for each in parts),
+            pl.concat(each.windows for each in parts),
+            min(each.first for each in parts),
+            max(each.number for each in parts),
+            max(each.reread for each in parts),
         )
 
 
@@ -215,7 +216,7 @@ class ApplyResult:
             self.unchanged + other.unchanged,
             self.refused + other.refused,
             max(numbers, key=lambda each: each.number, default=None),
-            reduce(add, touched) if touched else None,
+            Touched.joined(touched) if touched else None,
         )
 
 

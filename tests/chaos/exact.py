@@ -65,7 +65,7 @@ def _assert_equal(compared: list[OutputComparison]) -> None:
 
 def _assert_followed(settings: Settings) -> None:
     """Assert that Redis has all that Postgres has, but for ids that it has lost."""
-    if {"redis", "postgres"} <= {*settings.stores}:
+    if settings.is_followed:
         until(lambda: not lagging_entities(settings), "Redis to follow Postgres")
 
 
