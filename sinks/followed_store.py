@@ -1,5 +1,8 @@
 """An authority that is followed: what it commits is passed on, and nothing waits for that."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import polars as pl
 
 from mobility.entities import Entity
@@ -23,13 +26,8 @@ class FollowedStore:
 
     def apply(self, entity: Entity, rows: pl.DataFrame) -> ApplyResult:
         """Reconcile windows in the authority."""
-        with self._follower.committing():
-            try:
-                result = self._authority.apply(entity, rows)
-            except BaseException:
-                # One of two transactions may be committed, and later it changes nothing any more.
-                self._follower.synchronize()
-                raise
+        with self._committing():
+            result = self._authority.apply(entity, rows)
             if result.touched is not None:
                 self._follower.put(result.touched)
         return result
@@ -42,9 +40,10 @@ class FollowedStore:
         self, entity: Entity, shard: int, shards: int, watermark: int | None
     ) -> None:
         """Record that all windows of a shard up to a watermark (epoch ms) are in the authority."""
-        self._authority.record_progress(entity, shard, shards, watermark)
-        if watermark is not None:
-            self._follower.put_progress(shard, watermark)
+        with self._committing():
+            self._authority.record_progress(entity, shard, shards, watermark)
+            if watermark is not None:
+                self._follower.put_progress(shard, watermark)
 
     def progress(self, entity: Entity) -> dict[int, int]:
         """Return the watermark (epoch ms) of each shard."""
@@ -62,3 +61,14 @@ class FollowedStore:
         """Close both."""
         self._follower.close()
         self._authority.close()
+
+    @contextmanager
+    def _committing(self) -> Iterator[None]:
+        """Commit and tell the follower; where that fails, it reads what is committed."""
+        with self._follower.committing():
+            try:
+                yield
+            except BaseException:
+                # The reply may be lost, or one of two transactions committed.
+                self._follower.synchronize()
+                raise

@@ -128,7 +128,7 @@ class Follower:
 
     @contextmanager
     def committing(self) -> Iterator[None]:
-        """Let no transaction be noticed before its changes: both commit and `put` are in here."""
+        """Let no commit be noticed before what it changes was `put`: both are in here."""
         with self._committing:
             yield
 

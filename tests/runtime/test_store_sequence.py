@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 
 import msgspec
 import polars as pl
@@ -47,15 +48,28 @@ def postgres_copy(settings: Settings) -> Iterator[Restore]:
             of_copy, original = sql.Identifier(copy, table), sql.Identifier(schema, table)
             connection.execute(statement.format(of_copy, original))
 
-        def restore() -> None:
+        def restore_tables() -> bool:
             with connection.transaction():
                 for table in tables:
                     names = sql.Identifier(schema, table), sql.Identifier(copy, table)
                     connection.execute(sql.SQL("TRUNCATE {}").format(names[0]))
                     connection.execute(sql.SQL("INSERT INTO {} SELECT * FROM {}").format(*names))
+            return True
+
+        def restore() -> None:
+            # Beside a flow, which may hold one of the tables and want another.
+            until(partial(unless_deadlocked, restore_tables), "the tables to be restored")
 
         yield restore
         connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(copy)))
+
+
+def unless_deadlocked(transaction: Callable[[], bool]) -> bool:
+    """Return what a transaction returns; False where Postgres has ended it for a deadlock."""
+    try:
+        return transaction()
+    except psycopg.errors.DeadlockDetected:
+        return False
 
 
 @contextmanager

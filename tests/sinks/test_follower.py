@@ -19,6 +19,7 @@ from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings
 from mobility.totals import highest_versions, shard_of
 from sinks import follower as follower_module
+from sinks.authority import AuthorityState
 from sinks.connecting import connect_authority
 from sinks.followed_store import FollowedStore
 from sinks.follower_connection import FollowerConnection
@@ -120,6 +121,37 @@ def test_what_was_lost_is_written_again(
     delete_keys(client, both, lost)
     fill(store, window, frame, 2)
     until_followed(store, both, DRIVER)
+
+
+def test_a_watermark_is_not_lost_while_redis_is_synchronized(
+    store: FollowedStore,
+    both: Settings,
+    window: Build,
+    frame: Build,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that is recorded after the progress was read, and before what is queued is dropped."""
+    fill(store, window, frame)
+    until_followed(store, both, DRIVER)
+    authority = store._follower._authority
+    read_state, recording = authority.state, list[threading.Thread]()
+
+    def state_then_watermark() -> AuthorityState:
+        state = read_state()
+        if not recording:
+            recording.append(
+                threading.Thread(target=store.record_progress, args=(DRIVER, 0, 2, 70_000))
+            )
+            recording[0].start()
+            recording[0].join(1)
+        return state
+
+    monkeypatch.setattr(authority, "state", state_then_watermark)
+    store._follower.synchronize()
+    until(lambda: recording, "the synchronization", bool)
+    recording[0].join()
+    until_followed(store, both, DRIVER)
+    assert store.progress(DRIVER)[0] == 70_000
 
 
 def test_an_evicted_id_comes_back_with_its_next_news(
