@@ -15,35 +15,27 @@ from audit.audited_stores import (
     minimum_watermarks,
 )
 from audit.comparison import OutputComparison, compare
-from audit.conversions import iso_to_ms
 from audit.measures import measures_of_parts
 from audit.redis_totals import MEAN, TOTALS_FIELDS, parse_totals
 from audit.window_sample import ENTITY_WINDOW_KEY, SAMPLE_SCHEMA, WINDOW_FIELDS
 from mobility.entities import ENTITIES, Entity
-from mobility.keys import LEDGER_FIELDS, RedisKeys
-from mobility.measures import STARTS, SUMS, TOTALS
+from mobility.keys import LAST_WINDOW, RedisKeys
+from mobility.measures import EXTREMES, MEASURE_SCHEMA
 from mobility.records import MICRO
 from mobility.settings import Settings
 
 _ID: Final = ["entity", "id"]
 _IDS_PER_TRANSACTION: Final = 100
-_SUMMARY_FIELD: Final = "totals"
-_NUMBERS_OF_SUMMARY: Final = len(("trip_count", *(2 * TOTALS)))
 
 Hash = Mapping[str, str]
 
 
 @dataclass(slots=True)
 class _RawContents:
-    """The texts in the hashes of some ids, until frames parse them all at once.
-
-    `with_all_windows` are the ids whose ledger has all windows that their summary sums up.
-    """
+    """The texts in the hashes of some ids, until frames parse them all at once."""
 
     windows: list[tuple[str, ...]] = field(default_factory=list)
     totals: list[tuple[str | None, ...]] = field(default_factory=list)
-    summaries: list[tuple[str | int | None, ...]] = field(default_factory=list)
-    with_all_windows: set[tuple[str, str]] = field(default_factory=set)
 
 
 class AuditedRedis:
@@ -59,8 +51,6 @@ class AuditedRedis:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._keys = RedisKeys.of(settings)
-        # By end time, a trip of a later window can start before a trip of an expired window.
-        self._starts_are_ordered = settings.event_time == "start"
 
     def progress(self) -> EntityWatermarks:
         """Return the recorded watermarks: windows that are complete by them are in the ledgers."""
@@ -94,11 +84,12 @@ class AuditedRedis:
                     ids.update(client.zrange(self._keys.index(entity), 0, -1))
                 for entity_id, ledger, totals in self._read_hashes(client, entity, sorted(ids)):
                     self._add(contents, (entity.name, entity_id), ledger, totals)
-        windows = _parse_windows(contents.windows)
+        ledgers = _parse_ledgers(contents.windows)
+        windows = ledgers.drop_nulls("window_start")
         return StoreContents(
             windows.filter(window_range.contains()),
             expected.join(windows, on=ENTITY_WINDOW_KEY, how="anti").select(ENTITY_WINDOW_KEY),
-            _compare_totals(windows, contents),
+            (_compare_totals(ledgers, parse_totals(contents.totals)),),
         )
 
     def _read_hashes(
@@ -117,21 +108,10 @@ class AuditedRedis:
     def _add(
         self, contents: _RawContents, name: tuple[str, str], ledger: Hash, totals: Hash
     ) -> None:
-        summary = ledger.get(_SUMMARY_FIELD, "").split(" ")
-        # Earlier releases end before `renewed`, or after it.
-        if len(summary) - _NUMBERS_OF_SUMMARY not in (4, 5, 7) or not totals:
+        if not ledger or not totals:
             return
-        count, *amounts = summary[:_NUMBERS_OF_SUMMARY]
-        _, _, start, older, *more = summary[_NUMBERS_OF_SUMMARY:]
-        last = more[1] if len(more) > 1 else None
-        sums = [_join_amount(*pair) for pair in zip(amounts[::2], amounts[1::2], strict=True)]
-        contents.summaries.append((*name, _parse_int(count), *sums, start, last))
         contents.totals.append((*name, *(totals.get(field) for field in TOTALS_FIELDS)))
-        if older == "-" and self._starts_are_ordered:
-            contents.with_all_windows.add(name)
-        contents.windows += [
-            (*name, start, window) for start, window in ledger.items() if start != _SUMMARY_FIELD
-        ]
+        contents.windows += [(*name, start, window) for start, window in ledger.items()]
 
     def _client(self) -> redis.Redis:
         return redis.Redis.from_url(
@@ -142,84 +122,41 @@ class AuditedRedis:
         )
 
 
-def _compare_totals(windows: pl.DataFrame, contents: _RawContents) -> tuple[OutputComparison, ...]:
-    """Compare the totals with the ledgers' summaries, and those with the sums of the windows."""
-    summaries = _parse_summaries(contents)
-    backfilled = windows.filter(pl.col("generation") > 0)
-    names = pl.DataFrame(
-        sorted(contents.with_all_windows),
-        schema={"entity": pl.String, "id": pl.String},
-        orient="row",
-    ).join(backfilled, on=_ID, how="anti")
-    sums = windows.group_by(_ID).agg(measures_of_parts())
-    # The first release kept no latest start in its summaries.
-    is_known = pl.col("last_start_time_right").is_not_null()
-    known_sums = sums.join(
-        summaries.select(*_ID, "last_start_time"), on=_ID, how="left"
-    ).with_columns(last_start_time=pl.when(is_known).then("last_start_time"))
-    return (
-        compare(
-            "Redis totals",
-            summaries,
-            parse_totals(contents.totals),
-            keys=_ID,
-            fields=WINDOW_FIELDS,
-            means=[MEAN],
-        ),
-        compare(
-            "Redis summaries",
-            known_sums.join(names, on=_ID, how="semi"),
-            summaries.join(names, on=_ID, how="semi"),
-            keys=_ID,
-            fields=WINDOW_FIELDS,
-        ),
+def _compare_totals(ledgers: pl.DataFrame, totals: pl.DataFrame) -> OutputComparison:
+    """Compare totals with the sums of the ledgers: of windows, and of what was removed of them."""
+    # A window without trips, which a backfill can leave, counts for no minimum and no maximum.
+    has_trips = pl.col("trip_count") > 0
+    counted = ledgers.with_columns(pl.when(has_trips).then(name).alias(name) for name in EXTREMES)
+    newest = pl.col("window_start").max().alias(LAST_WINDOW)
+    sums = counted.group_by(_ID).agg(*measures_of_parts(), newest)
+    return compare(
+        "Redis totals",
+        sums.with_columns(pl.Series(MEAN, _means(sums), dtype=pl.Float64)),
+        totals,
+        keys=_ID,
+        fields=(*WINDOW_FIELDS, LAST_WINDOW),
+        means=[MEAN],
     )
 
 
-def _parse_summaries(contents: _RawContents) -> pl.DataFrame:
-    schema = pl.Schema({name: SAMPLE_SCHEMA[name] for name in (*_ID, *SUMS)})
-    schema.update(dict.fromkeys(STARTS, pl.String()))
-    frame = pl.DataFrame(contents.summaries, schema=schema, orient="row").with_columns(
-        iso_to_ms(pl.col(name)) for name in STARTS
-    )
-    pairs = zip(frame["total_duration"], frame["trip_count"], strict=True)
-    means = [
+def _means(sums: pl.DataFrame) -> list[float | None]:
+    pairs = zip(sums["total_duration"], sums["trip_count"], strict=True)
+    return [
         None if total is None or count is None else total / (count * MICRO) if count else 0.0
         for total, count in pairs
     ]
-    return frame.with_columns(pl.Series(MEAN, means, dtype=pl.Float64))
 
 
-def _parse_windows(texts: list[tuple[str, ...]]) -> pl.DataFrame:
-    """Parse fields of ledgers: `window_start`, and the window's values between blanks."""
+def _parse_ledgers(texts: list[tuple[str, ...]]) -> pl.DataFrame:
+    """Parse ledgers (SAMPLE_SCHEMA); a start is null for what was removed of one."""
     schema = dict.fromkeys(("entity", "id", "window_start", "window"), pl.String)
     frame = pl.DataFrame(texts, schema=schema, orient="row")
-    values = pl.col("window").str.split(" ").list
-
-    def value(name: str) -> pl.Expr:
-        return values.get(LEDGER_FIELDS.index(name), null_on_oob=True)
-
-    # Windows of the first release end with the pane: one start stands for both.
-    last_start = pl.coalesce(value("last_start_time"), value("start_time"))
-    return frame.select(
-        "entity",
-        "id",
-        pl.col("window_start").cast(pl.Int64, strict=False),
-        *(
-            value(name).cast(SAMPLE_SCHEMA[name], strict=False).alias(name)
-            for name in ("generation", *SUMS)
-        ),
-        iso_to_ms(value("start_time")).alias("start_time"),
-        iso_to_ms(last_start).alias("last_start_time"),
-    ).select(SAMPLE_SCHEMA.names())
-
-
-def _join_amount(whole: str, millionths: str) -> int | None:
-    """Return an amount in micro-units from its two parts, which Lua keeps as doubles."""
-    units, rest = _parse_int(whole), _parse_int(millionths)
-    return None if units is None or rest is None else units * MICRO + rest
-
-
-def _parse_int(text: str) -> int | None:
-    digits = text.removeprefix("-")
-    return int(text) if digits.isascii() and digits.isdigit() else None
+    values = pl.Struct({name: SAMPLE_SCHEMA[name] for name in ("generation", *MEASURE_SCHEMA)})
+    return (
+        frame.with_columns(
+            pl.col("window_start").cast(pl.Int64, strict=False),
+            frame["window"].str.json_decode(values),
+        )
+        .unnest("window")
+        .select(SAMPLE_SCHEMA.names())
+    )

@@ -4,17 +4,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from mobility.entities import Entity
-from mobility.measures import SUMS
 from mobility.settings import Settings
 
 LAST_WINDOW: Final = "last_window_start"
-"""The field of a follower's hash of totals with the start of the newest window of an id."""
+"""The field of a hash of totals with the start of the newest window of an id."""
 
-LEDGER_FIELDS: Final = ("generation", *SUMS, "start_time", "pane", "last_start_time")
-"""A window in the ledger of an id: these values as text, separated by spaces.
-
-Windows of the first release end with the pane.
-"""
+BEFORE: Final = "before"
+"""The field of a ledger with the windows that were removed from it, as one; others are starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +29,7 @@ class RedisKeys:
         return f"{self.prefix}{entity.name}:{entity_id}"
 
     def ledger(self, entity: Entity, entity_id: str) -> str:
-        """Return the hash of an id's windows."""
+        """Return the hash of an id's windows, from start (epoch ms) to values as JSON."""
         return f"{self.prefix}ledger:{entity.name}:{entity_id}"
 
     def index(self, entity: Entity) -> str:
@@ -72,8 +68,12 @@ class RedisKeys:
 
     @property
     def fence(self) -> str:
-        """Return the fencing token of the flow that writes to a follower."""
+        """Return the fencing token of the flow that writes."""
         return f"{self.prefix}fence"
+
+    def lease(self, role: str) -> str:
+        """Return the holder of a lease, of Redis as the only store; it expires with the lease."""
+        return f"{self.prefix}lease:{role}"
 
     @property
     def meta(self) -> str:

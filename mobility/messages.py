@@ -86,6 +86,11 @@ def units(name: str) -> pl.Expr:
     return pl.col(name).cast(_UNITS) / MICRO
 
 
+def micro_units(texts: pl.Series) -> pl.Series:
+    """Return decimal numbers in units, as text, as micro-units."""
+    return (texts.cast(_UNITS) * MICRO).cast(pl.Int128)
+
+
 def mean_duration() -> pl.Expr:
     """Return the mean duration in minutes: derived on the way out, never stored as truth.
 
@@ -106,10 +111,7 @@ def _decoded(measure: Measure, fields: pl.DataFrame) -> pl.Series:
 def _exact_amounts(values: list[bytes]) -> list[pl.Series]:
     texts = pl.Series(values, dtype=pl.Binary).cast(pl.String)
     pattern = r'"{}":(-?[0-9]+(?:\.[0-9]+)?)[,}}]'
-    return [
-        (texts.str.extract(pattern.format(name)).cast(_UNITS) * MICRO).cast(pl.Int128).alias(name)
-        for name in AMOUNTS
-    ]
+    return [micro_units(texts.str.extract(pattern.format(name))).alias(name) for name in AMOUNTS]
 
 
 def _id_object(entity: Entity) -> pl.Expr:

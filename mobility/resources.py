@@ -1,4 +1,4 @@
-"""Text files inside packages: SQL, Lua."""
+"""Text files inside packages: SQL."""
 
 from functools import cache
 from importlib.resources import files

@@ -2,7 +2,7 @@
 
 A token is one number for all stores, higher than every earlier one. It starts from the time in
 epoch ms, so that a Redis which was emptied can't give out an old token again. The stores check it
-in every transaction and script
+in every transaction
 (https://martin.kleppmann.com/2016/02/08/how-to-do-distributed-locking.html).
 """
 
@@ -76,7 +76,7 @@ def _stored_tokens(settings: Settings) -> Iterator[int]:
             yield int(str(token))
     elif "redis" in settings.stores:
         with redis_client(settings) as client:
-            yield int(client.hget(RedisKeys.of(settings).meta, "fence") or 0)
+            yield int(client.get(RedisKeys.of(settings).fence) or 0)
 
 
 def _take_in_postgres(session: PostgresSession, holder: str, offered: int) -> int:

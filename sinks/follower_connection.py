@@ -21,6 +21,7 @@ from mobility.keys import RedisKeys
 from mobility.settings import Settings, masked
 from sinks.redis_commands import Commands, command
 from sinks.redis_session import redis_client
+from sinks.redis_transactions import execute, executed, in_transaction
 from sinks.store import refuse_fencing_token, refuse_fingerprint
 
 _SCANNED: Final = 1_000
@@ -133,13 +134,9 @@ class FollowerConnection:
 
     def write(self, commands: Commands) -> None:
         """Execute commands in one transaction. Raises LostDataError, and then nothing was done."""
-        guarded = command("MULTI") + commands + command("EXEC") + self._watch()
-        replies = self._execute(guarded, strict=False)
-        *queued, executed, _, fence = replies
-        for reply in (*queued, executed, *(executed if isinstance(executed, list) else ())):
-            if isinstance(reply, redis.RedisError):
-                raise reply
-        if executed is None or fence is None or int(fence) != self._fence:
+        guarded = in_transaction(commands) + self._watch()
+        *replies, _, fence = self._execute(guarded, strict=False)
+        if executed(replies) is None or fence is None or int(fence) != self._fence:
             msg = f"{self.name} was emptied or replaced, or another flow writes to it"
             raise LostDataError(msg)
 
@@ -160,16 +157,7 @@ class FollowerConnection:
         if connection is None:
             msg = f"{self.name} is not connected"
             raise redis.ConnectionError(msg)
-        connection.send_packed_command([commands.payload])  # type: ignore[no-untyped-call] # as above
-        replies: list[Any] = []
-        for _ in range(commands.count):
-            try:
-                replies.append(connection.read_response())
-            except redis.ResponseError as error:
-                if strict:
-                    raise
-                replies.append(error)
-        return replies
+        return execute(connection, commands, strict=strict)
 
 
 def _by_shard(reply: dict[str, str] | list[str]) -> dict[int, int]:

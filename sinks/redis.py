@@ -1,46 +1,53 @@
-"""Redis as the only store: ids with new windows in the last day, one hash an id for any client."""
+"""Redis as the only store: ids with new windows in the last day, one hash an id for any client.
+
+It is the way of small installations, simple rather than fast: what is held of the ids of a batch is
+read, reconciled as frames, and written if nothing of it has changed meanwhile.
+"""
 
 import time
 from collections.abc import Callable, Iterator
-from decimal import Decimal
+from functools import partial
 from typing import Final
 
 import polars as pl
 
 from mobility.entities import Entity
-from mobility.keys import RedisKeys
-from mobility.measures import AMOUNTS, COUNTS, MEASURES, STARTS, Measure
-from mobility.records import MICRO, MIN_EVENT_TIME
+from mobility.keys import BEFORE, LAST_WINDOW, RedisKeys
+from mobility.records import MIN_EVENT_TIME
 from mobility.settings import Settings, Store
-from mobility.times import epoch_ms
-from sinks.live_changes import STREAM_ENTRIES
-from sinks.packing import PackedWindows, pack_chunks, unpack_ledgers
+from mobility.totals import WINDOW_KEY
+from sinks.live_changes import change_commands
+from sinks.reconciliation import Pruned, Reconciled, prune, reconcile
+from sinks.redis_commands import Commands, command, totals_commands
+from sinks.redis_layout import upgrade_layout
+from sinks.redis_ledger import (
+    TOTALS_FIELDS,
+    Held,
+    ledger_commands,
+    pairs,
+    parse_totals,
+    parse_windows,
+    read_held,
+    read_ledgers,
+    removal_commands,
+)
 from sinks.redis_session import RedisSession, redis_client
+from sinks.redis_transactions import Transaction
 from sinks.retry import START_RETRY_SECONDS, Sleep, StopRequested, no_stop
 from sinks.store import (
     TOTALS_SCHEMA,
     ApplyResult,
     SequenceNumber,
-    StoreBehindError,
     StoreError,
     WriterRole,
-    refuse_amount,
     refuse_behind,
-    refuse_large_windows,
 )
 
-CHUNK: Final = 1_000
-"""Windows a script call: below Lua's limit of arguments, and short enough for other clients."""
+_CHUNK: Final = 1_000
+"""Windows of a transaction: other clients wait some milliseconds for it."""
 
-MAX_EXACT: Final = 2**52 * MICRO - 1
-"""The largest total that Lua adds exactly, in micro-units: it adds whole units, as doubles."""
-
-_TEXT_SCHEMA: Final = pl.Schema(
-    {
-        name: pl.String if name in (*COUNTS, *STARTS) else kind
-        for name, kind in TOTALS_SCHEMA.items()
-    }
-)
+_MOST_EXPIRED: Final = 1_000
+"""Ids that a transaction removes from the index: that keeps up with any number of them."""
 
 
 def connect_redis(
@@ -60,6 +67,7 @@ def connect_redis(
     )
     try:
         session.initialize(START_RETRY_SECONDS)
+        upgrade_layout(session, settings)
     except StoreError:
         session.close()
         raise
@@ -67,18 +75,18 @@ def connect_redis(
 
 
 class RedisStore:
-    """Reconciles windows by a Lua script, one call for every CHUNK of windows.
+    """Reconciles windows in transactions of up to `_CHUNK` of them.
 
-    Redis runs a script atomically, so windows and totals of an id move in one step. An id expires
-    `redis_expiry` seconds after its last new window: Redis is a view of the last day.
+    An id expires `redis_expiry` seconds after its last new window: Redis is a view of the last day.
     """
 
     def __init__(self, session: RedisSession, settings: Settings) -> None:
         """Write over `session`, which `close` closes."""
         self._session = session
         self._client = session.client
-        self._settings = settings
         self._keys = RedisKeys.of(settings)
+        self._expiry = settings.redis_expiry
+        self._retention = settings.redis_ledger_hours * 3_600_000
         self._sequence_numbers: dict[str, SequenceNumber] = {}
 
     @property
@@ -92,11 +100,10 @@ class RedisStore:
         A window that starts over `redis_ledger_hours` before the newest of its id may have been
         counted before: it is refused.
         """
-        refuse_large_windows(self._session.name, entity, rows, MAX_EXACT)
         self.sequence_number(entity)
         result = ApplyResult()
-        for packed in pack_chunks(rows, CHUNK):
-            result += self._run_apply(entity, packed)
+        for chunk in rows.iter_slices(_CHUNK):
+            result += self._session.run(partial(self._apply, entity, chunk))
         return result
 
     def sequence_number(self, entity: Entity) -> SequenceNumber:
@@ -110,12 +117,23 @@ class RedisStore:
         self, entity: Entity, shard: int, shards: int, watermark: int | None
     ) -> None:
         """Record that all windows of a shard up to a watermark (epoch ms) are in the store."""
-        reached = MIN_EVENT_TIME if watermark is None else watermark
-        self._session.run_script(
-            "record_progress",
-            [self._keys.progress(entity)],
-            [shard, shards, reached, MIN_EVENT_TIME],
-        )
+        key = self._keys.progress(entity)
+
+        def record(transaction: Transaction) -> None:
+            (reply,) = transaction.read(command("HGETALL", key), [key])
+            stored = {int(each): int(reached) for each, reached in pairs(reply)}
+            progress = stored
+            if len(stored) != shards:
+                progress = dict.fromkeys(
+                    range(shards), min(stored.values(), default=MIN_EVENT_TIME)
+                )
+            if watermark is not None:
+                progress = progress | {shard: max(progress[shard], watermark)}
+            if progress != stored:
+                words = (word for pair in progress.items() for word in pair)
+                transaction.commit(command("DEL", key) + command("HSET", key, *words))
+
+        self._session.run(record)
 
     def progress(self, entity: Entity) -> dict[int, int]:
         """Return the watermark (epoch ms) of each shard."""
@@ -124,51 +142,103 @@ class RedisStore:
 
     def totals(self, entity: Entity) -> pl.DataFrame:
         """Return every id's running totals (TOTALS_SCHEMA), sorted by id."""
-        rows = [
-            (entity_id, *(_stored_value(measure, fields) for measure in MEASURES))
-            for entity_id, fields in self._read_hashes(entity, self._keys.totals)
-        ]
-        frame = pl.DataFrame(rows, schema=_TEXT_SCHEMA, orient="row")
-        return frame.with_columns(
-            pl.col(COUNTS).cast(pl.Int64), *(epoch_ms(frame[name]) for name in STARTS)
-        ).sort("id")
+        hashes = self._read_hashes(entity, self._keys.totals)
+        rows = ((entity_id, *map(fields.get, TOTALS_FIELDS)) for entity_id, fields in hashes)
+        return parse_totals(rows).select(TOTALS_SCHEMA.names()).sort("id")
 
     def windows(self, entity: Entity) -> pl.DataFrame:
         """Return the ledger (WINDOW_SCHEMA), sorted by id and window start."""
-        rows = [
-            (entity_id, window_start, window)
+        return parse_windows(
+            (entity_id, int(field), values)
             for entity_id, fields in self._read_hashes(entity, self._keys.ledger)
-            for window_start, window in fields.items()
-            if window_start != "totals"
-        ]
-        return unpack_ledgers(rows).sort("id", "window_start")
+            for field, values in fields.items()
+            if field != BEFORE
+        ).sort("id", "window_start")
 
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
 
-    def _run_apply(self, entity: Entity, windows: PackedWindows) -> ApplyResult:
-        """Run apply.lua; return its counts."""
-        settings, keys = self._settings, self._keys
-        known = self._sequence_numbers[entity.name]
-        args: list[str | int | bytes] = [
-            *(keys.totals(entity, ""), keys.ledger(entity, "")),
-            *(settings.redis_expiry, settings.redis_ledger_hours * 3_600_000),
-            *(entity.name, STREAM_ENTRIES, windows.columns, windows.changes),
-            *(known.instance_id, known.number),
-        ]
-        index = [keys.index(entity), keys.seen(entity), keys.live(entity)]
-        try:
-            applied, unchanged, refused, too_large, sequence_number = self._session.run_script(
-                "apply", index, args
+    def _apply(self, entity: Entity, rows: pl.DataFrame, transaction: Transaction) -> ApplyResult:
+        expired = self._check_sequence_number(transaction, entity)
+        held = read_held(transaction, self._keys, entity, rows)
+        found = reconcile(rows, held.windows, held.totals, self._retention)
+        pruned = self._prune(transaction, entity, held, found)
+        commands = Commands.joined(
+            [
+                *self._index_commands(entity, found.totals["id"], expired, transaction.now),
+                *self._id_commands(entity, held, found, pruned),
+                change_commands(self._keys.live(entity), found.windows),
+                command("HINCRBY", self._keys.meta, f"refused:{entity.name}", found.refused),
+                command("HGET", self._keys.meta, "life"),
+                command("HINCRBY", self._keys.meta, f"number:{entity.name}", 1),
+            ]
+        )
+        *_, instance_id, number = transaction.commit(commands)
+        self._sequence_numbers[entity.name] = SequenceNumber(instance_id, number)
+        applied = found.windows.height
+        return ApplyResult(applied, rows.height - applied - found.refused, found.refused)
+
+    def _check_sequence_number(self, transaction: Transaction, entity: Entity) -> list[str]:
+        """Raise StoreBehindError where Redis lacks windows; return ids that have expired."""
+        keys, known = self._keys, self._sequence_numbers[entity.name]
+        (instance_id, number), expired = transaction.read(
+            command("HMGET", keys.meta, "life", f"number:{entity.name}")
+            + command(
+                *("ZRANGEBYSCORE", keys.seen(entity), "-inf", f"({transaction.now - self._expiry}"),
+                *("LIMIT", 0, _MOST_EXPIRED),
             )
-        except StoreBehindError:
+        )
+        stored = SequenceNumber(instance_id or "", int(number or 0))
+        if known.instance_id and stored.is_behind(known):
             refuse_behind(self._session.name, entity, known)
-        self._sequence_numbers[entity.name] = SequenceNumber(*sequence_number)
-        if too_large:
-            entity_id, measure = too_large
-            refuse_amount(self._session.name, entity, entity_id, measure, MAX_EXACT)
-        return ApplyResult(applied, unchanged, refused)
+        return list(expired)
+
+    def _prune(
+        self, transaction: Transaction, entity: Entity, held: Held, found: Reconciled
+    ) -> Pruned:
+        """Return the ledgers of those ids whose extremes are uncertain, or that are to be pruned.
+
+        A ledger is pruned when its newest window reaches the next quarter of the retention.
+        """
+        due = found.totals.join(
+            held.totals.select("id", newest=LAST_WINDOW), on="id", how="left"
+        ).join(found.windows.group_by("id").agg(pl.col("window_start").min()), on="id")
+        quarter = self._retention // 4
+        before = pl.coalesce("newest", "window_start") // quarter
+        due_ids = due.filter(pl.col(LAST_WINDOW) // quarter > before)["id"]
+        ids = pl.concat([found.uncertain, due_ids]).unique()
+        stored = read_ledgers(transaction, self._keys, entity, ids.to_list())
+        kept = stored.filter(~pl.col("id").is_in(held.broken))
+        replaced = found.windows.filter(pl.col("id").is_in(ids.implode()))
+        windows = pl.concat([kept.join(replaced, on=WINDOW_KEY, how="anti"), replaced])
+        return prune(windows, self._retention)
+
+    def _id_commands(
+        self, entity: Entity, held: Held, found: Reconciled, pruned: Pruned
+    ) -> Iterator[Commands]:
+        """Yield what changes the two hashes of ids."""
+        keys = self._keys
+        for entity_id in held.broken:
+            yield command("UNLINK", keys.totals(entity, entity_id), keys.ledger(entity, entity_id))
+        windows = found.windows.join(pruned.removed, on=WINDOW_KEY, how="anti")
+        yield from ledger_commands(keys, entity, pl.concat([windows, pruned.before]))
+        yield from removal_commands(keys, entity, pruned.removed)
+        exact = pruned.totals
+        totals = pl.concat([found.totals.join(exact, on="id", how="anti"), exact])
+        yield totals_commands(keys.totals(entity, ""), totals, self._expiry)
+        for entity_id in totals["id"]:
+            yield command("EXPIRE", keys.ledger(entity, entity_id), self._expiry)
+
+    def _index_commands(
+        self, entity: Entity, ids: pl.Series, expired: list[str], now: int
+    ) -> Iterator[Commands]:
+        """Yield what adds ids to the two sorted sets, and removes those that have expired."""
+        for key, score in ((self._keys.index(entity), 0), (self._keys.seen(entity), now)):
+            if expired:
+                yield command("ZREM", key, *expired)
+            if not ids.is_empty():
+                yield command("ZADD", key, *(word for each in ids for word in (score, each)))
 
     def _read_hashes(
         self, entity: Entity, key: Callable[[Entity, str], str]
@@ -186,16 +256,3 @@ class RedisStore:
         return (
             (entity_id, fields) for entity_id, fields in zip(ids, hashes, strict=True) if fields
         )
-
-
-def _stored_value(measure: Measure, fields: dict[str, str]) -> int | str:
-    """Return a measure of the totals of an id: an amount in micro-units, others as text."""
-    name = measure.name
-    if measure.substitute is not None and name not in fields:
-        name = measure.substitute
-    return _micro(fields[name]) if name in AMOUNTS else fields[name]
-
-
-def _micro(units: str) -> int:
-    """Return a decimal text in whole units as micro-units."""
-    return int(Decimal(units) * MICRO)

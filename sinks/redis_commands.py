@@ -4,6 +4,7 @@ A client's pipeline encodes each argument of each command by itself, which costs
 does. Source: the RESP specification (https://redis.io/docs/latest/develop/reference/protocol-spec/).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,6 +32,12 @@ class Commands:
 
     def __add__(self, other: "Commands") -> "Commands":
         return Commands(self.payload + other.payload, self.count + other.count)
+
+    @classmethod
+    def joined(cls, parts: Iterable["Commands"]) -> "Commands":
+        """Return some as one: at once, for there may be thousands."""
+        every = list(parts)
+        return cls(b"".join(each.payload for each in every), sum(each.count for each in every))
 
 
 NO_COMMANDS: Final = Commands(b"", 0)

@@ -1,4 +1,4 @@
-"""A Redis connection of one writer, and the Lua scripts that run over it."""
+"""A Redis as the only store, for one writer: its lease, its fencing token, and transactions."""
 
 import os
 import secrets
@@ -10,17 +10,18 @@ from typing import Any, Final, TypeVar
 
 import redis
 from redis.backoff import NoBackoff
+from redis.connection import Connection
 from redis.retry import Retry
 
 from mobility.entities import Entity
 from mobility.keys import RedisKeys
 from mobility.settings import Settings, masked
+from sinks.redis_commands import NO_COMMANDS, Commands, command
+from sinks.redis_transactions import Transaction, execute, executed, in_transaction
 from sinks.retry import RETRY_SECONDS, RetryPolicy, Sleep, StopRequested, no_stop
-from sinks.scripts import text
 from sinks.store import (
     FLOWS,
     SequenceNumber,
-    StoreBehindError,
     StoreError,
     WriterRole,
     refuse_backfill,
@@ -31,18 +32,15 @@ from sinks.store import (
 )
 
 LEASE_MS: Final = 30_000
-"""How long a writer keeps the store after its last call."""
+"""How long a writer keeps the store after its last transaction."""
+
+LAYOUT: Final = 2
+"""The layout of the keys: the meta hash has it in the field `layout`, from the second on."""
 
 _PERMANENT: Final = (redis.AuthenticationError, redis.exceptions.AuthorizationError)
 _TRANSIENT: Final = (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError)
 
-_WRITE_SCRIPTS: Final = {
-    "initialize": ("lease", "initialize"),
-    "apply": ("lease", "amounts", "ledger", "apply"),
-    "record_progress": ("lease", "record_progress"),
-    "release_lease": ("lease", "release_lease"),
-}
-"""Each script is the concatenation of these files."""
+_META: Final = ("fingerprint", "answers", "life", "follows", "fence_holder")
 
 T = TypeVar("T")
 
@@ -59,10 +57,11 @@ def redis_client(settings: Settings) -> redis.Redis:
 
 
 class RedisSession:
-    """Runs scripts as one writer and retries while Redis is unavailable.
+    """Runs transactions as one writer and retries while Redis is unavailable.
 
-    Scripts run by EVALSHA, and a script that the server has lost is loaded again
-    (https://redis.io/docs/latest/develop/programmability/eval-intro/).
+    A transaction is executed only while no other flow has taken a fencing token, whose key is
+    watched, and it extends the lease of its writer. Where Redis was emptied, the first transaction
+    stores again what identifies it.
     """
 
     def __init__(
@@ -83,13 +82,12 @@ class RedisSession:
         self.name = f"Redis at {masked(settings.redis)}"
         self._retry = RetryPolicy(self.name, _remedy, sleep=sleep, stop_requested=stop_requested)
         self._retry_seconds = retry_seconds
-        fence = settings.fence if writer in FLOWS else None
-        process = f"process {os.getpid()} on {socket.gethostname()} ({secrets.token_hex(4)})"
-        self._writer_args = [writer, LEASE_MS, "" if fence is None else fence, process]
-        self._write_scripts = {
-            name: client.register_script("".join(text("lua", f"{file}.lua") for file in files))
-            for name, files in _WRITE_SCRIPTS.items()
-        }
+        self._fence = settings.fence if writer in FLOWS else None
+        self._process = f"process {os.getpid()} on {socket.gethostname()} ({secrets.token_hex(4)})"
+        # The processes of a flow share its lease; of backfills there is one at a time.
+        is_flow = writer in FLOWS
+        self._lease = self._keys.lease("flow" if is_flow else "backfill")
+        self._holder = writer if is_flow else self._process
 
     def initialize(self, retry_seconds: float | None = None) -> None:
         """Take the writer's lease and store the fingerprint where there is none yet.
@@ -97,13 +95,7 @@ class RedisSession:
         Raises StoreError where the store was filled with other settings, follows Postgres, or
         another flow writes to it.
         """
-        settings = self._settings
-        fingerprint, answers = self.call(
-            lambda: self._run_once("initialize", [], [settings.fingerprint, settings.answers]),
-            retry_seconds,
-        )
-        if fingerprint != settings.fingerprint:
-            refuse_fingerprint(self.name, fingerprint, answers, settings)
+        self.run(lambda transaction: transaction.commit(NO_COMMANDS), retry_seconds)
 
     def take_fencing_token(self, offered: int, holder: str) -> int:
         """Take a fencing token not below `offered`, and return it.
@@ -111,20 +103,40 @@ class RedisSession:
         It is higher than every token taken before in this Redis. Raises StoreError where the store
         was filled with other settings.
         """
-        script = self.client.register_script(text("lua", "take_fencing_token.lua"))
-        args: list[str | int] = [offered, holder, self._settings.fingerprint]
-        token, fingerprint, answers = self.call(lambda: script([self._keys.meta], args))
-        if not token:
-            refuse_fingerprint(self.name, fingerprint, answers, self._settings)
-        return int(token)
+        keys, settings = self._keys, self._settings
 
-    def run_script(self, name: str, keys: list[str], args: list[str | int | bytes]) -> Any:  # noqa: ANN401 - what the script returns
-        """Return the reply of a script that writes; the key of the meta hash precedes `keys`.
+        def take(connection: Connection) -> int:
+            fields = ("fingerprint", "answers", "fence")
+            watched = command("WATCH", keys.fence) + command("GET", keys.fence)
+            _, stored, meta = execute(connection, watched + command("HMGET", keys.meta, *fields))
+            fingerprint, answers, first_release = meta
+            if fingerprint not in (None, settings.fingerprint):
+                refuse_fingerprint(self.name, fingerprint, answers, settings)
+            token = max(offered, int(stored or 0) + 1, int(first_release or 0) + 1)
+            # A cluster of release 0.1 looks for the token in the hash.
+            both = command("SET", keys.fence, token)
+            both += command("HSET", keys.meta, "fence", token, "fence_holder", holder)
+            if executed(execute(connection, in_transaction(both), strict=False)) is None:
+                msg = "another token was taken"
+                raise redis.WatchError(msg)
+            return token
 
-        Where Redis was emptied it is initialized first. A script whose reply was lost runs again,
-        which is harmless: it changes nothing that it has changed already.
+        return self.call(lambda: self._with_connection(take))
+
+    def run(self, work: Callable[[Transaction], T], retry_seconds: float | None = None) -> T:
+        """Return what `work` returns, which reads and commits and must be idempotent.
+
+        It runs again where another writer has changed what it read, and where a reply was lost.
+        Raises StoreError as `call` does, and where this writer may not write.
         """
-        return self.call(lambda: self._run_initialized(name, keys, args))
+
+        def once(connection: Connection) -> T:
+            transaction = self._begin(connection)
+            result = work(transaction)
+            transaction.end()
+            return result
+
+        return self.call(lambda: self._with_connection(once), retry_seconds)
 
     def call(self, command: Callable[[], T], retry_seconds: float | None = None) -> T:
         """Return what `command`, a call of the client, returns.
@@ -136,7 +148,6 @@ class RedisSession:
         try:
             return self._retry.run(command, seconds)
         except redis.RedisError as error:
-            self._raise_refusal(error)
             msg = f"{self.name} refused a command: {error}"
             raise StoreError(msg) from error
 
@@ -150,35 +161,78 @@ class RedisSession:
         """Close the client. A backfill releases its lease; a flow's expires after LEASE_MS."""
         if self._writer == "backfill":
             with suppress(redis.RedisError):
-                self._run_once("release_lease", [], [])
+                self._release_lease()
         self.client.close()
 
-    def _run_initialized(self, name: str, keys: list[str], args: list[str | int | bytes]) -> Any:  # noqa: ANN401 - as `run_script`
-        while True:
-            try:
-                return self._run_once(name, keys, args)
-            except redis.ResponseError as error:
-                if str(error) != "UNINITIALIZED":
-                    raise
-            self.initialize()
+    def _with_connection(self, work: Callable[[Connection], T]) -> T:
+        """Return what `work` returns, which runs again while watched keys have changed."""
+        pool = self.client.connection_pool
+        connection: Connection = pool.get_connection()
+        try:
+            while True:
+                with suppress(redis.WatchError):
+                    return work(connection)
+        except BaseException:
+            connection.disconnect()  # type: ignore[no-untyped-call] # redis has no annotations there
+            raise
+        finally:
+            pool.release(connection)
 
-    def _run_once(self, name: str, keys: list[str], args: list[str | int | bytes]) -> Any:  # noqa: ANN401 - as `run_script`
-        return self._write_scripts[name]([self._keys.meta, *keys], [*self._writer_args, *args])
+    def _begin(self, connection: Connection) -> Transaction:
+        """Begin a transaction. Raises StoreError where this writer may not write."""
+        keys = self._keys
+        _, token, holder, meta, (seconds, _) = execute(
+            connection,
+            command("WATCH", keys.fence)
+            + command("GET", keys.fence)
+            + command("GET", self._lease)
+            + command("HMGET", keys.meta, *_META)
+            + command("TIME"),
+        )
+        fields = dict(zip(_META, meta, strict=True))
+        self._check(fields, int(token or 0), holder)
+        return Transaction(connection, self._guard(fields, int(token or 0)), int(seconds))
 
-    def _raise_refusal(self, error: redis.RedisError) -> None:
-        """Raise StoreError for an error reply of lease.lua; return where it is another error."""
-        code, _, rest = str(error).partition(" ")
-        if code == "WRITER":
-            refuse_writer(self.name, rest, self._writer)
-        if code == "BACKFILL":
-            refuse_backfill(self.name)
-        if code == "FOLLOWER":
+    def _check(self, meta: dict[str, Any], token: int, holder: str | None) -> None:
+        """Raise StoreError where this writer may not write."""
+        settings = self._settings
+        if meta["follows"] is not None:
             refuse_follower(self.name)
-        if code == "BEHIND":
-            raise StoreBehindError(self.name)
-        if code == "FENCED":
-            token, _, holder = rest.partition(" ")
-            refuse_fencing_token(self.name, token, holder, self._settings.fence)
+        if meta["fingerprint"] not in (None, settings.fingerprint):
+            refuse_fingerprint(self.name, meta["fingerprint"], meta["answers"], settings)
+        if self._fence is not None and token > self._fence:
+            refuse_fencing_token(self.name, str(token), meta["fence_holder"] or "?", self._fence)
+        if holder not in (None, self._holder):
+            if self._writer == "backfill":
+                refuse_backfill(self.name)
+            refuse_writer(self.name, str(holder), self._writer)
+
+    def _guard(self, meta: dict[str, Any], token: int) -> Commands:
+        """Return what every transaction writes: the lease, and what an emptied Redis has lost."""
+        key, settings = self._keys.meta, self._settings
+        guard = command("SET", self._lease, self._holder, "PX", LEASE_MS)
+        if meta["life"] is None:
+            guard += command("HSETNX", key, "life", secrets.token_hex(8))
+            guard += command("HSETNX", key, "layout", LAYOUT)
+        if meta["fingerprint"] is None:
+            guard += command("HSETNX", key, "fingerprint", settings.fingerprint)
+            guard += command("HSETNX", key, "answers", settings.answers)
+        if self._fence is not None and (token < self._fence or meta["fence_holder"] is None):
+            guard += command("SET", self._keys.fence, self._fence)
+            guard += command("HSET", key, "fence", self._fence, "fence_holder", self._process)
+        return guard
+
+    def _release_lease(self) -> None:
+        """Release the lease of this backfill, so that the next one need not wait."""
+
+        def release(connection: Connection) -> None:
+            watched = command("WATCH", self._lease) + command("GET", self._lease)
+            if execute(connection, watched)[1] == self._holder:
+                execute(connection, in_transaction(command("DEL", self._lease)), strict=False)
+            else:
+                execute(connection, command("UNWATCH"))
+
+        self._with_connection(release)
 
 
 def _remedy(error: Exception) -> str | None:

@@ -1,4 +1,4 @@
-"""The SQL and Lua files of this package."""
+"""The SQL files of this package."""
 
 from functools import cache
 from importlib.resources import files

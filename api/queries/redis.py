@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Final
 
 from api.errors import BeyondLedgerError
 from api.queries.contract import (
@@ -13,18 +12,16 @@ from api.queries.contract import (
     Totals,
     TotalsBatch,
 )
-from api.queries.redis_ledger import STATE_FIELD, ledger_buckets
-from api.queries.redis_queries import RedisQueries, min_watermark, to_extremes, to_sums
-from api.queries.time_range import to_datetime
+from api.queries.redis_ledger import ledger_buckets
+from api.queries.redis_queries import RedisQueries, min_watermark, to_sums, to_totals
+from api.queries.time_range import to_datetime, to_epoch_ms
 from mobility.entities import Entity
+from mobility.keys import LAST_WINDOW
 from mobility.measures import SUMS
 from mobility.settings import Settings
 
-_NEWEST_WINDOW: Final = 8
-"""Index of the newest window's start in the state of a ledger."""
-
-_StoredTotals = tuple[Mapping[str, str], str, datetime | None]
-"""What is stored of an id: the hash of its totals, its ledger's state, and the watermark."""
+_StoredTotals = tuple[Mapping[str, str], datetime | None]
+"""What is stored of an id: the hash of its totals, and the watermark."""
 
 
 class RedisReader(RedisQueries[_StoredTotals]):
@@ -41,13 +38,13 @@ class RedisReader(RedisQueries[_StoredTotals]):
     async def totals(self, entity: Entity, entity_id: str) -> Totals | None:
         """Return the totals of an id; None if Redis does not have it."""
         stored = await self._lookups[entity.name].get(entity_id)
-        return None if stored is None else _to_totals(stored)
+        return None if stored is None else to_totals(*stored)
 
     async def batch(self, entity: Entity, ids: Sequence[str]) -> TotalsBatch:
         """Return the totals of those ids that Redis has."""
         watermark, stored = await self._with_timeout(self._stored_totals(entity, ids))
         return TotalsBatch(
-            {entity_id: _to_totals(one) for entity_id, one in stored.items()}, watermark
+            {entity_id: to_totals(*one) for entity_id, one in stored.items()}, watermark
         )
 
     async def series(self, entity: Entity, entity_id: str, bounds: Sequence[int]) -> Series | None:
@@ -73,25 +70,25 @@ class RedisReader(RedisQueries[_StoredTotals]):
             pipeline.hvals(self._keys.progress(entity))
             for entity_id in ids:
                 pipeline.hgetall(self._keys.totals(entity, entity_id))
-                pipeline.hget(self._keys.ledger(entity, entity_id), STATE_FIELD)
+                pipeline.exists(self._keys.ledger(entity, entity_id))
             watermarks, *results = await pipeline.execute()
         watermark = min_watermark(watermarks)
         stored = zip(ids, results[::2], results[1::2], strict=True)
         return watermark, {
-            entity_id: (fields, state, watermark)
-            for entity_id, fields, state in stored
-            if fields and state
+            entity_id: (fields, watermark)
+            for entity_id, fields, has_ledger in stored
+            if LAST_WINDOW in fields and has_ledger
         }
 
     async def _series(self, entity: Entity, entity_id: str, bounds: Sequence[int]) -> Series | None:
         async with self._redis.pipeline(transaction=True) as pipeline:
             pipeline.hvals(self._keys.progress(entity))
-            pipeline.exists(self._keys.totals(entity, entity_id))
+            pipeline.hget(self._keys.totals(entity, entity_id), LAST_WINDOW)
             pipeline.hgetall(self._keys.ledger(entity, entity_id))
-            watermarks, has_totals, ledger = await pipeline.execute()
-        if not has_totals or not ledger:
+            watermarks, newest_text, ledger = await pipeline.execute()
+        if not newest_text or not ledger:
             return None
-        newest = _newest_window(ledger[STATE_FIELD])
+        newest = to_epoch_ms(datetime.fromisoformat(newest_text))
         reaches = newest - self._retention
         if bounds[0] < reaches:
             raise BeyondLedgerError(to_datetime(reaches))
@@ -137,13 +134,3 @@ class RedisReader(RedisQueries[_StoredTotals]):
             for name, cells, has_ledger in stored
             if cells[0] and has_ledger
         )
-
-
-def _to_totals(stored: _StoredTotals) -> Totals:
-    fields, state, watermark = stored
-    return Totals(to_sums(fields), to_extremes(fields), _newest_window(state), watermark)
-
-
-def _newest_window(state: str) -> int:
-    """Return the start of the newest window (epoch ms) from the state of a ledger."""
-    return int(state.split(" ", _NEWEST_WINDOW + 1)[_NEWEST_WINDOW])

@@ -7,8 +7,7 @@ from itertools import islice
 from redis.asyncio.client import Pipeline
 
 from api.queries.contract import Followed, FollowerPosition, Totals, TotalsBatch
-from api.queries.redis_queries import RedisQueries, min_watermark, to_extremes, to_sums
-from api.queries.time_range import to_epoch_ms
+from api.queries.redis_queries import RedisQueries, min_watermark, to_totals
 from mobility.entities import ENTITIES, Entity
 from mobility.keys import LAST_WINDOW
 
@@ -90,10 +89,4 @@ def _to_watermark(
 
 def _to_totals(stored: _Stored) -> Totals:
     fields, _, watermark = stored
-    newest = fields[LAST_WINDOW]
-    return Totals(
-        to_sums(fields),
-        to_extremes(fields),
-        to_epoch_ms(datetime.fromisoformat(newest)) if newest else None,
-        watermark,
-    )
+    return to_totals(fields, watermark)

@@ -1,30 +1,25 @@
-"""The ledger of an id in Redis: a hash from the start of each window to its totals as text."""
+"""The ledger of an id in Redis: a hash from the start of each window to its values as JSON."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from operator import itemgetter
 from typing import Final
 
 from api.queries.buckets import bucket_index
 from api.queries.contract import Bucket
-from mobility.keys import LEDGER_FIELDS
+from api.queries.time_range import to_datetime
+from mobility.keys import BEFORE
 from mobility.measures import MEASURES, SUMS
-
-STATE_FIELD: Final = "totals"
-"""The field of the numbers about all windows; the 9th is the start of the newest window."""
 
 _LATER: Final = {each.name: each.kind == "max" for each in MEASURES if each.unit == "time"}
 """The starts of trips, and whether the later one of two counts."""
-
-_SUMS_OF: Final = itemgetter(*map(LEDGER_FIELDS.index, SUMS))
-_STARTS_OF: Final = itemgetter(*map(LEDGER_FIELDS.index, _LATER))
 
 
 def ledger_buckets(ledger: Mapping[str, str], bounds: Sequence[int]) -> list[Bucket]:
     """Return the buckets between bounds that have trips, in order."""
     found: dict[int, tuple[dict[str, int], dict[str, datetime]]] = {}
     for field, text in ledger.items():
-        if field == STATE_FIELD or not bounds[0] <= (window_start := int(field)) < bounds[-1]:
+        if field == BEFORE or not bounds[0] <= (window_start := int(field)) < bounds[-1]:
             continue
         sums, starts = _parse_window(text)
         if sums["trip_count"] == 0:
@@ -42,10 +37,7 @@ def ledger_buckets(ledger: Mapping[str, str], bounds: Sequence[int]) -> list[Buc
 
 
 def _parse_window(text: str) -> tuple[dict[str, int], dict[str, datetime]]:
-    """Return sums (amounts in millionths) and starts of a window (LEDGER_FIELDS)."""
-    values = text.split(" ")
-    if len(values) < len(LEDGER_FIELDS):  # of the first release, without the latest start
-        values.append(values[LEDGER_FIELDS.index("start_time")])
-    sums = dict(zip(SUMS, map(int, _SUMS_OF(values)), strict=True))
-    starts = dict(zip(_LATER, map(datetime.fromisoformat, _STARTS_OF(values)), strict=True))
-    return sums, starts
+    """Return sums (amounts in millionths) and starts of a window; the starts if it has trips."""
+    values = json.loads(text)
+    starts = {name: to_datetime(values[name]) for name in _LATER if values[name] is not None}
+    return {name: values[name] for name in SUMS}, starts

@@ -11,12 +11,12 @@ from typing import Final, Generic, TypeVar
 from redis.exceptions import RedisError
 
 from api.errors import StoreUnavailableError
-from api.queries.contract import Extremes, StatusRecord, Sums
+from api.queries.contract import Extremes, StatusRecord, Sums, Totals
 from api.queries.redis_client import connect_redis, failure_reason
-from api.queries.time_range import known_time
+from api.queries.time_range import known_time, to_epoch_ms
 from mobility.entities import ENTITIES, Entity
-from mobility.keys import RedisKeys
-from mobility.measures import AMOUNTS, MEASURES, SUMS
+from mobility.keys import LAST_WINDOW, RedisKeys
+from mobility.measures import AMOUNTS, STARTS, SUMS
 from mobility.records import MICRO
 from mobility.settings import Settings, Store
 from mobility.status import EXPIRY
@@ -150,6 +150,12 @@ class RedisQueries(ABC, Generic[T]):
             raise StoreUnavailableError(self.store, failure_reason(error)) from error
 
 
+def to_totals(fields: Mapping[str, str], watermark: datetime | None) -> Totals:
+    """Return the totals in a hash of totals, which contain all trips up to a watermark."""
+    newest = to_epoch_ms(datetime.fromisoformat(fields[LAST_WINDOW]))
+    return Totals(to_sums(fields), _to_extremes(fields), newest, watermark)
+
+
 def to_sums(fields: Mapping[str, str]) -> Sums:
     """Return the sums in a hash of totals, whose amounts are decimal texts in units."""
     return {
@@ -158,14 +164,9 @@ def to_sums(fields: Mapping[str, str]) -> Sums:
     }
 
 
-def to_extremes(fields: Mapping[str, str]) -> Extremes:
+def _to_extremes(fields: Mapping[str, str]) -> Extremes:
     """Return the minima and maxima in a hash of totals; a time is '' without trips."""
-    # The first release did not write the start of the latest trip: see `Measure.substitute`.
-    starts = {
-        each.name: fields[each.name if each.name in fields else each.substitute or each.name]
-        for each in MEASURES
-        if each.unit == "time"
-    }
+    starts = {name: fields[name] for name in STARTS}
     return {name: datetime.fromisoformat(text) if text else None for name, text in starts.items()}
 
 

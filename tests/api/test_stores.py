@@ -134,22 +134,6 @@ def test_expired_ids_are_absent(settings: Settings) -> None:
             assert http.get(f"/metrics/driver/{quote(entity_id, safe='')}").status_code == 404
 
 
-def test_data_of_the_first_release(settings: Settings) -> None:
-    """Its totals and windows have no start of the latest trip: the earliest one is used."""
-    one_store = msgspec.structs.replace(settings, stores=("redis",))
-    fill(connect_redis(one_store, "main"))
-    keys = RedisKeys.of(one_store)
-    with Redis.from_url(one_store.redis, decode_responses=True) as redis:
-        redis.hdel(keys.totals(DRIVER, "a"), "last_start_time")
-        for field, value in redis.hgetall(keys.ledger(DRIVER, "a")).items():
-            redis.hset(keys.ledger(DRIVER, "a"), field, value.rpartition(" ")[0])
-    with TestClient(create_app(one_store), "http://127.0.0.1") as http:
-        whole = http.get("/metrics/driver/a").json()
-        hour = http.get("/metrics/driver/a", params={"from": "2025-01-01T08:00:00Z"}).json()
-    assert whole["last_start_time"] == hour["last_start_time"] == "2025-01-01T08:30:00Z"
-    assert (whole["trip_count"], hour["trip_count"]) == (3, 3)
-
-
 def test_an_id_without_trips(settings: Settings) -> None:
     """After a backfill moved its trips to other ids, an id has 0 trips, means of 0 and no start."""
     moved = window(IDS[0], START, 0, pane="late", generation=1)

@@ -64,7 +64,7 @@ def fill(hub: Hub, *stores: Store) -> None:
 
 
 POSTGRES = ("Postgres", "Postgres totals")
-REDIS = ("Redis", "Redis totals", "Redis summaries")
+REDIS = ("Redis", "Redis totals")
 
 
 @pytest.mark.parametrize("size", [["--all"], ["--windows", "20"]])
@@ -187,15 +187,16 @@ def follower_changes(settings: Settings) -> Iterator[Change]:
 def ledger_changes(client: redis.Redis, settings: Settings) -> Iterator[Change]:
     """Yield changes of windows."""
     ledger = f"{settings.redis_prefix}ledger:driver:d1"
-    window = min(str(each) for each in client.hkeys(ledger) if each != "totals")
-    numbers = str(client.hget(ledger, window)).split(" ")
-    numbers[1] = str(int(numbers[1]) + 1)
-    yield ledger, window, " ".join(numbers), "Redis"
-    later = str(client.hget(ledger, window)).split(" ")
-    later[7] = "2025-01-01T12:04:59.999Z"
-    yield ledger, window, " ".join(later), "Redis"
-    yield ledger, str(NOON - 100 * MINUTE), " ".join(numbers), "Redis summaries"
-    yield ledger, str(NOON + 3), " ".join(numbers), "Redis"
+    start = min(str(each) for each in client.hkeys(ledger))
+    window = json.loads(str(client.hget(ledger, start)))
+    more = json.dumps(window | {"trip_count": window["trip_count"] + 1})
+    later = json.dumps(window | {"last_start_time": window["last_start_time"] + 1})
+    for output in ("Redis", "Redis totals"):
+        yield ledger, start, more, output
+        yield ledger, start, later, "Redis"
+    yield ledger, str(NOON - 100 * MINUTE), more, "Redis totals"
+    yield ledger, "before", more, "Redis totals"
+    yield ledger, str(NOON + 3), more, "Redis"
 
 
 def assert_found(audit: Audit, *outputs: str) -> None:

@@ -60,7 +60,7 @@ def test_a_token_is_higher_than_all_earlier_ones(
     assert first >= now
     with psycopg.connect(one_store.postgres) as connection:
         if name == "redis":
-            client.hset(RedisKeys.of(one_store).meta, "fence", first + 10**9)
+            client.set(RedisKeys.of(one_store).fence, first + 10**9)
         else:
             connection.execute("UPDATE fence SET token = token + 1000000000")
             connection.commit()
@@ -84,7 +84,7 @@ def test_a_follower_gives_out_no_token(settings: Settings, client: redis.Redis) 
 def test_an_emptied_redis_gives_out_no_old_token(one_store: Settings, client: redis.Redis) -> None:
     """A token starts from the time, so it is higher although the last one is lost."""
     first = take_fencing_token(one_store, "one")
-    client.delete(RedisKeys.of(one_store).meta)
+    client.delete(RedisKeys.of(one_store).meta, RedisKeys.of(one_store).fence)
     assert take_fencing_token(one_store, "two") > first
 
 
@@ -168,7 +168,7 @@ def test_an_emptied_redis_stores_the_token_again(
     """After FLUSHALL the next call of the newer cluster stores its token, and refuses the older."""
     older = connect_redis(started(redis_only), "main")
     newer = connect_redis(started(redis_only), "main")
-    client.delete(RedisKeys.of(redis_only).meta)
+    client.delete(RedisKeys.of(redis_only).meta, RedisKeys.of(redis_only).fence)
     newer.apply(DRIVER, frame(window()))
     with pytest.raises(StoreError, match=r"taken by process \d+ on "):
         older.apply(DRIVER, frame(window(at=1)))

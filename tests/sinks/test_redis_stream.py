@@ -10,7 +10,7 @@ import redis
 from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
 from mobility.settings import Settings
-from sinks import redis as redis_module
+from sinks import live_changes
 from sinks.redis import connect_redis
 from tests.sinks.following import followed_store, until_followed
 
@@ -27,7 +27,7 @@ def stream_entries(client: redis.Redis, settings: Settings) -> list[list[list[An
     return [json.loads(fields["w"]) for _, fields in entries]
 
 
-def test_a_script_call_appends_one_entry(
+def test_a_transaction_appends_one_entry(
     redis_only: Settings, client: redis.Redis, window: Build, frame: Build
 ) -> None:
     """It has each applied window once, with its totals in millionths as text."""
@@ -109,7 +109,7 @@ def test_the_stream_is_trimmed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It keeps its last entries, trimmed in blocks, and their ids only grow."""
-    monkeypatch.setattr(redis_module, "STREAM_ENTRIES", 10)
+    monkeypatch.setattr(live_changes, "STREAM_ENTRIES", 10)
     store = connect_redis(redis_only, "main")
     for count in range(1, 400):
         store.apply(DRIVER, frame(window(trip_count=count)))
