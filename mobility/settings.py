@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -25,7 +25,7 @@ from mobility.secrets import (
     secret_in_file,
     unreadable,
 )
-from mobility.store_urls import URL_SETTINGS, url_fault
+from mobility.store_urls import URL_SETTINGS, location_fault, url_fault
 from mobility.value_settings import REGISTRY_FILES, ValueSettings, registry_faults
 
 PREFIX: Final = "MOBILITY_"
@@ -43,7 +43,10 @@ SecondsOrZero = Annotated[int, Meta(ge=0, le=_CENTURY)]
 Hours = Annotated[int, Meta(ge=1, le=_CENTURY_HOURS)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 ClientLimit = Annotated[int, Meta(ge=0, le=1_000_000)]
-Store = Literal["redis", "postgres"]
+Store = Literal["redis", "postgres", "delta"]
+
+FOLLOWS: Final[Mapping[Store, Store]] = {"redis": "postgres"}
+"""Which store follows which other one, where both are there."""
 
 _TILES: Final = r"\A(?=.*\{z\})(?=.*\{x\})(?=.*\{y\})https?://[a-zA-Z0-9.-]+(:[0-9]{1,5})?/\S*\Z"
 
@@ -62,6 +65,7 @@ class Settings(ValueSettings, frozen=True, kw_only=True):
     # Where the stores are.
     redis: str = "redis://127.0.0.1:6379/0"
     postgres: str = "postgresql://mobility@127.0.0.1:5432/mobility"
+    delta: str | None = None
     stores: tuple[Store, ...] = ()
 
     # Several tenants on one cluster.
@@ -154,9 +158,15 @@ class Settings(ValueSettings, frozen=True, kw_only=True):
         return self.window * 1_000
 
     @property
-    def authority(self) -> Store | None:
-        """The store that has the truth, which the other one follows; None without stores."""
-        return "postgres" if "postgres" in self.stores else next(iter(self.stores), None)
+    def authorities(self) -> tuple[Store, ...]:
+        """The stores that are written on their own: each has all windows, and follows no other."""
+        return tuple(group[0] for group in written_together(self.stores))
+
+    @property
+    def by_authority(self) -> "tuple[Settings, ...]":
+        """These settings once for each authority, with it and its followers as their stores."""
+        groups = written_together(self.stores)
+        return tuple(msgspec.structs.replace(self, stores=group) for group in groups)
 
     @property
     def is_followed(self) -> bool:
@@ -181,6 +191,18 @@ class Settings(ValueSettings, frozen=True, kw_only=True):
     def answers(self) -> str:
         """The settings behind the fingerprint as text, for messages."""
         return " ".join(f"{_variable(n)}={getattr(self, n)}" for n in ANSWER_SETTINGS)
+
+
+def written_together(stores: Collection[Store]) -> list[tuple[Store, ...]]:
+    """Return the stores in groups: an authority, and behind it those that follow it.
+
+    >>> written_together(("redis", "delta", "postgres"))
+    [('delta',), ('postgres', 'redis')]
+    """
+    authorities = [store for store in stores if FOLLOWS.get(store) not in stores]
+    return [
+        (each, *(store for store in stores if FOLLOWS.get(store) == each)) for each in authorities
+    ]
 
 
 ANSWER_SETTINGS: Final = (
@@ -309,3 +331,7 @@ def _invalid_urls(settings: Settings) -> Iterator[str]:
         if (fault := url_fault(field, url)) is not None:
             # Without `//` it is no URL, so it may be a password alone.
             yield f"{_variable(field)}={masked(url) if '//' in url else '***'}: {fault}"
+    if settings.delta is None and "delta" in settings.stores:
+        yield "MOBILITY_STORES=delta needs MOBILITY_DELTA: a folder, or a URL of an object store"
+    if settings.delta is not None and (fault := location_fault(settings.delta)) is not None:
+        yield f"MOBILITY_DELTA={masked(settings.delta)}: {fault}"

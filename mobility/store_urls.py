@@ -24,6 +24,24 @@ _ENCODED: Final = re.compile(r"(?:[^%\s]|%[0-9a-fA-F]{2})*")
 _MAX_PORT: Final = 65_535
 
 
+_OBJECT_STORES: Final = ("s3://", "gs://", "az://", "abfss://")
+_BUCKET: Final = re.compile(r"[a-z0-9]+://(?P<bucket>[^/?#]+)(?:/[^?#]*)?")
+
+
+def location_fault(location: str) -> str | None:
+    """Return what is wrong with a folder, or the URL of one in an object store."""
+    if not location or "\0" in location:
+        return "expected a folder, or a URL of an object store"
+    if "://" not in location:
+        return None
+    match = _BUCKET.fullmatch(location)
+    if match is None or not location.startswith(_OBJECT_STORES):
+        return f"expected a folder, or a URL that starts with {', '.join(_OBJECT_STORES)}"
+    if ":" in match["bucket"]:
+        return "no login goes into the URL: the client takes it from the environment (AWS_*, ...)"
+    return None
+
+
 def url_fault(field: str, url: str) -> str | None:
     """Return what is wrong with the URL in the setting of a store, None where nothing is."""
     schemes = _SCHEMES[field]

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from mobility.settings import Settings, Store
+from mobility.settings import FOLLOWS, Settings, Store
 from runtime.fencing import with_fencing_token
 from runtime.flows import FlowName
 from runtime.folder_record import FolderRecord
@@ -24,8 +24,8 @@ def rebuild(lock: RecoveryLock, flow: FlowName, settings: Settings, store: Store
     versions decide. After that the flow of the locked folder may go on with the store. A store that
     follows another is filled by the flow itself.
     """
-    if settings.is_followed and store != settings.authority:
-        _print(f"{store} follows {settings.authority}: it is filled by the flow once it runs")
+    if store in settings.stores and store not in settings.authorities:
+        _print(f"{store} follows {FOLLOWS[store]}: it is filled by the flow once it runs")
         return 0
     only = msgspec.structs.replace(settings, stores=(store,), read="once", consumer_group="")
     with TemporaryDirectory(prefix="rebuild-", dir=lock.folder) as name:

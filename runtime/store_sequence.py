@@ -3,10 +3,9 @@
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 from mobility.entities import ENTITIES
-from mobility.settings import Settings, Store
+from mobility.settings import FOLLOWS, Settings, Store, written_together
 from runtime.failures import RefusalError, StartError
 from runtime.fencing import refusals_end_the_flow
 from runtime.flows import FLOW_IDS, FlowName
@@ -20,15 +19,16 @@ Known = dict[Store, dict[str, SequenceNumber]]
 def check_stores(folder: Path, flow: FlowName, settings: Settings) -> None:
     """Compare the stores with the states in a locked folder; record which stores the flow has.
 
-    Redis beside Postgres may be behind or come later: it follows. Raises RefusalError where the
+    Redis beside Postgres may be behind or come later: it follows. Raises RefusalError where an
     authority is behind or comes later, StartError where it does not answer.
     """
     record = read_record(folder, FolderRecord.of(flow, settings))
     if record is None:
         return
     known = _known_numbers(folder, flow, record)
-    if settings.authority in _added(folder, record, settings):
-        _refuse_added(folder, settings.authority)
+    for store in _added(folder, record, settings):
+        if store in settings.authorities:
+            _refuse_added(folder, store)
     try:
         with refusals_end_the_flow():
             check_sequence_numbers(settings, flow, known)
@@ -43,8 +43,7 @@ def forget_sequence_numbers(folder: Path, flow: FlowName, store: Store) -> None:
     if record is None:
         return
     keys = stored_keys(folder)
-    alone, both = (store,), get_args(Store)
-    for stores in (alone, both):
+    for stores in _groups_with(store):
         for entity in ENTITIES:
             step = _step_id(flow, stores, entity.name)
             delete_keys(folder, step, keys.get(step, set()))
@@ -65,22 +64,28 @@ def _added(folder: Path, record: FolderRecord, settings: Settings) -> list[Store
 def _known_numbers(folder: Path, flow: FlowName, record: FolderRecord) -> Known:
     """Return the sequence numbers in the states of the last run; the highest of all shards."""
     known: Known = {}
-    for entity in ENTITIES:
-        states = stored_states(folder, _step_id(flow, record.stores or [], entity.name))
-        for state in states.values():
-            for store, fields in (state or {}).items():
-                sequence_number = SequenceNumber(**fields)
-                of_store = known.setdefault(store, {})
-                highest = of_store.get(entity.name, sequence_number)
-                of_store[entity.name] = max(highest, sequence_number, key=lambda each: each.number)
+    for stores in written_together(record.stores or []):
+        for entity in ENTITIES:
+            for state in stored_states(folder, _step_id(flow, stores, entity.name)).values():
+                for store, fields in (state or {}).items():
+                    number = SequenceNumber(**fields)
+                    of_store = known.setdefault(store, {})
+                    highest = of_store.get(entity.name, number)
+                    of_store[entity.name] = max(highest, number, key=lambda each: each.number)
     return known
+
+
+def _groups_with(store: Store) -> list[tuple[Store, ...]]:
+    """Return the groups of stores, written by one step each, that have the store."""
+    pairs = [(authority, follower) for follower, authority in FOLLOWS.items()]
+    return [(store,), *(pair for pair in pairs if store in pair)]
 
 
 def _step_id(flow: FlowName, stores: Collection[Store], entity: str) -> str:
     return f"{FLOW_IDS[flow]}.{'_'.join(sorted(stores))}_{entity}"
 
 
-def _refuse_added(folder: Path, store: Store | None) -> None:
+def _refuse_added(folder: Path, store: Store) -> None:
     msg = (
         f"The recovery folder {folder} was used without {store}: it lacks the windows that were "
         f"written meanwhile.\n{REBUILD} {NEW_FOLDER}"

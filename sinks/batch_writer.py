@@ -41,6 +41,9 @@ class BatchWriter:
     A batch is in the store before the watermarks of its updates are recorded. An amount that is too
     large for the store is waited for, until it fits, a stop is requested or `close` is called: no
     restart would make it fit, and to leave it out would make the store wrong.
+
+    A batch waits up to `linger` seconds for further updates, for stores that rather write many
+    windows at once; not where it is full already, or `flush` waits for it.
     """
 
     def __init__(
@@ -48,17 +51,20 @@ class BatchWriter:
         store: WindowStore,
         entity: Entity,
         *,
+        linger: float = 0,
         stop_requested: StopRequested = no_stop,
         on_refusal: OnRefusal = lambda _entity, _reason: None,
     ) -> None:
         """Start to write to a store, which `close` closes."""
         self._store = store
         self._entity = entity
+        self._linger = linger
         self._stop_requested = stop_requested
         self._on_refusal = on_refusal
         self._changed = threading.Condition()
         self._queue: list[WindowUpdate] = []
         self._queued_rows = 0
+        self._flushing = 0
         self._is_writing = False
         self._is_closing = False
         self._failure: BaseException | None = None
@@ -81,7 +87,10 @@ class BatchWriter:
     def flush(self) -> None:
         """Block until everything that was put is committed. Raises the error of a write."""
         with self._changed:
+            self._flushing += 1
+            self._changed.notify_all()
             self._changed.wait_for(lambda: self._failure or not (self._queue or self._is_writing))
+            self._flushing -= 1
             self._raise_failure()
 
     def sequence_numbers(self) -> dict[Store, SequenceNumber]:
@@ -121,6 +130,7 @@ class BatchWriter:
             self._is_writing = False
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._queue or self._is_closing)
+            self._changed.wait_for(self._is_due, self._linger)
             taken = rows = 0
             while taken < len(self._queue) and rows < BATCH_ROWS:
                 rows += self._queue[taken].rows.height
@@ -129,6 +139,10 @@ class BatchWriter:
             self._queued_rows -= rows
             self._is_writing = bool(updates)
             return updates
+
+    def _is_due(self) -> bool:
+        """Return whether what is queued should be written now."""
+        return self._is_closing or self._flushing > 0 or self._queued_rows >= BATCH_ROWS
 
     def _write_batch(self, updates: list[WindowUpdate]) -> None:
         """Write a batch, then the watermarks."""

@@ -1,9 +1,7 @@
-"""Connects to the store that has the truth: Postgres, or Redis where there is no Postgres.
+"""Connects to the authorities: the stores that are written on their own. Redis follows Postgres."""
 
-With both, Redis follows.
-"""
-
-import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 
 from mobility.entities import Entity
 from mobility.settings import Settings
@@ -11,10 +9,10 @@ from sinks.authority import Authority
 from sinks.followed_store import FollowedStore
 from sinks.follower import ClosingTime, Follower
 from sinks.follower_connection import FollowerConnection
-from sinks.postgres import PostgresStore, open_session
+from sinks.postgres import PostgresStore
 from sinks.postgres_session import PostgresSession
-from sinks.redis import connect_redis
-from sinks.retry import Sleep, StopRequested, no_stop
+from sinks.registry import store_kind
+from sinks.retry import StopRequested, no_stop
 from sinks.store import StoreError, WindowStore, WriterRole
 
 
@@ -37,20 +35,25 @@ def connect_authority(
     writer: WriterRole,
     *,
     postgres: PostgresSession | None = None,
-    sleep: Sleep = time.sleep,
     stop_requested: StopRequested = no_stop,
 ) -> WindowStore:
-    """Connect to the authority of the settings, over the session `postgres` or one that is opened.
+    """Connect to the first authority of the settings; to Postgres over a session, if one is given.
 
     Raises StoreError where the settings name no store, or it can't be used.
     """
-    if "postgres" in settings.stores:
-        if postgres is None:
-            postgres = open_session(settings, writer, sleep=sleep, stop_requested=stop_requested)
-        else:
-            postgres.share()
-        return PostgresStore(postgres, writer, is_followed=settings.is_followed)
-    if "redis" in settings.stores:
-        return connect_redis(settings, writer, sleep=sleep, stop_requested=stop_requested)
+    if postgres is not None:
+        return PostgresStore(postgres.share(), writer, is_followed=settings.is_followed)
+    for store in settings.authorities:
+        return store_kind(store).connect(settings, writer, stop_requested=stop_requested)
     msg = "There is no store to connect to: set MOBILITY_STORES."
     raise StoreError(msg)
+
+
+@contextmanager
+def connect_authorities(settings: Settings, writer: WriterRole) -> Iterator[list[WindowStore]]:
+    """Connect to every authority of the settings, and close them in the end. Raises StoreError."""
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(closing(connect_authority(each, writer)))
+            for each in settings.by_authority
+        ]

@@ -15,7 +15,9 @@ import polars as pl
 from mobility.entities import Entity
 from mobility.keys import LAST_WINDOW
 from mobility.measures import AMOUNTS, MEASURE_SCHEMA
+from mobility.records import MIN_EVENT_TIME
 from mobility.settings import Settings, Store
+from mobility.totals import WINDOW_KEY, highest_versions
 
 WriterRole = Literal["main", "serving", "backfill"]
 """In which role a process writes to a store.
@@ -58,8 +60,8 @@ class AmountTooLargeError(StoreRefusedError):
 
 
 REBUILD: Final = (
-    "Fill it again from `aggregated.*`: stop the flow, then `just rebuild postgres` or `just "
-    "rebuild redis` with the recovery folder of the flow (-r DIR)."
+    "Fill it again from `aggregated.*`: stop the flow, then `just rebuild postgres`, `just "
+    "rebuild redis` or `just rebuild delta` with the recovery folder of the flow (-r DIR)."
 )
 
 
@@ -90,7 +92,7 @@ def refuse_fingerprint(
         f"  stored:     {stored_answers}\n"
         f"  this start: {settings.answers}\n"
         "Totals of both would be mixed. Start with the settings it was filled with, or use an "
-        "empty store (another database, or for Redis another MOBILITY_REDIS_PREFIX)."
+        "empty store (another database, another MOBILITY_REDIS_PREFIX or MOBILITY_DELTA)."
     )
     raise StoreRefusedError(msg)
 
@@ -218,6 +220,26 @@ class ApplyResult:
             max(numbers, key=lambda each: each.number, default=None),
             Touched.joined(touched) if touched else None,
         )
+
+
+def accepted_windows(stored: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return which of the rows replace what is stored, or are new (all WINDOW_SCHEMA).
+
+    For a store that reads before it writes. `stored` may have other windows as well.
+    """
+    concerned = stored.join(rows, on=WINDOW_KEY, how="semi")
+    highest = highest_versions(pl.concat([concerned, rows]))
+    return highest.join(concerned, on=highest.columns, how="anti", nulls_equal=True)
+
+
+def advanced_progress(
+    stored: dict[int, int], shard: int, shards: int, watermark: int | None
+) -> dict[int, int]:
+    """Return the watermarks of all shards after `record_progress`, as the contract has it."""
+    start = dict.fromkeys(range(shards), min(stored.values(), default=MIN_EVENT_TIME))
+    progress = stored if len(stored) == shards else start
+    reached = MIN_EVENT_TIME if watermark is None else watermark
+    return progress | {shard: max(progress[shard], reached)}
 
 
 class WindowStore(Protocol):

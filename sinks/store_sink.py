@@ -15,6 +15,7 @@ from sinks.connecting import connect_authority, follow
 from sinks.follower import ClosingTime, Follower
 from sinks.postgres import open_session
 from sinks.postgres_session import PostgresSession
+from sinks.registry import store_kind
 from sinks.retry import StopRequested, no_stop
 from sinks.store import StoreError, WindowStore, WriterRole
 
@@ -76,18 +77,18 @@ class SinkContext:
 def store_sinks(
     settings: Settings, entity: Entity, writer: WriterRole, context: SinkContext | None = None
 ) -> list[tuple[str, "StoreSink"]]:
-    """Return the sink for the stores of the settings, with its name; an empty list without stores.
+    """Return a sink for each authority of the settings, with its name; none without stores.
 
-    There is one sink for both stores, because Redis follows Postgres. Nothing is connected yet.
+    There is one sink for Postgres and Redis, because Redis follows. Nothing is connected yet.
     """
-    if not settings.stores:
-        return []
-    name = "_".join(sorted(settings.stores))
-    return [(name, StoreSink(settings, entity, writer, context))]
+    return [
+        ("_".join(sorted(each.stores)), StoreSink(each, entity, writer, context))
+        for each in settings.by_authority
+    ]
 
 
 class StoreSink(FixedPartitionedSink[WindowUpdate, SinkState]):
-    """Writes the windows of an entity to the stores; items are `(shard number, update)`.
+    """Writes the windows of an entity to an authority; items are `(shard number, update)`.
 
     Effectively once: delivery is at least once, and a repeated window changes nothing. Everything
     that a partition was given is committed in the authority before its snapshot, which holds the
@@ -148,6 +149,7 @@ class StoreSink(FixedPartitionedSink[WindowUpdate, SinkState]):
                 self._batch_writer = BatchWriter(
                     self._connect(),
                     self._entity,
+                    linger=store_kind(self._settings.authorities[0]).linger,
                     stop_requested=self._context.stop_requested,
                     on_refusal=self._context.on_refusal,
                 )

@@ -15,7 +15,7 @@ from api.queries.contract import StatusRecord
 from mobility.settings import Settings, Store
 from mobility.status import AuditStatus, FlowStatus, Outcomes, PartitionStatus, encode_status
 from sinks.postgres_session import open_postgres_session
-from sinks.status import PostgresStatusWriter, RedisStatusWriter
+from sinks.status_writers import PostgresStatusWriter, RedisStatusWriter
 from tests.api.memory_store import MemoryReader, client, problem_of
 
 NOW = datetime.now(UTC)

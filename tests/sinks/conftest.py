@@ -1,6 +1,7 @@
-"""Empty stores of all three kinds, and builders of windows."""
+"""Empty stores of each kind, and builders of windows."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ import redis
 
 from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings
+from sinks.delta import connect_delta
 from sinks.postgres import connect_postgres
 from sinks.redis import connect_redis
 from sinks.store import WindowStore
@@ -29,6 +31,12 @@ def redis_only(settings: Settings) -> Settings:
 
 
 @pytest.fixture
+def delta_only(tmp_path: Path) -> Settings:
+    """Return settings with Delta Lake as the only store, in an empty folder."""
+    return Settings(delta=str(tmp_path / "lake"), stores=("delta",))
+
+
+@pytest.fixture
 def both(settings: Settings) -> Settings:
     """Return settings with both stores and two shards."""
     return msgspec.structs.replace(settings, stores=("redis", "postgres"), shards=2)
@@ -44,6 +52,7 @@ def client(settings: Settings) -> Iterator[redis.Redis]:
 @pytest.fixture(
     params=[
         "memory",
+        "delta",
         pytest.param("redis", marks=pytest.mark.services),
         pytest.param("postgres", marks=pytest.mark.services),
     ]
@@ -53,6 +62,8 @@ def store(request: pytest.FixtureRequest) -> Iterator[WindowStore]:
     store: WindowStore
     if request.param == "memory":
         store = MemoryStore()
+    elif request.param == "delta":
+        store = connect_delta(request.getfixturevalue("delta_only"), "main")
     elif request.param == "redis":
         store = connect_redis(request.getfixturevalue("redis_only"), "main")
     else:
