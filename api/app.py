@@ -1,6 +1,6 @@
 """The application: routes and middleware over the configured stores."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -28,14 +28,14 @@ from api.queries.postgres import PostgresReader
 from api.queries.postgres_analytics import PostgresAnalytics
 from api.queries.redis import RedisReader
 from api.queries.redis_follower import RedisFollower
-from api.queries.store_readers import STORE_ORDER, Following, StoreReaders
+from api.queries.store_readers import Following, StoreReaders
 from api.queries.time_range import WindowingStrategy
 from api.representation.problems import PROBLEM_DETAILS
 from api.routes import QUERIES_ROUTER
 from api.routes.parameters import EncodedIdPaths
 from api.status.prometheus import prometheus
 from api.status.routes import health, live, ready, status
-from mobility.settings import Settings
+from mobility.settings import Settings, Store
 
 _SESSION: Final = (session, log_in, log_out)
 _LIVE: Final = (live_entity, live_id)
@@ -95,19 +95,34 @@ def build_app(readers: StoreReaders, settings: Settings, hub: LiveHub | None = N
 
 
 def _create_readers(settings: Settings) -> StoreReaders:
-    """Return the readers of the stores: Redis beside Postgres is read as its follower."""
-    for store in settings.stores:
-        if store not in STORE_ORDER:
-            msg = f"the API can't read the store {store!r}; it can read {', '.join(STORE_ORDER)}"
-            raise ValueError(msg)
-    if "postgres" not in settings.stores:
-        return StoreReaders(RedisReader(settings) if "redis" in settings.stores else None)
+    """Return the readers of the first authority that can be read."""
+    for store in settings.authorities:
+        create = _READERS[store]
+        if create is not None:
+            return create(settings)
+    return StoreReaders(None, unread=settings.stores)
+
+
+def _read_postgres(settings: Settings) -> StoreReaders:
+    """Return the readers of Postgres, and of Redis beside it, which is read as its follower."""
     postgres, following = PostgresReader(settings.postgres), None
-    if "redis" in settings.stores:
+    if settings.is_followed:
         authority = AuthorityNumbers(postgres.sequence_numbers)
         following = Following(RedisFollower(settings), authority)
     analytics = PostgresAnalytics(settings.postgres)
     return StoreReaders(postgres, following=following, analytics=analytics)
+
+
+def _read_redis(settings: Settings) -> StoreReaders:
+    return StoreReaders(RedisReader(settings))
+
+
+_READERS: Final[Mapping[Store, Callable[[Settings], StoreReaders] | None]] = {
+    "postgres": _read_postgres,
+    "redis": _read_redis,
+    "delta": None,
+}
+"""What reads each store where it is an authority; None where the API can't read it."""
 
 
 def _middleware(settings: Settings, tokens: Tokens | None) -> list[Middleware]:

@@ -78,8 +78,14 @@ class StoreUnavailableError(Exception):
 
 
 class StoresUnavailableError(Exception):
-    """No store could answer; `failures` has an error for each of the configured stores."""
+    """No store could answer; `failures` has an error for each of the stores that are read.
 
-    def __init__(self, failures: Iterable[StoreUnavailableError]) -> None:
+    `unread` are those of the settings that the API can't read.
+    """
+
+    def __init__(
+        self, failures: Iterable[StoreUnavailableError], unread: Iterable[Store] = ()
+    ) -> None:
         self.failures = tuple(failures)
+        self.unread = tuple(unread)
         super().__init__("; ".join(str(failure) for failure in self.failures) or "no store")

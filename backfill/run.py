@@ -19,7 +19,7 @@ from backfill.plan import WindowChanges, diff_windows, recount
 from backfill.report import print_changes, print_outside_trips, print_refused
 from backfill.trip_log import read_late_trips, read_logged_trips
 from backfill.window_range import WindowRange, parse_window_range
-from backfill.writing import open_store, write_windows
+from backfill.writing import open_stores, write_windows
 from mobility.settings import Settings
 from mobility.topics import late_topic, trips_topic
 from sinks.store import WindowStore
@@ -40,28 +40,28 @@ class BackfillRun:
         settings = self.settings
         window_range = parse_window_range(start, end, settings)
         given = [read_correction_file(path, window_range, settings) for path in files]
-        with self._locked(), open_store(settings) as store:
+        with self._locked(), open_stores(settings) as stores:
             unfinished = self._find_unfinished(window_range)
             if unfinished is not None:
                 if not self._is_same(unfinished, window_range, given):
                     self._refuse_until_finished(unfinished)
-                self._finish(unfinished, store)
+                self._finish(unfinished, stores)
                 return
-            if store is not None:
+            for store in stores:
                 refuse_incomplete_in(store, window_range, settings)
             changes = self._plan(window_range, given)
-            self._apply(changes, store, window_range, given)
+            self._apply(changes, stores, window_range, given)
 
     def revert(self, backfill: str) -> None:
         """Restore the windows from before a backfill. Raises BackfillError where it is refused."""
         record = self._find_revertible(backfill)
         window_range = record.window_range(self.settings)
-        with self._locked(), open_store(self.settings) as store:
+        with self._locked(), open_stores(self.settings) as stores:
             unfinished = self._find_unfinished(window_range)
             if unfinished is not None:
                 if unfinished.reverts != backfill:
                     self._refuse_until_finished(unfinished)
-                self._finish(unfinished, store)
+                self._finish(unfinished, stores)
                 return
             made = self.journal.read_changes(record)
             self._refuse_recounted_later(record, made)
@@ -71,7 +71,7 @@ class BackfillRun:
             touched = current.join(made.after, on=ENTITY_WINDOW_KEY, how="semi")
             wanted = made.before.filter(pl.col("trip_count") > 0)
             changes = diff_windows(wanted, touched, generation)
-            self._apply(changes, store, window_range, reverts=record.id)
+            self._apply(changes, stores, window_range, reverts=record.id)
 
     def _plan(self, window_range: WindowRange, given: Sequence[CorrectionFile]) -> WindowChanges:
         """Recount the windows of a range, and return what differs from the current ones."""
@@ -126,7 +126,7 @@ class BackfillRun:
     def _apply(
         self,
         changes: WindowChanges,
-        store: WindowStore | None,
+        stores: Sequence[WindowStore],
         window_range: WindowRange,
         given: Sequence[CorrectionFile] = (),
         reverts: str | None = None,
@@ -140,16 +140,16 @@ class BackfillRun:
             self._print("Nothing was written. Run it with --apply to write this.")
             return
         record = self.journal.begin(window_range, changes, given, reverts)
-        self._finish(record, store)
+        self._finish(record, stores)
 
-    def _finish(self, record: BackfillRecord, store: WindowStore | None) -> None:
+    def _finish(self, record: BackfillRecord, stores: Sequence[WindowStore]) -> None:
         """Write all windows of a record, and mark it as applied."""
         if not self.apply:
             self._print(f"Backfill {record.id} is not finished. Run it with --apply to finish it.")
             return
         windows = self.journal.read_changes(record).after
         with self._status(f"writing {windows.height:,} windows") as on_status:
-            refused = write_windows(self.settings, store, windows, on_status)
+            refused = write_windows(self.settings, stores, windows, on_status)
         self.journal.finish(record)
         print_refused(refused, self.console)
         self._print(

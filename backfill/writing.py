@@ -1,10 +1,10 @@
-"""Writing the windows of a backfill: to `aggregated.*` first, then to the store.
+"""Writing the windows of a backfill: to `aggregated.*` first, then to the stores.
 
 Writing them again changes nothing.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Final
 
 import polars as pl
@@ -17,7 +17,7 @@ from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings
 from mobility.topics import aggregated_topic
 from mobility.totals import highest_versions
-from sinks.connecting import connect_authority
+from sinks.connecting import connect_authorities
 from sinks.store import WindowStore
 
 MAX_ROWS: Final = 5_000
@@ -27,22 +27,17 @@ MAX_ROWS: Final = 5_000
 _CLIENT_ID: Final = "mobility-backfill"
 
 
-@contextmanager
-def open_store(settings: Settings) -> Iterator[WindowStore | None]:
-    """Connect to the store that has the truth; None where there is no store.
+def open_stores(settings: Settings) -> AbstractContextManager[list[WindowStore]]:
+    """Connect to the stores that are written on their own, until the end of the context.
 
     The flow may write meanwhile: versions decide. Redis beside Postgres gets from the flow what is
-    written. Raises StoreError where the store can't be used, or another backfill writes to it.
+    written. Raises StoreError where a store can't be used, or another backfill writes to it.
     """
-    if not settings.stores:
-        yield None
-        return
-    with closing(connect_authority(settings, "backfill")) as store:
-        yield store
+    return connect_authorities(settings, "backfill")
 
 
 def write_windows(
-    settings: Settings, store: WindowStore | None, windows: pl.DataFrame, on_status: OnStatus
+    settings: Settings, stores: Sequence[WindowStore], windows: pl.DataFrame, on_status: OnStatus
 ) -> pl.DataFrame:
     """Write windows (ENTITY_WINDOW_SCHEMA); return those that a store refused as too old.
 
@@ -56,9 +51,9 @@ def write_windows(
     on_status("to aggregated topics")
     send_windows(settings, by_entity)
     refused = [windows.clear()]
-    if store is not None:
+    for store in stores:
         for entity, rows in by_entity:
-            on_status(f"to the stores: {entity.name}")
+            on_status(f"to {store.kind}: {entity.name}")
             old = [_apply(store, entity, chunk) for chunk in rows.iter_slices(MAX_ROWS)]
             refused += [each.select(pl.lit(entity.name).alias("entity"), pl.all()) for each in old]
     return pl.concat(refused)

@@ -118,12 +118,15 @@ class StoreReaders:
         *,
         following: Following | None = None,
         analytics: AnalyticsReader | None = None,
+        unread: Sequence[Store] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take the reader of the store that has everything, None if no store is configured.
+        """Take the reader of the store that has everything, None if there is none to be read.
 
+        `unread` are stores of the settings that the API can't read, where it can read no other.
         `close` closes all that is given.
         """
+        self.unread = tuple(unread)
         self._reader = None if reader is None else CircuitBreaker(reader, clock)
         self._follower = None if following is None else CircuitBreaker(following.follower, clock)
         self._authority = None if following is None else following.authority
@@ -193,7 +196,7 @@ class StoreReaders:
     ) -> StoreAnswer[T]:
         """Query all ids; raises StoresUnavailableError, and PostgresRequiredError about `what`."""
         if self._reader is None:
-            raise StoresUnavailableError([])
+            raise StoresUnavailableError([], self.unread)
         if self._analytics is None:
             raise PostgresRequiredError(what)
         return await _query_one(self._analytics, query)
@@ -216,7 +219,7 @@ class StoreReaders:
                 if statuses:
                     return answer
         if answer is None:
-            raise StoresUnavailableError(failures)
+            raise StoresUnavailableError(failures, self.unread)
         return answer
 
     async def watermarks(self) -> Watermarks:
@@ -254,7 +257,7 @@ class StoreReaders:
     async def _query(self, query: Callable[[StoreReader], Awaitable[T]]) -> StoreAnswer[T]:
         """Query the store that has everything."""
         if self._reader is None:
-            raise StoresUnavailableError([])
+            raise StoresUnavailableError([], self.unread)
         return await _query_one(self._reader, query)
 
     async def _query_follower_first(
@@ -284,7 +287,7 @@ class StoreReaders:
         except StoresUnavailableError as error:
             if held is not None:
                 return held
-            raise StoresUnavailableError([*failures, *error.failures]) from error
+            raise StoresUnavailableError([*failures, *error.failures], self.unread) from error
 
 
 def _known(answer: StoreAnswer[T | None]) -> StoreAnswer[T] | None:

@@ -60,6 +60,12 @@ def _from_request_error(error: RequestError) -> ProblemDetailsException:
 
 
 def _from_stores_unavailable(error: StoresUnavailableError) -> ProblemDetailsException:
+    if error.unread:
+        names = ", ".join(error.unread)
+        return unavailable(
+            f"The API can't read {names}: query its tables, or add redis or postgres to "
+            "MOBILITY_STORES"
+        )
     if not error.failures:
         return unavailable("No store is configured: set MOBILITY_STORES to redis, postgres or both")
     return unavailable("; ".join(str(failure) for failure in error.failures))

@@ -1,6 +1,6 @@
 """Health and readiness: the states of the stores, and of the flow as the stores show it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -10,7 +10,7 @@ from api.queries.store_readers import STORE_ORDER, StoreReaders, Watermarks
 from api.status.checks import describe_lags
 from api.status.overview import known_watermarks, store_failures, to_processes
 from api.status.responses import ComponentHealth, State
-from mobility.settings import Settings
+from mobility.settings import Settings, Store
 
 EntityWatermarks = Mapping[str, datetime | None]
 
@@ -58,7 +58,7 @@ async def readiness_components(
         return f"is {age:,.0f} s old; the limit is {settings.ready_age:,} s"
 
     return {
-        "stores": _check_stores(watermarks, await readers.follower_lags()),
+        "stores": _check_stores(watermarks, await readers.follower_lags(), readers.unread),
         "log": await _check_lag(readers, settings),
         "watermark": _check_watermarks(watermarks, find_old, without_store="off"),
     }
@@ -83,7 +83,12 @@ def _find_missing(known: EntityWatermarks) -> str | None:
     return f"has not reported a watermark of {', '.join(missing)}" if missing else None
 
 
-def _check_stores(watermarks: Watermarks, lags: FollowerLags) -> ComponentHealth:
+def _check_stores(
+    watermarks: Watermarks, lags: FollowerLags, unread: Sequence[Store]
+) -> ComponentHealth:
+    if unread:
+        names = ", ".join(unread)
+        return ComponentHealth(state="down", reason=f"are {names} only, which the API can't read")
     if not watermarks:
         return ComponentHealth(state="down", reason="are not configured: set MOBILITY_STORES")
     failures = [str(failure) for failure in store_failures(watermarks)]
