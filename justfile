@@ -55,7 +55,7 @@ late *args:
 backfill *args:
     python -m stack.with_settings "{{ root }}/.mobility" python -m backfill --records "{{ root }}/.mobility/backfills" "$@"
 
-# Fill a store again from `aggregated.*`, with the flow stopped: postgres|redis -r DIR.
+# Fill a store again from `aggregated.*`, with the flow stopped: postgres|redis|delta -r DIR.
 [no-cd]
 rebuild *args:
     python -m stack.with_settings "{{ root }}/.mobility" python -m dataflows --rebuild "$@"

@@ -37,10 +37,16 @@ def compare_log_with_file(log: ValidatedLog, file: Path) -> OutputComparison:
     )
 
 
-def compare_windows(output: str, expected: OracleResult, found: pl.DataFrame) -> OutputComparison:
-    """Compare the windows of a store or topic, in micro-units."""
+def compare_windows(
+    output: str,
+    expected: OracleResult,
+    found: pl.DataFrame,
+    *,
+    means: Sequence[str] = _MEANS,
+) -> OutputComparison:
+    """Compare the windows of a store or topic, in micro-units; `means` are those that it has."""
     fields = ("window_end", *_MEASURES)
-    return compare(output, expected.windows, found, keys=_WINDOW, fields=fields, means=_MEANS)
+    return compare(output, expected.windows, found, keys=_WINDOW, fields=fields, means=means)
 
 
 def compare_totals(output: str, expected: OracleResult, found: pl.DataFrame) -> OutputComparison:

@@ -7,7 +7,7 @@ import argparse
 import os
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,7 +38,7 @@ from broker.errors import BrokerError
 from mobility.arguments import integer_from, positive_int, time_ms
 from mobility.entities import BY_NAME
 from mobility.records import MAX_EVENT_TIME, MIN_EVENT_TIME
-from mobility.settings import Settings, SettingsError, read_settings
+from mobility.settings import Settings, SettingsError, Store, read_settings
 from mobility.times import iso_time
 from mobility.topics import trips_topic
 from postgres.server_check import UnsuitableServerError
@@ -52,6 +52,21 @@ FAILURES: Final = (
     psycopg.Error,
     redis.RedisError,
 )
+
+
+def _audited_delta(settings: Settings) -> AuditedStore:
+    from audit.audited_delta import AuditedDelta  # noqa: PLC0415 - deltalake is optional
+
+    return AuditedDelta(settings)
+
+
+_AUDITED: Final[Mapping[Store, Callable[[Settings], AuditedStore]]] = {
+    "postgres": AuditedPostgres,
+    "redis": AuditedRedis,
+    "delta": _audited_delta,
+}
+"""How the windows of each store are read."""
+
 _DEFAULT_WINDOWS: Final = 250
 _GROUPS: Final = ("entity",)
 _SHOWN_KINDS: Final = [kind for kind in DIFFERENCE_KINDS if kind != "repeated"]
@@ -93,10 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def configured_stores(settings: Settings) -> list[AuditedStore]:
-    """Return the stores of the settings that have the windows; Redis only as the only store."""
-    if "postgres" in settings.stores:
-        return [AuditedPostgres(settings)]
-    return [AuditedRedis(settings)] if "redis" in settings.stores else []
+    """Return the stores of the settings that have the windows: Redis does not as a follower."""
+    return [_AUDITED[store](settings) for store in settings.authorities]
 
 
 def configured_follower(settings: Settings) -> AuditedFollower | None:

@@ -1,17 +1,19 @@
 """The comparison of everything that the flow writes with the oracle, in one call."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
+from typing import Final, Protocol
 
 import polars as pl
 
 from audit import output_comparisons, stores, topics
 from audit.command_runner import ShowProgress
 from audit.comparison import OutputComparison
+from audit.delta_windows import read_delta
 from audit.follower_lag import lagging_entities
 from audit.oracle import OracleResult, ValidatedLog
-from mobility.settings import Settings
+from mobility.entities import ENTITIES
+from mobility.settings import Settings, Store
 from mobility.topics import dead_topic, late_topic
 
 Step = Callable[[str], AbstractContextManager[ShowProgress]]
@@ -70,23 +72,37 @@ def compare_windows_and_totals(
         windows = topics.read_windows(settings, show_progress)
         yield output_comparisons.compare_windows("aggregated topics", expected, windows)
     on_read("kafka", windows=windows)
-    if "postgres" in settings.stores:
-        with step("compare: Postgres"):
-            windows = stores.read_postgres_windows(settings)
-            yield output_comparisons.compare_windows("Postgres windows", expected, windows)
-            totals = stores.read_postgres_totals(settings)
-            yield output_comparisons.compare_totals("Postgres totals", expected, totals)
-        on_read("postgres", totals=totals, windows=windows)
-    if "redis" in settings.stores:
-        with step("compare: Redis"):
-            yield from _compare_redis(settings, expected, on_read)
+    for store, (title, compare) in _COMPARISONS.items():
+        if store in settings.stores:
+            with step(f"compare: {title}"):
+                yield from compare(settings, expected, on_read)
+
+
+def _compare_postgres(
+    settings: Settings, expected: OracleResult, on_read: OnRead
+) -> Iterator[OutputComparison]:
+    windows = stores.read_postgres_windows(settings)
+    yield output_comparisons.compare_windows("Postgres windows", expected, windows)
+    totals = stores.read_postgres_totals(settings)
+    yield output_comparisons.compare_totals("Postgres totals", expected, totals)
+    on_read("postgres", totals=totals, windows=windows)
+
+
+def _compare_delta(
+    settings: Settings, expected: OracleResult, on_read: OnRead
+) -> Iterator[OutputComparison]:
+    """Compare Delta Lake, which has windows only, without means."""
+    windows = pl.concat(read_delta(settings, entity) for entity in ENTITIES)
+    windows = windows.with_columns(window_end=pl.col("window_start") + settings.window_ms)
+    yield output_comparisons.compare_windows("Delta windows", expected, windows, means=())
+    on_read("delta", windows=windows)
 
 
 def _compare_redis(
     settings: Settings, expected: OracleResult, on_read: OnRead
 ) -> Iterator[OutputComparison]:
     """Compare Redis; beside Postgres, which it follows, it has totals only."""
-    is_follower = "postgres" in settings.stores
+    is_follower = settings.is_followed
     behind = lagging_entities(settings) if is_follower else ()
     totals = stores.read_redis_totals(settings)
     if is_follower:
@@ -96,3 +112,13 @@ def _compare_redis(
         index = stores.read_redis_index(settings)
         yield output_comparisons.compare_redis_index(expected, index)
     on_read("redis", totals=totals)
+
+
+Compare = Callable[[Settings, OracleResult, OnRead], Iterator[OutputComparison]]
+
+_COMPARISONS: Final[Mapping[Store, tuple[str, Compare]]] = {
+    "postgres": ("Postgres", _compare_postgres),
+    "redis": ("Redis", _compare_redis),
+    "delta": ("Delta Lake", _compare_delta),
+}
+"""What each store is called, and how what it holds is compared."""

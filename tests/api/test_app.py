@@ -4,7 +4,7 @@ import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -13,7 +13,7 @@ from litestar.testing import TestClient
 from api.app import create_app
 from api.queries.contract import NO_EXTREMES, ZERO_SUMS, Totals
 from api.queries.store_readers import COOLDOWN
-from mobility.settings import Settings, Store
+from mobility.settings import Settings
 from tests.api.memory_store import (
     NEWEST_WINDOW,
     WATERMARK,
@@ -296,8 +296,13 @@ def test_the_schema_page_loads_local_files_only() -> None:
             assert http.get(path).status_code == 200
 
 
-def test_an_unknown_store_is_an_error() -> None:
-    """A store that the API has no reader for is named, not read as if it were Postgres."""
-    unknown = cast("Store", "files")
-    with pytest.raises(ValueError, match="can't read the store 'files'"):
-        create_app(Settings(stores=(unknown,)))
+def test_a_store_without_a_reader_is_named() -> None:
+    """Where it is the only one; it is not read as if it were another."""
+    app = create_app(Settings(delta="lake", stores=("delta",)))
+    with TestClient(app, "http://127.0.0.1") as http:
+        for path in ("/metrics/driver/d1", "/metrics/driver", "/top/driver?by=trips", "/status"):
+            response = http.get(path)
+            assert response.status_code == 503, path
+            assert response.json()["detail"].startswith("The API can't read delta: query its tab")
+        ready = http.get("/health/ready").json()
+        assert ready["components"]["stores"]["reason"] == "are delta only, which the API can't read"

@@ -9,10 +9,11 @@ import random
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import pytest
 
+from mobility.settings import Store
 from tests.chaos.clock import Clock
 from tests.chaos.killable_services import KillableServices
 from tests.chaos.tenant import Tenant, new_tenant
@@ -21,6 +22,11 @@ Rounds = Literal["quick", "full"]
 
 ReportFigure = Callable[[str], None]
 """Adds a figure of a test to the table at the end of the run."""
+
+EVERY_STORE = pytest.mark.parametrize(
+    "stores", [get_args(Store)], indirect=True, ids=["every store"]
+)
+"""Marks tests in which the flow writes to every store there is."""
 
 _SEED = pytest.StashKey[int]()
 _FIGURES = pytest.StashKey[dict[str, list[str]]]()
@@ -85,9 +91,18 @@ def services_to_kill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killa
 
 
 @pytest.fixture
-def tenant(services_to_kill: KillableServices, tmp_path: Path) -> Iterator[Tenant]:
+def stores(request: pytest.FixtureRequest) -> tuple[Store, ...]:
+    """Return the stores of the flow; a test that is marked with EVERY_STORE has others too."""
+    chosen: tuple[Store, ...] = getattr(request, "param", ("redis", "postgres"))
+    return chosen
+
+
+@pytest.fixture
+def tenant(
+    services_to_kill: KillableServices, tmp_path: Path, stores: tuple[Store, ...]
+) -> Iterator[Tenant]:
     """Return topics, a schema and keys on those services; its flow is stopped in the end."""
-    with new_tenant(services_to_kill.settings, tmp_path) as tenant:
+    with new_tenant(services_to_kill.settings, tmp_path, stores=stores) as tenant:
         yield tenant
 
 

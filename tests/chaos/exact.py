@@ -24,10 +24,10 @@ def assert_exact(
     """Assert that all outputs equal the oracle's result, and the log what the producer sent.
 
     The flow must have read the log to its end. Outputs are the highest versions in `aggregated.*`,
-    windows and totals in Postgres, the totals that Redis has, `trips_late` and `trips_dlq` by
-    position. A `log` is given if the topic does not hold all counted messages any more. With a
-    `recovery_dir` each offset is judged by the tables that were in force there. Returns the
-    oracle's result.
+    windows and totals in Postgres, the totals that Redis has, the windows in Delta Lake where the
+    flow writes there, `trips_late` and `trips_dlq` by position. A `log` is given if the topic does
+    not hold all counted messages any more. With a `recovery_dir` each offset is judged by the
+    tables that were in force there. Returns the oracle's result.
     """
     now, digest = _log(settings)
     log = now if log is None else log

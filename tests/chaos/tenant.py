@@ -59,6 +59,7 @@ def new_tenant(services: Settings, folder: Path, **replaced: object) -> Iterator
     chosen: dict[str, object] = {
         "topic_prefix": f"{name}.",
         "stores": ("redis", "postgres"),
+        "delta": str(folder / "lake"),
         "partitions": 3,
         "shards": 2,
         "batch_size": 500,

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.chaos.conftest import ReportFigure, Rounds
+from tests.chaos.conftest import EVERY_STORE, ReportFigure, Rounds
 from tests.chaos.exact import assert_exact
 from tests.chaos.paused_commit import (
     pause_between_commits,
@@ -15,7 +15,7 @@ from tests.chaos.paused_commit import (
 )
 from tests.chaos.tenant import Tenant
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, EVERY_STORE]
 
 
 def test_kill_9_at_random_points(

@@ -7,11 +7,11 @@ import pytest
 from broker.topic_reader import count_messages
 from mobility.entities import BY_NAME
 from mobility.topics import dead_topic, enriched_topic, late_topic
-from tests.chaos.conftest import ReportFigure, Rounds
+from tests.chaos.conftest import EVERY_STORE, ReportFigure, Rounds
 from tests.chaos.exact import assert_exact
 from tests.chaos.tenant import Tenant
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, EVERY_STORE]
 
 
 def test_one_of_three_killed_and_rescaled_between_runs(

@@ -6,12 +6,12 @@ import msgspec
 import pytest
 
 from runtime.failures import EXIT_REFUSED
-from tests.chaos.conftest import ReportFigure
+from tests.chaos.conftest import EVERY_STORE, ReportFigure
 from tests.chaos.exact import assert_exact
 from tests.chaos.flow_process import FlowProcess
 from tests.chaos.tenant import Tenant
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, EVERY_STORE]
 
 _MESSAGES = 1_000
 

@@ -160,6 +160,7 @@ def hub(services: Settings, tmp_path: Path) -> Iterator[Hub]:
         shards=2,
         batch_size=100,
         snapshot_interval=1,
+        delta=str(tmp_path / "lake"),
     )
     made = Hub(settings, tmp_path / "recovery")
     with psycopg.connect(services.postgres, autocommit=True) as connection:

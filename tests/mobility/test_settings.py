@@ -39,6 +39,7 @@ OTHERS: dict[str, Any] = {
     "consumer_group": "city.{prefix}{flow}-1",
     "redis": "rediss://h:1/2",
     "postgres": "postgres://u:p@h/d",
+    "delta": "s3://city/lake",
     "stores": ("postgres", "redis"),
     "topic_prefix": "t-1.",
     "redis_prefix": "t:",
@@ -261,6 +262,11 @@ def test_every_fault_is_reported_at_once() -> None:
         ("KAFKA", "h:1,"),
         ("POSTGRES", "mysql://h/d"),
         ("REDIS", ""),
+        ("STORES", "delta"),  # without MOBILITY_DELTA
+        ("DELTA", ""),
+        ("DELTA", "s3://"),
+        ("DELTA", "http://h/lake"),
+        ("DELTA", "s3://user:secret@bucket/lake"),
         ("MAP_TILES", "https://tiles.example/{z}/{x}.png"),
         ("MAP_TILES", "data:{z}{x}{y}"),
         ("MAP_TILES", "https://tiles.example; script-src */{z}/{x}/{y}"),
@@ -314,8 +320,37 @@ def test_urls_without_a_secret_stay_as_they_are(url: str) -> None:
 def test_lists_are_names_with_commas() -> None:
     """Spaces and duplicates are ignored; `all` means every entity."""
     settings = read_settings(
-        {"MOBILITY_STORES": " redis , postgres,redis", "MOBILITY_ENRICHED": "all"}
+        {
+            "MOBILITY_STORES": " redis , postgres,redis,delta",
+            "MOBILITY_DELTA": "lake",
+            "MOBILITY_ENRICHED": "all",
+        }
     )
     assert settings.stores == get_args(Store)
     assert settings.enriched == ("driver", "passenger", "vehicle_type", "h3")
     assert read_settings({"MOBILITY_STORES": ""}).stores == ()
+
+
+@pytest.mark.parametrize("location", ["lake", "/var/lake", "s3://b", "gs://b/a/b", "az://c/lake"])
+def test_places_of_delta(location: str) -> None:
+    """Folders, and URLs of object stores."""
+    assert read_settings({"MOBILITY_DELTA": location}).delta == location
+
+
+@pytest.mark.parametrize(
+    ("stores", "groups"),
+    [
+        ((), []),
+        (("redis",), [("redis",)]),
+        (("redis", "postgres"), [("postgres", "redis")]),
+        (("redis", "delta"), [("redis",), ("delta",)]),
+        (("delta", "redis", "postgres"), [("delta",), ("postgres", "redis")]),
+    ],
+)
+def test_which_stores_are_written_together(
+    stores: tuple[Store, ...], groups: list[tuple[Store, ...]]
+) -> None:
+    """A store follows another only where that is there; others are authorities."""
+    settings = Settings(stores=stores)
+    assert [each.stores for each in settings.by_authority] == groups
+    assert settings.authorities == tuple(group[0] for group in groups)

@@ -1,8 +1,10 @@
 """Stores that lack what they were given: refused with the remedy, or refilled."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
+from pathlib import Path
 
 import msgspec
 import polars as pl
@@ -91,7 +93,20 @@ def redis_copy(settings: Settings) -> Iterator[Restore]:
         yield restore
 
 
-COPIES = {"postgres": postgres_copy, "redis": redis_copy}
+@contextmanager
+def delta_copy(settings: Settings) -> Iterator[Restore]:
+    """Copy the folder of the tables; yield what brings this copy back."""
+    lake, copy = Path(str(settings.delta)), Path(f"{settings.delta}.copy")
+    shutil.copytree(lake, copy)
+
+    def restore() -> None:
+        shutil.rmtree(lake)
+        shutil.copytree(copy, lake)
+
+    yield restore
+
+
+COPIES = {"postgres": postgres_copy, "redis": redis_copy, "delta": delta_copy}
 
 
 def empty(settings: Settings, store: Store) -> None:
@@ -99,6 +114,9 @@ def empty(settings: Settings, store: Store) -> None:
     if store == "redis":
         with redis.Redis.from_url(settings.redis) as client:
             client.delete(*client.scan_iter(f"{settings.redis_prefix}*"))
+        return
+    if store == "delta":
+        shutil.rmtree(str(settings.delta))
         return
     schema = settings.postgres.rpartition("%3D")[2]
     with psycopg.connect(settings.postgres, autocommit=True) as connection:
@@ -113,7 +131,7 @@ def windows(settings: Settings, store: Store) -> pl.DataFrame:
         return connected.windows(DRIVER).select(PARTIAL_SCHEMA.names())
 
 
-@pytest.mark.parametrize("store", ["postgres", "redis"])
+@pytest.mark.parametrize("store", ["postgres", "redis", "delta"])
 @pytest.mark.parametrize("fault", ["an earlier copy", "emptied"])
 def test_a_store_that_lacks_windows_is_refused_until_it_is_filled_again(
     hub: Hub, store: Store, fault: str
@@ -148,22 +166,25 @@ def until_the_lease_has_expired(settings: Settings, store: Store) -> None:
             client.delete(RedisKeys.of(settings).lease("flow"))
 
 
-def test_postgres_that_comes_later_is_refused_until_it_is_filled(hub: Hub) -> None:
+@pytest.mark.parametrize("later", ["postgres", "delta"])
+def test_an_authority_that_comes_later_is_refused_until_it_is_filled(
+    hub: Hub, later: Store
+) -> None:
     """It would have the windows from now on, and call them complete."""
     hub.make_topics()
     one, two = trips_log(51), trips_log(52, NOON + 120 * MINUTE)
     hub.write(one)
     assert_succeeded(hub.run(stores=("redis",)))
-    hub.settings = msgspec.structs.replace(hub.settings, stores=("redis", "postgres"))
+    hub.settings = msgspec.structs.replace(hub.settings, stores=("redis", later))
     hub.write(two)
     refused = hub.run()
     assert refused.returncode == EXIT_REFUSED
-    assert "was used without postgres" in refused.stderr
+    assert f"was used without {later}" in refused.stderr
 
-    assert_succeeded(hub.run("--rebuild", "postgres"))
+    assert_succeeded(hub.run("--rebuild", later))
     assert_succeeded(hub.run())
     answer = batch_answer(concat_logs(one, two), DRIVER, hub.settings)
-    assert_frame_equal(windows(hub.settings, "postgres"), answer)
+    assert_frame_equal(windows(hub.settings, later), answer)
 
 
 @pytest.mark.parametrize("fault", ["an earlier copy", "comes later"])
@@ -196,7 +217,7 @@ def test_redis_beside_postgres_gets_what_it_lacks(hub: Hub, fault: str) -> None:
     assert_frame_equal(found, totals.select(TOTALS_SCHEMA.names()))
 
 
-@pytest.mark.parametrize("store", ["postgres", "redis"])
+@pytest.mark.parametrize("store", ["postgres", "redis", "delta"])
 def test_a_store_that_goes_back_while_the_flow_runs_ends_it(hub: Hub, store: Store) -> None:
     """With the next windows, which are not written."""
     hub.settings = msgspec.structs.replace(hub.settings, stores=(store,))

@@ -77,6 +77,38 @@ def test_queued_updates_are_written_as_one_batch(window: Build, frame: Build) ->
     assert store.is_closed
 
 
+def test_a_batch_lingers_until_it_is_waited_for(window: Build, frame: Build) -> None:
+    """What is put meanwhile is in it; a snapshot and the end do not wait for the time to pass."""
+    store = BlockingStore()
+    store.may_continue.set()
+    writer = BatchWriter(store, DRIVER, linger=DEADLINE)
+    for at in range(3):
+        writer.put([WindowUpdate(DRIVER, 0, 1, 1_000 * at, frame(window(at=at)))])
+    assert not store.has_started.wait(0.2)
+    writer.flush()
+    assert store.calls == [3, (0, 2_000)]
+    writer.put([WindowUpdate(DRIVER, 0, 1, 2_000, frame(window(at=3)))])
+    writer.close()
+    assert store.calls == [3, (0, 2_000), 1]
+
+
+def test_a_full_batch_does_not_linger(
+    window: Build, frame: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does any for longer than that."""
+    monkeypatch.setattr(batch_writer, "BATCH_ROWS", 2)
+    store = BlockingStore()
+    store.may_continue.set()
+    writer = BatchWriter(store, DRIVER, linger=DEADLINE)
+    writer.put([WindowUpdate(DRIVER, 0, 1, None, frame(window(), window(at=1)))])
+    until(lambda: store.calls == [2, (0, None)], "the full batch")
+    writer.close()
+    quick = BatchWriter(store, DRIVER, linger=0.05)
+    quick.put([WindowUpdate(DRIVER, 0, 1, None, frame(window(at=2)))])
+    until(lambda: store.calls == [2, (0, None), 1, (0, None)], "the batch after its time")
+    quick.close()
+
+
 def test_a_watermark_is_recorded_once() -> None:
     """An equal watermark is not recorded again, unless the number of shards changes."""
     store = BlockingStore()

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,11 @@ def assert_written_once(settings: Settings) -> None:
     version = ["id", "window_start", "generation", "trip_count", "pane"]
     assert not rows.select(version).is_duplicated().any()
     assert not rows.select("id", "window_start", "commit_version").is_duplicated().any()
+
+
+def has_gone_on(log: Path, commits: int, process: subprocess.Popen[bytes]) -> bool:
+    """Tell whether there are more commits than that in a log, or the process has ended."""
+    return len(list(log.glob("*.json"))) > commits or process.poll() is not None
 
 
 def growing(window: Build, frame: Build, batches: int) -> list[pl.DataFrame]:
@@ -152,12 +158,7 @@ def test_kills_at_any_moment_change_nothing(
     for _ in range(KILLS):
         commits = len(list(log.glob("*.json")))
         process = subprocess.Popen(command)
-        until(
-            lambda known=commits, running=process: (
-                len(list(log.glob("*.json"))) > known or running.poll() is not None
-            ),
-            "a commit",
-        )
+        until(partial(has_gone_on, log, commits, process), "a commit")
         time.sleep(chance.uniform(0, 0.05))
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -257,14 +258,13 @@ def test_a_writer_that_was_faster_than_a_compaction(
     monkeypatch.setattr(delta, "COMPACTED_FILES", 2)
     store, other = connect_delta(delta_only, "main"), connect_delta(delta_only, "main")
     store.apply(DRIVER, frame(window()))
-    overwrite = delta.write_deltalake
 
     def late(table: DeltaTable, rows: pl.DataFrame, **options: Any) -> None:  # noqa: ANN401 - any
         if options["mode"] == "overwrite":
-            monkeypatch.setattr(delta, "write_deltalake", overwrite)
+            monkeypatch.setattr(delta, "write_deltalake", write_deltalake)
             monkeypatch.setattr(delta, "COMPACTED_FILES", 9)
             other.apply(DRIVER, frame(window("d3")))
-        overwrite(table, rows, **options)
+        write_deltalake(table, rows, **options)
 
     monkeypatch.setattr(delta, "write_deltalake", late)
     store.apply(DRIVER, frame(window("d2")))
@@ -312,12 +312,11 @@ def test_a_token_that_is_taken_meanwhile_refuses_a_commit(
 ) -> None:
     """Between the check of the token and the commit there is no moment in which it could be."""
     older = connect_delta(started(delta_only), "main")
-    append = delta.write_deltalake
 
     def late(table: DeltaTable, rows: pl.DataFrame, **options: Any) -> None:  # noqa: ANN401 - any
-        monkeypatch.setattr(delta, "write_deltalake", append)
+        monkeypatch.setattr(delta, "write_deltalake", write_deltalake)
         take_fencing_token(delta_only, "the next")
-        append(table, rows, **options)
+        write_deltalake(table, rows, **options)
 
     monkeypatch.setattr(delta, "write_deltalake", late)
     with pytest.raises(StoreError, match="taken by the next"):
