@@ -52,21 +52,6 @@ FAILURES: Final = (
     psycopg.Error,
     redis.RedisError,
 )
-
-
-def _audited_delta(settings: Settings) -> AuditedStore:
-    from audit.audited_delta import AuditedDelta  # noqa: PLC0415 - deltalake is optional
-
-    return AuditedDelta(settings)
-
-
-_AUDITED: Final[Mapping[Store, Callable[[Settings], AuditedStore]]] = {
-    "postgres": AuditedPostgres,
-    "redis": AuditedRedis,
-    "delta": _audited_delta,
-}
-"""How the windows of each store are read."""
-
 _DEFAULT_WINDOWS: Final = 250
 _GROUPS: Final = ("entity",)
 _SHOWN_KINDS: Final = [kind for kind in DIFFERENCE_KINDS if kind != "repeated"]
@@ -105,6 +90,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     _print_report(results, recomputed, options, console)
     return 1 if any(result.comparison.differences for result in results) else 0
+
+
+def _audited_delta(settings: Settings) -> AuditedStore:
+    from audit.audited_delta import AuditedDelta  # noqa: PLC0415 - deltalake is optional
+
+    return AuditedDelta(settings)
+
+
+_AUDITED: Final[Mapping[Store, Callable[[Settings], AuditedStore]]] = {
+    "postgres": AuditedPostgres,
+    "redis": AuditedRedis,
+    "delta": _audited_delta,
+}
+"""How the windows of each store are read."""
 
 
 def configured_stores(settings: Settings) -> list[AuditedStore]:
