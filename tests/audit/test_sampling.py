@@ -74,8 +74,9 @@ REDIS = ("Redis", "Redis totals")
         ((), (*POSTGRES, "Redis totals")),
         (("postgres",), POSTGRES),
         (("redis",), REDIS),
+        (("delta", "postgres"), ("Delta", *POSTGRES)),
     ],
-    ids=["both", "postgres", "redis"],
+    ids=["both", "postgres", "redis", "delta beside postgres"],
 )
 def test_a_correct_system_has_no_differences(
     audited: Hub, audit: Audit, size: list[str], stores: Sequence[Store], outputs: Sequence[str]

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
 
 from backfill.command import main
-from mobility.settings import to_environ
+from mobility.settings import Store, to_environ
 from tests.dataflows.conftest import Hub, hub
 
 __all__ = ["hub"]
@@ -17,8 +18,8 @@ RunBackfill = Callable[..., int]
 
 @pytest.fixture
 def stored(hub: Hub) -> Hub:
-    """Return a tenant that writes to Redis and Postgres, with its topics."""
-    hub.settings = msgspec.structs.replace(hub.settings, stores=("redis", "postgres"))
+    """Return a tenant that writes to every store, with its topics."""
+    hub.settings = msgspec.structs.replace(hub.settings, stores=get_args(Store))
     hub.make_topics()
     return hub
 

@@ -16,6 +16,7 @@ from confluent_kafka.admin import AdminClient
 from msgspec.structs import replace
 from polars.testing import assert_frame_equal
 
+from audit.delta_windows import read_delta
 from audit.stores import read_postgres_totals, read_postgres_windows, read_redis_totals
 from audit.topics import read_windows
 from backfill.trip_log import find_first_offsets, read_late_trips
@@ -51,6 +52,8 @@ def assert_everywhere(settings: Settings, trips: list[Entry]) -> None:
         if settings.is_followed:
             catch_up(settings)
         totals.append(read_redis_totals(settings))
+    if "delta" in settings.stores:
+        windows.append(pl.concat(read_delta(settings, BY_NAME[name]) for name in ENTITIES))
     for entity in ENTITIES:
         expected = reference.windows(trips, entity, settings)
         for found in windows:
@@ -172,7 +175,7 @@ def short_log(*trips: Entry) -> list[list[Entry]]:
     return [[*trips, *rest], rest, rest]
 
 
-@pytest.mark.parametrize("stores", [("redis", "postgres"), ("redis",), ()])
+@pytest.mark.parametrize("stores", [("redis", "postgres"), ("redis",), ("delta",), ()])
 def test_a_trip_that_moves_leaves_an_empty_window(
     stored: Hub, backfill: RunBackfill, tmp_path: Path, stores: tuple[Store, ...]
 ) -> None:
