@@ -55,7 +55,7 @@ _RETENTION: Final = {
     "delta.deletedFileRetentionDuration": "interval 1 days",
     "delta.logRetentionDuration": "interval 1 days",
 }
-_ATTEMPTS: Final = 100
+_ATTEMPTS: Final = 20
 
 T = TypeVar("T")
 
@@ -66,7 +66,7 @@ class UnavailableError(Exception):
 
 def connect_delta(
     settings: Settings,
-    writer: WriterRole | None = None,
+    writer: WriterRole,
     *,
     sleep: Sleep = time.sleep,
     stop_requested: StopRequested = no_stop,
@@ -84,7 +84,7 @@ class DeltaStore:
     """Appends the versions of windows that are not below the stored ones, a commit a batch."""
 
     def __init__(
-        self, settings: Settings, writer: WriterRole | None, name: str, retry: RetryPolicy
+        self, settings: Settings, writer: WriterRole, name: str, retry: RetryPolicy
     ) -> None:
         """Write as `writer`: each commit of a flow checks its fencing token."""
         self._settings = settings
