@@ -115,9 +115,10 @@ def test_a_table_that_is_created_later_is_used(
     assert "takes the status of p again" in caplog.text
 
 
-def test_without_stores_nothing_is_published() -> None:
+@pytest.mark.parametrize("settings", [Settings(), Settings(delta="lake", stores=("delta",))])
+def test_without_a_store_that_shows_it_nothing_is_published(settings: Settings) -> None:
     """No thread starts, and `close` returns at once."""
-    publisher = StatusPublisher(Settings(), "p", lambda: RECORD)
+    publisher = StatusPublisher(settings, "p", lambda: RECORD)
     publisher.start()
     assert publisher_threads() == 0
     publisher.close()
