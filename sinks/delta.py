@@ -206,6 +206,7 @@ class DeltaStore:
                 partition_by=["day"],
                 configuration=_RETENTION | {f"mobility.{name}": facts[name] for name in facts},
                 raise_if_key_not_exists=False,
+                commit_properties=_next_version(),  # of two at the same time one creates it
             )
         if known is None:
             self._check_settings(table)

@@ -14,6 +14,7 @@ from datetime import date
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import msgspec
@@ -22,7 +23,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from polars.testing import assert_frame_equal
 
-from mobility.entities import BY_NAME
+from mobility.entities import BY_NAME, ENTITIES
 from mobility.settings import Settings
 from mobility.totals import highest_versions
 from sinks import delta, take_fencing_token
@@ -30,7 +31,13 @@ from sinks.delta import connect_delta
 from sinks.delta_rows import MAX_AMOUNT
 from sinks.fencing import is_fenced
 from sinks.sequence_numbers import check_sequence_numbers
-from sinks.store import AmountTooLargeError, ApplyResult, StoreBehindError, StoreError
+from sinks.store import (
+    AmountTooLargeError,
+    ApplyResult,
+    SequenceNumber,
+    StoreBehindError,
+    StoreError,
+)
 from tests.waiting import until
 
 DRIVER = BY_NAME["driver"]
@@ -322,6 +329,23 @@ def test_a_token_that_is_taken_meanwhile_refuses_a_commit(
     with pytest.raises(StoreError, match="taken by the next"):
         older.apply(DRIVER, frame(window()))
     assert rows_of(delta_only).is_empty()
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_processes_that_start_together_create_one_table(delta_only: Settings, number: int) -> None:
+    """None of them replaces what another one has created a moment before."""
+    settings = msgspec.structs.replace(delta_only, delta=f"{delta_only.delta}-{number}")
+    together = Barrier(4)
+
+    def connect(_: int) -> list[SequenceNumber]:
+        together.wait()
+        store = connect_delta(settings, "main")
+        return [store.sequence_number(entity) for entity in ENTITIES]
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(connect, range(4)))
+    assert found == [found[0]] * 4
+    assert {each.number for each in found[0]} == {0}
 
 
 def test_concurrent_starts_get_different_tokens(delta_only: Settings) -> None:
