@@ -20,6 +20,7 @@ from mobility.entities import ENTITIES, Entity
 from mobility.settings import Settings, Store
 from mobility.totals import WINDOW_KEY, running_totals
 from sinks.delta_rows import MAX_AMOUNT, TABLE_SCHEMA, decode, encode, newest, same_range
+from sinks.delta_sync import sync_commits
 from sinks.fencing_tokens import take_in_all
 from sinks.retry import (
     RETRY_SECONDS,
@@ -111,7 +112,11 @@ class DeltaStore:
             for _ in range(_ATTEMPTS):
                 with _plain_errors(), suppress(CommitFailedError):
                     table = self._load(entity)
+                    version = table.version()
                     result = work(table)
+                    # A commit of watermarks does not move the version of `table`.
+                    last = max(table.version(), version + 1)
+                    sync_commits(self._path(entity), version, last)
                     self._sequence_numbers[entity.name] = _number_of(table)
                     return result
             msg = "other writers were faster each time"
@@ -186,21 +191,23 @@ class DeltaStore:
     def close(self) -> None:
         """Do nothing: between two calls nothing is open."""
 
+    def _path(self, entity: Entity) -> str:
+        return f"{self._settings.delta}/{entity.name}"
+
     def _load(self, entity: Entity) -> DeltaTable:
         """Return a table in its newest version, if it is not behind and takes this writer.
 
         At the first call it is created where there is none.
         """
         settings, known = self._settings, self._sequence_numbers.get(entity.name)
-        path = f"{settings.delta}/{entity.name}"
         try:
-            table = DeltaTable(path)
+            table = DeltaTable(self._path(entity))
         except TableNotFoundError:
             if known is not None:
                 refuse_behind(self._name, entity, known)
             facts = {"fingerprint": settings.fingerprint, "answers": settings.answers}
             table = DeltaTable.create(
-                path,
+                self._path(entity),
                 TABLE_SCHEMA,
                 mode="ignore",
                 partition_by=["day"],
@@ -208,6 +215,7 @@ class DeltaStore:
                 raise_if_key_not_exists=False,
                 commit_properties=_next_version(),  # of two at the same time one creates it
             )
+            sync_commits(self._path(entity), -1, 0)
         if known is None:
             self._check_settings(table)
         elif _number_of(table).is_behind(known):

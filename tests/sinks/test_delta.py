@@ -199,6 +199,31 @@ def test_files_of_an_unfinished_commit_are_not_read(
     assert store.windows(DRIVER)["trip_count"].to_list() == [3]
 
 
+def test_commits_are_on_the_disk(
+    delta_only: Settings, window: Build, frame: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All files that a call has written, and the folders with their names, when it returns."""
+    synced: set[str] = set()
+    monkeypatch.setattr(
+        os, "fsync", lambda file: synced.add(str(Path(f"/proc/self/fd/{file}").readlink()))
+    )
+    monkeypatch.setattr(delta, "COMPACTED_FILES", 2)
+    store = connect_delta(delta_only, "main")
+    lake = Path(str(delta_only.delta))
+
+    def assert_synced() -> None:
+        there = {path for path in lake.rglob("*") if not path.name.startswith("_last")}
+        assert {str(path) for path in there | {lake}} - synced == set()
+
+    assert_synced()
+    for at in (0, 1, 288):
+        store.apply(DRIVER, frame(window(at=at)))
+        assert_synced()
+    store.record_progress(DRIVER, 0, 1, 1_000)
+    assert_synced()
+    assert len(DeltaTable(table_of(delta_only)).file_uris()) == 2
+
+
 def test_writers_at_the_same_time(delta_only: Settings, window: Build, frame: Build) -> None:
     """Of the same and of other windows: whoever is slower computes its commit again."""
     batches = growing(window, frame, 8)
