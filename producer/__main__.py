@@ -1,8 +1,9 @@
-"""`python -m producer FILE`: replay a trips file."""
+"""`python -m producer FILE...`: replay trip files."""
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -12,8 +13,11 @@ from mobility.settings import Settings, SettingsError, read_settings
 from mobility.topics import trips_topic
 from mobility.value_settings import unwritable
 from producer.batches import FilePosition, make_batches
-from producer.columns import TripsFileError
 from producer.day_shift import DayShift, days_to_yesterday, whole_days
+from producer.formats.errors import TripsFileError
+from producer.formats.reading_report import ReadingReport
+from producer.formats.rejects import RejectsFile
+from producer.formats.trip_reader import open_trip_files
 from producer.options import ProducerOptions, parse_options
 from producer.progress import progress_bar, summary
 from producer.replayer import SavePosition, TripReplayer, discard_position
@@ -25,16 +29,16 @@ from producer.trips_file import TripsFile, open_trips_file
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Replay a file; return 0, 1 if Kafka failed, 2 for an invalid call, 130 if interrupted."""
+    """Replay files; return 0, 1 if Kafka failed, 2 for an invalid call, 130 if interrupted."""
     options = parse_options(arguments)
     console = Console(stderr=True, highlight=False)
     try:
         line = replay(options, read_settings(os.environ), console, SystemClock())
-    except (SettingsError, TripsFileError, BrokerError, ReplayStateError) as error:
-        console.print(str(error), style="red", markup=False, soft_wrap=True)
+    except (SettingsError, TripsFileError, BrokerError, ReplayStateError, OSError) as error:
+        _print(console, str(error), "red")
         return 2
     except DeliveryError as error:
-        console.print(str(error), style="red", markup=False, soft_wrap=True)
+        _print(console, str(error), "red")
         return 1
     except KeyboardInterrupt:
         console.print("stopped before Kafka had confirmed all messages", style="red")
@@ -44,10 +48,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def replay(options: ProducerOptions, settings: Settings, console: Console, clock: Clock) -> str:
-    """Send the file to the trips topic; return a summary in one line."""
+    """Send the files to the trips topic; return a summary in one line."""
     if faults := list(unwritable(settings, "the producer")):
         raise SettingsError(faults)
-    file = open_trips_file(options.file, settings.event_time, as_is=options.as_is)
+    reading = replace(options.reading, refunds=settings.refunds)
+    with open_trip_files(options.files, reading) as reader:
+        for line in reader.describe():
+            _print(console, line)
+        reader.check_amounts()
+        report = reader.new_report()
+        rejects = None if options.rejects is None else RejectsFile(options.rejects)
+        with open_trips_file(
+            reader, report, settings.event_time, as_is=options.as_is, rejects=rejects
+        ) as file:
+            for line in _preview(report, file):
+                _print(console, line)
+            return _send(options, settings, file, console, clock)
+
+
+def _preview(report: ReadingReport, file: TripsFile) -> Iterator[str]:
+    yield from report.lines()
+    if file.outliers:
+        yield (
+            f"look at this: {file.outliers:,} trips are more than 30 days away from all others; "
+            "no schedule waits for them"
+        )
+
+
+def _send(
+    options: ProducerOptions, settings: Settings, file: TripsFile, console: Console, clock: Clock
+) -> str:
     topic = find_topic(settings, trips_topic(settings))
     source = ReplaySource.of(
         file,
@@ -84,6 +114,10 @@ def replay(options: ProducerOptions, settings: Settings, console: Console, clock
             _schedule(options, clock),
         )
     return summary(topic.name, writer.delivered, clock.now() - started)
+
+
+def _print(console: Console, text: str, style: str | None = None) -> None:
+    console.print(text, style=style, markup=False, soft_wrap=True)
 
 
 def _is_endless(options: ProducerOptions) -> bool:

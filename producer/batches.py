@@ -29,7 +29,8 @@ class MessageBatch:
     """Messages in the order in which they are sent, `copies` of them for each row.
 
     `due` has one event time (epoch ms) per row, in non-decreasing order: in a file that is sent as
-    it is, a row that is out of order is due together with the row before it.
+    it is, a row that is out of order is due together with the row before it. Outliers are due with
+    the first and the last of the other rows.
     """
 
     start: FilePosition
@@ -51,7 +52,9 @@ def make_batches(
         position = start
         for piece in file.slices(start.row, max(1, _MESSAGES_PER_BATCH // density)):
             shift = day_shift.for_loop(position.loop)
-            event_times = (piece.event_times + shift).cum_max().to_list()
+            # Nobody waits for the few rows that are years away from all others.
+            near = piece.event_times.clip(file.first, file.last)
+            event_times = (near + shift).cum_max().to_list()
             latest = max(latest, event_times[0])
             due = [max(latest, event_time) for event_time in event_times]
             latest = due[-1]

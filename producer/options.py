@@ -8,21 +8,29 @@ from pathlib import Path
 from typing import Final
 
 from mobility.arguments import positive_int
+from producer.formats.options import (
+    FILES_HELP,
+    ReadingOptions,
+    add_reading_options,
+    reading_options,
+)
 
-_DESCRIPTION: Final = "Replay a parquet file of trips as a live stream to Kafka (MOBILITY_KAFKA)."
+_DESCRIPTION: Final = "Replay files of trips as a live stream to Kafka (MOBILITY_KAFKA)."
 
 
 @dataclass(frozen=True, slots=True)
 class ProducerOptions:
     """What is replayed and how; a `speed` of None means as fast as possible."""
 
-    file: Path
+    files: tuple[Path, ...]
+    reading: ReadingOptions
     speed: float | None
     loop: bool
     rebase: bool
     density: int
     as_is: bool
     state: Path | None
+    rejects: Path | None
 
 
 def parse_options(arguments: Sequence[str] | None) -> ProducerOptions:
@@ -35,20 +43,22 @@ def parse_options(arguments: Sequence[str] | None) -> ProducerOptions:
             f"--speed {found.speed} can't be combined with it"
         )
     return ProducerOptions(
-        file=found.file,
+        files=tuple(found.files),
+        reading=reading_options(found),
         speed=_speed(found.speed or "1"),
         loop=found.loop,
         rebase=found.rebase is not None,
         density=found.density,
         as_is=found.as_is,
         state=found.state,
+        rejects=found.rejects,
     )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m producer", description=_DESCRIPTION)
     add = parser.add_argument
-    add("file", type=Path, metavar="FILE", help="trips, a parquet file")
+    add("files", type=Path, nargs="+", metavar="FILE", help=FILES_HELP)
     add(
         "--speed",
         type=_checked_speed,
@@ -58,12 +68,12 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--loop",
         action="store_true",
-        help="start again at the end of the file, times shifted by whole days, with new trip ids",
+        help="start again at the end of the files, times shifted by whole days, with new trip ids",
     )
     add(
         "--rebase",
         choices=["now"],
-        help="shift times by whole days so that the file's first day is yesterday: past trips are "
+        help="shift times by whole days so that the first day is yesterday: past trips are "
         "sent at full speed, later ones in real time, loop after loop until Ctrl-C",
     )
     add(
@@ -73,13 +83,20 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="send each trip N times with different trip ids (1)",
     )
-    add("--as-is", action="store_true", help="send trips in the order of the file")
+    add("--as-is", action="store_true", help="send trips in the order of the files")
     add(
         "--state",
         type=Path,
         metavar="FILE",
         help="save the position of delivered trips there, and continue from it",
     )
+    add(
+        "--rejects",
+        type=Path,
+        metavar="FILE",
+        help="write the rows that are left out there, with their reasons, as NDJSON",
+    )
+    add_reading_options(parser)
     return parser
 
 

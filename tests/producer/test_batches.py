@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from producer.batches import FilePosition, encode_messages, make_batches
 from producer.day_shift import DAY_MS, DayShift
-from producer.trips_file import RowSlice, open_trips_file
+from producer.trips_file import RowSlice
+from tests.producer.opened import opened
 
 START = datetime(2025, 6, 2, 12, tzinfo=UTC)
 START_MS = int(START.timestamp()) * 1_000
@@ -143,11 +144,10 @@ def trips_file(path: Path, starts: list[int]) -> Path:
 
 def test_loops_follow_each_other_by_whole_days(tmp_path: Path) -> None:
     """Each loop is a span later, and positions count loops and rows."""
-    file = open_trips_file(
-        trips_file(tmp_path / "a", [START_MS, START_MS + 5]), "start", as_is=False
-    )
-    made = make_batches(file, DayShift(DAY_MS, DAY_MS), FilePosition(0, 1), density=1, forever=True)
-    first, second, third = islice(made, 3)
+    day_shift, start = DayShift(DAY_MS, DAY_MS), FilePosition(0, 1)
+    with opened(trips_file(tmp_path / "a", [START_MS, START_MS + 5])) as file:
+        made = make_batches(file, day_shift, start, density=1, forever=True)
+        first, second, third = islice(made, 3)
     assert [batch.start for batch in (first, second, third)] == [
         FilePosition(0, 1),
         FilePosition(1, 0),
@@ -161,19 +161,29 @@ def test_loops_follow_each_other_by_whole_days(tmp_path: Path) -> None:
 
 def test_a_file_without_a_loop_ends(tmp_path: Path) -> None:
     """It is sent once, and a start at its end sends nothing."""
-    file = open_trips_file(trips_file(tmp_path / "a", [START_MS]), "start", as_is=False)
     day_shift = DayShift(0, DAY_MS)
-    for row, expected in [(0, 1), (1, 0)]:
-        made = make_batches(file, day_shift, FilePosition(0, row), density=1, forever=False)
-        assert len(list(made)) == expected
+    with opened(trips_file(tmp_path / "a", [START_MS])) as file:
+        for row, expected in [(0, 1), (1, 0)]:
+            made = make_batches(file, day_shift, FilePosition(0, row), density=1, forever=False)
+            assert len(list(made)) == expected
 
 
 def test_an_out_of_order_row_is_due_with_the_row_before(tmp_path: Path) -> None:
     """With --as-is due times never decrease, so the row is neither delayed nor early."""
     path = trips_file(tmp_path / "a", [START_MS + 9, START_MS, START_MS + 10])
-    file = open_trips_file(path, "start", as_is=True)
-    # So many copies that each row makes one batch.
-    made = make_batches(
-        file, DayShift(0, DAY_MS), FilePosition(0, 0), density=50_000, forever=False
-    )
-    assert [batch.due for batch in made] == [[START_MS + 9], [START_MS + 9], [START_MS + 10]]
+    day_shift, start = DayShift(0, DAY_MS), FilePosition(0, 0)
+    with opened(path, as_is=True) as file:
+        # So many copies that each row makes one batch.
+        made = make_batches(file, day_shift, start, density=50_000, forever=False)
+        assert [batch.due for batch in made] == [[START_MS + 9], [START_MS + 9], [START_MS + 10]]
+
+
+def test_rows_of_another_year_are_due_with_the_others(tmp_path: Path) -> None:
+    """One row of 2009 and one of 2088 among those of a day do not hold up a replay."""
+    year = 365 * DAY_MS
+    starts = [START_MS, START_MS + 63 * year, START_MS + 5, START_MS - 16 * year, START_MS + 9]
+    with opened(trips_file(tmp_path / "a", starts)) as file:
+        day_shift, start = DayShift(0, DAY_MS), FilePosition(0, 0)
+        (batch,) = make_batches(file, day_shift, start, density=1, forever=False)
+    assert batch.due == [START_MS, START_MS, START_MS + 5, START_MS + 9, START_MS + 9]
+    assert [json.loads(value)["trip_id"] for value in batch.values] == ["t3", "t0", "t2", "t4", "t1"]

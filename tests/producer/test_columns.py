@@ -1,83 +1,13 @@
-"""Valid columns of trips files, and how their times are parsed."""
+"""Times of trips as epoch milliseconds."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 import polars as pl
 import pytest
 
-from producer.columns import TripsFileError, check_columns, event_time_ms, time_ms
+from producer.columns import event_time_ms, time_ms
 
-PATH = Path("city.parquet")
-FULL = pl.Schema(
-    {
-        "start_time": pl.Datetime("us", "UTC"),
-        "duration_min": pl.Float64(),
-        "distance_km": pl.Float64(),
-        "price": pl.Float64(),
-    }
-)
-A_TIME = "Datetime, ISO 8601 text or integer epoch milliseconds"
 NOON = 1_748_865_600_000  # 2025-06-02T12:00:00Z
-
-
-def errors(**columns: pl.DataType) -> list[str]:
-    """Return the errors of a complete schema with these columns replaced or added."""
-    with pytest.raises(TripsFileError) as refusal:
-        check_columns(PATH, pl.Schema({**FULL, **columns}))
-    return str(refusal.value).splitlines()
-
-
-@pytest.mark.parametrize("name", list(FULL))
-def test_a_missing_required_column_is_named(name: str) -> None:
-    """The error names file, column and expected type."""
-    schema = pl.Schema({other: dtype for other, dtype in FULL.items() if other != name})
-    with pytest.raises(TripsFileError, match=rf"^city.parquet: no column {name} \(expected "):
-        check_columns(PATH, schema)
-
-
-def test_wrong_types_are_named_all_at_once() -> None:
-    """Each error is a line with file, column and found type."""
-    found = errors(price=pl.String(), driver_id=pl.Float64(), end_time=pl.Boolean())
-    assert set(found) == {
-        "city.parquet: column price is String (expected numbers)",
-        "city.parquet: column driver_id is Float64 (expected text or integers)",
-        f"city.parquet: column end_time is Boolean (expected {A_TIME})",
-    }
-
-
-@pytest.mark.parametrize(
-    "dtype",
-    [pl.Binary(), pl.List(pl.Binary()), pl.Struct({"a": pl.List(pl.Struct({"b": pl.Binary()}))})],
-)
-def test_a_column_that_json_can_not_represent_is_refused(dtype: pl.DataType) -> None:
-    """Bytes are found at any depth."""
-    assert errors(photo=dtype) == [
-        f"city.parquet: column photo is {dtype}, which JSON can't represent"
-    ]
-
-
-def test_an_empty_column_is_refused_only_if_it_is_required() -> None:
-    """A column of nulls is like an absent one."""
-    check_columns(PATH, pl.Schema({**FULL, "driver_id": pl.Null()}))
-    assert errors(price=pl.Null()) == ["city.parquet: column price is empty (expected numbers)"]
-
-
-@pytest.mark.parametrize(
-    "columns",
-    [
-        {"start_time": pl.Datetime("ns")},
-        {"start_time": pl.String()},
-        {"start_time": pl.Int64()},
-        {"price": pl.Int32(), "distance_km": pl.Float32(), "duration_min": pl.Decimal(10, 2)},
-        {"trip_id": pl.Int64(), "driver_id": pl.UInt32(), "vehicle_type": pl.Categorical()},
-        {"start_location_id": pl.String(), "end_location_id": pl.Int16()},
-        {"weather": pl.List(pl.String()), "booked_at": pl.Date()},
-    ],
-)
-def test_convertible_types_are_accepted(columns: dict[str, pl.DataType]) -> None:
-    """Trips are stored in several types."""
-    check_columns(PATH, pl.Schema({**FULL, **columns}))
 
 
 @pytest.mark.parametrize("unit", ["ms", "us", "ns"])

@@ -4,19 +4,22 @@ from pathlib import Path
 
 import pytest
 
+from producer.formats.options import ReadingOptions
 from producer.options import ProducerOptions, parse_options
 
 
 def test_defaults() -> None:
     """A file without options is replayed once, at speed 1, in event-time order."""
     assert parse_options(["trips.parquet"]) == ProducerOptions(
-        file=Path("trips.parquet"),
+        files=(Path("trips.parquet"),),
+        reading=ReadingOptions(),
         speed=1.0,
         loop=False,
         rebase=False,
         density=1,
         as_is=False,
         state=None,
+        rejects=None,
     )
 
 

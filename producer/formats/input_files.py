@@ -1,0 +1,188 @@
+"""The files that people name: folders, compressed files and JSON pages, as plain files."""
+
+import gzip
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final, Literal
+
+import msgspec
+from backports import zstd
+
+from producer.formats.errors import TripsFileError
+
+Kind = Literal["parquet", "csv", "ndjson"]
+
+_MAGIC_LENGTH: Final = 4
+_SNIFFED: Final = 1 << 16
+_COPIED: Final = 1 << 20
+_BOM: Final = b"\xef\xbb\xbf"
+
+_NAMES: Final = (".parquet", ".csv", ".tsv", ".txt", ".ndjson", ".jsonl", ".json", ".geojson")
+_COMPRESSED: Final = (".gz", ".zst", ".zip")
+
+_DECOMPRESSORS: Final[dict[bytes, Callable[[Path], Any]]] = {
+    b"\x1f\x8b": gzip.open,
+    b"\x28\xb5\x2f\xfd": zstd.open,
+}
+_ZIP: Final = b"PK\x03\x04"
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """A plain file of trips.
+
+    `name` is for messages: that of the file, or of its member of an archive.
+    """
+
+    name: str
+    path: Path
+    kind: Kind
+
+
+def open_inputs(paths: Sequence[Path], scratch: Path) -> Iterator[InputFile]:
+    """Yield the plain files behind these paths, in their order; those of a folder by name.
+
+    Compressed files are decompressed to `scratch`, and JSON pages written there as one trip per
+    line. What a file is, its content decides and not its name. Raises TripsFileError.
+    """
+    for number, path in enumerate(_files(paths)):
+        try:
+            yield from _plain_files(path, scratch / str(number))
+        except (OSError, EOFError, zipfile.BadZipFile, zstd.ZstdError) as error:
+            msg = f"{path}: can't be read: {error}"
+            raise TripsFileError(msg) from error
+
+
+def _files(paths: Sequence[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            found = sorted(each for each in path.rglob("*") if _is_trips_file(each))
+            if not found:
+                msg = f"{path}: no trip files in this folder (parquet, CSV, NDJSON or JSON)"
+                raise TripsFileError(msg)
+            yield from found
+        elif path.is_file():
+            yield path
+        else:
+            msg = f"{path}: no such file"
+            raise TripsFileError(msg)
+
+
+def _is_trips_file(path: Path) -> bool:
+    names = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in _COMPRESSED]
+    is_compressed = path.suffix.lower() in _COMPRESSED
+    known = names[-1:] and names[-1] in _NAMES
+    return path.is_file() and not path.name.startswith(".") and bool(known or is_compressed)
+
+
+def _plain_files(path: Path, scratch: Path) -> Iterator[InputFile]:
+    with path.open("rb") as file:
+        magic = file.read(_MAGIC_LENGTH)
+    if not magic:
+        msg = f"{path}: the file is empty"
+        raise TripsFileError(msg)
+    scratch.mkdir()
+    if magic == _ZIP:
+        yield from _members(path, scratch)
+        return
+    for start, decompress in _DECOMPRESSORS.items():
+        if magic.startswith(start):
+            with decompress(path) as content:
+                yield _typed(str(path), _copy(content, scratch / "content"), scratch)
+            return
+    yield _typed(str(path), path, scratch)
+
+
+def _members(path: Path, scratch: Path) -> Iterator[InputFile]:
+    """Extract the members of an archive one by one; what tools of macOS add is no trip file."""
+    with zipfile.ZipFile(path) as archive:
+        members = [
+            each
+            for each in archive.infolist()
+            if _is_member(Path(each.filename)) and not each.is_dir()
+        ]
+        if not members:
+            msg = f"{path}: no trip files in this archive (parquet, CSV, NDJSON or JSON)"
+            raise TripsFileError(msg)
+        for number, member in enumerate(members):
+            with archive.open(member) as content:
+                copy = _copy(content, scratch / f"member-{number}")
+            yield _typed(f"{path}/{member.filename}", copy, scratch)
+
+
+def _is_member(path: Path) -> bool:
+    is_hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
+    return path.suffix.lower() in _NAMES and not is_hidden
+
+
+def _copy(content: IO[bytes], target: Path) -> Path:
+    with target.open("wb") as file:
+        shutil.copyfileobj(content, file, _COPIED)
+    return target
+
+
+def _typed(name: str, path: Path, scratch: Path) -> InputFile:
+    with path.open("rb") as file:
+        head = file.read(_SNIFFED)
+    if head.startswith(b"PAR1"):
+        return InputFile(name, path, "parquet")
+    text = head.removeprefix(_BOM).lstrip()
+    if not text.startswith((b"{", b"[")):
+        return InputFile(name, path, "csv")
+    if text.startswith(b"{") and _is_trip(text.splitlines()[0]):
+        return InputFile(name, path, "ndjson")
+    lines = scratch / f"{path.name}.pages.ndjson"
+    _write_trips_of_pages(name, path, lines)
+    return InputFile(name, lines, "ndjson")
+
+
+def _is_trip(line: bytes) -> bool:
+    """Tell whether a line is a whole JSON object and not a page with a list of trips."""
+    try:
+        found = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        return False
+    return _trips_in(found) is None
+
+
+def _write_trips_of_pages(name: str, path: Path, target: Path) -> None:
+    """Write the trips of JSON pages as one object a line.
+
+    A page is an array of trips, or an object of the Mobility Data Specification with `trips`, in
+    `data` or not; a file holds one page, or one per line.
+    """
+    content = path.read_bytes().removeprefix(_BOM)
+    try:
+        pages = [_trips_of(content)]
+    except msgspec.DecodeError:
+        try:
+            pages = [_trips_of(line) for line in content.splitlines() if line.strip()]
+        except msgspec.DecodeError as error:
+            msg = f"{name}: not JSON with trips, nor one JSON object per line: {error}"
+            raise TripsFileError(msg) from error
+    if None in pages:
+        msg = f'{name}: no list of trips in this JSON: expected an array, or "trips", or "data"'
+        raise TripsFileError(msg)
+    with target.open("wb") as file:
+        for trips in pages:
+            for trip in trips or []:
+                file.write(msgspec.json.format(bytes(trip), indent=-1) + b"\n")
+
+
+def _trips_of(page: bytes) -> list[msgspec.Raw] | None:
+    if page.lstrip().startswith(b"["):
+        return msgspec.json.decode(page, type=list[msgspec.Raw])
+    return _trips_in(msgspec.json.decode(page, type=dict[str, msgspec.Raw]))
+
+
+def _trips_in(page: dict[str, msgspec.Raw]) -> list[msgspec.Raw] | None:
+    for name in ("trips", "data"):
+        held = bytes(page.get(name, b"")).lstrip()
+        if held.startswith(b"["):
+            return msgspec.json.decode(held, type=list[msgspec.Raw])
+        if held.startswith(b"{") and name == "data":
+            return _trips_in(msgspec.json.decode(held, type=dict[str, msgspec.Raw]))
+    return None

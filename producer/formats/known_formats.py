@@ -1,0 +1,470 @@
+"""The table of known formats; a further format is one row here, and its test.
+
+Columns are those of the publishers' data dictionaries, which each row names. Names are compared by
+`normal_name`, so "Trip Start Timestamp" stands for "trip_start_timestamp", too. The first format
+that fits a file counts, so special ones stand before general ones.
+"""
+
+from typing import Final
+
+from producer.formats.trip_format import (
+    FIELDS,
+    Column,
+    DateAndTime,
+    Points,
+    ServiceArea,
+    Total,
+    TripFormat,
+    column,
+)
+
+_NEW_YORK: Final = "America/New_York"
+_CHICAGO: Final = "America/Chicago"
+_LOS_ANGELES: Final = "America/Los_Angeles"
+
+_BIKESHARE_AREAS: Final = (
+    ServiceArea("Divvy, Chicago", 41.88, -87.63, _CHICAGO),
+    ServiceArea("Citi Bike, New York", 40.73, -73.98, _NEW_YORK),
+    ServiceArea("Capital Bikeshare, Washington", 38.90, -77.03, _NEW_YORK),
+    ServiceArea("Bay Wheels, San Francisco", 37.77, -122.42, _LOS_ANGELES),
+    ServiceArea("Bay Wheels, San Jose", 37.33, -121.89, _LOS_ANGELES),
+    ServiceArea("Bluebikes, Boston", 42.36, -71.07, _NEW_YORK),
+    ServiceArea("CoGo, Columbus", 39.97, -83.00, _NEW_YORK),
+    ServiceArea("BIKETOWN, Portland", 45.52, -122.67, _LOS_ANGELES),
+)
+
+_TLC_ZONES: Final = {
+    "start_location_id": column("PULocationID"),
+    "end_location_id": column("DOLocationID"),
+}
+
+# nyc.gov/site/tlc/about/tlc-trip-record-data.page: "Data Dictionary - Yellow Taxi Trip Records".
+# Until June 2016 records had coordinates, and until 2014 other names.
+_NYC_YELLOW: Final = TripFormat(
+    name="nyc-yellow",
+    title="NYC TLC yellow taxi trip records",
+    recognised_by=[
+        ("tpep_pickup_datetime", "tpep_dropoff_datetime"),
+        ("vendor_name", "Trip_Pickup_DateTime", "Trip_Dropoff_DateTime"),
+        ("vendor_id", "pickup_datetime", "dropoff_datetime", "trip_distance", "total_amount"),
+    ],
+    fields={
+        **_TLC_ZONES,
+        "start_time": column("tpep_pickup_datetime", "Trip_Pickup_DateTime", "pickup_datetime"),
+        "end_time": column("tpep_dropoff_datetime", "Trip_Dropoff_DateTime", "dropoff_datetime"),
+        "start_lat": column("pickup_latitude", "Start_Lat"),
+        "start_lng": column("pickup_longitude", "Start_Lon"),
+        "end_lat": column("dropoff_latitude", "End_Lat"),
+        "end_lng": column("dropoff_longitude", "End_Lon"),
+        "distance_km": column("trip_distance"),
+        "price": column("total_amount", "Total_Amt"),
+    },
+    timezone=_NEW_YORK,
+    distance_unit="mi",
+    currency="USD",
+    vehicle_type="yellow_taxi",
+)
+
+# As above: "Data Dictionary - LPEP Trip Records".
+_NYC_GREEN: Final = TripFormat(
+    name="nyc-green",
+    title="NYC TLC green taxi trip records",
+    recognised_by=[("lpep_pickup_datetime", "lpep_dropoff_datetime")],
+    fields={
+        **_TLC_ZONES,
+        "start_time": column("lpep_pickup_datetime"),
+        "end_time": column("lpep_dropoff_datetime"),
+        "start_lat": column("Pickup_latitude"),
+        "start_lng": column("Pickup_longitude"),
+        "end_lat": column("Dropoff_latitude"),
+        "end_lng": column("Dropoff_longitude"),
+        "distance_km": column("trip_distance"),
+        "price": column("total_amount"),
+    },
+    timezone=_NEW_YORK,
+    distance_unit="mi",
+    currency="USD",
+    vehicle_type="green_taxi",
+)
+
+# As above: "Data Dictionary - High Volume FHV Trip Records". The records have no total: it is the
+# sum of what a passenger pays, as `total_amount` of yellow taxis is.
+_NYC_HVFHV: Final = TripFormat(
+    name="nyc-hvfhv",
+    title="NYC TLC high-volume for-hire vehicle trip records",
+    recognised_by=[("hvfhs_license_num", "pickup_datetime", "trip_miles")],
+    fields={
+        **_TLC_ZONES,
+        "start_time": column("pickup_datetime"),
+        "end_time": column("dropoff_datetime"),
+        "duration_min": column("trip_time"),
+        "distance_km": column("trip_miles"),
+        "price": Total(
+            column("base_passenger_fare"),
+            (
+                column("tolls"),
+                column("bcf"),
+                column("sales_tax"),
+                column("congestion_surcharge"),
+                column("airport_fee"),
+                column("cbd_congestion_fee"),
+                column("tips"),
+            ),
+        ),
+    },
+    timezone=_NEW_YORK,
+    duration_unit="s",
+    distance_unit="mi",
+    currency="USD",
+    vehicle_type="ride_hail",
+    ids="no ids of drivers or passengers; licence and base numbers are companies",
+)
+
+# As above: "Data Dictionary - FHV Trip Records". Neither distance nor price are published.
+_NYC_FHV: Final = TripFormat(
+    name="nyc-fhv",
+    title="NYC TLC for-hire vehicle trip records",
+    recognised_by=[("dispatching_base_num", "pickup_datetime")],
+    fields={
+        **_TLC_ZONES,
+        "start_time": column("pickup_datetime"),
+        "end_time": column("dropoff_datetime", "dropOff_datetime"),
+    },
+    timezone=_NEW_YORK,
+    vehicle_type="ride_hail",
+    ids="no ids of drivers or passengers; base numbers are companies",
+)
+
+_CHICAGO_TRIP: Final = {
+    "trip_id": column("Trip ID", "unique_key"),
+    "start_time": column("Trip Start Timestamp"),
+    "end_time": column("Trip End Timestamp"),
+    "start_location_id": column("Pickup Community Area"),
+    "end_location_id": column("Dropoff Community Area"),
+    "start_lat": column("Pickup Centroid Latitude", "pickup_latitude"),
+    "start_lng": column("Pickup Centroid Longitude", "pickup_longitude"),
+    "end_lat": column("Dropoff Centroid Latitude", "dropoff_latitude"),
+    "end_lng": column("Dropoff Centroid Longitude", "dropoff_longitude"),
+    "duration_min": column("Trip Seconds"),
+    "distance_km": column("Trip Miles"),
+    "price": column("Trip Total"),
+}
+
+# data.cityofchicago.org, "Transportation Network Providers - Trips" (m6dm-c72p and later).
+_CHICAGO_TNP: Final = TripFormat(
+    name="chicago-tnp",
+    title="Chicago transportation network provider trips",
+    recognised_by=[
+        ("Trip Start Timestamp", "Trip Miles", "Additional Charges"),
+        ("Trip Start Timestamp", "Trip Miles", "Shared Trip Authorized"),
+    ],
+    fields=_CHICAGO_TRIP,
+    timezone=_CHICAGO,
+    duration_unit="s",
+    distance_unit="mi",
+    currency="USD",
+    vehicle_type="ride_hail",
+)
+
+# data.cityofchicago.org, "Taxi Trips" (wrvz-psew and later). `Taxi ID` is a taxi.
+_CHICAGO_TAXI: Final = TripFormat(
+    name="chicago-taxi",
+    title="Chicago taxi trips",
+    recognised_by=[("Trip Start Timestamp", "Trip Seconds", "Trip Miles")],
+    fields=_CHICAGO_TRIP,
+    timezone=_CHICAGO,
+    duration_unit="s",
+    distance_unit="mi",
+    currency="USD",
+    vehicle_type="taxi",
+    ids="no ids of drivers or passengers; the taxi's id is a vehicle",
+)
+
+# What the systems of Lyft publish since 2020: "system data" at divvybikes.com, citibikenyc.com,
+# capitalbikeshare.com and lyft.com/bikes/bay-wheels. Times are local, and files do not say of which
+# system they are: positions do.
+_BIKESHARE: Final = TripFormat(
+    name="bikeshare",
+    title="bike share trips of Divvy, Citi Bike, Capital Bikeshare and Bay Wheels, since 2020",
+    recognised_by=[("ride_id", "started_at", "ended_at")],
+    fields={
+        "trip_id": column("ride_id"),
+        "vehicle_type": column("rideable_type"),
+        "start_time": column("started_at"),
+        "end_time": column("ended_at"),
+        "start_location_id": column("start_station_id"),
+        "end_location_id": column("end_station_id"),
+        "start_lat": column("start_lat"),
+        "start_lng": column("start_lng"),
+        "end_lat": column("end_lat"),
+        "end_lng": column("end_lng"),
+    },
+    areas=_BIKESHARE_AREAS,
+    ids="no ids of riders",
+)
+
+# divvybikes.com/system-data, until 2019; of these, the second quarter of 2019 has other names.
+_DIVVY: Final = TripFormat(
+    name="divvy",
+    title="Divvy bike trips until 2019",
+    recognised_by=[
+        ("trip_id", "start_time", "end_time", "from_station_id"),
+        ("trip_id", "starttime", "stoptime", "from_station_id"),
+        ("01 - Rental Details Rental ID", "01 - Rental Details Local Start Time"),
+    ],
+    fields={
+        "trip_id": column("trip_id", "01 - Rental Details Rental ID"),
+        "start_time": column("start_time", "starttime", "01 - Rental Details Local Start Time"),
+        "end_time": column("end_time", "stoptime", "01 - Rental Details Local End Time"),
+        "start_location_id": column("from_station_id", "03 - Rental Start Station ID"),
+        "end_location_id": column("to_station_id", "02 - Rental End Station ID"),
+        "duration_min": column("tripduration", "01 - Rental Details Duration In Seconds Uncapped"),
+    },
+    timezone=_CHICAGO,
+    duration_unit="s",
+    vehicle_type="bike",
+    ids="no ids of riders; the bike's id is a vehicle",
+)
+
+# citibikenyc.com/system-data and bluebikes.com/system-data, until 2020 and 2023.
+_CITI_BIKE: Final = TripFormat(
+    name="citibike",
+    title="Citi Bike and Bluebikes trips until 2020",
+    recognised_by=[("tripduration", "starttime", "stoptime", "start station id")],
+    fields={
+        "start_time": column("starttime"),
+        "end_time": column("stoptime"),
+        "start_location_id": column("start station id"),
+        "end_location_id": column("end station id"),
+        "start_lat": column("start station latitude"),
+        "start_lng": column("start station longitude"),
+        "end_lat": column("end station latitude"),
+        "end_lng": column("end station longitude"),
+        "duration_min": column("tripduration"),
+    },
+    timezone=_NEW_YORK,
+    duration_unit="s",
+    vehicle_type="bike",
+    ids="no ids of riders; the bike's id is a vehicle",
+)
+
+# capitalbikeshare.com/system-data, until March 2020.
+_CAPITAL: Final = TripFormat(
+    name="capital-bikeshare",
+    title="Capital Bikeshare trips until 2020",
+    recognised_by=[("Duration", "Start date", "End date", "Start station number")],
+    fields={
+        "start_time": column("Start date"),
+        "end_time": column("End date"),
+        "start_location_id": column("Start station number"),
+        "end_location_id": column("End station number"),
+        "duration_min": column("Duration"),
+    },
+    timezone=_NEW_YORK,
+    duration_unit="s",
+    vehicle_type="bike",
+    ids="no ids of riders; the bike's number is a vehicle",
+)
+
+# lyft.com/bikes/bay-wheels/system-data, until April 2020, as Ford GoBike until 2019.
+_BAY_WHEELS: Final = TripFormat(
+    name="baywheels",
+    title="Bay Wheels (Ford GoBike) trips until 2020",
+    recognised_by=[("duration_sec", "start_time", "end_time", "start_station_id", "bike_id")],
+    fields={
+        "start_time": column("start_time"),
+        "end_time": column("end_time"),
+        "start_location_id": column("start_station_id"),
+        "end_location_id": column("end_station_id"),
+        "start_lat": column("start_station_latitude"),
+        "start_lng": column("start_station_longitude"),
+        "end_lat": column("end_station_latitude"),
+        "end_lng": column("end_station_longitude"),
+        "duration_min": column("duration_sec"),
+    },
+    timezone=_LOS_ANGELES,
+    duration_unit="s",
+    vehicle_type="bike",
+    ids="no ids of riders; the bike's id is a vehicle",
+)
+
+# data.austintexas.gov, "Shared Micromobility Vehicle Trips" (7d8e-dm7r): metres and seconds.
+_AUSTIN: Final = TripFormat(
+    name="austin-dockless",
+    title="Austin shared micromobility vehicle trips",
+    recognised_by=[("Device ID", "Vehicle Type", "Trip Duration", "Trip Distance", "Start Time")],
+    fields={
+        "trip_id": column("ID", "Trip ID"),
+        "vehicle_type": column("Vehicle Type"),
+        "start_time": column("Start Time"),
+        "end_time": column("End Time"),
+        "start_location_id": column("Census Tract Start", "Census GEOID Start"),
+        "end_location_id": column("Census Tract End", "Census GEOID End"),
+        "duration_min": column("Trip Duration"),
+        "distance_km": column("Trip Distance"),
+    },
+    timezone=_CHICAGO,
+    duration_unit="s",
+    distance_unit="m",
+    ids="no ids of riders; the device's id is a vehicle",
+)
+
+# github.com/louisvillemetro-innovation/Dockless-Open-Data: minutes and miles, times in two columns.
+_LOUISVILLE: Final = TripFormat(
+    name="louisville-dockless",
+    title="Louisville dockless vehicle trips",
+    recognised_by=[("TripID", "StartDate", "StartTime", "TripDuration", "StartLatitude")],
+    fields={
+        "trip_id": column("TripID"),
+        "start_time": DateAndTime(column("StartDate"), column("StartTime")),
+        "end_time": DateAndTime(column("EndDate"), column("EndTime")),
+        "start_lat": column("StartLatitude"),
+        "start_lng": column("StartLongitude"),
+        "end_lat": column("EndLatitude"),
+        "end_lng": column("EndLongitude"),
+        "duration_min": column("TripDuration"),
+        "distance_km": column("TripDistance"),
+    },
+    timezone="America/Kentucky/Louisville",
+    distance_unit="mi",
+    ids="no ids of riders or vehicles",
+)
+
+# data.cityofchicago.org, "E-Scooter Trips" (2kfw-zvte, 3rse-fbp6 and later): metres and seconds.
+_CHICAGO_SCOOTER: Final = TripFormat(
+    name="chicago-scooter",
+    title="Chicago e-scooter trips",
+    recognised_by=[("Trip ID", "Start Time", "Trip Distance", "Start Community Area Number")],
+    fields={
+        "trip_id": column("Trip ID"),
+        "start_time": column("Start Time"),
+        "end_time": column("End Time"),
+        "start_location_id": column("Start Community Area Number"),
+        "end_location_id": column("End Community Area Number"),
+        "start_lat": column("Start Centroid Latitude"),
+        "start_lng": column("Start Centroid Longitude"),
+        "end_lat": column("End Centroid Latitude"),
+        "end_lng": column("End Centroid Longitude"),
+        "duration_min": column("Trip Duration"),
+        "distance_km": column("Trip Distance"),
+    },
+    timezone=_CHICAGO,
+    duration_unit="s",
+    distance_unit="m",
+    vehicle_type="scooter",
+    ids="no ids of riders or vehicles",
+)
+
+# archive.ics.uci.edu, "Taxi Service Trajectory, ECML PKDD 2015": a position every 15 seconds.
+_PORTO: Final = TripFormat(
+    name="porto-taxi",
+    title="Porto taxi trajectories (ECML/PKDD 2015)",
+    recognised_by=[("TRIP_ID", "TAXI_ID", "TIMESTAMP", "POLYLINE")],
+    fields={
+        "trip_id": column("TRIP_ID"),
+        "driver_id": column("TAXI_ID"),
+        "passenger_id": column("ORIGIN_CALL"),
+        "start_time": column("TIMESTAMP"),
+        "start_location_id": column("ORIGIN_STAND"),
+        "start_lat": column("POLYLINE", path="$[0][1]"),
+        "start_lng": column("POLYLINE", path="$[0][0]"),
+        "end_lat": column("POLYLINE", path="$[-1:][1]"),
+        "end_lng": column("POLYLINE", path="$[-1:][0]"),
+        "duration_min": Points(column("POLYLINE"), 15),
+    },
+    timezone="Europe/Lisbon",
+    duration_unit="s",
+    vehicle_type="taxi",
+    ids="TAXI_ID is the driver, as the publisher says; ORIGIN_CALL is the calling passenger",
+)
+
+
+def _route_end(position: str, axis: int) -> Column:
+    return column("route", path=f"$.features[{position}].geometry.coordinates[{axis}]")
+
+
+_MDS_COST: Final = column("actual_cost", "standard_cost")
+
+# github.com/openmobilityfoundation/mobility-data-specification: provider/trips until release 1.2.
+# Times are epoch milliseconds (seconds in early feeds), costs in minor units of the currency.
+_MDS_1: Final = TripFormat(
+    name="mds-1",
+    title="Mobility Data Specification trips, releases 0.4 to 1.2",
+    recognised_by=[("trip_duration", "trip_distance", "start_time", "route")],
+    fields={
+        "trip_id": column("trip_id"),
+        "vehicle_type": column("vehicle_type"),
+        "start_time": column("start_time"),
+        "end_time": column("end_time"),
+        "start_lat": _route_end("0", 1),
+        "start_lng": _route_end("0", 0),
+        "end_lat": _route_end("-1:", 1),
+        "end_lng": _route_end("-1:", 0),
+        "duration_min": column("trip_duration"),
+        "distance_km": column("trip_distance"),
+        "price": _MDS_COST,
+    },
+    timezone="UTC",
+    duration_unit="s",
+    distance_unit="m",
+    minor_currency_units=True,
+    ids="no ids of riders; device_id and vehicle_id are vehicles",
+)
+
+# The same, release 2.0: "Trips". `driver_id` is in trip_attributes of passenger services.
+_MDS_2: Final = TripFormat(
+    name="mds-2",
+    title="Mobility Data Specification trips, release 2.0",
+    recognised_by=[("duration", "distance", "start_time", "start_location")],
+    fields={
+        "trip_id": column("trip_id"),
+        "driver_id": column("trip_attributes", path="$.driver_id"),
+        "start_time": column("start_time"),
+        "end_time": column("end_time"),
+        "start_lat": column("start_location", path="$.lat"),
+        "start_lng": column("start_location", path="$.lng"),
+        "end_lat": column("end_location", path="$.lat"),
+        "end_lng": column("end_location", path="$.lng"),
+        "duration_min": column("duration"),
+        "distance_km": column("distance"),
+        "price": _MDS_COST,
+    },
+    timezone="UTC",
+    duration_unit="s",
+    distance_unit="m",
+    minor_currency_units=True,
+    ids="driver_id of trip_attributes is the driver; device_id is a vehicle",
+)
+
+OWN: Final = TripFormat(
+    name="mobility",
+    title="trips as in trips_stream",
+    recognised_by=[("start_time", "duration_min", "distance_km", "price")],
+    fields={name: column(name) for name in FIELDS},
+    timezone="UTC",
+    ids="as named",
+    is_passed_on=True,
+)
+"""Our own record (README, "Your own trips")."""
+
+FORMATS: Final = (
+    OWN,
+    _NYC_YELLOW,
+    _NYC_GREEN,
+    _NYC_HVFHV,
+    _NYC_FHV,
+    _CHICAGO_TNP,
+    _CHICAGO_TAXI,
+    _BIKESHARE,
+    _DIVVY,
+    _CITI_BIKE,
+    _CAPITAL,
+    _BAY_WHEELS,
+    _AUSTIN,
+    _LOUISVILLE,
+    _CHICAGO_SCOOTER,
+    _PORTO,
+    _MDS_1,
+    _MDS_2,
+)
+"""All known formats, in the order in which a file is compared with them."""

@@ -1,0 +1,170 @@
+"""Mappings of columns as TOML: written for files of no known format, edited by people, and read."""
+
+import difflib
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, get_args
+
+from producer.formats.errors import TripsFileError
+from producer.formats.known_formats import FORMATS
+from producer.formats.local_times import check_timezone
+from producer.formats.trip_format import (
+    AMOUNTS,
+    FIELDS,
+    TIMES,
+    Column,
+    DateAndTime,
+    DistanceUnit,
+    DurationUnit,
+    Source,
+    Total,
+    TripFormat,
+    columns_of,
+    normal_name,
+)
+
+_REQUIRED: Final = ("start_time", "distance_km", "price")
+_LIKENESS: Final = 0.6
+_UNITS: Final = {"distance_unit": get_args(DistanceUnit), "duration_unit": get_args(DurationUnit)}
+_TEXTS: Final = ("timezone", "vehicle_type", "time_format", *_UNITS)
+
+_TEMPLATE: Final = """\
+# How the columns of {file} become trips. Edit, then run again with --columns {mapping}
+
+timezone = "UTC"        # of times without an offset: an IANA zone, such as "Europe/Berlin"
+distance_unit = "km"    # {distance_units}
+duration_unit = "min"   # {duration_units}
+minor_currency_units = false    # true: prices are in cents
+# vehicle_type = "scooter"      # of all trips, if no column has it
+# time_format = "%d/%m/%Y %H:%M"    # if times are in a form that is not recognised
+
+# The columns of the file: {columns}
+[columns]
+"""
+
+_COMMENTS: Final = {
+    "start_time": 'required; ["date", "time"] if these are two columns',
+    "end_time": "optional if there is a duration",
+    "duration_min": "optional if there is an end_time",
+    "distance_km": "required",
+    "price": "required; several columns in [] are added",
+}
+
+
+def likely_fields(columns: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Return, by column, the field of a trip that its name looks like, and the nearest known name.
+
+    Known are the names of fields and of the columns of all known formats.
+    """
+    known = _known_names()
+    found: dict[str, tuple[str, str]] = {}
+    for name in columns:
+        near = difflib.get_close_matches(normal_name(name), known, n=1, cutoff=_LIKENESS)
+        if near:
+            found[name] = known[near[0]]
+    return found
+
+
+def write_mapping(folder: Path, file: str, columns: Sequence[str]) -> Path:
+    """Write a mapping for a file to a folder, with what its columns look like; return its path.
+
+    A file that is there already is kept: people may have edited it.
+    """
+    path = folder / f"{_stem(file)}.columns.toml"
+    if not path.exists():
+        path.write_text(_mapping_text(path, file, columns), "utf-8")
+    return path
+
+
+def read_mapping(path: Path) -> TripFormat:
+    """Return the format that a mapping describes. Raises TripsFileError."""
+    try:
+        held = tomllib.loads(path.read_text("utf-8-sig"))
+        return _format_of(path, held)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValueError) as error:
+        msg = f"{path}: not a valid mapping of columns: {error}"
+        raise TripsFileError(msg) from error
+
+
+def _known_names() -> dict[str, tuple[str, str]]:
+    """Return known names, normalised, with the field that each stands for."""
+    known = {normal_name(name): (name, name) for name in FIELDS}
+    for each in FORMATS:
+        for field, source in each.fields.items():
+            for column in columns_of(source) if not isinstance(source, Total) else (source.base,):
+                for name in column.names:
+                    known.setdefault(normal_name(name), (field, name))
+    return known
+
+
+def _stem(file: str) -> str:
+    return Path(file).name.split(".")[0] or "trips"
+
+
+def _mapping_text(path: Path, file: str, columns: Sequence[str]) -> str:
+    head = _TEMPLATE.format(
+        file=Path(file).name,
+        mapping=path.name,
+        distance_units=", ".join(_UNITS["distance_unit"]),
+        duration_units=", ".join(_UNITS["duration_unit"]),
+        columns=", ".join(json.dumps(name.strip(), ensure_ascii=False) for name in columns),
+    )
+    suggested: dict[str, str] = {}
+    for name, (field, _) in likely_fields(columns).items():
+        suggested.setdefault(field, name)
+    lines = []
+    for field in (*TIMES, *AMOUNTS, *(name for name in FIELDS if name not in (*TIMES, *AMOUNTS))):
+        given = json.dumps(suggested.get(field, ""), ensure_ascii=False)
+        start = "" if field in suggested or field in _REQUIRED else "# "
+        comment = f"    # {_COMMENTS[field]}" if field in _COMMENTS else ""
+        lines.append(f"{start}{field} = {given}{comment}")
+    return head + "\n".join(lines) + "\n"
+
+
+def _format_of(path: Path, held: Mapping[str, Any]) -> TripFormat:
+    allowed = {*_TEXTS, "minor_currency_units", "columns"}
+    if unknown := sorted(set(held) - allowed):
+        msg = f"no such key: {', '.join(unknown)} (known are {', '.join(sorted(allowed))})"
+        raise ValueError(msg)
+    columns = held.get("columns", {})
+    if unknown := sorted(set(columns) - set(FIELDS)):
+        msg = f"no such field of a trip: {', '.join(unknown)} (known are {', '.join(FIELDS)})"
+        raise ValueError(msg)
+    for name in _TEXTS:
+        if not isinstance(held.get(name, ""), str):
+            msg = f"{name} is not text"
+            raise ValueError(msg)  # noqa: TRY004 - a wrong value of the file, as the others here
+    for name, units in _UNITS.items():
+        if held.get(name, units[0]) not in units:
+            msg = f"{name} is {held[name]} (expected one of {', '.join(units)})"
+            raise ValueError(msg)
+    if (timezone := held.get("timezone")) is not None:
+        check_timezone(timezone)
+    fields = {field: _source(field, given) for field, given in columns.items() if given}
+    return TripFormat(
+        name=path.name,
+        title="a mapping of columns",
+        recognised_by=(),
+        fields=fields,
+        timezone=timezone or "UTC",
+        duration_unit=held.get("duration_unit", "min"),
+        distance_unit=held.get("distance_unit", "km"),
+        minor_currency_units=held.get("minor_currency_units") is True,
+        vehicle_type=held.get("vehicle_type"),
+        time_format=held.get("time_format"),
+        ids="ids as mapped",
+    )
+
+
+def _source(field: str, given: object) -> Source:
+    match given:
+        case str(name):
+            return Column((name,))
+        case [str(date), str(time)] if field in TIMES:
+            return DateAndTime(Column((date,)), Column((time,)))
+        case [str(first), *others] if field == "price" and all(isinstance(x, str) for x in others):
+            return Total(Column((first,)), tuple(Column((str(name),)) for name in others))
+    msg = f"{field} is {given!r} (expected the name of a column)"
+    raise ValueError(msg)

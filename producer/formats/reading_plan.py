@@ -1,0 +1,120 @@
+"""How the rows of one file are read: its format, with the columns that the file has."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from producer.formats.trip_format import (
+    Column,
+    DateAndTime,
+    Points,
+    Source,
+    Total,
+    TripFormat,
+    columns_of,
+    normal_name,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingPlan:
+    """The format of a file and, by field of a trip, the source with the names of this file.
+
+    `epoch_units`: of times that are numbers, by field. `area`: whose files these are, where
+    positions decided on the time zone.
+    """
+
+    format: TripFormat
+    sources: Mapping[str, Source]
+    timezone: str
+    epoch_units: Mapping[str, str]
+    decimal_comma: bool = False
+    area: str = ""
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns that are read, each once."""
+        each = (column for source in self.sources.values() for column in columns_of(source))
+        return list(dict.fromkeys(column.names[0] for column in each))
+
+    def describe(self) -> str:
+        """Return in one line which format it is, how columns are mapped, units and time zone."""
+        of_format = self.format
+        fields = ", ".join(_describe(name, source) for name, source in self.sources.items())
+        units = [
+            f"distance in {of_format.distance_unit}",
+            f"duration in {of_format.duration_unit}"
+            if "duration_min" in self.sources
+            else "duration from start to end",
+        ]
+        if of_format.currency or of_format.minor_currency_units:
+            minor = "minor units of the currency" if of_format.minor_currency_units else ""
+            units.append(f"price in {of_format.currency or minor}")
+        units += [f"{name} in epoch {unit}" for name, unit in self.epoch_units.items()]
+        zone = f"times of {self.timezone}" + (f" ({self.area})" if self.area else "")
+        kind = f"; vehicle_type is {of_format.vehicle_type}" if of_format.vehicle_type else ""
+        return (
+            f"{of_format.name} ({of_format.title}): {fields}{kind}; {', '.join(units)}; {zone}; "
+            f"{of_format.ids}"
+        )
+
+
+def find_sources(fields: Mapping[str, Source], columns: Iterable[str]) -> dict[str, Source]:
+    """Return the sources that a file has, with the names of its columns."""
+    by_name: dict[str, str] = {}
+    for name in columns:
+        by_name.setdefault(normal_name(name), name)
+    found = ((field, _find(source, by_name)) for field, source in fields.items())
+    return {field: source for field, source in found if source is not None}
+
+
+def has_columns(names: Iterable[str], columns: Sequence[str]) -> bool:
+    """Tell whether all these columns are there, in any spelling."""
+    return {normal_name(name) for name in names} <= {normal_name(name) for name in columns}
+
+
+def raw_column(rows: pl.DataFrame, column: Column) -> pl.Series:
+    """Return a column of the file's rows; what a JSONPath finds in it is text."""
+    found = rows[column.names[0]]
+    if not column.path:
+        return found
+    if isinstance(found.dtype, pl.Struct):
+        found = found.struct.json_encode()
+    return found.str.json_path_match(column.path)
+
+
+def _find(source: Source, by_name: Mapping[str, str]) -> Source | None:
+    match source:
+        case Column():
+            return _find_column(source, by_name)
+        case DateAndTime(date, time):
+            found_date, found_time = _find_column(date, by_name), _find_column(time, by_name)
+            if found_date is None or found_time is None:
+                return None
+            return DateAndTime(found_date, found_time)
+        case Total(base, parts):
+            found = _find_column(base, by_name)
+            others = (_find_column(part, by_name) for part in parts)
+            return found and Total(found, tuple(part for part in others if part is not None))
+        case Points(column, seconds):
+            found = _find_column(column, by_name)
+            return found and Points(found, seconds)
+
+
+def _find_column(column: Column, by_name: Mapping[str, str]) -> Column | None:
+    for name in column.names:
+        if (found := by_name.get(normal_name(name))) is not None:
+            return replace(column, names=(found,))
+    return None
+
+
+def _describe(field: str, source: Source) -> str:
+    match source:
+        case Column(names, path):
+            given = f"{names[0].strip()} {path}".strip()
+            return field if given == field else f"{field} = {given}"
+        case Points(column, seconds):
+            return f"{field} = {seconds} s a step of {column.names[0].strip()}"
+        case DateAndTime() | Total():
+            return f"{field} = {' + '.join(each.names[0].strip() for each in columns_of(source))}"

@@ -1,0 +1,223 @@
+"""Recognises the format of a file by its columns, and plans how its rows are read."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from producer.formats.errors import TripsFileError
+from producer.formats.input_files import InputFile
+from producer.formats.known_formats import FORMATS
+from producer.formats.local_times import check_timezone
+from producer.formats.mapping_file import likely_fields, read_mapping, write_mapping
+from producer.formats.options import ReadingOptions
+from producer.formats.raw_batches import csv_separator
+from producer.formats.reading_plan import ReadingPlan, find_sources, has_columns, raw_column
+from producer.formats.trip_format import (
+    AMOUNTS,
+    COORDINATES,
+    TIMES,
+    Column,
+    ServiceArea,
+    Source,
+    Total,
+    TripFormat,
+    columns_of,
+)
+from producer.formats.values import as_numbers, as_times, epoch_unit, has_decimal_comma
+
+_NEAR_DEGREES: Final = 1.0
+_SHOWN: Final = 3
+
+
+def recognise(columns: Sequence[str]) -> TripFormat | None:
+    """Return the first known format whose columns are all there."""
+    for each in FORMATS:
+        if any(has_columns(names, columns) for names in each.recognised_by):
+            return each
+    return None
+
+
+def plan_reading(file: InputFile, sample: pl.DataFrame, options: ReadingOptions) -> ReadingPlan:
+    """Return how a file is read, given the first of its rows.
+
+    Raises TripsFileError: for a file of no known format with its columns, what they look like, and
+    a mapping to edit, which is written to the present folder.
+    """
+    of_file = _format_of(file, sample.columns, options)
+    sources = find_sources(of_file.fields, sample.columns)
+    _check_sources(file, of_file, sources, sample.columns)
+    if options.vehicle_type is not None:
+        sources.pop("vehicle_type", None)
+        of_file = replace(of_file, vehicle_type=options.vehicle_type)
+    if options.distance_unit is not None:
+        of_file = replace(of_file, distance_unit=options.distance_unit)  # type: ignore[arg-type] # one of the choices
+    numbers = _sampled_numbers(sample, sources)
+    separator = csv_separator(file) if file.kind == "csv" else ","
+    comma = any(has_decimal_comma(found, separator) for found in numbers if _is_text(found))
+    units = _epoch_units(sample, sources)
+    timezone, area = _timezone(file, of_file, sample, sources, options)
+    plan = ReadingPlan(of_file, sources, timezone, units, comma, area)
+    if faults := list(_unreadable(file, plan, sample)):
+        raise TripsFileError("\n".join(faults))
+    return plan
+
+
+def lacking_amounts(plan: ReadingPlan) -> list[str]:
+    """Return the amounts that the files of a format do not have, and that nothing tells."""
+    derived = {"duration_min"} if "end_time" in plan.sources else set()
+    return [name for name in AMOUNTS if name not in plan.sources and name not in derived]
+
+
+def _format_of(file: InputFile, columns: Sequence[str], options: ReadingOptions) -> TripFormat:
+    if options.columns is not None:
+        return read_mapping(options.columns)
+    if options.format is not None:
+        return next(each for each in FORMATS if each.name == options.format)
+    found = recognise(columns)
+    if found is None:
+        raise TripsFileError(_unknown_format(file, columns))
+    return found
+
+
+def _unknown_format(file: InputFile, columns: Sequence[str]) -> str:
+    near = likely_fields(columns)
+    lines = [f"{file.name}: no known format has these columns:"]
+    for name in columns:
+        if name not in near:
+            lines.append(f"  {name.strip()}")
+        elif near[name][0] == near[name][1]:
+            lines.append(f"  {name.strip()} looks like {near[name][0]}")
+        else:
+            field, known = near[name]
+            lines.append(f"  {name.strip()} looks like {field} ({known} of a known format)")
+    try:
+        path = write_mapping(Path.cwd(), file.name, columns)
+    except OSError as error:
+        lines.append(f"No mapping of columns could be written here ({error}): change to another")
+        lines.append("folder and run again, or name a known format with --format.")
+    else:
+        lines.append(f"Edit the mapping of columns in {path}, then run again with")
+        lines.append(f"--columns {path}; or name a known format with --format.")
+    return "\n".join(lines)
+
+
+def _check_sources(
+    file: InputFile, of_file: TripFormat, sources: dict[str, Source], columns: Sequence[str]
+) -> None:
+    """Raise TripsFileError if the file lacks columns that a named format or mapping needs."""
+    is_mapping = not of_file.recognised_by
+    needed = of_file.fields if is_mapping else ["start_time"]
+    missing = [name for name in needed if name not in sources]
+    if is_mapping and "start_time" not in of_file.fields:
+        missing.append("start_time")
+    if not missing:
+        return
+    wanted = [
+        f"{name} ({' or '.join(names)})" if (names := _names(of_file, name)) else name
+        for name in missing
+    ]
+    msg = (
+        f"{file.name}: {of_file.name} has no column for {', '.join(wanted)} here. "
+        f"The columns of the file: {', '.join(name.strip() for name in columns)}"
+    )
+    raise TripsFileError(msg)
+
+
+def _names(of_file: TripFormat, field: str) -> list[str]:
+    source = of_file.fields.get(field)
+    return [] if source is None else [name for each in columns_of(source) for name in each.names]
+
+
+def _is_text(found: pl.Series) -> bool:
+    return found.dtype == pl.String
+
+
+def _sampled_numbers(sample: pl.DataFrame, sources: dict[str, Source]) -> list[pl.Series]:
+    numeric = (sources[name] for name in (*COORDINATES, *AMOUNTS) if name in sources)
+    return [
+        raw_column(sample, column)
+        for source in numeric
+        if isinstance(source, Column | Total)
+        for column in columns_of(source)
+    ]
+
+
+def _epoch_units(sample: pl.DataFrame, sources: dict[str, Source]) -> dict[str, str]:
+    found = {
+        name: epoch_unit(raw_column(sample, source))
+        for name in TIMES
+        if isinstance(source := sources.get(name), Column)
+    }
+    return {name: unit for name, unit in found.items() if unit is not None}
+
+
+def _timezone(
+    file: InputFile,
+    of_file: TripFormat,
+    sample: pl.DataFrame,
+    sources: dict[str, Source],
+    options: ReadingOptions,
+) -> tuple[str, str]:
+    """Return the zone of local times, and the area that decided on it."""
+    if options.timezone is not None:
+        check_timezone(options.timezone)
+        return options.timezone, ""
+    if of_file.timezone is not None:
+        return of_file.timezone, ""
+    position = [
+        as_numbers(raw_column(sample, source)).median()
+        for name in ("start_lat", "start_lng")
+        if isinstance(source := sources.get(name), Column)
+    ]
+    area = _nearest(of_file.areas, position)
+    if area is None:
+        msg = (
+            f"{file.name}: recognised as {of_file.name} ({of_file.title}), but its positions are "
+            "of no known system, so its time zone is not known: name it with --timezone"
+        )
+        raise TripsFileError(msg)
+    return area.timezone, area.name
+
+
+def _nearest(areas: Sequence[ServiceArea], position: Sequence[object]) -> ServiceArea | None:
+    match position:
+        case [float(lat), float(lng)]:
+            return next(
+                (
+                    area
+                    for area in sorted(areas, key=lambda each: _degrees(each, lat, lng))
+                    if _degrees(area, lat, lng) <= _NEAR_DEGREES
+                ),
+                None,
+            )
+    return None
+
+
+def _degrees(area: ServiceArea, lat: float, lng: float) -> float:
+    return max(abs(area.lat - lat), abs(area.lng - lng))
+
+
+def _unreadable(file: InputFile, plan: ReadingPlan, sample: pl.DataFrame) -> Iterator[str]:
+    """Yield a fault for each needed column that has values, none of them readable."""
+    for name in ("start_time", *AMOUNTS):
+        source = plan.sources.get(name)
+        if isinstance(source, Total):
+            source = source.base
+        if not isinstance(source, Column) or (name in TIMES and name in plan.epoch_units):
+            continue
+        raw = raw_column(sample, source)
+        if raw.dtype == pl.Null:
+            yield f"{file.name}: column {source.names[0]} is empty"
+            continue
+        held = raw.drop_nulls()
+        if name in TIMES:
+            readable, expected = as_times(held, None, plan.format.time_format)[0], "times"
+        else:
+            readable, expected = as_numbers(held, decimal_comma=plan.decimal_comma), "numbers"
+        is_nan = held.is_nan().all() if held.dtype.is_float() else False
+        if not held.is_empty() and readable.null_count() == held.len() and not is_nan:
+            shown = ", ".join(str(each) for each in held.unique(maintain_order=True)[:_SHOWN])
+            yield f"{file.name}: column {source.names[0]} has no {expected}: {shown}"

@@ -1,0 +1,122 @@
+"""Reads the trip files that people name, one after the other, as batches of trips."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from producer.formats.errors import TripsFileError
+from producer.formats.input_files import InputFile, open_inputs
+from producer.formats.known_formats import FORMATS
+from producer.formats.options import ReadingOptions
+from producer.formats.raw_batches import read_batches, scan_rows
+from producer.formats.reading_plan import ReadingPlan
+from producer.formats.reading_report import ReadingReport
+from producer.formats.recognition import lacking_amounts, plan_reading
+from producer.formats.rejects import RejectsFile
+from producer.formats.trip_rows import RowReader
+
+_SAMPLED_ROWS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFile:
+    """A file and how it is read."""
+
+    file: InputFile
+    rows: pl.LazyFrame
+    plan: ReadingPlan
+
+
+@dataclass(frozen=True, slots=True)
+class TripReader:
+    """Trip files whose formats are known."""
+
+    files: Sequence[PlannedFile]
+    refunds: bool
+
+    def describe(self) -> list[str]:
+        """Return a line for each way in which files are read, with the files."""
+        by_line: dict[str, list[str]] = {}
+        for each in self.files:
+            by_line.setdefault(each.plan.describe(), []).append(each.file.name)
+        return [f"{_named(names)}: {line}" for line, names in by_line.items()]
+
+    def check_amounts(self) -> None:
+        """Raise TripsFileError if a format lacks amounts that a trip must have."""
+        if faults := [*_lacking(self.files)]:
+            raise TripsFileError("\n".join(faults))
+
+    def new_report(self) -> ReadingReport:
+        """Return an empty report."""
+        return ReadingReport(self.files[0].plan.timezone)
+
+    def batches(
+        self, report: ReadingReport, rejects: RejectsFile | None = None
+    ) -> Iterator[pl.DataFrame]:
+        """Yield the trips of all files in their order, and count them in the report.
+
+        Columns are those of `trip_rows.TripRows`; files have different ones. Rows that are no trips
+        go to `rejects`. Raises TripsFileError.
+        """
+        for each in self.files:
+            reader = RowReader(each.plan, refunds=self.refunds)
+            # The further columns of a row are read only if somebody gets them.
+            is_whole = rejects is not None or each.plan.format.is_passed_on
+            scan = each.rows if is_whole else each.rows.select(each.plan.columns)
+            first_row = 1
+            for batch in read_batches(each.file, scan):
+                rows = reader.read(batch)
+                kept = rows.trips.filter(rows.reasons.is_null())
+                report.add(rows, kept)
+                if rejects is not None:
+                    rejects.add(each.file.name, first_row, batch, rows.reasons)
+                first_row += batch.height
+                yield kept
+
+
+@contextmanager
+def open_trip_files(paths: Sequence[Path], options: ReadingOptions) -> Iterator[TripReader]:
+    """Yield a reader of files and folders; what is decompressed is removed at the end.
+
+    Raises TripsFileError if a file can't be read as trips, or its format is not known.
+    """
+    with tempfile.TemporaryDirectory(prefix="mobility-files-") as scratch:
+        inputs = open_inputs(paths, Path(scratch))
+        yield TripReader([_plan(file, options) for file in inputs], options.refunds)
+
+
+def _plan(file: InputFile, options: ReadingOptions) -> PlannedFile:
+    rows = scan_rows(file, _expected_names())
+    sample = next(read_batches(file, rows.head(_SAMPLED_ROWS), _SAMPLED_ROWS), None)
+    if sample is None or sample.is_empty():
+        msg = f"{file.name}: the file has no rows"
+        raise TripsFileError(msg)
+    if file.kind == "ndjson":
+        # Of the expected fields, those that no line has are no columns of the file.
+        sample = sample.select(each for each in sample if each.null_count() < each.len())
+    return PlannedFile(file, rows, plan_reading(file, sample, options))
+
+
+def _expected_names() -> list[str]:
+    return sorted({name for each in FORMATS for name in each.aliases})
+
+
+def _lacking(planned: Sequence[PlannedFile]) -> Iterator[str]:
+    for each in planned:
+        if amounts := lacking_amounts(each.plan):
+            names = " and ".join(amounts)
+            yield (
+                f"{each.file.name}: recognised as {each.plan.format.name} "
+                f"({each.plan.format.title}), which has no {names}. Trips without {names} can't "
+                "be counted, and no values are made up: nothing was sent"
+            )
+
+
+def _named(names: Sequence[str]) -> str:
+    more = len(names) - 1
+    return f"{names[0]} and {more:,} more" if more else names[0]

@@ -1,0 +1,228 @@
+"""The rows of a file as trips: fields, units and types of our own record, and what is left out."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from mobility.records import MAX_AMOUNT
+from producer.formats.local_times import Instants, LocalTimes
+from producer.formats.reading_plan import ReadingPlan, raw_column
+from producer.formats.trip_format import (
+    AMOUNTS,
+    COORDINATES,
+    FIELDS,
+    KILOMETRES,
+    LOCATIONS,
+    MINUTES,
+    STRINGS,
+    TIMES,
+    Column,
+    DateAndTime,
+    Points,
+    Source,
+    Total,
+    columns_of,
+)
+from producer.formats.values import (
+    as_location,
+    as_numbers,
+    as_text,
+    as_times,
+    joined,
+    plain_column,
+)
+
+_MS_PER_MINUTE: Final = 60_000
+_CENTS: Final = 100
+_TIME: Final = pl.Datetime("ms", "UTC")
+_TEXTS: Final = {**dict.fromkeys(STRINGS, as_text), **dict.fromkeys(LOCATIONS, as_location)}
+
+
+@dataclass(frozen=True, slots=True)
+class TripRows:
+    """Rows as trips.
+
+    `trips`: the fields of a trip that the file has: text, times (Datetime in ms, UTC), numbers in
+    minutes, kilometres and units of the currency; of our own record also its further columns.
+    `reasons`: by row why it is left out, else null. `repeated` and `skipped`: how many times were
+    in an hour that comes twice, and in one that clocks skip.
+    """
+
+    trips: pl.DataFrame
+    reasons: pl.Series
+    repeated: int
+    skipped: int
+
+
+class RowReader:
+    """Reads the rows of one file, batch by batch in their order, by its plan."""
+
+    def __init__(self, plan: ReadingPlan, *, refunds: bool) -> None:
+        self._plan = plan
+        self._refunds = refunds
+        self._local_times = LocalTimes(plan.timezone)
+
+    def read(self, rows: pl.DataFrame) -> TripRows:
+        """Return a batch of the file's rows as trips."""
+        instants = dict(self._times(rows))
+        columns = {name: each.ms.cast(_TIME) for name, each in instants.items()}
+        columns |= self._texts(rows) | self._numbers(rows)
+        if "duration_min" not in columns and "end_time" in columns:
+            elapsed = columns["end_time"] - columns["start_time"]
+            columns["duration_min"] = elapsed.dt.total_milliseconds() / _MS_PER_MINUTE
+        if (kind := self._plan.format.vehicle_type) is not None:
+            columns["vehicle_type"] = pl.repeat(kind, rows.height, dtype=pl.String, eager=True)
+        if self._plan.format.is_passed_on:
+            columns |= self._unchanged_times(rows)
+        ordered = [columns[name].alias(name) for name in FIELDS if name in columns]
+        trips = pl.DataFrame([*ordered, *self._further_columns(rows)])
+        return TripRows(
+            trips,
+            self._reasons(rows, trips),
+            sum(each.repeated for each in instants.values()),
+            sum(each.skipped for each in instants.values()),
+        )
+
+    def _times(self, rows: pl.DataFrame) -> Iterator[tuple[str, Instants]]:
+        starts = self._time(rows, "start_time", None)
+        yield "start_time", starts
+        if "end_time" in self._plan.sources:
+            yield "end_time", self._time(rows, "end_time", starts.ms)
+
+    def _time(self, rows: pl.DataFrame, name: str, starts: pl.Series | None) -> Instants:
+        unit = self._plan.epoch_units.get(name)
+        found = _raw_time(rows, self._plan.sources[name])
+        ms, is_local = as_times(found, unit, self._plan.format.time_format)
+        if not is_local.any():
+            return Instants(ms)
+        local = ms.set(~is_local, None)
+        times = self._local_times
+        resolved = times.starts(local) if starts is None else times.ends(local, starts)
+        return Instants(resolved.ms.zip_with(is_local, ms), resolved.repeated, resolved.skipped)
+
+    def _unchanged_times(self, rows: pl.DataFrame) -> dict[str, pl.Series]:
+        """Return times that are ISO 8601 text as in `trips_stream`: they are sent as they are."""
+        if self._plan.timezone != "UTC":
+            return {}
+        found = {
+            name: _raw_time(rows, self._plan.sources[name])
+            for name in TIMES
+            if name in self._plan.sources and name not in self._plan.epoch_units
+        }
+        return {name: each for name, each in found.items() if each.dtype == pl.String}
+
+    def _texts(self, rows: pl.DataFrame) -> dict[str, pl.Series]:
+        found: dict[str, pl.Series] = {}
+        for name, convert in _TEXTS.items():
+            if name in self._plan.sources:
+                raw = _raw(rows, self._plan.sources[name])
+                is_kept = self._plan.format.is_passed_on and _is_valid_type(name, raw.dtype)
+                found[name] = raw if is_kept else convert(raw)
+        return found
+
+    def _numbers(self, rows: pl.DataFrame) -> dict[str, pl.Series]:
+        plan = self._plan
+        found = {
+            name: self._number(rows, plan.sources[name])
+            for name in (*COORDINATES, *AMOUNTS)
+            if name in plan.sources
+        }
+        factors = {
+            "duration_min": MINUTES[plan.format.duration_unit],
+            "distance_km": KILOMETRES[plan.format.distance_unit],
+        }
+        for name, factor in factors.items():
+            if name in found and factor != 1:
+                # Divided where that is exact: 90 s are 1.5 min, while 1 / 60 is a rounded factor.
+                inverse = round(1 / factor)
+                is_inverse = inverse > 1 and inverse * factor == 1
+                found[name] = found[name] / inverse if is_inverse else found[name] * factor
+        if "price" in found and plan.format.minor_currency_units:
+            found["price"] = found["price"] / _CENTS
+        return found
+
+    def _number(self, rows: pl.DataFrame, source: Source) -> pl.Series:
+        comma = self._plan.decimal_comma
+        match source:
+            case Points(column, seconds):
+                text = as_text(raw_column(rows, column))
+                steps = text.str.count_matches(r"\]\s*,\s*\[").cast(pl.Float64) * seconds
+                return steps.set(~text.str.contains("[0-9]").fill_null(value=False), None)
+            case Total(base, parts):
+                total = as_numbers(raw_column(rows, base), decimal_comma=comma)
+                for part in parts:
+                    more = as_numbers(raw_column(rows, part), decimal_comma=comma)
+                    total = total + more.fill_null(0.0)
+                # The digits of micro-units: sums of binary cents carry noise after them.
+                return total.round(6)
+            case _:
+                return as_numbers(_raw(rows, source), decimal_comma=comma)
+
+    def _further_columns(self, rows: pl.DataFrame) -> Iterator[pl.Series]:
+        if not self._plan.format.is_passed_on:
+            return
+        used = {*self._plan.columns, *FIELDS}
+        for name in rows.columns:
+            if name not in used and (column := plain_column(rows[name])) is not None:
+                yield column
+
+    def _reasons(self, rows: pl.DataFrame, trips: pl.DataFrame) -> pl.Series:
+        """Return by row why it is no trip: the first reason that applies."""
+        nothing = pl.repeat(None, rows.height, dtype=pl.String, eager=True)
+        if self._plan.format.is_passed_on:
+            return nothing
+        checks = list(self._checks(rows, trips))
+        return pl.select(pl.coalesce(*checks, nothing).alias("reason")).to_series()
+
+    def _checks(self, rows: pl.DataFrame, trips: pl.DataFrame) -> Iterator[pl.Expr]:
+        for name in ("start_time", *AMOUNTS):
+            if name not in trips.columns:
+                continue
+            is_null = trips[name].is_null()
+            if not is_null.any():
+                continue
+            had_value = self._had_value(rows, name)
+            yield _where(is_null & ~had_value, f"no {name}")
+            yield _where(is_null & had_value, f"{name} can't be read")
+        for name in AMOUNTS:
+            if name not in trips.columns:
+                continue
+            if not (name == "price" and self._refunds):
+                yield _where(trips[name] < 0, f"{name} is negative")
+            yield _where(trips[name].abs() > MAX_AMOUNT, f"{name} is above 10^9")
+        for name, limit in COORDINATES.items():
+            if name in trips.columns:
+                yield _where(trips[name].abs() > limit, f"{name} is beyond {limit:g} degrees")
+
+    def _had_value(self, rows: pl.DataFrame, name: str) -> pl.Series:
+        source = self._plan.sources.get(name)
+        if source is None or isinstance(source, Points):
+            return pl.repeat(False, rows.height, dtype=pl.Boolean, eager=True)
+        found = as_text(raw_column(rows, columns_of(source)[0]))
+        return found.is_not_null() & (found != "NaN").fill_null(value=True)
+
+
+def _is_valid_type(name: str, dtype: pl.DataType) -> bool:
+    """Tell whether a text field of our own record has a type in which it can be sent unchanged."""
+    return dtype == pl.String or (name in LOCATIONS and dtype.is_integer())
+
+
+def _where(condition: pl.Series, reason: str) -> pl.Expr:
+    return pl.when(condition.fill_null(value=False)).then(pl.lit(reason))
+
+
+def _raw(rows: pl.DataFrame, source: Source) -> pl.Series:
+    return raw_column(rows, columns_of(source)[0])
+
+
+def _raw_time(rows: pl.DataFrame, source: Source) -> pl.Series:
+    match source:
+        case DateAndTime(date, time):
+            return joined(raw_column(rows, date), raw_column(rows, time))
+        case Column():
+            found = raw_column(rows, source)
+            return found.cast(pl.String) if found.dtype in (pl.Categorical, pl.Enum) else found
+        case _:
+            return _raw(rows, source)
