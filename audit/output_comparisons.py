@@ -10,7 +10,7 @@ import polars as pl
 from audit.comparison import OutputComparison, compare
 from audit.export import in_units
 from audit.oracle import OracleResult, ValidatedLog
-from audit.trips_file import COPY, number_copies, read_trips
+from audit.trips_file import COPY, number_copies
 from audit.validation import TRIP_SCHEMA
 from mobility.keys import LAST_WINDOW
 from mobility.measures import MEASURE_SCHEMA
@@ -26,12 +26,12 @@ _SOURCE_POSITION: Final = ("topic", "partition", "offset")
 FLOW_COUNTERS: Final = ("read", "counted", "late", "dead", "duplicates", "punctuations")
 
 
-def compare_log_with_file(log: ValidatedLog, file: Path) -> OutputComparison:
-    """Compare the log with the file that was sent: the log must have each row once."""
+def compare_log_with_files(log: ValidatedLog, trips: pl.DataFrame) -> OutputComparison:
+    """Compare the log with the trips of the files: the log must have each of them once."""
     sent = log.rows.filter(pl.col("watermark").is_null())
     return compare(
-        "log, compared with the file",
-        number_copies(read_trips(file)),
+        "log, compared with the files",
+        number_copies(trips),
         number_copies(sent.select(TRIP_SCHEMA.names())),
         keys=[*TRIP_SCHEMA.names(), COPY],
     )

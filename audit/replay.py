@@ -1,4 +1,4 @@
-"""`python -m audit.replay FILE`: send a file through the whole system and compare every result.
+"""`python -m audit.replay FILE...`: send files through the whole system, compare every result.
 
 Runs inside `python -m stack run -- ...`, which provides Kafka, Redis and Postgres.
 """
@@ -9,7 +9,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -24,15 +25,20 @@ from audit.command_runner import CommandError, CommandRunner, ShowProgress, find
 from audit.comparison import OutputComparison
 from audit.log_messages import read_log_messages
 from audit.oracle import OracleResult, ValidatedLog, run_oracle, validate_log
-from audit.replay_options import ReplayOptions, check_files, command_environ, parse_options
+from audit.replay_options import ReplayOptions, check_tables, command_environ, parse_options
 from audit.report import ReplayReport, print_report
 from audit.system_comparison import compare_system
+from audit.trips_file import to_trips
 from audit.validation import LogMessage
 from broker.errors import BrokerError, MissingTopicError
 from broker.topic_reader import count_messages
 from mobility.settings import Settings, SettingsError, read_settings
 from mobility.topics import trips_topic
 from mobility.value_settings import unwritable
+from producer.formats.errors import TripsFileError
+from producer.formats.reading_report import ReadingReport
+from producer.formats.rejects import RejectsFile
+from producer.formats.trip_reader import TripReader, open_trip_files
 
 _FAILURES: Final = (
     ApiError,
@@ -50,19 +56,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a replay; return 0 without differences, 2 for invalid arguments, else 1."""
     options = parse_options(arguments)
     console, errors = Console(), Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
-    with tempfile.TemporaryDirectory(prefix="mobility-replay-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="mobility-replay-") as scratch, ExitStack() as opened:
         environ = command_environ(os.environ, options, Path(scratch), find_free_port())
         try:
-            check_files(options)
+            check_tables(options)
             settings = read_settings(environ)
             if faults := list(unwritable(settings, "a replay")):
                 raise SettingsError(faults)  # noqa: TRY301 - as any other fault of the settings
-        except (OSError, SettingsError) as error:
+            reading = replace(options.reading, refunds=settings.refunds)
+            reader = opened.enter_context(open_trip_files(options.files, reading))
+            reader.check_amounts()
+        except (OSError, SettingsError, TripsFileError) as error:
             errors.print(str(error))
             return 2
         try:
             runner = CommandRunner(environ, Path(scratch), console)
-            report = SystemReplay(options, settings, runner).run()
+            report = SystemReplay(options, settings, runner, reader).run()
         except _FAILURES as error:
             errors.print(f"replay stopped: {error}")
             return 1
@@ -75,21 +84,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @dataclass(frozen=True, slots=True)
 class SystemReplay:
-    """One replay of a file, from the producer to the comparison of all outputs."""
+    """One replay of files, from the producer to the comparison of all outputs."""
 
     options: ReplayOptions
     settings: Settings
     runner: CommandRunner
+    reader: TripReader
 
     def run(self) -> ReplayReport:
         """Send the trips, run the flow and compare; raises one of `_FAILURES`."""
-        step, file = self.runner.step, self.options.file
+        step = self.runner.step
         self._refuse_used_log()
+        reading = self._read_files()
         with step("topics"):
             self.runner.run("broker.topic_setup")
-        with step(f"producer: {file.name} to {trips_topic(self.settings)}"):
-            order = ["--as-is"] if self.options.as_is else []
-            self.runner.run("producer", str(file), "--speed", "max", *order)
+        with step(f"producer: {_named(self.options.files)} to {trips_topic(self.settings)}"):
+            self.runner.run("producer", *self._producer_arguments())
         with step("dataflow: from the log to topics, Redis and Postgres") as show_progress:
             seconds = self._run_flow(show_progress)
         with step("oracle: the whole log in one batch") as show_progress:
@@ -102,7 +112,24 @@ class SystemReplay:
             ),
             *self._compare_api(expected),
         ]
-        return ReplayReport(expected, found, seconds)
+        return ReplayReport(reading, expected, found, seconds)
+
+    def _read_files(self) -> ReadingReport:
+        """Read the files once, and print what is found before anything is sent."""
+        options, report = self.options, self.reader.new_report()
+        rejects = None if options.rejects is None else RejectsFile(options.rejects)
+        with self.runner.step("files: which rows are trips"):
+            for _ in self.reader.batches(report, rejects):
+                pass
+        for line in (*self.reader.describe(), *report.lines()):
+            self.runner.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        return report
+
+    def _producer_arguments(self) -> Iterator[str]:
+        yield from map(str, self.options.files)
+        yield from ("--speed", "max")
+        yield from ["--as-is"] if self.options.as_is else []
+        yield from self.options.reading.arguments()
 
     def _refuse_used_log(self) -> None:
         topic = trips_topic(self.settings)
@@ -144,7 +171,8 @@ class SystemReplay:
         self, log: ValidatedLog, expected: OracleResult
     ) -> Iterator[OutputComparison]:
         with self.runner.step("compare: the log and the counters of the flow"):
-            yield output_comparisons.compare_log_with_file(log, self.options.file)
+            trips = to_trips(self.reader.batches(self.reader.new_report()))
+            yield output_comparisons.compare_log_with_files(log, trips)
             yield output_comparisons.compare_flow_counters(expected, self.runner.folder)
 
     def _compare_api(self, expected: OracleResult) -> Iterator[OutputComparison]:
@@ -177,6 +205,11 @@ class SystemReplay:
             export.write_totals(folder / f"{store}.totals.parquet", totals)
         if windows is not None:
             export.write_windows(folder / f"{store}.windows.parquet", windows)
+
+
+def _named(files: Sequence[Path]) -> str:
+    more = len(files) - 1
+    return f"{files[0].name} and {more} more" if more else files[0].name
 
 
 if __name__ == "__main__":

@@ -3,18 +3,24 @@
 import argparse
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import polars as pl
 
 from mobility.arguments import positive_int, processes_of_a_flow
+from producer.formats.options import (
+    FILES_HELP,
+    ReadingOptions,
+    add_reading_options,
+    reading_options,
+)
 
 TABLES: Final = ("drivers", "passengers", "locations")
 
 _DESCRIPTION: Final = (
-    "Send a file of trips once through the whole system and compare every result with one batch "
+    "Send files of trips once through the whole system and compare every result with one batch "
     "computation. The exit code is 0 only if nothing differs."
 )
 
@@ -23,7 +29,9 @@ _DESCRIPTION: Final = (
 class ReplayOptions:
     """The command line; paths are absolute."""
 
-    file: Path
+    files: tuple[Path, ...]
+    reading: ReadingOptions
+    rejects: Path | None
     out: Path | None
     as_is: bool
     partitions: int | None
@@ -35,9 +43,15 @@ def parse_options(arguments: Sequence[str] | None) -> ReplayOptions:
     """Parse the command line; exit with 2 if it is not valid."""
     parser = argparse.ArgumentParser(prog="just replay", description=_DESCRIPTION)
     add = parser.add_argument
-    add("file", metavar="FILE", type=_path, help="trips, a parquet file")
+    add("files", metavar="FILE", type=_path, nargs="+", help=FILES_HELP)
     add("--out", metavar="DIR", type=_path, help="write what each store holds there, as parquet")
-    add("--as-is", action="store_true", help="send trips in the order of the file")
+    add("--as-is", action="store_true", help="send trips in the order of the files")
+    add(
+        "--rejects",
+        metavar="FILE",
+        type=_path,
+        help="write the rows that are left out there, with their reasons, as NDJSON",
+    )
     add("--partitions", metavar="N", type=positive_int, help="partitions of every topic (4)")
     add(
         "--processes",
@@ -48,18 +62,29 @@ def parse_options(arguments: Sequence[str] | None) -> ReplayOptions:
     )
     for name in TABLES:
         add(f"--{name}", metavar="FILE", type=_path, help=f"table of {name}, a parquet file (none)")
+    add_reading_options(parser)
     found = parser.parse_args(arguments)
+    reading = reading_options(found)
+    if reading.columns is not None:
+        reading = replace(reading, columns=reading.columns.absolute())
     tables = {name: path for name in TABLES if (path := getattr(found, name)) is not None}
     return ReplayOptions(
-        found.file, found.out, found.as_is, found.partitions, found.processes, tables
+        files=tuple(found.files),
+        reading=reading,
+        rejects=found.rejects,
+        out=found.out,
+        as_is=found.as_is,
+        partitions=found.partitions,
+        processes=found.processes,
+        tables=tables,
     )
 
 
-def check_files(options: ReplayOptions) -> None:
-    """Raise OSError, with the file's name, if one of the files is not readable parquet."""
-    for path in (options.file, *options.tables.values()):
+def check_tables(options: ReplayOptions) -> None:
+    """Raise OSError, with the file's name, if one of the tables is not readable parquet."""
+    for path in options.tables.values():
         try:
-            pl.read_parquet_schema(path)
+            pl.scan_parquet(path, glob=False).collect_schema()
         except (OSError, pl.exceptions.PolarsError) as error:
             msg = f"{path}: not a readable parquet file: {error}"
             raise OSError(msg) from error

@@ -1,6 +1,6 @@
 """The report of a replay, printed to the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +11,7 @@ from rich.table import Table
 from audit.comparison import DIFFERENCE_KINDS, OutputComparison
 from audit.oracle import OracleResult
 from mobility.entities import ENTITIES
+from producer.formats.reading_report import ReadingReport
 
 _OUTCOMES: Final = {
     "counted": "counted",
@@ -25,6 +26,7 @@ _OUTCOMES: Final = {
 class ReplayReport:
     """What a replay found; `seconds` is the flow's run time, from its start to its exit."""
 
+    reading: ReadingReport
     expected: OracleResult
     comparisons: Sequence[OutputComparison]
     seconds: float
@@ -65,12 +67,25 @@ def format_examples(comparison: OutputComparison) -> list[str]:
 def _trips_table(report: ReplayReport) -> Table:
     trips = report.expected.messages.height - report.expected.count("punctuation")
     rows = new_table("", "this run", "")
+    rows.add_row("rows of the files", f"{report.reading.read:,}")
+    for reason, count in report.reading.left_out.most_common():
+        rows.add_row(f"left out: {reason}", f"{count:,}")
     rows.add_row("trips read", f"{trips:,}")
     for outcome, name in _OUTCOMES.items():
         rows.add_row(name, f"{report.expected.count(outcome):,}")
+        if outcome == "dead":
+            for reason, count in _dead_letters(report.expected):
+                rows.add_row(f"  {reason}", f"{count:,}")
     rows.add_row("seconds", f"{report.seconds:,.1f}")
     rows.add_row("trips/s", f"{trips / report.seconds:,.0f}")
     return rows
+
+
+def _dead_letters(expected: OracleResult) -> Iterator[tuple[str, int]]:
+    """Yield the reasons of dead letters with their numbers, the most frequent first."""
+    dead = expected.messages.filter(pl.col("outcome") == "dead")
+    counts = dead["reason"].value_counts(name="count").sort("count", "reason", descending=True)
+    yield from counts.iter_rows()
 
 
 def _entities_table(expected: OracleResult) -> Table:

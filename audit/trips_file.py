@@ -1,5 +1,10 @@
-"""The trips of a parquet file, as the log must have them."""
+"""The trips of files, as the log must have them.
 
+Files are read as the producer reads them (`producer.formats`); what becomes of their trips is
+computed independently of the flow.
+"""
+
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -7,20 +12,28 @@ import polars as pl
 
 from audit.times import time_value_ms
 from audit.validation import TIMES, TRIP_SCHEMA
+from producer.formats.known_formats import OWN
+from producer.formats.options import ReadingOptions
+from producer.formats.trip_reader import open_trip_files
 
 COPY: Final = "copy"
 
 _PER_MS: Final = {"ms": 1, "us": 1_000, "ns": 1_000_000}
 
 
-def read_trips(path: Path) -> pl.DataFrame:
-    """Return a file's trips (TRIP_SCHEMA); columns that the file lacks are null.
+def to_trips(batches: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """Return trips read from files (TRIP_SCHEMA); columns that a file lacks are null."""
+    frames = [_convert_batch(batch) for batch in batches]
+    return pl.concat(frames) if frames else pl.DataFrame(schema=TRIP_SCHEMA)
 
-    Raises ValueError, with the name of the column, if its type can't be converted.
+
+def read_own_trips(path: Path) -> pl.DataFrame:
+    """Return the trips (TRIP_SCHEMA) of a file with the columns of a trip.
+
+    Raises ValueError if it can't be read as one.
     """
-    frame = pl.read_parquet(path, columns=_known_columns(path))
-    columns = [_convert(frame, name, dtype) for name, dtype in TRIP_SCHEMA.items()]
-    return pl.DataFrame(columns)
+    with open_trip_files([path], ReadingOptions(format=OWN.name)) as reader:
+        return to_trips(reader.batches(reader.new_report()))
 
 
 def number_copies(trips: pl.DataFrame) -> pl.DataFrame:
@@ -28,21 +41,15 @@ def number_copies(trips: pl.DataFrame) -> pl.DataFrame:
     return trips.with_columns(pl.int_range(pl.len()).over(trips.columns).alias(COPY))
 
 
-def _known_columns(path: Path) -> list[str]:
-    return [name for name in pl.read_parquet_schema(path) if name in TRIP_SCHEMA]
+def _convert_batch(batch: pl.DataFrame) -> pl.DataFrame:
+    return pl.DataFrame([_convert(batch, name, dtype) for name, dtype in TRIP_SCHEMA.items()])
 
 
 def _convert(frame: pl.DataFrame, name: str, dtype: pl.DataType) -> pl.Series:
     if name not in frame.columns:
         return pl.Series(name, [None] * frame.height, dtype=dtype)
     column = frame[name]
-    if name in TIMES:
-        return _times_ms(column)
-    try:
-        return column.cast(dtype)
-    except pl.exceptions.PolarsError as error:
-        msg = f"column {name} has type {column.dtype}, which is not valid there: {error}"
-        raise ValueError(msg) from error
+    return _times_ms(column) if name in TIMES else column.cast(dtype)
 
 
 def _times_ms(column: pl.Series) -> pl.Series:

@@ -11,7 +11,7 @@ import msgspec
 import polars as pl
 
 from audit.oracle import assign_windows
-from audit.trips_file import read_trips
+from audit.trips_file import read_own_trips
 from audit.validation import TRIP_SCHEMA, LogMessage, validate_messages
 from backfill.errors import BackfillError
 from backfill.window_range import WindowRange
@@ -68,7 +68,7 @@ def read_correction_file(
 
 def _to_json_lines(path: Path) -> bytes:
     """Return the trips of a parquet file as messages without the fields that are null."""
-    trips = read_trips(path).iter_rows(named=True)
+    trips = read_own_trips(path).iter_rows(named=True)
     messages = ({name: held for name, held in trip.items() if held is not None} for trip in trips)
     return b"".join(json.dumps(message).encode() + b"\n" for message in messages)
 

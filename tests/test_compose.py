@@ -179,7 +179,7 @@ def test_commands_are_modules(service: str) -> None:
 def test_the_producer_understands_its_command() -> None:
     """The sample data goes out live, and how far is remembered on the volume."""
     options = parse_options(SERVICES["producer"]["command"][3:])
-    assert (ROOT / options.file).exists()
+    assert all((ROOT / path).exists() for path in options.files)
     assert options.rebase
     assert options.state is not None
     assert options.state.parent == Path("/state")

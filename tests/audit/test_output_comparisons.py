@@ -12,6 +12,7 @@ from audit import output_comparisons
 from audit.comparison import OutputComparison
 from audit.export import in_units
 from audit.oracle import OracleResult, ValidatedLog, run_oracle, validate_log
+from audit.trips_file import read_own_trips
 from audit.validation import LogMessage
 from mobility.settings import Settings
 
@@ -246,8 +247,8 @@ def trips_file(folder: Path, **changes: pl.Expr) -> Path:
 
 def against(log: ValidatedLog, path: Path) -> OutputComparison:
     """Compare the log, without its invalid message, with a file."""
-    return output_comparisons.compare_log_with_file(
-        ValidatedLog(log.rows.filter(pl.col("offset") != 4), log.dead_letters), path
+    return output_comparisons.compare_log_with_files(
+        ValidatedLog(log.rows.filter(pl.col("offset") != 4), log.dead_letters), read_own_trips(path)
     )
 
 
@@ -258,7 +259,8 @@ def test_a_log_equals_its_file(log: ValidatedLog, tmp_path: Path) -> None:
 
 def test_a_message_that_is_not_in_the_file_is_found(log: ValidatedLog, tmp_path: Path) -> None:
     """It counts as extra."""
-    found = output_comparisons.compare_log_with_file(log, trips_file(tmp_path))
+    trips = read_own_trips(trips_file(tmp_path))
+    found = output_comparisons.compare_log_with_files(log, trips)
     assert found.counts["extra"] == found.differences == 1
 
 

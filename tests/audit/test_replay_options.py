@@ -9,8 +9,9 @@ import polars as pl
 import pytest
 
 from audit import replay
-from audit.replay_options import ReplayOptions, check_files, command_environ, parse_options
+from audit.replay_options import ReplayOptions, check_tables, command_environ, parse_options
 from mobility.settings import read_settings
+from producer.formats.options import ReadingOptions
 
 
 def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,7 +19,9 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.chdir(tmp_path)
     words = ["my trips.parquet", "--out", "o", "--as-is", "--partitions", "12", "--drivers", "d"]
     assert parse_options(words) == ReplayOptions(
-        file=tmp_path / "my trips.parquet",
+        files=(tmp_path / "my trips.parquet",),
+        reading=ReadingOptions(),
+        rejects=None,
         out=tmp_path / "o",
         as_is=True,
         partitions=12,
@@ -65,14 +68,12 @@ def test_a_module_in_the_callers_folder_is_not_imported(tmp_path: Path) -> None:
     assert Path(found.stdout.decode().strip()).parent.parent == Path(replay.__file__).parents[1]
 
 
-def test_unreadable_files_are_named(tmp_path: Path) -> None:
-    """The trips and each table are checked before anything starts."""
+def test_unreadable_tables_are_named(tmp_path: Path) -> None:
+    """Each table is checked before anything starts."""
     good, bad = tmp_path / "good.parquet", tmp_path / "bad.parquet"
     pl.DataFrame({"x": [1]}).write_parquet(good)
     bad.write_text("no")
-    check_files(parse_options([str(good), "--drivers", str(good)]))
-    for words in ([str(bad)], [str(good), "--drivers", str(bad)], [str(tmp_path / "bad.parquet")]):
-        with pytest.raises(OSError, match=r"bad\.parquet: not a readable parquet file"):
-            check_files(parse_options(words))
-    with pytest.raises(OSError, match=r"none\.parquet: not a readable parquet file"):
-        check_files(parse_options([str(tmp_path / "none.parquet")]))
+    check_tables(parse_options(["x", "--drivers", str(good)]))
+    for path in (bad, tmp_path / "none.parquet"):
+        with pytest.raises(OSError, match=rf"{path.name}: not a readable parquet file"):
+            check_tables(parse_options(["x", "--drivers", str(good), "--locations", str(path)]))

@@ -1,6 +1,7 @@
 """The report of a replay."""
 
 import io
+from collections import Counter
 
 import polars as pl
 from rich.console import Console
@@ -10,6 +11,7 @@ from audit.oracle import run_oracle, validate_log
 from audit.report import ReplayReport, print_report
 from audit.validation import LogMessage
 from mobility.settings import Settings
+from producer.formats.reading_report import ReadingReport
 
 TRIP = b'{"driver_id":"[bold]d","start_time":0,"duration_min":1,"distance_km":1,"price":1}'
 
@@ -21,8 +23,9 @@ def printed(found: pl.DataFrame) -> str:
     ]
     expected = run_oracle(validate_log([messages], Settings()), Settings())
     comparison = compare("an output", expected.totals, found, keys=["id"], fields=["trip_count"])
+    reading = ReadingReport("UTC", read=5, left_out=Counter({"no price": 2}))
     file = io.StringIO()
-    print_report(ReplayReport(expected, [comparison], 0.5), Console(file=file, width=100))
+    print_report(ReplayReport(reading, expected, [comparison], 0.5), Console(file=file, width=100))
     return file.getvalue()
 
 
@@ -34,9 +37,12 @@ def test_all_numbers_are_in_the_tables() -> None:
         for line in printed(totals).splitlines()
     ]
     for row in (
+        ["rows", "of", "the", "files", "5"],
+        ["left", "out:", "no", "price", "2"],
         ["trips", "read", "3"],
         ["counted", "2"],
         ["dead-lettered", "1"],
+        ["not_json", "1"],
         ["duplicates", "0"],
         ["seconds", "0.5"],
         ["trips/s", "6"],

@@ -186,4 +186,5 @@ def test_rows_of_another_year_are_due_with_the_others(tmp_path: Path) -> None:
         day_shift, start = DayShift(0, DAY_MS), FilePosition(0, 0)
         (batch,) = make_batches(file, day_shift, start, density=1, forever=False)
     assert batch.due == [START_MS, START_MS, START_MS + 5, START_MS + 9, START_MS + 9]
-    assert [json.loads(value)["trip_id"] for value in batch.values] == ["t3", "t0", "t2", "t4", "t1"]
+    ids = [json.loads(value)["trip_id"] for value in batch.values]
+    assert ids == ["t3", "t0", "t2", "t4", "t1"]
