@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def replay(options: ProducerOptions, settings: Settings, console: Console, clock: Clock) -> str:
-    """Send the files to the trips topic; return a summary in one line."""
+    """Send the files to the trips topic; return a summary in two lines."""
     if faults := list(unwritable(settings, "the producer")):
         raise SettingsError(faults)
     reading = replace(options.reading, refunds=settings.refunds)
@@ -63,7 +63,7 @@ def replay(options: ProducerOptions, settings: Settings, console: Console, clock
         ) as file:
             for line in _preview(report, file):
                 _print(console, line)
-            return _send(options, settings, file, console, clock)
+            return f"{_send(options, settings, file, console, clock)}\n{report.summary()}"
 
 
 def _preview(report: ReadingReport, file: TripsFile) -> Iterator[str]:

@@ -16,7 +16,6 @@ from producer.formats.errors import TripsFileError
 Kind = Literal["parquet", "csv", "ndjson"]
 
 _MAGIC_LENGTH: Final = 4
-_SNIFFED: Final = 1 << 16
 _COPIED: Final = 1 << 20
 _BOM: Final = b"\xef\xbb\xbf"
 
@@ -126,16 +125,22 @@ def _copy(content: IO[bytes], target: Path) -> Path:
 
 def _typed(name: str, path: Path, scratch: Path) -> InputFile:
     with path.open("rb") as file:
-        head = file.read(_SNIFFED)
-    if head.startswith(b"PAR1"):
+        first = file.readline()
+    if first.startswith(b"PAR1"):
         return InputFile(name, path, "parquet")
-    text = head.removeprefix(_BOM).lstrip()
+    has_mark = first.startswith(_BOM)
+    text = first.removeprefix(_BOM).lstrip()
     if not text.startswith((b"{", b"[")):
         return InputFile(name, path, "csv")
-    if text.startswith(b"{") and _is_trip(text.splitlines()[0]):
+    if _is_trip(text) and not has_mark:
         return InputFile(name, path, "ndjson")
-    lines = scratch / f"{path.name}.pages.ndjson"
-    _write_trips_of_pages(name, path, lines)
+    lines = scratch / f"{path.name}.ndjson"
+    if _is_trip(text):
+        with path.open("rb") as file:
+            file.seek(len(_BOM))
+            _copy(file, lines)
+    else:
+        _write_trips_of_pages(name, path, lines)
     return InputFile(name, lines, "ndjson")
 
 

@@ -449,6 +449,8 @@ OWN: Final = TripFormat(
 
 FORMATS: Final = (
     OWN,
+    _MDS_1,
+    _MDS_2,
     _NYC_YELLOW,
     _NYC_GREEN,
     _NYC_HVFHV,
@@ -464,7 +466,5 @@ FORMATS: Final = (
     _LOUISVILLE,
     _CHICAGO_SCOOTER,
     _PORTO,
-    _MDS_1,
-    _MDS_2,
 )
 """All known formats, in the order in which a file is compared with them."""

@@ -56,16 +56,21 @@ class ReadingReport:
         self.repeated += rows.repeated
         self.skipped += rows.skipped
         self._add_implausible(kept)
-        self._add_range(kept)
+        self._add_range(rows.starts.filter(rows.reasons.is_null()))
         missing = _SAMPLES - len(self.samples)
         self.samples += kept.head(missing).iter_rows(named=True) if missing > 0 else []
 
+    def summary(self) -> str:
+        """Return in one line how rows and trips add up."""
+        reasons = ", ".join(f"{reason}: {count:,}" for reason, count in self.left_out.most_common())
+        return (
+            f"{self.read:,} rows read = {self.trips:,} trips + {self.left_out.total():,} left out"
+            + (f" ({reasons})" if reasons else "")
+        )
+
     def lines(self) -> Iterator[str]:
         """Yield what people read before anything is sent."""
-        reasons = "".join(
-            f"; {count:,} left out: {reason}" for reason, count in self.left_out.most_common()
-        )
-        yield f"{self.read:,} rows, {self.trips:,} trips{reasons}"
+        yield self.summary()
         if self.first is not None and self.last is not None:
             yield f"first start {self._both(self.first)}, last {self._both(self.last)}"
         for sample in self.samples:
@@ -86,11 +91,8 @@ class ReadingReport:
                 if count:
                     self.implausible[what] += count
 
-    def _add_range(self, kept: pl.DataFrame) -> None:
-        starts = kept["start_time"]
-        if starts.dtype == pl.String or starts.null_count() == starts.len():
-            return
-        first, last = starts.dt.epoch("ms").min(), starts.dt.epoch("ms").max()
+    def _add_range(self, starts: pl.Series) -> None:
+        first, last = starts.min(), starts.max()
         if isinstance(first, int) and isinstance(last, int):
             self.first = first if self.first is None else min(first, self.first)
             self.last = last if self.last is None else max(last, self.last)

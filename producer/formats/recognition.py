@@ -108,15 +108,19 @@ def _check_sources(
     file: InputFile, of_file: TripFormat, sources: dict[str, Source], columns: Sequence[str]
 ) -> None:
     """Raise TripsFileError if the file lacks columns that a named format or mapping needs."""
-    is_mapping = not of_file.recognised_by
-    needed = of_file.fields if is_mapping else ["start_time"]
-    missing = [name for name in needed if name not in sources]
-    if is_mapping and "start_time" not in of_file.fields:
-        missing.append("start_time")
+    missing = [] if "start_time" in sources else ["start_time"]
+    if not of_file.recognised_by:
+        # What a mapping names must be there; what a format names may be lacking in some files.
+        missing += [
+            name
+            for name, source in of_file.fields.items()
+            if not has_columns((each.names[0] for each in columns_of(source)), columns)
+            and name not in missing
+        ]
     if not missing:
         return
     wanted = [
-        f"{name} ({' or '.join(names)})" if (names := _names(of_file, name)) else name
+        f"{name} ({', '.join(names)})" if (names := _names(of_file, name)) else name
         for name in missing
     ]
     msg = (

@@ -46,11 +46,13 @@ class TripRows:
 
     `trips`: the fields of a trip that the file has: text, times (Datetime in ms, UTC), numbers in
     minutes, kilometres and units of the currency; of our own record also its further columns.
-    `reasons`: by row why it is left out, else null. `repeated` and `skipped`: how many times were
-    in an hour that comes twice, and in one that clocks skip.
+    `starts`: the times of start in epoch ms. `reasons`: by row why it is left out, else null.
+    `repeated` and `skipped`: how many times were in an hour that comes twice, and in one that
+    clocks skip.
     """
 
     trips: pl.DataFrame
+    starts: pl.Series
     reasons: pl.Series
     repeated: int
     skipped: int
@@ -80,6 +82,7 @@ class RowReader:
         trips = pl.DataFrame([*ordered, *self._further_columns(rows)])
         return TripRows(
             trips,
+            instants["start_time"].ms,
             self._reasons(rows, trips),
             sum(each.repeated for each in instants.values()),
             sum(each.skipped for each in instants.values()),
@@ -153,8 +156,9 @@ class RowReader:
             case Total(base, parts):
                 total = as_numbers(raw_column(rows, base), decimal_comma=comma)
                 for part in parts:
-                    more = as_numbers(raw_column(rows, part), decimal_comma=comma)
-                    total = total + more.fill_null(0.0)
+                    raw = raw_column(rows, part)
+                    more = as_numbers(raw, decimal_comma=comma)
+                    total = total + more.set(~_has_value(raw), 0.0)
                 # The digits of micro-units: sums of binary cents carry noise after them.
                 return total.round(6)
             case _:
@@ -200,13 +204,18 @@ class RowReader:
         source = self._plan.sources.get(name)
         if source is None or isinstance(source, Points):
             return pl.repeat(False, rows.height, dtype=pl.Boolean, eager=True)
-        found = as_text(raw_column(rows, columns_of(source)[0]))
-        return found.is_not_null() & (found != "NaN").fill_null(value=True)
+        return _has_value(raw_column(rows, columns_of(source)[0]))
 
 
 def _is_valid_type(name: str, dtype: pl.DataType) -> bool:
     """Tell whether a text field of our own record has a type in which it can be sent unchanged."""
     return dtype == pl.String or (name in LOCATIONS and dtype.is_integer())
+
+
+def _has_value(found: pl.Series) -> pl.Series:
+    if found.dtype.is_float():
+        return found.is_not_null() & ~found.is_nan().fill_null(value=False)
+    return as_text(found).is_not_null()
 
 
 def _where(condition: pl.Series, reason: str) -> pl.Expr:

@@ -66,7 +66,8 @@ def test_each_row_is_in_the_log_once(
     """Every row is one message with every field."""
     code, out, err = finished(command("producer", small, "--speed", "max"))
     assert code == 0
-    assert "5,000 rows, 5,000 trips\n" in err
+    assert "small.parquet: mobility (trips as in trips_stream)" in err
+    assert out.endswith("5,000 rows read = 5,000 trips + 0 left out\n")
     log = trips_log()
     assert out.startswith("5,000 trips in ")
     assert ", ".join(f"{len(messages):,}" for messages in log) in out
