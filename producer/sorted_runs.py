@@ -11,6 +11,8 @@ from typing import Final
 
 import polars as pl
 
+from mobility.times import iso_text
+from mobility.validation import TIMES
 from producer.columns import event_time_ms
 from producer.formats.errors import TripsFileError
 
@@ -51,7 +53,7 @@ class SortedRuns:
             ]
             taken = [before + count for before, count in zip(taken, counts, strict=True)]
             # What is read stands run by run; each run's rows are in the order of the piece.
-            yield pl.concat(parts, how="diagonal_relaxed")[self._places(piece)]
+            yield _joined(parts)[self._places(piece)]
 
     def _runs_of(self, numbers: pl.Series) -> pl.Series:
         return (self.starts.search_sorted(numbers, side="right") - 1).alias("run")
@@ -119,7 +121,26 @@ def _gather(batches: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         gathered.append(batch)
         number += batch.height
         if number >= _ROWS_PER_RUN:
-            yield pl.concat(gathered, how="diagonal_relaxed")
+            yield _joined(gathered)
             gathered, number = [], 0
     if gathered:
-        yield pl.concat(gathered, how="diagonal_relaxed")
+        yield _joined(gathered)
+
+
+def _joined(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Return the rows of frames, which may have different columns and types of times."""
+    for name in TIMES:
+        if len({frame[name].dtype for frame in frames if name in frame.columns}) > 1:
+            frames = [_with_text(frame, name) for frame in frames]
+    try:
+        return pl.concat(frames, how="diagonal_relaxed")
+    except pl.exceptions.PolarsError as error:
+        msg = f"the files have columns of the same name and of different types: {error}"
+        raise TripsFileError(msg) from error
+
+
+def _with_text(frame: pl.DataFrame, name: str) -> pl.DataFrame:
+    """Return a frame with a time as text, as trips of our own record may have it."""
+    if name not in frame.columns or frame[name].dtype == pl.String:
+        return frame
+    return frame.with_columns(iso_text(pl.col(name).dt.epoch("ms")).alias(name))

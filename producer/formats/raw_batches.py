@@ -24,7 +24,7 @@ _LINES_FOR_NAMES: Final = 10_000
 def scan_rows(file: InputFile, expected: Sequence[str] = ()) -> pl.LazyFrame:
     """Return the rows of a file; nothing is read yet but the names of columns.
 
-    NDJSON has the fields of its first 10,000 lines, and those that are `expected` further on.
+    NDJSON has the fields of its first 10,000 lines, and those that are expected further on.
     Raises TripsFileError.
     """
     try:

@@ -1,8 +1,8 @@
 """What a format of trip files is: which column holds which field of a trip, and in which unit."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, Literal
 
 KILOMETRES: Final = {"km": 1.0, "m": 0.001, "mi": 1.609344, "ft": 0.000_304_8}
@@ -127,12 +127,3 @@ class TripFormat:
     time_format: str | None = None
     ids: str = "no ids of drivers or passengers"
     is_passed_on: bool = False
-    aliases: frozenset[str] = field(init=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "aliases", frozenset(self._aliases()))
-
-    def _aliases(self) -> Iterator[str]:
-        for source in self.fields.values():
-            for each in columns_of(source):
-                yield from each.names

@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -11,16 +11,17 @@ import polars as pl
 
 from producer.formats.errors import TripsFileError
 from producer.formats.input_files import InputFile, open_inputs
-from producer.formats.known_formats import FORMATS
 from producer.formats.options import ReadingOptions
 from producer.formats.raw_batches import read_batches, scan_rows
 from producer.formats.reading_plan import ReadingPlan
 from producer.formats.reading_report import ReadingReport
 from producer.formats.recognition import lacking_amounts, plan_reading
 from producer.formats.rejects import RejectsFile
+from producer.formats.trip_format import COORDINATES, LOCATIONS, STRINGS, column
 from producer.formats.trip_rows import RowReader
 
 _SAMPLED_ROWS: Final = 10_000
+_OPTIONAL: Final = (*STRINGS, *LOCATIONS, *COORDINATES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +92,18 @@ def open_trip_files(paths: Sequence[Path], options: ReadingOptions) -> Iterator[
 
 
 def _plan(file: InputFile, options: ReadingOptions) -> PlannedFile:
-    rows = scan_rows(file, _expected_names())
+    rows = scan_rows(file)
     sample = next(read_batches(file, rows.head(_SAMPLED_ROWS), _SAMPLED_ROWS), None)
     if sample is None or sample.is_empty():
         msg = f"{file.name}: the file has no rows"
         raise TripsFileError(msg)
-    if file.kind == "ndjson":
-        # Of the expected fields, those that no line has are no columns of the file.
-        sample = sample.select(each for each in sample if each.null_count() < each.len())
-    return PlannedFile(file, rows, plan_reading(file, sample, options))
-
-
-def _expected_names() -> list[str]:
-    return sorted({name for each in FORMATS for name in each.aliases})
+    plan = plan_reading(file, sample, options)
+    if file.kind == "ndjson" and plan.format.is_passed_on:
+        # A log has trips of several programs: a field may come late in it.
+        late = {name: column(name) for name in _OPTIONAL if name not in plan.sources}
+        plan = replace(plan, sources={**plan.sources, **late})
+        rows = scan_rows(file, plan.columns)
+    return PlannedFile(file, rows, plan)
 
 
 def _lacking(planned: Sequence[PlannedFile]) -> Iterator[str]:

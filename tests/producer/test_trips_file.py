@@ -98,6 +98,21 @@ def test_several_runs_are_merged(
         assert [piece.row_numbers.to_list() for piece in file.slices(0, 7)] == [list(range(7))]
 
 
+def test_times_of_several_types(tmp_path: Path) -> None:
+    """Files with text and with numbers are sent in one order, each time as it is."""
+    first = write(tmp_path / "a.parquet", ["1970-01-01T00:00:00.02Z", "1970-01-01T00:00:00.04Z"])
+    second = write(tmp_path / "b.parquet", [30, 10])
+    with opened(first, second) as file:
+        (piece,) = file.slices(0, 10)
+    assert piece.event_times.to_list() == [10, 20, 30, 40]
+    assert piece.rows["start_time"].to_list() == [
+        "1970-01-01T00:00:00.010Z",
+        "1970-01-01T00:00:00.02Z",
+        "1970-01-01T00:00:00.030Z",
+        "1970-01-01T00:00:00.04Z",
+    ]
+
+
 def test_nobody_waits_for_a_few_rows_of_another_year(tmp_path: Path) -> None:
     """The first and last times are of all others; the few are sent, and counted as outliers."""
     day, year = 86_400_000, 365 * 86_400_000

@@ -3,6 +3,7 @@
 import gzip
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ class Reading:
         """Return the first trip, without the fields that are null, times as ISO 8601 text."""
         trip = self.trips.row(0, named=True)
         return {
-            name: f"{held:%Y-%m-%dT%H:%M:%SZ}" if name in ("start_time", "end_time") else held
+            name: f"{held:%Y-%m-%dT%H:%M:%SZ}" if isinstance(held, datetime) else held
             for name, held in trip.items()
             if held is not None
         }
