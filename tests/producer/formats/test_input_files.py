@@ -129,6 +129,17 @@ def test_fields_that_come_late(tmp_path: Path) -> None:
         ("trips.json", b'{"data":\n', "not JSON with trips"),
         ("trips.ndjson", NDJSON + b'{"trip_id":\n', "not a readable ndjson file"),
     ],
+    ids=[
+        "empty",
+        "no rows",
+        "short parquet",
+        "short gzip",
+        "broken zip",
+        "other objects",
+        "other page",
+        "short page",
+        "short line",
+    ],
 )
 def test_what_can_not_be_read_is_named(
     tmp_path: Path, name: str, content: bytes, message: str, monkeypatch: pytest.MonkeyPatch
