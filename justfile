@@ -21,7 +21,7 @@ up *args:
 down:
     python -m stack.up down
 
-# Send a parquet file of trips once through the real system and compare every number.
+# Send files of trips (parquet, CSV, NDJSON, JSON) once through the real system and compare every number.
 [no-cd]
 replay *args:
     python -m stack run -- python -m audit.replay "$@"

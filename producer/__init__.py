@@ -1,1 +1,1 @@
-"""The producer: trips from parquet files to Kafka, at the speed of their event times."""
+"""The producer: trips from files to Kafka, at the speed of their event times."""

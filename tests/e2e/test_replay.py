@@ -11,7 +11,6 @@ from tests.e2e.conftest import ROOT, Just
 # In one worker: they share the results of the demo.
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("replay")]
 
-KM_PER_MILE = 1.609344
 TABLES = ("drivers", "passengers", "locations")
 
 
@@ -32,21 +31,29 @@ def sample_results(just: Just, tmp_path_factory: pytest.TempPathFactory) -> Path
     return out
 
 
-@pytest.fixture(scope="module")
-def yellow(public_trips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return New York's yellow taxi trips as trips: zones as locations, without drivers."""
-    path = tmp_path_factory.mktemp("yellow") / "trips.parquet"
-    pickup, dropoff = pl.col("tpep_pickup_datetime"), pl.col("tpep_dropoff_datetime")
-    pl.read_parquet(public_trips / "nyc_yellow_2025" / "yellow_tripdata_sample.parquet").select(
-        start_time=pickup,
-        end_time=dropoff,
-        start_location_id="PULocationID",
-        end_location_id="DOLocationID",
-        duration_min=(dropoff - pickup).dt.total_seconds() / 60,
-        distance_km=pl.col("trip_distance") * KM_PER_MILE,
-        price="total_amount",
-    ).write_parquet(path)
-    return path
+@pytest.fixture
+def odd_files(tmp_path: Path) -> Path:
+    """Return a folder with the same 200 trips of the sample as tools write them."""
+    trips = pl.read_parquet(ROOT / "data" / "trips.parquet").head(200)
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    no_price = pl.when(pl.int_range(pl.len()) > 0).then("price").otherwise(float("nan"))
+    variants = {
+        "decimal.parquet": [pl.col("price").cast(pl.Decimal(10, 2))],
+        "float32 [1].parquet": [pl.col("price", "distance_km", "start_lat").cast(pl.Float32)],
+        "nan.parquet": [no_price.alias("price")],
+        "seconds.parquet": [pl.col("start_time").dt.epoch("s")],
+        "ns.parquet": [pl.col("start_time").cast(pl.Datetime("ns", "UTC"))],
+        "binary.parquet": [
+            pl.lit(b"x").alias("geometry"),
+            pl.col("driver_id").cast(pl.Categorical),
+        ],
+    }
+    for number, (name, changes) in enumerate(variants.items()):
+        others = pl.format("{}-{}", pl.lit(number), "trip_id").alias("trip_id")
+        trips.with_columns(others, *changes).write_parquet(folder / name)
+    trips.write_csv(folder / "text.csv")
+    return folder
 
 
 def test_demo_counts_every_trip_of_the_file(sample_results: Path) -> None:
@@ -83,11 +90,47 @@ def test_layout_changes_no_number(just: Just, sample_results: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("options", [[], ["--as-is", "--partitions", "3", "--processes", "2"]])
-def test_real_taxi_trips(just: Just, yellow: Path, options: list[str]) -> None:
+def test_real_taxi_trips(just: Just, public_trips: Path, options: list[str]) -> None:
     """10,000 real trips in any order give the oracle's result, with late trips excluded."""
-    done = just("replay", yellow, *options)
+    file = public_trips / "nyc_yellow_2025" / "yellow_tripdata_sample.parquet"
+    done = just("replay", file, *options)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "nyc-yellow (NYC TLC yellow taxi trip records)" in done.stdout
     assert "0 differences." in done.stdout
+
+
+def test_real_files_of_two_formats(just: Just, public_trips: Path, tmp_path: Path) -> None:
+    """Each row is a trip or left out, with its reason."""
+    rejects = tmp_path / "rejects.ndjson"
+    done = just("replay", public_trips / "nyc_fhvhv", "--rejects", rejects)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2,000 rows read = 1,987 trips + 13 left out (price is negative: 13)" in done.stdout
+    assert len(rejects.read_text().splitlines()) == 13
+    assert "0 differences." in done.stdout
+
+
+def test_files_as_tools_write_them(just: Just, odd_files: Path) -> None:
+    """Types, units and names of files change no number; NaN is no price, and a dead letter."""
+    done = just("replay", odd_files)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1,400 rows read = 1,400 trips + 0 left out" in done.stdout
+    numbers = done.stdout.replace("│", " ").split("\n")
+    assert ["counted", "1,399"] in [line.split() for line in numbers]
+    assert ["missing_field", "1"] in [line.split() for line in numbers]
+    assert "0 differences." in done.stdout
+
+
+def test_a_format_without_a_price_is_refused(just: Just, tmp_path: Path) -> None:
+    """By name, and nothing is made up."""
+    path = tmp_path / "bikes.csv"
+    path.write_text(
+        "ride_id,rideable_type,started_at,ended_at,start_lat,start_lng\n"
+        "a,classic_bike,2021-02-12 16:14:56,2021-02-12 16:21:43,42.012701,-87.666058\n"
+    )
+    done = just("replay", path)
+    assert done.returncode != 0
+    assert "recognised as bikeshare" in done.stderr
+    assert "nothing was sent" in done.stderr
 
 
 def test_paths_are_relative_to_the_callers_folder(just: Just, tmp_path: Path) -> None:
