@@ -58,9 +58,13 @@ def replay(options: ProducerOptions, settings: Settings, console: Console, clock
         reader.check_amounts()
         report = reader.new_report()
         rejects = None if options.rejects is None else RejectsFile(options.rejects)
-        with open_trips_file(
-            reader, report, settings.event_time, as_is=options.as_is, rejects=rejects
-        ) as file:
+        with (
+            console.status("reading the files") as status,
+            open_trips_file(
+                reader, report, settings.event_time, as_is=options.as_is, rejects=rejects
+            ) as file,
+        ):
+            status.stop()
             for line in _preview(report, file):
                 _print(console, line)
             return f"{_send(options, settings, file, console, clock)}\n{report.summary()}"

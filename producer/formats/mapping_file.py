@@ -30,6 +30,25 @@ _LIKENESS: Final = 0.6
 _UNITS: Final = {"distance_unit": get_args(DistanceUnit), "duration_unit": get_args(DurationUnit)}
 _TEXTS: Final = ("timezone", "vehicle_type", "time_format", *_UNITS)
 
+_PLAIN_NAMES: Final = {
+    "trip_id": ("ride no", "trip no", "ride number", "trip number", "booking"),
+    "start_time": ("pickup", "departure", "begin", "started", "date", "timestamp"),
+    "end_time": ("dropoff", "arrival", "finish", "ended"),
+    "duration_min": ("duration", "minutes", "elapsed"),
+    "distance_km": ("distance", "km", "miles", "kilometres", "mileage"),
+    "price": ("fare", "cost", "amount", "total", "revenue"),
+    "driver_id": ("driver", "courier"),
+    "passenger_id": ("passenger", "rider", "customer", "user"),
+    "vehicle_type": ("type", "vehicle", "mode"),
+    "start_lat": ("latitude", "lat", "origin latitude"),
+    "start_lng": ("longitude", "lng", "lon", "origin longitude"),
+    "end_lat": ("destination latitude",),
+    "end_lng": ("destination longitude",),
+    "start_location_id": ("origin", "start zone", "from"),
+    "end_location_id": ("destination", "end zone", "to"),
+}
+"""What people call these fields, besides the names of known formats."""
+
 _TEMPLATE: Final = """\
 # How the columns of {file} become trips. Edit, then run again with --columns {mapping}
 
@@ -56,7 +75,7 @@ _COMMENTS: Final = {
 def likely_fields(columns: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Return, by column, the field of a trip that its name looks like, and the nearest known name.
 
-    Known are the names of fields and of the columns of all known formats.
+    Known are the names of fields, plain names, and the columns of all known formats.
     """
     known = _known_names()
     found: dict[str, tuple[str, str]] = {}
@@ -91,6 +110,8 @@ def read_mapping(path: Path) -> TripFormat:
 def _known_names() -> dict[str, tuple[str, str]]:
     """Return known names, normalised, with the field that each stands for."""
     known = {normal_name(name): (name, name) for name in FIELDS}
+    for field, names in _PLAIN_NAMES.items():
+        known |= {normal_name(name): (field, field) for name in names}
     for each in FORMATS:
         for field, source in each.fields.items():
             for column in columns_of(source) if not isinstance(source, Total) else (source.base,):

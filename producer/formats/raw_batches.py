@@ -37,13 +37,18 @@ def scan_rows(file: InputFile, expected: Sequence[str] = ()) -> pl.LazyFrame:
         raise unreadable(file, error) from error
 
 
-def read_batches(
-    file: InputFile, rows: pl.LazyFrame, size: int | None = None
-) -> Iterator[pl.DataFrame]:
-    """Yield frames of up to `size` rows, in the order of the file. Raises TripsFileError."""
-    size = size or ROWS_PER_BATCH
+def read_head(file: InputFile, rows: pl.LazyFrame, size: int) -> pl.DataFrame:
+    """Return the first rows of a file. Raises TripsFileError."""
     try:
-        yield from rows.collect_batches(chunk_size=size, maintain_order=True, lazy=True)
+        return rows.head(size).collect()
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise unreadable(file, error) from error
+
+
+def read_batches(file: InputFile, rows: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+    """Yield the rows in frames, in the order of the file. Raises TripsFileError."""
+    try:
+        yield from rows.collect_batches(chunk_size=ROWS_PER_BATCH, maintain_order=True, lazy=True)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise unreadable(file, error) from error
 

@@ -93,6 +93,9 @@ def _unknown_format(file: InputFile, columns: Sequence[str]) -> str:
         else:
             field, known = near[name]
             lines.append(f"  {name.strip()} looks like {field} ({known} of a known format)")
+    fields = {field for field, _ in near.values()}
+    if lacking := [name for name in ("start_time", *AMOUNTS) if name not in fields]:
+        lines.append(f"No column looks like {', '.join(lacking)}.")
     try:
         path = write_mapping(Path.cwd(), file.name, columns)
     except OSError as error:

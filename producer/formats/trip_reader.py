@@ -12,7 +12,7 @@ import polars as pl
 from producer.formats.errors import TripsFileError
 from producer.formats.input_files import InputFile, open_inputs
 from producer.formats.options import ReadingOptions
-from producer.formats.raw_batches import read_batches, scan_rows
+from producer.formats.raw_batches import read_batches, read_head, scan_rows
 from producer.formats.reading_plan import ReadingPlan
 from producer.formats.reading_report import ReadingReport
 from producer.formats.recognition import lacking_amounts, plan_reading
@@ -93,8 +93,8 @@ def open_trip_files(paths: Sequence[Path], options: ReadingOptions) -> Iterator[
 
 def _plan(file: InputFile, options: ReadingOptions) -> PlannedFile:
     rows = scan_rows(file)
-    sample = next(read_batches(file, rows.head(_SAMPLED_ROWS), _SAMPLED_ROWS), None)
-    if sample is None or sample.is_empty():
+    sample = read_head(file, rows, _SAMPLED_ROWS)
+    if sample.is_empty():
         msg = f"{file.name}: the file has no rows"
         raise TripsFileError(msg)
     plan = plan_reading(file, sample, options)

@@ -97,7 +97,15 @@ def test_an_unknown_format_is_refused_with_a_mapping_to_edit(city: Path) -> None
         read(city)
     lines = str(refusal.value).splitlines()
     assert lines[0] == f"{city}: no known format has these columns:"
-    assert "  pickup time looks like start_time (pickup_datetime of a known format)" in lines
+    assert lines[1:8] == [
+        "  Ride No looks like trip_id",
+        "  pickup time looks like start_time (pickup_datetime of a known format)",
+        "  drop time looks like end_time",
+        "  km looks like distance_km",
+        "  fare looks like price",
+        "  rider looks like passenger_id",
+        "No column looks like duration_min.",
+    ]
     assert lines[
         -1
     ] == "--columns " + f"{city.parent}/city.columns.toml; or name a known format " + (
