@@ -17,6 +17,7 @@ from producer.formats.errors import TripsFileError
 # Clocks are changed at full quarters of an hour, in all zones since 1972: one lookup serves each.
 _QUARTER_MS: Final = 900_000
 _DAY_MS: Final = 86_400_000
+_NEAR_MS: Final = 60 * _DAY_MS
 _BEFORE_CHANGE_MS: Final = 10_800_000
 
 
@@ -69,12 +70,27 @@ class LocalTimes:
 
     def _candidates(self, local: pl.Series) -> pl.DataFrame:
         """Return `first` and `second` (epoch ms, different in a repeated hour), and `skipped`."""
+        constant = self._constant_offset(local)
+        if constant is not None:
+            instants = local - constant
+            return pl.DataFrame({"first": instants, "second": instants}).with_columns(skipped=False)
         quarters = (local // _QUARTER_MS).alias("quarter")
         table = self._offsets(quarters.unique().drop_nulls())
         offsets = quarters.to_frame().join(table, on="quarter", how="left", maintain_order="left")
         return offsets.select(
             first=local - pl.col("first"), second=local - pl.col("second"), skipped="skipped"
         )
+
+    def _constant_offset(self, local: pl.Series) -> int | None:
+        """Return the offset of all these times, if they are near each other and it is one."""
+        first, last = local.min(), local.max()
+        if not isinstance(first, int) or not isinstance(last, int) or last - first > _NEAR_MS:
+            return None
+        quarters = range(first // _QUARTER_MS, last // _QUARTER_MS + 1)
+        table = self._offsets(pl.Series(quarters, dtype=pl.Int64))
+        if table["skipped"].any() or table.select("first", "second").n_unique() > 1:
+            return None
+        return int(table["first"][0]) if table["first"][0] == table["second"][0] else None
 
     def _offsets(self, quarters: pl.Series) -> pl.DataFrame:
         """Return the offsets from UTC (ms) at the local times at which these quarters begin."""

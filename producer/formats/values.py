@@ -71,7 +71,10 @@ def as_text(found: pl.Series) -> pl.Series:
 
 def as_location(found: pl.Series) -> pl.Series:
     """Return the ids of places as text; 148.0, which programs write for 148, is 148."""
-    return as_text(found).str.replace(r"^([0-9]+)\.0$", "$1")
+    text = as_text(found)
+    if not text.str.ends_with(".0").any():
+        return text
+    return text.str.replace(r"^([0-9]+)\.0$", "$1")
 
 
 def as_numbers(found: pl.Series, *, decimal_comma: bool = False) -> pl.Series:
@@ -139,7 +142,7 @@ def as_times(
         ms = found.to_physical() // _PER_MS[found.dtype.time_unit]
         is_local = pl.repeat(found.dtype.time_zone is None, ms.len(), dtype=pl.Boolean, eager=True)
     else:
-        ms, is_local = _text_times(_text(found).str.strip_chars(), time_format)
+        ms, is_local = _text_times(_text(found), time_format)
     return ms.set(~ms.is_between(MIN_EVENT_TIME, MAX_EVENT_TIME), None), is_local
 
 
@@ -200,16 +203,22 @@ def _epoch_times(found: pl.Series, milliseconds: float) -> pl.Series:
 
 def _text_times(text: pl.Series, time_format: str | None) -> tuple[pl.Series, pl.Series]:
     ms = _parsed(text, time_format or _COMMON)
+    is_local = pl.repeat(True, ms.len(), dtype=pl.Boolean, eager=True)
     for parse in () if time_format else _PARSERS:
         left = (ms.is_null() & text.is_not_null()).arg_true()
         if left.is_empty():
             break
-        ms = ms.scatter(left, parse(text.gather(left)))
-    return ms, ~text.str.contains(_OFFSET).fill_null(value=False)
+        texts = text.gather(left).str.strip_chars()
+        ms = ms.scatter(left, parse(texts))
+        is_local = is_local.scatter(left, ~texts.str.contains(_OFFSET))
+    return ms, is_local
 
 
 def _parsed(text: pl.Series, time_format: str) -> pl.Series:
-    return text.str.to_datetime(time_format, strict=False, time_unit="ms").dt.epoch("ms")
+    # Polars' cache of parsed texts costs more than parsing this form.
+    uses_cache = time_format != _COMMON
+    times = text.str.to_datetime(time_format, strict=False, time_unit="ms", cache=uses_cache)
+    return times.dt.epoch("ms")
 
 
 def _iso(text: pl.Series) -> pl.Series:
@@ -217,6 +226,7 @@ def _iso(text: pl.Series) -> pl.Series:
 
 
 _PARSERS: Final[tuple[Callable[[pl.Series], pl.Series], ...]] = (
+    partial(_parsed, time_format=_COMMON),  # without the blanks around it
     _iso,
     *(partial(_parsed, time_format=form) for form in _TIME_FORMATS),
 )
