@@ -1,12 +1,13 @@
 """The rows of a file as trips: fields, units and types of our own record, and what is left out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
 
 from mobility.records import MAX_AMOUNT
+from mobility.times import epoch_ms, iso_text
 from producer.formats.local_times import Instants, LocalTimes
 from producer.formats.reading_plan import ReadingPlan, raw_column
 from producer.formats.trip_format import (
@@ -77,7 +78,9 @@ class RowReader:
         if (kind := self._plan.format.vehicle_type) is not None:
             columns["vehicle_type"] = pl.repeat(kind, rows.height, dtype=pl.String, eager=True)
         if self._plan.format.is_passed_on:
-            columns |= self._unchanged_times(rows)
+            columns |= self._times_as_text(rows, columns)
+        else:
+            columns |= _known_places(columns)
         ordered = [columns[name].alias(name) for name in FIELDS if name in columns]
         trips = pl.DataFrame([*ordered, *self._further_columns(rows)])
         return TripRows(
@@ -105,16 +108,26 @@ class RowReader:
         resolved = times.starts(local) if starts is None else times.ends(local, starts)
         return Instants(resolved.ms.zip_with(is_local, ms), resolved.repeated, resolved.skipped)
 
-    def _unchanged_times(self, rows: pl.DataFrame) -> dict[str, pl.Series]:
-        """Return times that are ISO 8601 text as in `trips_stream`: they are sent as they are."""
+    def _times_as_text(
+        self, rows: pl.DataFrame, read: Mapping[str, pl.Series]
+    ) -> dict[str, pl.Series]:
+        """Return the times of our own record that are text, as they are.
+
+        So what is no time is a dead letter with its text. Only other forms than ISO 8601 are
+        replaced by the times that were `read`.
+        """
         if self._plan.timezone != "UTC":
             return {}
-        found = {
-            name: _raw_time(rows, self._plan.sources[name])
-            for name in TIMES
-            if name in self._plan.sources and name not in self._plan.epoch_units
-        }
-        return {name: each for name, each in found.items() if each.dtype == pl.String}
+        found: dict[str, pl.Series] = {}
+        for name in TIMES:
+            if name not in self._plan.sources or name in self._plan.epoch_units:
+                continue
+            text = _raw_time(rows, self._plan.sources[name])
+            if text.dtype == pl.String:
+                is_other = epoch_ms(text).is_null() & read[name].is_not_null()
+                iso = pl.select(iso_text(pl.lit(read[name].dt.epoch("ms")))).to_series()
+                found[name] = iso.zip_with(is_other, text) if is_other.any() else text
+        return found
 
     def _texts(self, rows: pl.DataFrame) -> dict[str, pl.Series]:
         found: dict[str, pl.Series] = {}
@@ -205,6 +218,16 @@ class RowReader:
         if source is None or isinstance(source, Points):
             return pl.repeat(False, rows.height, dtype=pl.Boolean, eager=True)
         return _has_value(raw_column(rows, columns_of(source)[0]))
+
+
+def _known_places(columns: Mapping[str, pl.Series]) -> dict[str, pl.Series]:
+    """Return positions without those at 0, 0, which recorders write when they have none."""
+    places: dict[str, pl.Series] = {}
+    for lat, lng in (("start_lat", "start_lng"), ("end_lat", "end_lng")):
+        if lat in columns and lng in columns:
+            is_none = (columns[lat] == 0) & (columns[lng] == 0)
+            places |= {name: columns[name].set(is_none, None) for name in (lat, lng)}
+    return places
 
 
 def _is_valid_type(name: str, dtype: pl.DataType) -> bool:

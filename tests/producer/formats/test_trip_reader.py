@@ -66,6 +66,24 @@ def test_a_place_beyond_the_earth_is_left_out(tmp_path: Path) -> None:
     assert dict(read(path).report.left_out) == {"end_lat is beyond 90 degrees": 1}
 
 
+def test_a_place_at_0_0_is_no_place(tmp_path: Path) -> None:
+    """Taxi meters without a position write that."""
+    header, row, _ = CASES["nyc-yellow of 2009"]
+    row = row.replace("-73.991957", "0").replace("40.721567", "0.000000")
+    trip = read(write_csv(tmp_path / "trips.csv", header, row)).first()
+    assert {"start_lat", "start_lng"} & set(trip) == set()
+    assert trip["end_lat"] == 40.695922
+
+
+def test_times_of_our_own_record_as_text(tmp_path: Path) -> None:
+    """ISO 8601 and what is no time stay as they are; other forms become ISO 8601."""
+    times = ["2025-01-06T12:00:00.5+01:00", "soon", "1/6/2025 12:00", None]
+    path = tmp_path / "trips.parquet"
+    own_trips(start_time=times).write_parquet(path)
+    found = read(path).trips["start_time"].to_list()
+    assert found == [*times[:2], "2025-01-06T12:00:00Z", None]
+
+
 def test_our_own_record_is_passed_on(tmp_path: Path) -> None:
     """All rows are sent, with further columns: the flow decides which are valid."""
     path = tmp_path / "trips.parquet"
