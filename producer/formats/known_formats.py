@@ -120,14 +120,19 @@ _NYC_HVFHV: Final = TripFormat(
     ids="no ids of drivers or passengers; licence and base numbers are companies",
 )
 
-# As above: "Data Dictionary - FHV Trip Records". Neither distance nor price are published.
+# As above: "Data Dictionary - FHV Trip Records". Neither distance nor price are published, and
+# until 2016 no ends either.
 _NYC_FHV: Final = TripFormat(
     name="nyc-fhv",
     title="NYC TLC for-hire vehicle trip records",
-    recognised_by=[("dispatching_base_num", "pickup_datetime")],
+    recognised_by=[
+        ("dispatching_base_num", "pickup_datetime"),
+        ("dispatching_base_num", "Pickup_date"),
+    ],
     fields={
-        **_TLC_ZONES,
-        "start_time": column("pickup_datetime"),
+        "start_location_id": column("PULocationID", "locationID"),
+        "end_location_id": column("DOLocationID"),
+        "start_time": column("pickup_datetime", "Pickup_date"),
         "end_time": column("dropoff_datetime", "dropOff_datetime"),
     },
     timezone=_NEW_YORK,
@@ -248,11 +253,11 @@ _CITI_BIKE: Final = TripFormat(
     ids="no ids of riders; the bike's id is a vehicle",
 )
 
-# capitalbikeshare.com/system-data, until March 2020.
+# capitalbikeshare.com/system-data, until March 2020; in its first years with "Duration (ms)".
 _CAPITAL: Final = TripFormat(
     name="capital-bikeshare",
     title="Capital Bikeshare trips until 2020",
-    recognised_by=[("Duration", "Start date", "End date", "Start station number")],
+    recognised_by=[("Start date", "End date", "Start station number", "End station number")],
     fields={
         "start_time": column("Start date"),
         "end_time": column("End date"),
@@ -266,21 +271,26 @@ _CAPITAL: Final = TripFormat(
     ids="no ids of riders; the bike's number is a vehicle",
 )
 
-# lyft.com/bikes/bay-wheels/system-data, until April 2020, as Ford GoBike until 2019.
+# lyft.com/bikes/bay-wheels/system-data, until April 2020: Ford GoBike until 2019, and before it Bay
+# Area Bike Share, until 2016, whose stations were terminals.
 _BAY_WHEELS: Final = TripFormat(
     name="baywheels",
     title="Bay Wheels (Ford GoBike) trips until 2020",
-    recognised_by=[("duration_sec", "start_time", "end_time", "start_station_id", "bike_id")],
+    recognised_by=[
+        ("duration_sec", "start_time", "end_time", "start_station_id", "bike_id"),
+        ("Trip ID", "Duration", "Start Date", "Start Terminal", "End Date", "End Terminal"),
+    ],
     fields={
-        "start_time": column("start_time"),
-        "end_time": column("end_time"),
-        "start_location_id": column("start_station_id"),
-        "end_location_id": column("end_station_id"),
+        "trip_id": column("Trip ID"),
+        "start_time": column("start_time", "Start Date"),
+        "end_time": column("end_time", "End Date"),
+        "start_location_id": column("start_station_id", "Start Terminal"),
+        "end_location_id": column("end_station_id", "End Terminal"),
         "start_lat": column("start_station_latitude"),
         "start_lng": column("start_station_longitude"),
         "end_lat": column("end_station_latitude"),
         "end_lng": column("end_station_longitude"),
-        "duration_min": column("duration_sec"),
+        "duration_min": column("duration_sec", "Duration"),
     },
     timezone=_LOS_ANGELES,
     duration_unit="s",

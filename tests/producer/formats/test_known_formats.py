@@ -116,6 +116,15 @@ CASES: dict[str, Case] = {
             "duration_min": 37.0,
         },
     ),
+    "nyc-fhv of 2015": Case(
+        "Dispatching_base_num,Pickup_date,locationID",
+        "B00029,2015-07-01 00:02:00,237",
+        {
+            "vehicle_type": "ride_hail",
+            "start_location_id": "237",
+            "start_time": "2015-07-01T04:02:00Z",
+        },
+    ),
     "chicago-taxi": Case(
         "Trip ID,Taxi ID,Trip Start Timestamp,Trip End Timestamp,Trip Seconds,Trip Miles,"
         "Pickup Census Tract,Dropoff Census Tract,Pickup Community Area,Dropoff Community Area,"
@@ -263,6 +272,35 @@ CASES: dict[str, Case] = {
             "start_time": "2018-07-01T04:00:05Z",
             "end_time": "2018-07-01T04:11:24Z",
             "duration_min": 679 / 60,
+        },
+    ),
+    "capital-bikeshare of 2011": Case(
+        "Duration (ms),Start date,End date,Start station number,Start station,End station number,"
+        "End station,Bike number,Member Type",
+        "1012223,7/1/2011 0:00,7/1/2011 0:16,31214,17th & Corcoran St NW,31104,Adams Mill,W00839,"
+        "Registered",
+        {
+            "vehicle_type": "bike",
+            "start_location_id": "31214",
+            "end_location_id": "31104",
+            "start_time": "2011-07-01T04:00:00Z",
+            "end_time": "2011-07-01T04:16:00Z",
+            "duration_min": 16.0,
+        },
+    ),
+    "baywheels of 2014": Case(
+        "Trip ID,Duration,Start Date,Start Station,Start Terminal,End Date,End Station,"
+        "End Terminal,Bike #,Subscriber Type,Zip Code",
+        "432946,406,8/31/2014 22:31,Mountain View Caltrain Station,28,8/31/2014 22:38,"
+        "Castro Street,32,17,Subscriber,94040",
+        {
+            "trip_id": "432946",
+            "vehicle_type": "bike",
+            "start_location_id": "28",
+            "end_location_id": "32",
+            "start_time": "2014-09-01T05:31:00Z",
+            "end_time": "2014-09-01T05:38:00Z",
+            "duration_min": 406 / 60,
         },
     ),
     "baywheels": Case(
