@@ -74,7 +74,7 @@ def _preview(report: ReadingReport, file: TripsFile) -> Iterator[str]:
     yield from report.lines()
     if file.outliers:
         yield (
-            f"look at this: {file.outliers:,} trips are more than 30 days away from all others; "
+            f"look at this: trips more than 30 days away from all others: {file.outliers:,}; "
             "no schedule waits for them"
         )
 

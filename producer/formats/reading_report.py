@@ -16,9 +16,9 @@ _FAR_KM: Final = 100
 _LONG_MIN: Final = 24 * 60
 
 _IMPLAUSIBLE: Final = {
-    f"longer than {_FAR_KM} km": (("distance_km",), pl.col("distance_km") > _FAR_KM),
-    "longer than 24 h": (("duration_min",), pl.col("duration_min") > _LONG_MIN),
-    "with an end before the start": (
+    f"trips longer than {_FAR_KM} km": (("distance_km",), pl.col("distance_km") > _FAR_KM),
+    "trips longer than 24 h": (("duration_min",), pl.col("duration_min") > _LONG_MIN),
+    "trips with an end before the start": (
         ("start_time", "end_time"),
         pl.col("end_time") < pl.col("start_time"),
     ),
@@ -82,7 +82,7 @@ class ReadingReport:
         if self.skipped:
             yield f"{self.skipped:,} times in an hour that clocks skip, read as an hour later"
         for what, count in self.implausible.items():
-            yield f"look at this: {count:,} trips ({count / self.trips:.2%}) {what}"
+            yield f"look at this: {what}: {count:,} ({count / self.trips:.2%})"
 
     def _add_implausible(self, kept: pl.DataFrame) -> None:
         for what, (names, condition) in _IMPLAUSIBLE.items():

@@ -160,8 +160,8 @@ def test_the_preview(tmp_path: Path) -> None:
     ]
     assert sum(line.startswith("for example vehicle_type=yellow_taxi, ") for line in lines) == 3
     assert lines[-2:] == [
-        "look at this: 1 trips (25.00%) longer than 100 km",
-        "look at this: 1 trips (25.00%) longer than 24 h",
+        "look at this: trips longer than 100 km: 1 (25.00%)",
+        "look at this: trips longer than 24 h: 1 (25.00%)",
     ]
 
 
@@ -171,7 +171,7 @@ def test_an_end_before_the_start_is_reported(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "trips.csv", header, row.replace("00:54:24", "00:24:24"))
     found = read(path)
     assert found.first()["duration_min"] == pytest.approx(1259 / 60)
-    assert "1 trips (100.00%) with an end before the start" in list(found.report.lines())[-1]
+    assert "trips with an end before the start: 1 (100.00%)" in list(found.report.lines())[-1]
 
 
 def test_changed_clocks_are_counted(tmp_path: Path) -> None:
