@@ -58,19 +58,21 @@ def compare(
     keys: Sequence[str],
     fields: Sequence[str] = (),
     means: Sequence[str] = (),
+    added: Sequence[str] = (),
 ) -> OutputComparison:
     """Compare two frames row by row.
 
     Rows match if all `keys` are equal, nulls included; `expected` has each key once. `fields` must
     be equal. `means` are doubles that each system computes in its own way: they may differ in the
-    last digits (1e-12 of the value). Raises ColumnNotFoundError or SchemaError if a frame lacks a
+    last digits (1e-12 of the value). What is `added` to the fields may be absent in what was found:
+    an earlier release did not have it. Raises ColumnNotFoundError or SchemaError if a frame lacks a
     column or has it in another type.
     """
-    columns = [*keys, *fields, *means]
+    columns = [*keys, *fields, *means, *added]
     expected, found = expected.select(columns), found.select(columns)
     repeated = found.filter(~pl.struct(keys).is_first_distinct())
     found = found.filter(pl.struct(keys).is_first_distinct())
-    flags = _difference_flags(fields, means)
+    flags = _difference_flags(fields, means, added)
     both = expected.join(
         found, on=list(keys), how="inner", nulls_equal=True, suffix=_FOUND
     ).with_columns(**flags)
@@ -90,9 +92,12 @@ def compare(
     return OutputComparison(output, expected.height, counts, tuple(examples))
 
 
-def _difference_flags(fields: Sequence[str], means: Sequence[str]) -> dict[str, pl.Expr]:
+def _difference_flags(
+    fields: Sequence[str], means: Sequence[str], added: Sequence[str]
+) -> dict[str, pl.Expr]:
     """Return a boolean column for each field: whether it differs."""
     flags = {name: pl.col(name).ne_missing(pl.col(name + _FOUND)) for name in fields}
+    flags |= {name: pl.col(name).ne(pl.col(name + _FOUND)).fill_null(value=False) for name in added}
     for name in means:
         expected, found = pl.col(name), pl.col(name + _FOUND)
         is_close = (expected - found).abs() <= _TOLERANCE * expected.abs()

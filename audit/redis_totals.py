@@ -64,7 +64,10 @@ def parse_totals(rows: Sequence[Sequence[str | None]]) -> pl.DataFrame:
     """
     return pl.DataFrame(rows, schema=_TEXTS, orient="row").with_columns(
         pl.col(*COUNTS).cast(pl.Int64, strict=False),
-        *(decimal_to_micro(pl.col(name)).alias(name) for name in AMOUNTS),
+        *(
+            decimal_to_micro(pl.col(name)).cast(MEASURE_SCHEMA[name]).alias(name)
+            for name in AMOUNTS
+        ),
         *(iso_to_ms(pl.col(name)) for name in (*STARTS, LAST_WINDOW)),
         pl.col(MEAN).cast(pl.Float64, strict=False),
     )

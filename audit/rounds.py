@@ -5,6 +5,7 @@ The system goes on meanwhile.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import polars as pl
 
@@ -20,7 +21,10 @@ from audit.comparison import OutputComparison, compare
 from audit.rules_in_force import RulesInForce
 from audit.window_sample import ENTITY_WINDOW_KEY, SAMPLE_SCHEMA, WINDOW_FIELDS, WindowSample
 from mobility.entities import Entity
+from mobility.measures import ADDED
 from mobility.settings import Settings
+
+_ADDED: Final = tuple(each.name for each in ADDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +158,8 @@ def _compare_windows(
         expected.join(backfilled, on=ENTITY_WINDOW_KEY, how="anti"),
         found.join(backfilled, on=ENTITY_WINDOW_KEY, how="anti"),
         keys=ENTITY_WINDOW_KEY,
-        fields=WINDOW_FIELDS,
+        fields=[name for name in WINDOW_FIELDS if name not in _ADDED],
+        added=_ADDED,
     )
 
 

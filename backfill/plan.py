@@ -12,14 +12,14 @@ from audit.validation import TRIP_SCHEMA
 from audit.window_sample import ENTITY_WINDOW_KEY
 from backfill.correction_file import CorrectionFile
 from backfill.window_range import WindowRange
-from mobility.measures import STARTS, SUMS
+from mobility.measures import ADDED, MEASURE_SCHEMA, STARTS, SUMS
 from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings
 
 ENTITY_WINDOW_SCHEMA: Final = pl.Schema([("entity", pl.String), *WINDOW_SCHEMA.items()])
 """Windows of all entities in one frame."""
 
-_COMPARED: Final = (*ENTITY_WINDOW_KEY, *SUMS, *STARTS)
+_COMPARED: Final = (*ENTITY_WINDOW_KEY, *MEASURE_SCHEMA)
 _POSITION: Final = ("partition", "offset")
 
 
@@ -42,7 +42,7 @@ def recount(
     settings: Settings,
     rules: RulesInForce | None = None,
 ) -> pl.DataFrame:
-    """Return the windows of a range: ENTITY_WINDOW_KEY, SUMS and STARTS.
+    """Return the windows of a range: ENTITY_WINDOW_KEY, and their measures.
 
     `logged` (LOGGED_TRIP_SCHEMA) has the trips of the log before those of `trips_late`. The
     corrections are in the order in which they were given, the newest last. Each trip of the log is
@@ -93,15 +93,18 @@ def drop_duplicates(trips: pl.DataFrame) -> pl.DataFrame:
 def diff_windows(wanted: pl.DataFrame, current: pl.DataFrame, generation: int) -> WindowChanges:
     """Return what must be written to turn the `current` windows into the `wanted` ones.
 
-    `current` has ENTITY_WINDOW_SCHEMA. `wanted` has ENTITY_WINDOW_KEY, SUMS and STARTS, and every
-    window that has trips: a window that only `current` has is emptied.
+    `current` has ENTITY_WINDOW_SCHEMA. `wanted` has ENTITY_WINDOW_KEY, the measures, and every
+    window that has trips: a window that only `current` has is emptied. One that lacks a measure,
+    as it is from before that was added, differs, and gets it.
     """
     filled = current.filter(pl.col("trip_count") > 0)
     emptied = filled.join(wanted, on=ENTITY_WINDOW_KEY, how="anti").select(
         *ENTITY_WINDOW_KEY,
         *(pl.lit(0, ENTITY_WINDOW_SCHEMA[name]).alias(name) for name in SUMS),
         *(pl.col("window_start").alias(name) for name in STARTS),
+        *(pl.lit(None, ENTITY_WINDOW_SCHEMA[each.name]).alias(each.name) for each in ADDED),
     )
+    emptied = emptied.select(_COMPARED)
     differing = wanted.select(_COMPARED).join(filled, on=_COMPARED, how="anti")
     after = pl.concat([differing, emptied]).with_columns(
         pane=pl.lit("late"), generation=pl.lit(generation, pl.Int64)

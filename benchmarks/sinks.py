@@ -18,6 +18,7 @@ from benchmarks.tenant import empty_tenant, tenant_settings
 from benchmarks.timed_command import BenchmarkError
 from benchmarks.workload import Workload, make_trips
 from mobility.entities import BY_NAME
+from mobility.measures import ADDED
 from mobility.records import MICRO, WINDOW_SCHEMA, WindowUpdate
 from mobility.settings import Settings, Store
 from sinks import StoreSink
@@ -96,6 +97,7 @@ def make_windows(number: int) -> Rows:
         *((pl.col(of) * MICRO).round().cast(pl.Int64).sum().alias(n) for n, of in totals.items()),
         pl.col("start_time").min(),
         pl.col("start_time").max().alias("last_start_time"),
+        *((pl.col("price").max() * MICRO).round().cast(pl.Int64).alias(m.name) for m in ADDED),
     )
     labelled = grouped.with_columns(pane=pl.lit("on_time"), generation=pl.lit(0, pl.Int64))
     windows = labelled.sort("window_start", "id").head(number)
@@ -126,6 +128,10 @@ def _own_writer(settings: Settings, *stores: Store) -> Write:
 def _naive_postgres(settings: Settings) -> Write:
     columns = WINDOW_SCHEMA.names()
     replaced = ", ".join(f"{name} = excluded.{name}" for name in columns[2:])
+    typed = ", ".join(
+        f"{name} {'text' if kind == pl.String else 'bigint'}"
+        for name, kind in WINDOW_SCHEMA.items()
+    )
     upsert = (
         f"INSERT INTO naive_windows ({', '.join(columns)}) "  # noqa: S608 - fixed names
         f"VALUES ({', '.join(['%s'] * len(columns))}) "
@@ -135,10 +141,7 @@ def _naive_postgres(settings: Settings) -> Write:
     def write(rows: Rows) -> None:
         with psycopg.connect(settings.postgres) as connection:
             connection.execute(
-                "CREATE TABLE naive_windows (id text, window_start bigint, trip_count bigint, "
-                "total_duration bigint, total_distance bigint, total_revenue bigint, "
-                "start_time bigint, last_start_time bigint, pane text, generation bigint, "
-                "PRIMARY KEY (id, window_start))"
+                f"CREATE TABLE naive_windows ({typed}, PRIMARY KEY (id, window_start))"
             )
             for batch in _batches(rows):
                 with connection.cursor() as cursor:

@@ -27,6 +27,7 @@ from mobility.event_time import (
     LatenessRules,
     classify,
 )
+from mobility.measures import ADDED
 from mobility.settings import Settings
 from mobility.status import ReadStatus
 from mobility.totals import AGGREGATED, partial_totals, split_by_shard
@@ -181,7 +182,10 @@ def _partial(first: int, number: int) -> pl.DataFrame:
         total_revenue=numbers * 1_299_709 % 50_000_000,
         start_time=_NOON + numbers % _WINDOW,
         last_start_time=_NOON + numbers % _WINDOW,
-    ).with_columns(pl.col("trip_count").cast(pl.Int64))
+    ).with_columns(
+        pl.col("trip_count").cast(pl.Int64),
+        *((numbers % 50_000_000).alias(each.name) for each in ADDED),
+    )
 
 
 def _measure_turns(rows: list[Row], targets: list[Target]) -> None:

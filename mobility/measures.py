@@ -20,7 +20,9 @@ class Measure:
     column of counted trips that it is computed of; a count has none. `label` is its name on pages.
     `mean` is the name of a sum divided by the trip count, which is derived where it is shown.
     `substitute` is the measure whose value stands for this one in windows of an earlier release,
-    which lack it.
+    which lack it. An `added` measure has no substitute: it is null in those windows, and in the
+    totals of ids that have no others. It is a minimum or a maximum, as a sum without the trips of
+    before would be taken for that of all.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Measure:
     label: str
     mean: str | None = None
     substitute: str | None = None
+    added: bool = False
 
     @property
     def dtype(self) -> pl.DataType:
@@ -44,6 +47,7 @@ MEASURES: Final = (
     Measure("total_revenue", "sum", "currency", "revenue", "Revenue", "avg_revenue"),
     Measure("start_time", "min", "time", "start_time", "First trip"),
     Measure("last_start_time", "max", "time", "start_time", "Last trip", substitute="start_time"),
+    Measure("max_price", "max", "currency", "revenue", "Highest price", added=True),
 )
 
 MEASURE_SCHEMA: Final = pl.Schema({measure.name: measure.dtype for measure in MEASURES})
@@ -66,6 +70,9 @@ TOTALS: Final = tuple(each.name for each in MEASURES if each.kind == "sum")
 
 AMOUNTS: Final = tuple(each.name for each in MEASURES if each.unit not in {"trips", "time"})
 """The names of what is stored in micro-units."""
+
+ADDED: Final = tuple(each for each in MEASURES if each.added)
+"""The measures that windows of an earlier release may lack."""
 
 STARTS: Final = tuple(each.name for each in MEASURES if each.unit == "time")
 """The names of the starts of the earliest and the latest trip."""

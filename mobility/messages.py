@@ -5,7 +5,7 @@ from typing import Final
 import polars as pl
 
 from mobility.entities import Entity
-from mobility.measures import AMOUNTS, COUNTS, MEASURES, STARTS, Measure
+from mobility.measures import ADDED, AMOUNTS, COUNTS, MEASURE_SCHEMA, MEASURES, STARTS, Measure
 from mobility.records import MICRO, WINDOW_SCHEMA
 from mobility.times import epoch_ms, iso_text
 
@@ -25,8 +25,7 @@ def encode_windows(rows: pl.DataFrame, entity: Entity, window_ms: int) -> pl.Ser
     fields = {
         **{name: pl.col(name) for name in COUNTS},
         "avg_duration": mean_duration(),
-        **{name: units(name) for name in AMOUNTS},
-        **{name: iso_text(pl.col(name)) for name in STARTS},
+        **{name: _json_value(name) for name in MEASURE_SCHEMA if name not in COUNTS},
         **{name: pl.col(name) for name in ("pane", "generation")},
     }
     members = (f',"{name}":"{{}}"' if name in _TEXTS else f',"{name}":{{}}' for name in fields)
@@ -75,7 +74,8 @@ def decode_windows(values: list[bytes], entity: Entity) -> pl.DataFrame:
         "pane",
         "generation",
     )
-    if rows.null_count().sum_horizontal().item():
+    required = pl.exclude([each.name for each in ADDED])
+    if rows.select(required.null_count()).sum_horizontal().item():
         msg = f"not windows of {entity.name}: a field is missing"
         raise ValueError(msg)
     return rows.cast(WINDOW_SCHEMA)
@@ -89,6 +89,12 @@ def units(name: str) -> pl.Expr:
 def micro_units(texts: pl.Series) -> pl.Series:
     """Return decimal numbers in units, as text, as micro-units."""
     return (texts.cast(_UNITS) * MICRO).cast(pl.Int128)
+
+
+def _json_value(name: str) -> pl.Expr:
+    if name in STARTS:
+        return iso_text(pl.col(name))
+    return units(name).cast(pl.String).fill_null("null")
 
 
 def mean_duration() -> pl.Expr:

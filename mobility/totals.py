@@ -7,7 +7,7 @@ import polars as pl
 import polars_hash as plh
 
 from mobility.entities import Entity
-from mobility.measures import MEASURE_SCHEMA, MEASURES, SUMS, Measure
+from mobility.measures import ADDED, MEASURE_SCHEMA, MEASURES, SUMS, Measure
 from mobility.records import PARTIAL_SCHEMA
 
 WINDOW_KEY: Final = ("id", "window_start")
@@ -45,8 +45,10 @@ def merge_totals(partials: list[pl.DataFrame]) -> pl.DataFrame:
     """Return the totals of partial aggregates, in no particular order, as `narrowed` does."""
     if not partials:
         return pl.DataFrame(schema=PARTIAL_SCHEMA)
-    totals = pl.concat(partials, how="vertical_relaxed").lazy().group_by(WINDOW_KEY)
-    return totals.agg(map(_merged, MEASURES)).collect()
+    rows = pl.concat(partials, how="vertical_relaxed")
+    unknown = {each.name for each in ADDED if rows[each.name].null_count()}
+    totals = rows.lazy().group_by(WINDOW_KEY)
+    return totals.agg(_merged(each, each.name in unknown) for each in MEASURES).collect()
 
 
 def running_totals(windows: pl.DataFrame) -> pl.DataFrame:
@@ -76,10 +78,9 @@ def narrowed(totals: pl.DataFrame) -> pl.DataFrame:
 def upgrade_windows(windows: pl.DataFrame) -> pl.DataFrame:
     """Return windows, perhaps stored by an earlier release, with a column for each measure."""
     for before, measure in pairwise(MEASURES):
-        if measure.substitute is not None and measure.name not in windows.columns:
+        if measure.name not in windows.columns:
             index = windows.columns.index(before.name) + 1
-            column = windows[measure.substitute].alias(measure.name)
-            windows = windows.clone().insert_column(index, column)
+            windows = windows.clone().insert_column(index, _of_earlier(windows, measure))
     return windows
 
 
@@ -120,9 +121,22 @@ def _partial(measure: Measure, wide: pl.DataType) -> pl.Expr:
     return _combined(measure, pl.col(measure.input), wide)
 
 
-def _merged(measure: Measure) -> pl.Expr:
-    """Return a measure of all trips from those of parts of them."""
-    return _combined(measure, pl.col(measure.name), MEASURE_SCHEMA[measure.name])
+def _merged(measure: Measure, is_unknown: bool) -> pl.Expr:
+    """Return a measure of all trips from those of parts of them.
+
+    If it `is_unknown` (null) for some parts, which an earlier release has stored, it is for those
+    windows.
+    """
+    column = pl.col(measure.name)
+    merged = _combined(measure, column, MEASURE_SCHEMA[measure.name])
+    return pl.when(column.null_count() == 0).then(merged) if is_unknown else merged
+
+
+def _of_earlier(windows: pl.DataFrame, measure: Measure) -> pl.Series:
+    """Return the column of a measure that an earlier release did not have."""
+    if measure.substitute is not None:
+        return windows[measure.substitute].alias(measure.name)
+    return pl.repeat(None, windows.height, dtype=measure.dtype, eager=True).alias(measure.name)
 
 
 def _of_windows(measure: Measure) -> pl.Expr:

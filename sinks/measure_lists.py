@@ -6,11 +6,22 @@ A window without trips, which a backfill can leave, counts for no minimum and no
 from typing import Final
 
 from mobility.measure_lists import measure_list
-from mobility.measures import ADDITIVE
+from mobility.measures import ADDED, ADDITIVE, MEASURES, Measure
+
+
+def _in_units(measure: Measure) -> str:
+    """Return a measure as people read it: a time, or an exact amount in units."""
+    if measure.unit == "time":
+        return f"epoch_ms_to_time({measure.name})"
+    return f"({measure.name} * 0.000001)::numeric(19, 6)"
+
 
 MEASURE_LISTS: Final = {
     "measures": measure_list("{name}"),
-    "measure_columns": measure_list("{name} bigint NOT NULL"),
+    "measure_columns": ", ".join(
+        f"{each.name} bigint" if each.added else f"{each.name} bigint NOT NULL" for each in MEASURES
+    ),
+    "added_in_units": "".join(f", {_in_units(each)} AS {each.name}" for each in ADDED),
     "new_measures": measure_list("new.{name}"),
     "old_measures": measure_list("old.{name}"),
     "measures_of_windows": measure_list(

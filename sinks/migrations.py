@@ -2,12 +2,14 @@
 
 A file of `sql/store` runs once. A file of `sql/entity` is a template and runs once for each entity,
 so a new entity gets its tables at the next start. The table `migrations` holds the numbers that
-have run. A released file never changes: an upgrade is a new file with the next number.
+have run. A released file never changes: an upgrade is a new file with the next number. The columns
+of measures that were added need no file: they are null in the rows that there are.
 """
 
 from psycopg import sql
 
 from mobility.entities import ENTITIES, Entity
+from mobility.measures import ADDED
 from postgres.connection import Connection
 from sinks.scripts import entity_statement, migration_files, text
 from sinks.store import StoreError
@@ -33,6 +35,7 @@ def migrate(connection: Connection, entities: tuple[Entity, ...] = ENTITIES) -> 
             if (entity.name, number) not in done:
                 statement = entity_statement(entity, "sql", "entity", name)
                 _run(connection, entity.name, number, statement)
+        _add_measures(connection, entity)
 
 
 def _run(
@@ -42,6 +45,18 @@ def _run(
     with connection.without_bound():
         connection.execute(statement)
     connection.execute("INSERT INTO migrations (scope, number) VALUES (%s, %s)", (scope, number))
+
+
+def _add_measures(connection: Connection, entity: Entity) -> None:
+    """Add the columns of measures that lack them, which rewrites no row, also to both views."""
+    view = {"view": f"{entity.name}_windows"}
+    columns = connection.execute(text("sql", "select_columns.sql"), view).fetchall()
+    missing = [each.name for each in ADDED if (each.name,) not in columns]
+    for name in missing:
+        column = sql.Identifier(name)
+        connection.execute(entity_statement(entity, "sql", "add_measure.sql", column=column))
+    if missing:
+        connection.execute(entity_statement(entity, "sql", "replace_views.sql"))
 
 
 def _refuse_newer(done: set[tuple[object, ...]], store: int, templates: int) -> None:

@@ -58,7 +58,7 @@ def totals_commands(key_prefix: str, totals: pl.DataFrame, expiry: str | int) ->
     """Return an HSET and an EXPIRE for each id of `totals` (TOUCHED_SCHEMA).
 
     `expiry` are the seconds, or the column that has them. Amounts are written as decimals in units,
-    times in ISO 8601; an id without trips has no starts.
+    times in ISO 8601; a minimum or maximum is empty where there is none.
     """
     seconds = pl.col(expiry) if isinstance(expiry, str) else pl.lit(expiry)
     words = totals.select(
@@ -82,7 +82,8 @@ def totals_commands(key_prefix: str, totals: pl.DataFrame, expiry: str | int) ->
 
 def _field_text(name: str) -> pl.Expr:
     if name in AMOUNTS:
-        return units(name).cast(pl.String).str.strip_chars_end("0").str.strip_chars_end(".")
+        text = units(name).cast(pl.String)
+        return text.str.strip_chars_end("0").str.strip_chars_end(".").fill_null("")
     if name in STARTS or name == LAST_WINDOW:
         return iso_text(pl.col(name)).fill_null("")
     if name in COUNTS:

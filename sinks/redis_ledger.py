@@ -93,7 +93,7 @@ def parse_totals(rows: Iterable[tuple[Any, ...]]) -> pl.DataFrame:
     texts = pl.DataFrame(list(rows), schema=schema, orient="row")
     return texts.with_columns(
         pl.col(COUNTS).cast(pl.Int64),
-        *(micro_units(texts[name]) for name in AMOUNTS),
+        *(micro_units(texts[name].replace("", None)) for name in AMOUNTS),
         *(epoch_ms(texts[name].replace("", None)) for name in _TIMES),
     ).cast(TOUCHED_SCHEMA)
 

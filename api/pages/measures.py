@@ -5,7 +5,7 @@ from typing import Final
 
 from litestar import Response, get
 
-from mobility.measures import MEASURES, SUMS, Unit
+from mobility.measures import EXTREMES, MEASURES, SUMS, Unit
 
 _UNITS: Final[dict[Unit, str]] = {
     "trips": "trips",
@@ -17,7 +17,7 @@ _UNITS: Final[dict[Unit, str]] = {
 
 
 def measures_module() -> str:
-    """Return the module: MEASURES, by name, with their means, and the names of SUMS."""
+    """Return the module: MEASURES, by name, with their means, and names of SUMS and EXTREMES."""
     measures: dict[str, dict[str, str]] = {}
     for each in MEASURES:
         unit = _UNITS[each.unit]
@@ -25,7 +25,7 @@ def measures_module() -> str:
         if each.mean is not None:
             label = f"{each.label} per trip"
             measures[each.mean] = {"name": label, "unit": f"{unit}, mean", "of": each.name}
-    exported = {"MEASURES": measures, "SUMS": SUMS}
+    exported = {"MEASURES": measures, "SUMS": SUMS, "EXTREMES": EXTREMES}
     return "".join(
         f"export const {name} = {json.dumps(value, ensure_ascii=False)};\n"
         for name, value in exported.items()

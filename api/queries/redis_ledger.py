@@ -2,42 +2,40 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from api.queries.buckets import bucket_index
 from api.queries.contract import Bucket
 from api.queries.time_range import to_datetime
 from mobility.keys import BEFORE
-from mobility.measures import MEASURES, SUMS
+from mobility.measures import EXTREMES, MEASURES, STARTS, SUMS
 
-_LATER: Final = {each.name: each.kind == "max" for each in MEASURES if each.unit == "time"}
-"""The starts of trips, and whether the later one of two counts."""
+_BEST: Final = {each.name: min if each.kind == "min" else max for each in MEASURES}
 
 
 def ledger_buckets(ledger: Mapping[str, str], bounds: Sequence[int]) -> list[Bucket]:
     """Return the buckets between bounds that have trips, in order."""
-    found: dict[int, tuple[dict[str, int], dict[str, datetime]]] = {}
+    found: dict[int, list[dict[str, Any]]] = {}
     for field, text in ledger.items():
         if field == BEFORE or not bounds[0] <= (window_start := int(field)) < bounds[-1]:
             continue
-        sums, starts = _parse_window(text)
-        if sums["trip_count"] == 0:
-            continue
-        index = bucket_index(bounds, window_start)
-        if index in found:
-            other_sums, other_starts = found[index]
-            sums = {name: value + other_sums[name] for name, value in sums.items()}
-            starts = {
-                name: (max if is_later else min)(starts[name], other_starts[name])
-                for name, is_later in _LATER.items()
-            }
-        found[index] = sums, starts
-    return [Bucket(index, sums, starts) for index, (sums, starts) in sorted(found.items())]
+        window = json.loads(text)
+        if window["trip_count"]:
+            found.setdefault(bucket_index(bounds, window_start), []).append(window)
+    return [
+        Bucket(
+            index,
+            {name: sum(window[name] for window in windows) for name in SUMS},
+            {name: _extreme(name, windows) for name in EXTREMES},
+        )
+        for index, windows in sorted(found.items())
+    ]
 
 
-def _parse_window(text: str) -> tuple[dict[str, int], dict[str, datetime]]:
-    """Return sums (amounts in millionths) and starts of a window; the starts if it has trips."""
-    values = json.loads(text)
-    starts = {name: to_datetime(values[name]) for name in _LATER if values[name] is not None}
-    return {name: values[name] for name in SUMS}, starts
+def _extreme(name: str, windows: Sequence[Mapping[str, Any]]) -> Any:  # noqa: ANN401 - a time or an amount
+    """Return the minimum or maximum of windows, of which earlier ones may lack it."""
+    values = [value for window in windows if (value := window.get(name)) is not None]
+    if not values:
+        return None
+    best = _BEST[name](values)
+    return to_datetime(best) if name in STARTS else best

@@ -16,7 +16,7 @@ from api.queries.redis_client import connect_redis, failure_reason
 from api.queries.time_range import known_time, to_epoch_ms
 from mobility.entities import ENTITIES, Entity
 from mobility.keys import LAST_WINDOW, RedisKeys
-from mobility.measures import AMOUNTS, STARTS, SUMS
+from mobility.measures import AMOUNTS, EXTREMES, STARTS, SUMS
 from mobility.records import MICRO
 from mobility.settings import Settings, Store
 from mobility.status import EXPIRY
@@ -165,9 +165,13 @@ def to_sums(fields: Mapping[str, str]) -> Sums:
 
 
 def _to_extremes(fields: Mapping[str, str]) -> Extremes:
-    """Return the minima and maxima in a hash of totals; a time is '' without trips."""
-    starts = {name: fields[name] for name in STARTS}
-    return {name: datetime.fromisoformat(text) if text else None for name, text in starts.items()}
+    """Return the minima and maxima in a hash of totals, which are '' or absent without trips."""
+    texts = {name: fields.get(name, "") for name in EXTREMES}
+    return {name: _to_extreme(name, text) if text else None for name, text in texts.items()}
+
+
+def _to_extreme(name: str, text: str) -> int | datetime:
+    return datetime.fromisoformat(text) if name in STARTS else int(Decimal(text) * MICRO)
 
 
 def min_watermark(watermarks: Iterable[str | bytes]) -> datetime | None:

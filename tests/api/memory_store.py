@@ -13,6 +13,7 @@ from api.app import build_app
 from api.errors import StoreUnavailableError
 from api.queries.authority_numbers import AuthorityNumbers
 from api.queries.contract import (
+    NO_EXTREMES,
     Followed,
     FollowerPosition,
     Page,
@@ -156,7 +157,7 @@ def totals(trip_count: int = 3, duration: int = 10_000_000) -> Totals:
         "total_distance": 1_234_567,
         "total_revenue": -500_000,
     }
-    starts = {"start_time": START, "last_start_time": LAST_START}
+    starts = {**NO_EXTREMES, "start_time": START, "last_start_time": LAST_START}
     return Totals(sums, starts, NEWEST_WINDOW, WATERMARK)
 
 

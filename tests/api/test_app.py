@@ -13,6 +13,7 @@ from litestar.testing import TestClient
 from api.app import create_app
 from api.queries.contract import NO_EXTREMES, ZERO_SUMS, Totals
 from api.queries.store_readers import COOLDOWN
+from mobility.measures import ADDED
 from mobility.settings import Settings
 from tests.api.memory_store import (
     NEWEST_WINDOW,
@@ -50,6 +51,7 @@ def test_metrics_are_in_units() -> None:
         "total_revenue": -0.5,
         "start_time": "2025-01-01T08:30:00Z",
         "last_start_time": "2025-01-01T11:47:00Z",
+        **{each.name: None for each in ADDED},
         "as_of": "2025-01-01T12:00:00Z",
         "store": "redis",
         "avg_distance": 1.234567 / 3,

@@ -7,6 +7,7 @@ import pytest
 from redis import Redis
 
 from mobility.keys import RedisKeys
+from mobility.measures import EXTREMES
 from mobility.settings import Settings
 from tests.api.expected import (
     DRIVER,
@@ -42,7 +43,7 @@ def test_items_are_in_the_order_of_the_ids(settings: Settings, store: str) -> No
             if entity_id in IDS:
                 single = get_json(http, "/metrics/driver", id=entity_id)
                 assert item == {name: single[name] for name in item}
-                assert set(item) == {"id", "start_time", "last_start_time", *amounts_of(single)}
+                assert set(item) == {"id", *EXTREMES, *amounts_of(single)}
             else:
                 assert item is None
         assert http.post("/batch/h3", json={"ids": ids}).json()["items"] == [None] * len(ids)

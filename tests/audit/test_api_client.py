@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from audit.api_client import ApiClient, ApiError
+from mobility.measures import ADDED
 
 IDS: Final = ["a/b", "%2F", "..", "ü ?#", *(f"{n:04}" for n in range(600))]
 
@@ -62,6 +63,7 @@ def response_for(id_: str) -> dict[str, object]:
         "avg_duration": 0.05,
         "start_time": "2025-01-01T00:00:00Z",
         "last_start_time": "2025-01-01T00:00:01Z",
+        **{each.name: None for each in ADDED},
         "as_of": None,
     }
 

@@ -9,6 +9,7 @@ from audit import topics
 from audit.validation import LogMessage
 from audit.window_sample import keep_highest_versions
 from mobility.entities import BY_NAME
+from mobility.measures import ADDED
 
 WINDOW: Final = (
     b'{"driver_id":"d\\"total_revenue\\":1,","window_start":"2025-01-01T00:00:00Z",'
@@ -21,7 +22,9 @@ WINDOW: Final = (
 
 def test_windows_are_decoded() -> None:
     """Totals keep every digit, and an id that looks like a field is not taken for one."""
-    assert topics.decode_windows([WINDOW], BY_NAME["driver"]).row(0, named=True) == {
+    row = topics.decode_windows([WINDOW], BY_NAME["driver"]).row(0, named=True)
+    assert row == {
+        **{each.name: None for each in ADDED},
         "entity": "driver",
         "id": 'd"total_revenue":1,',
         "window_start": 1_735_689_600_000,

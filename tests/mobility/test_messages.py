@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal, assert_series_equal
 
 from mobility.entities import BY_NAME, ENTITIES, Entity
+from mobility.measures import ADDED
 from mobility.messages import decode_windows, encode_windows
 from mobility.records import WINDOW_SCHEMA
 from tests.ids import ids
@@ -71,7 +72,8 @@ def test_a_message_looks_like_this(entity: Entity) -> None:
         '"window_end":"2025-01-01T12:05:00Z","trip_count":3,"avg_duration":3.3333333333333335,'
         '"total_duration":10.000000,"total_distance":7.250001,"total_revenue":-0.500000,'
         '"start_time":"2025-01-01T12:00:01.042Z","last_start_time":"2025-01-01T12:00:02Z",'
-        '"pane":"late","generation":2}'
+        + "".join(f'"{each.name}":null,' for each in ADDED)
+        + '"pane":"late","generation":2}'
     )
 
 

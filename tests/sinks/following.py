@@ -52,7 +52,9 @@ def redis_totals(settings: Settings, entity: Entity) -> pl.DataFrame:
     frame = pl.DataFrame(rows, schema=texts)
     micro = {
         name: pl.Series(
-            name, [int(Decimal(text) * MICRO) for text in frame[name]], TOUCHED_SCHEMA[name]
+            name,
+            [int(Decimal(text) * MICRO) if text else None for text in frame[name]],
+            TOUCHED_SCHEMA[name],
         )
         for name in AMOUNTS
     }

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
+from mobility.measures import ADDED
 from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings
 from mobility.totals import highest_versions, shard_of
@@ -78,6 +79,7 @@ def test_the_hash_is_readable(
         "total_revenue": "-0.05",
         "start_time": "2025-01-01T00:00:05Z",
         "last_start_time": "2025-01-01T00:01:05Z",
+        **{each.name: "" for each in ADDED},
         "last_window_start": "2025-01-01T00:00:00Z",
     }
     ttl: Any = client.ttl(key)

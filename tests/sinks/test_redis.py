@@ -11,6 +11,7 @@ from polars.testing import assert_frame_equal
 
 from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
+from mobility.measures import ADDED
 from mobility.settings import Settings
 from sinks.redis import connect_redis
 from sinks.store import ApplyResult
@@ -45,6 +46,7 @@ def test_the_hash_is_readable(
         "total_revenue": "-0.05",
         "start_time": "2025-01-01T00:00:05Z",
         "last_start_time": "2025-01-01T00:01:05Z",
+        **{each.name: "" for each in ADDED},
         "last_window_start": "2025-01-01T00:00:00Z",
     }
     store.close()
@@ -54,7 +56,8 @@ def test_the_ledger_is_readable(
     redis_only: Settings, client: redis.Redis, window: Build, frame: Build
 ) -> None:
     """A window is a JSON object with its measures in micro-units, times in epoch ms."""
-    store, built = connect_redis(redis_only, "main"), window(total_revenue=2**70, generation=2)
+    built = window(total_revenue=2**70, generation=2, **{each.name: -5 for each in ADDED})
+    store = connect_redis(redis_only, "main")
     store.apply(DRIVER, frame(built))
     ledger = client.hgetall(RedisKeys.of(redis_only).ledger(DRIVER, "d1"))
     start = str(built["window_start"])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from mobility.entities import BY_NAME
+from mobility.measures import ADDED, EXTREMES, STARTS, TOTALS
 from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
 from mobility.totals import highest_versions
 from sinks.store import TOTALS_SCHEMA, ApplyResult, WindowStore
@@ -54,6 +55,7 @@ def version(entity_id: str, at: int, generation: int, count: int) -> Row:
         "total_revenue": count * (10**15 - 7) * (-1 if (at + generation) % 2 else 1),
         "start_time": window_start + 100_001 * generation - 999 * count + 90_000,
         "last_start_time": window_start - 100_001 * generation + 999 * count + 190_000,
+        **{each.name: None if generation == 1 else count - generation for each in ADDED},
         "pane": "early",
         "generation": generation,
     }
@@ -73,10 +75,11 @@ def totals_of(rows: list[Row]) -> pl.DataFrame:
     """Return the totals (TOTALS_SCHEMA) of the highest version of each window."""
     final = highest_versions(pl.DataFrame(rows, schema=WINDOW_SCHEMA))
     has_trips = pl.col("trip_count") > 0
-    sums = [pl.col(name).sum() for name in list(TOTALS_SCHEMA)[1:-2]]
+    sums = [pl.col("trip_count", *TOTALS).sum()]
     first = pl.col("start_time").filter(has_trips).min()
     last = pl.col("last_start_time").filter(has_trips).max()
-    return final.group_by("id").agg(*sums, first, last).sort("id")
+    added = [getattr(pl.col(each.name).filter(has_trips), each.kind)() for each in ADDED]
+    return final.group_by("id").agg(*sums, first, last, *added).sort("id")
 
 
 @given(batches=batches, data=st.data())
@@ -169,7 +172,7 @@ def test_an_id_can_lose_all_its_trips(store: WindowStore, window: Build, frame: 
     assert store.apply(DRIVER, frame(moved)) == ApplyResult(applied=1)
     assert store.totals(DRIVER)["start_time"].to_list()[0] == window(at=1)["start_time"]
     store.apply(DRIVER, frame(window(at=1, generation=1, **empty)))
-    expected = {"id": "d1", **empty, "start_time": None, "last_start_time": None}
+    expected = {"id": "d1", **empty, **dict.fromkeys(EXTREMES)}
     assert store.totals(DRIVER).row(0, named=True) == expected
     assert store.apply(DRIVER, frame(window(trip_count=9), moved)) == ApplyResult(unchanged=2)
     assert store.totals(DRIVER).row(0, named=True) == expected
@@ -202,7 +205,7 @@ def test_ids_may_have_any_characters(store: WindowStore, window: Build, frame: B
 def test_times_are_exact(store: WindowStore, window: Build, frame: Build, time: int) -> None:
     """Times of the years 1 to 9999 are stored to the millisecond."""
     store.apply(DRIVER, frame(window(window_start=time, start_time=time, last_start_time=time)))
-    assert store.totals(DRIVER).row(0)[-2:] == (time, time)
+    assert store.totals(DRIVER).select(STARTS).row(0) == (time, time)
     assert store.windows(DRIVER)["window_start"].to_list() == [time]
 
 

@@ -3,6 +3,7 @@
 import { get, pageSettings, subscribe, throttle, urlOf } from "./api.js";
 import { data, el, figure, notice, table } from "./dom.js";
 import { count, ENTITIES, hours, km, minutes, moment, money, period } from "./format.js";
+import { EXTREMES, MEASURES } from "./measures.js";
 import { frame, minWatermark, onStatus } from "./frame.js";
 import { Search } from "./search.js";
 import { SeriesPanel } from "./series-panel.js";
@@ -78,6 +79,12 @@ async function loadRanks(entity, id, signal) {
   }
 }
 
+function extreme(name, value) {
+  if (value === null) return "none";
+  const { unit } = MEASURES[name];
+  return unit === "km" ? km(value) : unit === "minutes" ? minutes(value) : unit === "UTC" ? moment(value) : money(value);
+}
+
 function show(totals, [trips, revenue]) {
   if (!view.drawn) {
     details.replaceChildren(el("div", { class: "heading whole" }, idTitle, facts), figures, series.node);
@@ -86,8 +93,7 @@ function show(totals, [trips, revenue]) {
   idTitle.replaceChildren(el("span", { class: "kind" }, titleOf(view.entity)), totals.id);
   const window = totals.last_window;
   facts.replaceChildren(
-    fact("first trip", totals.start_time ? moment(totals.start_time) : "none"),
-    fact("last trip", totals.last_start_time ? moment(totals.last_start_time) : "none"),
+    ...EXTREMES.map((name) => fact(MEASURES[name].name.toLowerCase(), extreme(name, totals[name]))),
     fact("newest window", window ? `${period(window.window_start, window.window_end, true)}${window.complete ? ", complete" : ", not complete yet"}` : "none"),
     fact("store", totals.store === "redis" ? "Redis" : "Postgres"));
   const rankText = (top) => {
