@@ -194,6 +194,13 @@ def test_the_highest_price_is_that_of_all_parts() -> None:
     assert dict(totals.select("id", "max_price").iter_rows()) == {"a": 7, "b": -4}
 
 
+def test_the_longest_distance_is_that_of_all_parts() -> None:
+    """Of one trip, whatever the others had."""
+    trip = {"driver_id": "a", "window_start": NOON, "start_time": NOON, "duration": 1, "revenue": 1}
+    parts = [partial_totals(frame([trip | {"distance": km}]), DRIVER) for km in (0, 9, 4)]
+    assert merge_totals(parts)["max_distance"].to_list() == [9]
+
+
 def test_what_an_earlier_release_did_not_count_stays_unknown() -> None:
     """Of its windows, not of others: the extreme of the trips since would be a wrong number."""
     row = {"driver_id": "a", "start_time": NOON, "duration": 1, "distance": 1, "revenue": 5}
