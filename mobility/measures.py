@@ -48,7 +48,6 @@ MEASURES: Final = (
     Measure("start_time", "min", "time", "start_time", "First trip"),
     Measure("last_start_time", "max", "time", "start_time", "Last trip", substitute="start_time"),
     Measure("max_price", "max", "currency", "revenue", "Highest price", added=True),
-    Measure("min_price", "min", "currency", "revenue", "Lowest price", added=True),
     Measure("max_distance", "max", "kilometres", "distance", "Longest distance", added=True),
 )
 

@@ -201,14 +201,6 @@ def test_the_longest_distance_is_that_of_all_parts() -> None:
     assert merge_totals(parts)["max_distance"].to_list() == [9]
 
 
-def test_the_lowest_price_is_that_of_all_parts() -> None:
-    """Refunds are the lowest."""
-    trip = {"driver_id": "a", "window_start": NOON, "start_time": NOON, "duration": 1}
-    amounts = [trip | {"distance": 1, "revenue": price} for price in (3, -2, 8)]
-    totals = merge_totals([partial_totals(frame([row]), DRIVER) for row in amounts])
-    assert totals["min_price"].to_list() == [-2]
-
-
 def test_what_an_earlier_release_did_not_count_stays_unknown() -> None:
     """Of its windows, not of others: the extreme of the trips since would be a wrong number."""
     row = {"driver_id": "a", "start_time": NOON, "duration": 1, "distance": 1, "revenue": 5}
