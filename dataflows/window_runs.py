@@ -11,6 +11,7 @@ from typing import Final
 
 import polars as pl
 
+from mobility.records import PARTIAL_SCHEMA
 from mobility.totals import WINDOW_KEY, merge_totals, narrowed, upgrade_windows
 
 SMALL: Final = 20_000
@@ -20,6 +21,9 @@ _SEARCHED: Final = 8
 """From so many rows a key on, a run is sorted once and searched, else it is joined."""
 
 _SEED: Final = 1
+
+_STORED: Final = frozenset({*PARTIAL_SCHEMA, "changed"})
+"""The columns that are read; release 0.1 had a flag for what has changed."""
 
 
 @dataclass(slots=True)
@@ -43,7 +47,10 @@ class Run:
     @classmethod
     def resume(cls, serialized: bytes) -> "Run":
         """Return the run with these rows, which this release or an earlier one has serialised."""
-        rows = upgrade_windows(pl.read_ipc(serialized))
+        stored = pl.read_ipc(serialized)
+        # A measure may have been taken away since.
+        known = [name for name in stored.columns if name in _STORED]
+        rows = upgrade_windows(stored.select(known))
         return cls(rows, _starts(rows["window_start"]), _serialized=serialized)
 
     @property

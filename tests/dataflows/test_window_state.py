@@ -272,6 +272,19 @@ def test_totals_of_keys_are_summed_over_all_runs() -> None:
     assert sorted(found.rows()) == [("a", 0, 2), ("b", LENGTH, 1)]
 
 
+def test_a_measure_that_was_taken_away_is_not_read() -> None:
+    """A snapshot from before has its column."""
+    state = WindowState(LENGTH, LATENESS)
+    state.add(partial(("a", 0)))
+    stored = state.snapshot()
+    (run,) = stored["pending"]
+    wider = pl.read_ipc(run).with_columns(min_price=pl.lit(3))
+    stored["pending"] = [wider.write_ipc(None, compression="zstd").getvalue()]
+    later = restored(stored)
+    later.add(partial(("a", 0)))
+    assert later.changes(early=True).schema == WINDOW_SCHEMA
+
+
 def test_a_state_of_version_1_is_resumed() -> None:
     """It had full totals, and a flag for those that have grown since they were emitted."""
     rows = [
