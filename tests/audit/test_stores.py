@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from audit.stores import read_redis_index, read_redis_totals
 from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
+from mobility.measures import ADDED
 from mobility.settings import Settings
 
 pytestmark = pytest.mark.services
@@ -52,5 +53,6 @@ def test_redis_is_read_under_any_prefix_and_id(services: Settings) -> None:
         "avg_duration": 0.0000005,
         "start_time": 1_735_689_600_000,
         "last_start_time": 1_735_689_601_000,
+        **{each.name: None for each in ADDED},
         "last_window_start": None,
     }

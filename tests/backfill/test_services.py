@@ -23,7 +23,7 @@ from backfill.trip_log import find_first_offsets, read_late_trips
 from backfill.window_range import WindowRange
 from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
-from mobility.measures import STARTS, TOTALS
+from mobility.measures import MEASURE_SCHEMA
 from mobility.records import PARTIAL_SCHEMA
 from mobility.settings import Settings, Store, to_environ
 from mobility.times import iso_time
@@ -62,7 +62,7 @@ def assert_everywhere(settings: Settings, trips: list[Entry]) -> None:
             assert_frame_equal(ours, expected)
         for found in totals:
             filled = found.filter(pl.col("entity") == entity, pl.col("trip_count") > 0)
-            ours = filled.select("id", "trip_count", *TOTALS, *STARTS).sort("id")
+            ours = filled.select("id", *MEASURE_SCHEMA).sort("id")
             assert_frame_equal(ours, reference.totals(expected))
 
 
