@@ -100,8 +100,10 @@ def delta_copy(settings: Settings) -> Iterator[Restore]:
     shutil.copytree(lake, copy)
 
     def restore() -> None:
-        shutil.rmtree(lake)
-        shutil.copytree(copy, lake)
+        # Beside a flow, which may write a file while a folder is deleted: so it is moved away.
+        fresh = shutil.copytree(copy, f"{lake}.fresh")
+        lake.rename(f"{lake}.replaced")
+        Path(fresh).rename(lake)
 
     yield restore
 
