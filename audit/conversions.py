@@ -1,7 +1,10 @@
 """Exact conversions between micro-units, decimal text and ISO 8601 text."""
 
+from collections.abc import Callable
+
 import polars as pl
 
+from mobility.measures import AMOUNTS, MEASURE_SCHEMA
 from mobility.records import MICRO
 
 
@@ -15,6 +18,13 @@ def decimal_to_micro(text: pl.Expr) -> pl.Expr:
     fraction = parts.field("3").fill_null("").str.pad_end(6, "0")
     digits = pl.concat_str(parts.field("1"), parts.field("2"), fraction)
     return digits.cast(pl.Int128, strict=False)
+
+
+def amounts_to_micro(text_of: Callable[[str], pl.Expr]) -> list[pl.Expr]:
+    """Return the measures that are amounts, from their decimal texts by name, in micro-units."""
+    return [
+        decimal_to_micro(text_of(name)).cast(MEASURE_SCHEMA[name]).alias(name) for name in AMOUNTS
+    ]
 
 
 def micro_to_units(amounts: pl.Series) -> pl.Series:

@@ -2,9 +2,9 @@
 
 import polars as pl
 
-from audit.conversions import decimal_to_micro
+from audit.conversions import amounts_to_micro
 from mobility.entities import Entity
-from mobility.measures import AMOUNTS, COUNTS, MEASURE_SCHEMA, STARTS
+from mobility.measures import COUNTS, STARTS
 from mobility.settings import Settings
 
 
@@ -18,8 +18,5 @@ def read_delta(settings: Settings, entity: Entity) -> pl.DataFrame:
         pl.col("window_start", *STARTS).dt.epoch("ms"),
         "generation",
         pl.col(COUNTS),
-        *(
-            decimal_to_micro(pl.col(name).cast(pl.String)).cast(MEASURE_SCHEMA[name]).alias(name)
-            for name in AMOUNTS
-        ),
+        *amounts_to_micro(lambda name: pl.col(name).cast(pl.String)),
     )

@@ -7,10 +7,10 @@ from typing import Final
 import polars as pl
 import redis
 
-from audit.conversions import decimal_to_micro, iso_to_ms
+from audit.conversions import amounts_to_micro, iso_to_ms
 from mobility.entities import Entity
 from mobility.keys import LAST_WINDOW, RedisKeys
-from mobility.measures import AMOUNTS, COUNTS, MEASURE_SCHEMA, STARTS
+from mobility.measures import COUNTS, MEASURE_SCHEMA, STARTS
 
 MEAN: Final = "avg_duration"
 TOTALS_SCHEMA: Final = pl.Schema(
@@ -64,10 +64,7 @@ def parse_totals(rows: Sequence[Sequence[str | None]]) -> pl.DataFrame:
     """
     return pl.DataFrame(rows, schema=_TEXTS, orient="row").with_columns(
         pl.col(*COUNTS).cast(pl.Int64, strict=False),
-        *(
-            decimal_to_micro(pl.col(name)).cast(MEASURE_SCHEMA[name]).alias(name)
-            for name in AMOUNTS
-        ),
+        *amounts_to_micro(pl.col),
         *(iso_to_ms(pl.col(name)) for name in (*STARTS, LAST_WINDOW)),
         pl.col(MEAN).cast(pl.Float64, strict=False),
     )

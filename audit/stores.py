@@ -7,11 +7,11 @@ import psycopg
 import redis
 from psycopg import sql
 
-from audit.conversions import decimal_to_micro
+from audit.conversions import amounts_to_micro
 from audit.redis_totals import read_totals, scan_ids
 from mobility.entities import ENTITIES
 from mobility.keys import RedisKeys
-from mobility.measures import AMOUNTS, COUNTS, MEASURE_SCHEMA, STARTS
+from mobility.measures import AMOUNTS, COUNTS, STARTS
 from mobility.settings import Settings
 
 
@@ -84,9 +84,6 @@ def _copy_view(connection: psycopg.Connection, view: str, times: list[str]) -> p
     return frame.select(
         "id",
         pl.col(*COUNTS, *times).cast(pl.Int64, strict=False),
-        *(
-            decimal_to_micro(pl.col(name)).cast(MEASURE_SCHEMA[name]).alias(name)
-            for name in AMOUNTS
-        ),
+        *amounts_to_micro(pl.col),
         pl.col("avg_duration").cast(pl.Float64, strict=False),
     )

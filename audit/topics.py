@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import polars as pl
 
-from audit.conversions import decimal_to_micro, iso_to_ms
+from audit.conversions import amounts_to_micro, iso_to_ms
 from audit.log_messages import read_log_messages
 from audit.validation import LogMessage
 from audit.window_sample import WINDOW_VERSION, keep_highest_versions
 from mobility.entities import ENTITIES, Entity
-from mobility.measures import AMOUNTS, MEASURE_SCHEMA, MEASURES, STARTS
+from mobility.measures import MEASURES, STARTS
 from mobility.settings import Settings
 from mobility.topics import REPLAYED_HEADER, aggregated_topic
 
@@ -52,10 +52,7 @@ def decode_windows(values: list[bytes | None], entity: Entity) -> pl.DataFrame:
         *(iso_to_ms(pl.col(name)).alias(name) for name in ("window_start", "window_end")),
         *WINDOW_VERSION,
         # From the text itself: parsing a JSON number as a double may change it.
-        *(
-            decimal_to_micro(_number_text(name)).cast(MEASURE_SCHEMA[name]).alias(name)
-            for name in AMOUNTS
-        ),
+        *amounts_to_micro(_number_text),
         *(
             iso_to_ms(pl.coalesce(each.name, each.substitute or each.name)).alias(each.name)
             for each in MEASURES

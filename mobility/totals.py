@@ -48,7 +48,7 @@ def merge_totals(partials: list[pl.DataFrame]) -> pl.DataFrame:
     rows = pl.concat(partials, how="vertical_relaxed")
     unknown = {each.name for each in ADDED if rows[each.name].null_count()}
     totals = rows.lazy().group_by(WINDOW_KEY)
-    return totals.agg(_merged(each, each.name in unknown) for each in MEASURES).collect()
+    return totals.agg(_merged(each, is_unknown=each.name in unknown) for each in MEASURES).collect()
 
 
 def running_totals(windows: pl.DataFrame) -> pl.DataFrame:
@@ -121,7 +121,7 @@ def _partial(measure: Measure, wide: pl.DataType) -> pl.Expr:
     return _combined(measure, pl.col(measure.input), wide)
 
 
-def _merged(measure: Measure, is_unknown: bool) -> pl.Expr:
+def _merged(measure: Measure, *, is_unknown: bool) -> pl.Expr:
     """Return a measure of all trips from those of parts of them.
 
     If it `is_unknown` (null) for some parts, which an earlier release has stored, it is for those

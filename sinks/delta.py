@@ -22,6 +22,7 @@ from mobility.totals import WINDOW_KEY, running_totals
 from sinks.delta_rows import MAX_AMOUNT, TABLE_SCHEMA, decode, encode, newest, same_range
 from sinks.delta_sync import sync_commits
 from sinks.fencing_tokens import take_in_all
+from sinks.reconciliation import accepted_windows
 from sinks.retry import (
     RETRY_SECONDS,
     START_RETRY_SECONDS,
@@ -37,7 +38,6 @@ from sinks.store import (
     SequenceNumber,
     StoreRefusedError,
     WriterRole,
-    accepted_windows,
     advanced_progress,
     refuse_behind,
     refuse_fencing_token,

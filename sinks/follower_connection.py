@@ -21,7 +21,7 @@ from mobility.keys import RedisKeys
 from mobility.settings import Settings, masked
 from sinks.redis_commands import Commands, command
 from sinks.redis_session import redis_client
-from sinks.redis_transactions import execute, executed, in_transaction
+from sinks.redis_transactions import execute, executed, in_transaction, pairs
 from sinks.store import refuse_fencing_token, refuse_fingerprint
 
 _SCANNED: Final = 1_000
@@ -161,6 +161,4 @@ class FollowerConnection:
 
 
 def _by_shard(reply: dict[str, str] | list[str]) -> dict[int, int]:
-    """Return the fields of a hash, which RESP 3 has as a map and RESP 2 as a list."""
-    items = reply.items() if isinstance(reply, dict) else zip(*2 * [iter(reply)], strict=True)
-    return {int(shard): int(value) for shard, value in items}
+    return {int(shard): int(value) for shard, value in pairs(reply)}

@@ -6,7 +6,6 @@ from typing import Final
 
 import psycopg
 
-from mobility.entities import ENTITIES
 from mobility.settings import Settings
 from postgres.connection import Connection, connect
 from sinks.postgres import PostgresStore, connect_postgres
@@ -20,7 +19,7 @@ from sinks.store import (
     StoreRefusedError,
     WindowStore,
     WriterRole,
-    refuse_behind,
+    check_numbers,
 )
 
 _ANSWER_SECONDS: Final = 2
@@ -83,10 +82,7 @@ class PostgresKind:
         """Raise StoreBehindError where Postgres is behind a known number."""
         session = open_postgres_session(settings)
         with closing(PostgresStore(session)) as store:
-            for entity in ENTITIES:
-                number = known.get(entity.name)
-                if number is not None and store.sequence_number(entity).is_behind(number):
-                    refuse_behind(session.name, entity, number)
+            check_numbers(session.name, known, store.sequence_number)
 
     def status_writer(self, settings: Settings) -> StatusWriter:
         """Return what publishes status records in the table `status`."""

@@ -12,11 +12,10 @@ import polars as pl
 from mobility.keys import LAST_WINDOW
 from mobility.measures import EXTREMES, MEASURES, SUMS, Measure
 from mobility.records import WINDOW_SCHEMA
-from mobility.totals import WINDOW_KEY, running_totals
+from mobility.totals import WINDOW_KEY, highest_versions, running_totals
 from sinks.store import TOUCHED_SCHEMA
 
 _OLD: Final = "_old"
-_VALUES: Final = tuple(name for name in WINDOW_SCHEMA if name not in WINDOW_KEY)
 _HAS_TRIPS: Final = pl.col("trip_count") > 0
 _HAD_TRIPS: Final = pl.col(f"trip_count{_OLD}") > 0
 
@@ -63,11 +62,13 @@ def reconcile(
     young = rows.join(newest, on="id", how="left", maintain_order="left").filter(
         ~is_too_old.fill_null(value=False)
     )
-    pairs = young.join(windows, on=WINDOW_KEY, how="left", suffix=_OLD, maintain_order="left")
-    accepted = pairs.filter(_is_new())
-    moved = _moved(accepted, totals)
+    young = young.select(WINDOW_SCHEMA.names())
+    replacing = accepted_windows(windows, young)
+    accepted = young.join(replacing, on=WINDOW_KEY, how="semi", maintain_order="left")
+    pairs = accepted.join(windows, on=WINDOW_KEY, how="left", suffix=_OLD, maintain_order="left")
+    moved = _moved(pairs, totals)
     return Reconciled(
-        accepted.select(WINDOW_SCHEMA.names()),
+        accepted,
         moved.select(TOUCHED_SCHEMA.names()).cast(TOUCHED_SCHEMA),
         moved.filter(pl.any_horizontal(f"lost_{name}" for name in EXTREMES))["id"],
         rows.height - young.height,
@@ -97,19 +98,20 @@ def prune(windows: pl.DataFrame, retention: int) -> Pruned:
     )
 
 
+def accepted_windows(stored: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return which of the rows replace what is stored, or are new (all WINDOW_SCHEMA).
+
+    For a store that reads before it writes. `stored` may have other windows as well.
+    """
+    concerned = stored.join(rows, on=WINDOW_KEY, how="semi")
+    highest = highest_versions(pl.concat([concerned, rows]))
+    return highest.join(concerned, on=highest.columns, how="anti", nulls_equal=True)
+
+
 def as_windows(values: pl.DataFrame) -> pl.DataFrame:
     """Return ids and measures as windows (WINDOW_SCHEMA): what they lack is null."""
     missing = (pl.lit(None).alias(name) for name in WINDOW_SCHEMA if name not in values.columns)
     return values.with_columns(missing).select(WINDOW_SCHEMA.names()).cast(WINDOW_SCHEMA)
-
-
-def _is_new() -> pl.Expr:
-    """Return whether a version is not below the one that is held, and not the same."""
-    is_above = pl.col("generation") > pl.col(f"generation{_OLD}")
-    is_equal = pl.col("generation") == pl.col(f"generation{_OLD}")
-    is_not_below = is_above | is_equal & (pl.col("trip_count") >= pl.col(f"trip_count{_OLD}"))
-    differs = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name + _OLD)) for name in _VALUES)
-    return pl.col(f"trip_count{_OLD}").is_null() | is_not_below & differs
 
 
 def _moved(accepted: pl.DataFrame, totals: pl.DataFrame) -> pl.DataFrame:

@@ -13,7 +13,6 @@ import polars as pl
 
 from mobility.entities import Entity
 from mobility.keys import BEFORE, LAST_WINDOW, RedisKeys
-from mobility.records import MIN_EVENT_TIME
 from mobility.settings import Settings, Store
 from mobility.totals import WINDOW_KEY
 from sinks.live_changes import change_commands
@@ -24,7 +23,6 @@ from sinks.redis_ledger import (
     TOTALS_FIELDS,
     Held,
     ledger_commands,
-    pairs,
     parse_totals,
     parse_windows,
     read_held,
@@ -32,7 +30,7 @@ from sinks.redis_ledger import (
     removal_commands,
 )
 from sinks.redis_session import RedisSession, redis_client
-from sinks.redis_transactions import Transaction
+from sinks.redis_transactions import Transaction, pairs
 from sinks.retry import START_RETRY_SECONDS, Sleep, StopRequested, no_stop
 from sinks.store import (
     TOTALS_SCHEMA,
@@ -40,6 +38,7 @@ from sinks.store import (
     SequenceNumber,
     StoreError,
     WriterRole,
+    advanced_progress,
     refuse_behind,
 )
 
@@ -122,13 +121,7 @@ class RedisStore:
         def record(transaction: Transaction) -> None:
             (reply,) = transaction.read(command("HGETALL", key), [key])
             stored = {int(each): int(reached) for each, reached in pairs(reply)}
-            progress = stored
-            if len(stored) != shards:
-                progress = dict.fromkeys(
-                    range(shards), min(stored.values(), default=MIN_EVENT_TIME)
-                )
-            if watermark is not None:
-                progress = progress | {shard: max(progress[shard], watermark)}
+            progress = advanced_progress(stored, shard, shards, watermark)
             if progress != stored:
                 words = (word for pair in progress.items() for word in pair)
                 transaction.commit(command("DEL", key) + command("HSET", key, *words))

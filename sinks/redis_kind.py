@@ -5,14 +5,13 @@ from contextlib import closing
 
 import redis
 
-from mobility.entities import ENTITIES
 from mobility.keys import RedisKeys
 from mobility.settings import Settings
 from sinks.redis import connect_redis
 from sinks.redis_session import RedisSession, redis_client
 from sinks.retry import START_RETRY_SECONDS, StopRequested, no_stop
 from sinks.status_writers import RedisStatusWriter, StatusWriter
-from sinks.store import SequenceNumber, StoreError, WindowStore, WriterRole, refuse_behind
+from sinks.store import SequenceNumber, StoreError, WindowStore, WriterRole, check_numbers
 
 
 class RedisKind:
@@ -57,10 +56,7 @@ class RedisKind:
         """Raise StoreBehindError where Redis is behind a known number."""
         session = _open_session(settings, writer)
         with closing(session):
-            for entity in ENTITIES:
-                number = known.get(entity.name)
-                if number is not None and session.read_sequence_number(entity).is_behind(number):
-                    refuse_behind(session.name, entity, number)
+            check_numbers(session.name, known, session.read_sequence_number)
 
     def status_writer(self, settings: Settings) -> StatusWriter:
         """Return what publishes status records under keys that expire."""

@@ -19,9 +19,9 @@ from mobility.times import epoch_ms, iso_time
 from mobility.totals import running_totals
 from sinks.reconciliation import as_windows
 from sinks.redis_commands import Commands, command, totals_commands
-from sinks.redis_ledger import TOTALS_FIELDS, ledger_commands, pairs, parse_totals
+from sinks.redis_ledger import TOTALS_FIELDS, ledger_commands, parse_totals
 from sinks.redis_session import LAYOUT, RedisSession
-from sinks.redis_transactions import Transaction
+from sinks.redis_transactions import Transaction, pairs
 
 _IDS: Final = 200
 """Ids of one transaction."""

@@ -13,7 +13,7 @@ from mobility.messages import micro_units
 from mobility.records import WINDOW_SCHEMA
 from mobility.times import epoch_ms
 from sinks.redis_commands import Commands, command
-from sinks.redis_transactions import Transaction
+from sinks.redis_transactions import Transaction, pairs
 from sinks.store import TOUCHED_SCHEMA
 
 TOTALS_FIELDS: Final = TOUCHED_SCHEMA.names()[1:]
@@ -80,11 +80,6 @@ def read_ledgers(
         for entity_id, reply in zip(ids, replies, strict=True)
         for field, text in pairs(reply)
     )
-
-
-def pairs(reply: dict[str, str] | list[str]) -> Iterable[tuple[str, str]]:
-    """Return the fields of a hash, which RESP 3 has as a map and RESP 2 as a list."""
-    return reply.items() if isinstance(reply, dict) else zip(*2 * [iter(reply)], strict=True)
 
 
 def parse_totals(rows: Iterable[tuple[Any, ...]]) -> pl.DataFrame:

@@ -17,7 +17,7 @@ from mobility.entities import Entity
 from mobility.keys import RedisKeys
 from mobility.settings import Settings, masked
 from sinks.redis_commands import NO_COMMANDS, Commands, command
-from sinks.redis_transactions import Transaction, execute, executed, in_transaction
+from sinks.redis_transactions import Transaction, execute
 from sinks.retry import RETRY_SECONDS, RetryPolicy, Sleep, StopRequested, no_stop
 from sinks.store import (
     FLOWS,
@@ -106,19 +106,20 @@ class RedisSession:
         keys, settings = self._keys, self._settings
 
         def take(connection: Connection) -> int:
-            fields = ("fingerprint", "answers", "fence")
-            watched = command("WATCH", keys.fence) + command("GET", keys.fence)
-            _, stored, meta = execute(connection, watched + command("HMGET", keys.meta, *fields))
-            fingerprint, answers, first_release = meta
+            transaction = Transaction(connection)
+            stored, (fingerprint, answers, first_release) = transaction.read(
+                command("GET", keys.fence)
+                + command("HMGET", keys.meta, "fingerprint", "answers", "fence"),
+                [keys.fence],
+            )
             if fingerprint not in (None, settings.fingerprint):
                 refuse_fingerprint(self.name, fingerprint, answers, settings)
             token = max(offered, int(stored or 0) + 1, int(first_release or 0) + 1)
             # A cluster of release 0.1 looks for the token in the hash.
-            both = command("SET", keys.fence, token)
-            both += command("HSET", keys.meta, "fence", token, "fence_holder", holder)
-            if executed(execute(connection, in_transaction(both), strict=False)) is None:
-                msg = "another token was taken"
-                raise redis.WatchError(msg)
+            transaction.commit(
+                command("SET", keys.fence, token)
+                + command("HSET", keys.meta, "fence", token, "fence_holder", holder)
+            )
             return token
 
         return self.call(lambda: self._with_connection(take))
@@ -226,11 +227,10 @@ class RedisSession:
         """Release the lease of this backfill, so that the next one need not wait."""
 
         def release(connection: Connection) -> None:
-            watched = command("WATCH", self._lease) + command("GET", self._lease)
-            if execute(connection, watched)[1] == self._holder:
-                execute(connection, in_transaction(command("DEL", self._lease)), strict=False)
-            else:
-                execute(connection, command("UNWATCH"))
+            transaction = Transaction(connection)
+            if transaction.read(command("GET", self._lease), [self._lease]) == [self._holder]:
+                transaction.commit(command("DEL", self._lease))
+            transaction.end()
 
         self._with_connection(release)
 

@@ -4,7 +4,7 @@ A client's pipeline sends commands one by one while keys are watched; here they 
 (https://redis.io/docs/latest/develop/using-commands/transactions/).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import redis
@@ -48,10 +48,15 @@ def executed(replies: Sequence[Any]) -> list[Any] | None:
     return list(result) if isinstance(result, list) else None
 
 
+def pairs(reply: dict[str, str] | list[str]) -> Iterable[tuple[str, str]]:
+    """Return the fields of a hash, which RESP 3 has as a map and RESP 2 as a list."""
+    return reply.items() if isinstance(reply, dict) else zip(*2 * [iter(reply)], strict=True)
+
+
 class Transaction:
     """Reads and then writes, if nothing of what was read has changed in between."""
 
-    def __init__(self, connection: Connection, guard: Commands, now: int) -> None:
+    def __init__(self, connection: Connection, guard: Commands = NO_COMMANDS, now: int = 0) -> None:
         """Write `guard` with whatever is written. `now` is the time of Redis, in epoch seconds."""
         self.now = now
         self.is_ended = False

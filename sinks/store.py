@@ -6,18 +6,17 @@ unless its version is lower, and the totals of the id move by the difference. So
 and disorder change nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, NoReturn, Protocol
 
 import polars as pl
 
-from mobility.entities import Entity
+from mobility.entities import ENTITIES, Entity
 from mobility.keys import LAST_WINDOW
 from mobility.measures import AMOUNTS, MEASURE_SCHEMA
 from mobility.records import MIN_EVENT_TIME
 from mobility.settings import Settings, Store
-from mobility.totals import WINDOW_KEY, highest_versions
 
 WriterRole = Literal["main", "serving", "backfill"]
 """In which role a process writes to a store.
@@ -165,6 +164,16 @@ def refuse_behind(store: str, entity: Entity, known: SequenceNumber) -> NoReturn
     raise StoreBehindError(msg)
 
 
+def check_numbers(
+    store: str, known: Mapping[str, SequenceNumber], read: Callable[[Entity], SequenceNumber]
+) -> None:
+    """Raise StoreBehindError where what is read for an entity is behind its known number."""
+    for entity in ENTITIES:
+        number = known.get(entity.name)
+        if number is not None and read(entity).is_behind(number):
+            refuse_behind(store, entity, number)
+
+
 @dataclass(frozen=True, slots=True)
 class Touched:
     """What transactions have changed, for a follower.
@@ -220,16 +229,6 @@ class ApplyResult:
             max(numbers, key=lambda each: each.number, default=None),
             Touched.joined(touched) if touched else None,
         )
-
-
-def accepted_windows(stored: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """Return which of the rows replace what is stored, or are new (all WINDOW_SCHEMA).
-
-    For a store that reads before it writes. `stored` may have other windows as well.
-    """
-    concerned = stored.join(rows, on=WINDOW_KEY, how="semi")
-    highest = highest_versions(pl.concat([concerned, rows]))
-    return highest.join(concerned, on=highest.columns, how="anti", nulls_equal=True)
 
 
 def advanced_progress(

@@ -6,11 +6,10 @@ from typing import Protocol
 
 import msgspec
 
-from mobility.entities import ENTITIES
 from mobility.settings import Settings
 from sinks.retry import StopRequested, no_stop
 from sinks.status_writers import StatusWriter
-from sinks.store import SequenceNumber, WindowStore, WriterRole, refuse_behind
+from sinks.store import SequenceNumber, WindowStore, WriterRole, check_numbers
 
 
 class StoreKind(Protocol):
@@ -118,10 +117,7 @@ class FencedStoreKind:
     ) -> None:
         """Raise StoreBehindError where the store is behind a known number."""
         with closing(self._connect(settings, writer)) as store:
-            for entity in ENTITIES:
-                number = known.get(entity.name)
-                if number is not None and store.sequence_number(entity).is_behind(number):
-                    refuse_behind(f"The store {store.kind}", entity, number)
+            check_numbers(f"The store {store.kind}", known, store.sequence_number)
 
     def status_writer(self, settings: Settings) -> StatusWriter | None:  # noqa: ARG002 - it has none
         """Return None."""
