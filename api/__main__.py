@@ -10,13 +10,14 @@ from contextlib import suppress
 import psycopg
 from granian import Granian
 from granian.constants import Interfaces, RuntimeModes
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from litestar import Litestar
 
 from api.access.listening import load_tokens
 from api.access.tokens import TokensError
 from api.app import create_app
-from api.live.shutdown import drop_subscribers_on_stop
+from api.shutdown import STOP_SECONDS, stop_on_signal, stop_while_starting
 from mobility.kafka_settings import without_kafka
 from mobility.settings import Settings, SettingsError, read_settings
 from postgres.server_check import UnsuitableServerError, check_server
@@ -27,6 +28,7 @@ def main() -> int:
 
     It is refused with invalid settings, and with a Postgres that can't be used.
     """
+    stop_while_starting()
     try:
         settings = read_settings(without_kafka(os.environ))
         load_tokens(settings)
@@ -51,12 +53,13 @@ def main() -> int:
         port=settings.api_port,
         interface=Interfaces.ASGI,
         # In the other mode (`mt`) a thread waits for a condition without checking it first. It can
-        # miss the notification that the server has stopped; then the worker is killed.
+        # miss the notification that the server has stopped; then it never ends.
         runtime_mode=RuntimeModes.st,
         factory=True,
         log_level=LogLevels.warning,
         websockets=False,
-        workers_kill_timeout=10,
+        # A client that does not finish the head of its request must not make a stop wait.
+        http1_settings=HTTP1Settings(header_read_timeout=1_000 * (STOP_SECONDS - 2)),
     ).serve()
     return 0
 
@@ -65,7 +68,7 @@ def app() -> Litestar:
     """Return the application with the settings of the environment, in the worker process."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     application = create_app(read_settings(without_kafka(os.environ)))
-    application.on_startup.append(drop_subscribers_on_stop)
+    application.on_startup.append(stop_on_signal)
     # Objects that exist now stay: a garbage collection over them took 40 ms during requests.
     gc.collect()
     gc.freeze()

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
@@ -70,6 +71,49 @@ def test_it_serves_until_a_stop_signal(number: signal.Signals) -> None:
         assert process.returncode == 0
     assert output == f"The API listens on http://127.0.0.1:{port}\n"
     assert errors == ""
+
+
+@pytest.mark.parametrize("delay", [0, 0.05, 0.2, 0.5])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_while_the_worker_starts_is_a_stop(number: signal.Signals, delay: float) -> None:
+    """A worker that has no handlers of its own yet ends too, at once."""
+    port = find_free_port()
+    with api({"MOBILITY_API_PORT": str(port)}) as process:
+        assert process.stdout is not None
+        assert "listens" in process.stdout.readline()
+        time.sleep(delay)
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=DEADLINE)
+    assert (process.returncode, output, errors) == (0, "", "")
+
+
+def test_half_a_request_does_not_prevent_a_stop() -> None:
+    """A connection whose client never finishes the head of a request is closed."""
+    port = find_free_port()
+    with api({"MOBILITY_API_PORT": str(port)}) as process:
+        wait_for_health(port)
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n")
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=DEADLINE)
+    assert (process.returncode, errors) == (0, "")
+
+
+def test_a_request_that_never_ends_is_named_by_the_stop() -> None:
+    """The process ends all the same, and prints what it was doing."""
+    port = find_free_port()
+    with api({"MOBILITY_API_PORT": str(port)}) as process:
+        wait_for_health(port)
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(
+                b"POST /session HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+            )
+            wait_for_health(port)
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0
+    assert "most recent call first" in errors
 
 
 def test_all_invalid_settings_are_reported() -> None:
