@@ -18,6 +18,7 @@ from mobility.settings import Settings
 from sinks.postgres import connect_postgres
 from tests.follower import fill_follower
 from tests.strategies import MINUTE, NOON
+from tests.waiting import DEADLINE
 from tests.windows import window, window_frame
 
 pytestmark = pytest.mark.services
@@ -31,8 +32,7 @@ RAISE = "UPDATE driver_totals SET trip_count = trip_count + 1 WHERE id = 'd1'"
 @pytest.fixture
 def filled(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Return settings of two filled stores."""
-    for module in (audited_follower, follower_lag):
-        monkeypatch.setattr(module, "WAIT_SECONDS", 1.0)
+    set_wait(monkeypatch, DEADLINE)
     sink = connect_postgres(settings, "main")
     rows = [window(name, NOON + n * 5 * MINUTE, n + 1) for name in IDS for n in range(3)]
     sink.apply(DRIVER, window_frame(rows))
@@ -41,6 +41,12 @@ def filled(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     sink.close()
     fill_follower(settings)
     return settings
+
+
+def set_wait(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Set how long a follower that is behind is waited for."""
+    for module in (audited_follower, follower_lag):
+        monkeypatch.setattr(module, "WAIT_SECONDS", seconds)
 
 
 def compare(settings: Settings, ids: Sequence[str] | None = None) -> FollowerComparison:
@@ -69,8 +75,11 @@ def test_what_redis_lacks_is_no_difference(filled: Settings) -> None:
         assert compare(filled, ["d1"]).totals.counts["different"] == 1
 
 
-def test_a_follower_that_is_behind_is_not_compared(filled: Settings) -> None:
+def test_a_follower_that_is_behind_is_not_compared(
+    filled: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is waited for, and then its ids are counted as behind."""
+    set_wait(monkeypatch, 1)
     with psycopg.connect(filled.postgres, autocommit=True) as connection:
         connection.execute(RAISE)
         assert numbers(compare(filled)) == (5, 1, 0)
