@@ -73,7 +73,7 @@ class FetchLoop(Generic[B]):
             self._readers[reader.buffer.key] = reader
         if opened:
             self._consumer.assign(reader.buffer for reader in opened)
-            self._add_to_group([reader.buffer.news() for reader in opened])
+            self._add_to_group([reader.buffer.update() for reader in opened])
             self._hand_over()
         if closed:
             self._consumer.unassign(reader.buffer for reader in closed)
@@ -96,7 +96,7 @@ class FetchLoop(Generic[B]):
             self._check.update(self._buffers.values())
             changed = list(self._buffers.values())
         has_decoded = self._decode_due(is_tick=is_tick)
-        self._add_to_group([buffer.news() for buffer in changed if buffer.has_news])
+        self._add_to_group([buffer.update() for buffer in changed if buffer.has_update])
         if (has_decoded or is_tick) and self._is_group_complete():
             self._hand_over()
 

@@ -108,7 +108,7 @@ class PartitionBuffer:
         return self._is_bounded and self.lag == 0
 
     @property
-    def has_news(self) -> bool:
+    def has_update(self) -> bool:
         """Whether there is something to say that the last batch did not say, and no message."""
         return not self._messages and self._told != self._state
 
@@ -155,8 +155,8 @@ class PartitionBuffer:
         self._pass_control_records()
         return self._batch(taken, size)
 
-    def news(self) -> Batch:
-        """Return a batch without messages, with what is known now."""
+    def update(self) -> Batch:
+        """Return a batch without messages, with the position and the lag of now."""
         return self._batch([], 0)
 
     def _batch(self, messages: list[Message], size: int) -> Batch:
@@ -236,7 +236,7 @@ class PartitionReader(Generic[B]):
         self._batches.append(batch)
 
     def fetch(self) -> B | None:
-        """Return the next batch, None without news. Raises what reading has raised."""
+        """Return the next batch, None without one. Raises what reading has raised."""
         if not self._batches:
             self._demand()
             if self._last is None or self._last.lag > 0:

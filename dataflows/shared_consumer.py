@@ -68,7 +68,7 @@ class SharedConsumer:
     def read(
         self, buffers: Mapping[Partition, PartitionBuffer], most_bytes: int
     ) -> list[PartitionBuffer]:
-        """Add messages that are fetched to their buffers; return the buffers with any news.
+        """Add messages that are fetched to their buffers; return the buffers with an update.
 
         It does not wait: while it would, the client would fetch more than it may keep. Raises
         RefusalError where a position is lost or access is denied, and BrokerError.

@@ -22,8 +22,8 @@ _NO_RETRY: Final = 0.0
 REFILL_SCHEMA: Final = pl.Schema(
     {**TOUCHED_SCHEMA, "left_seconds": pl.Int64(), "number": pl.Int64()}
 )
-"""Totals of ids, the time to live that each has left in Redis without news, and the sequence number
-of the last transaction that they contain."""
+"""Totals of ids, the time to live that each has left in Redis, and the sequence number of the last
+transaction that they contain."""
 
 _IDS: Final = pl.Schema({"id": pl.String()})
 

@@ -25,6 +25,7 @@ from mobility.settings import Settings
 from mobility.totals import shard_of
 from sinks.authority import Authority, AuthorityState
 from sinks.follower_connection import FollowerConnection, FollowerState, LostDataError
+from sinks.follower_queue import FollowerQueue
 from sinks.live_changes import change_commands, gap_command
 from sinks.redis_commands import NO_COMMANDS, Commands, command, totals_commands
 from sinks.store import StoreError, Touched
@@ -93,13 +94,7 @@ class Follower:
         self._connection = connection
         self._closing_time = closing_time or ClosingTime()
         self._committing = threading.Lock()
-        self._changed = threading.Condition()
-        self._news: list[Touched] = []
-        self._queued_rows = 0
-        self._new_progress: dict[int, int] = {}
-        self._wanted: frozenset[int] = frozenset()
-        self._must_synchronize = False
-        self._is_closing = False
+        self._queue = FollowerQueue(QUEUE_ROWS)
         # What the thread knows: up to which number Redis is, or will be after the pending ids.
         self._owned: frozenset[int] = frozenset()
         self._number = 0
@@ -116,15 +111,11 @@ class Follower:
 
     def own(self, shard: int) -> None:
         """Write the ids of a shard from now on, and what Redis lacks of them."""
-        with self._changed:
-            self._wanted |= {shard}
-        self.synchronize()
+        self._queue.own(shard)
 
     def synchronize(self) -> None:
         """Read from Postgres what Redis lacks: not all that was committed may have been `put`."""
-        with self._changed:
-            self._must_synchronize = True
-            self._changed.notify_all()
+        self._queue.open_gap()
 
     @contextmanager
     def committing(self) -> Iterator[None]:
@@ -133,32 +124,16 @@ class Follower:
             yield
 
     def put(self, touched: Touched) -> None:
-        """Queue what transactions have changed, and never block.
-
-        Where the queue is full, or Redis does not take them, they are dropped, and read from
-        Postgres later.
-        """
-        with self._changed:
-            if self._must_synchronize:
-                return
-            self._news.append(touched)
-            self._queued_rows += touched.windows.height
-            if self._queued_rows > QUEUE_ROWS:
-                self._empty_queue()
-                self._must_synchronize = True
-            self._changed.notify_all()
+        """Queue what transactions have changed, and never block."""
+        self._queue.put(touched)
 
     def put_progress(self, shard: int, watermark: int) -> None:
         """Queue the watermark (epoch ms) of a shard: all windows before it were `put`."""
-        with self._changed:
-            self._new_progress[shard] = watermark
-            self._changed.notify_all()
+        self._queue.put_progress(shard, watermark)
 
     def close(self) -> None:
         """Write what is queued, in the closing time and while Redis answers; then stop."""
-        with self._changed:
-            self._is_closing = True
-            self._changed.notify_all()
+        self._queue.close()
         while self._thread.is_alive() and self._closing_time.left() > 0:
             self._thread.join(0.1)
             if time.monotonic() - self._answered_at > _SILENT_SECONDS:
@@ -174,28 +149,22 @@ class Follower:
             except Exception as error:  # noqa: BLE001 - nothing may end the thread: Redis would stay behind
                 delay = _CHECK_SECONDS if not self._failures else min(2 * delay, _MAX_DELAY)
                 self._report(_reason(error))
-            with self._changed:
-                self._must_synchronize = True
-                self._empty_queue()
-                if self._changed.wait_for(lambda: self._is_closing, delay):
-                    break
+            if self._queue.pause(delay):
+                break
         self._connection.close()
 
     def _follow(self) -> None:
         """Write until `close` is called and nothing is left."""
         while True:
-            with self._changed:
-                self._changed.wait_for(self._has_work, _CHECK_SECONDS)
-                must_synchronize = self._must_synchronize and bool(self._wanted)
-                is_last = self._is_closing and not self._pending and not self._has_news()
+            queue = self._queue.wait(0 if self._pending else _CHECK_SECONDS)
             self._delete_old_changes()
-            if must_synchronize:
+            if queue.must_be_read:
                 self._synchronize()
-            elif is_last:
+            elif queue.is_closing and queue.is_empty and not self._pending:
                 self._check()
                 return
             else:
-                self._write_news()
+                self._write_queued()
                 if not self._pending and time.monotonic() >= self._next_check:
                     self._check()
             self._refill()
@@ -203,44 +172,16 @@ class Follower:
 
     def _delete_old_changes(self) -> None:
         """Do so now and then, also while Redis is away; one process does it."""
-        if 0 in self._wanted and time.monotonic() >= self._next_deletion:
+        if 0 in self._queue.shards and time.monotonic() >= self._next_deletion:
             self._next_deletion = time.monotonic() + _DELETE_SECONDS
             self._authority.delete_old_changes()
-
-    def _has_work(self) -> bool:
-        return bool(
-            self._is_closing
-            or self._pending
-            or self._has_news()
-            or (self._must_synchronize and self._wanted)
-        )
-
-    def _has_news(self) -> bool:
-        return not self._must_synchronize and bool(self._news or self._new_progress)
-
-    def _take(self) -> tuple[Touched | None, dict[int, int]]:
-        """Take everything that is queued; nothing where it lacks what was dropped."""
-        with self._changed:
-            if self._must_synchronize:
-                return None, {}
-            news, progress = self._empty_queue()
-        return Touched.joined(news) if news else None, progress
-
-    def _empty_queue(self) -> tuple[list[Touched], dict[int, int]]:
-        """Return what was queued."""
-        queued = self._news, self._new_progress
-        self._news, self._new_progress, self._queued_rows = [], {}, 0
-        return queued
 
     def _synchronize(self) -> None:
         """Connect, and find out what Redis lacks."""
         with self._committing:
             state = self._authority.state()
-            with self._changed:
-                self._empty_queue()
-                self._must_synchronize = False
-                # Shards that come later are marked after they were read.
-                self._owned = self._wanted
+            # Shards that come later are marked after they were read.
+            self._owned = self._queue.restart()
         follows = self._connection.open()
         if follows is not None and follows != state.instance_id:
             self._clear()
@@ -310,21 +251,21 @@ class Follower:
             shard: state.progress.get(str(shard), state.lowest) for shard in self._owned
         }
 
-    def _write_news(self) -> None:
+    def _write_queued(self) -> None:
         """Write what is queued."""
-        news, progress = self._take()
+        touched, progress = self._queue.take()
         for shard, watermark in progress.items():
             self._progress[shard] = max(watermark, self._progress.get(shard, watermark))
-        if news is None:
+        if touched is None:
             if progress:
                 self._write([], self._marks())
             return
-        if news.reread > self._number:
-            self._add_pending(self._changed_ids(self._number, news.reread))
-        self._number = max(self._number, news.number)
-        totals = news.totals.unique("id", keep="last")
-        changes = change_commands(self._keys.live(self._entity), news.windows)
-        if news.first <= self._read_at:
+        if touched.reread > self._number:
+            self._add_pending(self._changed_ids(self._number, touched.reread))
+        self._number = max(self._number, touched.number)
+        totals = touched.totals.unique("id", keep="last")
+        changes = change_commands(self._keys.live(self._entity), touched.windows)
+        if touched.first <= self._read_at:
             # These ids may have been read since, with later changes.
             self._write_ids(totals["id"].to_list())
             self._write([changes], self._marks())
@@ -374,11 +315,11 @@ class Follower:
         return marks
 
     def _check(self) -> None:
-        """Between news: see whether Redis has lost data, and what others have written."""
+        """See whether Redis has lost data and what others have written, if nothing is queued."""
         if not self._owned:
             return
         with self._committing:
-            if self._must_synchronize or self._has_news():
+            if not self._queue.is_current:
                 return
             state = self._authority.state()
         self._next_check = time.monotonic() + _CHECK_SECONDS

@@ -83,24 +83,24 @@ def test_the_end_is_reached_behind_the_last_message_only() -> None:
     assert not buffer.is_at_end
 
 
-def test_only_what_was_not_said_is_news() -> None:
-    """A partition without news costs its worker nothing."""
-    buffer, has_news = buffer_of(end=0), []
+def test_only_what_was_not_said_is_an_update() -> None:
+    """A partition without an update costs its worker nothing."""
+    buffer, has_update = buffer_of(end=0), []
 
     def note() -> None:
-        has_news.append(buffer.has_news)
+        has_update.append(buffer.has_update)
 
     note()
-    buffer.news()
+    buffer.update()
     note()
     buffer.reach_end(0)
     buffer.is_end_confirmed = True
     note()
-    assert buffer.news().is_end_confirmed
+    assert buffer.update().is_end_confirmed
     buffer.add(messages_at(0))
     note()
     # The batch of the message will say what the last state says.
-    assert has_news == [True, False, True, False]
+    assert has_update == [True, False, True, False]
 
 
 def test_batches_are_taken_in_order() -> None:

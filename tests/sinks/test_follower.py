@@ -114,7 +114,7 @@ def test_what_was_lost_is_written_again(
     frame: Build,
     lost: str,
 ) -> None:
-    """With and without news after it, and within a second or two."""
+    """With and without changes after it, and within a second or two."""
     fill(store, window, frame)
     until_followed(store, both, DRIVER)
     delete_keys(client, both, lost)
@@ -156,7 +156,7 @@ def test_a_watermark_is_not_lost_while_redis_is_synchronized(
     assert store.progress(DRIVER)[0] == 70_000
 
 
-def test_an_evicted_id_comes_back_with_its_next_news(
+def test_an_evicted_id_comes_back_with_its_next_change(
     store: FollowedStore, both: Settings, client: redis.Redis, window: Build, frame: Build
 ) -> None:
     """With all of its totals; Postgres answers for it meanwhile."""
@@ -192,7 +192,7 @@ def test_an_earlier_copy_gets_what_it_lacks(
 def test_a_filled_postgres_gets_a_follower(
     both: Settings, client: redis.Redis, window: Build, frame: Build
 ) -> None:
-    """All ids with news within the expiry are written, with the time to live that is left."""
+    """All ids that changed within the expiry are written, with the time to live that is left."""
     only = connect_authority(msgspec.structs.replace(both, stores=("postgres",)), "main")
     only.apply(DRIVER, frame(*map(window, IDS)))
     only.close()
@@ -209,7 +209,7 @@ def test_what_a_backfill_writes_arrives(
     fill(store, window, frame)
     backfill = connect_authority(both, "backfill")
     backfill.apply(DRIVER, frame(window("d01", trip_count=9, generation=1)))
-    until(lambda: redis_totals(both, DRIVER).equals(postgres_totals(store, DRIVER)), "the news")
+    until(lambda: redis_totals(both, DRIVER).equals(postgres_totals(store, DRIVER)), "the changes")
     backfill.apply(DRIVER, frame(window("d02", trip_count=9, generation=2)))
     store.apply(DRIVER, frame(window("d03", at=5)))
     until_followed(store, both, DRIVER)
@@ -299,7 +299,6 @@ def test_an_outage_is_not_waited_for(
 
 def test_a_slow_redis_is_not_waited_for(
     outage: Outage,
-    store: FollowedStore,
     both: Settings,
     window: Build,
     frame: Build,
@@ -307,12 +306,13 @@ def test_a_slow_redis_is_not_waited_for(
 ) -> None:
     """What the queue can't hold is read from Postgres later."""
     monkeypatch.setattr(follower_module, "QUEUE_ROWS", 100)
-    outage.may_write.clear()
-    for count in range(1, 9):
-        fill(store, window, frame, count)
-    assert store.sequence_number(DRIVER).number == 8
-    outage.may_write.set()
-    until_followed(store, both, DRIVER)
+    with followed_store(both, DRIVER) as store:
+        outage.may_write.clear()
+        for count in range(1, 9):
+            fill(store, window, frame, count)
+        assert store.sequence_number(DRIVER).number == 8
+        outage.may_write.set()
+        until_followed(store, both, DRIVER)
 
 
 def test_shards_of_a_process_that_has_ended_do_not_stay_behind(
