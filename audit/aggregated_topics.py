@@ -6,7 +6,7 @@ from typing import Final
 import polars as pl
 
 from audit.audited_stores import AuditedRange
-from audit.topic_follower import OnPoll, TopicFollower
+from audit.incremental_topic_reader import IncrementalTopicReader, OnPoll
 from audit.topics import decode_windows
 from audit.window_sample import ENTITY_WINDOW_KEY, SAMPLE_SCHEMA, WindowSample
 from mobility.entities import Entity
@@ -30,11 +30,11 @@ class AggregatedTopics:
     ) -> None:
         self.sample = sample
         self._tolerance = settings.future_tolerance * 1_000
-        self._followers: list[tuple[Entity, TopicFollower]] = []
+        self._followers: list[tuple[Entity, IncrementalTopicReader]] = []
         try:
             for entity in entities:
                 topic = aggregated_topic(settings, entity)
-                follower = TopicFollower(
+                follower = IncrementalTopicReader(
                     settings, topic, max_backlog=max_backlog, needs_append_time=False
                 )
                 self._followers.append((entity, follower))

@@ -15,10 +15,10 @@ from audit.audited_stores import (
     EntityWatermarks,
     delivered_watermarks,
 )
+from audit.incremental_topic_reader import IncrementalTopicReader
 from audit.recomputation import WindowRecomputation
 from audit.rounds import AuditRound, CheckResult
 from audit.rules_in_force import read_rules_in_force
-from audit.topic_follower import TopicFollower
 from audit.window_sample import WindowSample, keep_highest_versions, merge_partials
 from mobility.entities import BY_NAME, ENTITIES
 from mobility.records import MAX_EVENT_TIME, MIN_EVENT_TIME
@@ -69,7 +69,7 @@ class ContinuousAudit:
         self._compared_until = MIN_EVENT_TIME
         from_log = WindowSample(SAMPLE_SIZE, seed, _GROUPS, merge_partials)
         self._from_topics = WindowSample(SAMPLE_SIZE, seed, _GROUPS, keep_highest_versions)
-        self._log = TopicFollower(settings, trips_topic(settings), max_backlog=MAX_BACKLOG)
+        self._log = IncrementalTopicReader(settings, trips_topic(settings), max_backlog=MAX_BACKLOG)
         try:
             rules = read_rules_in_force(settings)
             self._recomputed = WindowRecomputation(

@@ -9,11 +9,11 @@ _WITHOUT_ROW: Final = ("d", "t")
 
 NO_ENVELOPE: Final = "not_envelope"
 
-Held = tuple[str | None, dict[str, Any] | None]
+Unwrapped = tuple[str | None, dict[str, Any] | None]
 """Why a message holds no trip, or the trip."""
 
 
-def trip_in(message: dict[str, Any], value: Value) -> Held:
+def trip_in(message: dict[str, Any], value: Value) -> Unwrapped:
     """Return the trip in a JSON object, or the reason why there is none."""
     if value == "json":
         return None, message
@@ -26,7 +26,7 @@ def trip_in(message: dict[str, Any], value: Value) -> Held:
     return _row_after(message)
 
 
-def _row_after(event: dict[str, Any]) -> Held:
+def _row_after(event: dict[str, Any]) -> Unwrapped:
     operation = event.get("op")
     if operation in _WITHOUT_ROW:
         return "deleted", None
@@ -35,5 +35,5 @@ def _row_after(event: dict[str, Any]) -> Held:
     return _as_trip(event["after"])
 
 
-def _as_trip(found: object) -> Held:
+def _as_trip(found: object) -> Unwrapped:
     return (None, found) if type(found) is dict else ("not_object", None)

@@ -18,25 +18,25 @@ _PAUSE_SECONDS: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class AuthorityNumbers:
+class AuthorityPosition:
     """The instance id of Postgres, and by entity the number of its last transaction."""
 
     instance_id: str
     numbers: dict[str, int]
 
 
-def read_authority(connection: psycopg.Connection[Any]) -> AuthorityNumbers:
+def read_authority(connection: psycopg.Connection[Any]) -> AuthorityPosition:
     """Return the numbers of Postgres now."""
     [(instance_id,)] = connection.execute("SELECT value FROM meta WHERE name = 'instance_id'")
     rows = connection.execute("SELECT entity, number FROM sequence_numbers")
-    return AuthorityNumbers(instance_id, dict(rows.fetchall()))
+    return AuthorityPosition(instance_id, dict(rows.fetchall()))
 
 
 def has_caught_up(
     client: redis.Redis,
     keys: RedisKeys,
     entity: Entity,
-    authority: AuthorityNumbers,
+    authority: AuthorityPosition,
     deadline: float,
 ) -> bool:
     """Return whether Redis has all that Postgres had at these numbers, by a deadline (monotonic).
@@ -65,7 +65,9 @@ def lagging_entities(settings: Settings, seconds: float = WAIT_SECONDS) -> tuple
         )
 
 
-def _has(client: redis.Redis, keys: RedisKeys, entity: Entity, authority: AuthorityNumbers) -> bool:
+def _has(
+    client: redis.Redis, keys: RedisKeys, entity: Entity, authority: AuthorityPosition
+) -> bool:
     pipeline = client.pipeline(transaction=False)
     pipeline.hget(keys.meta, "follows")
     pipeline.hkeys(keys.progress(entity))

@@ -7,10 +7,10 @@ from typing import Final
 import polars as pl
 
 from audit.audited_stores import AuditedRange
+from audit.incremental_topic_reader import IncrementalTopicReader, Offsets, OnPoll
 from audit.oracle import aggregate_windows, validate_log
 from audit.oracle_state import OracleState
 from audit.rules_in_force import RulesInForce
-from audit.topic_follower import Offsets, OnPoll, TopicFollower
 from audit.window_sample import WindowSample
 from mobility.records import MIN_EVENT_TIME
 from mobility.settings import Settings
@@ -28,7 +28,7 @@ class WindowRecomputation:
     Without `rules` all of it is judged by the tables that the settings name.
     """
 
-    follower: TopicFollower
+    follower: IncrementalTopicReader
     sample: WindowSample
     settings: Settings
     window_range: AuditedRange

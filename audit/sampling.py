@@ -28,11 +28,11 @@ from audit.audited_stores import (
     delivered_watermarks,
 )
 from audit.comparison import DIFFERENCE_KINDS
+from audit.incremental_topic_reader import IncrementalTopicReader, TopicChangedError
 from audit.recomputation import WindowRecomputation
 from audit.report import new_table, print_differences
 from audit.rounds import AuditRound, CheckResult
 from audit.rules_in_force import NOT_KNOWN, read_rules_in_force
-from audit.topic_follower import TopicChangedError, TopicFollower
 from audit.window_sample import WindowSample, keep_highest_versions, merge_partials
 from broker.errors import BrokerError
 from mobility.arguments import integer_from, positive_int, time_ms
@@ -125,7 +125,7 @@ def run_audit(
     watermarks = [store.progress() for store in stores]
     delivered = delivered_watermarks(settings)
     window_range = _limit_range(options.window_range, [*watermarks, delivered], settings)
-    log = TopicFollower(settings, trips_topic(settings))
+    log = IncrementalTopicReader(settings, trips_topic(settings))
     try:
         sample = WindowSample(options.windows, options.seed, _GROUPS, merge_partials)
         rules = read_rules_in_force(settings)

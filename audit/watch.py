@@ -18,12 +18,12 @@ from rich.console import Console
 
 from audit.continuous_audit import ContinuousAudit, RulesChangedError
 from audit.counters import AuditCounters
+from audit.incremental_topic_reader import TopicChangedError
 from audit.metrics import AuditMetrics
 from audit.report import format_examples
 from audit.rounds import CheckResult
 from audit.rules_in_force import NOT_KNOWN
 from audit.sampling import FAILURES, configured_follower, configured_stores
-from audit.topic_follower import TopicChangedError
 from broker.errors import AccessError, DeletedOffsetsError, MissingTopicError, RegistryError
 from mobility.settings import Settings, SettingsError, read_settings
 from mobility.status import AUDIT

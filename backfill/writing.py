@@ -39,7 +39,7 @@ def open_stores(settings: Settings) -> AbstractContextManager[list[WindowStore]]
 def write_windows(
     settings: Settings, stores: Sequence[WindowStore], windows: pl.DataFrame, on_status: OnStatus
 ) -> pl.DataFrame:
-    """Write windows (ENTITY_WINDOW_SCHEMA); return those that a store refused as too old.
+    """Write windows (ENTITY_WINDOW_SCHEMA); return those that are too old for a store.
 
     Durable on return. Raises DeliveryError or StoreError where they can't be written.
     """
@@ -50,23 +50,23 @@ def write_windows(
     ]
     on_status("to aggregated topics")
     send_windows(settings, by_entity)
-    refused = [windows.clear()]
+    too_old = [windows.clear()]
     for store in stores:
         for entity, rows in by_entity:
             on_status(f"to {store.kind}: {entity.name}")
             old = [_apply(store, entity, chunk) for chunk in rows.iter_slices(MAX_ROWS)]
-            refused += [each.select(pl.lit(entity.name).alias("entity"), pl.all()) for each in old]
-    return pl.concat(refused)
+            too_old += [each.select(pl.lit(entity.name).alias("entity"), pl.all()) for each in old]
+    return pl.concat(too_old)
 
 
 def _apply(store: WindowStore, entity: Entity, rows: pl.DataFrame) -> pl.DataFrame:
-    """Apply rows to a store; return those that it refused.
+    """Apply rows to a store; return those that are too old for it.
 
-    A store only counts them, so halves are applied again until each refused row is known.
+    A store only counts them, so halves are applied again until each of those rows is known.
     """
-    refused = store.apply(entity, rows).refused
-    if refused in (0, rows.height):
-        return rows if refused else rows.clear()
+    too_old = store.apply(entity, rows).too_old
+    if too_old in (0, rows.height):
+        return rows if too_old else rows.clear()
     half = rows.height // 2
     parts = rows[:half], rows[half:]
     return pl.concat([_apply(store, entity, part) for part in parts])

@@ -89,10 +89,11 @@ class FetchMemory:
         """Record that there are batches for workers."""
         self.has_stalled = False
 
-    def ask(self, reader: object) -> None:
-        """Record that a worker waits for a reader, which then waits for messages.
+    def record_empty_poll(self, reader: object) -> None:
+        """Record that a worker has polled a reader that has no batch.
 
-        A worker that has found nothing twice, with nothing taken in between, has nothing to do.
+        Two such polls, with nothing released in between, say that workers have nothing to do: all
+        that fills the memory is of partitions that are held back, so fetching must go on.
         """
         if not self.is_full:
             return

@@ -83,7 +83,7 @@ class IdlePunctuator(StatefulBatchLogic[WatermarkUpdate, Punctuation, None]):
         return watermark if watermark is not None and (own is None or watermark > own) else None
 
 
-class RefusedPunctuations:
+class DeniedPunctuations:
     """Tolerates that the broker allows no writes into the log of trips.
 
     Punctuations are the only messages that the flow sends there. Without them window state stays

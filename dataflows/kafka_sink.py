@@ -48,10 +48,11 @@ class SentWindowsRecorder:
 
 
 class KafkaSink(FixedPartitionedSink[X, None], Generic[X]):
-    """Writes the messages that `encode` makes of each item: at least once, never silently lost.
+    """Writes the messages that `encode` makes of each item: at least once.
 
-    Items are keyed by shard, see `shard_key`. All sinks of a process share its producer; recovery
-    waits until everything that it was given is delivered.
+    Only punctuations are dropped, where an ACL denies them (`DeniedPunctuations`). Items are keyed
+    by shard, see `shard_key`. All sinks of a process share its producer; recovery waits until
+    everything that it was given is delivered.
     """
 
     def __init__(

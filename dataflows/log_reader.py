@@ -26,7 +26,7 @@ _FILES: Final = 100
 _FILES_OF_BROKER: Final = 12
 """A connection and the pipes of threads, and as much for clients that write."""
 
-Begin = Callable[[int, int], int]
+ChooseStartOffset = Callable[[int, int], int]
 """Is given the first offset of a partition and the one after its last; returns where to start."""
 
 
@@ -57,7 +57,7 @@ class LogReader(Generic[B]):
         self._thread: threading.Thread | None = None
 
     def open(
-        self, topic: str, partition: int, partitions: tuple[int, ...], begin: Begin
+        self, topic: str, partition: int, partitions: tuple[int, ...], begin: ChooseStartOffset
     ) -> PartitionReader[B]:
         """Return the reader of a partition; `partitions` are all of the topic.
 

@@ -2,9 +2,10 @@
 
     python -m bytewax.run dataflows.main -r DIR -s 10 -b 0
 
-The source also decodes, deduplicates and enriches trips (dataflows/ingest.py): the offset and the
-trips that were counted before it must be one state. The other steps split its batches into outputs,
-aggregate them to windows, and write.
+In the source (dataflows/source.py) a thread fetches and decodes messages for all partitions
+(fetch_loop.py, trip_decoder.py), and each partition classifies, deduplicates and enriches its trips
+(ingest.py): the offset and the trips that were counted before it must be one state. The other steps
+split its batches into outputs, aggregate them to windows, and write.
 
 Delivery: exactly once into windows and stores with recovery (`-r`), at least once into topics.
 Names of steps are stored in recovery state: a renamed step starts with nothing.
@@ -22,7 +23,7 @@ from dataflows.encoders import (
     punctuation_encoder,
     windows_encoder,
 )
-from dataflows.idle_punctuator import RefusedPunctuations, punctuate_idle
+from dataflows.idle_punctuator import DeniedPunctuations, punctuate_idle
 from dataflows.kafka_sink import KafkaSink, SentWindowsRecorder
 from dataflows.offset_commits import OffsetCommits
 from dataflows.side_outputs import split_outputs
@@ -38,11 +39,15 @@ from runtime.signals import stop_requested
 def build(context: FlowContext) -> Dataflow:
     """Return the flow; nothing is connected before it runs."""
     settings, metrics = context.settings, context.metrics[trips_topic(context.settings)]
-    tolerates = RefusedPunctuations(settings, metrics)
+    denied_punctuations = DeniedPunctuations(settings, metrics)
     producer = CheckedProducer(
-        settings, "mobility-flow", tolerates=tolerates, stop_requested=stop_requested, logs=True
+        settings,
+        "mobility-flow",
+        tolerates=denied_punctuations,
+        stop_requested=stop_requested,
+        logs=True,
     )
-    shared_by_stores = sink_context(context.reporter, stop_requested)
+    store_context = sink_context(context.reporter, stop_requested)
 
     flow = Dataflow("mobility_hub")
     alignment = WatermarkAlignment(settings.alignment * 1_000)
@@ -54,8 +59,8 @@ def build(context: FlowContext) -> Dataflow:
 
     op.output("trips_late", side.late, KafkaSink(settings, producer, late_encoder(settings)))
     op.output("trips_dlq", side.dead, KafkaSink(settings, producer, dead_encoder(settings)))
-    into_log = KafkaSink(settings, producer, punctuation_encoder(settings))
-    op.output("punctuations", punctuations, into_log)
+    punctuation_sink = KafkaSink(settings, producer, punctuation_encoder(settings))
+    op.output("punctuations", punctuations, punctuation_sink)
 
     for entity in ENTITIES:
         if entity.name in settings.enriched:
@@ -67,8 +72,8 @@ def build(context: FlowContext) -> Dataflow:
         encode, recorder = windows_encoder(settings, entity), SentWindowsRecorder(metrics)
         aggregated = KafkaSink(settings, producer, encode, recorder)
         op.output(f"aggregated_{entity.name}", windows, aggregated)
-        for stores, sink in store_sinks(settings, entity, "main", shared_by_stores):
-            op.output(f"{stores}_{entity.name}", windows, sink)
+        for step, sink in store_sinks(settings, entity, "main", store_context):
+            op.output(f"{step}_{entity.name}", windows, sink)
     return flow
 
 

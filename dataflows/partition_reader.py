@@ -93,7 +93,7 @@ class PartitionBuffer:
     def lag(self) -> int:
         """The number of offsets between the position and the known end.
 
-        None at the end of what is committed, whatever an open transaction has written behind it.
+        0 at the end of what is committed, whatever an open transaction has written behind it.
         """
         return 0 if self.is_at_end else max(self.end - self.position, 0)
 
@@ -193,21 +193,21 @@ B = TypeVar("B", bound=Batch)
 class PartitionReader(Generic[B]):
     """The batches of one partition, in order: a thread puts them here, and the worker takes them.
 
-    The first batch says what is known before anything is read. `demand` is called where the worker
-    finds no batch, and may raise.
+    The first batch says what is known before anything is read. `ensure_started` is called where
+    the worker finds no batch, and may raise.
     """
 
     def __init__(
         self,
         buffer: PartitionBuffer,
         memory: FetchMemory,
-        demand: Callable[[], None],
+        ensure_started: Callable[[], None],
         close: Callable[["PartitionReader[B]"], None],
     ) -> None:
         self.buffer = buffer
         self._first = buffer.position
         self._memory = memory
-        self._demand = demand
+        self._ensure_started = ensure_started
         self._close = close
         self._is_closed = False
         self._batches: deque[B] = deque()
@@ -238,9 +238,9 @@ class PartitionReader(Generic[B]):
     def fetch(self) -> B | None:
         """Return the next batch, None without one. Raises what reading has raised."""
         if not self._batches:
-            self._demand()
+            self._ensure_started()
             if self._last is None or self._last.lag > 0:
-                self._memory.ask(self)
+                self._memory.record_empty_poll(self)
             return None
         batch = self._last = self._batches.popleft()
         if batch.size:
@@ -249,7 +249,7 @@ class PartitionReader(Generic[B]):
         return batch
 
     def next_poll(self) -> datetime | None:
-        """Return when to fetch again: at once, None, if there is a batch or the end is reached.
+        """Return when to fetch again, None for at once: there is a batch, or the end is reached.
 
         All partitions at the same time, as a worker that wakes up for each costs more than they do.
         """

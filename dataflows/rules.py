@@ -17,7 +17,7 @@ class Rules:
     """The rules and the tables that are in force from an offset of a partition on."""
 
     first_offset: int
-    trips: TripRules
+    trip_rules: TripRules
     tables: Tables
 
 

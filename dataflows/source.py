@@ -75,7 +75,7 @@ class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
         if resume_state is not None:
             ingest.resume(resume_state)
             position = ResumePosition(ingest.next_offset, resume_state.get("topic_id"))
-        self._decoder.form  # noqa: B018 - refused, if at all, before anything is read
+        self._decoder.require_format()
 
         def begin(low: int, end: int) -> int:
             offset = self._validator.first_offset(topic, partition, position, low, end)

@@ -22,7 +22,7 @@ def sink_context(reporter: StatusReporter, stop_requested: Callable[[], bool]) -
         stop_requested=stop_requested,
         on_queued=reporter.record_queued,
         on_snapshot=reporter.record_snapshot,
-        on_refusal=reporter.record_refusal,
+        on_amount_too_large=reporter.record_amount_too_large,
         translate_errors=refusals_end_the_flow,
     )
     reporter.watch_stores(context.waits)

@@ -48,6 +48,10 @@ class TripDecoder:
         """
         return log_format(self._settings)
 
+    def require_format(self) -> None:
+        """Raise RefusalError where the log has another format, before anything is read."""
+        _ = self.form
+
     def set_rules(self, partition: Partition, rules: Sequence[Rules]) -> None:
         """Set the rules of a partition, in the order of their first offsets, before it is read."""
         self._rules[partition] = deque(rules)
@@ -60,7 +64,7 @@ class TripDecoder:
         parts = [part for batch in batches for part in self._under_same_rules(batch)]
         return [
             decoded
-            for rules, group in groupby(parts, lambda part: part[1].trips)
+            for rules, group in groupby(parts, lambda part: part[1].trip_rules)
             for decoded in self._decode_together(list(group), rules)
         ]
 

@@ -1,6 +1,7 @@
 """Runs of partial aggregates, as in a log-structured merge tree.
 
-Runs are immutable, and the totals of a window are the sums of its rows in all runs. So new rows
+Runs are immutable, and the totals of a window are its rows in all runs, merged (sums
+are added, minima and maxima compared). So new rows
 change no existing run, a run is serialised once, and large runs are merged rarely.
 """
 

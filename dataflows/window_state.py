@@ -20,7 +20,7 @@ NO_WINDOWS: Final = pl.DataFrame(schema=WINDOW_SCHEMA)
 class WindowState:
     """The windows of a shard. Lengths and times are in milliseconds, window starts in epoch ms.
 
-    `emitted` and `pending` are runs of partial aggregates. The rows of a window in `emitted` add up
+    `emitted` and `pending` are runs of partial aggregates. The rows of a window in `emitted` merge
     to its totals when it was last emitted; those in `pending` were added since. So the cost of each
     method depends on the rows that it adds, returns or drops, and not on the number of windows.
     During a catch-up no open window is emitted, so partial aggregates are merged once, when their

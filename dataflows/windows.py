@@ -39,9 +39,9 @@ def aggregate_windows(
     with the watermarks that the shards of this process get.
     """
 
-    def partials(turn: list[IngestedBatch]) -> Iterator[tuple[str, ShardPartial]]:
-        updates = tuple(batch.update for batch in turn)
-        trips = pl.concat([batch.trips.select(columns) for batch in turn])
+    def partials(polled: list[IngestedBatch]) -> Iterator[tuple[str, ShardPartial]]:
+        updates = tuple(batch.update for batch in polled)
+        trips = pl.concat([batch.trips.select(columns) for batch in polled])
         if since is not None:
             trips = trips.filter(pl.col("window_start") >= since)
         rows = split_by_shard(partial_totals(trips, entity), settings.shards)
@@ -59,9 +59,9 @@ class WindowLogic(StatefulBatchLogic[ShardPartial, WindowUpdate, dict[str, Any]]
     """The windows of one shard of an entity.
 
     A window is emitted when it closes (pane `on_time`), when it changes after that (`late`), and,
-    while the flow is caught up, every second while it changes before that (`early`). Panes are
-    accumulating: each carries the window's full totals so far. The clock decides only when changes
-    are emitted, never what they are.
+    while the flow is caught up, every MOBILITY_EARLY_EVERY seconds while it changes before that
+    (`early`). Panes are accumulating: each carries the window's full totals so far. The clock
+    decides only when changes are emitted, never what they are.
     """
 
     def __init__(
@@ -149,5 +149,5 @@ class WindowLogic(StatefulBatchLogic[ShardPartial, WindowUpdate, dict[str, Any]]
 def window_logic(
     entity: Entity, settings: Settings, on_watermarks: OnWatermarks
 ) -> Callable[[dict[str, Any] | None], WindowLogic]:
-    """Return the builder that the stateful step wants."""
+    """Return what Bytewax calls for each key, with the snapshot or None."""
     return lambda state: WindowLogic(entity, settings, state, on_watermarks=on_watermarks)

@@ -1,1 +1,1 @@
-"""The subject: trips, entities, windows, totals, topics, messages and settings. No I/O."""
+"""Trips, entities, event time, windows and settings: every package imports them."""

@@ -1,8 +1,7 @@
-"""Takes envelopes off a batch of messages by columns.
+"""Takes the envelopes off a batch of messages by columns.
 
-An envelope is matched around what it holds, which is not looked at: it is taken for granted that it
-is an object in JSON, and whoever decodes it will see. If it is one, then the message is an envelope
-around just that, as what stands before and behind it is known to be right.
+Only the envelope is matched, by a regular expression. What it holds is parsed by the decoder of
+trips, which rejects the message if that is no JSON object.
 """
 
 from collections.abc import Sequence

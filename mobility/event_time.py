@@ -24,8 +24,8 @@ from mobility.trips import REJECTED_SCHEMA, Decoded
 from mobility.validation import IN_FUTURE, TOMBSTONE
 
 _BUCKETS: Final = 4
-"""Buckets of remembered trips that are as long as a trip is remembered, or more where windows are
-longer: so few that a batch may touch all of them."""
+"""Trips are remembered, for deduplication, in about so many buckets by event time; none is shorter
+than a window. They are few because a batch may touch all of them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Files that are replaced in one step, file locks, and files that settings name.
 
-The only module of this package that does I/O. It is here because every package may import this one,
-and no other: a file is replaced or locked, and a secret read, in the same way everywhere.
+They are here because every package may import this one, and no other: a file is replaced or locked,
+and a secret read, in the same way everywhere.
 """
 
 import fcntl

@@ -9,6 +9,9 @@ from mobility.settings import Settings
 LAST_WINDOW: Final = "last_window_start"
 """The field of a hash of totals with the start of the newest window of an id."""
 
+INSTANCE_ID_FIELD: Final = "life"
+"""The field of the meta hash with the instance id of a Redis that is an authority."""
+
 BEFORE: Final = "before"
 """The field of a ledger with the windows that were removed from it, as one; others are starts."""
 

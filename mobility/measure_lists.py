@@ -22,7 +22,7 @@ def measure_list(
     `{is_worse}` > or <, and `{reaches}` <= or >=.
 
     >>> measure_list("sum({name})", "{best}({name})", MEASURES[3:])
-    'sum(total_revenue), min(start_time), max(last_start_time)'
+    'sum(total_revenue), min(start_time), max(last_start_time), max(max_price), max(max_distance)'
     """
     return ", ".join(
         template.format(name=each.name)

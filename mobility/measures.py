@@ -76,7 +76,7 @@ ADDED: Final = tuple(each for each in MEASURES if each.added)
 """The measures that windows of an earlier release may lack."""
 
 STARTS: Final = tuple(each.name for each in MEASURES if each.unit == "time")
-"""The names of the starts of the earliest and the latest trip."""
+"""The names of what is stored as epoch ms: the starts of the earliest and the latest trip."""
 
 MEANS: Final = {each.mean: each.name for each in MEASURES if each.mean is not None}
 """The names of the means, and of the sums that they are derived from."""

@@ -47,7 +47,7 @@ WINDOW_SCHEMA: Final = pl.Schema(
 """A frame of windows of one entity: a row is one id's whole totals of one window."""
 
 PARTIAL_SCHEMA: Final = pl.Schema({"id": pl.String(), "window_start": pl.Int64(), **MEASURE_SCHEMA})
-"""Partial aggregates: sums over some trips of an id and window, which merge into totals.
+"""Partial aggregates: the measures of some trips of an id and window, which merge into totals.
 
 Where memory or time counts, sums have 32 or 64 bits as long as those are enough.
 """

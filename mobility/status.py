@@ -15,8 +15,8 @@ AUDIT: Final = "audit"
 """The name of the running audit among the processes."""
 
 ReadStatus = Literal["behind", "caught_up", "idle", "finished"]
-"""How far a partition is read: `idle` is caught up without news for a while, `finished` the end of
-a bounded read. Never persisted: only the present run can know it."""
+"""How far a partition is read: `idle` is caught up without a new message for a while, `finished`
+the end of a bounded read. Never persisted: only the present run can know it."""
 
 
 class PartitionStatus(msgspec.Struct, frozen=True, kw_only=True):

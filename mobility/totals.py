@@ -22,7 +22,7 @@ _SUMMED: Final = tuple(each.input for each in MEASURES if each.input and each.ki
 _NARROW: Final = ((pl.Int32(), 2**31 - 1), (pl.Int64(), 2**63 - 1))
 
 _VERSION: Final = ("generation", "trip_count")
-"""What decides between two editions of a window: the higher one counts."""
+"""What decides between two versions of a window: the higher one counts."""
 
 
 def partial_totals(trips: pl.DataFrame, entity: Entity) -> pl.DataFrame:

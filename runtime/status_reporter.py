@@ -64,7 +64,7 @@ class StatusReporter:
         with self._lock:
             self._windows += windows
 
-    def record_refusal(self, entity: Entity, reason: str | None) -> None:
+    def record_amount_too_large(self, entity: Entity, reason: str | None) -> None:
         """Record what a store can't hold of an entity; None: it can now."""
         with self._lock:
             refusals = {n: text for n, text in self._refusals.items() if n != entity.name}

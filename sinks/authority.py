@@ -14,7 +14,7 @@ from mobility.settings import Settings
 from postgres.connection import Connection
 from sinks.postgres_copy import copy_out
 from sinks.postgres_session import PostgresSession
-from sinks.scripts import entity_statement, text
+from sinks.sql_files import entity_statement, sql_file
 from sinks.store import TOUCHED_SCHEMA
 
 _NO_RETRY: Final = 0.0
@@ -33,8 +33,8 @@ class AuthorityState:
     """How far an entity is in the store `instance_id`.
 
     `number` is that of the last transaction, `backfilled` that of the last one of a backfill;
-    `progress` has the watermark (epoch ms) of each shard, and `lowest` is that of those from before
-    the number of shards was changed: see reset_progress.sql.
+    `progress` has the watermark (epoch ms) of each shard; `lowest`, their minimum, is that of a
+    shard that has none since the number of shards was changed (reset_progress.sql).
     """
 
     number: int
@@ -59,7 +59,7 @@ class Authority:
 
         def read(connection: Connection) -> AuthorityState:
             with connection.cursor(row_factory=class_row(AuthorityState)) as cursor:
-                statement = text("sql", "read_authority_state.sql")
+                statement = sql_file("read_authority_state.sql")
                 params = {
                     "entity": self._entity.name,
                     "shards": self._shards,
@@ -79,7 +79,7 @@ class Authority:
 
         def read(connection: Connection) -> tuple[int, str]:
             ((transactions, ids),) = connection.execute(
-                text("sql", "select_changes.sql"), params
+                sql_file("select_changes.sql"), params
             ).fetchall()
             return int(str(transactions)), str(ids)
 
@@ -90,7 +90,7 @@ class Authority:
 
     def recent_ids(self) -> pl.Series:
         """Return the ids that should not have expired in Redis."""
-        query = entity_statement(self._entity, "sql", "select_recent_ids.sql", expiry=self._expiry)
+        query = entity_statement(self._entity, "select_recent_ids.sql", expiry=self._expiry)
         return self._session.run(
             lambda connection: copy_out(connection, query, _IDS), _NO_RETRY
         ).to_series()
@@ -99,7 +99,6 @@ class Authority:
         """Return the totals of those ids that there are, as of one moment (REFILL_SCHEMA)."""
         query = entity_statement(
             self._entity,
-            "sql",
             "read_totals.sql",
             ids=sql.Literal(list(ids)),
             name=sql.Literal(self._entity.name),
@@ -113,7 +112,7 @@ class Authority:
         """Delete what was kept for over an hour: who is further behind gets all recent ids."""
         params = {"entity": self._entity.name}
         self._session.run(
-            lambda connection: connection.execute(text("sql", "delete_old_changes.sql"), params),
+            lambda connection: connection.execute(sql_file("delete_old_changes.sql"), params),
             _NO_RETRY,
         )
 

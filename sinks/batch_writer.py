@@ -29,7 +29,7 @@ BATCH_ROWS: Final = 10_000
 _RETRY_SECONDS: Final = 1.0
 """How often a store is asked again whether an amount that was too large fits now."""
 
-OnRefusal = Callable[[Entity, str | None], object]
+OnAmountTooLarge = Callable[[Entity, str | None], object]
 """Called with what a store can't hold of an entity, and with None once it can."""
 
 _log: Final = logging.getLogger(__name__)
@@ -53,14 +53,14 @@ class BatchWriter:
         *,
         linger: float = 0,
         stop_requested: StopRequested = no_stop,
-        on_refusal: OnRefusal = lambda _entity, _reason: None,
+        on_amount_too_large: OnAmountTooLarge = lambda _entity, _reason: None,
     ) -> None:
         """Start to write to a store, which `close` closes."""
         self._store = store
         self._entity = entity
         self._linger = linger
         self._stop_requested = stop_requested
-        self._on_refusal = on_refusal
+        self._on_refusal = on_amount_too_large
         self._changed = threading.Condition()
         self._queue: list[WindowUpdate] = []
         self._queued_rows = 0
@@ -159,11 +159,12 @@ class BatchWriter:
 
     def _apply(self, rows: pl.DataFrame) -> None:
         result = self._apply_until_it_fits(rows)
-        if result.refused:
+        if result.too_old:
             _log.warning(
-                "Redis refused %d windows of %s: they are older than the oldest window in its "
+                "%s has not counted %d windows of %s: they are older than the oldest window in its "
                 "ledger",
-                result.refused,
+                self._store.kind,
+                result.too_old,
                 self._entity.name,
             )
 

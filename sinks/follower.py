@@ -102,7 +102,7 @@ class Follower:
         self._pending: list[str] = []
         self._read_at = 0
         self._instance_id = ""
-        self._marked: dict[int, int] = {}
+        self._written_positions: dict[int, int] = {}
         self._next_check = self._next_deletion = 0.0
         self._answered_at = time.monotonic()
         self._failures: list[str] = []
@@ -115,11 +115,14 @@ class Follower:
 
     def synchronize(self) -> None:
         """Read from Postgres what Redis lacks: not all that was committed may have been `put`."""
-        self._queue.open_gap()
+        self._queue.mark_incomplete()
 
     @contextmanager
     def committing(self) -> Iterator[None]:
-        """Let no commit be noticed before what it changes was `put`: both are in here."""
+        """Hold this while a transaction commits and `put` is called.
+
+        Else the check could find a commit that is not queued yet, and take it for another's.
+        """
         with self._committing:
             yield
 
@@ -201,7 +204,7 @@ class Follower:
                 *(self._connection.name, len(self._pending), self._entity.name),
             )
         if not self._pending:
-            self._connection.write(self._marks())
+            self._connection.write(self._position_commands())
             self._report(None)
 
     def _clear(self) -> None:
@@ -258,7 +261,7 @@ class Follower:
             self._progress[shard] = max(watermark, self._progress.get(shard, watermark))
         if touched is None:
             if progress:
-                self._write([], self._marks())
+                self._write([], self._position_commands())
             return
         if touched.reread > self._number:
             self._add_pending(self._changed_ids(self._number, touched.reread))
@@ -268,9 +271,9 @@ class Follower:
         if touched.first <= self._read_at:
             # These ids may have been read since, with later changes.
             self._write_ids(totals["id"].to_list())
-            self._write([changes], self._marks())
+            self._write([changes], self._position_commands())
         else:
-            self._write([*self._blocks(totals), changes], self._marks())
+            self._write([*self._blocks(totals), changes], self._position_commands())
 
     def _refill(self) -> None:
         """Write the next ids that Redis lacks, if there are any."""
@@ -279,7 +282,7 @@ class Follower:
         ids, self._pending = self._pending[:REFILL_IDS], self._pending[REFILL_IDS:]
         self._write_ids(ids)
         if not self._pending:
-            self._connection.write(self._marks())
+            self._connection.write(self._position_commands())
             self._report(None)
 
     def _write_ids(self, ids: list[str]) -> None:
@@ -302,17 +305,17 @@ class Follower:
             if block.count:
                 self._connection.write(block)
 
-    def _marks(self) -> Commands:
+    def _position_commands(self) -> Commands:
         """Return the commands that say how far Redis is; none while ids are pending."""
         if self._pending or not self._owned:
             return NO_COMMANDS
-        self._marked = dict.fromkeys(self._owned, self._number)
-        numbers = (word for pair in self._marked.items() for word in pair)
+        self._written_positions = dict.fromkeys(self._owned, self._number)
+        numbers = (word for pair in self._written_positions.items() for word in pair)
         watermarks = (word for pair in self._progress.items() for word in pair)
-        marks = command("HSET", self._keys.sequence(self._entity), *numbers)
+        commands = command("HSET", self._keys.sequence(self._entity), *numbers)
         if self._progress:
-            marks += command("HSET", self._keys.progress(self._entity), *watermarks)
-        return marks
+            commands += command("HSET", self._keys.progress(self._entity), *watermarks)
+        return commands
 
     def _check(self) -> None:
         """See whether Redis has lost data and what others have written, if nothing is queued."""
@@ -324,7 +327,7 @@ class Follower:
             state = self._authority.state()
         self._next_check = time.monotonic() + _CHECK_SECONDS
         stored = self._connection.state(self._entity)
-        self._check_marks(stored)
+        self._check_positions(stored)
         if state.number < self._number:
             msg = "Postgres lacks transactions that Redis has"
             raise LostDataError(msg)
@@ -333,7 +336,7 @@ class Follower:
         if state.number != self._number:
             self._number = state.number
             self._set_progress(state)
-            self._write([], self._marks())
+            self._write([], self._position_commands())
         self._raise_others(stored.sequence, state.number)
 
     def _raise_others(self, sequence: Mapping[int, int], number: int) -> None:
@@ -354,11 +357,13 @@ class Follower:
                 key = self._keys.sequence(self._entity)
                 self._connection.write(command("HSET", key, *numbers))
 
-    def _check_marks(self, stored: FollowerState) -> None:
+    def _check_positions(self, stored: FollowerState) -> None:
         if (
             stored.follows != self._instance_id
             or stored.shards != self._settings.shards
-            or any(stored.sequence.get(shard, -1) < n for shard, n in self._marked.items())
+            or any(
+                stored.sequence.get(shard, -1) < n for shard, n in self._written_positions.items()
+            )
             or not self._progress.items() <= stored.progress.items()
         ):
             msg = f"{self._connection.name} has lost data"

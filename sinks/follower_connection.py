@@ -17,7 +17,7 @@ import redis
 from redis.connection import Connection
 
 from mobility.entities import ENTITIES, Entity
-from mobility.keys import RedisKeys
+from mobility.keys import INSTANCE_ID_FIELD, RedisKeys
 from mobility.settings import Settings, masked
 from sinks.redis_commands import Commands, command
 from sinks.redis_session import redis_client
@@ -29,11 +29,11 @@ _SCANNED: Final = 1_000
 
 _GLOB: Final = re.compile(r"[\[\]*?\\^-]")
 
-_TURN_SECONDS: Final = 7 * 86_400
+_CONNECTION_KEY_SECONDS: Final = 7 * 86_400
 
 _FOR_EVER: Final = 2**63
 
-_META: Final = ("fingerprint", "answers", "follows", "expiry", "life")
+_META: Final = ("fingerprint", "answers", "follows", "expiry", INSTANCE_ID_FIELD)
 
 
 class LostDataError(RuntimeError):
@@ -63,21 +63,22 @@ class FollowerConnection:
         self._settings = settings
         self._keys = RedisKeys.of(settings)
         self._fence = settings.fence or 0
-        self._turn = f"{self._keys.prefix}connection:{secrets.token_hex(8)}"
+        self._connection_key = f"{self._keys.prefix}connection:{secrets.token_hex(8)}"
         self._client = redis_client(settings)
         self._connection: Connection | None = None
 
     def open(self) -> str | None:
         """Connect and take the token; return the instance id of the Postgres that Redis follows.
 
-        None for an empty Redis; an empty text where its data must be deleted first. Raises
+        None for an empty Redis; an empty text where its data must be deleted first: it was
+        an authority itself, or its ids live longer than those that are read again. Raises
         StoreRefusedError where a later flow writes to it, or it has data of other settings.
         """
         self.close()
         self._connection = self._client.connection_pool.get_connection()
         # What was sent over an earlier connection may still be on its way: it is not executed now.
         _, _, fence, meta = self._execute(
-            command("SET", self._turn, 1, "EX", _TURN_SECONDS)
+            command("SET", self._connection_key, 1, "EX", _CONNECTION_KEY_SECONDS)
             + self._watch()
             + command("HMGET", self._keys.meta, *_META)
         )
@@ -149,7 +150,9 @@ class FollowerConnection:
             self._connection = None
 
     def _watch(self) -> Commands:
-        return command("WATCH", self._keys.fence, self._turn) + command("GET", self._keys.fence)
+        return command("WATCH", self._keys.fence, self._connection_key) + command(
+            "GET", self._keys.fence
+        )
 
     def _execute(self, commands: Commands, *, strict: bool = True) -> list[Any]:
         """Send commands at once; return their replies, errors among them if not `strict`."""

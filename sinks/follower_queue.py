@@ -23,16 +23,16 @@ class FollowerQueue:
     """Touched ids and watermarks of the shards that a follower owns, from the flow to its thread.
 
     Whoever puts something is never blocked: what does not fit, or comes while the follower is away,
-    is dropped. From then on the queue has a gap and takes nothing, until `restart`: what was
-    dropped must be read from the authority.
+    is dropped. From then on the queue is incomplete and takes nothing, until `restart`: what
+    was dropped must be read from the authority.
     """
 
     def __init__(self, most_rows: int) -> None:
-        """Begin with a gap as soon as there are shards; `most_rows` is of changed windows."""
+        """Hold up to `most_rows` changed windows."""
         self._changed = threading.Condition()
         self._most_rows = most_rows
         self._shards: frozenset[int] = frozenset()
-        self._has_gap = False
+        self._is_incomplete = False
         self._is_closing = False
         self._empty()
 
@@ -45,30 +45,30 @@ class FollowerQueue:
     def is_current(self) -> bool:
         """Whether nothing is queued and nothing was dropped."""
         with self._changed:
-            return not self._has_gap and not self._has_items()
+            return not self._is_incomplete and not self._has_items()
 
     def own(self, shard: int) -> None:
         """Follow the ids of a shard too, of which everything must be read."""
         with self._changed:
             self._shards |= {shard}
-        self.open_gap()
+        self.mark_incomplete()
 
-    def open_gap(self) -> None:
+    def mark_incomplete(self) -> None:
         """Record that something was not put."""
         with self._changed:
-            self._has_gap = True
+            self._is_incomplete = True
             self._changed.notify_all()
 
     def put(self, touched: Touched) -> None:
         """Queue what transactions have changed."""
         with self._changed:
-            if self._has_gap:
+            if self._is_incomplete:
                 return
             self._touched.append(touched)
             self._rows += touched.windows.height
             if self._rows > self._most_rows:
                 self._empty()
-                self._has_gap = True
+                self._is_incomplete = True
             self._changed.notify_all()
 
     def put_progress(self, shard: int, watermark: int) -> None:
@@ -93,20 +93,20 @@ class FollowerQueue:
         """Drop everything and wait some seconds; return at once, with True, if it is closing."""
         with self._changed:
             self._empty()
-            self._has_gap = True
+            self._is_incomplete = True
             return self._changed.wait_for(lambda: self._is_closing, seconds)
 
     def restart(self) -> frozenset[int]:
-        """Drop everything, and have no gap from now on; return the shards."""
+        """Drop everything, and be complete from now on; return the shards."""
         with self._changed:
             self._empty()
-            self._has_gap = False
+            self._is_incomplete = False
             return self._shards
 
     def take(self) -> tuple[Touched | None, dict[int, int]]:
-        """Take what was touched and the watermarks by shard: nothing from a queue with a gap."""
+        """Take what was touched and the watermarks by shard: nothing from an incomplete queue."""
         with self._changed:
-            if self._has_gap:
+            if self._is_incomplete:
                 return None, {}
             touched, progress = self._touched, self._progress
             self._empty()
@@ -121,7 +121,7 @@ class FollowerQueue:
         return self._is_closing or self._has_items() or self._must_be_read()
 
     def _must_be_read(self) -> bool:
-        return self._has_gap and bool(self._shards)
+        return self._is_incomplete and bool(self._shards)
 
     def _has_items(self) -> bool:
-        return not self._has_gap and bool(self._touched or self._progress)
+        return not self._is_incomplete and bool(self._touched or self._progress)

@@ -11,7 +11,7 @@ from psycopg import sql
 from mobility.entities import ENTITIES, Entity
 from mobility.measures import ADDED
 from postgres.connection import Connection
-from sinks.scripts import entity_statement, migration_files, text
+from sinks.sql_files import entity_statement, migration_files, sql_file
 from sinks.store import StoreError
 
 
@@ -21,19 +21,19 @@ def migrate(connection: Connection, entities: tuple[Entity, ...] = ENTITIES) -> 
     A concurrent start waits for the lock and then finds nothing left to run. Raises StoreError
     where a newer version of this program has migrated the schema.
     """
-    connection.execute(text("sql", "acquire_schema_lock.sql"))
-    connection.execute(text("sql", "create_migrations_table.sql"))
+    connection.execute(sql_file("acquire_schema_lock.sql"))
+    connection.execute(sql_file("create_migrations_table.sql"))
     done = set(connection.execute("SELECT scope, number FROM migrations").fetchall())
     store = migration_files("store")
     templates = migration_files("entity")
     _refuse_newer(done, len(store), len(templates))
     for number, name in store.items():
         if ("store", number) not in done:
-            _run(connection, "store", number, sql.SQL(text("sql", "store", name)))
+            _run(connection, "store", number, sql.SQL(sql_file("store", name)))
     for entity in entities:
         for number, name in templates.items():
             if (entity.name, number) not in done:
-                statement = entity_statement(entity, "sql", "entity", name)
+                statement = entity_statement(entity, "entity", name)
                 _run(connection, entity.name, number, statement)
         _add_measures(connection, entity)
 
@@ -50,13 +50,13 @@ def _run(
 def _add_measures(connection: Connection, entity: Entity) -> None:
     """Add the columns of measures that lack them, which rewrites no row, also to both views."""
     view = {"view": f"{entity.name}_windows"}
-    columns = connection.execute(text("sql", "select_columns.sql"), view).fetchall()
+    columns = connection.execute(sql_file("select_columns.sql"), view).fetchall()
     missing = [each.name for each in ADDED if (each.name,) not in columns]
     for name in missing:
         column = sql.Identifier(name)
-        connection.execute(entity_statement(entity, "sql", "add_measure.sql", column=column))
+        connection.execute(entity_statement(entity, "add_measure.sql", column=column))
     if missing:
-        connection.execute(entity_statement(entity, "sql", "replace_views.sql"))
+        connection.execute(entity_statement(entity, "replace_views.sql"))
 
 
 def _refuse_newer(done: set[tuple[object, ...]], store: int, templates: int) -> None:

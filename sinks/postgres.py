@@ -21,7 +21,7 @@ from postgres.connection import Connection
 from sinks.postgres_copy import copy_out
 from sinks.postgres_session import PostgresSession, open_postgres_session
 from sinks.retry import Sleep, StopRequested, no_stop
-from sinks.scripts import entity_statement, text
+from sinks.sql_files import entity_statement, sql_file
 from sinks.store import (
     FLOWS,
     TOTALS_SCHEMA,
@@ -179,13 +179,13 @@ class PostgresStore:
         def reconcile(connection: Connection) -> ApplyResult:
             is_repeated = next(attempts) > 0
             _copy_in(connection, sql.Identifier("staged"), rows)
-            insert = entity_statement(entity, "sql", "insert_new_ids.sql")
+            insert = entity_statement(entity, "insert_new_ids.sql")
             inserted = _only_row(connection, class_row(_Inserted), insert)
             accepted = pl.DataFrame(schema=_ACCEPTED_SCHEMA)
             applied = inserted.windows
             if inserted.windows < rows.height:
                 if inserted.known + len(inserted.new_ids) < rows["id"].n_unique():
-                    connection.execute(entity_statement(entity, "sql", "lock_staged_ids.sql"))
+                    connection.execute(entity_statement(entity, "lock_staged_ids.sql"))
                 if self._is_followed:
                     accepted = copy_out(connection, _reconcile(entity, "return"), _ACCEPTED_SCHEMA)
                     applied += accepted.height
@@ -220,7 +220,7 @@ class PostgresStore:
         ids = "\n".join(rows["id"].unique()) if self._is_followed else None
         params = {"entity": entity.name, "is_backfill": self._is_backfill, "ids": ids}
         return _only_row(
-            connection, class_row(_Numbered), text("sql", "next_sequence_number.sql"), params
+            connection, class_row(_Numbered), sql_file("next_sequence_number.sql"), params
         )
 
     def record_progress(
@@ -233,14 +233,14 @@ class PostgresStore:
             "shards": shards,
             "watermark": MIN_EVENT_TIME if watermark is None else watermark,
         }
-        reset = sql.SQL(text("sql", "reset_progress.sql")).format(
+        reset = sql.SQL(sql_file("reset_progress.sql")).format(
             entity=sql.Literal(entity.name),
             shards=sql.Literal(shards),
             min_event_time=sql.Literal(MIN_EVENT_TIME),
         )
 
         def record(connection: Connection) -> None:
-            statement = text("sql", "record_progress.sql")
+            statement = sql_file("record_progress.sql")
             if connection.execute(statement, row).rowcount == 0:
                 connection.execute(reset)
                 connection.execute(statement, row)
@@ -277,12 +277,12 @@ class PostgresStore:
 
 def _reconcile(entity: Entity, answer: Literal["return", "count"]) -> sql.Composed:
     """Return the statement that reconciles the staged windows, and what it answers."""
-    accepted = entity_statement(entity, "sql", f"{answer}_accepted.sql")
-    return entity_statement(entity, "sql", "reconcile.sql", answer=accepted)
+    accepted = entity_statement(entity, f"{answer}_accepted.sql")
+    return entity_statement(entity, "reconcile.sql", answer=accepted)
 
 
 def _read_sequence_number(connection: Connection, entity: Entity) -> SequenceNumber:
-    statement, params = text("sql", "read_sequence_number.sql"), {"entity": entity.name}
+    statement, params = sql_file("read_sequence_number.sql"), {"entity": entity.name}
     return _only_row(connection, class_row(SequenceNumber), statement, params)
 
 
@@ -330,7 +330,7 @@ def _refuse_large_totals(
     So it does where the differences of windows to the stored ones do not fit.
     """
     _copy_in(connection, sql.Identifier("staged"), rows)
-    query = entity_statement(entity, "sql", "select_large_total.sql")
+    query = entity_statement(entity, "select_large_total.sql")
     for entity_id, measure in connection.execute(query):
         refuse_amount(store, entity, str(entity_id), str(measure), MAX_BIGINT)
 

@@ -1,4 +1,4 @@
-"""What the flow needs of Postgres beside its windows."""
+"""Postgres in the registry: connections, fencing tokens, sequence numbers, status."""
 
 from collections.abc import Mapping
 from contextlib import closing
@@ -11,7 +11,7 @@ from postgres.connection import Connection, connect
 from sinks.postgres import PostgresStore, connect_postgres
 from sinks.postgres_session import PostgresSession, open_postgres_session
 from sinks.retry import StopRequested, no_stop
-from sinks.scripts import text
+from sinks.sql_files import sql_file
 from sinks.status_writers import PostgresStatusWriter, StatusWriter
 from sinks.store import (
     SequenceNumber,
@@ -47,7 +47,7 @@ class PostgresKind:
         """Take a token: concurrent starts take turns."""
 
         def take(connection: Connection) -> int:
-            connection.execute(text("sql", "lock_fencing_token.sql"))
+            connection.execute(sql_file("lock_fencing_token.sql"))
             ((stored,),) = connection.execute("SELECT token FROM fence").fetchall()
             token = max(offered, int(str(stored)) + 1)
             connection.execute(

@@ -1,4 +1,4 @@
-"""A Postgres connection that is opened again after it was lost, and the transactions over it."""
+"""Transactions of a writer over a few Postgres connections, which are opened again when lost."""
 
 import threading
 import time
@@ -20,7 +20,7 @@ from sinks.retry import (
     StopRequested,
     no_stop,
 )
-from sinks.scripts import text
+from sinks.sql_files import sql_file
 from sinks.store import (
     FLOWS,
     WRITERS,
@@ -133,7 +133,7 @@ class PostgresSession:
     def _check_fencing_token(self, connection: Connection) -> None:
         if self._fence is None:
             return
-        cursor = connection.execute(text("sql", "check_fencing_token.sql"))
+        cursor = connection.execute(sql_file("check_fencing_token.sql"))
         cursor.nextset()
         ((token, holder),) = cursor.fetchall()
         if int(str(token)) > self._fence:
@@ -183,7 +183,7 @@ def open_postgres_session(
             _check_server(connection, settings)
             _check_writable(connection)
             connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED  # see reconcile.sql
-            connection.execute(text("sql", "prepare_session.sql"))
+            connection.execute(sql_file("prepare_session.sql"))
             if writer is not None:
                 _acquire_writer_lock(connection, writer, name)
             with connection.transaction():
@@ -233,12 +233,12 @@ def _acquire_writer_lock(connection: Connection, writer: WriterRole, name: str) 
     params = {"writer": WRITERS.index(writer) + 1, "flows": len(FLOWS)}
     if writer == "backfill":
         try:
-            connection.execute(text("sql", "acquire_backfill_lock.sql"), params)
+            connection.execute(sql_file("acquire_backfill_lock.sql"), params)
         except psycopg.errors.LockNotAvailable:
             refuse_backfill(name)
         return
-    connection.execute(text("sql", "acquire_flow_lock.sql"), params)
-    for (other,) in connection.execute(text("sql", "select_other_flows.sql"), params):
+    connection.execute(sql_file("acquire_flow_lock.sql"), params)
+    for (other,) in connection.execute(sql_file("select_other_flows.sql"), params):
         # At once: the server releases it a moment after the end of the connection.
         connection.execute("SELECT pg_advisory_unlock_all()")
         refuse_writer(name, WRITERS[int(str(other)) - 1], writer)

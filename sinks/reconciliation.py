@@ -26,13 +26,13 @@ class Reconciled:
 
     `windows` (WINDOW_SCHEMA) replace those with the same key; `totals` (TOUCHED_SCHEMA) are those
     of their ids after that. `uncertain` are the ids of which a window lost the minimum or maximum:
-    only all their windows tell what it is now. `refused` windows were older than the ledger.
+    only all their windows tell what it is now. `too_old` are windows older than the ledger.
     """
 
     windows: pl.DataFrame
     totals: pl.DataFrame
     uncertain: pl.Series
-    refused: int
+    too_old: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def reconcile(
 
     `windows` (WINDOW_SCHEMA) are the versions of these windows that are held, `totals`
     (TOUCHED_SCHEMA) those of their ids. A window that starts over `retention` ms before the newest
-    one held of its id is refused: it may have been counted and removed.
+    one held of its id is not counted: it may have been counted and removed.
     """
     newest = totals.select("id", LAST_WINDOW)
     is_too_old = pl.col("window_start") < pl.col(LAST_WINDOW) - retention

@@ -1,7 +1,7 @@
-"""Redis as the only store: ids with new windows in the last day, one hash an id for any client.
+"""Redis as the only store: for each id a hash of totals, for any client, and a ledger.
 
-It is the way of small installations, simple rather than fast: what is held of the ids of a batch is
-read, reconciled as frames, and written if nothing of it has changed meanwhile.
+It is the way of small installations, simple rather than fast: what is stored of the ids of a batch
+is read, reconciled as frames, and written if nothing of it has changed meanwhile.
 """
 
 import time
@@ -12,7 +12,7 @@ from typing import Final
 import polars as pl
 
 from mobility.entities import Entity
-from mobility.keys import BEFORE, LAST_WINDOW, RedisKeys
+from mobility.keys import BEFORE, INSTANCE_ID_FIELD, LAST_WINDOW, RedisKeys
 from mobility.settings import Settings, Store
 from mobility.totals import WINDOW_KEY
 from sinks.live_changes import change_commands
@@ -21,12 +21,12 @@ from sinks.redis_commands import Commands, command, totals_commands
 from sinks.redis_layout import upgrade_layout
 from sinks.redis_ledger import (
     TOTALS_FIELDS,
-    Held,
+    StoredIds,
     ledger_commands,
     parse_totals,
     parse_windows,
-    read_held,
     read_ledgers,
+    read_stored_ids,
     removal_commands,
 )
 from sinks.redis_session import RedisSession, redis_client
@@ -154,29 +154,29 @@ class RedisStore:
 
     def _apply(self, entity: Entity, rows: pl.DataFrame, transaction: Transaction) -> ApplyResult:
         expired = self._check_sequence_number(transaction, entity)
-        held = read_held(transaction, self._keys, entity, rows)
-        found = reconcile(rows, held.windows, held.totals, self._retention)
-        pruned = self._prune(transaction, entity, held, found)
+        stored = read_stored_ids(transaction, self._keys, entity, rows)
+        found = reconcile(rows, stored.windows, stored.totals, self._retention)
+        pruned = self._prune(transaction, entity, stored, found)
         commands = Commands.joined(
             [
                 *self._index_commands(entity, found.totals["id"], expired, transaction.now),
-                *self._id_commands(entity, held, found, pruned),
+                *self._id_commands(entity, stored, found, pruned),
                 change_commands(self._keys.live(entity), found.windows),
-                command("HINCRBY", self._keys.meta, f"refused:{entity.name}", found.refused),
-                command("HGET", self._keys.meta, "life"),
+                command("HINCRBY", self._keys.meta, f"refused:{entity.name}", found.too_old),
+                command("HGET", self._keys.meta, INSTANCE_ID_FIELD),
                 command("HINCRBY", self._keys.meta, f"number:{entity.name}", 1),
             ]
         )
         *_, instance_id, number = transaction.commit(commands)
         self._sequence_numbers[entity.name] = SequenceNumber(instance_id, number)
         applied = found.windows.height
-        return ApplyResult(applied, rows.height - applied - found.refused, found.refused)
+        return ApplyResult(applied, rows.height - applied - found.too_old, found.too_old)
 
     def _check_sequence_number(self, transaction: Transaction, entity: Entity) -> list[str]:
         """Raise StoreBehindError where Redis lacks windows; return ids that have expired."""
         keys, known = self._keys, self._sequence_numbers[entity.name]
         (instance_id, number), expired = transaction.read(
-            command("HMGET", keys.meta, "life", f"number:{entity.name}")
+            command("HMGET", keys.meta, INSTANCE_ID_FIELD, f"number:{entity.name}")
             + command(
                 *("ZRANGEBYSCORE", keys.seen(entity), "-inf", f"({transaction.now - self._expiry}"),
                 *("LIMIT", 0, _MOST_EXPIRED),
@@ -188,31 +188,31 @@ class RedisStore:
         return list(expired)
 
     def _prune(
-        self, transaction: Transaction, entity: Entity, held: Held, found: Reconciled
+        self, transaction: Transaction, entity: Entity, stored: StoredIds, found: Reconciled
     ) -> Pruned:
         """Return the ledgers of those ids whose extremes are uncertain, or that are to be pruned.
 
         A ledger is pruned when its newest window reaches the next quarter of the retention.
         """
         due = found.totals.join(
-            held.totals.select("id", newest=LAST_WINDOW), on="id", how="left"
+            stored.totals.select("id", newest=LAST_WINDOW), on="id", how="left"
         ).join(found.windows.group_by("id").agg(pl.col("window_start").min()), on="id")
         quarter = self._retention // 4
         before = pl.coalesce("newest", "window_start") // quarter
         due_ids = due.filter(pl.col(LAST_WINDOW) // quarter > before)["id"]
         ids = pl.concat([found.uncertain, due_ids]).unique()
-        stored = read_ledgers(transaction, self._keys, entity, ids.to_list())
-        kept = stored.filter(~pl.col("id").is_in(held.broken))
+        ledgers = read_ledgers(transaction, self._keys, entity, ids.to_list())
+        kept = ledgers.filter(~pl.col("id").is_in(stored.broken))
         replaced = found.windows.filter(pl.col("id").is_in(ids.implode()))
         windows = pl.concat([kept.join(replaced, on=WINDOW_KEY, how="anti"), replaced])
         return prune(windows, self._retention)
 
     def _id_commands(
-        self, entity: Entity, held: Held, found: Reconciled, pruned: Pruned
+        self, entity: Entity, stored: StoredIds, found: Reconciled, pruned: Pruned
     ) -> Iterator[Commands]:
         """Yield what changes the two hashes of ids."""
         keys = self._keys
-        for entity_id in held.broken:
+        for entity_id in stored.broken:
             yield command("UNLINK", keys.totals(entity, entity_id), keys.ledger(entity, entity_id))
         windows = found.windows.join(pruned.removed, on=WINDOW_KEY, how="anti")
         yield from ledger_commands(keys, entity, pl.concat([windows, pruned.before]))

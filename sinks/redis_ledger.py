@@ -25,7 +25,7 @@ _TIMES: Final = (*STARTS, LAST_WINDOW)
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class StoredIds:
     """What Redis holds of some ids.
 
     `totals` (TOUCHED_SCHEMA) and `windows` (WINDOW_SCHEMA) lack an id of which one of the hashes
@@ -37,9 +37,9 @@ class Held:
     broken: list[str]
 
 
-def read_held(
+def read_stored_ids(
     transaction: Transaction, keys: RedisKeys, entity: Entity, rows: pl.DataFrame
-) -> Held:
+) -> StoredIds:
     """Watch the ids of some windows, and return what is held of these windows and ids."""
     starts_of = rows.group_by("id", maintain_order=True).agg("window_start")
     ids, starts = starts_of["id"].to_list(), starts_of["window_start"].to_list()
@@ -57,7 +57,7 @@ def read_held(
     replies = transaction.read(Commands.joined(commands), watched)
     held = list(zip(ids, starts, replies[::3], replies[1::3], replies[2::3], strict=True))
     whole = [each for each in held if each[2][0] is not None and each[3]]
-    return Held(
+    return StoredIds(
         parse_totals((entity_id, *texts) for entity_id, _, texts, _, _ in whole),
         parse_windows(
             (entity_id, start, text)

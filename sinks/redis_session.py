@@ -14,7 +14,7 @@ from redis.connection import Connection
 from redis.retry import Retry
 
 from mobility.entities import Entity
-from mobility.keys import RedisKeys
+from mobility.keys import INSTANCE_ID_FIELD, RedisKeys
 from mobility.settings import Settings, masked
 from sinks.redis_commands import NO_COMMANDS, Commands, command
 from sinks.redis_transactions import Transaction, execute
@@ -40,7 +40,7 @@ LAYOUT: Final = 2
 _PERMANENT: Final = (redis.AuthenticationError, redis.exceptions.AuthorizationError)
 _TRANSIENT: Final = (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError)
 
-_META: Final = ("fingerprint", "answers", "life", "follows", "fence_holder")
+_META: Final = ("fingerprint", "answers", INSTANCE_ID_FIELD, "follows", "fence_holder")
 
 T = TypeVar("T")
 
@@ -154,7 +154,7 @@ class RedisSession:
 
     def read_sequence_number(self, entity: Entity) -> SequenceNumber:
         """Return the sequence number of an entity; without an instance id where Redis is empty."""
-        fields = ["life", f"number:{entity.name}"]
+        fields = [INSTANCE_ID_FIELD, f"number:{entity.name}"]
         instance_id, number = self.call(lambda: self.client.hmget(self._keys.meta, fields))
         return SequenceNumber(str(instance_id or ""), int(number or 0))
 
@@ -212,8 +212,8 @@ class RedisSession:
         """Return what every transaction writes: the lease, and what an emptied Redis has lost."""
         key, settings = self._keys.meta, self._settings
         guard = command("SET", self._lease, self._holder, "PX", LEASE_MS)
-        if meta["life"] is None:
-            guard += command("HSETNX", key, "life", secrets.token_hex(8))
+        if meta[INSTANCE_ID_FIELD] is None:
+            guard += command("HSETNX", key, INSTANCE_ID_FIELD, secrets.token_hex(8))
             guard += command("HSETNX", key, "layout", LAYOUT)
         if meta["fingerprint"] is None:
             guard += command("HSETNX", key, "fingerprint", settings.fingerprint)

@@ -10,7 +10,7 @@ from mobility.keys import RedisKeys
 from mobility.settings import Settings, masked
 from mobility.status import EXPIRY
 from postgres.connection import Connection, connect
-from sinks.scripts import text
+from sinks.sql_files import sql_file
 
 _TIMEOUT_SECONDS: Final = 2
 # Longer than the statement_timeout of a session: a server that is slow says so itself.
@@ -67,7 +67,7 @@ class PostgresStatusWriter:
     def put(self, process: str, record: bytes) -> None:
         """Replace the record of a process."""
         row = {"process": process, "record": record.decode()}
-        self._connect().execute(text("sql", "upsert_status.sql"), row)
+        self._connect().execute(sql_file("upsert_status.sql"), row)
 
     def close(self) -> None:
         """Close the connection."""
@@ -83,5 +83,5 @@ class PostgresStatusWriter:
                 answer_seconds=_ANSWER_SECONDS,
                 connect_seconds=_TIMEOUT_SECONDS,
             )
-            self._connection.execute(text("sql", "prepare_status_session.sql"))
+            self._connection.execute(sql_file("prepare_status_session.sql"))
         return self._connection

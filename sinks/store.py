@@ -47,7 +47,7 @@ class StoreError(RuntimeError):
 
 
 class StoreRefusedError(StoreError):
-    """A store refuses this writer for good: a retry would be refused as well."""
+    """A store refuses this writer for good: the same attempt would be refused again."""
 
 
 class StoreBehindError(StoreRefusedError):
@@ -55,7 +55,10 @@ class StoreBehindError(StoreRefusedError):
 
 
 class AmountTooLargeError(StoreRefusedError):
-    """A window or a total is larger than the store can hold; nothing of that id was written."""
+    """A window or a total is larger than the store can hold; nothing of that id was written.
+
+    A flow waits until it fits: somebody can make room, as by a backfill without a wrong trip.
+    """
 
 
 REBUILD: Final = (
@@ -179,9 +182,9 @@ class Touched:
     """What transactions have changed, for a follower.
 
     `totals` (TOUCHED_SCHEMA) are those of the ids after it, `windows` (WINDOW_SCHEMA) the replaced
-    windows. `first` and `number` are the first and the last of their sequence numbers. What
-    transactions up to the number `reread` have changed is perhaps not in here: a backfill was one
-    of them, or one whose reply was lost.
+    windows. `first` and `number` are the first and the last of their sequence numbers. The ids
+    that transactions up to the number `reread` have changed must be read from the store: one of
+    them was a backfill, or its reply was lost.
     """
 
     totals: pl.DataFrame
@@ -206,7 +209,7 @@ class Touched:
 class ApplyResult:
     """Counts of the windows of one `apply`.
 
-    `unchanged` are those that the store already had, in this or a higher version; `refused` those
+    `unchanged` are those that the store already had, in this or a higher version; `too_old` those
     older than its ledger reaches back: whether they were counted before can't be known.
     `sequence_number` is that of the last transaction, None where there was none. A store that is
     followed says what it has `touched`.
@@ -214,7 +217,7 @@ class ApplyResult:
 
     applied: int = 0
     unchanged: int = 0
-    refused: int = 0
+    too_old: int = 0
     sequence_number: SequenceNumber | None = field(default=None, compare=False)
     touched: Touched | None = field(default=None, compare=False)
 
@@ -225,7 +228,7 @@ class ApplyResult:
         return ApplyResult(
             self.applied + other.applied,
             self.unchanged + other.unchanged,
-            self.refused + other.refused,
+            self.too_old + other.too_old,
             max(numbers, key=lambda each: each.number, default=None),
             Touched.joined(touched) if touched else None,
         )

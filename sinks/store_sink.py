@@ -10,7 +10,7 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from mobility.entities import Entity
 from mobility.records import WindowUpdate
 from mobility.settings import Settings, Store
-from sinks.batch_writer import BatchWriter, OnRefusal
+from sinks.batch_writer import BatchWriter, OnAmountTooLarge
 from sinks.connecting import connect_authority, follow
 from sinks.follower import ClosingTime, Follower
 from sinks.postgres import open_session
@@ -28,17 +28,17 @@ class SinkContext:
     """What the store sinks of a process share with the flow that they are part of.
 
     `on_queued` is called with the number of windows that a sink has queued, `on_snapshot` when all
-    of them are committed, `on_refusal` as by a BatchWriter. Every call of a store runs in a context
-    of `translate_errors`, which may raise another exception in place of a StoreError. Once
-    `stop_requested` returns True, an unavailable store is not retried any longer. `has_failed` is
-    set by the first error. The sinks share one session on Postgres, for a process has few, and the
-    time in which Redis is waited for at a stop.
+    of them are committed, `on_amount_too_large` as by a BatchWriter. Every call of a store runs in
+    a context of `translate_errors`, which may raise another exception in place of a StoreError.
+    Once `stop_requested` returns True, an unavailable store is not retried any longer. `has_failed`
+    is set by the first error. The sinks share one session on Postgres, for a process has few, and
+    the time in which Redis is waited for at a stop.
     """
 
     stop_requested: StopRequested = no_stop
     on_queued: Callable[[int], object] = lambda _: None
     on_snapshot: Callable[[], object] = lambda: None
-    on_refusal: OnRefusal = lambda _entity, _reason: None
+    on_amount_too_large: OnAmountTooLarge = lambda _entity, _reason: None
     translate_errors: Callable[[], AbstractContextManager[None]] = nullcontext
     has_failed: bool = False
     closing_time: ClosingTime = field(default_factory=ClosingTime)
@@ -59,7 +59,7 @@ class SinkContext:
             return self._session
 
     def waits(self) -> dict[str, str]:
-        """Return what a store is waited for, by its name."""
+        """Return why the flow waits for a store, by the name of the store."""
         reason = None if self._session is None else self._session.waits_for()
         return {} if reason is None else {"postgres": reason}
 
@@ -151,7 +151,7 @@ class StoreSink(FixedPartitionedSink[WindowUpdate, SinkState]):
                     self._entity,
                     linger=store_kind(self._settings.authorities[0]).linger,
                     stop_requested=self._context.stop_requested,
-                    on_refusal=self._context.on_refusal,
+                    on_amount_too_large=self._context.on_amount_too_large,
                 )
             self._partitions += 1
             return self._batch_writer

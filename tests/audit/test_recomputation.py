@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from audit.audited_stores import AuditedRange
+from audit.incremental_topic_reader import IncrementalTopicReader, Offsets, OnPoll
 from audit.oracle import classify, run_oracle, validate_log
 from audit.oracle_state import OracleState
 from audit.recomputation import WindowRecomputation
-from audit.topic_follower import Offsets, OnPoll, TopicFollower
 from audit.validation import LogMessage
 from audit.window_sample import (
     ENTITY_WINDOW_KEY,
@@ -105,7 +105,9 @@ def test_complete_windows_are_those_of_the_whole_log(
     cut = data.draw(st.integers(0, 20))
     size = data.draw(st.sampled_from((None, 1, 3)))
     groups = data.draw(st.sampled_from((("entity",), ("entity", "window_start"))))
-    follower = cast("TopicFollower", FakeFollower(data.draw(batches(read)), cut, positions))
+    follower = cast(
+        "IncrementalTopicReader", FakeFollower(data.draw(batches(read)), cut, positions)
+    )
     sample = WindowSample(size, 5, groups, merge_partials)
     counted = WindowRecomputation(follower, sample, settings, ALL_WINDOWS)
     list(counted.read_to({}))

@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError
 from broker.errors import DeliveryError
 from broker.producer import CheckedProducer
 from dataflows.encoders import ColumnMessages, Messages, windows_encoder
-from dataflows.idle_punctuator import RefusedPunctuations
+from dataflows.idle_punctuator import DeniedPunctuations
 from dataflows.kafka_sink import KafkaSinkPartition, SentWindowsRecorder
 from mobility.entities import BY_NAME
 from mobility.records import WindowUpdate
@@ -130,7 +130,7 @@ def test_a_refused_punctuation_does_not_end_the_flow(
 ) -> None:
     """It is counted, and there is one warning: window state is kept."""
     metrics = FlowMetrics()
-    tolerates = RefusedPunctuations(Settings(topic_prefix="p."), metrics)
+    tolerates = DeniedPunctuations(Settings(topic_prefix="p."), metrics)
     not_allowed = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
     assert tolerates("p.trips_stream", not_allowed)
     assert tolerates("p.trips_stream", not_allowed)

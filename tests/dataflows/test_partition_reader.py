@@ -133,7 +133,7 @@ def test_memory_stalls_where_workers_find_nothing_and_take_nothing() -> None:
 
     def ask(*readers: str) -> None:
         for reader in readers:
-            memory.ask(reader)
+            memory.record_empty_poll(reader)
         has_stalled.append(memory.has_stalled)
 
     ask("a", "a")

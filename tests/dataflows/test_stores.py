@@ -128,9 +128,9 @@ def test_the_status_says_what_a_store_can_not_hold(
 ) -> None:
     """By entity, until it fits."""
     for entity in (DRIVER, BY_NAME["h3"]):
-        context.on_refusal(entity, f"too large for {entity.name}")
-    context.on_refusal(DRIVER, None)
-    context.on_refusal(DRIVER, None)
+        context.on_amount_too_large(entity, f"too large for {entity.name}")
+    context.on_amount_too_large(DRIVER, None)
+    context.on_amount_too_large(DRIVER, None)
     assert status_of(reporter).refusals == {"h3": "too large for h3"}
 
 

@@ -219,7 +219,9 @@ def test_an_amount_that_does_not_fit_is_waited_for(
     """The flow says so, does not go on, and goes on once there is room."""
     refusals: list[str | None] = []
     full = FullStore()
-    writer = BatchWriter(full, DRIVER, on_refusal=lambda _, reason: refusals.append(reason))
+    writer = BatchWriter(
+        full, DRIVER, on_amount_too_large=lambda _, reason: refusals.append(reason)
+    )
     writer.put([WindowUpdate(DRIVER, 0, 1, 5, frame(window()))])
     until(lambda: len(refusals) > 2, "retries")
     assert full.progress(DRIVER) == {}
@@ -245,7 +247,7 @@ def test_a_stop_ends_the_wait_for_an_amount(window: Build, frame: Build, *, is_s
         store,
         DRIVER,
         stop_requested=stop.is_set,
-        on_refusal=lambda *_: refused.set(),
+        on_amount_too_large=lambda *_: refused.set(),
     )
     writer.put([WindowUpdate(DRIVER, 0, 1, 5, frame(window()))])
     assert refused.wait(DEADLINE)

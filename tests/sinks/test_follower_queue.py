@@ -72,7 +72,7 @@ def test_a_failure_drops_what_is_queued(queue: FollowerQueue) -> None:
 def test_without_shards_nothing_must_be_read() -> None:
     """A gap matters to what is followed only."""
     queue = FollowerQueue(MOST_ROWS)
-    queue.open_gap()
+    queue.mark_incomplete()
     assert queue.wait(0) == IDLE
     assert queue.shards == frozenset()
 

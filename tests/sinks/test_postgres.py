@@ -22,7 +22,7 @@ from sinks.fencing import take_fencing_token
 from sinks.migrations import migrate
 from sinks.postgres import SPLIT_ROWS, connect_postgres
 from sinks.postgres_session import open_postgres_session
-from sinks.scripts import migration_files
+from sinks.sql_files import migration_files
 from sinks.store import TOTALS_SCHEMA, AmountTooLargeError, StoreError
 from tests.waiting import until
 

@@ -54,7 +54,7 @@ def test_totals_are_those_of_the_held_windows(batches: list[list[dict[str, Any]]
         new = highest_versions(pl.DataFrame(batch, schema=WINDOW_SCHEMA))
         expected = reference.apply(DRIVER, new)
         found = reconcile(new, held, totals, FOR_EVER)
-        assert (found.windows.height, found.refused) == (expected.applied, 0)
+        assert (found.windows.height, found.too_old) == (expected.applied, 0)
         held = pl.concat([held.join(found.windows, on=WINDOW_KEY, how="anti"), found.windows])
         uncertain = held.filter(pl.col("id").is_in(found.uncertain.implode()))
         exact = prune(uncertain, FOR_EVER).totals
@@ -72,7 +72,7 @@ def test_a_window_that_may_have_been_removed_is_refused(window: Build, frame: Bu
     totals = reconcile(frame(window(at=10)), frame(), _no_totals(), FOR_EVER).totals
     late = frame(window(at=7), window(at=8), window("d2", at=0))
     found = reconcile(late, frame(), totals, retention=2 * 300_000)
-    assert found.refused == 1
+    assert found.too_old == 1
     assert found.windows["window_start"].to_list() == late["window_start"].to_list()[1:]
 
 

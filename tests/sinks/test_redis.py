@@ -149,7 +149,7 @@ def test_a_window_older_than_the_ledger_is_refused(
     store = connect_redis(redis_only, "main")
     store.apply(DRIVER, frame(window(at=TWO_DAYS)))
     late = frame(window(at=-1), window(at=0), window("d2", at=-1))
-    assert store.apply(DRIVER, late) == ApplyResult(applied=2, refused=1)
+    assert store.apply(DRIVER, late) == ApplyResult(applied=2, too_old=1)
     assert store.totals(DRIVER)["trip_count"].to_list() == [2, 1]
     assert client.hget(RedisKeys.of(redis_only).meta, "refused:driver") == "1"
     store.close()

@@ -132,7 +132,7 @@ def test_progress_is_recorded_after_the_rows(window: Build, frame: Build) -> Non
 
 
 @pytest.mark.services
-def test_refused_windows_are_reported(
+def test_windows_that_are_too_old_are_reported(
     redis_only: Settings, window: Build, frame: Build, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A window that is too old for the ledger of Redis is counted in a log message."""
@@ -142,4 +142,4 @@ def test_refused_windows_are_reported(
         partition.write_batch([WindowUpdate(DRIVER, 0, 1, None, frame(window(at=at)))])
         partition.snapshot()
     partition.close()
-    assert "Redis refused 1 windows of driver" in caplog.text
+    assert "redis has not counted 1 windows of driver" in caplog.text

@@ -28,7 +28,7 @@ class TopicChangedError(RuntimeError):
     """The topic was recreated, or its partitions changed, since the audit started to read it."""
 
 
-class TopicFollower:
+class IncrementalTopicReader:
     """Reads the messages of a topic by offset.
 
     `positions` are the next offsets. It starts at the first message, or, if a partition has more

@@ -2,7 +2,7 @@
 
 import pytest
 
-from audit.topic_follower import TopicChangedError, TopicFollower
+from audit.incremental_topic_reader import IncrementalTopicReader, TopicChangedError
 from audit.validation import LogMessage
 from broker.errors import DeletedOffsetsError
 from mobility.records import MAX_EVENT_TIME
@@ -20,7 +20,7 @@ def log(hub: Hub) -> Hub:
     return hub
 
 
-def read(follower: TopicFollower) -> list[LogMessage]:
+def read(follower: IncrementalTopicReader) -> list[LogMessage]:
     """Read to the present ends."""
     return [message for batch in follower.read(follower.ends(), 2) for message in batch]
 
@@ -32,7 +32,7 @@ def values(messages: list[LogMessage]) -> list[bytes | None]:
 
 def test_each_read_continues_where_the_last_one_ended(log: Hub) -> None:
     """Every message is read once, and the positions are the next offsets."""
-    follower = TopicFollower(log.settings, trips_topic(log.settings))
+    follower = IncrementalTopicReader(log.settings, trips_topic(log.settings))
     try:
         assert read(follower) == []
         append(log.settings, trips_topic(log.settings), "a", "b", "c")
@@ -48,7 +48,7 @@ def test_each_read_continues_where_the_last_one_ended(log: Hub) -> None:
 def test_a_log_that_ends_in_a_transaction_marker_is_read_to_its_end(log: Hub) -> None:
     """The marker has an offset and is not a message; later messages are read."""
     append(log.settings, trips_topic(log.settings), "a", transactional_id=log.settings.topic_prefix)
-    follower = TopicFollower(log.settings, trips_topic(log.settings))
+    follower = IncrementalTopicReader(log.settings, trips_topic(log.settings))
     try:
         assert values(read(follower)) == [b"a"]
         assert follower.positions == follower.ends()
@@ -67,7 +67,7 @@ def test_a_truncated_log_is_known_up_to_its_first_message(
     """By its log-append time, which the messages of the trips topic have."""
     append(log.settings, trips_topic(log.settings), "a", "b", "c")
     delete_before(log.settings, trips_topic(log.settings), {0: 1})
-    follower = TopicFollower(
+    follower = IncrementalTopicReader(
         log.settings, trips_topic(log.settings), needs_append_time=needs_append_time
     )
     try:
@@ -81,7 +81,7 @@ def test_a_truncated_log_is_known_up_to_its_first_message(
 def test_a_backlog_is_limited(log: Hub) -> None:
     """Only the last messages of a partition are read, and the others count as truncated."""
     append(log.settings, trips_topic(log.settings), "a", "b", "c")
-    follower = TopicFollower(log.settings, trips_topic(log.settings), max_backlog=2)
+    follower = IncrementalTopicReader(log.settings, trips_topic(log.settings), max_backlog=2)
     try:
         messages = read(follower)
         assert values(messages) == [b"b", b"c"]
@@ -92,7 +92,7 @@ def test_a_backlog_is_limited(log: Hub) -> None:
 
 def test_messages_that_are_deleted_before_they_are_read_are_an_error(log: Hub) -> None:
     """Without the error they would be skipped unnoticed."""
-    follower = TopicFollower(log.settings, trips_topic(log.settings))
+    follower = IncrementalTopicReader(log.settings, trips_topic(log.settings))
     try:
         append(log.settings, trips_topic(log.settings), "a", "b", "c")
         delete_before(log.settings, trips_topic(log.settings), {0: 2})
@@ -105,7 +105,7 @@ def test_messages_that_are_deleted_before_they_are_read_are_an_error(log: Hub) -
 def test_a_topic_that_shrinks_is_another_one(log: Hub) -> None:
     """A log never has fewer offsets than before, so it was recreated."""
     append(log.settings, trips_topic(log.settings), "a", "b")
-    follower = TopicFollower(log.settings, trips_topic(log.settings))
+    follower = IncrementalTopicReader(log.settings, trips_topic(log.settings))
     try:
         read(follower)
         follower.positions[0] += 1
@@ -125,7 +125,7 @@ def test_a_callback_can_end_a_read(log: Hub) -> None:
         raise StopError
 
     append(log.settings, trips_topic(log.settings), "a")
-    follower = TopicFollower(log.settings, trips_topic(log.settings))
+    follower = IncrementalTopicReader(log.settings, trips_topic(log.settings))
     try:
         with pytest.raises(StopError):
             list(follower.read(follower.ends(), 1, stop))

@@ -12,9 +12,9 @@ from sinks.measure_lists import MEASURE_LISTS
 
 
 @cache
-def text(*path: str) -> str:
-    """Return a file of this package, with the lists of measures that it names filled in."""
-    return fill_in_lists(read_resource("sinks", *path), MEASURE_LISTS)
+def sql_file(*path: str) -> str:
+    """Return a file of the folder `sql`, with the lists of measures that it names filled in."""
+    return fill_in_lists(read_resource("sinks", "sql", *path), MEASURE_LISTS)
 
 
 def migration_files(scope: str) -> dict[int, str]:
@@ -27,7 +27,7 @@ def migration_files(scope: str) -> dict[int, str]:
 
 def entity_statement(entity: Entity, *path: str, **values: sql.Composable) -> sql.Composed:
     """Return a file as a statement: placeholders name the tables of an entity, or are `values`."""
-    return sql.SQL(text(*path)).format(
+    return sql.SQL(sql_file(*path)).format(
         ledger=sql.Identifier(f"{entity.name}_ledger"),
         totals=sql.Identifier(f"{entity.name}_totals"),
         windows=sql.Identifier(f"{entity.name}_windows"),
