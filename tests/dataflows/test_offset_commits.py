@@ -118,7 +118,7 @@ def test_committed_offsets_are_never_beyond_the_recovery_folder(hub: Hub) -> Non
         time.sleep(0.3 * number)  # anywhere in an epoch and its commits
         kill_all(flow)
         found, expected = committed(hub), of_trips(hub, resumed(hub))
-        assert found.keys() == expected.keys()
+        assert found.keys() == expected.keys(), (number, found, expected)
         assert all(found[place] <= expected[place] for place in found), (found, expected)
     assert_succeeded(hub.run("--processes", "3"))
     assert_exact(hub, log)
