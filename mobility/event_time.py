@@ -50,6 +50,13 @@ class LatenessRules:
         """How far a window's start lies behind the latest event time when its trips are late."""
         return self.window + self.allowed_lateness + self.out_of_orderness
 
+    def completes(self, event_time: int) -> int:
+        """Return the lowest event time (epoch ms) that completes the window of another one.
+
+        A partition that has reached it has no more trips of that window which are not late.
+        """
+        return event_time // self.window * self.window + self.horizon + 1
+
     @property
     def bucket(self) -> int:
         """The length of a bucket of remembered trips: one window, or several short ones."""

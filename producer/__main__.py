@@ -14,6 +14,7 @@ from mobility.topics import trips_topic
 from mobility.value_settings import unwritable
 from producer.batches import FilePosition, make_batches
 from producer.day_shift import DayShift, days_to_yesterday, whole_days
+from producer.final_punctuation import FinalPunctuation
 from producer.formats.errors import TripsFileError
 from producer.formats.reading_report import ReadingReport
 from producer.formats.rejects import RejectsFile
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def replay(options: ProducerOptions, settings: Settings, console: Console, clock: Clock) -> str:
-    """Send the files to the trips topic; return a summary in two lines."""
+    """Send the files to the trips topic; return a summary in lines."""
     if faults := list(unwritable(settings, "the producer")):
         raise SettingsError(faults)
     reading = replace(options.reading, refunds=settings.refunds)
@@ -107,7 +108,7 @@ def _send(
             show_progress=show_progress,
             is_stopping=is_stopping,
         )
-        replayer.run(
+        reached = replayer.run(
             make_batches(
                 file,
                 DayShift(state.shift, whole_days(file.first, file.last)),
@@ -117,7 +118,26 @@ def _send(
             ),
             _schedule(options, clock),
         )
-    return summary(topic.name, writer.delivered, clock.now() - started)
+        end = None
+        if options.final:
+            end = _end(file, settings, writer, (reached or state.position).row, clock)
+    line = summary(topic.name, writer.delivered, clock.now() - started)
+    return line if end is None else f"{line}\n{end}"
+
+
+def _end(
+    file: TripsFile, settings: Settings, writer: KafkaTripWriter, sent: int, clock: Clock
+) -> str:
+    """Punctuate every partition if all rows are sent; return for people what was done."""
+    if sent < file.rows:
+        return (
+            f"stopped after {sent:,} of {file.rows:,} trips: the partitions are not punctuated; "
+            "with --state, the same command continues"
+        )
+    now = int(clock.now() * 1_000)
+    punctuation = FinalPunctuation.of(file.runs.event_times, settings, now)
+    punctuation.send(writer)
+    return punctuation.describe()
 
 
 def _print(console: Console, text: str, style: str | None = None) -> None:

@@ -29,6 +29,7 @@ class ProducerOptions:
     rebase: bool
     density: int
     as_is: bool
+    final: bool
     state: Path | None
     rejects: Path | None
 
@@ -42,6 +43,12 @@ def parse_options(arguments: Sequence[str] | None) -> ProducerOptions:
             "--rebase now sends past trips at full speed and later ones in real time: "
             f"--speed {found.speed} can't be combined with it"
         )
+    if found.final and (found.loop or found.rebase):
+        parser.error(
+            "--final says that no trips follow those of the files, and "
+            f"{'--loop' if found.loop else '--rebase now'} sends them again and again: "
+            "they can't be combined"
+        )
     return ProducerOptions(
         files=tuple(found.files),
         reading=reading_options(found),
@@ -50,6 +57,7 @@ def parse_options(arguments: Sequence[str] | None) -> ProducerOptions:
         rebase=found.rebase is not None,
         density=found.density,
         as_is=found.as_is,
+        final=found.final,
         state=found.state,
         rejects=found.rejects,
     )
@@ -84,6 +92,11 @@ def _parser() -> argparse.ArgumentParser:
         help="send each trip N times with different trip ids (1)",
     )
     add("--as-is", action="store_true", help="send trips in the order of the files")
+    add(
+        "--final",
+        action="store_true",
+        help="after the last trip, punctuate every partition so that all windows are complete",
+    )
     add(
         "--state",
         type=Path,

@@ -50,10 +50,11 @@ class TripReplayer:
 
     def run(
         self, batches: Iterable[MessageBatch], make_schedule: Callable[[int], EventTimeSchedule]
-    ) -> None:
-        """Send every batch when it is due, until `is_stopping`.
+    ) -> FilePosition | None:
+        """Send every batch when it is due, until `is_stopping`; return how far Kafka has confirmed.
 
-        `make_schedule` gets the first event time (epoch ms). Raises DeliveryError.
+        That is None if there was nothing to send. `make_schedule` gets the first event time (epoch
+        ms). Raises DeliveryError.
         """
         position: FilePosition | None = None
         schedule: EventTimeSchedule | None = None
@@ -65,6 +66,7 @@ class TripReplayer:
         self._writer.flush()
         if position is not None:
             self._save_position(position)
+        return position
 
     def _send(self, batch: MessageBatch, schedule: EventTimeSchedule) -> FilePosition:
         """Send a batch; return the position after what was sent."""

@@ -225,3 +225,40 @@ def test_after_a_crash_duplicates_are_identical(
     assert set(messages.values()) == {1, 2}
     code, out, _ = finished(command("producer", *arguments, "max"))
     assert (code, out.split(" trips")[0]) == (0, "0")
+
+
+def test_the_end_of_the_files_is_announced_after_the_last_trip(
+    tmp_path: Path, trips_log: Callable[[], Log], command: Command
+) -> None:
+    """An interrupted run announces nothing; the next start does, and each one after it."""
+    arguments = (SAMPLE, "--final", "--state", tmp_path / "state.json", "--speed")
+    latest = pl.read_parquet(SAMPLE)["start_time"].dt.epoch("ms").max()
+    assert isinstance(latest, int)
+    # The window has five minutes; lateness and out-of-orderness are ten and a half.
+    complete = latest // 300_000 * 300_000 + 300_000 + 630_000 + 1
+    process = command("producer", *arguments, 2_000)
+    until(lambda: any(map(trips, trips_log())), "trips in the log")
+    process.send_signal(signal.SIGINT)
+    code, out, err = finished(process)
+    assert code == 0, err
+    assert "of 120,000 trips: the partitions are not punctuated" in out
+    assert all(announced < complete for part in trips_log() for announced in watermarks(part))
+    for times in (1, 2):
+        code, out, err = finished(command("producer", *arguments, "max"))
+        assert code == 0, err
+        assert "every window of the files is complete" in out
+        log = trips_log()
+        assert sum(len(trips(part)) for part in log) == 120_000
+        for part in log:
+            assert watermarks(part)[-times:] == [complete] * times
+            assert all(message.value() is None for message in part[-times:])
+            assert watermarks(part).count(complete) == times
+
+
+def watermarks(messages: list[Message]) -> list[int]:
+    """Return the event times of the punctuations among messages."""
+    return [
+        int(dict(message.headers() or [])["watermark"] or b"")
+        for message in messages
+        if message.value() is None
+    ]

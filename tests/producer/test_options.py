@@ -18,6 +18,7 @@ def test_defaults() -> None:
         rebase=False,
         density=1,
         as_is=False,
+        final=False,
         state=None,
         rejects=None,
     )
@@ -36,6 +37,19 @@ def test_rebase_refuses_another_speed(speed: str, capsys: pytest.CaptureFixture[
         parse_options(["a", "--rebase", "now", "--speed", speed])
     assert stopped.value.code == 2
     assert f"--speed {speed} can't be combined with it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("endless", [["--loop"], ["--rebase", "now"]])
+def test_final_refuses_what_never_ends(
+    endless: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Files that are sent again and again have no last trip."""
+    with pytest.raises(SystemExit) as stopped:
+        parse_options(["a", "--final", *endless])
+    assert stopped.value.code == 2
+    assert f"--final says that no trips follow those of the files, and {' '.join(endless)} " in (
+        capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("more", [[], ["--speed", "1"], ["--speed", "1.0"], ["--density", "3"]])
