@@ -1,5 +1,6 @@
 """The files that people name: folders, compressed files and JSON pages, as plain files."""
 
+import codecs
 import gzip
 import shutil
 import zipfile
@@ -50,7 +51,7 @@ def open_inputs(paths: Sequence[Path], scratch: Path) -> Iterator[InputFile]:
     for number, path in enumerate(_files(paths)):
         try:
             yield from _plain_files(path, scratch / str(number))
-        except (OSError, EOFError, zipfile.BadZipFile, zstd.ZstdError) as error:
+        except (OSError, EOFError, UnicodeError, zipfile.BadZipFile, zstd.ZstdError) as error:
             msg = f"{path}: can't be read: {error}"
             raise TripsFileError(msg) from error
 
@@ -124,24 +125,33 @@ def _copy(content: IO[bytes], target: Path) -> Path:
 
 
 def _typed(name: str, path: Path, scratch: Path) -> InputFile:
-    with path.open("rb") as file:
-        first = file.readline()
+    first = _first_line(path)
     if first.startswith(b"PAR1"):
         return InputFile(name, path, "parquet")
-    has_mark = first.startswith(_BOM)
-    text = first.removeprefix(_BOM).lstrip()
-    if not text.startswith((b"{", b"[")):
+    if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return _typed(name, _as_utf_8(path, scratch / f"{path.name}.utf-8"), scratch)
+    if not first.startswith((b"{", b"[")):
         return InputFile(name, path, "csv")
-    if _is_trip(text) and not has_mark:
+    if _is_trip(first):
         return InputFile(name, path, "ndjson")
     lines = scratch / f"{path.name}.ndjson"
-    if _is_trip(text):
-        with path.open("rb") as file:
-            file.seek(len(_BOM))
-            _copy(file, lines)
-    else:
-        _write_trips_of_pages(name, path, lines)
+    _write_trips_of_pages(name, path, lines)
     return InputFile(name, lines, "ndjson")
+
+
+def _first_line(path: Path) -> bytes:
+    """Return the first line that is not blank, without a mark; empty if there is none."""
+    with path.open("rb") as file:
+        return next((text for line in file if (text := line.removeprefix(_BOM).strip())), b"")
+
+
+def _as_utf_8(path: Path, target: Path) -> Path:
+    with (
+        path.open(encoding="utf-16", newline="") as held,
+        target.open("w", encoding="utf-8", newline="") as file,
+    ):
+        shutil.copyfileobj(held, file, _COPIED)
+    return target
 
 
 def _is_trip(line: bytes) -> bool:

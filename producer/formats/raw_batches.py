@@ -6,83 +6,58 @@ CSV and NDJSON are read as text: what a value means is decided later, in one pla
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-import msgspec
 import polars as pl
 
-from producer.formats.errors import TripsFileError
+from producer.formats.csv_rows import CsvRows
 from producer.formats.input_files import InputFile
+from producer.formats.ndjson_rows import NdjsonRows
+from producer.formats.raw_batch import RawBatch, RawRows, unreadable
 
 ROWS_PER_BATCH: Final = 100_000
 
-NO_VALUES: Final = ("NA", "N/A", "#N/A", "NULL", "null", "None", "nan", "NaN", r"\N")
-"""What programs write into CSV files where there is no value."""
 
-_SEPARATORS: Final = ",;\t|"
-_LINES_FOR_NAMES: Final = 10_000
-
-
-def scan_rows(file: InputFile, expected: Sequence[str] = ()) -> pl.LazyFrame:
+def open_rows(file: InputFile, expected: Sequence[str] = ()) -> RawRows:
     """Return the rows of a file; nothing is read yet but the names of columns.
 
     NDJSON has the fields of its first 10,000 lines, and those that are expected further on.
     Raises TripsFileError.
     """
-    try:
-        if file.kind == "parquet":
-            return pl.scan_parquet(file.path, glob=False)
-        if file.kind == "csv":
-            return _scan_csv(file)
-        return _scan_ndjson(file, expected)
-    except (OSError, UnicodeDecodeError, msgspec.DecodeError, pl.exceptions.PolarsError) as error:
-        raise unreadable(file, error) from error
+    if file.kind == "parquet":
+        return ParquetRows(file, ROWS_PER_BATCH)
+    if file.kind == "csv":
+        return CsvRows(file, ROWS_PER_BATCH)
+    return NdjsonRows(file, ROWS_PER_BATCH, expected)
 
 
-def read_head(file: InputFile, rows: pl.LazyFrame, size: int) -> pl.DataFrame:
-    """Return the first rows of a file. Raises TripsFileError."""
-    try:
-        return rows.head(size).collect()
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise unreadable(file, error) from error
+class ParquetRows:
+    """The rows of a parquet file."""
 
+    def __init__(self, file: InputFile, rows_per_batch: int) -> None:
+        self._file = file
+        self._rows_per_batch = rows_per_batch
+        self._bytes = file.path.stat().st_size
+        try:
+            self._scan = pl.scan_parquet(file.path, glob=False)
+            self._height = int(self._scan.select(pl.len()).collect().item())
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise unreadable(file, error) from error
 
-def read_batches(file: InputFile, rows: pl.LazyFrame) -> Iterator[pl.DataFrame]:
-    """Yield the rows in frames, in the order of the file. Raises TripsFileError."""
-    try:
-        yield from rows.collect_batches(chunk_size=ROWS_PER_BATCH, maintain_order=True, lazy=True)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise unreadable(file, error) from error
+    def head(self, size: int) -> pl.DataFrame:
+        """Return the first rows. Raises TripsFileError."""
+        try:
+            return self._scan.head(size).collect()
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise unreadable(self._file, error) from error
 
-
-def unreadable(file: InputFile, error: Exception) -> TripsFileError:
-    """Return the error of a file whose content is not what it looks like."""
-    first = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return TripsFileError(f"{file.name}: not a readable {file.kind} file: {first}")
-
-
-def _scan_csv(file: InputFile) -> pl.LazyFrame:
-    return pl.scan_csv(
-        file.path,
-        separator=csv_separator(file),
-        infer_schema=False,
-        null_values=list(NO_VALUES),
-        encoding="utf8-lossy",
-        truncate_ragged_lines=True,
-        glob=False,
-    )
-
-
-def csv_separator(file: InputFile) -> str:
-    """Return the separator of a CSV file: the one that its header has most."""
-    with file.path.open("r", encoding="utf-8", errors="replace") as lines:
-        header = lines.readline()
-    return max(_SEPARATORS, key=header.count)
-
-
-def _scan_ndjson(file: InputFile, expected: Sequence[str]) -> pl.LazyFrame:
-    names: dict[str, None] = {}
-    with file.path.open("rb") as lines:
-        for _, line in zip(range(_LINES_FOR_NAMES), lines, strict=False):
-            if line.strip():
-                names |= dict.fromkeys(msgspec.json.decode(line, type=dict[str, msgspec.Raw]))
-    names |= dict.fromkeys(expected)
-    return pl.scan_ndjson(file.path, schema=dict.fromkeys(names, pl.String))
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[RawBatch]:
+        """Yield all rows. Raises TripsFileError."""
+        rows = self._scan if columns is None else self._scan.select(columns)
+        size, done = self._rows_per_batch, 0
+        try:
+            for batch in rows.collect_batches(chunk_size=size, maintain_order=True, lazy=True):
+                first, done = done + 1, done + batch.height
+                numbers = pl.int_range(first, done + 1, dtype=pl.Int64, eager=True)
+                # The bytes of single rows are not known: those of all, by the share of rows.
+                yield RawBatch(batch, numbers, self._bytes * done // max(self._height, 1))
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise unreadable(self._file, error) from error

@@ -52,6 +52,8 @@ class ReadingPlan:
             minor = "minor units of the currency" if of_format.minor_currency_units else ""
             units.append(f"price in {of_format.currency or minor}")
         units += [f"{name} in epoch {unit}" for name, unit in self.epoch_units.items()]
+        if self.decimal_comma:
+            units.append("numbers with a decimal comma")
         zone = f"times of {self.timezone}" + (f" ({self.area})" if self.area else "")
         kind = f"; vehicle_type is {of_format.vehicle_type}" if of_format.vehicle_type else ""
         return (

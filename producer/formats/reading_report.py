@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from producer.formats.raw_batch import RawBatch
 from producer.formats.trip_rows import TripRows
 
 _SAMPLES: Final = 3
@@ -29,14 +30,16 @@ _IMPLAUSIBLE: Final = {
 class ReadingReport:
     """Counts of all files: `read` is the trips and what is `left_out`, by reason.
 
-    `first` and `last` are starts of trips in epoch ms; `repeated` and `skipped` count local times
-    in hours that come twice, and that clocks skip; `implausible` trips are not left out.
+    `recoded` lines were not UTF-8. `first` and `last` are starts of trips in epoch ms; `repeated`
+    and `skipped` count local times in hours that come twice, and that clocks skip; `implausible`
+    trips are not left out.
     """
 
     timezone: str
     read: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     implausible: Counter[str] = field(default_factory=Counter)
+    recoded: int = 0
     repeated: int = 0
     skipped: int = 0
     first: int | None = None
@@ -60,6 +63,12 @@ class ReadingReport:
         missing = _SAMPLES - len(self.samples)
         self.samples += kept.head(missing).iter_rows(named=True) if missing > 0 else []
 
+    def add_malformed(self, batch: RawBatch) -> None:
+        """Count what a batch of a file has besides its rows."""
+        self.read += batch.malformed.height
+        self.left_out.update(dict(batch.malformed["reason"].value_counts().iter_rows()))
+        self.recoded += batch.recoded
+
     def summary(self) -> str:
         """Return in one line how rows and trips add up."""
         reasons = ", ".join(f"{reason}: {count:,}" for reason, count in self.left_out.most_common())
@@ -81,6 +90,11 @@ class ReadingReport:
             yield f"{self.repeated:,} times in an hour that comes twice, resolved by the rule"
         if self.skipped:
             yield f"{self.skipped:,} times in an hour that clocks skip, read as an hour later"
+        if self.recoded:
+            yield (
+                f"look at this: lines that are not UTF-8: {self.recoded:,}, read as Windows-1252; "
+                "if they are of another encoding, convert the files to UTF-8"
+            )
         for what, count in self.implausible.items():
             yield f"look at this: {what}: {count:,} ({count / self.trips:.2%})"
 

@@ -7,13 +7,13 @@ from typing import Final
 
 import polars as pl
 
+from producer.formats.csv_layout import read_layout
 from producer.formats.errors import TripsFileError
 from producer.formats.input_files import InputFile
 from producer.formats.known_formats import FORMATS
 from producer.formats.local_times import check_timezone
 from producer.formats.mapping_file import likely_fields, read_mapping, write_mapping
 from producer.formats.options import ReadingOptions
-from producer.formats.raw_batches import csv_separator
 from producer.formats.reading_plan import ReadingPlan, find_sources, has_columns, raw_column
 from producer.formats.trip_format import (
     AMOUNTS,
@@ -55,7 +55,7 @@ def plan_reading(file: InputFile, sample: pl.DataFrame, options: ReadingOptions)
     if options.distance_unit is not None:
         of_file = replace(of_file, distance_unit=options.distance_unit)  # type: ignore[arg-type] # one of the choices
     numbers = _sampled_numbers(sample, sources)
-    separator = csv_separator(file) if file.kind == "csv" else ","
+    separator = read_layout(file).separator if file.kind == "csv" else ","
     comma = any(has_decimal_comma(found, separator) for found in numbers if _is_text(found))
     units = _epoch_units(sample, sources)
     timezone, area = _timezone(file, of_file, sample, sources, options)

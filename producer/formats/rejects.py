@@ -1,33 +1,39 @@
 """The file of `--rejects`: the rows that were left out, as they were, with the reason."""
 
 from pathlib import Path
-from typing import Final
 
 import polars as pl
 
+from producer.formats.raw_batch import RawBatch
 from producer.formats.values import plain_column
-
-_WHERE: Final = ("file", "row", "reason")
 
 
 class RejectsFile:
-    """Writes NDJSON: `file`, `row` (from 1, without a header), `reason`, and the row's `record`."""
+    """Writes NDJSON: `file`, `row` (from 1, without a header), `reason`, and the row's `record`.
+
+    A malformed row has no record, but its `line`.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         path.write_bytes(b"")
 
-    def add(self, file: str, first_row: int, rows: pl.DataFrame, reasons: pl.Series) -> None:
-        """Append the rows that have a reason; `first_row` is the number of the first."""
-        numbers = reasons.is_not_null().arg_true()
-        if numbers.is_empty():
-            return
-        held = (plain_column(each) for each in rows[numbers])
+    def add(self, file: str, batch: RawBatch, reasons: pl.Series) -> None:
+        """Append the rows of a batch that have a reason, and those that are malformed."""
+        self._append(batch.malformed.select(pl.lit(file).alias("file"), pl.all()))
+        left_out = reasons.is_not_null()
+        held = (plain_column(each) for each in batch.rows.filter(left_out))
         record = pl.DataFrame([each for each in held if each is not None])
-        with self._path.open("ab") as file_:
+        self._append(
             record.select(
                 pl.lit(file).alias("file"),
-                (numbers.cast(pl.Int64) + first_row).alias("row"),
-                reasons.gather(numbers).alias("reason"),
+                batch.numbers.filter(left_out).alias("row"),
+                reasons.filter(left_out).alias("reason"),
                 pl.struct(pl.all()).alias("record"),
-            ).write_ndjson(file_)
+            )
+        )
+
+    def _append(self, rows: pl.DataFrame) -> None:
+        if not rows.is_empty():
+            with self._path.open("ab") as file:
+                rows.write_ndjson(file)

@@ -12,7 +12,8 @@ import polars as pl
 from producer.formats.errors import TripsFileError
 from producer.formats.input_files import InputFile, open_inputs
 from producer.formats.options import ReadingOptions
-from producer.formats.raw_batches import read_batches, read_head, scan_rows
+from producer.formats.raw_batch import RawRows
+from producer.formats.raw_batches import open_rows
 from producer.formats.reading_plan import ReadingPlan
 from producer.formats.reading_report import ReadingReport
 from producer.formats.recognition import lacking_amounts, plan_reading
@@ -29,7 +30,7 @@ class PlannedFile:
     """A file and how it is read."""
 
     file: InputFile
-    rows: pl.LazyFrame
+    rows: RawRows
     plan: ReadingPlan
 
 
@@ -68,16 +69,17 @@ class TripReader:
             reader = RowReader(each.plan, refunds=self.refunds)
             # The further columns of a row are read only if somebody gets them.
             is_whole = rejects is not None or each.plan.format.is_passed_on
-            scan = each.rows if is_whole else each.rows.select(each.plan.columns)
-            first_row = 1
-            for batch in read_batches(each.file, scan):
-                rows = reader.read(batch)
+            for batch in each.rows.batches(None if is_whole else each.plan.columns):
+                rows = reader.read(batch.rows)
                 kept = rows.trips.filter(rows.reasons.is_null())
                 report.add(rows, kept)
+                report.add_malformed(batch)
                 if rejects is not None:
-                    rejects.add(each.file.name, first_row, batch, rows.reasons)
-                first_row += batch.height
+                    rejects.add(each.file.name, batch, rows.reasons)
                 yield kept
+        if not report.trips:
+            msg = f"none of the rows is a trip: {report.summary()}"
+            raise TripsFileError(msg)
 
 
 @contextmanager
@@ -92,8 +94,8 @@ def open_trip_files(paths: Sequence[Path], options: ReadingOptions) -> Iterator[
 
 
 def _plan(file: InputFile, options: ReadingOptions) -> PlannedFile:
-    rows = scan_rows(file)
-    sample = read_head(file, rows, _SAMPLED_ROWS)
+    rows = open_rows(file)
+    sample = rows.head(_SAMPLED_ROWS)
     if sample.is_empty():
         msg = f"{file.name}: the file has no rows"
         raise TripsFileError(msg)
@@ -102,7 +104,7 @@ def _plan(file: InputFile, options: ReadingOptions) -> PlannedFile:
         # A log has trips of several programs: a field may come late in it.
         late = {name: column(name) for name in _OPTIONAL if name not in plan.sources}
         plan = replace(plan, sources={**plan.sources, **late})
-        rows = scan_rows(file, plan.columns)
+        rows = open_rows(file, plan.columns)
     return PlannedFile(file, rows, plan)
 
 

@@ -52,6 +52,11 @@ _TIME_FORMATS: Final = (
 _DECIMAL_COMMA: Final = r"^\s*[+-]?[0-9]*,(?:[0-9]{1,2}|[0-9]{4,})\s*$"
 _GROUPED: Final = r"^\s*[+-]?[0-9]{1,3}(?:\.[0-9]{3})*,[0-9]+\s*$"
 
+_GROUPED_BY_DOTS: Final = r"^[+-]?[0-9]{1,3}(?:\.[0-9]{3})+(?:,[0-9]*)?$"
+
+# Also as in India: 12,34,567.
+_GROUPED_BY_COMMAS: Final = r"^[+-]?[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3}(?:\.[0-9]*)?$"
+
 
 def as_text(found: pl.Series) -> pl.Series:
     """Return text without blanks around it; empty text is null.
@@ -186,9 +191,11 @@ def _cast(text: pl.Series) -> pl.Series:
 
 def _cleaned(text: pl.Series, decimal_comma: bool) -> pl.Series:
     bare = text.str.replace_all(r"[\s$€£'\u{a0}\u{202f}]", "")
-    if decimal_comma:
-        return _cast(bare.str.replace_all(".", "", literal=True).str.replace(",", "."))
-    return _cast(bare.str.replace_all(",", "", literal=True))
+    form, mark = (_GROUPED_BY_DOTS, ".") if decimal_comma else (_GROUPED_BY_COMMAS, ",")
+    # A mark that groups no thousands is none to leave out: 1,5 is not 15.
+    ungrouped = bare.str.replace_all(mark, "", literal=True)
+    plain = ungrouped.zip_with(bare.str.contains(form).fill_null(value=False), bare)
+    return _cast(plain.str.replace(",", ".", literal=True) if decimal_comma else plain)
 
 
 def _epoch_times(found: pl.Series, milliseconds: float) -> pl.Series:

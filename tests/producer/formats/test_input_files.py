@@ -106,6 +106,16 @@ def test_pages_of_the_mobility_data_specification_one_per_line(tmp_path: Path) -
     assert read(path).trips.height == 3
 
 
+def test_odd_lines_of_ndjson(tmp_path: Path) -> None:
+    """Blank lines, those of Windows, and one that is not UTF-8, which people are told."""
+    path = tmp_path / "trips.ndjson"
+    odd = TRIP.replace('"a"', '"é"').encode("cp1252")
+    path.write_bytes(b"\n" + NDJSON.replace(b"\n", b"\r\n") + b"\n" + odd + b"\n\n")
+    found = read(path)
+    assert found.trips["trip_id"].to_list() == ["a", "é"]
+    assert found.report.recoded == 1
+
+
 def test_fields_that_come_late(tmp_path: Path) -> None:
     """A field of a trip is found on any line of NDJSON, and no other is made up."""
     path = tmp_path / "trips.ndjson"
@@ -128,6 +138,14 @@ def test_fields_that_come_late(tmp_path: Path) -> None:
         ("trips.json", b'{"data":\n{"vehicles": []}}', "no list of trips"),
         ("trips.json", b'{"data":\n', "not JSON with trips"),
         ("trips.ndjson", NDJSON + b'{"trip_id":\n', "not a readable ndjson file"),
+        (
+            "trips.ndjson",
+            b"\n" + NDJSON + b'{"trip_id":',
+            "not a .* file: line 3 is no JSON object",
+        ),
+        ("trips.ndjson", NDJSON + b"[1]\n", "not a readable ndjson file: line 2 is no JSON object"),
+        ("trips.csv.zst", zstd.compress(CSV)[:-9], "can't be read"),
+        ("trips.csv", CSV.decode().encode("utf-16")[:-1], "can't be read"),
     ],
     ids=[
         "empty",
@@ -139,6 +157,10 @@ def test_fields_that_come_late(tmp_path: Path) -> None:
         "other page",
         "short page",
         "short line",
+        "short last line",
+        "array",
+        "short zstd",
+        "short utf-16",
     ],
 )
 def test_what_can_not_be_read_is_named(

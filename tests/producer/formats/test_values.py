@@ -28,6 +28,10 @@ NOON = 1_736_164_800_000  # 2025-01-06T12:00:00Z
         (" 3 ", 3.0),
         ("1,048.0", 1048.0),
         ("1,048", 1048.0),
+        ("-1,234,567.25", -1234567.25),
+        ("12,34,567", 1234567.0),
+        ("1,5", None),
+        ("1,0485", None),
         ("$7.05", 7.05),
         ("-0.5", -0.5),
         ("1e3", 1000.0),
@@ -43,10 +47,19 @@ def test_numbers_as_text(text: str | None, number: float | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "number"), [("12,5", 12.5), ("1.234,56", 1234.56), ("1.234", 1234.0), ("7", 7.0)]
+    ("text", "number"),
+    [
+        ("12,5", 12.5),
+        ("1.234,56", 1234.56),
+        ("1.234.567", 1234567.0),
+        ("1.234", 1234.0),
+        ("7", 7.0),
+        ("52.5163", 52.5163),
+        ("1,234.5", None),
+    ],
 )
-def test_numbers_with_a_decimal_comma(text: str, number: float) -> None:
-    """The dot separates thousands then."""
+def test_numbers_with_a_decimal_comma(text: str, number: float | None) -> None:
+    """The dot separates thousands then, and where it can't it is a decimal point."""
     assert as_numbers(pl.Series([text]), decimal_comma=True).to_list() == [number]
 
 
