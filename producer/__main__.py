@@ -20,7 +20,7 @@ from producer.formats.reading_report import ReadingReport
 from producer.formats.rejects import RejectsFile
 from producer.formats.trip_reader import open_trip_files
 from producer.options import ProducerOptions, parse_options
-from producer.progress import progress_bar, summary
+from producer.progress import progress_bar, reading_bar, summary
 from producer.replayer import SavePosition, TripReplayer, discard_position
 from producer.schedule import REAL_TIME, Clock, EventTimeSchedule, SystemClock
 from producer.signals import stop_requested_by_signals
@@ -53,19 +53,28 @@ def replay(options: ProducerOptions, settings: Settings, console: Console, clock
     if faults := list(unwritable(settings, "the producer")):
         raise SettingsError(faults)
     reading = replace(options.reading, refunds=settings.refunds)
-    with open_trip_files(options.files, reading) as reader:
+    with (
+        console.status("opening the files") as status,
+        open_trip_files(options.files, reading) as reader,
+    ):
+        status.stop()
         for line in reader.describe():
             _print(console, line)
         reader.check_amounts()
         report = reader.new_report()
         rejects = None if options.rejects is None else RejectsFile(options.rejects)
         with (
-            console.status("reading the files") as status,
+            reading_bar(console, reader.size) as bar,
             open_trips_file(
-                reader, report, settings.event_time, as_is=options.as_is, rejects=rejects
+                reader,
+                report,
+                settings.event_time,
+                as_is=options.as_is,
+                rejects=rejects,
+                on_read=bar.show,
             ) as file,
         ):
-            status.stop()
+            bar.stop()
             for line in _preview(report, file):
                 _print(console, line)
             return f"{_send(options, settings, file, console, clock)}\n{report.summary()}"

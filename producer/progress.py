@@ -1,15 +1,74 @@
-"""Progress of a replay: a bar while it runs, and a summary in one line at its end."""
+"""Progress of reading files and of a replay: bars while they run, and a summary in one line."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from mobility.times import iso_time
 from producer.replayer import ShowProgress
 from producer.trip_writer import DeliveryCounts
+
+
+class Rate:
+    """How many a second, counted again each second."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._counted_at = clock()
+        self._count = 0
+        self._rate = 0.0
+
+    def at(self, count: int) -> float:
+        """Return the rate, given the present number."""
+        now = self._clock()
+        if now - self._counted_at >= 1.0:
+            self._rate = (count - self._count) / (now - self._counted_at)
+            self._counted_at, self._count = now, count
+        return self._rate
+
+
+class ReadingBar:
+    """Shows how much of the files is read, until it is stopped; nothing without a terminal."""
+
+    def __init__(self, progress: Progress, size: int) -> None:
+        self._progress = progress
+        self._task = progress.add_task("files", total=size, rows=0, rate=0.0)
+        self._rate = Rate()
+
+    def show(self, rows: int, size: int) -> None:
+        """Show the numbers of rows and of bytes that are read so far."""
+        self._progress.update(self._task, completed=size, rows=rows, rate=self._rate.at(rows))
+
+    def stop(self) -> None:
+        """Take the bar away."""
+        self._progress.stop()
+
+
+@contextmanager
+def reading_bar(console: Console, size: int) -> Iterator[ReadingBar]:
+    """Yield a bar for files of so many bytes."""
+    columns = (
+        TextColumn("reading the files"),
+        BarColumn(bar_width=30),
+        TextColumn("{task.percentage:.0f} %"),
+        TextColumn("{task.fields[rows]:,} rows, {task.fields[rate]:,.0f}/s"),
+        TimeRemainingColumn(compact=True),
+        TextColumn("left"),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        yield ReadingBar(progress, size)
 
 
 @contextmanager
@@ -29,15 +88,10 @@ def progress_bar(console: Console, total: int | None) -> Iterator[ShowProgress]:
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as progress:
         task = progress.add_task("trips", total=total, rate=0.0, event="-")
-        rated_at, rated_sent, rate = time.monotonic(), 0, 0.0
+        rate = Rate()
 
         def show(sent: int, event: int) -> None:
-            nonlocal rated_at, rated_sent, rate
-            now = time.monotonic()
-            if now - rated_at >= 1.0:
-                rate = (sent - rated_sent) / (now - rated_at)
-                rated_at, rated_sent = now, sent
-            progress.update(task, completed=sent, rate=rate, event=_format_time(event))
+            progress.update(task, completed=sent, rate=rate.at(sent), event=_format_time(event))
 
         yield show if console.is_terminal else _show_nothing
 

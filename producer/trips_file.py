@@ -11,7 +11,7 @@ import polars as pl
 
 from producer.formats.reading_report import ReadingReport
 from producer.formats.rejects import RejectsFile
-from producer.formats.trip_reader import TripReader
+from producer.formats.trip_reader import OnRead, TripReader, show_nothing
 from producer.sorted_runs import SortedRuns, write_runs
 
 _GAP_MS: Final = 30 * 86_400_000
@@ -66,13 +66,14 @@ def open_trips_file(
     *,
     as_is: bool,
     rejects: RejectsFile | None = None,
+    on_read: OnRead = show_nothing,
 ) -> Iterator[TripsFile]:
     """Read all trips, and yield them in their order: by event time, or `as_is` that of the files.
 
     They are kept on disk meanwhile, and 16 bytes of memory per row. Raises TripsFileError.
     """
     with tempfile.TemporaryDirectory(prefix="mobility-trips-") as folder:
-        batches = reader.batches(report, rejects)
+        batches = reader.batches(report, rejects, on_read)
         runs = write_runs(batches, Path(folder), event_time, as_is=as_is)
         order = pl.int_range(runs.event_times.len(), dtype=pl.Int64, eager=True)
         times = runs.event_times

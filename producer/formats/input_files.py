@@ -41,6 +41,11 @@ class InputFile:
     path: Path
     kind: Kind
 
+    @property
+    def size(self) -> int:
+        """How many bytes it has, decompressed."""
+        return self.path.stat().st_size
+
 
 def open_inputs(paths: Sequence[Path], scratch: Path) -> Iterator[InputFile]:
     """Yield the plain files behind these paths, in their order; those of a folder by name.

@@ -35,7 +35,6 @@ class ParquetRows:
     def __init__(self, file: InputFile, rows_per_batch: int) -> None:
         self._file = file
         self._rows_per_batch = rows_per_batch
-        self._bytes = file.path.stat().st_size
         try:
             self._scan = pl.scan_parquet(file.path, glob=False)
             self._height = int(self._scan.select(pl.len()).collect().item())
@@ -58,6 +57,6 @@ class ParquetRows:
                 first, done = done + 1, done + batch.height
                 numbers = pl.int_range(first, done + 1, dtype=pl.Int64, eager=True)
                 # The bytes of single rows are not known: those of all, by the share of rows.
-                yield RawBatch(batch, numbers, self._bytes * done // max(self._height, 1))
+                yield RawBatch(batch, numbers, self._file.size * done // max(self._height, 1))
         except (OSError, pl.exceptions.PolarsError) as error:
             raise unreadable(self._file, error) from error

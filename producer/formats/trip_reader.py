@@ -1,7 +1,7 @@
 """Reads the trip files that people name, one after the other, as batches of trips."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +24,13 @@ from producer.formats.trip_rows import RowReader
 _SAMPLED_ROWS: Final = 10_000
 _OPTIONAL: Final = (*STRINGS, *LOCATIONS, *COORDINATES)
 
+OnRead = Callable[[int, int], None]
+"""Called with the numbers of rows and of bytes that are read so far."""
+
+
+def show_nothing(_rows: int, _bytes: int) -> None:
+    """Show no progress."""
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedFile:
@@ -40,6 +47,11 @@ class TripReader:
 
     files: Sequence[PlannedFile]
     refunds: bool
+
+    @property
+    def size(self) -> int:
+        """How many bytes the files have, decompressed."""
+        return sum(each.file.size for each in self.files)
 
     def describe(self) -> list[str]:
         """Return a line for each way in which files are read, with the files."""
@@ -58,13 +70,17 @@ class TripReader:
         return ReadingReport(self.files[0].plan.timezone)
 
     def batches(
-        self, report: ReadingReport, rejects: RejectsFile | None = None
+        self,
+        report: ReadingReport,
+        rejects: RejectsFile | None = None,
+        on_read: OnRead = show_nothing,
     ) -> Iterator[pl.DataFrame]:
         """Yield the trips of all files in their order, and count them in the report.
 
         Columns are those of `trip_rows.TripRows`; files have different ones. Rows that are no trips
         go to `rejects`. Raises TripsFileError.
         """
+        done = 0
         for each in self.files:
             reader = RowReader(each.plan, refunds=self.refunds)
             # The further columns of a row are read only if somebody gets them.
@@ -76,7 +92,9 @@ class TripReader:
                 report.add_malformed(batch)
                 if rejects is not None:
                     rejects.add(each.file.name, batch, rows.reasons)
+                on_read(report.read, done + batch.end)
                 yield kept
+            done += each.file.size
         if not report.trips:
             msg = f"none of the rows is a trip: {report.summary()}"
             raise TripsFileError(msg)
