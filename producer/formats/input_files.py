@@ -16,6 +16,9 @@ from producer.formats.errors import TripsFileError
 
 Kind = Literal["parquet", "csv", "ndjson"]
 
+OnLeftAside = Callable[[str], None]
+"""Called with the name of a file of a folder, or of an archive, that is not read."""
+
 _MAGIC_LENGTH: Final = 4
 _COPIED: Final = 1 << 20
 _BOM: Final = b"\xef\xbb\xbf"
@@ -47,24 +50,36 @@ class InputFile:
         return self.path.stat().st_size
 
 
-def open_inputs(paths: Sequence[Path], scratch: Path) -> Iterator[InputFile]:
+def open_inputs(
+    paths: Sequence[Path], scratch: Path, on_left_aside: OnLeftAside
+) -> Iterator[InputFile]:
     """Yield the plain files behind these paths, in their order; those of a folder by name.
 
     Compressed files are decompressed to `scratch`, and JSON pages written there as one trip per
     line. What a file is, its content decides and not its name. Raises TripsFileError.
     """
-    for number, path in enumerate(_files(paths)):
+    seen: set[Path] = set()
+    for number, path in enumerate(_files(paths, on_left_aside)):
+        if path.resolve() in seen:
+            msg = f"{path}: this file is named twice, and its trips would count twice"
+            raise TripsFileError(msg)
+        seen.add(path.resolve())
         try:
-            yield from _plain_files(path, scratch / str(number))
+            yield from _plain_files(path, scratch / str(number), on_left_aside)
         except (OSError, EOFError, UnicodeError, zipfile.BadZipFile, zstd.ZstdError) as error:
             msg = f"{path}: can't be read: {error}"
             raise TripsFileError(msg) from error
 
 
-def _files(paths: Sequence[Path]) -> Iterator[Path]:
+def _files(paths: Sequence[Path], on_left_aside: OnLeftAside) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
-            found = sorted(each for each in path.rglob("*") if _is_trips_file(each))
+            held = sorted(each for each in path.rglob("*") if each.is_file())
+            visible = [each for each in held if not _is_hidden(each.relative_to(path))]
+            found = [each for each in visible if _is_trips_file(each)]
+            for each in visible:
+                if not _is_trips_file(each):
+                    on_left_aside(str(each))
             if not found:
                 msg = f"{path}: no trip files in this folder (parquet, CSV, NDJSON or JSON)"
                 raise TripsFileError(msg)
@@ -80,10 +95,14 @@ def _is_trips_file(path: Path) -> bool:
     names = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in _COMPRESSED]
     is_compressed = path.suffix.lower() in _COMPRESSED
     known = names[-1:] and names[-1] in _NAMES
-    return path.is_file() and not path.name.startswith(".") and bool(known or is_compressed)
+    return bool(known or is_compressed)
 
 
-def _plain_files(path: Path, scratch: Path) -> Iterator[InputFile]:
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in path.parts)
+
+
+def _plain_files(path: Path, scratch: Path, on_left_aside: OnLeftAside) -> Iterator[InputFile]:
     with path.open("rb") as file:
         magic = file.read(_MAGIC_LENGTH)
     if not magic:
@@ -91,7 +110,7 @@ def _plain_files(path: Path, scratch: Path) -> Iterator[InputFile]:
         raise TripsFileError(msg)
     scratch.mkdir()
     if magic == _ZIP:
-        yield from _members(path, scratch)
+        yield from _members(path, scratch, on_left_aside)
         return
     for start, decompress in _DECOMPRESSORS.items():
         if magic.startswith(start):
@@ -101,14 +120,15 @@ def _plain_files(path: Path, scratch: Path) -> Iterator[InputFile]:
     yield _typed(str(path), path, scratch)
 
 
-def _members(path: Path, scratch: Path) -> Iterator[InputFile]:
+def _members(path: Path, scratch: Path, on_left_aside: OnLeftAside) -> Iterator[InputFile]:
     """Extract the members of an archive one by one; what tools of macOS add is no trip file."""
     with zipfile.ZipFile(path) as archive:
-        members = [
-            each
-            for each in archive.infolist()
-            if _is_member(Path(each.filename)) and not each.is_dir()
-        ]
+        held = [each for each in archive.infolist() if not each.is_dir()]
+        visible = [each for each in held if not _is_hidden(Path(each.filename))]
+        members = [each for each in visible if _is_member(each)]
+        for each in visible:
+            if not _is_member(each):
+                on_left_aside(f"{path}/{each.filename}")
         if not members:
             msg = f"{path}: no trip files in this archive (parquet, CSV, NDJSON or JSON)"
             raise TripsFileError(msg)
@@ -118,9 +138,8 @@ def _members(path: Path, scratch: Path) -> Iterator[InputFile]:
             yield _typed(f"{path}/{member.filename}", copy, scratch)
 
 
-def _is_member(path: Path) -> bool:
-    is_hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
-    return path.suffix.lower() in _NAMES and not is_hidden
+def _is_member(file: zipfile.ZipInfo) -> bool:
+    return Path(file.filename).suffix.lower() in _NAMES
 
 
 def _copy(content: IO[bytes], target: Path) -> Path:

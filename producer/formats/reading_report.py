@@ -30,15 +30,16 @@ _IMPLAUSIBLE: Final = {
 class ReadingReport:
     """Counts of all files: `read` is the trips and what is `left_out`, by reason.
 
-    `recoded` lines were not UTF-8. `first` and `last` are starts of trips in epoch ms; `repeated`
-    and `skipped` count local times in hours that come twice, and that clocks skip; `implausible`
-    trips are not left out.
+    `unread` counts the trips that lack a field as it can't be read; `recoded` lines were not UTF-8.
+    `first` and `last` are starts of trips in epoch ms; `repeated` and `skipped` count local times
+    in hours that come twice, and that clocks skip; `implausible` trips are not left out.
     """
 
     timezone: str
     read: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     implausible: Counter[str] = field(default_factory=Counter)
+    unread: Counter[str] = field(default_factory=Counter)
     recoded: int = 0
     repeated: int = 0
     skipped: int = 0
@@ -56,6 +57,7 @@ class ReadingReport:
         self.read += rows.trips.height
         counts = rows.reasons.drop_nulls().value_counts()
         self.left_out.update(dict(counts.iter_rows()))
+        self.unread.update(rows.unread)
         self.repeated += rows.repeated
         self.skipped += rows.skipped
         self._add_implausible(kept)
@@ -90,6 +92,8 @@ class ReadingReport:
             yield f"{self.repeated:,} times in an hour that comes twice, resolved by the rule"
         if self.skipped:
             yield f"{self.skipped:,} times in an hour that clocks skip, read as an hour later"
+        for name, count in self.unread.items():
+            yield f"look at this: trips whose {name} can't be read, and is left empty: {count:,}"
         if self.recoded:
             yield (
                 f"look at this: lines that are not UTF-8: {self.recoded:,}, read as Windows-1252; "

@@ -30,6 +30,8 @@ from producer.formats.values import as_numbers, as_times, epoch_unit, has_decima
 
 _NEAR_DEGREES: Final = 1.0
 _SHOWN: Final = 3
+_MONTHS: Final = 12
+_SLASHED: Final = r"^(?<first>[0-9]{1,2})/(?<second>[0-9]{1,2})/[0-9]"
 
 
 def recognise(columns: Sequence[str]) -> TripFormat | None:
@@ -63,6 +65,18 @@ def plan_reading(file: InputFile, sample: pl.DataFrame, options: ReadingOptions)
     if faults := list(_unreadable(file, plan, sample)):
         raise TripsFileError("\n".join(faults))
     return plan
+
+
+def _day_first(times: pl.Series) -> str | None:
+    """Return a time that starts with a day, if times are written so; months have no number 13."""
+    if times.dtype != pl.String:
+        return None
+    parts = times.str.strip_chars().str.extract_groups(_SLASHED).struct.unnest()
+    first, second = (parts[name].cast(pl.Int64) for name in ("first", "second"))
+    if (second > _MONTHS).any():
+        return None
+    found = times.filter((first > _MONTHS).fill_null(value=False))
+    return None if found.is_empty() else str(found[0])
 
 
 def lacking_amounts(plan: ReadingPlan) -> list[str]:
@@ -220,6 +234,12 @@ def _unreadable(file: InputFile, plan: ReadingPlan, sample: pl.DataFrame) -> Ite
             yield f"{file.name}: column {source.names[0]} is empty"
             continue
         held = raw.drop_nulls()
+        if name in TIMES and plan.format.time_format is None and (day := _day_first(held)):
+            yield (
+                f"{file.name}: column {source.names[0]} has days before months ({day}), which are "
+                "read as month/day/year: write ISO 8601, or name the form as time_format in a "
+                "mapping of columns (--columns)"
+            )
         if name in TIMES:
             readable, expected = as_times(held, None, plan.format.time_format)[0], "times"
         else:

@@ -43,9 +43,10 @@ class PlannedFile:
 
 @dataclass(frozen=True, slots=True)
 class TripReader:
-    """Trip files whose formats are known."""
+    """Trip files whose formats are known; those that were `left_aside` are none by their names."""
 
     files: Sequence[PlannedFile]
+    left_aside: Sequence[str]
     refunds: bool
 
     @property
@@ -54,11 +55,16 @@ class TripReader:
         return sum(each.file.size for each in self.files)
 
     def describe(self) -> list[str]:
-        """Return a line for each way in which files are read, with the files."""
+        """Return a line for each way in which files are read, and one on those that are not."""
         by_line: dict[str, list[str]] = {}
         for each in self.files:
             by_line.setdefault(each.plan.describe(), []).append(each.file.name)
-        return [f"{_named(names)}: {line}" for line, names in by_line.items()]
+        lines = [f"{_named(names)}: {line}" for line, names in by_line.items()]
+        if self.left_aside:
+            lines.append(
+                f"not read, as their names are of no trip files: {_named(self.left_aside)}"
+            )
+        return lines
 
     def check_amounts(self) -> None:
         """Raise TripsFileError if a format lacks amounts that a trip must have."""
@@ -107,8 +113,10 @@ def open_trip_files(paths: Sequence[Path], options: ReadingOptions) -> Iterator[
     Raises TripsFileError if a file can't be read as trips, or its format is not known.
     """
     with tempfile.TemporaryDirectory(prefix="mobility-files-") as scratch:
-        inputs = open_inputs(paths, Path(scratch))
-        yield TripReader([_plan(file, options) for file in inputs], options.refunds)
+        left_aside: list[str] = []
+        inputs = open_inputs(paths, Path(scratch), left_aside.append)
+        files = [_plan(file, options) for file in inputs]
+        yield TripReader(files, left_aside, options.refunds)
 
 
 def _plan(file: InputFile, options: ReadingOptions) -> PlannedFile:

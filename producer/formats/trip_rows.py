@@ -48,13 +48,14 @@ class TripRows:
     `trips`: the fields of a trip that the file has: text, times (Datetime in ms, UTC), numbers in
     minutes, kilometres and units of the currency; of our own record also its further columns.
     `starts`: the times of start in epoch ms. `reasons`: by row why it is left out, else null.
-    `repeated` and `skipped`: how many times were in an hour that comes twice, and in one that
-    clocks skip.
+    `unread`: by field, how many trips have none as its value can't be read. `repeated` and
+    `skipped`: how many times were in an hour that comes twice, and in one that clocks skip.
     """
 
     trips: pl.DataFrame
     starts: pl.Series
     reasons: pl.Series
+    unread: Mapping[str, int]
     repeated: int
     skipped: int
 
@@ -77,16 +78,19 @@ class RowReader:
             columns["duration_min"] = elapsed.dt.total_milliseconds() / _MS_PER_MINUTE
         if (kind := self._plan.format.vehicle_type) is not None:
             columns["vehicle_type"] = pl.repeat(kind, rows.height, dtype=pl.String, eager=True)
+        found = dict(columns)
         if self._plan.format.is_passed_on:
             columns |= self._times_as_text(rows, columns)
         else:
             columns |= _known_places(columns)
         ordered = [columns[name].alias(name) for name in FIELDS if name in columns]
         trips = pl.DataFrame([*ordered, *self._further_columns(rows)])
+        reasons = self._reasons(rows, trips)
         return TripRows(
             trips,
             instants["start_time"].ms,
-            self._reasons(rows, trips),
+            reasons,
+            dict(self._unread(rows, found, reasons)),
             sum(each.repeated for each in instants.values()),
             sum(each.skipped for each in instants.values()),
         )
@@ -212,6 +216,21 @@ class RowReader:
         for name, limit in COORDINATES.items():
             if name in trips.columns:
                 yield _where(trips[name].abs() > limit, f"{name} is beyond {limit:g} degrees")
+
+    def _unread(
+        self, rows: pl.DataFrame, columns: Mapping[str, pl.Series], reasons: pl.Series
+    ) -> Iterator[tuple[str, int]]:
+        """Yield the fields that trips lack although the file has something there, with how many.
+
+        In our own record that may be an amount; a time is sent there as it is.
+        """
+        last = AMOUNTS if self._plan.format.is_passed_on else ("end_time",)
+        for name in (*COORDINATES, *last):
+            if name not in columns or not columns[name].has_nulls():
+                continue
+            is_lost = columns[name].is_null() & self._had_value(rows, name) & reasons.is_null()
+            if count := int(is_lost.sum()):
+                yield name, count
 
     def _had_value(self, rows: pl.DataFrame, name: str) -> pl.Series:
         source = self._plan.sources.get(name)

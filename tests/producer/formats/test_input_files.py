@@ -53,14 +53,21 @@ def test_the_members_of_an_archive(tmp_path: Path) -> None:
     found = read(path)
     assert found.trips["trip_id"].to_list() == ["a", "a"]
     assert "trips.zip/2025/a.csv and 1 more: mobility" in found.lines[0]
+    not_read = f"not read, as their names are of no trip files: {path}/readme.pdf"
+    assert found.lines[1:] == [not_read]
 
 
 def test_a_folder(tmp_path: Path) -> None:
     """Its trip files are read by name, those of folders in it too, and no others."""
     (tmp_path / "b").mkdir()
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    write_csv(tmp_path / ".ipynb_checkpoints" / "a.csv", HEADER, "no,2025-01-06 12:00:00,1,2,3")
     for name, trip in (("b/z.csv", "z"), ("a.csv.gz", "a"), (".hidden.csv", "no"), ("c.md", "no")):
         write_csv(tmp_path / name, HEADER, f"{trip},2025-01-06 12:00:00,1,2,3")
-    assert read(tmp_path).trips["trip_id"].to_list() == ["a", "z"]
+    found = read(tmp_path)
+    assert found.trips["trip_id"].to_list() == ["a", "z"]
+    not_read = f"not read, as their names are of no trip files: {tmp_path}/c.md"
+    assert found.lines[1:] == [not_read]
 
 
 def test_brackets_in_a_name_are_no_pattern(tmp_path: Path) -> None:
@@ -172,6 +179,14 @@ def test_what_can_not_be_read_is_named(
     path.write_bytes(content)
     with pytest.raises(TripsFileError, match=rf"{name}.*: {message}"):
         read(path)
+
+
+def test_a_file_that_is_named_twice_is_refused(tmp_path: Path) -> None:
+    """Once in its folder and once by its name: trips without an id would count twice."""
+    path = tmp_path / "trips.csv"
+    path.write_bytes(CSV)
+    with pytest.raises(TripsFileError, match=r"trips\.csv: this file is named twice"):
+        read(tmp_path, path)
 
 
 def test_a_folder_or_archive_without_trip_files_is_refused(tmp_path: Path) -> None:

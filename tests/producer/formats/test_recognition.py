@@ -208,6 +208,22 @@ def test_a_mapping_without_amounts_is_refused(city: Path) -> None:
         reader.check_amounts()
 
 
+def test_days_before_months_are_refused(tmp_path: Path) -> None:
+    """Those until the 12th would be read as months, in silence."""
+    header = "start_time,duration_min,distance_km,price"
+    rows = ["01/02/2025 08:00,1,2,3", "31/01/2025 08:00,1,2,3"]
+    path = write_csv(tmp_path / "trips.csv", header, *rows)
+    with pytest.raises(TripsFileError, match=r"days before months \(31/01/2025 08:00\)"):
+        read(path)
+    mapping = tmp_path / "days.toml"
+    names = "\n".join(f'{name} = "{name}"' for name in header.split(","))
+    mapping.write_text(f'time_format = "%d/%m/%Y %H:%M"\n[columns]\n{names}\n')
+    trips = read(path, options=ReadingOptions(columns=mapping)).trips
+    assert trips["start_time"].dt.month().to_list() == [2, 1]
+    american = write_csv(tmp_path / "us.csv", header, "12/31/2025 08:00,1,2,3", rows[0])
+    assert read(american).report.trips == 2
+
+
 def test_columns_without_a_readable_value_are_refused_all_at_once(tmp_path: Path) -> None:
     """With what they hold, before anything is read further."""
     path = write_csv(

@@ -59,6 +59,26 @@ def test_refunds_are_trips_where_the_setting_allows_them(tmp_path: Path) -> None
     assert read(path, options=ReadingOptions(refunds=True)).first()["price"] == -18.0
 
 
+def test_fields_that_can_not_be_read_are_counted(tmp_path: Path) -> None:
+    """A trip counts without its place or end; what has none there, or 0, is no loss."""
+    header, row, _ = CASES["nyc-yellow of 2009"]
+    rows = [row, *(row.replace("-73.991957", text) for text in ("west", "", "0"))]
+    found = read(write_csv(tmp_path / "trips.csv", header, *rows))
+    assert dict(found.report.unread) == {"start_lng": 1}
+    assert found.report.left_out.total() == 0
+    line = "look at this: trips whose start_lng can't be read, and is left empty: 1"
+    assert line in found.report.lines()
+
+
+def test_amounts_of_our_own_record_that_can_not_be_read_are_counted(tmp_path: Path) -> None:
+    """They are sent without it, and the flow makes dead letters of them."""
+    path = tmp_path / "trips.parquet"
+    own_trips(price=["1.5", "free", None], end_time=["soon", None, None]).write_parquet(path)
+    found = read(path)
+    assert dict(found.report.unread) == {"price": 1}
+    assert found.trips["price"].to_list() == [1.5, None, None]
+
+
 def test_a_place_beyond_the_earth_is_left_out(tmp_path: Path) -> None:
     """The flow would refuse it."""
     header, row, _ = CASES["bikeshare"]
