@@ -114,12 +114,17 @@ def test_committed_offsets_are_never_beyond_the_recovery_folder(hub: Hub) -> Non
             hub.write(more)
             log = concat_logs(log, more)
             if part < 2:
-                until(lambda: committed(hub), "a commit", lambda now: now != before)  # noqa: B023 - called here
+                until(
+                    lambda: committed(hub),
+                    "a commit of each process",
+                    lambda now: len(now) == PARTITIONS and now != before,  # noqa: B023 - called here
+                )
         time.sleep(0.3 * number)  # anywhere in an epoch and its commits
         kill_all(flow)
         found, expected = committed(hub), of_trips(hub, resumed(hub))
-        assert found.keys() == expected.keys(), (number, found, expected)
-        assert all(found[place] <= expected[place] for place in found), (found, expected)
+        # Before the first snapshot a partition is resumed at its beginning.
+        assert all(found[place] <= expected.get(place, 0) for place in found), (found, expected)
+        assert found.keys() >= expected.keys()
     assert_succeeded(hub.run("--processes", "3"))
     assert_exact(hub, log)
     assert committed(hub) == of_trips(hub, dict.fromkeys(range(PARTITIONS), len(log[0])))
