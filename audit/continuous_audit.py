@@ -65,7 +65,6 @@ class ContinuousAudit:
         self._settings = settings
         self._stores = stores
         self._follower = follower
-        self._open_ms = settings.window_ms + settings.allowed_lateness * 1_000
         self._compared_until = MIN_EVENT_TIME
         from_log = WindowSample(SAMPLE_SIZE, seed, _GROUPS, merge_partials)
         self._from_topics = WindowSample(SAMPLE_SIZE, seed, _GROUPS, keep_highest_versions)
@@ -152,7 +151,7 @@ class ContinuousAudit:
         known = [each.get(name, MIN_EVENT_TIME) for each in watermarks for name in BY_NAME]
         if self._settings.status_dir is not None:
             known += [delivered.get(name, MIN_EVENT_TIME) for name in BY_NAME]
-        last = min([in_log.last, *(watermark - self._open_ms - 1 for watermark in known)])
+        last = min([in_log.last, *(watermark - self._settings.open_ms - 1 for watermark in known)])
         return self._limit(AuditedRange(max(in_log.first, self._compared_until), last))
 
     def _limit(self, window_range: AuditedRange) -> AuditedRange:

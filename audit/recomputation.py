@@ -76,8 +76,7 @@ class WindowRecomputation:
     def complete_range(self) -> AuditedRange:
         """The windows that no later message can change, and that have lost no message."""
         watermark = MIN_EVENT_TIME - 1 if self.watermark is None else self.watermark
-        open_ms = self.settings.window_ms + self.settings.allowed_lateness * 1_000
         return AuditedRange(
             max(self.window_range.first, self.truncated_until + 1),
-            min(self.window_range.last, watermark - open_ms - 1),
+            min(self.window_range.last, watermark - self.settings.open_ms - 1),
         )

@@ -143,7 +143,7 @@ def _check_store(
 
 def _is_complete(watermarks: EntityWatermarks, settings: Settings) -> pl.Expr:
     """Return the condition that a window takes no more trips, by its entity's watermark."""
-    complete_at = pl.col("window_start") + settings.window_ms + settings.allowed_lateness * 1_000
+    complete_at = pl.col("window_start") + settings.open_ms
     watermark = pl.col("entity").replace_strict(
         list(watermarks), list(watermarks.values()), default=None, return_dtype=pl.Int64
     )

@@ -180,8 +180,8 @@ def _limit_range(
     known = [watermark for entities in watermarks for watermark in entities.values()]
     if not known:
         return window_range
-    open_ms = settings.window_ms + settings.allowed_lateness * 1_000
-    return AuditedRange(window_range.first, min(window_range.last, max(known) - open_ms - 1))
+    last = max(known) - settings.open_ms - 1
+    return AuditedRange(window_range.first, min(window_range.last, last))
 
 
 def _print_report(

@@ -158,6 +158,11 @@ class Settings(ValueSettings, frozen=True, kw_only=True):
         return self.window * 1_000
 
     @property
+    def open_ms(self) -> int:
+        """How long after its start a window takes trips: its length and the allowed lateness."""
+        return self.window_ms + self.allowed_lateness * 1_000
+
+    @property
     def authorities(self) -> tuple[Store, ...]:
         """The stores that are written on their own: each has all windows, and follows no other."""
         return tuple(group[0] for group in written_together(self.stores))
