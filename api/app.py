@@ -20,7 +20,14 @@ from api.access.session import log_in, log_out, session
 from api.access.tokens import Tokens
 from api.live.hub import LiveHub
 from api.live.routes import live_entity, live_id
-from api.middleware import AllowedHosts, RateLimit, RequestMetrics, add_headers
+from api.middleware import (
+    AllowedHosts,
+    HeadRequests,
+    RateLimit,
+    RequestMetrics,
+    add_headers,
+    allow_head,
+)
 from api.pages import PAGES_ROUTER
 from api.pages.schema import SchemaPage
 from api.queries.authority_numbers import AuthorityNumbers
@@ -32,7 +39,7 @@ from api.queries.store_readers import Following, StoreReaders
 from api.queries.time_range import WindowingStrategy
 from api.representation.problems import PROBLEM_DETAILS
 from api.routes import QUERIES_ROUTER
-from api.routes.parameters import EncodedIdPaths
+from api.routes.parameters import EncodedIdPaths, reject_unknown_parameters
 from api.status.prometheus import prometheus
 from api.status.routes import health, live, ready, status
 from mobility.settings import Settings, Store
@@ -82,7 +89,8 @@ def build_app(readers: StoreReaders, settings: Settings, hub: LiveHub | None = N
             "windowing": Provide(provide_windowing, sync_to_thread=False),
         },
         middleware=_middleware(settings, tokens),
-        before_send=[add_headers(security_headers(settings))],
+        before_request=reject_unknown_parameters,
+        before_send=[add_headers(security_headers(settings)), allow_head],
         cors_config=_cors_config(settings),
         lifespan=[use_stores],
         state=State({"hub": hub}),
@@ -90,7 +98,7 @@ def build_app(readers: StoreReaders, settings: Settings, hub: LiveHub | None = N
         openapi_config=_openapi_config(),
         logging_config=None,
     )
-    app.asgi_handler = EncodedIdPaths(app.asgi_handler)
+    app.asgi_handler = HeadRequests(EncodedIdPaths(app.asgi_handler))
     return app
 
 
@@ -145,7 +153,7 @@ def _cors_config(settings: Settings) -> CORSConfig | None:
         return None
     return CORSConfig(
         allow_origins=list(settings.api_origins),
-        allow_methods=["GET", "POST"],
+        allow_methods=["GET", "HEAD", "POST"],
         allow_headers=["Authorization", "Content-Type", "If-None-Match", "Last-Event-ID"],
         expose_headers=["ETag", "Retry-After"],
     )

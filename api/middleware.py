@@ -4,6 +4,7 @@ Litestar's own middleware is not used where it costs too much or behaves differe
 says why.
 """
 
+import asyncio
 import re
 import time
 from collections import Counter
@@ -21,6 +22,7 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import (
     ASGIApp,
     BeforeMessageSendHookHandler,
+    HTTPDisconnectEvent,
     HTTPResponseStartEvent,
     Message,
     Receive,
@@ -43,6 +45,45 @@ _SECONDS: Final = prometheus_client.Histogram(
 _IN_PROGRESS: Final = prometheus_client.Gauge(
     "mobility_api_requests_in_progress", "Requests that are not answered yet"
 )
+
+
+class HeadRequests:
+    """Answers HEAD wherever GET is, with the headers of that and no body (RFC 9110, section 9.3.2).
+
+    Litestar routes HEAD only to handlers of its own, which return no content, and so no headers of
+    it. For an endless response it is as if its client disconnects after the headers.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Route HEAD as GET; leave out what is sent after the headers."""
+        if scope["type"] != ScopeType.HTTP or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+        has_started = asyncio.Event()
+
+        async def send_start(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await send(message)
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+                has_started.set()
+
+        async def receive_disconnect() -> HTTPDisconnectEvent:
+            await has_started.wait()
+            return {"type": "http.disconnect"}
+
+        await self._app({**scope, "method": "GET"}, receive_disconnect, send_start)
+
+
+async def allow_head(message: Message, _scope: Scope) -> None:
+    """Name HEAD in the Allow header of a response beside GET (a before_send hook)."""
+    if message["type"] == "http.response.start":
+        headers = MutableScopeHeaders(message)
+        methods = headers.get("allow", "").split(", ")
+        if "GET" in methods:
+            headers["allow"] = ", ".join(sorted({*methods, "HEAD"}))
 
 
 class RequestMetrics(ASGIMiddleware):

@@ -1,12 +1,14 @@
 """Parameters that several routes take: entities, ids in paths and queries, ranges."""
 
 from http import HTTPStatus
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from urllib.parse import unquote_to_bytes
 
-from litestar.enums import ScopeType
+from litestar import Request
+from litestar.enums import ParamType, ScopeType
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.spec import Example
-from litestar.params import PathParameter, QueryParameter
+from litestar.params import ParameterKwarg, PathParameter, QueryParameter
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from api.errors import InvalidParameterError
@@ -76,6 +78,43 @@ class EncodedIdPaths:
                     encoded = start + entity + b"/" + _encode_slashes(rest, tail)
                     scope["path"] = encoded.decode("latin-1")
         await self._app(scope, receive, send)
+
+
+async def reject_unknown_parameters(request: Request[Any, Any, Any]) -> None:
+    """Raise InvalidParameterError for parameters that the route lacks (a before_request hook).
+
+    Without this a misspelt `form=` would give the numbers of all time. Of a parameter that is given
+    twice only one would count. Routes that are not in the schema are those of pages, which read
+    parameters themselves, and of scrapers.
+    """
+    handler = request.route_handler
+    if not request.scope["query_string"] or not isinstance(handler, HTTPRouteHandler):
+        return
+    if not handler.resolve_include_in_schema():
+        return
+    known = _query_names(handler)
+    names = [name for name, _ in request.query_params.multi_items()]
+    for name in names:
+        if name not in known:
+            takes = f"the parameters are {', '.join(known)}" if known else "there are none here"
+            msg = f"{name or repr(name)}: unknown; {takes}"
+            raise InvalidParameterError(msg)
+        if names.count(name) > 1:
+            msg = f"{name}: given more than once"
+            raise InvalidParameterError(msg)
+
+
+def _query_names(handler: HTTPRouteHandler) -> list[str]:
+    """Return the names of the query parameters that a route takes."""
+    fields = handler.parsed_fn_signature.parameters.items()
+    definitions = (
+        (name, field.kwarg_definition) for name, field in fields if not field.is_di_field
+    )
+    return [
+        definition.name or name
+        for name, definition in definitions
+        if isinstance(definition, ParameterKwarg) and definition.param_type == ParamType.QUERY
+    ]
 
 
 def _encode_slashes(rest: bytes, tail: bytes) -> bytes:
