@@ -1,72 +1,61 @@
-"""Formats of a series: JSON, and rows in NDJSON, CSV or Parquet."""
+"""Formats of windows: JSON, and rows in NDJSON, CSV or Parquet."""
 
-import io
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
 
-import msgspec
-import polars as pl
 from litestar.datastructures.headers import Accept
 
-from api.errors import NotAcceptableError
-from api.representation.responses import SeriesBucket
-from mobility.measures import COUNTS, MEANS, TOTALS
+from api.errors import InvalidParameterError, NotAcceptableError
+
+Format = Literal["json", "ndjson", "csv", "parquet"]
+"""The names of formats in the parameter `format`, which are the endings of file names too."""
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
 CSV: Final = "text/csv"
 PARQUET: Final = "application/vnd.apache.parquet"
 
-_COLUMNS: Final = pl.Schema(
-    {
-        "window_start": pl.Datetime("ms", "UTC"),
-        "window_end": pl.Datetime("ms", "UTC"),
-        **dict.fromkeys(COUNTS, pl.Int64()),
-        **dict.fromkeys((*MEANS, *TOTALS), pl.Float64()),
-        "complete": pl.Boolean(),
-    }
-)
-
-
-def negotiate_format(accept: str) -> str:
-    """Return the format that an Accept header prefers; raises NotAcceptableError.
-
-    >>> negotiate_format("text/html, */*;q=0.8"), negotiate_format("text/csv")
-    ('application/json', 'text/csv')
-    """
-    found = Accept(accept or "*/*").best_match([JSON, *_WRITERS])
-    if found is None:
-        msg = f"accept: the formats of a series are {', '.join([JSON, *_WRITERS])}"
-        raise NotAcceptableError(msg)
-    return found
-
-
-def write_rows(items: Sequence[SeriesBucket], media_type: str) -> bytes:
-    """Return buckets as rows in a format other than JSON; all have the same columns."""
-    return _WRITERS[media_type](items)
-
-
-def _to_ndjson(items: Sequence[SeriesBucket]) -> bytes:
-    return msgspec.json.Encoder().encode_lines(items)
-
-
-def _to_csv(items: Sequence[SeriesBucket]) -> bytes:
-    return _to_frame(items).write_csv(datetime_format="%Y-%m-%dT%H:%M:%SZ").encode()
-
-
-def _to_parquet(items: Sequence[SeriesBucket]) -> bytes:
-    with io.BytesIO() as file:
-        _to_frame(items).write_parquet(file)
-        return file.getvalue()
-
-
-def _to_frame(items: Sequence[SeriesBucket]) -> pl.DataFrame:
-    columns = {name: [getattr(item, name) for item in items] for name in _COLUMNS}
-    return pl.DataFrame(columns, schema=_COLUMNS)
-
-
-_WRITERS: Final[dict[str, Callable[[Sequence[SeriesBucket]], bytes]]] = {
-    NDJSON: _to_ndjson,
-    CSV: _to_csv,
-    PARQUET: _to_parquet,
+MEDIA_TYPES: Final[Mapping[Format, str]] = {
+    "json": JSON,
+    "ndjson": NDJSON,
+    "csv": CSV,
+    "parquet": PARQUET,
 }
+ALL_FORMATS: Final[Sequence[Format]] = ("json", "ndjson", "csv", "parquet")
+ROW_FORMATS: Final[Sequence[Format]] = ("ndjson", "csv", "parquet")
+
+
+def choose_format(
+    name: Format | None, accept: str | None, offered: Sequence[Format] = ALL_FORMATS
+) -> Format:
+    """Return the named format, else the offered one that an Accept header prefers.
+
+    Without a preference it is the first one. Raises InvalidParameterError or NotAcceptableError.
+
+    >>> choose_format(None, "text/html, */*;q=0.8"), choose_format(None, "text/csv")
+    ('json', 'csv')
+    >>> choose_format("parquet", "text/csv")
+    'parquet'
+    """
+    if name is not None and name not in offered:
+        msg = f"format: here it is one of {', '.join(offered)}"
+        raise InvalidParameterError(msg)
+    if name is not None:
+        return name
+    by_type = {MEDIA_TYPES[each]: each for each in offered}
+    found = Accept(accept or "*/*").best_match(list(by_type))
+    if found is None:
+        msg = f"accept: the formats here are {', '.join(by_type)}"
+        raise NotAcceptableError(msg)
+    return by_type[found]
+
+
+def format_headers(name: Format, entity: str) -> dict[str, str]:
+    """Return the headers that depend on the format.
+
+    Browsers save rows as a file of this name, which tells Excel and others what is in it.
+    """
+    headers = {"Vary": "Accept"}
+    if name != "json":
+        headers["Content-Disposition"] = f'attachment; filename="{entity}-windows.{name}"'
+    return headers

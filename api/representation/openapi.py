@@ -14,7 +14,7 @@ from litestar.openapi.spec import (
     Schema,
 )
 
-from api.representation.formats import CSV, NDJSON, PARQUET
+from api.representation.formats import MEDIA_TYPES, ROW_FORMATS
 from api.representation.problem_types import PROBLEM_TYPES
 
 PROBLEM_JSON: Final = "application/problem+json"
@@ -94,7 +94,7 @@ class SeriesOperation(QueryOperation):
         found = responses[str(HTTPStatus.OK.value)]
         if isinstance(found, OpenAPIResponse) and found.content is not None:
             found.content |= {
-                media_type: OpenAPIMediaType(schema=_TEXT) for media_type in (NDJSON, CSV, PARQUET)
+                MEDIA_TYPES[name]: OpenAPIMediaType(schema=_TEXT) for name in ROW_FORMATS
             }
         status, not_acceptable = problem_response("not-acceptable")
         self.responses = {**responses, status: not_acceptable}

@@ -87,8 +87,8 @@ PROBLEM_TYPES: Final = {
     "not-acceptable": ProblemType(
         HTTPStatus.NOT_ACCEPTABLE,
         "The response has none of the formats in the Accept header.",
-        "Accept application/json; series also come as application/x-ndjson, text/csv and "
-        "application/vnd.apache.parquet.",
+        "Accept application/json; windows also come as application/x-ndjson, text/csv and "
+        "application/vnd.apache.parquet, or with `format` as ndjson, csv and parquet.",
     ),
     "content-too-large": ProblemType(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

@@ -49,7 +49,11 @@ def unavailable(detail: str, **members: Any) -> ProblemDetailsException:  # noqa
 def _from_http_exception(error: HTTPException) -> ProblemDetailsException:
     status = HTTPStatus(error.status_code)
     if isinstance(error, ValidationException) and isinstance(error.extra, list):
-        faults = [f"{fault.get('key', 'request')}: {fault['message']}" for fault in error.extra]
+        # In Python, a parameter with the name of a keyword or a builtin has an underscore behind it.
+        faults = [
+            f"{fault.get('key', 'request').removesuffix('_')}: {fault['message']}"
+            for fault in error.extra
+        ]
         return problem(status, "; ".join(faults))
     detail = "" if error.detail == status.phrase else error.detail
     return problem(status, detail or status.description, headers=error.headers)

@@ -1,5 +1,6 @@
 """Series of an id: its windows over time, or hours or days of them."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from litestar import Request, Response, get
@@ -18,7 +19,7 @@ from api.queries.buckets import (
 from api.queries.contract import Series
 from api.queries.store_readers import StoreAnswer, StoreReaders
 from api.queries.time_range import TimeRange, WindowingStrategy, to_datetime
-from api.representation.formats import JSON, negotiate_format, write_rows
+from api.representation.formats import MEDIA_TYPES, Format, choose_format, format_headers
 from api.representation.openapi import SeriesOperation
 from api.representation.responses import (
     SeriesBucket,
@@ -27,6 +28,7 @@ from api.representation.responses import (
     range_to_response,
     to_response,
 )
+from api.representation.rows import to_rows, write_rows
 from api.routes.parameters import (
     QUERY_ID,
     EncodedId,
@@ -51,6 +53,17 @@ TimeZoneParameter = Annotated[
         examples=[Example(value="Europe/Berlin"), Example(value="UTC")],
     ),
 ]
+FormatParameter = Annotated[
+    Format | None,
+    QueryParameter(name="format", description="The format, in place of that in the Accept header."),
+]
+RawParameter = Annotated[
+    bool,
+    QueryParameter(
+        description="In CSV, ids that a spreadsheet would run as a formula begin with an "
+        "apostrophe; with `raw=1` they are as they are."
+    ),
+]
 _OPERATION: Final[dict[str, Any]] = {
     "summary": "An id's windows",
     "operation_class": SeriesOperation,
@@ -68,15 +81,18 @@ async def series(
     to: To = None,
     granularity: GranularityParameter = None,
     tz: TimeZoneParameter = "UTC",
+    format_: FormatParameter = None,
+    raw: RawParameter = False,
 ) -> Response[SeriesResponse]:
     """Return the windows of an id, by default those of the day that ends with its newest window.
 
-    The format is JSON, or by the Accept header NDJSON, CSV or Parquet.
+    The format is JSON, or by `format` or the Accept header NDJSON, CSV or Parquet.
     """
     entity = entity_by_name(entity_name)
     found_id = id_from_path(entity, entity_id)
+    form = _Form(choose_format(format_, request.headers.get("accept")), raw)
     query = _SeriesQuery(from_, to, granularity, tz, windowing)
-    return await _respond(entity, found_id, query, readers, _format_of(request))
+    return await _respond(entity, found_id, query, readers, form)
 
 
 @get("/windows/{entity_name:str}", **_OPERATION)
@@ -90,12 +106,23 @@ async def series_by_query(
     to: To = None,
     granularity: GranularityParameter = None,
     tz: TimeZoneParameter = "UTC",
+    format_: FormatParameter = None,
+    raw: RawParameter = False,
 ) -> Response[SeriesResponse]:
     """Return the same for an id with any characters."""
     entity = entity_by_name(entity_name)
     found_id = id_from_query(entity, id_)
+    form = _Form(choose_format(format_, request.headers.get("accept")), raw)
     query = _SeriesQuery(from_, to, granularity, tz, windowing)
-    return await _respond(entity, found_id, query, readers, _format_of(request))
+    return await _respond(entity, found_id, query, readers, form)
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """The form of a response: its format, and whether cells of CSV are as they are."""
+
+    name: Format
+    raw: bool
 
 
 class _SeriesQuery:
@@ -126,7 +153,7 @@ class _SeriesQuery:
 
 
 async def _respond(
-    entity: Entity, entity_id: str, query: _SeriesQuery, readers: StoreReaders, media_type: str
+    entity: Entity, entity_id: str, query: _SeriesQuery, readers: StoreReaders, form: _Form
 ) -> Response[Any]:
     known = await readers.totals(entity, entity_id)
     if known is None or known.value.newest_window is None:
@@ -142,10 +169,14 @@ async def _respond(
         answer = StoreAnswer(known.store, Series((), newest, watermark))
     items = _to_items(answer.value, bounds, query.windowing)
     watermark = answer.value.watermark
-    headers = {**freshness_headers(watermark, answer.store), "Vary": "Accept"}
-    if media_type != JSON:
-        return Response(write_rows(items, media_type), media_type=media_type, headers=headers)
-    content = SeriesResponse(
+    headers = {
+        **freshness_headers(watermark, answer.store),
+        **format_headers(form.name, entity.name),
+    }
+    if form.name != "json":
+        content = write_rows(to_rows(entity_id, items), form.name, raw=form.raw)
+        return Response(content, media_type=MEDIA_TYPES[form.name], headers=headers)
+    body = SeriesResponse(
         entity=entity.name,
         id=entity_id,
         granularity=query.granularity,
@@ -155,7 +186,7 @@ async def _respond(
         store=answer.store,
         **range_to_response(time_range),
     )
-    return Response(content, headers=headers)
+    return Response(body, headers=headers)
 
 
 def _to_items(
@@ -170,7 +201,3 @@ def _to_items(
         )
         for bucket in found.buckets
     ]
-
-
-def _format_of(request: Request[Any, Any, Any]) -> str:
-    return negotiate_format(request.headers.get("accept", ""))

@@ -25,6 +25,7 @@ from tests.api.expected import (
     wait_for_redis,
     with_stores,
 )
+from tests.windows import window, window_frame
 
 pytestmark = pytest.mark.services
 
@@ -149,7 +150,7 @@ def test_ids_that_are_like_paths(filled: Settings) -> None:
 
 
 def test_formats_of_a_series(filled: Settings) -> None:
-    """NDJSON, CSV and Parquet have the same rows as JSON, and the freshness headers."""
+    """NDJSON, CSV and Parquet have the rows of JSON with the id, and the freshness headers."""
 
     def ask(media_type: str) -> httpx.Response:
         response = http.get(path("a", "/windows"), headers={"accept": media_type})
@@ -168,16 +169,57 @@ def test_formats_of_a_series(filled: Settings) -> None:
         browser = {"accept": "text/html,application/xml;q=0.9,*/*;q=0.8"}
         assert http.get(path("a", "/windows"), headers=browser).json()["items"] == items
         rejected = http.get(path("a", "/windows"), headers={"accept": "image/png"})
-    assert [msgspec.json.decode(line) for line in ndjson.splitlines()] == items
-    expected = pl.DataFrame(items).with_columns(
+    rows = [{"id": "a", **item} for item in items]
+    assert [msgspec.json.decode(line) for line in ndjson.splitlines()] == rows
+    expected = pl.DataFrame(rows).with_columns(
         pl.col("window_start", "window_end").str.to_datetime(time_unit="ms", time_zone="UTC")
     )
     columns = pl.read_parquet(io.BytesIO(parquet)).columns
     assert pl.read_parquet(io.BytesIO(parquet)).equals(expected.select(columns))
     read = pl.read_csv(io.BytesIO(csv)).select(columns)
-    assert read.equals(pl.DataFrame(items).select(columns))
+    assert read.equals(pl.DataFrame(rows).select(columns))
+    assert columns[0] == "id"
     assert rejected.status_code == 406
     assert rejected.json()["type"] == "/problems/not-acceptable"
+
+
+def test_the_format_as_a_parameter(filled: Settings) -> None:
+    """`format` stands in place of the Accept header, and names the file that a browser saves."""
+    wanted = {"accept": "application/json"}
+    with client(filled) as http:
+        for name, media_type in {
+            "json": "application/json",
+            "ndjson": "application/x-ndjson",
+            "csv": "text/csv; charset=utf-8",
+            "parquet": "application/vnd.apache.parquet",
+        }.items():
+            by_header = http.get(path("a", "/windows"), headers={"accept": media_type})
+            for url in (path("a", "/windows?"), "/windows/driver?id=a&"):
+                by_name = http.get(f"{url}format={name}", headers=wanted)
+                assert by_name.content == by_header.content
+                assert by_name.headers["content-type"] == media_type
+                saved = by_name.headers.get("content-disposition")
+                ending = f'attachment; filename="driver-windows.{name}"'
+                assert saved == (None if name == "json" else ending)
+        unknown = http.get("/windows/driver?id=a&format=xlsx")
+    assert unknown.status_code == 400
+    assert unknown.json()["detail"] == "format: Invalid enum value 'xlsx'"
+
+
+def test_cells_of_csv_are_safe_in_spreadsheets(settings: Settings) -> None:
+    """An id that is a formula gets an apostrophe in CSV, unless it is wanted raw."""
+    one = with_stores(settings, "postgres")
+    formula = '=HYPERLINK("http://x.example","a")'
+    fill_stores(one, window_frame([window(formula, NOON - LENGTH)]))
+    with client(one) as http:
+        safe, raw = (
+            pl.read_csv(http.get("/windows/driver", params=query).content)["id"].to_list()
+            for query in (
+                {"id": formula, "format": "csv"},
+                {"id": formula, "format": "csv", "raw": 1},
+            )
+        )
+    assert (safe, raw) == ([f"'{formula}"], [formula])
 
 
 def test_conditional_requests(filled: Settings) -> None:

@@ -1,0 +1,74 @@
+"""Windows as rows: a frame, and its text in NDJSON and CSV or its bytes in Parquet."""
+
+import io
+from collections.abc import Sequence
+from typing import Final
+
+import polars as pl
+
+from api.representation.formats import Format
+from api.representation.responses import SeriesBucket
+from mobility.measures import COUNTS, MEANS, TOTALS
+
+ROW_SCHEMA: Final = pl.Schema(
+    {
+        "id": pl.String(),
+        "window_start": pl.Datetime("ms", "UTC"),
+        "window_end": pl.Datetime("ms", "UTC"),
+        **dict.fromkeys(COUNTS, pl.Int64()),
+        **dict.fromkeys((*MEANS, *TOTALS), pl.Float64()),
+        "complete": pl.Boolean(),
+    }
+)
+"""The columns of a row. All formats have the same."""
+
+_TIMES: Final = ("window_start", "window_end")
+_ISO: Final = "%Y-%m-%dT%H:%M:%SZ"
+
+_FORMULA: Final = r"^[=+\-@\t\r]"
+"""Beginnings of a cell that spreadsheets run as a formula, or skip to find one after them."""
+
+
+def to_rows(entity_id: str, items: Sequence[SeriesBucket]) -> pl.DataFrame:
+    """Return the buckets of an id as rows."""
+    names = [name for name in ROW_SCHEMA if name != "id"]
+    columns = {name: [getattr(item, name) for item in items] for name in names}
+    return pl.DataFrame({"id": [entity_id] * len(items), **columns}, schema=ROW_SCHEMA)
+
+
+def write_rows(rows: pl.DataFrame, name: Format, *, raw: bool = False) -> bytes:
+    """Return rows in a format other than JSON; for `raw` see `write_csv`."""
+    if name == "csv":
+        return write_csv(rows, raw=raw)
+    if name == "ndjson":
+        return write_ndjson(rows)
+    with io.BytesIO() as file:
+        rows.write_parquet(file)
+        return file.getvalue()
+
+
+def write_ndjson(rows: pl.DataFrame) -> bytes:
+    """Return a JSON object per row, with times in ISO 8601."""
+    with io.BytesIO() as file:
+        rows.with_columns(pl.col(_TIMES).dt.strftime(_ISO)).write_ndjson(file)
+        return file.getvalue()
+
+
+def write_csv(rows: pl.DataFrame, *, raw: bool = False, has_header: bool = True) -> bytes:
+    r"""Return rows as CSV (RFC 4180), with times in ISO 8601.
+
+    Ids come from trips, so anybody can choose one. A cell that a spreadsheet would take for a
+    formula gets an apostrophe in front, unless they are wanted `raw`.
+
+    >>> rows = pl.DataFrame({"id": ["=1+1", "a"]}).match_to_schema(
+    ...     ROW_SCHEMA, missing_columns="insert"
+    ... )
+    >>> [line.partition(b",")[0] for line in write_csv(rows).splitlines()]
+    [b'id', b"'=1+1", b'a']
+    """
+    if not raw:
+        is_formula = pl.col("id").str.contains(_FORMULA)
+        rows = rows.with_columns(
+            pl.when(is_formula).then(pl.concat_str(pl.lit("'"), "id")).otherwise("id").alias("id")
+        )
+    return rows.write_csv(include_header=has_header, datetime_format=_ISO).encode()
