@@ -18,6 +18,7 @@ from api.access.browser_policy import security_headers
 from api.access.listening import load_tokens
 from api.access.session import log_in, log_out, session
 from api.access.tokens import Tokens
+from api.exports import RunningExports
 from api.live.hub import LiveHub
 from api.live.routes import live_entity, live_id
 from api.middleware import (
@@ -38,6 +39,7 @@ from api.queries.redis_follower import RedisFollower
 from api.queries.store_readers import Following, StoreReaders
 from api.queries.time_range import WindowingStrategy
 from api.representation.problems import PROBLEM_DETAILS
+from api.representation.responses import AS_OF, COMPLETE, STORE
 from api.routes import QUERIES_ROUTER
 from api.routes.parameters import EncodedIdPaths, reject_unknown_parameters
 from api.status.prometheus import prometheus
@@ -62,6 +64,7 @@ def create_app(settings: Settings) -> Litestar:
 def build_app(readers: StoreReaders, settings: Settings, hub: LiveHub | None = None) -> Litestar:
     """Return the application over these readers and this hub; it closes them at its shutdown."""
     windowing, tokens = WindowingStrategy.of(settings), load_tokens(settings)
+    exports = RunningExports()
 
     @asynccontextmanager
     async def use_stores(_app: Litestar) -> AsyncIterator[None]:
@@ -84,6 +87,7 @@ def build_app(readers: StoreReaders, settings: Settings, hub: LiveHub | None = N
         dependencies={
             "readers": Provide(lambda: readers, sync_to_thread=False),
             "hub": Provide(lambda: hub, sync_to_thread=False),
+            "exports": Provide(lambda: exports, sync_to_thread=False),
             "settings": Provide(lambda: settings, sync_to_thread=False),
             "tokens": Provide(lambda: tokens, sync_to_thread=False),
             "windowing": Provide(provide_windowing, sync_to_thread=False),
@@ -93,7 +97,7 @@ def build_app(readers: StoreReaders, settings: Settings, hub: LiveHub | None = N
         before_send=[add_headers(security_headers(settings)), allow_head],
         cors_config=_cors_config(settings),
         lifespan=[use_stores],
-        state=State({"hub": hub}),
+        state=State({"hub": hub, "exports": exports}),
         plugins=[PROBLEM_DETAILS],
         openapi_config=_openapi_config(),
         logging_config=None,
@@ -155,7 +159,7 @@ def _cors_config(settings: Settings) -> CORSConfig | None:
         allow_origins=list(settings.api_origins),
         allow_methods=["GET", "HEAD", "POST"],
         allow_headers=["Authorization", "Content-Type", "If-None-Match", "Last-Event-ID"],
-        expose_headers=["ETag", "Retry-After"],
+        expose_headers=["ETag", "Retry-After", AS_OF, STORE, COMPLETE],
     )
 
 

@@ -215,8 +215,8 @@ class RateLimit(ASGIMiddleware):
 class ETags(ASGIMiddleware):
     """Conditional requests (RFC 9110, section 13): 304 if If-None-Match has the response's tag.
 
-    A response without a tag gets one from its bytes, for which it is held back until it is
-    complete: this is not for streams. Tags are weak, as other middleware may compress the bytes.
+    A response without a tag gets one from its bytes, if they come at once; one that comes in parts
+    is sent as it comes, without a tag. Tags are weak, as other middleware may compress the bytes.
     """
 
     scopes = (ScopeType.HTTP,)
@@ -239,7 +239,6 @@ class _TaggedResponse:
         self._wanted = wanted
         self._send = send
         self._start: HTTPResponseStartEvent | None = None
-        self._body = bytearray()
         self._is_not_modified = False
 
     async def send(self, message: Message) -> None:
@@ -251,19 +250,21 @@ class _TaggedResponse:
                 await self._send_start(message, tag)
         elif message["type"] != "http.response.body":
             await self._send(message)
+        elif self._start is not None and message["more_body"]:
+            await self._send(self._start)
+            self._start = None
+            await self._send(message)
         elif self._start is not None:
-            self._body += message["body"]
-            if not message["more_body"]:
-                await self._send_whole(self._start)
+            await self._send_whole(self._start, message["body"])
         else:
             body = b"" if self._is_not_modified else message["body"]
             await self._send({**message, "body": body})
 
-    async def _send_whole(self, start: HTTPResponseStartEvent) -> None:
-        tag = f'W/"{blake2b(self._body, digest_size=16).hexdigest()}"'
+    async def _send_whole(self, start: HTTPResponseStartEvent, whole: bytes) -> None:
+        tag = f'W/"{blake2b(whole, digest_size=16).hexdigest()}"'
         start["headers"] = [*start["headers"], (b"etag", tag.encode())]
         await self._send_start(start, tag)
-        body = b"" if self._is_not_modified else bytes(self._body)
+        body = b"" if self._is_not_modified else whole
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def _send_start(self, start: HTTPResponseStartEvent, tag: str) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 
 from litestar import Litestar
 
+from api.exports import RunningExports
 from api.live.hub import LiveHub
 
 STOP_SECONDS: Final = 10
@@ -36,23 +37,26 @@ def stop_while_starting() -> None:
 
 
 async def stop_on_signal(app: Litestar) -> None:
-    """Make the signals that stop the server end live streams too (an on_startup hook).
+    """Make the signals that stop the server end live streams and exports (an on_startup hook).
 
-    The server would wait for them forever. What else does not end within STOP_SECONDS is ended with
-    the process, after all stacks were printed: Granian's own timeout is not used, because it asks
-    whether a worker is alive while another thread waits for that worker, and says that it killed
-    workers which had ended at once.
+    The server would wait for them forever, or for as long as there are rows. What else does not end
+    within STOP_SECONDS is ended with the process, after all stacks were printed: Granian's own
+    timeout is not used, because it asks whether a worker is alive while another thread waits for
+    that worker, and says that it killed workers which had ended at once.
 
     Granian listens to signals through the event loop, which wakes up whatever handler Python calls.
     These handlers replace those of the loop, which do nothing.
     """
     hub: LiveHub | None = app.state.get("hub")
+    exports: RunningExports | None = app.state.get("exports")
     loop = asyncio.get_running_loop()
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         faulthandler.dump_traceback_later(STOP_SECONDS, exit=True)
         if hub is not None:
             loop.call_soon_threadsafe(hub.drop_all)
+        if exports is not None:
+            loop.call_soon_threadsafe(exports.drop_all)
 
     for number in _SIGNALS:
         signal.signal(number, stop)

@@ -5,6 +5,7 @@ from typing import Final
 
 from litestar.types import Receive, Scope, Send
 
+from api.disconnects import run_until_disconnect
 from api.live.channel import Channel
 
 _HEADERS: Final = [
@@ -32,16 +33,7 @@ class EventStream:
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Send events until the client disconnects, is dropped, or the server stops."""
-        sending = asyncio.create_task(self._send_events(send))
-        disconnecting = asyncio.create_task(_wait_for_disconnect(receive))
-        try:
-            await asyncio.wait((sending, disconnecting), return_when=asyncio.FIRST_COMPLETED)
-            if sending.done() and not sending.cancelled():
-                sending.result()
-        finally:
-            for task in (sending, disconnecting):
-                task.cancel()
-            await asyncio.gather(sending, disconnecting, return_exceptions=True)
+        await run_until_disconnect(self._send_events(send), receive)
         if not self._has_started:
             # Clients reconnect after a stream that ends, but not after a server error.
             await self._start(send)
@@ -68,8 +60,3 @@ class EventStream:
 
 async def _send_part(send: Send, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": True})
-
-
-async def _wait_for_disconnect(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

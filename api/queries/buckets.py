@@ -4,10 +4,12 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta, tzinfo
 from functools import cache
+from itertools import chain, islice
 from typing import Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from api.errors import InvalidParameterError, RangeTooLongError
+from api.queries.local_times import Part
 from api.queries.time_range import (
     EARLIEST,
     LATEST,
@@ -76,28 +78,78 @@ def bucket_bounds(
 ) -> tuple[int, ...]:
     """Return the start of each bucket and the end of the last one, in epoch ms.
 
-    Each day of the zone is divided from its first moment on. So days have the length that they
-    have in that zone, and hours are hours of its clocks. The range cuts the first and the last
-    bucket. Buckets of one window are the same in all zones. Raises RangeTooLongError.
+    Raises RangeTooLongError if one response may not hold so many.
     """
     start, end = time_range.bounds
     # A first check: the exact number is known below, as days can be shorter or be skipped.
     if (end - start) // length > MAX_BUCKETS:
         raise _too_long()
+    found = tuple(islice(each_bound(time_range, length, zone, windowing), MAX_BUCKETS + 2))
+    if len(found) > MAX_BUCKETS + 1:
+        raise _too_long()
+    return found
+
+
+def each_bound(
+    time_range: TimeRange, length: int, zone: tzinfo, windowing: WindowingStrategy
+) -> Iterator[int]:
+    """Yield the start of each bucket and the end of the last one, in epoch ms.
+
+    Each day of the zone is divided from its first moment on. So days have the length that they
+    have in that zone, and hours are hours of its clocks. The range cuts the first and the last
+    bucket. Buckets of one window are the same in all zones.
+    """
+    start, end = time_range.bounds
+    if start >= end:
+        return
+    yield start
     if length == windowing.length:
-        return (*range(start, end, length), end) if end > start else ()
-    found = [start]
-    for bound in _zone_bounds(start, end, length, zone):
-        if found[-1] < bound < end:
-            found.append(bound)
-            if len(found) > MAX_BUCKETS:
-                raise _too_long()
-    return (*found, end) if end > start else ()
+        yield from range(start + length, end, length)
+    else:
+        last = start
+        for bound in _zone_bounds(start, end, length, zone):
+            if last < bound < end:
+                yield bound
+                last = bound
+    yield end
 
 
 def bucket_index(bounds: Sequence[int], window_start: int) -> int:
     """Return the index of the bucket that a window belongs to."""
     return bisect_left(bounds, window_start + 1) - 1
+
+
+def cut_bounds(bounds: Sequence[int], parts: Sequence[Part]) -> tuple[int, ...]:
+    """Return bounds with those of parts of their range: each piece is in a part, or in none.
+
+    Raises RangeTooLongError.
+
+    >>> cut_bounds((0, 10, 20), [(4, 6), (10, 12)])
+    (0, 4, 6, 10, 12, 20)
+    """
+    found = tuple(sorted({*bounds, *chain.from_iterable(parts)}))
+    if len(found) > MAX_BUCKETS + 1:
+        raise _too_long()
+    return found
+
+
+def clip_range(
+    time_range: TimeRange,
+    windows: tuple[int, int],
+    length: int,
+    zone: tzinfo,
+    windowing: WindowingStrategy,
+) -> TimeRange:
+    """Return a range without the days before the oldest and after the newest of the windows.
+
+    The buckets that have windows stay as they are.
+    """
+    (start, end), (oldest, newest) = time_range.bounds, windows
+    first, last = oldest, newest + windowing.length
+    if length != windowing.length:
+        first = _first_moment(_date(oldest, zone), zone)
+        last = _first_moment(_date(newest, zone) + timedelta(days=1), zone)
+    return TimeRange(max(start, first), min(end, last))
 
 
 def series_range(
@@ -115,7 +167,7 @@ def series_range(
 
 def _zone_bounds(start: int, end: int, length: int, zone: tzinfo) -> Iterator[int]:
     """Yield the bounds of buckets in order; the first is at or before the start of the range."""
-    day = to_datetime(start).astimezone(zone).date()
+    day = _date(start, zone)
     midnight = _first_moment(day, zone)
     while midnight < end:
         day += timedelta(days=1)
@@ -126,6 +178,11 @@ def _zone_bounds(start: int, end: int, length: int, zone: tzinfo) -> Iterator[in
             first = max(midnight, start - (start - midnight) % length)
             yield from range(first, min(next_midnight, end), length)
         midnight = next_midnight
+
+
+def _date(time: int, zone: tzinfo) -> date:
+    """Return the date of a time in a zone."""
+    return to_datetime(time).astimezone(zone).date()
 
 
 def _first_moment(day: date, zone: tzinfo) -> int:

@@ -5,11 +5,14 @@ Amounts are exact: int64 sums in millionths. `newest_window` is the start of the
 has not reported one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Generic, Literal, Protocol, TypeVar
 
+import polars as pl
+
+from api.queries.local_times import Part
 from api.queries.time_range import TimeRange
 from mobility.entities import Entity
 from mobility.measures import EXTREMES, SUMS
@@ -30,6 +33,11 @@ SUM_OF_KEY: Final[Mapping[SortKey, str]] = {
     "duration": "total_duration",
 }
 
+
+WINDOW_BATCH_SCHEMA: Final = pl.Schema(
+    {"id": pl.String(), "bucket": pl.Int64(), **dict.fromkeys(SUMS, pl.Int64())}
+)
+"""The columns of a batch of windows: the id, the index of the bucket, and the sums."""
 
 Sums = Mapping[str, int]
 """The measures that are added up (SUMS), by name: numbers of trips, and amounts in millionths."""
@@ -189,6 +197,39 @@ class EntitySummary:
     watermark: datetime | None
 
 
+class WindowSnapshot(Protocol):
+    """All windows of an entity at one moment, which stay as they are until it is closed."""
+
+    @property
+    def oldest_window(self) -> int | None:
+        """The start of the oldest window; None if there is none."""
+        ...
+
+    @property
+    def newest_window(self) -> int | None:
+        """The start of the newest window; None if there is none."""
+        ...
+
+    @property
+    def watermark(self) -> datetime | None:
+        """The watermark of that moment."""
+        ...
+
+    def windows(
+        self, bounds: Sequence[int], parts: Sequence[Part]
+    ) -> AsyncGenerator[pl.DataFrame, None]:
+        """Yield the buckets between bounds of all ids, in order of time (WINDOW_BATCH_SCHEMA).
+
+        Only windows that start in the parts count, which are in order and between the bounds.
+        Buckets without trips are left out.
+        """
+        ...
+
+    async def close(self) -> None:
+        """End reading."""
+        ...
+
+
 class QueriedStore(Protocol):
     """A store that takes queries. All queries raise StoreUnavailableError if it does not answer."""
 
@@ -284,4 +325,8 @@ class AnalyticsReader(QueriedStore, Protocol):
 
     async def summary(self, entity: Entity, time_range: TimeRange) -> EntitySummary:
         """Return sums and percentiles (PERCENTILES) of the ids with trips in a range."""
+        ...
+
+    async def snapshot(self, entity: Entity) -> WindowSnapshot:
+        """Begin to read all windows of an entity; the caller closes the result."""
         ...

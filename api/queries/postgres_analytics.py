@@ -25,6 +25,7 @@ from api.queries.postgres_client import (
     to_page,
     to_sums,
 )
+from api.queries.postgres_snapshot import PostgresSnapshot
 from api.queries.time_range import TimeRange, known_time
 from mobility.entities import Entity
 from mobility.measures import SUMS
@@ -100,6 +101,12 @@ class PostgresAnalytics:
         percentiles = {name: row[PERCENTILES_OF + name] for name in SUMS} if active else {}
         watermark = known_time(row["watermark"])
         return EntitySummary(active, to_sums(row), percentiles, row["newest_window"], watermark)
+
+    async def snapshot(self, entity: Entity) -> PostgresSnapshot:
+        """Begin to read all windows of an entity, on one more connection."""
+        return await PostgresSnapshot.begin(
+            await self._database.connect(), entity, ANALYTICS_SECONDS
+        )
 
     async def close(self) -> None:
         """Close the connections."""

@@ -3,7 +3,8 @@
 import asyncio
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from functools import cache
 from typing import Any, Final
 
@@ -31,6 +32,8 @@ CONNECT_SECONDS: Final = 2
 """The shortest that libpq knows: it takes 1 for 2."""
 
 QUERY_SECONDS: Final = 2.0
+
+_STORE: Final[Store] = "postgres"
 
 
 class ConnectionPool:
@@ -70,14 +73,15 @@ class ConnectionPool:
                 except psycopg.OperationalError:
                     # The server may have closed this connection long ago: try the next one.
                     continue
-            return await self._run(await self._connect(), query, values)
+            return await self._run(await self.connect(), query, values)
 
     async def close(self) -> None:
         """Close the idle connections."""
         while self._idle:
             await self._idle.pop().close()
 
-    async def _connect(self) -> psycopg.AsyncConnection[Row]:
+    async def connect(self) -> psycopg.AsyncConnection[Row]:
+        """Return a new connection, which has run `session`; the caller closes it."""
         if not self._is_checked:
             await asyncio.to_thread(check_server, self._url)
             self._is_checked = True
@@ -88,8 +92,9 @@ class ConnectionPool:
             connect_timeout=CONNECT_SECONDS,
             client_encoding="UTF8",
         )
-        await self._run(connection, self._session, self._values)
-        return self._idle.pop()
+        async with time_limit(connection, self._seconds):
+            await connection.execute(self._session, self._values)
+        return connection
 
     async def _run(
         self,
@@ -97,25 +102,32 @@ class ConnectionPool:
         query: Query,
         values: Mapping[str, object] | None,
     ) -> list[Row]:
-        timeout = asyncio.get_running_loop().call_later(self._seconds, _shut_down, connection)
-        try:
+        async with time_limit(connection, self._seconds):
             cursor = await connection.execute(query, values)
             rows = await cursor.fetchall()
-        except BaseException as error:
-            await connection.close()
-            if asyncio.get_running_loop().time() >= timeout.when():
-                raise TimeoutError from error
-            raise
-        finally:
-            timeout.cancel()
         self._idle.append(connection)
         return rows
 
 
+@asynccontextmanager
+async def time_limit(
+    connection: psycopg.AsyncConnection[Row], seconds: float
+) -> AsyncIterator[None]:
+    """Close the connection if what is done with it fails, or takes longer: a TimeoutError."""
+    timeout = asyncio.get_running_loop().call_later(seconds, _shut_down, connection)
+    try:
+        yield
+    except BaseException as error:
+        await connection.close()
+        if asyncio.get_running_loop().time() >= timeout.when():
+            raise TimeoutError from error
+        raise
+    finally:
+        timeout.cancel()
+
+
 class Database:
     """Queries one database; every failure is a StoreUnavailableError."""
-
-    store: Store = "postgres"
 
     def __init__(self, url: str, *, size: int, seconds: float, memory: str) -> None:
         """Use up to `size` connections; a query may take `seconds`, and `memory` for each sort."""
@@ -126,14 +138,26 @@ class Database:
 
     async def fetch(self, query: Query, values: Mapping[str, Any] | None = None) -> list[Row]:
         """Return the rows of a query."""
-        try:
+        with store_failures():
             return await self._pool.fetch(query, values)
-        except (UnsuitableServerError, psycopg.Error, TimeoutError, OSError) as error:
-            raise StoreUnavailableError(self.store, _failure_reason(error)) from error
+
+    async def connect(self) -> psycopg.AsyncConnection[Row]:
+        """Return a new connection beside those of the queries; the caller closes it."""
+        with store_failures():
+            return await self._pool.connect()
 
     async def close(self) -> None:
         """Close the connections."""
         await self._pool.close()
+
+
+@contextmanager
+def store_failures() -> Iterator[None]:
+    """Raise StoreUnavailableError for every failure of Postgres."""
+    try:
+        yield
+    except (UnsuitableServerError, psycopg.Error, TimeoutError, OSError) as error:
+        raise StoreUnavailableError(_STORE, _failure_reason(error)) from error
 
 
 @cache

@@ -50,6 +50,11 @@ def choose_format(
     return by_type[found]
 
 
+def content_type(name: Format) -> str:
+    """Return the content type of a format."""
+    return f"{CSV}; charset=utf-8" if name == "csv" else MEDIA_TYPES[name]
+
+
 def format_headers(name: Format, entity: str) -> dict[str, str]:
     """Return the headers that depend on the format.
 

@@ -23,7 +23,8 @@ PROBLEM_TYPES: Final = {
     "range-too-long": ProblemType(
         HTTPStatus.BAD_REQUEST,
         "The series has more buckets than one response may hold (10,000).",
-        "Use a coarser `granularity`, or several shorter ranges.",
+        "Use a coarser `granularity`, or several shorter ranges. The windows of all ids have no "
+        "such limit.",
     ),
     "token-needed": ProblemType(
         HTTPStatus.UNAUTHORIZED,
@@ -54,6 +55,12 @@ PROBLEM_TYPES: Final = {
         "Try again after the seconds in the Retry-After header, or raise "
         "MOBILITY_API_LIVE_READERS.",
     ),
+    "too-many-exports": ProblemType(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The maximum number of exports is running; more would make other requests wait.",
+        "Try again after the seconds in the Retry-After header. One export with `from`, `to`, "
+        "`hours` and `weekdays` takes the place of many.",
+    ),
     "needs-redis": ProblemType(
         HTTPStatus.NOT_FOUND,
         "Live events come from Redis, and the system runs without Redis.",
@@ -75,8 +82,8 @@ PROBLEM_TYPES: Final = {
     ),
     "needs-postgres": ProblemType(
         HTTPStatus.NOT_FOUND,
-        "Sorted lists, top ids, summaries and comparisons of all ids need Postgres, and the system "
-        "runs without Postgres.",
+        "Sorted lists, top ids, summaries, comparisons and windows of all ids need Postgres, and "
+        "the system runs without Postgres.",
         "Run it with Postgres (MOBILITY_STORES=redis,postgres), or query single ids.",
     ),
     "method-not-allowed": ProblemType(

@@ -49,7 +49,7 @@ def unavailable(detail: str, **members: Any) -> ProblemDetailsException:  # noqa
 def _from_http_exception(error: HTTPException) -> ProblemDetailsException:
     status = HTTPStatus(error.status_code)
     if isinstance(error, ValidationException) and isinstance(error.extra, list):
-        # In Python, a parameter with the name of a keyword or a builtin has an underscore behind it.
+        # A parameter with the name of a keyword or a builtin has an underscore behind it here.
         faults = [
             f"{fault.get('key', 'request').removesuffix('_')}: {fault['message']}"
             for fault in error.extra

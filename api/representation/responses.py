@@ -22,6 +22,7 @@ from mobility.settings import Store
 
 AS_OF: Final = "Mobility-As-Of"
 STORE: Final = "Mobility-Store"
+COMPLETE: Final = "Mobility-Complete"
 
 _EXTREMES: Final = {name: datetime | None if name in STARTS else float | None for name in EXTREMES}
 """The fields of minima and maxima, which are null without trips: a backfill can leave an id so."""
@@ -238,6 +239,15 @@ def freshness_headers(as_of: datetime | None, store: Store) -> dict[str, str]:
     if as_of is not None:
         headers[AS_OF] = as_of.isoformat().replace("+00:00", "Z")
     return headers
+
+
+def complete_header(is_complete: bool) -> dict[str, str]:
+    """Return the header that stands for `complete` where the body has it of each row only.
+
+    >>> complete_header(True)
+    {'Mobility-Complete': 'true'}
+    """
+    return {COMPLETE: "true" if is_complete else "false"}
 
 
 async def add_freshness_headers(response: Response[Any]) -> Response[Any]:

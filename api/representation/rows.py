@@ -9,6 +9,7 @@ import polars as pl
 from api.representation.formats import Format
 from api.representation.responses import SeriesBucket
 from mobility.measures import COUNTS, MEANS, TOTALS
+from mobility.records import MICRO
 
 ROW_SCHEMA: Final = pl.Schema(
     {
@@ -25,6 +26,9 @@ ROW_SCHEMA: Final = pl.Schema(
 _TIMES: Final = ("window_start", "window_end")
 _ISO: Final = "%Y-%m-%dT%H:%M:%SZ"
 
+_EXACT: Final = 2**53
+"""Up to here a double has every integer."""
+
 _FORMULA: Final = r"^[=+\-@\t\r]"
 """Beginnings of a cell that spreadsheets run as a formula, or skip to find one after them."""
 
@@ -34,6 +38,34 @@ def to_rows(entity_id: str, items: Sequence[SeriesBucket]) -> pl.DataFrame:
     names = [name for name in ROW_SCHEMA if name != "id"]
     columns = {name: [getattr(item, name) for item in items] for name in names}
     return pl.DataFrame({"id": [entity_id] * len(items), **columns}, schema=ROW_SCHEMA)
+
+
+def to_rows_of_batch(found: pl.DataFrame, buckets: pl.DataFrame) -> pl.DataFrame:
+    """Return a batch of windows (WINDOW_BATCH_SCHEMA) as rows.
+
+    `buckets` has the other columns of a row for each index of a bucket.
+    """
+    means = {
+        name: nearest_quotients(found[total], found["trip_count"] * MICRO)
+        for name, total in MEANS.items()
+    }
+    micro = pl.repeat(MICRO, found.height, dtype=pl.Int64, eager=True)
+    totals = {name: nearest_quotients(found[name], micro) for name in TOTALS}
+    rows = found.select("id", *COUNTS).with_columns(**means, **totals)
+    return rows.hstack(buckets[found["bucket"]]).select(ROW_SCHEMA.names())
+
+
+def nearest_quotients(amounts: pl.Series, divisors: pl.Series) -> pl.Series:
+    """Return the doubles nearest to quotients of integers, as the division of Python does.
+
+    >>> nearest_quotients(pl.Series([2**60 + 1, 1]), pl.Series([10**6, 3])).to_list()
+    [1152921504606.847, 0.3333333333333333]
+    """
+    are_exact = all(each.is_between(-_EXACT, _EXACT).all() for each in (amounts, divisors))
+    if are_exact:
+        return amounts.cast(pl.Float64) / divisors.cast(pl.Float64)
+    found = [amount / divisor for amount, divisor in zip(amounts, divisors, strict=True)]
+    return pl.Series(found, dtype=pl.Float64)
 
 
 def write_rows(rows: pl.DataFrame, name: Format, *, raw: bool = False) -> bytes:

@@ -11,7 +11,7 @@ from api.routes.compare import compare
 from api.routes.listing import listing
 from api.routes.metrics import metrics
 from api.routes.problems import problem_type, problem_types
-from api.routes.series import series, series_by_query
+from api.routes.series import series, windows
 from api.routes.summary import summary
 from api.routes.top import top
 
@@ -21,7 +21,7 @@ QUERIES_ROUTER: Final = Router(
         metrics,
         listing,
         series,
-        series_by_query,
+        windows,
         top,
         summary,
         compare,

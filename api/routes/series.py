@@ -1,25 +1,23 @@
 """Series of an id: its windows over time, or hours or days of them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 from litestar import Request, Response, get
 from litestar.di import NamedDependency
-from litestar.openapi.spec import Example
-from litestar.params import QueryParameter
 
-from api.queries.buckets import (
-    Granularity,
-    bucket_bounds,
-    bucket_length,
-    iso_duration,
-    series_range,
-    time_zone,
-)
-from api.queries.contract import Series
+from api.exports import RunningExports
+from api.queries.buckets import bucket_index, cut_bounds
+from api.queries.contract import ZERO_SUMS, Series, Sums
+from api.queries.local_times import Part, is_in
 from api.queries.store_readers import StoreAnswer, StoreReaders
-from api.queries.time_range import TimeRange, WindowingStrategy, to_datetime
-from api.representation.formats import MEDIA_TYPES, Format, choose_format, format_headers
+from api.queries.time_range import WindowingStrategy, to_datetime
+from api.representation.formats import (
+    ROW_FORMATS,
+    choose_format,
+    content_type,
+    format_headers,
+)
 from api.representation.openapi import SeriesOperation
 from api.representation.responses import (
     SeriesBucket,
@@ -29,6 +27,7 @@ from api.representation.responses import (
     to_response,
 )
 from api.representation.rows import to_rows, write_rows
+from api.routes.export import export_windows
 from api.routes.parameters import (
     QUERY_ID,
     EncodedId,
@@ -40,30 +39,18 @@ from api.routes.parameters import (
     id_from_query,
     unknown_id,
 )
+from api.routes.windows_query import (
+    Form,
+    FormatParameter,
+    GranularityParameter,
+    HoursParameter,
+    RawParameter,
+    TimeZoneParameter,
+    WeekdaysParameter,
+    WindowsQuery,
+)
 from mobility.entities import Entity
 
-GranularityParameter = Annotated[
-    Granularity | None,
-    QueryParameter(description="The length of a bucket; by default, that of a window."),
-]
-TimeZoneParameter = Annotated[
-    str,
-    QueryParameter(
-        description="The time zone of days and hours (a name of the IANA database).",
-        examples=[Example(value="Europe/Berlin"), Example(value="UTC")],
-    ),
-]
-FormatParameter = Annotated[
-    Format | None,
-    QueryParameter(name="format", description="The format, in place of that in the Accept header."),
-]
-RawParameter = Annotated[
-    bool,
-    QueryParameter(
-        description="In CSV, ids that a spreadsheet would run as a formula begin with an "
-        "apostrophe; with `raw=1` they are as they are."
-    ),
-]
 _OPERATION: Final[dict[str, Any]] = {
     "summary": "An id's windows",
     "operation_class": SeriesOperation,
@@ -81,6 +68,8 @@ async def series(
     to: To = None,
     granularity: GranularityParameter = None,
     tz: TimeZoneParameter = "UTC",
+    hours: HoursParameter = None,
+    weekdays: WeekdaysParameter = None,
     format_: FormatParameter = None,
     raw: RawParameter = False,
 ) -> Response[SeriesResponse]:
@@ -90,84 +79,75 @@ async def series(
     """
     entity = entity_by_name(entity_name)
     found_id = id_from_path(entity, entity_id)
-    form = _Form(choose_format(format_, request.headers.get("accept")), raw)
-    query = _SeriesQuery(from_, to, granularity, tz, windowing)
+    form = Form(choose_format(format_, request.headers.get("accept")), raw)
+    query = WindowsQuery(
+        windowing,
+        start=from_,
+        end=to,
+        granularity=granularity,
+        tz=tz,
+        hours=hours,
+        weekdays=weekdays,
+    )
     return await _respond(entity, found_id, query, readers, form)
 
 
-@get("/windows/{entity_name:str}", **_OPERATION)
-async def series_by_query(
+@get("/windows/{entity_name:str}", **_OPERATION | {"summary": "The windows of all ids, or of one"})
+async def windows(
     request: Request[Any, Any, Any],
     entity_name: EntityName,
-    id_: Annotated[str, QUERY_ID],
     readers: NamedDependency[StoreReaders],
     windowing: NamedDependency[WindowingStrategy],
+    exports: NamedDependency[RunningExports],
+    id_: Annotated[str | None, QUERY_ID] = None,
     from_: From = None,
     to: To = None,
     granularity: GranularityParameter = None,
     tz: TimeZoneParameter = "UTC",
+    hours: HoursParameter = None,
+    weekdays: WeekdaysParameter = None,
     format_: FormatParameter = None,
     raw: RawParameter = False,
 ) -> Response[SeriesResponse]:
-    """Return the same for an id with any characters."""
+    """Return the windows of all ids, in order of time; or with `id`, of one with any characters.
+
+    Those of all ids come in NDJSON, or by `format` or the Accept header in CSV or Parquet.
+    """
     entity = entity_by_name(entity_name)
-    found_id = id_from_query(entity, id_)
-    form = _Form(choose_format(format_, request.headers.get("accept")), raw)
-    query = _SeriesQuery(from_, to, granularity, tz, windowing)
-    return await _respond(entity, found_id, query, readers, form)
-
-
-@dataclass(frozen=True, slots=True)
-class _Form:
-    """The form of a response: its format, and whether cells of CSV are as they are."""
-
-    name: Format
-    raw: bool
-
-
-class _SeriesQuery:
-    """The parameters of a series."""
-
-    def __init__(
-        self,
-        start: str | None,
-        end: str | None,
-        granularity: Granularity | None,
-        tz: str,
-        windowing: WindowingStrategy,
-    ) -> None:
-        self.windowing = windowing
-        self.tz = tz
-        self._zone = time_zone(tz)
-        self._length = bucket_length(granularity, windowing)
-        self._time_range = windowing.parse_range(start, end, self._zone)
-        self.granularity = iso_duration(self._length)
-
-    def range_until(self, newest_window: int) -> TimeRange:
-        """Return the range of the series of an id with this newest window."""
-        return series_range(self._time_range, newest_window, self._length, self.windowing)
-
-    def bounds(self, time_range: TimeRange) -> tuple[int, ...]:
-        """Return the bounds of the buckets in a range."""
-        return bucket_bounds(time_range, self._length, self._zone, self.windowing)
+    accept = request.headers.get("accept")
+    query = WindowsQuery(
+        windowing,
+        start=from_,
+        end=to,
+        granularity=granularity,
+        tz=tz,
+        hours=hours,
+        weekdays=weekdays,
+    )
+    if id_ is None:
+        form = Form(choose_format(format_, accept, ROW_FORMATS), raw)
+        return export_windows(entity, query, form, readers, exports)
+    form = Form(choose_format(format_, accept), raw)
+    return await _respond(entity, id_from_query(entity, id_), query, readers, form)
 
 
 async def _respond(
-    entity: Entity, entity_id: str, query: _SeriesQuery, readers: StoreReaders, form: _Form
+    entity: Entity, entity_id: str, query: WindowsQuery, readers: StoreReaders, form: Form
 ) -> Response[Any]:
     known = await readers.totals(entity, entity_id)
     if known is None or known.value.newest_window is None:
         raise unknown_id(entity)
     time_range = query.range_until(known.value.newest_window)
-    bounds = query.bounds(time_range)
-    if bounds:
-        answer = await readers.series(entity, entity_id, bounds)
+    bounds, parts = query.bounds(time_range), list(query.parts(time_range))
+    cuts = cut_bounds(bounds, parts)
+    if cuts:
+        answer = await readers.series(entity, entity_id, cuts)
         if answer is None:
             raise unknown_id(entity)
     else:
         newest, watermark = known.value.newest_window, known.value.watermark
         answer = StoreAnswer(known.store, Series((), newest, watermark))
-    items = _to_items(answer.value, bounds, query.windowing)
+    items = _to_items(_merge(answer.value, cuts, bounds, parts), bounds, answer.value, query)
     watermark = answer.value.watermark
     headers = {
         **freshness_headers(watermark, answer.store),
@@ -175,7 +155,7 @@ async def _respond(
     }
     if form.name != "json":
         content = write_rows(to_rows(entity_id, items), form.name, raw=form.raw)
-        return Response(content, media_type=MEDIA_TYPES[form.name], headers=headers)
+        return Response(content, media_type=content_type(form.name), headers=headers)
     body = SeriesResponse(
         entity=entity.name,
         id=entity_id,
@@ -189,15 +169,29 @@ async def _respond(
     return Response(body, headers=headers)
 
 
+def _merge(
+    found: Series, cuts: Sequence[int], bounds: Sequence[int], parts: Sequence[Part]
+) -> dict[int, Sums]:
+    """Return the sums of each bucket: those of its pieces that are in a part."""
+    sums_of: dict[int, Sums] = {}
+    for piece in found.buckets:
+        start = cuts[piece.index]
+        if is_in(parts, start):
+            index = bucket_index(bounds, start)
+            before = sums_of.get(index, ZERO_SUMS)
+            sums_of[index] = {name: before[name] + piece.sums[name] for name in piece.sums}
+    return sums_of
+
+
 def _to_items(
-    found: Series, bounds: tuple[int, ...], windowing: WindowingStrategy
+    sums_of: Mapping[int, Sums], bounds: Sequence[int], found: Series, query: WindowsQuery
 ) -> list[SeriesBucket]:
     return [
         SeriesBucket(
-            window_start=to_datetime(bounds[bucket.index]),
-            window_end=to_datetime(bounds[bucket.index + 1]),
-            complete=windowing.is_complete(bounds[bucket.index + 1], found.watermark),
-            **to_response(bucket.sums),
+            window_start=to_datetime(bounds[index]),
+            window_end=to_datetime(bounds[index + 1]),
+            complete=query.windowing.is_complete(bounds[index + 1], found.watermark),
+            **to_response(sums),
         )
-        for bucket in found.buckets
+        for index, sums in sums_of.items()
     ]

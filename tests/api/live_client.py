@@ -25,11 +25,12 @@ Event = tuple[str | None, str, Any]
 
 @dataclass
 class Client:
-    """A client of an event stream: it reads what `credit` allows, and may disconnect."""
+    """A client of a stream: it reads what `credit` allows, and may disconnect."""
 
     credit: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(10**9))
     body: bytes = b""
     started: bool = False
+    ended: bool = False
     disconnected: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def send(self, message: Message) -> None:
@@ -40,6 +41,7 @@ class Client:
         await self.credit.acquire()
         assert message["type"] == "http.response.body"
         self.body += message["body"]
+        self.ended = not message["more_body"]
 
     async def receive(self) -> Any:  # noqa: ANN401 - an ASGI message
         """Return the message that the client has disconnected, once it has."""

@@ -61,4 +61,4 @@ def test_allow_names_head_beside_get() -> None:
         assert http.options("/metrics/driver/d1").headers["allow"] == "GET, HEAD, OPTIONS"
         only_post = http.head("/batch/driver")
     assert only_post.status_code == 405
-    assert only_post.headers["allow"] == "OPTIONS, POST"
+    assert set(only_post.headers["allow"].split(", ")) == {"OPTIONS", "POST"}

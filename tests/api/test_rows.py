@@ -8,21 +8,22 @@ import polars as pl
 import pytest
 
 from api.queries.time_range import to_datetime
-from api.representation.responses import SeriesBucket
+from api.representation.responses import SeriesBucket, to_response
 from api.representation.rows import ROW_SCHEMA, to_rows, write_csv, write_rows
 from tests.strategies import NOON
 
 BUCKET = SeriesBucket(
     window_start=to_datetime(NOON),
     window_end=to_datetime(NOON + 300_000),
-    trip_count=3,
-    total_duration=10.0,
-    total_distance=1.234567,
-    total_revenue=-0.5,
-    avg_duration=10 / 3,
-    avg_distance=1.234567 / 3,
-    avg_revenue=-0.5 / 3,
     complete=True,
+    **to_response(
+        {
+            "trip_count": 3,
+            "total_duration": 10_000_000,
+            "total_distance": 1_234_567,
+            "total_revenue": -500_000,
+        }
+    ),
 )
 
 
@@ -64,7 +65,7 @@ def test_formats_have_the_same_rows() -> None:
     rows = to_rows("d1", [BUCKET, BUCKET])
     assert pl.read_parquet(io.BytesIO(write_rows(rows, "parquet"))).equals(rows)
     read = pl.read_csv(write_rows(rows, "csv"), try_parse_dates=True)
-    assert read.cast(dict(ROW_SCHEMA)).equals(rows)
+    assert read.cast(ROW_SCHEMA).equals(rows)
     expected = {"id": "d1", **msgspec.to_builtins(BUCKET)}
     lines = write_rows(rows, "ndjson").splitlines()
     assert [msgspec.json.decode(line) for line in lines] == [expected, expected]

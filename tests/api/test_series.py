@@ -216,7 +216,7 @@ def test_cells_of_csv_are_safe_in_spreadsheets(settings: Settings) -> None:
             pl.read_csv(http.get("/windows/driver", params=query).content)["id"].to_list()
             for query in (
                 {"id": formula, "format": "csv"},
-                {"id": formula, "format": "csv", "raw": 1},
+                {"id": formula, "format": "csv", "raw": "1"},
             )
         )
     assert (safe, raw) == ([f"'{formula}"], [formula])

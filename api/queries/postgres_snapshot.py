@@ -1,0 +1,91 @@
+"""All windows of an entity, read from Postgres in batches."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, Final, LiteralString
+
+import polars as pl
+import psycopg
+from psycopg import sql
+from psycopg.rows import tuple_row
+
+from api.queries.contract import WINDOW_BATCH_SCHEMA
+from api.queries.local_times import Part
+from api.queries.postgres_client import Row, entity_query, store_failures, time_limit
+from api.queries.time_range import known_time
+from mobility.entities import Entity
+
+BATCH_ROWS: Final = 2_000
+"""Rows that are fetched and written at once: few, so that other requests do not wait for them."""
+
+_BEGIN: Final[LiteralString] = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+_CURSOR: Final = "windows"
+
+
+class PostgresSnapshot:
+    """The windows of an entity at one moment, on a connection of its own.
+
+    All is read in one transaction, so that the watermark promises exactly what the windows have. A
+    cursor of the server keeps what is not fetched yet.
+    """
+
+    def __init__(
+        self, connection: psycopg.AsyncConnection[Row], entity: Entity, span: Row, seconds: float
+    ) -> None:
+        self.oldest_window: Final[int | None] = span["oldest_window"]
+        self.newest_window: Final[int | None] = span["newest_window"]
+        self.watermark: Final = known_time(span["watermark"])
+        self._connection = connection
+        self._query = entity_query(entity, "windows_of_all_ids.sql")
+        self._seconds = seconds
+
+    @classmethod
+    async def begin(
+        cls, connection: psycopg.AsyncConnection[Row], entity: Entity, seconds: float
+    ) -> "PostgresSnapshot":
+        """Begin to read; each query may take `seconds`. Raises StoreUnavailableError."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(connection.close)
+            with store_failures():
+                async with time_limit(connection, seconds):
+                    await connection.execute(sql.SQL(_BEGIN))
+                    query = entity_query(entity, "window_span.sql")
+                    cursor = await connection.execute(query, {"entity": entity.name})
+                    [span] = await cursor.fetchall()
+            stack.pop_all()
+        return cls(connection, entity, span, seconds)
+
+    async def windows(
+        self, bounds: Sequence[int], parts: Sequence[Part]
+    ) -> AsyncGenerator[pl.DataFrame, None]:
+        """Yield the buckets between bounds in batches (WINDOW_BATCH_SCHEMA).
+
+        Only windows in the parts count. Raises StoreUnavailableError.
+        """
+        values = {
+            "bounds": list(bounds),
+            "starts": [start for start, _ in parts],
+            "ends": [end for _, end in parts],
+        }
+        cursor = self._connection.cursor(_CURSOR, row_factory=tuple_row)
+        with store_failures():
+            async with time_limit(self._connection, self._seconds):
+                await cursor.execute(self._query, values)
+        while rows := await self._fetch(cursor):
+            yield await asyncio.to_thread(_to_frame, rows)
+        with store_failures():
+            await cursor.close()
+
+    async def close(self) -> None:
+        """End reading: the server ends the transaction with the connection."""
+        await self._connection.close()
+
+    async def _fetch(self, cursor: psycopg.AsyncServerCursor[Any]) -> list[Any]:
+        with store_failures():
+            async with time_limit(self._connection, self._seconds):
+                return await cursor.fetchmany(BATCH_ROWS)
+
+
+def _to_frame(rows: list[Any]) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema=WINDOW_BATCH_SCHEMA, orient="row")

@@ -1,0 +1,11 @@
+-- The buckets of all ids, in order of time: of the windows that start in a part. Each part is a range
+-- of the index by time.
+SELECT
+    id,
+    width_bucket(window_start, %(bounds)s::bigint[]) - 1 AS bucket,
+    {additive_of_windows}
+FROM unnest(%(starts)s::bigint[], %(ends)s::bigint[]) AS part (part_start, part_end)
+JOIN {ledger} ON window_start >= part_start AND window_start < part_end
+WHERE trip_count > 0
+GROUP BY bucket, id
+ORDER BY bucket, id

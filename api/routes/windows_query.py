@@ -1,0 +1,125 @@
+"""The parameters of windows: which of them, in which buckets, in which form."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from litestar.openapi.spec import Example
+from litestar.params import QueryParameter
+
+from api.queries.buckets import (
+    Granularity,
+    bucket_bounds,
+    bucket_length,
+    clip_range,
+    each_bound,
+    iso_duration,
+    series_range,
+    time_zone,
+)
+from api.queries.local_times import LocalTimes, Part
+from api.queries.time_range import TimeRange, WindowingStrategy
+from api.representation.formats import Format
+
+GranularityParameter = Annotated[
+    Granularity | None,
+    QueryParameter(description="The length of a bucket; by default, that of a window."),
+]
+TimeZoneParameter = Annotated[
+    str,
+    QueryParameter(
+        description="The time zone of days and hours (a name of the IANA database).",
+        examples=[Example(value="Europe/Berlin"), Example(value="UTC")],
+    ),
+]
+HoursParameter = Annotated[
+    str | None,
+    QueryParameter(
+        description="Count windows that start in these hours of the time zone only: 8-9 is from "
+        "8:00 until 9:00.",
+        examples=[Example(value="8-9"), Example(value="7-9,17-19"), Example(value="22-6")],
+    ),
+]
+WeekdaysParameter = Annotated[
+    str | None,
+    QueryParameter(
+        description="Count windows that start on these days of the time zone only.",
+        examples=[Example(value="mon-fri"), Example(value="sat,sun")],
+    ),
+]
+FormatParameter = Annotated[
+    Format | None,
+    QueryParameter(name="format", description="The format, in place of that in the Accept header."),
+]
+RawParameter = Annotated[
+    bool,
+    QueryParameter(
+        description="In CSV, ids that a spreadsheet would run as a formula begin with an "
+        "apostrophe; with `raw=1` they are as they are."
+    ),
+]
+
+_CHUNK: Final = 6 * 3_600_000
+"""How much time one query of an export is about, in ms: Postgres sorts it in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The form of a response: its format, and whether cells of CSV are as they are."""
+
+    name: Format
+    raw: bool
+
+
+class WindowsQuery:
+    """The windows of a range, at some hours and on some days, in buckets.
+
+    The range is moved to bounds of windows, and has an end only once the newest window is known.
+    """
+
+    def __init__(
+        self,
+        windowing: WindowingStrategy,
+        *,
+        start: str | None,
+        end: str | None,
+        granularity: Granularity | None,
+        tz: str,
+        hours: str | None,
+        weekdays: str | None,
+    ) -> None:
+        self.windowing = windowing
+        self.tz = tz
+        self._zone = time_zone(tz)
+        self._length = bucket_length(granularity, windowing)
+        self._time_range = windowing.parse_range(start, end, self._zone)
+        self._local_times = LocalTimes.parse(hours, weekdays)
+        self.granularity = iso_duration(self._length)
+
+    def range_until(self, newest_window: int) -> TimeRange:
+        """Return the range, for what has this newest window."""
+        return series_range(self._time_range, newest_window, self._length, self.windowing)
+
+    def bounds(self, time_range: TimeRange) -> tuple[int, ...]:
+        """Return the bounds of the buckets in a range; raises RangeTooLongError."""
+        return bucket_bounds(time_range, self._length, self._zone, self.windowing)
+
+    def clip(self, time_range: TimeRange, oldest: int, newest: int) -> TimeRange:
+        """Return a range without the days that have no windows."""
+        windows = (oldest, newest)
+        return clip_range(time_range, windows, self._length, self._zone, self.windowing)
+
+    def parts(self, time_range: TimeRange) -> Iterator[Part]:
+        """Yield the parts of a range whose windows count, in order."""
+        return self._local_times.parts(*time_range.bounds, self._zone)
+
+    def chunks(self, time_range: TimeRange) -> Iterator[tuple[int, ...]]:
+        """Yield the bounds of the buckets in a range, some at a time."""
+        chunk: list[int] = []
+        for bound in each_bound(time_range, self._length, self._zone, self.windowing):
+            if len(chunk) > 1 and bound - chunk[0] > _CHUNK:
+                yield tuple(chunk)
+                chunk = chunk[-1:]
+            chunk.append(bound)
+        if chunk:
+            yield tuple(chunk)
