@@ -88,6 +88,12 @@ def test_queries_about_ids_use_the_primary_keys(large: Settings, path: str) -> N
     assert scans(large, path) == 0
 
 
+def test_an_export_uses_the_index_by_time(large: Settings) -> None:
+    """Only the windows of its hours are read, of all ids."""
+    assert scans(large, "/windows/driver?from=2025-01-01T08:15:00Z&to=2025-01-01T09:00:00Z") == 0
+    assert scans(large, "/windows/driver?from=2024-12-01&to=2025-02-01&hours=9-10") == 0
+
+
 def test_a_batch_uses_the_primary_key(large: Settings) -> None:
     """A thousand ids are a thousand lookups in the index."""
     ids = [f"d{number:06}" for number in range(1, IDS, IDS // 1_000)]
