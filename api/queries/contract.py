@@ -13,7 +13,7 @@ from typing import Final, Generic, Literal, Protocol, TypeVar
 import polars as pl
 
 from api.queries.local_times import Part
-from api.queries.time_range import TimeRange
+from api.queries.time_range import ALL_TIME, TimeRange
 from mobility.entities import Entity
 from mobility.measures import EXTREMES, SUMS
 from mobility.settings import Store
@@ -132,11 +132,15 @@ class ListPosition:
 
 @dataclass(frozen=True, slots=True)
 class ListOrder:
-    """A list of the ids with a prefix, sorted by a sum and then the id, or by the id alone."""
+    """A list of the ids with a prefix, sorted by a sum and then the id, or by the id alone.
+
+    With a range it is of the ids with trips in it, and of their sums over it.
+    """
 
     prefix: str = ""
     sort_key: SortKey | None = None
     is_descending: bool = False
+    time_range: TimeRange = ALL_TIME
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +320,11 @@ class AnalyticsReader(QueriedStore, Protocol):
     async def page(
         self, entity: Entity, order: ListOrder, after: ListPosition | None, limit: int
     ) -> Page:
-        """Return up to `limit` ids after a position, sorted by a sum."""
+        """Return up to `limit` ids after a position, in any order and over any range."""
+        ...
+
+    async def count(self, entity: Entity, order: ListOrder) -> int:
+        """Return the number of ids in a list."""
         ...
 
     async def total(self, entity: Entity, time_range: TimeRange) -> EntityTotal:

@@ -1,5 +1,6 @@
 """Queries over all ids, which Postgres answers on connections of their own."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from psycopg import sql
@@ -71,11 +72,9 @@ class PostgresAnalytics:
     async def page(
         self, entity: Entity, order: ListOrder, after: ListPosition | None, limit: int
     ) -> Page:
-        """Return up to `limit` ids after a position, sorted by a sum."""
+        """Return up to `limit` ids after a position, in any order and over any range."""
         values = {
-            "entity": entity.name,
-            "prefix": order.prefix,
-            "prefix_end": order.prefix + MAX_CHARACTER,
+            **_list_values(entity, order),
             "after": after.last_id if after else "",
             "value": after.value if after else 0,
             # One more than the limit tells whether others follow.
@@ -83,6 +82,12 @@ class PostgresAnalytics:
         }
         rows = await self._database.fetch(_page_query(entity, order, after), values)
         return to_page(rows, limit)
+
+    async def count(self, entity: Entity, order: ListOrder) -> int:
+        """Return the number of ids in a list."""
+        query = entity_query(entity, "count_in_list.sql", ids=_ids_query(entity, order))
+        [row] = await self._database.fetch(query, _list_values(entity, order))
+        return int(row["number"])
 
     async def total(self, entity: Entity, time_range: TimeRange) -> EntityTotal:
         """Return the sums of all ids over a range."""
@@ -129,15 +134,38 @@ def _sums_query(entity: Entity, time_range: TimeRange) -> sql.Composed:
     return rows if time_range.is_unbounded else entity_query(entity, "sums_in_range.sql", rows=rows)
 
 
+def _list_values(entity: Entity, order: ListOrder) -> dict[str, Any]:
+    prefix_end = order.prefix + MAX_CHARACTER
+    return {**_values(entity, order.time_range), "prefix": order.prefix, "prefix_end": prefix_end}
+
+
+def _ids_query(entity: Entity, order: ListOrder) -> sql.Composed:
+    """Return the query of the ids in a list with their sums, of any prefix.
+
+    Without a range these are all ids, also those that a backfill has left without trips.
+    """
+    if order.time_range.is_unbounded:
+        return entity_query(entity, "ids_all.sql")
+    return _sums_query(entity, order.time_range)
+
+
 def _page_query(entity: Entity, order: ListOrder, after: ListPosition | None) -> sql.Composed:
-    amount = sql.Identifier(SUM_OF_KEY[order.sort_key or "trips"])
-    follows = "({}, id) < (%(value)s, %(after)s)"
-    if not order.is_descending:
-        follows = follows.replace("<", ">")
+    direction = sql.SQL(" DESC" if order.is_descending else " ASC")
+    columns: list[sql.Composable] = [sql.SQL("id")]
+    last: list[sql.Composable] = [sql.SQL("%(after)s")]
+    if order.sort_key is not None:
+        columns.insert(0, sql.Identifier(SUM_OF_KEY[order.sort_key]))
+        last.insert(0, sql.SQL("%(value)s"))
+    comparison = sql.SQL(" < " if order.is_descending else " > ")
+    follows = _row(columns) + comparison + _row(last)
     return entity_query(
         entity,
         "sorted_page.sql",
-        amount=amount,
-        after=sql.SQL(follows).format(amount) if after else sql.SQL("true"),
-        direction=sql.SQL("DESC" if order.is_descending else "ASC"),
+        ids=_ids_query(entity, order),
+        after=follows if after else sql.SQL("true"),
+        order=sql.SQL(", ").join(column + direction for column in columns),
     )
+
+
+def _row(values: Sequence[sql.Composable]) -> sql.Composed:
+    return sql.SQL("({})").format(sql.SQL(", ").join(values))

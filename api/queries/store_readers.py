@@ -178,18 +178,23 @@ class StoreReaders:
     ) -> StoreAnswer[Page]:
         """Return a page of ids.
 
-        Raises StoresUnavailableError, and PostgresRequiredError for a sorted list without Postgres.
+        Raises StoresUnavailableError, and PostgresRequiredError for a list that is sorted or of a
+        range without Postgres.
         """
-        if order.sort_key is not None:
+        if order.sort_key is not None or not order.time_range.is_unbounded:
             return await self.analyze(
-                "Sorted lists", lambda reader: reader.page(entity, order, after, limit)
+                "Sorted lists, and lists of a range",
+                lambda reader: reader.page(entity, order, after, limit),
             )
         last_id = after.last_id if after else ""
         return await self._query(lambda reader: reader.page(entity, order.prefix, last_id, limit))
 
-    async def count(self, entity: Entity, prefix: str) -> int:
-        """Return the number of ids with a prefix; raises StoresUnavailableError."""
-        return (await self._query(lambda reader: reader.count(entity, prefix))).value
+    async def count(self, entity: Entity, order: ListOrder) -> int:
+        """Return the number of ids in a list; raises as `page` does."""
+        if order.time_range.is_unbounded:
+            return (await self._query(lambda reader: reader.count(entity, order.prefix))).value
+        answer = await self.analyze("Lists of a range", lambda reader: reader.count(entity, order))
+        return answer.value
 
     async def analyze(
         self, what: str, query: Callable[[AnalyticsReader], Awaitable[T]]

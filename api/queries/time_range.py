@@ -87,6 +87,9 @@ class TimeRange:
         return start, MAX_EVENT_TIME + 1 if self.end is None else self.end
 
 
+ALL_TIME: Final = TimeRange()
+
+
 @dataclass(frozen=True, slots=True)
 class WindowingStrategy:
     """The length of the windows and their allowed lateness, both in ms."""

@@ -14,10 +14,14 @@ from msgspec import Meta
 
 from api.errors import InvalidCursorError
 from api.queries.contract import ListOrder, ListPosition, SortKey
+from api.queries.time_range import TimeRange
 
 _ALPHABET: Final = b"-_"
 _INVALID: Final = "cursor: not issued by this API; use the value of `next` in the previous page"
-_Parts = tuple[str, Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)], str, SortKey | None, bool, int]
+_Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+_Parts = tuple[str, _Int64, str, SortKey | None, bool, int]
+_Range = tuple[_Int64 | None, _Int64 | None]
+_PARTS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +40,12 @@ def encode_cursor(cursor: Cursor) -> str:
     'WyJkMSIsMCwiIixudWxsLGZhbHNlLDdd'
     """
     position, order = cursor.position, cursor.order
+    bounds = order.time_range
     parts = (
         *(position.last_id, position.value),
         *(order.prefix, order.sort_key, order.is_descending),
         cursor.total,
+        *(() if bounds.is_unbounded else (bounds.start, bounds.end)),
     )
     return base64.b64encode(msgspec.json.encode(parts), _ALPHABET).rstrip(b"=").decode()
 
@@ -51,17 +57,20 @@ def decode_cursor(text: str, order: ListOrder) -> Cursor:
     """
     try:
         packed = base64.b64decode(text + "=" * (-len(text) % 4), _ALPHABET, validate=True)
-        last_id, value, prefix, sort_key, is_descending, total = msgspec.json.decode(
-            packed, type=_Parts
+        parts = msgspec.json.decode(packed, type=list[str | int | bool | None])
+        last_id, value, prefix, sort_key, is_descending, total = msgspec.convert(
+            parts[:_PARTS], _Parts
         )
+        start, end = msgspec.convert(parts[_PARTS:] or (None, None), _Range)
     except (binascii.Error, ValueError, msgspec.MsgspecError):
         raise InvalidCursorError(_INVALID) from None
     position = ListPosition(last_id, value)
-    cursor = Cursor(position, ListOrder(prefix, sort_key, is_descending), total)
+    order_of_list = ListOrder(prefix, sort_key, is_descending, TimeRange(start, end))
+    cursor = Cursor(position, order_of_list, total)
     # Each position has one text; and no store has an empty id or one with a NUL.
     if not last_id or "\0" in last_id or encode_cursor(cursor) != text:
         raise InvalidCursorError(_INVALID)
     if cursor.order != order:
-        msg = "cursor: issued for a list with another `prefix` or `sort`"
+        msg = "cursor: issued for a list with another `prefix`, `sort`, `from` or `to`"
         raise InvalidCursorError(msg)
     return cursor

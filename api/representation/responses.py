@@ -87,10 +87,12 @@ class ListingResponse(Freshness, frozen=True, kw_only=True):
     """A page of ids, by default sorted by the bytes of their UTF-8.
 
     `next` is the cursor of the next page. `total` is the number of all ids in the list at the time
-    of its first page.
+    of its first page. With a range the list has the ids with trips in it.
     """
 
     entity: str
+    from_: datetime | None = msgspec.field(name="from")
+    to: datetime | None
     items: Sequence[ListItem]
     total: int
     next: str | None

@@ -9,13 +9,14 @@ from litestar.params import QueryParameter
 from api.errors import InvalidParameterError
 from api.queries.contract import SUM_OF_KEY, ListOrder, ListPosition, SortKey, Sums
 from api.queries.store_readers import StoreReaders
-from api.queries.time_range import WindowingStrategy
+from api.queries.time_range import TimeRange, WindowingStrategy
 from api.representation.cursor import Cursor, decode_cursor, encode_cursor
 from api.representation.openapi import QueryOperation
 from api.representation.responses import (
     ListingResponse,
     ListItem,
     MetricsResponse,
+    range_to_response,
     sums_to_response,
 )
 from api.routes.metrics import id_metrics
@@ -58,20 +59,17 @@ async def listing(
 ) -> ListingResponse | MetricsResponse:
     """Return ids with their sums, in pages; or with `id` the totals of that id.
 
-    `from` and `to` need `id`; the other parameters can't be combined with it.
+    Of all time, or of a range. The other parameters can't be combined with `id`.
     """
     entity = entity_by_name(entity_name)
+    time_range = windowing.parse_range(from_, to)
     if id_ is not None:
         if cursor is not None or prefix or sort is not None:
             msg = "id: can't be combined with `cursor`, `prefix` and `sort`, which are for lists"
             raise InvalidParameterError(msg)
         found_id = id_from_query(entity, id_)
-        time_range = windowing.parse_range(from_, to)
         return await id_metrics(entity, found_id, time_range, readers, windowing)
-    if from_ is not None or to is not None:
-        msg = f"{'to' if from_ is None else 'from'}: needs `id`: it is for one id, not for a list"
-        raise InvalidParameterError(msg)
-    order = _to_order(check_prefix(prefix), sort)
+    order = _to_order(check_prefix(prefix), sort, time_range)
     previous = None if cursor is None else decode_cursor(cursor, order)
     return await _query_page(entity, order, previous, limit, readers)
 
@@ -80,7 +78,7 @@ async def _query_page(
     entity: Entity, order: ListOrder, previous: Cursor | None, limit: int, readers: StoreReaders
 ) -> ListingResponse:
     answer = await readers.page(entity, order, previous.position if previous else None, limit)
-    total = previous.total if previous else await readers.count(entity, order.prefix)
+    total = previous.total if previous else await readers.count(entity, order)
     page = answer.value
     following = None
     if page.has_more:
@@ -93,14 +91,15 @@ async def _query_page(
         next=following,
         as_of=page.watermark,
         store=answer.store,
+        **range_to_response(order.time_range),
     )
 
 
-def _to_order(prefix: str, sort: Sort | None) -> ListOrder:
+def _to_order(prefix: str, sort: Sort | None, time_range: TimeRange) -> ListOrder:
     if sort is None:
-        return ListOrder(prefix)
+        return ListOrder(prefix, time_range=time_range)
     sort_key = cast("SortKey", sort.removeprefix("-"))
-    return ListOrder(prefix, sort_key, is_descending=sort.startswith("-"))
+    return ListOrder(prefix, sort_key, sort.startswith("-"), time_range)
 
 
 def _position(last_id: str, sums: Sums, sort_key: SortKey | None) -> ListPosition:

@@ -159,6 +159,38 @@ def pages(http: TestClient[Litestar], **query: str) -> list[str]:
     return found
 
 
+@pytest.mark.parametrize("time_range", RANGES[1:], ids=str)
+@pytest.mark.parametrize("sort", [None, "trips", "-revenue"])
+def test_lists_of_a_range(filled: Settings, sort: str | None, time_range: dict[str, int]) -> None:
+    """They have the ids with trips in it and their sums over it, in any order, in pages."""
+    sums = exact_sums(time_range)
+    key = sort or ""
+    columns = [AMOUNTS[key.removeprefix("-")], "id"] if sort else ["id"]
+    ordered = sums.sort(columns, descending=key.startswith("-"))
+    query = {**parameters(time_range), **({"sort": sort} if sort else {})}
+    with client(filled) as http:
+        assert pages(http, **query) == ordered["id"].to_list()
+        with_prefix = [name for name in ordered["id"] if name.startswith("a")]
+        assert pages(http, prefix="a", **query) == with_prefix
+        body = get_json(http, "/metrics/driver", **query)
+    by_id = {item["id"]: item for item in expected_amounts(sums, ["id"])}
+    for item in body["items"]:
+        assert item == {name: by_id[item["id"]][name] for name in ("id", *SUMS)}
+    bounds = {"from": None, "to": None, **parameters(time_range)}
+    assert {name: body[name] for name in bounds} == bounds
+
+
+def test_a_cursor_is_for_its_range(filled: Settings) -> None:
+    """One of another range would leave out ids."""
+    with client(filled) as http:
+        query = parameters(RANGES[1])
+        cursor = get_json(http, "/metrics/driver", limit=1, **query)["next"]
+        other = http.get("/metrics/driver", params={"cursor": cursor, **parameters(RANGES[2])})
+        assert other.status_code == 400
+        assert "`from` or `to`" in other.json()["detail"]
+        assert get_json(http, "/metrics/driver", cursor=cursor, **query)["items"]
+
+
 @pytest.mark.parametrize("store", ["redis", "postgres"])
 def test_lists_with_a_prefix(settings: Settings, store: str) -> None:
     """Both stores list the ids with a prefix, sorted by their bytes, each once."""
@@ -188,7 +220,8 @@ def test_a_sorted_list_with_a_prefix(filled: Settings) -> None:
 
 def test_without_postgres_it_is_a_problem(settings: Settings) -> None:
     """Without Postgres these queries have their problem type; while it is down they are 503."""
-    urls = ("/metrics/driver?sort=-trips", "/top/driver", "/summary/driver")
+    of_range = f"/metrics/driver?from={iso(NOON)}"
+    urls = ("/metrics/driver?sort=-trips", of_range, "/top/driver", "/summary/driver")
     with client(with_stores(settings, "redis")) as http:
         for url in urls:
             problem = http.get(url)

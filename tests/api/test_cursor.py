@@ -6,12 +6,18 @@ from hypothesis import strategies as st
 
 from api.errors import InvalidCursorError
 from api.queries.contract import ListOrder, ListPosition, SortKey
+from api.queries.time_range import EARLIEST, LATEST, TimeRange
 from api.representation.cursor import Cursor, decode_cursor, encode_cursor
 
 IDS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)
 BY: tuple[SortKey | None, ...] = (None, "revenue", "trips", "distance", "duration")
+BOUNDS = st.none() | st.integers(EARLIEST, LATEST)
 ORDERS = st.builds(
-    ListOrder, st.text(st.characters(exclude_categories=["Cs"])), st.sampled_from(BY), st.booleans()
+    ListOrder,
+    st.text(st.characters(exclude_categories=["Cs"])),
+    st.sampled_from(BY),
+    st.booleans(),
+    st.builds(TimeRange, BOUNDS, BOUNDS),
 )
 CURSORS = st.builds(
     Cursor,

@@ -1,14 +1,14 @@
--- Sorted by a sum and then the id, both in one direction. It reads all totals: see
--- docs/adr/0012-totals-have-no-index-by-amount.md.
+-- Without a range it reads all totals: see docs/adr/0012-totals-have-no-index-by-amount.md. Without any
+-- id there is one row, which has the watermark only.
 SELECT
     page.*,
     (SELECT min(watermark) FROM progress WHERE entity = %(entity)s) AS watermark
 FROM (SELECT) AS one
 LEFT JOIN (
     SELECT id, {additive}
-    FROM {totals}
+    FROM ({ids}) AS ids
     WHERE {after} AND id >= %(prefix)s AND id < %(prefix_end)s
-    ORDER BY {amount} {direction}, id {direction}
+    ORDER BY {order}
     LIMIT %(limit)s
 ) AS page ON true
-ORDER BY page.{amount} {direction}, page.id {direction}
+ORDER BY {order}

@@ -1,0 +1,1 @@
+SELECT id, {additive} FROM {totals}
