@@ -51,7 +51,10 @@ NO_EXTREMES: Final[Extremes] = dict.fromkeys(EXTREMES)
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The running totals of an id. A backfill can leave an id without trips."""
+    """The running totals of an id, or those over a range. A backfill can leave an id without trips.
+
+    `newest_window` is None where nobody asks for it.
+    """
 
     sums: Sums
     extremes: Extremes
@@ -325,6 +328,10 @@ class AnalyticsReader(QueriedStore, Protocol):
 
     async def count(self, entity: Entity, order: ListOrder) -> int:
         """Return the number of ids in a list."""
+        ...
+
+    async def batch(self, entity: Entity, ids: Sequence[str], time_range: TimeRange) -> TotalsBatch:
+        """Return the totals over a range of those ids that the store knows."""
         ...
 
     async def total(self, entity: Entity, time_range: TimeRange) -> EntityTotal:

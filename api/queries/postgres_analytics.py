@@ -1,14 +1,17 @@
 """Queries over all ids, which Postgres answers on connections of their own."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from psycopg import sql
 
 from api.queries.contract import (
     MAX_CHARACTER,
+    NO_EXTREMES,
     PERCENTILES,
     SUM_OF_KEY,
+    ZERO_SUMS,
     EntitySummary,
     EntityTotal,
     ListOrder,
@@ -17,12 +20,16 @@ from api.queries.contract import (
     RankedId,
     SortKey,
     TopIds,
+    Totals,
+    TotalsBatch,
 )
 from api.queries.measure_lists import ALL, PERCENTILES_OF
 from api.queries.postgres_client import (
     Database,
+    Row,
     entity_query,
     rows_with_value,
+    to_extremes,
     to_page,
     to_sums,
 )
@@ -89,6 +96,14 @@ class PostgresAnalytics:
         [row] = await self._database.fetch(query, _list_values(entity, order))
         return int(row["number"])
 
+    async def batch(self, entity: Entity, ids: Sequence[str], time_range: TimeRange) -> TotalsBatch:
+        """Return the totals over a range of those ids that have any."""
+        values = {**_values(entity, time_range), "ids": list(ids)}
+        rows = await self._database.fetch(entity_query(entity, "batch_in_range.sql"), values)
+        watermark = known_time(rows[0]["watermark"])
+        found = {row["id"]: _totals_of(row, watermark) for row in rows_with_value(rows, "id")}
+        return TotalsBatch(found, watermark)
+
     async def total(self, entity: Entity, time_range: TimeRange) -> EntityTotal:
         """Return the sums of all ids over a range."""
         query = entity_query(entity, "total.sql", rows=_rows_query(entity, time_range))
@@ -116,6 +131,13 @@ class PostgresAnalytics:
     async def close(self) -> None:
         """Close the connections."""
         await self._database.close()
+
+
+def _totals_of(row: Row, watermark: datetime | None) -> Totals:
+    """Return the totals in a row, which has none if there are no windows."""
+    if row["trip_count"] is None:
+        return Totals(ZERO_SUMS, NO_EXTREMES, None, watermark)
+    return Totals(to_sums(row), to_extremes(row), None, watermark)
 
 
 def _values(entity: Entity, time_range: TimeRange) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from api.queries.contract import (
     Totals,
     TotalsBatch,
 )
+from api.queries.time_range import TimeRange
 from mobility.entities import Entity
 from mobility.settings import Store, masked
 
@@ -155,11 +156,18 @@ class StoreReaders:
         """
         return _known(await self._query(lambda reader: reader.series(entity, entity_id, bounds)))
 
-    async def batch(self, entity: Entity, ids: Sequence[str]) -> StoreAnswer[TotalsBatch]:
-        """Return the totals of ids, all from one store; raises StoresUnavailableError.
+    async def batch(
+        self, entity: Entity, ids: Sequence[str], time_range: TimeRange
+    ) -> StoreAnswer[TotalsBatch]:
+        """Return the totals of ids, all from one store.
 
         Ids that no store knows are left out. As for a single id, a follower can't tell that.
+        Raises StoresUnavailableError, and PostgresRequiredError for a range without Postgres.
         """
+        if not time_range.is_unbounded:
+            return await self.analyze(
+                "Batches of a range", lambda reader: reader.batch(entity, ids, time_range)
+            )
         wanted = set(ids)
 
         async def complete_batch(follower: Follower) -> Followed[TotalsBatch] | None:

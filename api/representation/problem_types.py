@@ -82,8 +82,8 @@ PROBLEM_TYPES: Final = {
     ),
     "needs-postgres": ProblemType(
         HTTPStatus.NOT_FOUND,
-        "Lists that are sorted or of a range, top ids, summaries, comparisons and windows of all "
-        "ids need Postgres, and the system runs without Postgres.",
+        "Lists that are sorted or of a range, batches of a range, top ids, summaries, comparisons "
+        "and windows of all ids need Postgres, and the system runs without Postgres.",
         "Run it with Postgres (MOBILITY_STORES=redis,postgres), or query single ids.",
     ),
     "method-not-allowed": ProblemType(

@@ -196,9 +196,11 @@ class BatchItem(Amounts, frozen=True, kw_only=True):
 
 
 class BatchResponse(Freshness, frozen=True, kw_only=True):
-    """The totals of ids in the order of the request; null for an id without trips."""
+    """The totals of ids in the order of the request; null for an id without trips of all time."""
 
     entity: str
+    from_: datetime | None = msgspec.field(name="from")
+    to: datetime | None
     items: Sequence[BatchItem | None]
 
 

@@ -10,14 +10,16 @@ from msgspec import Meta
 
 from api.queries.contract import Totals
 from api.queries.store_readers import StoreReaders
+from api.queries.time_range import WindowingStrategy
 from api.representation.openapi import BatchOperation
 from api.representation.responses import (
     BatchItem,
     BatchResponse,
     extremes_to_response,
+    range_to_response,
     to_response,
 )
-from api.routes.parameters import EntityName, entity_by_name, is_storable
+from api.routes.parameters import EntityName, From, To, entity_by_name, is_storable
 
 MAX_IDS = 1_000
 
@@ -37,21 +39,28 @@ class Ids(msgspec.Struct, frozen=True):
     operation_class=BatchOperation,
 )
 async def batch(
-    entity_name: EntityName, data: JSONBody[Ids], readers: NamedDependency[StoreReaders]
+    entity_name: EntityName,
+    data: JSONBody[Ids],
+    readers: NamedDependency[StoreReaders],
+    windowing: NamedDependency[WindowingStrategy],
+    from_: From = None,
+    to: To = None,
 ) -> BatchResponse:
     """Return the totals of up to 1,000 ids, in their order; null for an id without trips.
 
-    All of them come from the same store.
+    Of all time, or of a range. All of them come from the same store.
     """
     entity = entity_by_name(entity_name)
+    time_range = windowing.parse_range(from_, to)
     ids = list(dict.fromkeys(filter(is_storable, data.ids)))
-    answer = await readers.batch(entity, ids)
+    answer = await readers.batch(entity, ids, time_range)
     found = answer.value
     return BatchResponse(
         entity=entity.name,
         items=[_to_item(entity_id, found.totals.get(entity_id)) for entity_id in data.ids],
         as_of=found.watermark,
         store=answer.store,
+        **range_to_response(time_range),
     )
 
 

@@ -49,6 +49,31 @@ def test_items_are_in_the_order_of_the_ids(settings: Settings, store: str) -> No
         assert http.post("/batch/h3", json={"ids": ids}).json()["items"] == [None] * len(ids)
 
 
+def test_a_batch_of_a_range(settings: Settings) -> None:
+    """Each id has the totals that it has alone; one without trips in the range has zeros."""
+    fill_stores(settings, ROWS)
+    ids = [*IDS, "nobody", IDS[0]]
+    ranges = [(NOON - 3 * 3_600_000, NOON - 3_600_000), (NOON, NOON + 300_000), (0, NOON)]
+    with client(settings) as http, client(with_stores(settings, "redis")) as redis_only:
+        for start, end in ranges:
+            query = {"from": iso(start), "to": iso(end)}
+            body = http.post("/batch/driver", params=query, json={"ids": ids}).json()
+            assert (body["from"], body["to"]) == (iso(start), iso(end))
+            assert (body["store"], body["as_of"]) == ("postgres", iso(NOON))
+            singles = [get_json(http, "/metrics/driver", id=each, **query) for each in IDS]
+            expected = [
+                {name: single[name] for name in ("id", *EXTREMES, *amounts_of(single))}
+                for single in singles
+            ]
+            assert body["items"] == [*expected, None, expected[0]]
+        open_range = {"from": iso(NOON)}
+        found = http.post("/batch/h3", params=open_range, json={"ids": ids}).json()["items"]
+        assert found == [None] * len(ids)
+        problem = redis_only.post("/batch/driver", params=open_range, json={"ids": ids})
+    assert problem.status_code == 404
+    assert problem.json()["type"] == "/problems/needs-postgres"
+
+
 def test_the_size_is_limited(settings: Settings) -> None:
     """A thousand ids are allowed; more, none, and anything that is not an id is an error."""
     fill_stores(settings, ROWS)
