@@ -34,6 +34,9 @@ SUM_OF_KEY: Final[Mapping[SortKey, str]] = {
 }
 
 
+LIST_BATCH_SCHEMA: Final = pl.Schema({"id": pl.String(), **dict.fromkeys(SUMS, pl.Int64())})
+"""The columns of a batch of a list: the id and the sums."""
+
 WINDOW_BATCH_SCHEMA: Final = pl.Schema(
     {"id": pl.String(), "bucket": pl.Int64(), **dict.fromkeys(SUMS, pl.Int64())}
 )
@@ -204,8 +207,8 @@ class EntitySummary:
     watermark: datetime | None
 
 
-class WindowSnapshot(Protocol):
-    """All windows of an entity at one moment, which stay as they are until it is closed."""
+class EntitySnapshot(Protocol):
+    """All of an entity at one moment, which stays as it is until it is closed."""
 
     @property
     def oldest_window(self) -> int | None:
@@ -230,6 +233,10 @@ class WindowSnapshot(Protocol):
         Only windows that start in the parts count, which are in order and between the bounds.
         Buckets without trips are left out.
         """
+        ...
+
+    def ids(self, order: ListOrder, limit: int | None) -> AsyncGenerator[pl.DataFrame, None]:
+        """Yield the ids of a list with their sums (LIST_BATCH_SCHEMA), up to a limit."""
         ...
 
     async def close(self) -> None:
@@ -342,6 +349,6 @@ class AnalyticsReader(QueriedStore, Protocol):
         """Return sums and percentiles (PERCENTILES) of the ids with trips in a range."""
         ...
 
-    async def snapshot(self, entity: Entity) -> WindowSnapshot:
-        """Begin to read all windows of an entity; the caller closes the result."""
+    async def snapshot(self, entity: Entity) -> EntitySnapshot:
+        """Begin to read all of an entity; the caller closes the result."""
         ...

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from psycopg import sql
 
 from api.queries.contract import (
-    MAX_CHARACTER,
     NO_EXTREMES,
     PERCENTILES,
     SUM_OF_KEY,
@@ -32,6 +31,14 @@ from api.queries.postgres_client import (
     to_extremes,
     to_page,
     to_sums,
+)
+from api.queries.postgres_lists import (
+    count_query,
+    list_values,
+    page_query,
+    range_values,
+    rows_query,
+    sums_query,
 )
 from api.queries.postgres_snapshot import PostgresSnapshot
 from api.queries.time_range import TimeRange, known_time
@@ -62,11 +69,11 @@ class PostgresAnalytics:
         only: str | None = None,
     ) -> TopIds:
         """Return the first ids by a sum over a range; with `only`, that id alone with its rank."""
-        values = {**_values(entity, time_range), "limit": limit, "only": only}
+        values = {**range_values(entity, time_range), "limit": limit, "only": only}
         amount = sql.Identifier(SUM_OF_KEY[sort_key])
         first_file = "top_first.sql" if only is None else "top_only.sql"
         first = entity_query(entity, first_file, amount=amount)
-        query = entity_query(entity, "top.sql", sums=_sums_query(entity, time_range), first=first)
+        query = entity_query(entity, "top.sql", sums=sums_query(entity, time_range), first=first)
         rows = await self._database.fetch(query, values)
         ids = [
             RankedId(row["id"], row["rank"], to_sums(row)) for row in rows_with_value(rows, "id")
@@ -81,24 +88,23 @@ class PostgresAnalytics:
     ) -> Page:
         """Return up to `limit` ids after a position, in any order and over any range."""
         values = {
-            **_list_values(entity, order),
+            **list_values(entity, order),
             "after": after.last_id if after else "",
             "value": after.value if after else 0,
             # One more than the limit tells whether others follow.
             "limit": limit + 1,
         }
-        rows = await self._database.fetch(_page_query(entity, order, after), values)
+        rows = await self._database.fetch(page_query(entity, order, after), values)
         return to_page(rows, limit)
 
     async def count(self, entity: Entity, order: ListOrder) -> int:
         """Return the number of ids in a list."""
-        query = entity_query(entity, "count_in_list.sql", ids=_ids_query(entity, order))
-        [row] = await self._database.fetch(query, _list_values(entity, order))
+        [row] = await self._database.fetch(count_query(entity, order), list_values(entity, order))
         return int(row["number"])
 
     async def batch(self, entity: Entity, ids: Sequence[str], time_range: TimeRange) -> TotalsBatch:
         """Return the totals over a range of those ids that have any."""
-        values = {**_values(entity, time_range), "ids": list(ids)}
+        values = {**range_values(entity, time_range), "ids": list(ids)}
         rows = await self._database.fetch(entity_query(entity, "batch_in_range.sql"), values)
         watermark = known_time(rows[0]["watermark"])
         found = {row["id"]: _totals_of(row, watermark) for row in rows_with_value(rows, "id")}
@@ -106,16 +112,16 @@ class PostgresAnalytics:
 
     async def total(self, entity: Entity, time_range: TimeRange) -> EntityTotal:
         """Return the sums of all ids over a range."""
-        query = entity_query(entity, "total.sql", rows=_rows_query(entity, time_range))
-        rows = await self._database.fetch(query, _values(entity, time_range))
+        query = entity_query(entity, "total.sql", rows=rows_query(entity, time_range))
+        rows = await self._database.fetch(query, range_values(entity, time_range))
         [row] = rows
         return EntityTotal(to_sums(row), row["newest_window"], known_time(row["watermark"]))
 
     async def summary(self, entity: Entity, time_range: TimeRange) -> EntitySummary:
         """Return sums and percentiles of the ids with trips in a range."""
         shares = [percentile / 100 for percentile in PERCENTILES]
-        values = {**_values(entity, time_range), "shares": shares}
-        query = entity_query(entity, "summary.sql", sums=_sums_query(entity, time_range))
+        values = {**range_values(entity, time_range), "shares": shares}
+        query = entity_query(entity, "summary.sql", sums=sums_query(entity, time_range))
         [row] = await self._database.fetch(query, values)
         active = row["active_ids"]
         percentiles = {name: row[PERCENTILES_OF + name] for name in SUMS} if active else {}
@@ -123,7 +129,7 @@ class PostgresAnalytics:
         return EntitySummary(active, to_sums(row), percentiles, row["newest_window"], watermark)
 
     async def snapshot(self, entity: Entity) -> PostgresSnapshot:
-        """Begin to read all windows of an entity, on one more connection."""
+        """Begin to read all of an entity, on one more connection."""
         return await PostgresSnapshot.begin(
             await self._database.connect(), entity, ANALYTICS_SECONDS
         )
@@ -138,56 +144,3 @@ def _totals_of(row: Row, watermark: datetime | None) -> Totals:
     if row["trip_count"] is None:
         return Totals(ZERO_SUMS, NO_EXTREMES, None, watermark)
     return Totals(to_sums(row), to_extremes(row), None, watermark)
-
-
-def _values(entity: Entity, time_range: TimeRange) -> dict[str, Any]:
-    start, end = time_range.bounds
-    return {"entity": entity.name, "start": start, "end": end}
-
-
-def _rows_query(entity: Entity, time_range: TimeRange) -> sql.Composed:
-    """Return the query of the rows of a range: windows, or totals if the range is unbounded."""
-    return entity_query(entity, "rows_all.sql" if time_range.is_unbounded else "rows_in_range.sql")
-
-
-def _sums_query(entity: Entity, time_range: TimeRange) -> sql.Composed:
-    """Return the query of the sums of each id over a range."""
-    rows = _rows_query(entity, time_range)
-    return rows if time_range.is_unbounded else entity_query(entity, "sums_in_range.sql", rows=rows)
-
-
-def _list_values(entity: Entity, order: ListOrder) -> dict[str, Any]:
-    prefix_end = order.prefix + MAX_CHARACTER
-    return {**_values(entity, order.time_range), "prefix": order.prefix, "prefix_end": prefix_end}
-
-
-def _ids_query(entity: Entity, order: ListOrder) -> sql.Composed:
-    """Return the query of the ids in a list with their sums, of any prefix.
-
-    Without a range these are all ids, also those that a backfill has left without trips.
-    """
-    if order.time_range.is_unbounded:
-        return entity_query(entity, "ids_all.sql")
-    return _sums_query(entity, order.time_range)
-
-
-def _page_query(entity: Entity, order: ListOrder, after: ListPosition | None) -> sql.Composed:
-    direction = sql.SQL(" DESC" if order.is_descending else " ASC")
-    columns: list[sql.Composable] = [sql.SQL("id")]
-    last: list[sql.Composable] = [sql.SQL("%(after)s")]
-    if order.sort_key is not None:
-        columns.insert(0, sql.Identifier(SUM_OF_KEY[order.sort_key]))
-        last.insert(0, sql.SQL("%(value)s"))
-    comparison = sql.SQL(" < " if order.is_descending else " > ")
-    follows = _row(columns) + comparison + _row(last)
-    return entity_query(
-        entity,
-        "sorted_page.sql",
-        ids=_ids_query(entity, order),
-        after=follows if after else sql.SQL("true"),
-        order=sql.SQL(", ").join(column + direction for column in columns),
-    )
-
-
-def _row(values: Sequence[sql.Composable]) -> sql.Composed:
-    return sql.SQL("({})").format(sql.SQL(", ").join(values))

@@ -1,8 +1,8 @@
-"""All windows of an entity, read from Postgres in batches."""
+"""All of an entity, read from Postgres in batches."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
 from typing import Any, Final, LiteralString
 
 import polars as pl
@@ -10,9 +10,16 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
-from api.queries.contract import WINDOW_BATCH_SCHEMA
+from api.queries.contract import LIST_BATCH_SCHEMA, WINDOW_BATCH_SCHEMA, ListOrder
 from api.queries.local_times import Part
-from api.queries.postgres_client import Row, entity_query, store_failures, time_limit
+from api.queries.postgres_client import (
+    Query,
+    Row,
+    entity_query,
+    store_failures,
+    time_limit,
+)
+from api.queries.postgres_lists import list_query, list_values
 from api.queries.time_range import known_time
 from mobility.entities import Entity
 
@@ -24,7 +31,7 @@ _CURSOR: Final = "windows"
 
 
 class PostgresSnapshot:
-    """The windows of an entity at one moment, on a connection of its own.
+    """The windows and ids of an entity at one moment, on a connection of its own.
 
     All is read in one transaction, so that the watermark promises exactly what the windows have. A
     cursor of the server keeps what is not fetched yet.
@@ -37,7 +44,7 @@ class PostgresSnapshot:
         self.newest_window: Final[int | None] = span["newest_window"]
         self.watermark: Final = known_time(span["watermark"])
         self._connection = connection
-        self._query = entity_query(entity, "windows_of_all_ids.sql")
+        self._entity = entity
         self._seconds = seconds
 
     @classmethod
@@ -68,24 +75,39 @@ class PostgresSnapshot:
             "starts": [start for start, _ in parts],
             "ends": [end for _, end in parts],
         }
-        cursor = self._connection.cursor(_CURSOR, row_factory=tuple_row)
-        with store_failures():
-            async with time_limit(self._connection, self._seconds):
-                await cursor.execute(self._query, values)
-        while rows := await self._fetch(cursor):
-            yield await asyncio.to_thread(_to_frame, rows)
-        with store_failures():
-            await cursor.close()
+        query = entity_query(self._entity, "windows_of_all_ids.sql")
+        async with aclosing(self._read(query, values, WINDOW_BATCH_SCHEMA)) as frames:
+            async for frame in frames:
+                yield frame
+
+    async def ids(self, order: ListOrder, limit: int | None) -> AsyncGenerator[pl.DataFrame, None]:
+        """Yield the first ids of a list in batches (LIST_BATCH_SCHEMA), all without a limit.
+
+        Raises StoreUnavailableError.
+        """
+        values = {**list_values(self._entity, order), "limit": limit}
+        query = list_query(self._entity, order)
+        async with aclosing(self._read(query, values, LIST_BATCH_SCHEMA)) as frames:
+            async for frame in frames:
+                yield frame
 
     async def close(self) -> None:
         """End reading: the server ends the transaction with the connection."""
         await self._connection.close()
 
+    async def _read(
+        self, query: Query, values: Mapping[str, Any], schema: pl.Schema
+    ) -> AsyncGenerator[pl.DataFrame, None]:
+        cursor = self._connection.cursor(_CURSOR, row_factory=tuple_row)
+        with store_failures():
+            async with time_limit(self._connection, self._seconds):
+                await cursor.execute(query, values)
+        while rows := await self._fetch(cursor):
+            yield await asyncio.to_thread(pl.DataFrame, rows, schema, orient="row")
+        with store_failures():
+            await cursor.close()
+
     async def _fetch(self, cursor: psycopg.AsyncServerCursor[Any]) -> list[Any]:
         with store_failures():
             async with time_limit(self._connection, self._seconds):
                 return await cursor.fetchmany(BATCH_ROWS)
-
-
-def _to_frame(rows: list[Any]) -> pl.DataFrame:
-    return pl.DataFrame(rows, schema=WINDOW_BATCH_SCHEMA, orient="row")

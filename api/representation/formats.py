@@ -1,6 +1,7 @@
-"""Formats of windows: JSON, and rows in NDJSON, CSV or Parquet."""
+"""Formats of windows and lists: JSON, and rows in NDJSON, CSV or Parquet."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from litestar.datastructures.headers import Accept
@@ -23,6 +24,14 @@ MEDIA_TYPES: Final[Mapping[Format, str]] = {
 }
 ALL_FORMATS: Final[Sequence[Format]] = ("json", "ndjson", "csv", "parquet")
 ROW_FORMATS: Final[Sequence[Format]] = ("ndjson", "csv", "parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The form of a response: its format, and whether cells of CSV are as they are."""
+
+    name: Format
+    raw: bool
 
 
 def choose_format(
@@ -55,12 +64,12 @@ def content_type(name: Format) -> str:
     return f"{CSV}; charset=utf-8" if name == "csv" else MEDIA_TYPES[name]
 
 
-def format_headers(name: Format, entity: str) -> dict[str, str]:
+def format_headers(name: Format, file_name: str) -> dict[str, str]:
     """Return the headers that depend on the format.
 
-    Browsers save rows as a file of this name, which tells Excel and others what is in it.
+    Browsers save rows as a file of this name, whose ending tells Excel and others what is in it.
     """
     headers = {"Vary": "Accept"}
     if name != "json":
-        headers["Content-Disposition"] = f'attachment; filename="{entity}-windows.{name}"'
+        headers["Content-Disposition"] = f'attachment; filename="{file_name}.{name}"'
     return headers

@@ -84,7 +84,7 @@ class QueryOperation(PublicOperation):
 
 
 @dataclass
-class SeriesOperation(QueryOperation):
+class FormatsOperation(QueryOperation):
     """An operation whose response has several formats."""
 
     def __post_init__(self) -> None:

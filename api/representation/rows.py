@@ -1,10 +1,11 @@
-"""Windows as rows: a frame, and its text in NDJSON and CSV or its bytes in Parquet."""
+"""Rows of windows or of ids: a frame, and its text in NDJSON and CSV or its bytes in Parquet."""
 
 import io
 from collections.abc import Sequence
 from typing import Final
 
 import polars as pl
+import polars.selectors as cs
 
 from api.representation.formats import Format
 from api.representation.responses import SeriesBucket
@@ -21,9 +22,17 @@ ROW_SCHEMA: Final = pl.Schema(
         "complete": pl.Boolean(),
     }
 )
-"""The columns of a row. All formats have the same."""
+"""The columns of a window. All formats have the same."""
 
-_TIMES: Final = ("window_start", "window_end")
+LIST_ROW_SCHEMA: Final = pl.Schema(
+    {
+        "id": pl.String(),
+        **dict.fromkeys(COUNTS, pl.Int64()),
+        **dict.fromkeys(TOTALS, pl.Float64()),
+    }
+)
+"""The columns of an id in a list."""
+
 _ISO: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 _EXACT: Final = 2**53
@@ -49,10 +58,15 @@ def to_rows_of_batch(found: pl.DataFrame, buckets: pl.DataFrame) -> pl.DataFrame
         name: nearest_quotients(found[total], found["trip_count"] * MICRO)
         for name, total in MEANS.items()
     }
+    rows = to_list_rows(found).with_columns(**means)
+    return rows.hstack(buckets[found["bucket"]]).select(ROW_SCHEMA.names())
+
+
+def to_list_rows(found: pl.DataFrame) -> pl.DataFrame:
+    """Return a batch of a list (LIST_BATCH_SCHEMA) as rows."""
     micro = pl.repeat(MICRO, found.height, dtype=pl.Int64, eager=True)
     totals = {name: nearest_quotients(found[name], micro) for name in TOTALS}
-    rows = found.select("id", *COUNTS).with_columns(**means, **totals)
-    return rows.hstack(buckets[found["bucket"]]).select(ROW_SCHEMA.names())
+    return found.select("id", *COUNTS).with_columns(**totals)
 
 
 def nearest_quotients(amounts: pl.Series, divisors: pl.Series) -> pl.Series:
@@ -82,7 +96,7 @@ def write_rows(rows: pl.DataFrame, name: Format, *, raw: bool = False) -> bytes:
 def write_ndjson(rows: pl.DataFrame) -> bytes:
     """Return a JSON object per row, with times in ISO 8601."""
     with io.BytesIO() as file:
-        rows.with_columns(pl.col(_TIMES).dt.strftime(_ISO)).write_ndjson(file)
+        rows.with_columns(cs.datetime().dt.strftime(_ISO)).write_ndjson(file)
         return file.getvalue()
 
 

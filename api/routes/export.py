@@ -1,51 +1,105 @@
-"""Exports: the windows of all ids of an entity in one response."""
+"""Exports: all windows of an entity, or all ids of a list, in one response."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
 
 import polars as pl
 
 from api.errors import StoresUnavailableError, StoreUnavailableError
 from api.exports import Export, ExportResponse, RunningExports
-from api.queries.contract import WindowSnapshot
-from api.queries.store_readers import StoreAnswer, StoreReaders
+from api.queries.contract import EntitySnapshot, ListOrder
+from api.queries.store_readers import StoreReaders
 from api.queries.time_range import TimeRange, to_datetime
-from api.representation.formats import content_type, format_headers
+from api.representation.formats import Form, content_type, format_headers
 from api.representation.responses import complete_header, freshness_headers
 from api.representation.row_stream import stream_rows
-from api.representation.rows import to_rows_of_batch
-from api.routes.windows_query import Form, WindowsQuery
+from api.representation.rows import LIST_ROW_SCHEMA, ROW_SCHEMA, to_list_rows, to_rows_of_batch
+from api.routes.windows_query import WindowsQuery
 from mobility.entities import Entity
 
 
-def export_windows(
-    entity: Entity, query: WindowsQuery, form: Form, readers: StoreReaders, exports: RunningExports
-) -> ExportResponse:
-    """Return the response with the windows of all ids, in order of time and then of the id."""
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """What is exported: `what` it is in messages, its file name, and how a snapshot has it."""
 
-    @asynccontextmanager
-    async def begin() -> AsyncIterator[Export]:
-        answer = await readers.analyze("Windows of all ids", lambda reader: reader.snapshot(entity))
-        try:
-            headers = {**_headers(answer, query), **format_headers(form.name, entity.name)}
-            rows = _rows(answer.value, query)
-            yield Export(headers, stream_rows(rows, form.name, raw=form.raw))
-        finally:
-            await answer.value.close()
-
-    return ExportResponse(exports, begin, content_type(form.name))
+    what: str
+    file_name: str
+    schema: pl.Schema
+    read: Callable[[EntitySnapshot], AsyncIterator[pl.DataFrame]]
+    headers: Callable[[EntitySnapshot], Mapping[str, str]]
 
 
-def _headers(answer: StoreAnswer[WindowSnapshot], query: WindowsQuery) -> dict[str, str]:
-    snapshot, newest = answer.value, answer.value.newest_window
-    is_complete = newest is not None and query.windowing.is_range_complete(
-        query.range_until(newest), newest, snapshot.watermark
-    )
-    return {**freshness_headers(snapshot.watermark, answer.store), **complete_header(is_complete)}
+@dataclass(frozen=True, slots=True)
+class Exporter:
+    """Makes responses of an entity in a form."""
+
+    entity: Entity
+    form: Form
+    readers: StoreReaders
+    running: RunningExports
+
+    def windows(self, query: WindowsQuery) -> ExportResponse:
+        """Return the response with the windows of all ids, in order of time and then of the id."""
+        return self._export(
+            _Rows(
+                "Windows of all ids",
+                f"{self.entity.name}-windows",
+                ROW_SCHEMA,
+                lambda snapshot: _read_windows(snapshot, query),
+                lambda snapshot: complete_header(_is_complete(snapshot, query)),
+            )
+        )
+
+    def ids(self, order: ListOrder, limit: int | None) -> ExportResponse:
+        """Return the response with the first ids of a list, or all of them, and their sums."""
+        return self._export(
+            _Rows(
+                "Lists in one response",
+                self.entity.name,
+                LIST_ROW_SCHEMA,
+                lambda snapshot: _read_ids(snapshot, order, limit),
+                lambda _: {},
+            )
+        )
+
+    def _export(self, rows: _Rows) -> ExportResponse:
+        @asynccontextmanager
+        async def begin() -> AsyncIterator[Export]:
+            answer = await self.readers.analyze(
+                rows.what, lambda reader: reader.snapshot(self.entity)
+            )
+            snapshot = answer.value
+            try:
+                headers = {
+                    **freshness_headers(snapshot.watermark, answer.store),
+                    **rows.headers(snapshot),
+                    **format_headers(self.form.name, rows.file_name),
+                }
+                parts = stream_rows(rows.read(snapshot), rows.schema, self.form)
+                yield Export(headers, parts)
+            finally:
+                await snapshot.close()
+
+        return ExportResponse(self.running, begin, content_type(self.form.name))
 
 
-async def _rows(snapshot: WindowSnapshot, query: WindowsQuery) -> AsyncIterator[pl.DataFrame]:
-    """Yield the rows of a snapshot; raises StoresUnavailableError."""
+async def _read_ids(
+    snapshot: EntitySnapshot, order: ListOrder, limit: int | None
+) -> AsyncIterator[pl.DataFrame]:
+    """Yield the rows of a list; raises StoresUnavailableError."""
+    try:
+        async with aclosing(snapshot.ids(order, limit)) as batches:
+            async for batch in batches:
+                yield to_list_rows(batch)
+    except StoreUnavailableError as failure:
+        raise StoresUnavailableError([failure]) from failure
+
+
+async def _read_windows(
+    snapshot: EntitySnapshot, query: WindowsQuery
+) -> AsyncIterator[pl.DataFrame]:
+    """Yield the rows of windows; raises StoresUnavailableError."""
     oldest, newest = snapshot.oldest_window, snapshot.newest_window
     if oldest is None or newest is None:
         return
@@ -64,7 +118,7 @@ async def _rows(snapshot: WindowSnapshot, query: WindowsQuery) -> AsyncIterator[
 
 
 def _to_buckets(
-    bounds: Sequence[int], snapshot: WindowSnapshot, query: WindowsQuery
+    bounds: Sequence[int], snapshot: EntitySnapshot, query: WindowsQuery
 ) -> pl.DataFrame:
     """Return what a row has of its bucket, by the index of the bucket."""
     times = [to_datetime(bound) for bound in bounds]
@@ -77,3 +131,10 @@ def _to_buckets(
             ],
         }
     ).with_columns(pl.col("window_start", "window_end").cast(pl.Datetime("ms", "UTC")))
+
+
+def _is_complete(snapshot: EntitySnapshot, query: WindowsQuery) -> bool:
+    newest = snapshot.newest_window
+    return newest is not None and query.windowing.is_range_complete(
+        query.range_until(newest), newest, snapshot.watermark
+    )

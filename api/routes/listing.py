@@ -1,17 +1,19 @@
 """Lists of the ids of an entity, in pages."""
 
-from typing import Annotated, Final, Literal, cast
+from typing import Annotated, Any, Final, Literal, cast
 
-from litestar import get
+from litestar import Request, Response, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from api.errors import InvalidParameterError
+from api.exports import RunningExports
 from api.queries.contract import SUM_OF_KEY, ListOrder, ListPosition, SortKey, Sums
 from api.queries.store_readers import StoreReaders
 from api.queries.time_range import TimeRange, WindowingStrategy
 from api.representation.cursor import Cursor, decode_cursor, encode_cursor
-from api.representation.openapi import QueryOperation
+from api.representation.formats import ALL_FORMATS, Form, choose_format, format_headers
+from api.representation.openapi import FormatsOperation
 from api.representation.responses import (
     ListingResponse,
     ListItem,
@@ -19,11 +21,14 @@ from api.representation.responses import (
     range_to_response,
     sums_to_response,
 )
+from api.routes.export import Exporter
 from api.routes.metrics import id_metrics
 from api.routes.parameters import (
     QUERY_ID,
     EntityName,
+    FormatParameter,
     From,
+    RawParameter,
     To,
     check_prefix,
     entity_by_name,
@@ -38,13 +43,25 @@ Sort = Literal[
     "revenue", "trips", "distance", "duration", "-revenue", "-trips", "-distance", "-duration"
 ]
 
+Limit = Annotated[
+    int | None,
+    QueryParameter(
+        ge=1,
+        le=2**53,
+        description=f"The number of ids: in JSON up to {MAX_LIMIT}, by default {DEFAULT_LIMIT}; "
+        "in other formats by default all.",
+    ),
+]
 
-@get("/metrics/{entity_name:str}", summary="The ids of an entity", operation_class=QueryOperation)
+
+@get("/metrics/{entity_name:str}", summary="The ids of an entity", operation_class=FormatsOperation)
 async def listing(
+    request: Request[Any, Any, Any],
     entity_name: EntityName,
     readers: NamedDependency[StoreReaders],
     windowing: NamedDependency[WindowingStrategy],
-    limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
+    exports: NamedDependency[RunningExports],
+    limit: Limit = None,
     cursor: Annotated[
         str | None, QueryParameter(description="The value of `next` in the previous page.")
     ] = None,
@@ -56,22 +73,40 @@ async def listing(
     id_: Annotated[str | None, QUERY_ID] = None,
     from_: From = None,
     to: To = None,
-) -> ListingResponse | MetricsResponse:
+    format_: FormatParameter = None,
+    raw: RawParameter = False,
+) -> Response[ListingResponse | MetricsResponse]:
     """Return ids with their sums, in pages; or with `id` the totals of that id.
 
-    Of all time, or of a range. The other parameters can't be combined with `id`.
+    Of all time, or of a range. In NDJSON, CSV or Parquet (by `format` or the Accept header) a list
+    has no pages. The other parameters can't be combined with `id`.
     """
     entity = entity_by_name(entity_name)
     time_range = windowing.parse_range(from_, to)
+    accept = None if id_ is not None else request.headers.get("accept")
+    form = Form(choose_format(format_, accept, ALL_FORMATS if id_ is None else ["json"]), raw)
     if id_ is not None:
         if cursor is not None or prefix or sort is not None:
             msg = "id: can't be combined with `cursor`, `prefix` and `sort`, which are for lists"
             raise InvalidParameterError(msg)
         found_id = id_from_query(entity, id_)
-        return await id_metrics(entity, found_id, time_range, readers, windowing)
+        return Response(await id_metrics(entity, found_id, time_range, readers, windowing))
     order = _to_order(check_prefix(prefix), sort, time_range)
     previous = None if cursor is None else decode_cursor(cursor, order)
-    return await _query_page(entity, order, previous, limit, readers)
+    if form.name == "json":
+        page = await _query_page(entity, order, previous, _page_size(limit), readers)
+        return Response(page, headers=format_headers(form.name, entity.name))
+    if cursor is not None:
+        msg = f"cursor: {form.name} has no pages: without `limit` it has all ids"
+        raise InvalidParameterError(msg)
+    return Exporter(entity, form, readers, exports).ids(order, limit)
+
+
+def _page_size(limit: int | None) -> int:
+    if limit is not None and limit > MAX_LIMIT:
+        msg = f"limit: a page has up to {MAX_LIMIT} ids; `format=csv` has all of them at once"
+        raise InvalidParameterError(msg)
+    return limit or DEFAULT_LIMIT
 
 
 async def _query_page(

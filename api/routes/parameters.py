@@ -12,6 +12,7 @@ from litestar.params import ParameterKwarg, PathParameter, QueryParameter
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from api.errors import InvalidParameterError
+from api.representation.formats import Format
 from api.representation.problems import problem
 from mobility.entities import BY_NAME, Entity
 
@@ -45,6 +46,17 @@ To = Annotated[
         description="Count windows that start before this time.",
         format="date-time",
         examples=[Example(value="2025-01-01T09:00:00Z")],
+    ),
+]
+FormatParameter = Annotated[
+    Format | None,
+    QueryParameter(name="format", description="The format, in place of that in the Accept header."),
+]
+RawParameter = Annotated[
+    bool,
+    QueryParameter(
+        description="In CSV, ids that a spreadsheet would run as a formula begin with an "
+        "apostrophe; with `raw=1` they are as they are."
     ),
 ]
 QUERY_ID: Final = QueryParameter(

@@ -13,12 +13,13 @@ from api.queries.local_times import Part, is_in
 from api.queries.store_readers import StoreAnswer, StoreReaders
 from api.queries.time_range import WindowingStrategy, to_datetime
 from api.representation.formats import (
+    MEDIA_TYPES,
     ROW_FORMATS,
+    Form,
     choose_format,
-    content_type,
     format_headers,
 )
-from api.representation.openapi import SeriesOperation
+from api.representation.openapi import FormatsOperation
 from api.representation.responses import (
     SeriesBucket,
     SeriesResponse,
@@ -27,12 +28,14 @@ from api.representation.responses import (
     to_response,
 )
 from api.representation.rows import to_rows, write_rows
-from api.routes.export import export_windows
+from api.routes.export import Exporter
 from api.routes.parameters import (
     QUERY_ID,
     EncodedId,
     EntityName,
+    FormatParameter,
     From,
+    RawParameter,
     To,
     entity_by_name,
     id_from_path,
@@ -40,11 +43,8 @@ from api.routes.parameters import (
     unknown_id,
 )
 from api.routes.windows_query import (
-    Form,
-    FormatParameter,
     GranularityParameter,
     HoursParameter,
-    RawParameter,
     TimeZoneParameter,
     WeekdaysParameter,
     WindowsQuery,
@@ -53,7 +53,7 @@ from mobility.entities import Entity
 
 _OPERATION: Final[dict[str, Any]] = {
     "summary": "An id's windows",
-    "operation_class": SeriesOperation,
+    "operation_class": FormatsOperation,
 }
 
 
@@ -126,7 +126,7 @@ async def windows(
     )
     if id_ is None:
         form = Form(choose_format(format_, accept, ROW_FORMATS), raw)
-        return export_windows(entity, query, form, readers, exports)
+        return Exporter(entity, form, readers, exports).windows(query)
     form = Form(choose_format(format_, accept), raw)
     return await _respond(entity, id_from_query(entity, id_), query, readers, form)
 
@@ -151,11 +151,11 @@ async def _respond(
     watermark = answer.value.watermark
     headers = {
         **freshness_headers(watermark, answer.store),
-        **format_headers(form.name, entity.name),
+        **format_headers(form.name, f"{entity.name}-windows"),
     }
     if form.name != "json":
         content = write_rows(to_rows(entity_id, items), form.name, raw=form.raw)
-        return Response(content, media_type=content_type(form.name), headers=headers)
+        return Response(content, media_type=MEDIA_TYPES[form.name], headers=headers)
     body = SeriesResponse(
         entity=entity.name,
         id=entity_id,

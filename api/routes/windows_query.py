@@ -1,7 +1,6 @@
-"""The parameters of windows: which of them, in which buckets, in which form."""
+"""The parameters of windows: which of them, in which buckets."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Annotated, Final
 
 from litestar.openapi.spec import Example
@@ -19,7 +18,6 @@ from api.queries.buckets import (
 )
 from api.queries.local_times import LocalTimes, Part
 from api.queries.time_range import TimeRange, WindowingStrategy
-from api.representation.formats import Format
 
 GranularityParameter = Annotated[
     Granularity | None,
@@ -47,28 +45,8 @@ WeekdaysParameter = Annotated[
         examples=[Example(value="mon-fri"), Example(value="sat,sun")],
     ),
 ]
-FormatParameter = Annotated[
-    Format | None,
-    QueryParameter(name="format", description="The format, in place of that in the Accept header."),
-]
-RawParameter = Annotated[
-    bool,
-    QueryParameter(
-        description="In CSV, ids that a spreadsheet would run as a formula begin with an "
-        "apostrophe; with `raw=1` they are as they are."
-    ),
-]
-
 _CHUNK: Final = 6 * 3_600_000
 """How much time one query of an export is about, in ms: Postgres sorts it in memory."""
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """The form of a response: its format, and whether cells of CSV are as they are."""
-
-    name: Format
-    raw: bool
 
 
 class WindowsQuery:

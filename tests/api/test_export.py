@@ -203,6 +203,46 @@ def export_columns(http: TestClient[Litestar]) -> list[str]:
     return http.get("/windows/driver?format=csv").text.partition("\n")[0].split(",")
 
 
+@pytest.mark.parametrize("of_range", [False, True])
+@pytest.mark.parametrize("sort", [None, "trips", "-revenue"])
+def test_lists_in_one_response(filled: Settings, sort: str | None, *, of_range: bool) -> None:
+    """In other formats than JSON a list has no pages: all ids, in the same order, each once."""
+    query = {**(WEEK if of_range else {}), **({"sort": sort} if sort else {})}
+    with client(filled) as http:
+        items = get_json(http, "/metrics/driver", **query)["items"]
+        csv = http.get("/metrics/driver", params={**query, "format": "csv"})
+        ndjson = http.get(
+            "/metrics/driver", params=query, headers={"accept": "application/x-ndjson"}
+        )
+        parquet = http.get("/metrics/driver", params={**query, "format": "parquet"})
+        first = http.get("/metrics/driver", params={**query, "format": "csv", "limit": "3"})
+        some = http.get("/metrics/driver", params={**query, "format": "csv", "prefix": "a"})
+    assert len(items) == len(IDS)
+    assert pl.read_csv(csv.content).to_dicts() == items
+    assert csv.headers["content-disposition"] == 'attachment; filename="driver.csv"'
+    assert csv.headers["mobility-as-of"] == iso(NOON)
+    assert [msgspec.json.decode(line) for line in ndjson.content.splitlines()] == items
+    assert pl.read_parquet(io.BytesIO(parquet.content)).to_dicts() == items
+    assert pl.read_csv(first.content).to_dicts() == items[:3]
+    with_prefix = [item for item in items if item["id"].startswith("a")]
+    assert pl.read_csv(some.content).to_dicts() == with_prefix
+
+
+def test_what_lists_in_one_response_do_not_take(filled: Settings) -> None:
+    """A cursor is of pages; the totals of one id are JSON; a page has a size."""
+    with client(filled) as http:
+        cursor = get_json(http, "/metrics/driver", limit=1)["next"]
+        for url, detail in {
+            f"/metrics/driver?format=csv&cursor={cursor}": "cursor: csv has no pages",
+            "/metrics/driver?format=csv&id=a": "format: here it is one of json",
+            "/metrics/driver?limit=501": "limit: a page has up to 500 ids; `format=csv`",
+        }.items():
+            response = http.get(url)
+            assert response.status_code == 400
+            assert response.json()["detail"].startswith(detail)
+        assert http.get("/metrics/driver?format=csv&limit=501").status_code == 200
+
+
 @pytest.mark.parametrize(
     ("query", "detail"),
     [
@@ -225,9 +265,10 @@ def test_invalid_parameters_are_named(filled: Settings, query: str, detail: str)
 def test_it_needs_postgres(settings: Settings) -> None:
     """Redis alone can't answer; a Postgres that is down is 503, before the headers."""
     with client(with_stores(settings, "redis")) as http:
-        problem = http.get("/windows/driver")
-    assert problem.status_code == 404
-    assert problem.json()["type"] == "/problems/needs-postgres"
+        for url in ("/windows/driver", "/metrics/driver?format=csv"):
+            problem = http.get(url)
+            assert problem.status_code == 404
+            assert problem.json()["type"] == "/problems/needs-postgres"
     down = Settings(postgres="postgresql://127.0.0.1:1/x", stores=("postgres",))
     with client(down) as http:
         problem = http.get("/windows/driver?format=csv")

@@ -1,6 +1,7 @@
 """Exports of the running API: large ones, clients that leave, and a Postgres that fails."""
 
 import secrets
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -107,6 +108,26 @@ def test_a_third_export_and_other_requests(large: Settings) -> None:
         assert refused.headers["retry-after"] == "10"
         assert http.get("/top/driver?limit=1").status_code == 200
         assert http.get("/health").status_code == 200
+
+
+def test_a_stop_ends_exports(large: Settings) -> None:
+    """The server does not wait for a client that reads slowly, and reports nothing."""
+    with api(to_environ(large)) as process:
+        wait_for_health(large.api_port)
+        with httpx.stream(
+            "GET", f"http://127.0.0.1:{large.api_port}/windows/driver", timeout=DEADLINE
+        ) as response:
+            parts = response.iter_raw()
+            next(parts)
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=DEADLINE)
+            with pytest.raises(httpx.RemoteProtocolError):
+                for _ in parts:
+                    pass
+    assert process.returncode == 0
+    # After STOP_SECONDS it would print the stacks of what it has to end.
+    assert "Traceback" not in errors
+    assert "most recent call first" not in errors
 
 
 @pytest.mark.parametrize("name", ["ndjson", "csv"])
