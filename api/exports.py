@@ -20,7 +20,7 @@ MAX_EXPORTS: Final = 2
 """Exports at once: each uses a connection to Postgres, and a core of both while it is read."""
 
 STALL_SECONDS: Final = 60.0
-"""How long a client may not read: the snapshot of its export keeps Postgres from cleaning up."""
+"""How long a client may not read: its transaction keeps Postgres from cleaning up."""
 
 MAX_SECONDS: Final = 3_600.0
 

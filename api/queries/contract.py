@@ -207,7 +207,7 @@ class EntitySummary:
     watermark: datetime | None
 
 
-class EntitySnapshot(Protocol):
+class ExportReader(Protocol):
     """All of an entity at one moment, which stays as it is until it is closed."""
 
     @property
@@ -349,6 +349,6 @@ class AnalyticsReader(QueriedStore, Protocol):
         """Return sums and percentiles (PERCENTILES) of the ids with trips in a range."""
         ...
 
-    async def snapshot(self, entity: Entity) -> EntitySnapshot:
+    async def begin_export(self, entity: Entity) -> ExportReader:
         """Begin to read all of an entity; the caller closes the result."""
         ...

@@ -32,6 +32,7 @@ from api.queries.postgres_client import (
     to_page,
     to_sums,
 )
+from api.queries.postgres_export import PostgresExportReader
 from api.queries.postgres_lists import (
     count_query,
     list_values,
@@ -40,7 +41,6 @@ from api.queries.postgres_lists import (
     rows_query,
     sums_query,
 )
-from api.queries.postgres_snapshot import PostgresSnapshot
 from api.queries.time_range import TimeRange, known_time
 from mobility.entities import Entity
 from mobility.measures import SUMS
@@ -128,9 +128,9 @@ class PostgresAnalytics:
         watermark = known_time(row["watermark"])
         return EntitySummary(active, to_sums(row), percentiles, row["newest_window"], watermark)
 
-    async def snapshot(self, entity: Entity) -> PostgresSnapshot:
+    async def begin_export(self, entity: Entity) -> PostgresExportReader:
         """Begin to read all of an entity, on one more connection."""
-        return await PostgresSnapshot.begin(
+        return await PostgresExportReader.begin(
             await self._database.connect(), entity, ANALYTICS_SECONDS
         )
 

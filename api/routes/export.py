@@ -8,7 +8,7 @@ import polars as pl
 
 from api.errors import StoresUnavailableError, StoreUnavailableError
 from api.exports import Export, ExportResponse, RunningExports
-from api.queries.contract import EntitySnapshot, ListOrder
+from api.queries.contract import ExportReader, ListOrder
 from api.queries.store_readers import StoreReaders
 from api.queries.time_range import TimeRange, to_datetime
 from api.representation.formats import Form, content_type, format_headers
@@ -21,13 +21,13 @@ from mobility.entities import Entity
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """What is exported: `what` it is in messages, its file name, and how a snapshot has it."""
+    """What is exported: `what` it is in messages, its file name, and how a source has it."""
 
     what: str
     file_name: str
     schema: pl.Schema
-    read: Callable[[EntitySnapshot], AsyncIterator[pl.DataFrame]]
-    headers: Callable[[EntitySnapshot], Mapping[str, str]]
+    read: Callable[[ExportReader], AsyncIterator[pl.DataFrame]]
+    headers: Callable[[ExportReader], Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,8 @@ class Exporter:
                 "Windows of all ids",
                 f"{self.entity.name}-windows",
                 ROW_SCHEMA,
-                lambda snapshot: _read_windows(snapshot, query),
-                lambda snapshot: complete_header(_is_complete(snapshot, query)),
+                lambda source: _read_windows(source, query),
+                lambda source: complete_header(_is_complete(source, query)),
             )
         )
 
@@ -58,7 +58,7 @@ class Exporter:
                 "Lists in one response",
                 self.entity.name,
                 LIST_ROW_SCHEMA,
-                lambda snapshot: _read_ids(snapshot, order, limit),
+                lambda source: _read_ids(source, order, limit),
                 lambda _: {},
             )
         )
@@ -67,40 +67,38 @@ class Exporter:
         @asynccontextmanager
         async def begin() -> AsyncIterator[Export]:
             answer = await self.readers.analyze(
-                rows.what, lambda reader: reader.snapshot(self.entity)
+                rows.what, lambda reader: reader.begin_export(self.entity)
             )
-            snapshot = answer.value
+            source = answer.value
             try:
                 headers = {
-                    **freshness_headers(snapshot.watermark, answer.store),
-                    **rows.headers(snapshot),
+                    **freshness_headers(source.watermark, answer.store),
+                    **rows.headers(source),
                     **format_headers(self.form.name, rows.file_name),
                 }
-                parts = stream_rows(rows.read(snapshot), rows.schema, self.form)
+                parts = stream_rows(rows.read(source), rows.schema, self.form)
                 yield Export(headers, parts)
             finally:
-                await snapshot.close()
+                await source.close()
 
         return ExportResponse(self.running, begin, content_type(self.form.name))
 
 
 async def _read_ids(
-    snapshot: EntitySnapshot, order: ListOrder, limit: int | None
+    source: ExportReader, order: ListOrder, limit: int | None
 ) -> AsyncIterator[pl.DataFrame]:
     """Yield the rows of a list; raises StoresUnavailableError."""
     try:
-        async with aclosing(snapshot.ids(order, limit)) as batches:
+        async with aclosing(source.ids(order, limit)) as batches:
             async for batch in batches:
                 yield to_list_rows(batch)
     except StoreUnavailableError as failure:
         raise StoresUnavailableError([failure]) from failure
 
 
-async def _read_windows(
-    snapshot: EntitySnapshot, query: WindowsQuery
-) -> AsyncIterator[pl.DataFrame]:
+async def _read_windows(source: ExportReader, query: WindowsQuery) -> AsyncIterator[pl.DataFrame]:
     """Yield the rows of windows; raises StoresUnavailableError."""
-    oldest, newest = snapshot.oldest_window, snapshot.newest_window
+    oldest, newest = source.oldest_window, source.newest_window
     if oldest is None or newest is None:
         return
     time_range = query.clip(query.range_until(newest), oldest, newest)
@@ -109,17 +107,15 @@ async def _read_windows(
             parts = list(query.parts(TimeRange(bounds[0], bounds[-1])))
             if not parts:
                 continue
-            buckets = _to_buckets(bounds, snapshot, query)
-            async with aclosing(snapshot.windows(bounds, parts)) as batches:
+            buckets = _to_buckets(bounds, source, query)
+            async with aclosing(source.windows(bounds, parts)) as batches:
                 async for batch in batches:
                     yield to_rows_of_batch(batch, buckets)
     except StoreUnavailableError as failure:
         raise StoresUnavailableError([failure]) from failure
 
 
-def _to_buckets(
-    bounds: Sequence[int], snapshot: EntitySnapshot, query: WindowsQuery
-) -> pl.DataFrame:
+def _to_buckets(bounds: Sequence[int], source: ExportReader, query: WindowsQuery) -> pl.DataFrame:
     """Return what a row has of its bucket, by the index of the bucket."""
     times = [to_datetime(bound) for bound in bounds]
     return pl.DataFrame(
@@ -127,14 +123,14 @@ def _to_buckets(
             "window_start": times[:-1],
             "window_end": times[1:],
             "complete": [
-                query.windowing.is_complete(bound, snapshot.watermark) for bound in bounds[1:]
+                query.windowing.is_complete(bound, source.watermark) for bound in bounds[1:]
             ],
         }
     ).with_columns(pl.col("window_start", "window_end").cast(pl.Datetime("ms", "UTC")))
 
 
-def _is_complete(snapshot: EntitySnapshot, query: WindowsQuery) -> bool:
-    newest = snapshot.newest_window
+def _is_complete(source: ExportReader, query: WindowsQuery) -> bool:
+    newest = source.newest_window
     return newest is not None and query.windowing.is_range_complete(
-        query.range_until(newest), newest, snapshot.watermark
+        query.range_until(newest), newest, source.watermark
     )

@@ -173,6 +173,8 @@ def _merge(
     found: Series, cuts: Sequence[int], bounds: Sequence[int], parts: Sequence[Part]
 ) -> dict[int, Sums]:
     """Return the sums of each bucket: those of its pieces that are in a part."""
+    if not bounds or list(parts) == [(bounds[0], bounds[-1])]:
+        return {bucket.index: bucket.sums for bucket in found.buckets}
     sums_of: dict[int, Sums] = {}
     for piece in found.buckets:
         start = cuts[piece.index]

@@ -28,6 +28,13 @@ from api.routes.parameters import (
 
 MAX_TOP: Final = 5_000
 
+_LIMIT: Final = QueryParameter(
+    ge=1,
+    le=MAX_TOP,
+    description=f"The number of ids, up to {MAX_TOP:,}. `/metrics/<entity>?sort=-trips&format=csv` "
+    "has all of them.",
+)
+
 
 @get("/top/{entity_name:str}", summary="The first ids by a sum", operation_class=QueryOperation)
 async def top(
@@ -35,7 +42,7 @@ async def top(
     readers: NamedDependency[StoreReaders],
     windowing: NamedDependency[WindowingStrategy],
     by: Annotated[SortKey, QueryParameter(description="The sum that ids are ranked by.")] = "trips",
-    limit: Annotated[int, QueryParameter(ge=1, le=MAX_TOP)] = 10,
+    limit: Annotated[int, _LIMIT] = 10,
     id_: Annotated[str | None, QUERY_ID] = None,
     from_: From = None,
     to: To = None,

@@ -276,7 +276,7 @@ def test_it_needs_postgres(settings: Settings) -> None:
     assert problem.headers["retry-after"]
 
 
-def test_a_snapshot_stays_as_it_is(filled: Settings) -> None:
+def test_an_export_stays_as_it_is(filled: Settings) -> None:
     """What is written while it is read is not in it, so that its watermark is true."""
     more = random_windows(seed=8, hours=24 * 9)
     bounds = tuple(range(NOON - 24 * HOUR, NOON + LENGTH, LENGTH))
@@ -284,9 +284,9 @@ def test_a_snapshot_stays_as_it_is(filled: Settings) -> None:
     async def run() -> list[object]:
         analytics = PostgresAnalytics(filled.postgres)
         found: list[object] = []
-        snapshot = await analytics.snapshot(DRIVER)
+        begun = await analytics.begin_export(DRIVER)
         fill_stores(filled, more, NOON + HOUR)
-        for reader in (snapshot, await analytics.snapshot(DRIVER)):
+        for reader in (begun, await analytics.begin_export(DRIVER)):
             batches = [one async for one in reader.windows(bounds, [(bounds[0], bounds[-1])])]
             found.append(pl.concat(batches)["trip_count"].sum())
             await reader.close()

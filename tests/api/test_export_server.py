@@ -31,7 +31,7 @@ _LEDGER = """
     SELECT 'd' || number, %(start)s + place * 300000, 1, 1, 1, 1, %(start)s, %(start)s, 'on_time', 0
     FROM generate_series(1, %(ids)s) AS number, generate_series(0, %(windows)s - 1) AS place
 """
-_SNAPSHOTS = """
+_OPEN = """
     SELECT count(*) FROM pg_stat_activity
     WHERE application_name = %s AND backend_xmin IS NOT NULL
 """
@@ -66,10 +66,10 @@ def served(settings: Settings) -> Iterator[httpx.Client]:
             yield http
 
 
-def snapshots(settings: Settings) -> int:
-    """Return the number of sessions of the API that hold a snapshot."""
+def open_exports(settings: Settings) -> int:
+    """Return the number of sessions of the API that read an export."""
     with psycopg.connect(settings.postgres.partition("&application_name")[0]) as connection:
-        row = connection.execute(_SNAPSHOTS, (name_of(settings),)).fetchone()
+        row = connection.execute(_OPEN, (name_of(settings),)).fetchone()
     assert row is not None
     return int(row[0])
 
@@ -85,12 +85,12 @@ def test_all_rows_come_and_the_query_ends_with_the_client(large: Settings) -> No
         lines = set(http.get("/windows/driver").content.splitlines())
         assert len(lines) == IDS * WINDOWS
         assert http.head("/windows/driver").headers["mobility-store"] == "postgres"
-        until(lambda: snapshots(large), "no snapshot after HEAD", lambda found: found == 0)
+        until(lambda: open_exports(large), "no export after HEAD", lambda found: found == 0)
         with http.stream("GET", "/windows/driver") as response:
             parts = response.iter_raw()
             next(parts)
-            assert snapshots(large) == 1
-        until(lambda: snapshots(large), "no snapshot of a client", lambda found: found == 0)
+            assert open_exports(large) == 1
+        until(lambda: open_exports(large), "no export of a client", lambda found: found == 0)
 
 
 def test_a_third_export_and_other_requests(large: Settings) -> None:

@@ -122,7 +122,7 @@ def test_a_failure_is_a_problem_before_the_headers_only(
 
 
 def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its snapshot must not stay open."""
+    """Its transaction must not stay open."""
     monkeypatch.setattr("api.exports.STALL_SECONDS", 0.05)
 
     async def run() -> None:

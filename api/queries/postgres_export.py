@@ -30,7 +30,7 @@ _BEGIN: Final[LiteralString] = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY
 _CURSOR: Final = "windows"
 
 
-class PostgresSnapshot:
+class PostgresExportReader:
     """The windows and ids of an entity at one moment, on a connection of its own.
 
     All is read in one transaction, so that the watermark promises exactly what the windows have. A
@@ -50,7 +50,7 @@ class PostgresSnapshot:
     @classmethod
     async def begin(
         cls, connection: psycopg.AsyncConnection[Row], entity: Entity, seconds: float
-    ) -> "PostgresSnapshot":
+    ) -> "PostgresExportReader":
         """Begin to read; each query may take `seconds`. Raises StoreUnavailableError."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(connection.close)
