@@ -178,6 +178,9 @@ def test_scopes_restrict_entities(tokens: dict[str, str], name: str) -> None:
                     assert problem_of(answer, 403)["type"] == "/problems/out-of-scope"
             expected = 404 if entity in scopes else 403  # no Redis here
             assert http.get(f"/live/{entity}").status_code == expected
+            # Nor Postgres.
+            assert http.get(f"/windows/{entity}").status_code == expected
+            assert http.head(f"/windows/{entity}").status_code == expected
         assert http.get("/status").status_code == 200
         if "passenger" not in scopes:
             odd = ("passenge%72", "Passenger", "passenger%20", "./passenger", "driver/../passenger")

@@ -14,6 +14,9 @@ from api.queries.buckets import (
     bucket_bounds,
     bucket_index,
     bucket_length,
+    clip_range,
+    cut_bounds,
+    each_bound,
     iso_duration,
     series_range,
     time_zone,
@@ -170,3 +173,33 @@ def test_unknown_time_zones_are_rejected(name: str) -> None:
     """A name that is not in the IANA database is an error: folders and paths, too."""
     with pytest.raises(InvalidParameterError, match="tz: "):
         time_zone(name)
+
+
+@given(
+    st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe"]),
+    st.sampled_from([5 * MINUTE, 15 * MINUTE, HOUR, DAY]),
+    st.lists(st.integers(0, 12 * 24 * 5), min_size=2, max_size=2).map(sorted),
+    st.lists(st.integers(0, 12 * 24 * 5), min_size=2, max_size=2).map(sorted),
+)
+def test_clipping_a_range_keeps_the_buckets_with_windows(
+    zone: str, length: int, bounds: list[int], windows: list[int]
+) -> None:
+    """Their bounds are the same, so that an export of all time has the buckets of a short one."""
+    first = ms("2025-10-03T10:00")
+    start, end, oldest, newest = (first + at * 5 * MINUTE for at in (*bounds, *windows))
+    whole = TimeRange(start, end)
+
+    def buckets(time_range: TimeRange) -> list[tuple[int, int]]:
+        found = pairwise(each_bound(time_range, length, ZoneInfo(zone), WINDOWING))
+        return [each for each in found if each[0] <= newest and each[1] > oldest]
+
+    clipped = clip_range(whole, (oldest, newest), length, ZoneInfo(zone), WINDOWING)
+    assert buckets(clipped) == buckets(whole)
+
+
+def test_a_series_with_too_many_pieces_is_rejected() -> None:
+    """Each part of a day is a piece more."""
+    days = tuple(range(0, 8_000 * DAY, DAY))
+    parts = [(day + HOUR, day + 2 * HOUR) for day in days[:-1]]
+    with pytest.raises(RangeTooLongError, match="granularity"):
+        cut_bounds(days, parts)

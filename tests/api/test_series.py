@@ -108,6 +108,32 @@ def test_hours_and_days_of_a_time_zone(filled: Settings, step: str) -> None:
             assert lengths <= {timedelta(hours=1 if step == "PT1H" else 23)}
 
 
+@pytest.mark.parametrize("step", ["PT5M", "PT1H", "P1D"])
+def test_hours_of_days(filled: Settings, step: str) -> None:
+    """Each store has the windows at these hours only, in buckets of any length."""
+    start, end = NOON - 30 * 3_600_000, NOON
+    query = {"from": iso(start), "to": iso(end), "granularity": step, "tz": "Europe/Berlin"}
+    query |= {"hours": "9-10,22-1", "weekdays": "sat,sun"}
+
+    def is_wanted(at: int) -> bool:
+        time = datetime.fromtimestamp(at / 1_000, BERLIN)
+        return time.hour in {9, 22, 23, 0} and time.weekday() >= 5
+
+    within = pl.col("window_start").is_between(start, end, "left")
+    wanted = ROWS.filter(
+        within, pl.col("window_start").map_elements(is_wanted, return_dtype=pl.Boolean)
+    )
+    with client(filled) as http:
+        for entity_id in IDS:
+            items = get_json(http, path(entity_id, "/windows"), **query)["items"]
+            mine = wanted.filter(pl.col("id") == entity_id)
+            assert sum(item["trip_count"] for item in items) == mine["trip_count"].sum()
+            if step == "PT5M":
+                starts = [item["window_start"] for item in items]
+                assert starts == [iso(at) for at in sorted(mine["window_start"])]
+    assert wanted.height > 0
+
+
 def test_totals_over_a_range(filled: Settings) -> None:
     """They are the sums of its windows; a range without trips has zeros, and is not a 404."""
     start, end = NOON - 20 * 3_600_000, NOON - 7 * 3_600_000
