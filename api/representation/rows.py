@@ -1,14 +1,14 @@
 """Rows of windows or of ids: a frame, and its text in NDJSON and CSV or its bytes in Parquet."""
 
 import io
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 import polars as pl
 import polars.selectors as cs
 
 from api.representation.formats import Format
-from api.representation.responses import SeriesBucket
+from api.representation.responses import SeriesBucket, TopItem
 from mobility.measures import COUNTS, MEANS, TOTALS
 from mobility.records import MICRO
 
@@ -42,11 +42,27 @@ _FORMULA: Final = r"^[=+\-@\t\r]"
 """Beginnings of a cell that spreadsheets run as a formula, or skip to find one after them."""
 
 
+TOP_ROW_SCHEMA: Final = pl.Schema(
+    {
+        "rank": pl.Int64(),
+        "id": pl.String(),
+        "share": pl.Float64(),
+        **dict.fromkeys(COUNTS, pl.Int64()),
+        **dict.fromkeys((*MEANS, *TOTALS), pl.Float64()),
+    }
+)
+"""The columns of a top id."""
+
+
 def to_rows(entity_id: str, items: Sequence[SeriesBucket]) -> pl.DataFrame:
     """Return the buckets of an id as rows."""
-    names = [name for name in ROW_SCHEMA if name != "id"]
-    columns = {name: [getattr(item, name) for item in items] for name in names}
+    columns = _columns(items, (name for name in ROW_SCHEMA if name != "id"))
     return pl.DataFrame({"id": [entity_id] * len(items), **columns}, schema=ROW_SCHEMA)
+
+
+def to_top_rows(items: Sequence[TopItem]) -> pl.DataFrame:
+    """Return top ids as rows."""
+    return pl.DataFrame(_columns(items, TOP_ROW_SCHEMA), schema=TOP_ROW_SCHEMA)
 
 
 def to_rows_of_batch(found: pl.DataFrame, buckets: pl.DataFrame) -> pl.DataFrame:
@@ -80,6 +96,10 @@ def nearest_quotients(amounts: pl.Series, divisors: pl.Series) -> pl.Series:
         return amounts.cast(pl.Float64) / divisors.cast(pl.Float64)
     found = [amount / divisor for amount, divisor in zip(amounts, divisors, strict=True)]
     return pl.Series(found, dtype=pl.Float64)
+
+
+def _columns(items: Sequence[object], names: Iterable[str]) -> dict[str, list[Any]]:
+    return {name: [getattr(item, name) for item in items] for name in names}
 
 
 def write_rows(rows: pl.DataFrame, name: Format, *, raw: bool = False) -> bytes:

@@ -1,8 +1,10 @@
 """Queries over all ids: sorted lists, top ids and summaries, from Postgres."""
 
+import io
 import math
 from typing import Any
 
+import msgspec
 import polars as pl
 import pytest
 from litestar import Litestar
@@ -92,6 +94,23 @@ def test_top_ids(filled: Settings, by: str, time_range: dict[str, int]) -> None:
                 (row["id"], row["rank"])
             ]
             assert one["total"] == body["total"]
+
+
+def test_top_ids_as_rows(filled: Settings) -> None:
+    """NDJSON, CSV and Parquet have the items; headers have what is of the whole."""
+    query = {"by": "revenue", **parameters(RANGES[1])}
+    with client(filled) as http:
+        items = get_json(http, "/top/driver", **query)["items"]
+        csv = http.get("/top/driver", params={**query, "format": "csv"})
+        accept = {"accept": "application/x-ndjson"}
+        ndjson = http.get("/top/driver", params=query, headers=accept)
+        parquet = http.get("/top/driver", params={**query, "format": "parquet"})
+    assert pl.read_csv(csv.content).to_dicts() == items
+    assert csv.headers["content-disposition"] == 'attachment; filename="driver-top.csv"'
+    assert csv.headers["mobility-complete"] == "true"
+    assert csv.headers["mobility-as-of"] == iso(NOON)
+    assert [msgspec.json.decode(line) for line in ndjson.content.splitlines()] == items
+    assert pl.read_parquet(io.BytesIO(parquet.content)).to_dicts() == items
 
 
 @pytest.mark.parametrize("time_range", RANGES, ids=str)
