@@ -23,6 +23,7 @@ STALL_SECONDS: Final = 60.0
 """How long a client may not read: its transaction keeps Postgres from cleaning up."""
 
 MAX_SECONDS: Final = 3_600.0
+"""How long an export may last."""
 
 _RETRY_SECONDS: Final = "10"
 
