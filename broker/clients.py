@@ -20,8 +20,10 @@ C = TypeVar("C")
 ANSWER_SECONDS: Final = 15.0
 """How long the broker may take to answer a request."""
 
+QUEUE_MESSAGES: Final = 200_000
+"""How many messages a producer queues at most."""
+
 _CRITICAL: Final = 2
-_QUEUE_MESSAGES: Final = 200_000
 
 TRANSIENT: Final = frozenset(
     {
@@ -131,7 +133,7 @@ def producer_config(
         "linger.ms": 20,
         "batch.size": 1024 * 1024,
         "message.max.bytes": LARGEST_BATCH,
-        "queue.buffering.max.messages": _QUEUE_MESSAGES,
+        "queue.buffering.max.messages": QUEUE_MESSAGES,
         "queue.buffering.max.kbytes": 256 * 1024,
         "delivery.report.only.error": True,
     }

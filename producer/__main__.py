@@ -22,10 +22,11 @@ from producer.formats.trip_reader import open_trip_files
 from producer.options import ProducerOptions, parse_options
 from producer.progress import progress_bar, reading_bar, summary
 from producer.replayer import SavePosition, TripReplayer, discard_position
+from producer.resumption import LogTail, ResumingTripWriter, read_log_tail
 from producer.schedule import REAL_TIME, Clock, EventTimeSchedule, SystemClock
 from producer.signals import stop_requested_by_signals
 from producer.state import ReplaySource, ReplayState, ReplayStateError, read_state, write_state
-from producer.trip_writer import KafkaTripWriter
+from producer.trip_writer import KafkaTripWriter, TripWriter
 from producer.trips_file import TripsFile, open_trips_file
 
 
@@ -101,19 +102,15 @@ def _send(
         as_is=options.as_is,
         rebased=options.rebase,
     )
-    saved = options.state and read_state(options.state, source)
-    state = saved or ReplayState(source, _shift(options, file, clock), FilePosition(0, 0))
-    save_position = _position_saver(options, state)
-    # Saved before the first message, so that a start after a crash shifts times in the same way.
-    save_position(state.position)
-    writer = KafkaTripWriter(settings, topic)
+    state, tail = _resume(options, settings, source, _shift(options, file, clock))
+    writer = ResumingTripWriter(KafkaTripWriter(settings, topic, tail.ends), tail.messages)
     started = clock.now()
     total = None if _is_endless(options) else (file.rows - state.position.row) * options.density
     with stop_requested_by_signals() as is_stopping, progress_bar(console, total) as show_progress:
         replayer = TripReplayer(
             writer,
             clock,
-            save_position=save_position,
+            save_position=_position_saver(options, state, writer),
             show_progress=show_progress,
             is_stopping=is_stopping,
         )
@@ -134,9 +131,24 @@ def _send(
     return line if end is None else f"{line}\n{end}"
 
 
-def _end(
-    file: TripsFile, settings: Settings, writer: KafkaTripWriter, sent: int, clock: Clock
-) -> str:
+def _resume(
+    options: ProducerOptions, settings: Settings, source: ReplaySource, shift: int
+) -> tuple[ReplayState, LogTail]:
+    """Return the saved state, else a new one with this shift, and what the log has beyond it."""
+    new = ReplayState(source, shift, FilePosition(0, 0))
+    if options.state is None:
+        return new, LogTail()
+    saved = read_state(options.state, source)
+    tail = read_log_tail(settings, source.topic, saved.ends if saved else None)
+    state = saved or new
+    state = replace(state, ends=state.ends or dict(tail.ends))
+    # Saved before the first message: a start after a crash shifts times in the same way, and finds
+    # what was sent.
+    write_state(options.state, state)
+    return state, tail
+
+
+def _end(file: TripsFile, settings: Settings, writer: TripWriter, sent: int, clock: Clock) -> str:
     """Punctuate every partition if all rows are sent; return for people what was done."""
     if sent < file.rows:
         return (
@@ -161,11 +173,21 @@ def _shift(options: ProducerOptions, file: TripsFile, clock: Clock) -> int:
     return days_to_yesterday(int(clock.now() * 1_000), file.first) if options.rebase else 0
 
 
-def _position_saver(options: ProducerOptions, state: ReplayState) -> SavePosition:
-    if options.state is None:
-        return discard_position
+def _position_saver(
+    options: ProducerOptions, state: ReplayState, writer: ResumingTripWriter
+) -> SavePosition:
     path = options.state
-    return lambda position: write_state(path, ReplayState(state.source, state.shift, position))
+    if path is None:
+        return discard_position
+
+    def save(position: FilePosition) -> None:
+        is_end = position.row == state.source.rows and not _is_endless(options)
+        # Meanwhile trips beyond the position may be in the log, and the old state is still true.
+        if is_end or not writer.is_resuming:
+            ends = dict(writer.delivered.ends)
+            write_state(path, replace(state, position=position, ends=ends))
+
+    return save
 
 
 def _schedule(options: ProducerOptions, clock: Clock) -> Callable[[int], EventTimeSchedule]:

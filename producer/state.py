@@ -54,12 +54,15 @@ class ReplaySource:
 class ReplayState:
     """The shift of a replay's times in ms, and the position up to which Kafka has confirmed it.
 
-    Field names, here and in what it holds, are those of the state file.
+    `ends` are the next offsets of the partitions at that position, so what is beyond them was sent
+    later; None in a file of release 0.1. Field names, here and in what it holds, are those of the
+    state file.
     """
 
     source: ReplaySource
     shift: int
     position: FilePosition
+    ends: dict[int, int] | None = None
 
 
 def read_state(path: Path, source: ReplaySource) -> ReplayState | None:
@@ -70,7 +73,10 @@ def read_state(path: Path, source: ReplaySource) -> ReplayState | None:
     try:
         found = json.loads(path.read_bytes())
         state = ReplayState(
-            ReplaySource(**found["source"]), int(found["shift"]), FilePosition(**found["position"])
+            ReplaySource(**found["source"]),
+            int(found["shift"]),
+            FilePosition(**found["position"]),
+            _offsets(found.get("ends")),
         )
     except FileNotFoundError:
         return None
@@ -90,6 +96,12 @@ def read_state(path: Path, source: ReplaySource) -> ReplayState | None:
         )
         raise ReplayStateError(msg)
     return state
+
+
+def _offsets(found: dict[str, int] | None) -> dict[int, int] | None:
+    if found is None:
+        return None
+    return {int(partition): int(offset) for partition, offset in found.items()}
 
 
 def write_state(path: Path, state: ReplayState) -> None:

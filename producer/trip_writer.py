@@ -1,7 +1,7 @@
 """The writer of trips and punctuations, which counts what Kafka has delivered."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from confluent_kafka import Message
@@ -17,10 +17,15 @@ _DELIVERY_SECONDS: Final = 120
 
 @dataclass(slots=True)
 class DeliveryCounts:
-    """What Kafka has acknowledged: trips per partition, and punctuations."""
+    """What Kafka has acknowledged: trips per partition, and punctuations.
+
+    `ends` has the offset after the last message of each partition, also of messages of earlier
+    runs.
+    """
 
     trips: list[int]
     punctuations: int = 0
+    ends: dict[int, int] = field(default_factory=dict)
 
 
 class TripWriter(Protocol):
@@ -44,11 +49,14 @@ class TripWriter(Protocol):
 
 
 class KafkaTripWriter:
-    """Writes to one topic with an idempotent producer: in order and without duplicates."""
+    """Writes to one topic with an idempotent producer: in order and without duplicates.
 
-    def __init__(self, settings: Settings, topic: TopicInfo) -> None:
+    `ends` are the next offsets of its partitions.
+    """
+
+    def __init__(self, settings: Settings, topic: TopicInfo, ends: Mapping[int, int]) -> None:
         self._topic = topic.name
-        self._delivered = DeliveryCounts([0] * len(topic.partitions))
+        self._delivered = DeliveryCounts([0] * len(topic.partitions), ends=dict(ends))
         self._producer = CheckedProducer(
             settings,
             "mobility-producer",
@@ -82,7 +90,9 @@ class KafkaTripWriter:
         self._producer.flush()
 
     def _count(self, message: Message) -> None:
-        partition = message.partition()
+        partition, offset = message.partition(), message.offset()
+        if partition is not None and offset is not None:
+            self._delivered.ends[partition] = offset + 1
         if message.value() is None:
             self._delivered.punctuations += 1
         elif partition is not None:

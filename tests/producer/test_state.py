@@ -1,6 +1,7 @@
 """The state file of a replay."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,17 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     write_state(path, STATE)
     assert read_state(path, SOURCE) == STATE
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_offsets_are_those_of_partitions(tmp_path: Path) -> None:
+    """JSON has no numbers as names; a file of release 0.1 has no offsets."""
+    path = tmp_path / "state.json"
+    state = replace(STATE, ends={0: 17, 3: 0})
+    write_state(path, state)
+    assert read_state(path, SOURCE) == state
+    old = {name: held for name, held in asdict(STATE).items() if name != "ends"}
+    path.write_text(json.dumps(old))
+    assert read_state(path, SOURCE) == STATE
 
 
 def test_without_a_file_there_is_no_state(tmp_path: Path) -> None:
