@@ -151,11 +151,14 @@ def _check_progress(
             "Wait if it reads faster than trips are produced; else start more processes",
         )
     max_age = max(_MIN_SNAPSHOT_SECONDS, _MAX_SNAPSHOT_INTERVALS * settings.snapshot_interval)
-    if process.snapshot_at and (now - process.snapshot_at).total_seconds() > max_age:
+    # A flow that has read everything has nothing new to save.
+    is_busy = process.lag or process.rates.trips_per_s
+    at = process.snapshot_at
+    if is_busy and at and (now - at).total_seconds() > max_age:
         yield _problem(
             process,
             "old-snapshot",
-            f"The last snapshot of {process.process} is from {process.snapshot_at:%H:%M:%S} UTC",
+            f"The last snapshot of {process.process} is from {at:%H:%M:%S} UTC",
             "It waits for a store, the broker or the disk of the recovery folder: read its log",
         )
 

@@ -85,6 +85,13 @@ def test_checks_find_problems(slug: str, records: list[StatusRecord]) -> None:
     assert found["do"]
 
 
+def test_a_flow_that_has_read_everything_has_an_old_snapshot() -> None:
+    """As after the end of a file: nothing new is to be saved, and that is no problem."""
+    records = [to_record(flow_status(snapshot_at=AT - 120_000, lag=0))]
+    with client(MemoryReader("redis", watermark=NOW, records=records)) as http:
+        assert http.get("/status").json()["problems"] == []
+
+
 def test_checks_of_stores_and_watermarks() -> None:
     """A store is down, a shard has no watermark, or the watermark is old."""
     records = [to_record(flow_status())]

@@ -2,6 +2,7 @@
 
 import re
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import expect
@@ -85,3 +86,15 @@ def test_now_is_event_time(visit: Visit, system: System) -> None:
     expect(tab.page.locator("main")).to_contain_text(hour)
     tab.wait_for_value("#trips", 0)
     assert any("from=2025-06-02T18%3A05%3A00Z" in url for url in tab.requests)
+
+
+def test_city_opens_on_the_last_trips(visit: Visit, system: System) -> None:
+    """At the end of a file the watermark is ahead of them, and the newest period is empty."""
+    end = datetime.now(UTC) + timedelta(hours=3)
+    status = system.get("/status")
+    later = dict.fromkeys(status["as_of"], end.isoformat(timespec="seconds"))
+    tab = visit("/now")
+    tab.page.route("**/status", lambda route: route.fulfill(json=status | {"as_of": later}))
+    tab.open("/")
+    expect(tab.page.locator("#sum-trips")).to_have_attribute("value", re.compile("^[1-9]"))
+    expect(tab.page.get_by_text("No trips in this period")).to_be_hidden()

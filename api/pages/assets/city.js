@@ -123,6 +123,13 @@ async function loadDay() {
   }
 }
 
+/** Where the newest period has no trips, as after the end of a file, show the last one that has. */
+function showLastTrips() {
+  const last = Math.max(...timeline.bars.map(({ from }) => from));
+  const end = last + timeline.window;
+  if (timeline.isLive && timeline.bars.length && end <= timeline.range.from) timeline.setEnd(end);
+}
+
 const refresh = throttle(load, 1000);
 onStatus((status) => {
   // Not the watermark: the newest windows, with the live trips, are open.
@@ -133,7 +140,7 @@ onStatus((status) => {
   }
   const isFirst = timeline.newest === null;
   if (timeline.advanceTo(time) || (!view.top && !isFirst)) refresh();
-  if (isFirst) loadDay();
+  if (isFirst) loadDay().then(showLastTrips);
 });
 setInterval(() => timeline.newest !== null && !document.hidden && loadDay(), DAY_INTERVAL);
 
