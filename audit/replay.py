@@ -25,7 +25,7 @@ from audit.command_runner import CommandError, CommandRunner, ShowProgress, find
 from audit.comparison import OutputComparison
 from audit.log_messages import read_log_messages
 from audit.oracle import OracleResult, ValidatedLog, run_oracle, validate_log
-from audit.replay_options import ReplayOptions, check_tables, command_environ, parse_options
+from audit.replay_options import ReplayOptions, command_environ, parse_options
 from audit.report import ReplayReport, print_report
 from audit.system_comparison import compare_system
 from audit.trips_file import to_trips
@@ -36,6 +36,7 @@ from mobility.settings import Settings, SettingsError, read_settings
 from mobility.topics import trips_topic
 from mobility.value_settings import unwritable
 from producer.formats.errors import TripsFileError
+from producer.formats.join_tables import check_tables
 from producer.formats.reading_report import ReadingReport
 from producer.formats.rejects import RejectsFile
 from producer.formats.trip_reader import TripReader, open_trip_files
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="mobility-replay-") as scratch, ExitStack() as opened:
         environ = command_environ(os.environ, options, Path(scratch), find_free_port())
         try:
-            check_tables(options)
+            check_tables(options.tables)
             settings = read_settings(environ)
             if faults := list(unwritable(settings, "a replay")):
                 raise SettingsError(faults)  # noqa: TRY301 - as any other fault of the settings

@@ -7,17 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-import polars as pl
-
 from mobility.arguments import positive_int, processes_of_a_flow
+from mobility.settings import TABLES
+from producer.formats.join_tables import add_table_options, table_options
 from producer.formats.options import (
     FILES_HELP,
     ReadingOptions,
     add_reading_options,
     reading_options,
 )
-
-TABLES: Final = ("drivers", "passengers", "locations")
 
 _DESCRIPTION: Final = (
     "Send files of trips once through the whole system and compare every result with one batch "
@@ -60,14 +58,12 @@ def parse_options(arguments: Sequence[str] | None) -> ReplayOptions:
         default=1,
         help="processes of the flow (1)",
     )
-    for name in TABLES:
-        add(f"--{name}", metavar="FILE", type=_path, help=f"table of {name}, a parquet file (none)")
+    add_table_options(parser)
     add_reading_options(parser)
     found = parser.parse_args(arguments)
     reading = reading_options(found)
     if reading.columns is not None:
         reading = replace(reading, columns=reading.columns.absolute())
-    tables = {name: path for name in TABLES if (path := getattr(found, name)) is not None}
     return ReplayOptions(
         files=tuple(found.files),
         reading=reading,
@@ -76,18 +72,8 @@ def parse_options(arguments: Sequence[str] | None) -> ReplayOptions:
         as_is=found.as_is,
         partitions=found.partitions,
         processes=found.processes,
-        tables=tables,
+        tables=table_options(found),
     )
-
-
-def check_tables(options: ReplayOptions) -> None:
-    """Raise OSError, with the file's name, if one of the tables is not readable parquet."""
-    for path in options.tables.values():
-        try:
-            pl.scan_parquet(path, glob=False).collect_schema()
-        except (OSError, pl.exceptions.PolarsError) as error:
-            msg = f"{path}: not a readable parquet file: {error}"
-            raise OSError(msg) from error
 
 
 def command_environ(

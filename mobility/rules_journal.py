@@ -15,9 +15,6 @@ from mobility.records import RulesVersion
 JOURNAL_FILE: Final = "rules.ndjson"
 """The journal in a recovery folder: one JSON object a line, the newest last."""
 
-TABLES: Final = ("drivers", "passengers", "locations")
-"""The settings that name a table."""
-
 
 class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A line of the journal: what is in force from some offsets on.

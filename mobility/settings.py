@@ -30,6 +30,9 @@ from mobility.value_settings import REGISTRY_FILES, ValueSettings, registry_faul
 
 PREFIX: Final = "MOBILITY_"
 
+TABLES: Final = ("drivers", "passengers", "locations")
+"""The settings that name a table, which enrichment joins."""
+
 MAX_MESSAGE_BYTES: Final = 15 * 1024 * 1024
 """The largest message that fits into a batch of Kafka (16 MiB) with its key and headers."""
 

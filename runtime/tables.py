@@ -15,8 +15,7 @@ from mobility.enrichment import (
     locations_table,
     passengers_table,
 )
-from mobility.rules_journal import TABLES
-from mobility.settings import PREFIX, Settings
+from mobility.settings import PREFIX, TABLES, Settings
 
 T = TypeVar("T")
 

@@ -59,7 +59,7 @@ def open_inputs(
     line. What a file is, its content decides and not its name. Raises TripsFileError.
     """
     seen: set[Path] = set()
-    for number, path in enumerate(_files(paths, on_left_aside)):
+    for number, path in enumerate(trip_files(paths, on_left_aside)):
         if path.resolve() in seen:
             msg = f"{path}: this file is named twice, and its trips would count twice"
             raise TripsFileError(msg)
@@ -71,7 +71,11 @@ def open_inputs(
             raise TripsFileError(msg) from error
 
 
-def _files(paths: Sequence[Path], on_left_aside: OnLeftAside) -> Iterator[Path]:
+def trip_files(paths: Sequence[Path], on_left_aside: OnLeftAside) -> Iterator[Path]:
+    """Yield the files behind these paths, as they are on disk; those of a folder by name.
+
+    What a folder has besides is left aside. Raises TripsFileError.
+    """
     for path in paths:
         if path.is_dir():
             held = sorted(each for each in path.rglob("*") if each.is_file())

@@ -9,8 +9,9 @@ import polars as pl
 import pytest
 
 from audit import replay
-from audit.replay_options import ReplayOptions, check_tables, command_environ, parse_options
+from audit.replay_options import ReplayOptions, command_environ, parse_options
 from mobility.settings import read_settings
+from producer.formats.join_tables import check_tables
 from producer.formats.options import ReadingOptions
 
 
@@ -73,7 +74,8 @@ def test_unreadable_tables_are_named(tmp_path: Path) -> None:
     good, bad = tmp_path / "good.parquet", tmp_path / "bad.parquet"
     pl.DataFrame({"x": [1]}).write_parquet(good)
     bad.write_text("no")
-    check_tables(parse_options(["x", "--drivers", str(good)]))
+    check_tables(parse_options(["x", "--drivers", str(good)]).tables)
     for path in (bad, tmp_path / "none.parquet"):
+        tables = parse_options(["x", "--drivers", str(good), "--locations", str(path)]).tables
         with pytest.raises(OSError, match=rf"{path.name}: not a readable parquet file"):
-            check_tables(parse_options(["x", "--drivers", str(good), "--locations", str(path)]))
+            check_tables(tables)

@@ -1,0 +1,100 @@
+"""`python -m producer.identify FILE...`: check files before anything starts.
+
+It prints a `TripFileSet` as JSON. `just up FILE...` runs it first, and has its options.
+"""
+
+import argparse
+import hashlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from mobility.settings import SettingsError, read_settings
+from mobility.trip_files import TripFile, TripFileSet
+from producer.formats.errors import TripsFileError
+from producer.formats.input_files import trip_files
+from producer.formats.join_tables import add_table_options, check_tables, table_options
+from producer.formats.options import (
+    FILES_HELP,
+    ReadingOptions,
+    add_reading_options,
+    reading_options,
+)
+from producer.formats.trip_reader import open_trip_files
+
+_DESCRIPTION: Final = "Run the whole system on the trips of files, in a workspace of their own."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print what the files are; return 0, or 2 if one can't be read as trips."""
+    found = _parser().parse_args(arguments)
+    reading = reading_options(found)
+    if reading.columns is not None:
+        reading = replace(reading, columns=reading.columns.absolute())
+    try:
+        tables = table_options(found)
+        check_tables(tables)
+        refunds = read_settings(os.environ).refunds
+        with open_trip_files(found.files, replace(reading, refunds=refunds)) as reader:
+            reader.check_amounts()
+        identified = TripFileSet(
+            given=tuple(map(str, found.files)),
+            # What is left aside, the producer says once it reads the files.
+            files=tuple(map(_identify, trip_files(found.files, lambda _name: None))),
+            options=(*reading.arguments(), *(["--as-is"] if found.as_is else [])),
+            mapping=_mapping(reading),
+            tables={name: str(path) for name, path in tables.items()},
+            rejects=found.rejects and str(found.rejects),
+        )
+    except (OSError, SettingsError, TripsFileError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    sys.stdout.buffer.write(msgspec.json.encode(identified))
+    return 0
+
+
+def _identify(path: Path) -> TripFile:
+    return TripFile(str(path), path.stat().st_size, _sha256(path))
+
+
+def _mapping(reading: ReadingOptions) -> str | None:
+    return None if reading.columns is None else _sha256(reading.columns)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="just up",
+        usage="just up FILE... [--name NAME] [options]",
+        description=_DESCRIPTION,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("files", type=_path, nargs="+", metavar="FILE", help=FILES_HELP)
+    add("--as-is", action="store_true", help="send trips in the order of the files")
+    add(
+        "--rejects",
+        type=_path,
+        metavar="FILE",
+        help="write the rows that are left out there, with their reasons, as NDJSON",
+    )
+    add_table_options(parser)
+    add_reading_options(parser)
+    return parser
+
+
+def _path(text: str) -> Path:
+    return Path(text).absolute()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
