@@ -13,13 +13,22 @@ default:
 
 # A command that runs until it is stopped replaces the shell, which would not forward SIGTERM to it.
 
-# Run the whole system until Ctrl-C (`up native` or `up docker`; default: docker if an engine answers).
+# Run the whole system until Ctrl-C: FILE... [--name N] for your own trips (without: native|docker, a sample city).
+[no-cd]
 up *args:
-    exec python -m stack.up "$@"
+    exec env PYTHONSAFEPATH=1 python -m stack.up --folder "{{ root }}/.mobility" "$@"
 
-# Stop a running system, or what a crashed `up` left running.
-down:
-    python -m stack.up down
+# Stop a running system, or what a crashed `up` left running: [--name N] for a workspace of files.
+down *args:
+    python -m stack.up down "$@"
+
+# List the workspaces of `just up FILE`: files, trips, running or not, size on disk.
+workspaces:
+    python -m stack.workspaces list
+
+# Delete a workspace with its data: NAME [--yes].
+reset *args:
+    python -m stack.workspaces reset "$@"
 
 # Send files of trips (parquet, CSV, NDJSON, JSON) once through the real system and compare every number.
 [no-cd]

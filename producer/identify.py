@@ -54,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, SettingsError, TripsFileError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    except KeyboardInterrupt:
+        return 130
     sys.stdout.buffer.write(msgspec.json.encode(identified))
     return 0
 

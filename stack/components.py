@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from mobility.settings import Settings
+from mobility.settings import TABLES, Settings
 from stack.checkout import ROOT, module_environ
 from stack.flow_status import FlowStatusReader
-from stack.ports import choose_ports
+from stack.ports import HOST, choose_ports
 
 SAMPLE: Final = ROOT / "data"
 """The sample data: a day of trips, and its tables."""
@@ -26,7 +26,8 @@ class SystemComponent:
 
     It `runs` once before the next one starts, `until done` or `forever`; any other end is a crash.
     `is_ready` tells when the next one may start (None: at once), within `start_limit` seconds; a
-    stop may take `grace` seconds.
+    stop may take `grace` seconds. The output of one that `is_shown` goes to the terminal, not to a
+    log, and it starts after the others.
     """
 
     name: str
@@ -36,17 +37,27 @@ class SystemComponent:
     start_limit: float = 60.0
     grace: float = 20.0
     url: str = ""
+    is_shown: bool = False
 
 
 def system_components(folder: Path, settings: Settings) -> tuple[SystemComponent, ...]:
-    """Return the components in the order of their start."""
+    """Return the components of the sample city, in the order of their start."""
     trips = str(SAMPLE / "trips.parquet")
     state = str(folder / "producer.json")
     replay = (trips, "--rebase", "now", "--density", "1", "--state", state)
+    producer = SystemComponent("producer", ("producer", *replay), runs="until done", grace=30.0)
+    return (*consumers(folder, settings), producer)
+
+
+def consumers(folder: Path, settings: Settings) -> tuple[SystemComponent, ...]:
+    """Return the components that are there before the first trip, in the order of their start."""
     api = f"http://{settings.api_host}:{settings.api_port}"
 
     async def api_responds() -> bool:
         return await _responds(settings.api_host, settings.api_port)
+
+    async def audit_listens() -> bool:
+        return not settings.audit_port or await _responds(HOST, settings.audit_port)
 
     async def flow_reports() -> bool:
         return bool(FlowStatusReader(Path(settings.status_dir or folder / "status")).statuses())
@@ -57,22 +68,28 @@ def system_components(folder: Path, settings: Settings) -> tuple[SystemComponent
             "flow", ("dataflows", "-r", str(folder / "recovery")), is_ready=flow_reports, grace=60.0
         ),
         SystemComponent("api", ("api",), is_ready=api_responds, url=api),
-        SystemComponent("audit", ("audit.watch",)),
-        SystemComponent("producer", ("producer", *replay), runs="until done", grace=30.0),
+        SystemComponent("audit", ("audit.watch",), is_ready=audit_listens),
     )
 
 
 def system_environ(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of the components: the caller's variables, and defaults for others."""
     defaults = {
-        "MOBILITY_STORES": "redis,postgres",
         "MOBILITY_ENRICHED": "all",
+        **{f"MOBILITY_{table.upper()}": str(SAMPLE / f"{table}.parquet") for table in TABLES},
+    }
+    return component_environ(folder, {**defaults, **environ})
+
+
+def component_environ(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of components that have their state in a folder.
+
+    The caller's variables come first, but for where our modules are.
+    """
+    defaults = {
+        "MOBILITY_STORES": "redis,postgres",
         "MOBILITY_STATUS_DIR": str(folder / "status"),
         "MOBILITY_RECOVERY_DIR": str(folder / "recovery"),
-        **{
-            f"MOBILITY_{table.upper()}": str(SAMPLE / f"{table}.parquet")
-            for table in ("drivers", "passengers", "locations")
-        },
     }
     for name, port in (("API", 8_000), ("METRICS", 9_100), ("AUDIT", 9_200)):
         if f"MOBILITY_{name}_PORT" not in environ:

@@ -1,6 +1,8 @@
 """The display of `just up`: one line per component, and a status line; or plain lines of text."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Final, Self
 
@@ -21,7 +23,8 @@ class Display:
         self._rows: dict[str, tuple[str, str]] = {}
         self._status = ""
         self._printed = time.monotonic()
-        self._live = Live(console=self._console, auto_refresh=False)
+        self._live = self._new_live()
+        self._is_handed_over = False
 
     def __enter__(self) -> Self:
         return self
@@ -56,10 +59,26 @@ class Display:
         """Print a message above the lines that are updated."""
         self._print(text)
 
+    @contextmanager
+    def handed_over(self) -> Iterator[None]:
+        """Leave the terminal to another process in the block: nothing is updated there."""
+        self._live.stop()
+        self._is_handed_over = True
+        try:
+            yield
+        finally:
+            self._is_handed_over = False
+            self._live = self._new_live()  # the old one would write over what is there by now
+
+    def _new_live(self) -> Live:
+        return Live(console=self._console, auto_refresh=False)
+
     def _print(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _refresh(self) -> None:
+        if self._is_handed_over:
+            return
         self._live.start()  # not earlier: until the first state others may write to the terminal
         table = Table.grid(padding=(0, 2))
         for name, (state, url) in self._rows.items():

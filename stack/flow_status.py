@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 _MAX_AGE_MS: Final = 10_000
+_MANY_DAYS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,9 @@ class FlowSummary:
     def __str__(self) -> str:
         """Return the status line."""
         drift = "" if self.drift is None else f"  drift {self.drift:,}"
-        lag = "unknown" if self.watermark_lag is None else f"{self.watermark_lag:,.0f} s"
         return (
             f"in {self.trips:,.0f} trips/s  out {self.windows:,.0f} windows/s  "
-            f"watermark lag {lag}  log lag {self.log_lag:,}  "
+            f"watermark lag {_lag(self.watermark_lag)}  log lag {self.log_lag:,}  "
             f"late {self.late:,}  dead {self.dead:,}{drift}"
         )
 
@@ -115,6 +115,14 @@ class FlowStatusReader:
                 (status.windows_out - last.windows_out) / seconds,
             )
         self._last[status.pid] = status
+
+
+def _lag(seconds: float | None) -> str:
+    """Return a watermark lag for people: years of seconds, as behind an old file, are days."""
+    if seconds is None:
+        return "unknown"
+    days = seconds / 86_400
+    return f"{days:,.0f} days" if days >= _MANY_DAYS else f"{seconds:,.0f} s"
 
 
 def _parse(path: Path) -> ProcessStatus | None:

@@ -29,8 +29,13 @@ _ATTEMPTS: Final = 3
 
 def jar_folder() -> Path:
     """Return the folder of the jars: it has all of them, or does not exist."""
+    return cache_folder() / f"kafka-{VERSION}"
+
+
+def cache_folder() -> Path:
+    """Return the folder of this project in the user's cache."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "mobility-hub" / f"kafka-{VERSION}"
+    return Path(cache) / "mobility-hub"
 
 
 def fetch() -> None:

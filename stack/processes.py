@@ -12,6 +12,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -95,7 +96,7 @@ class RecordedProcess:
 
 def spawn(
     argv: Sequence[str | Path],
-    log: Path,
+    log: Path | None,
     *,
     stop_signal: int = signal.SIGTERM,
     user: SystemUser | None = None,
@@ -103,17 +104,20 @@ def spawn(
     cwd: Path | None = None,
     stdin: Path | None = None,
 ) -> RecordedProcess:
-    """Start a process in its own session, with output appended to `log`.
+    """Start a process in its own session, with output appended to `log`, or shown if that is None.
 
     In its own session it does not get the Ctrl-C of the terminal, and is stopped in order. Files
     that it creates are private to its user. Raises OSError if it can't be started.
     """
-    with (stdin or _NO_INPUT).open("rb") as source, private_log(log) as output:
+    with (
+        (stdin or _NO_INPUT).open("rb") as source,
+        private_log(log) if log else nullcontext() as output,
+    ):
         child = subprocess.Popen(  # noqa: S603 - the commands are ours
             argv,
             stdin=source,
             stdout=output,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.STDOUT if log else None,
             start_new_session=True,
             umask=0o077,
             env=environ,

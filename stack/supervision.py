@@ -59,9 +59,8 @@ class Supervisor:
         """
         self._show_state(component.name, "starting")
         rotate(self.log(component.name))
-        process = spawn(
-            [*self._command, *component.argv], self.log(component.name), environ=environ
-        )
+        log = None if component.is_shown else self.log(component.name)
+        process = spawn([*self._command, *component.argv], log, environ=environ)
         save_record(self._folder, component.name, process)
         self._running[component.name] = (component, process)
         deadline = time.monotonic() + component.start_limit
@@ -103,7 +102,8 @@ class Supervisor:
             return []
         else:
             what = f"ended with exit code {process.exit_code} when it was stopped"
-        return [f"{name} {what}; its log: {self.log(name)}"]
+        where = "its output is above" if component.is_shown else f"its log: {self.log(name)}"
+        return [f"{name} {what}; {where}"]
 
     async def _has_started(self, component: SystemComponent) -> bool:
         self.check()
@@ -120,6 +120,9 @@ class Supervisor:
             return
         what = f"ended with exit code {process.exit_code}"
         self._show_state(name, what)
+        if component.is_shown:
+            msg = f"{name} {what}; its output above says why"
+            raise CrashError(msg)
         raise CrashError(with_log_tail(f"{name} {what}", self.log(name)))
 
 

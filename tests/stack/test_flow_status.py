@@ -88,6 +88,13 @@ def test_old_files_are_ignored(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("age", "shown"), [(90_000, "90,000 s"), (15_768_000, "182 days")])
+def test_the_lag_behind_an_old_file_is_in_days(tmp_path: Path, age: int, shown: str) -> None:
+    """Its trips are from when they are from: nobody counts the seconds."""
+    report(tmp_path, NOW, watermark=(NOW - age) * 1_000)
+    assert f"watermark lag {shown}  " in str(FlowStatusReader(tmp_path, Clock()).read())
+
+
 def test_the_drift_of_the_running_audit_is_shown(tmp_path: Path) -> None:
     """After its first round; the file of an earlier audit is removed."""
     status_reader = FlowStatusReader(tmp_path, Clock())

@@ -103,6 +103,17 @@ def test_a_one_shot_that_fails_is_a_crash(system: FakeSystem) -> None:
     assert str(system.folder / "topics.log") in message
 
 
+def test_what_is_shown_has_no_log(system: FakeSystem, capfd: pytest.CaptureFixture[str]) -> None:
+    """Its output and errors are on the terminal, where the message of a crash says to look."""
+    script = "import sys; print('40 %'); sys.exit('no more')"
+    once = SystemComponent("producer", (script,), runs="once", is_shown=True)
+    with pytest.raises(CrashError, match="producer ended with exit code 1; its output above"):
+        asyncio.run(system.start(once))
+    shown = capfd.readouterr()
+    assert (shown.out, shown.err) == ("40 %\n", "no more\n")
+    assert not (system.folder / "producer.log").exists()
+
+
 @pytest.mark.parametrize("code", [0, 3])
 def test_a_server_that_ends_by_itself_is_a_crash(system: FakeSystem, code: int) -> None:
     """Also with exit code 0, as it was not requested."""

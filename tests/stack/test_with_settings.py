@@ -36,6 +36,25 @@ def test_a_command_has_the_settings_of_the_running_system(tmp_path: Path) -> Non
     assert running_settings(tmp_path) == {}
 
 
+def test_a_command_on_a_workspace_has_its_settings_and_its_folder(tmp_path: Path) -> None:
+    """Paths in the state folder become those of the workspace; it has to run."""
+    inside = tmp_path / "workspaces" / "city"
+    inside.mkdir(parents=True)
+    save_settings(inside, {"MOBILITY_KAFKA": "k:2"})
+    show = "import os, sys; print(os.environ.get('MOBILITY_KAFKA'), *sys.argv[1:])"
+    words = (sys.executable, "-c", show, f"{tmp_path}/backfills", "--name", "city", "--all")
+    command = [sys.executable, "-m", "stack.with_settings", str(tmp_path), *words]
+    environ = module_environ(clean_environ())
+    found = subprocess.run(
+        command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 2
+    assert found.stderr == "workspace city is not running: `just up --name city` starts it\n"
+    save_record(inside, "up", identify(os.getpid()))
+    printed = subprocess.check_output(command, cwd=ROOT, env=environ, text=True)
+    assert printed == f"k:2 {inside}/backfills --all\n"
+
+
 def test_a_starting_system_has_no_settings_yet(tmp_path: Path) -> None:
     """Without the file a command is run without changes."""
     save_record(tmp_path, "up", identify(os.getpid()))
