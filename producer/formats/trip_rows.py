@@ -145,7 +145,8 @@ class RowReader:
     def _numbers(self, rows: pl.DataFrame) -> dict[str, pl.Series]:
         plan = self._plan
         found = {
-            name: self._number(rows, plan.sources[name])
+            # No coordinate has thousands: 52.516 is one also where amounts have a decimal comma.
+            name: self._number(rows, plan.sources[name], grouped=name in AMOUNTS)
             for name in (*COORDINATES, *AMOUNTS)
             if name in plan.sources
         }
@@ -163,7 +164,7 @@ class RowReader:
             found["price"] = found["price"] / _CENTS
         return found
 
-    def _number(self, rows: pl.DataFrame, source: Source) -> pl.Series:
+    def _number(self, rows: pl.DataFrame, source: Source, *, grouped: bool) -> pl.Series:
         comma = self._plan.decimal_comma
         match source:
             case Points(column, seconds):
@@ -179,7 +180,7 @@ class RowReader:
                 # The digits of micro-units: sums of binary cents carry noise after them.
                 return total.round(6)
             case _:
-                return as_numbers(_raw(rows, source), decimal_comma=comma)
+                return as_numbers(_raw(rows, source), decimal_comma=comma, grouped=grouped)
 
     def _further_columns(self, rows: pl.DataFrame) -> Iterator[pl.Series]:
         if not self._plan.format.is_passed_on:

@@ -82,8 +82,8 @@ def as_location(found: pl.Series) -> pl.Series:
     return text.str.replace(r"^([0-9]+)\.0$", "$1")
 
 
-def as_numbers(found: pl.Series, *, decimal_comma: bool = False) -> pl.Series:
-    """Return numbers (Float64); text may have separators of thousands and a currency sign.
+def as_numbers(found: pl.Series, *, decimal_comma: bool = False, grouped: bool = True) -> pl.Series:
+    """Return numbers (Float64); text may have a currency sign, and, where `grouped`, thousands.
 
     Null where a value is not a finite number.
     """
@@ -94,7 +94,7 @@ def as_numbers(found: pl.Series, *, decimal_comma: bool = False) -> pl.Series:
         numbers = _none(text, pl.Float64) if decimal_comma else _cast(text)
         left = (numbers.is_null() & text.is_not_null()).arg_true()
         if not left.is_empty():
-            numbers = numbers.scatter(left, _cleaned(text.gather(left), decimal_comma))
+            numbers = numbers.scatter(left, _cleaned(text.gather(left), decimal_comma, grouped))
     return numbers.set(~numbers.is_finite().fill_null(value=True), None)
 
 
@@ -189,12 +189,12 @@ def _cast(text: pl.Series) -> pl.Series:
     return text.cast(pl.Float64, strict=False)
 
 
-def _cleaned(text: pl.Series, decimal_comma: bool) -> pl.Series:
+def _cleaned(text: pl.Series, decimal_comma: bool, grouped: bool) -> pl.Series:
     bare = text.str.replace_all(r"[\s$€£'\u{a0}\u{202f}]", "")
     form, mark = (_GROUPED_BY_DOTS, ".") if decimal_comma else (_GROUPED_BY_COMMAS, ",")
     # A mark that groups no thousands is none to leave out: 1,5 is not 15.
-    ungrouped = bare.str.replace_all(mark, "", literal=True)
-    plain = ungrouped.zip_with(bare.str.contains(form).fill_null(value=False), bare)
+    is_grouped = bare.str.contains(form).fill_null(value=False) & grouped
+    plain = bare.str.replace_all(mark, "", literal=True).zip_with(is_grouped, bare)
     return _cast(plain.str.replace(",", ".", literal=True) if decimal_comma else plain)
 
 

@@ -93,6 +93,15 @@ def test_separators_and_decimal_commas(tmp_path: Path, separator: str) -> None:
     assert (trip["duration_min"], trip["distance_km"], trip["price"]) == (1.5, 2.25, 1003.4)
 
 
+def test_coordinates_with_points_beside_amounts_with_commas(tmp_path: Path) -> None:
+    """As a database writes numbers, and a spreadsheet amounts."""
+    path = tmp_path / "trips.csv"
+    header, trip = HEADER.replace(",", ";"), "a;2025-01-06 12:00;1,5;2,25;1.003,4"
+    path.write_text(f"{header};start_lat;start_lng\n{trip};52.516;13.377\n")
+    found = read(path).first()
+    assert (found["start_lat"], found["start_lng"], found["price"]) == (52.516, 13.377, 1003.4)
+
+
 def test_a_byte_order_mark_and_blanks_in_names(tmp_path: Path) -> None:
     """Names are compared without them, and in any case; in NDJSON a mark is no part of a line."""
     path = tmp_path / "trips.csv"

@@ -63,6 +63,15 @@ def test_numbers_with_a_decimal_comma(text: str, number: float | None) -> None:
     assert as_numbers(pl.Series([text]), decimal_comma=True).to_list() == [number]
 
 
+@pytest.mark.parametrize("text", ["52.516", "52,516", " 52.516 "])
+def test_coordinates_have_no_thousands(text: str) -> None:
+    """A dot before three digits is a decimal point in them, whatever mark the amounts have."""
+    for comma in (True, False):
+        if comma or "," not in text:
+            found = as_numbers(pl.Series([text]), decimal_comma=comma, grouped=False)
+            assert found.to_list() == [52.516]
+
+
 @pytest.mark.parametrize(
     ("text", "separator", "expected"),
     [
