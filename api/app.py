@@ -31,12 +31,12 @@ from api.middleware import (
 )
 from api.pages import PAGES_ROUTER
 from api.pages.schema import SchemaPage
-from api.queries.authority_numbers import AuthorityNumbers
 from api.queries.postgres import PostgresReader
 from api.queries.postgres_analytics import PostgresAnalytics
 from api.queries.redis import RedisReader
 from api.queries.redis_follower import RedisFollower
-from api.queries.store_readers import Following, StoreReaders
+from api.queries.sequence_number_poller import SequenceNumberPoller
+from api.queries.store_readers import FollowerSetup, StoreReaders
 from api.queries.time_range import WindowingStrategy
 from api.representation.problems import PROBLEM_DETAILS
 from api.representation.responses import AS_OF, COMPLETE, STORE
@@ -119,8 +119,8 @@ def _read_postgres(settings: Settings) -> StoreReaders:
     """Return the readers of Postgres, and of Redis beside it, which is read as its follower."""
     postgres, following = PostgresReader(settings.postgres), None
     if settings.is_followed:
-        authority = AuthorityNumbers(postgres.sequence_numbers)
-        following = Following(RedisFollower(settings), authority)
+        authority = SequenceNumberPoller(postgres.sequence_numbers)
+        following = FollowerSetup(RedisFollower(settings), authority)
     analytics = PostgresAnalytics(settings.postgres)
     return StoreReaders(postgres, following=following, analytics=analytics)
 

@@ -121,7 +121,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Followed(Generic[T_co]):
+class FollowerResult(Generic[T_co]):
     """What a follower has, and the position that it had before it was read."""
 
     value: T_co
@@ -272,11 +272,11 @@ class StatusReader(QueriedStore, Protocol):
 class Follower(StatusReader, Protocol):
     """A store with the totals of some ids, which is behind another one: its authority."""
 
-    async def totals(self, entity: Entity, entity_id: str) -> Followed[Totals] | None:
+    async def totals(self, entity: Entity, entity_id: str) -> FollowerResult[Totals] | None:
         """Return the totals of an id; None if it does not have them."""
         ...
 
-    async def batch(self, entity: Entity, ids: Sequence[str]) -> Followed[TotalsBatch]:
+    async def batch(self, entity: Entity, ids: Sequence[str]) -> FollowerResult[TotalsBatch]:
         """Return the totals of those ids that it has."""
         ...
 

@@ -6,7 +6,7 @@ from itertools import islice
 
 from redis.asyncio.client import Pipeline
 
-from api.queries.contract import Followed, FollowerPosition, Totals, TotalsBatch
+from api.queries.contract import FollowerPosition, FollowerResult, Totals, TotalsBatch
 from api.queries.redis_queries import RedisQueries, min_watermark, to_totals
 from mobility.entities import ENTITIES, Entity
 from mobility.keys import LAST_WINDOW
@@ -18,19 +18,19 @@ _Stored = tuple[Mapping[str, str], FollowerPosition, datetime | None]
 class RedisFollower(RedisQueries[_Stored]):
     """Reads by keys. An answer says how far Redis was when it was read."""
 
-    async def totals(self, entity: Entity, entity_id: str) -> Followed[Totals] | None:
+    async def totals(self, entity: Entity, entity_id: str) -> FollowerResult[Totals] | None:
         """Return the totals of an id; None if Redis does not have it."""
         stored = await self._lookups[entity.name].get(entity_id)
-        return None if stored is None else Followed(_to_totals(stored), stored[1])
+        return None if stored is None else FollowerResult(_to_totals(stored), stored[1])
 
-    async def batch(self, entity: Entity, ids: Sequence[str]) -> Followed[TotalsBatch]:
+    async def batch(self, entity: Entity, ids: Sequence[str]) -> FollowerResult[TotalsBatch]:
         """Return the totals of those ids that Redis has."""
         stored, position, watermark = await self._with_timeout(self._read(entity, ids))
         found = {
             entity_id: _to_totals((fields, position, watermark))
             for entity_id, fields in stored.items()
         }
-        return Followed(TotalsBatch(found, watermark), position)
+        return FollowerResult(TotalsBatch(found, watermark), position)
 
     async def positions(self) -> Mapping[str, FollowerPosition]:
         """Return the position of each entity, by name."""

@@ -14,11 +14,10 @@ from typing import Final, Generic, TypeVar
 from prometheus_client import Counter, Histogram
 
 from api.errors import PostgresRequiredError, StoresUnavailableError, StoreUnavailableError
-from api.queries.authority_numbers import AuthorityNumbers, FollowerLags
 from api.queries.contract import (
     AnalyticsReader,
-    Followed,
     Follower,
+    FollowerResult,
     ListOrder,
     ListPosition,
     Page,
@@ -30,6 +29,7 @@ from api.queries.contract import (
     Totals,
     TotalsBatch,
 )
+from api.queries.sequence_number_poller import FollowerLags, SequenceNumberPoller
 from api.queries.time_range import TimeRange
 from mobility.entities import Entity
 from mobility.settings import Store, masked
@@ -103,11 +103,11 @@ class StoreAnswer(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Following:
+class FollowerSetup:
     """A follower, and the numbers of the authority that it follows."""
 
     follower: Follower
-    authority: AuthorityNumbers
+    authority: SequenceNumberPoller
 
 
 class StoreReaders:
@@ -117,7 +117,7 @@ class StoreReaders:
         self,
         reader: StoreReader | None,
         *,
-        following: Following | None = None,
+        following: FollowerSetup | None = None,
         analytics: AnalyticsReader | None = None,
         unread: Sequence[Store] = (),
         clock: Callable[[], float] = time.monotonic,
@@ -170,7 +170,7 @@ class StoreReaders:
             )
         wanted = set(ids)
 
-        async def complete_batch(follower: Follower) -> Followed[TotalsBatch] | None:
+        async def complete_batch(follower: Follower) -> FollowerResult[TotalsBatch] | None:
             found = await follower.batch(entity, ids)
             return found if wanted <= found.value.totals.keys() else None
 
@@ -276,7 +276,7 @@ class StoreReaders:
     async def _query_follower_first(
         self,
         entity: Entity,
-        ask_follower: Callable[[Follower], Awaitable[Followed[T] | None]],
+        ask_follower: Callable[[Follower], Awaitable[FollowerResult[T] | None]],
         query: Callable[[StoreReader], Awaitable[T | None]],
     ) -> StoreAnswer[T] | None:
         """Return what the follower has, if it is current, else what the authority has.

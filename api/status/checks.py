@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Final
 
-from api.queries.authority_numbers import FollowerLags
+from api.queries.sequence_number_poller import FollowerLags
 from api.status.responses import FlowProcess, RunningAudit, Severity, StatusProblem
 from mobility.settings import Settings
 

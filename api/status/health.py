@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from api.errors import StoresUnavailableError, StoreUnavailableError
-from api.queries.authority_numbers import FollowerLags
+from api.queries.sequence_number_poller import FollowerLags
 from api.queries.store_readers import STORE_ORDER, StoreReaders, Watermarks
 from api.status.checks import describe_lags
 from api.status.overview import known_watermarks, store_failures, to_processes

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from api.errors import StoresUnavailableError, StoreUnavailableError
 from api.live.hub import LiveHub
-from api.queries.authority_numbers import FollowerLags
+from api.queries.sequence_number_poller import FollowerLags
 from api.queries.store_readers import StoreReaders, Watermarks
 from api.status.overview import known_watermarks, to_processes
 from api.status.responses import FlowProcess

@@ -11,11 +11,10 @@ from litestar.testing import TestClient
 
 from api.app import build_app
 from api.errors import StoreUnavailableError
-from api.queries.authority_numbers import AuthorityNumbers
 from api.queries.contract import (
     NO_EXTREMES,
-    Followed,
     FollowerPosition,
+    FollowerResult,
     Page,
     SequenceNumbers,
     Series,
@@ -23,7 +22,8 @@ from api.queries.contract import (
     Totals,
     TotalsBatch,
 )
-from api.queries.store_readers import Following, StoreReaders
+from api.queries.sequence_number_poller import SequenceNumberPoller
+from api.queries.store_readers import FollowerSetup, StoreReaders
 from mobility.entities import ENTITIES, Entity
 from mobility.settings import Settings, Store
 
@@ -117,14 +117,14 @@ class MemoryFollower:
     held: MemoryReader
     store: Final[Store] = "redis"
 
-    async def totals(self, entity: Entity, entity_id: str) -> Followed[Totals] | None:
+    async def totals(self, entity: Entity, entity_id: str) -> FollowerResult[Totals] | None:
         """Return the totals of an id."""
         found = await self.held.totals(entity, entity_id)
-        return None if found is None else Followed(found, self._position)
+        return None if found is None else FollowerResult(found, self._position)
 
-    async def batch(self, entity: Entity, ids: Sequence[str]) -> Followed[TotalsBatch]:
+    async def batch(self, entity: Entity, ids: Sequence[str]) -> FollowerResult[TotalsBatch]:
         """Return the totals of those ids that it has."""
-        return Followed(await self.held.batch(entity, ids), self._position)
+        return FollowerResult(await self.held.batch(entity, ids), self._position)
 
     async def positions(self) -> Mapping[str, FollowerPosition]:
         """Return the same position for each entity."""
@@ -179,7 +179,9 @@ def _store_readers(readers: Sequence[MemoryReader], clock: Callable[[], float]) 
     if len(readers) == 1:
         return StoreReaders(readers[0], clock=clock)
     postgres, redis = sorted(readers, key=lambda reader: reader.store)
-    following = Following(MemoryFollower(redis), AuthorityNumbers(postgres.sequence_numbers))
+    following = FollowerSetup(
+        MemoryFollower(redis), SequenceNumberPoller(postgres.sequence_numbers)
+    )
     return StoreReaders(postgres, following=following, clock=clock)
 
 

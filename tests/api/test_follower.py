@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from redis import Redis
 
 from api.errors import StoreUnavailableError
-from api.queries import authority_numbers
-from api.queries.authority_numbers import AuthorityNumbers
+from api.queries import sequence_number_poller
 from api.queries.contract import FollowerPosition, SequenceNumbers
+from api.queries.sequence_number_poller import SequenceNumberPoller
 from mobility.entities import BY_NAME, ENTITIES
 from mobility.keys import RedisKeys
 from mobility.settings import Settings
@@ -105,7 +105,7 @@ def test_it_may_be_a_second_behind() -> None:
                 raise AWAY
             return SequenceNumbers("first", {"driver": number})
 
-        authority = AuthorityNumbers(read)
+        authority = SequenceNumberPoller(read)
         assert not authority.is_current(DRIVER, FollowerPosition("first", 3))
         needed = []
         for _ in range(5):
@@ -128,7 +128,7 @@ def test_it_may_be_a_second_behind() -> None:
 
 def test_an_unexpected_answer_does_not_end_the_questions(monkeypatch: pytest.MonkeyPatch) -> None:
     """A follower is current again once the authority has answered."""
-    monkeypatch.setattr(authority_numbers, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(sequence_number_poller, "POLL_SECONDS", 0.01)
 
     async def run() -> None:
         answers: Iterator[SequenceNumbers | None] = iter(
@@ -141,7 +141,7 @@ def test_an_unexpected_answer_does_not_end_the_questions(monkeypatch: pytest.Mon
                 raise IndexError
             return answer
 
-        authority = AuthorityNumbers(read)
+        authority = SequenceNumberPoller(read)
         authority.start()
         await until_async(
             lambda: authority.is_current(DRIVER, FollowerPosition("first", 9)), "the answer"
@@ -169,7 +169,7 @@ def test_another_authority_is_noticed_at_once() -> None:
         async def read() -> SequenceNumbers:
             return next(answers)
 
-        authority = AuthorityNumbers(read)
+        authority = SequenceNumberPoller(read)
         for _ in range(3):
             await authority.ask()
         assert not authority.is_current(DRIVER, FollowerPosition("first", 9))

@@ -26,7 +26,7 @@ COMMON = {
     "api/representation/responses.py",
 }
 REDIS = {"api/queries/redis_queries.py", "mobility/keys.py"}
-FOLLOWER = {"api/queries/redis_follower.py", "api/queries/authority_numbers.py"}
+FOLLOWER = {"api/queries/redis_follower.py", "api/queries/sequence_number_poller.py"}
 OF_STORES = {
     ("redis",): {*REDIS, "api/queries/redis.py"},
     ("postgres",): {"api/queries/postgres.py", "api/queries/postgres_client.py"},
@@ -39,7 +39,7 @@ def test_a_get_passes_through_few_files(
     settings: Settings, stores: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are all files of the project whose code runs for the totals of one id."""
-    monkeypatch.setattr("api.queries.authority_numbers.POLL_SECONDS", 600)
+    monkeypatch.setattr("api.queries.sequence_number_poller.POLL_SECONDS", 600)
     configured = with_stores(settings, *stores)
     fill_stores(configured, random_windows())
     files: set[str] = set()

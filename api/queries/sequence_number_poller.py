@@ -25,7 +25,7 @@ None where it follows another authority or none. Without any entity this is not 
 """
 
 
-class AuthorityNumbers:
+class SequenceNumberPoller:
     """The sequence numbers of the authority, asked once a second in the background.
 
     A follower is current if it has the numbers of the last question but one: it may be a second
