@@ -26,9 +26,9 @@ None where it follows another authority or none. Without any entity this is not 
 
 
 class SequenceNumberPoller:
-    """The sequence numbers of the authority, asked once a second in the background.
+    """Reads the sequence numbers of the authority once a second, in the background.
 
-    A follower is current if it has the numbers of the last question but one: it may be a second
+    A follower is current if it has the numbers of the second newest poll: it may be a second
     behind. While the authority does not answer, those that are known stay.
     """
 
