@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from litestar import Litestar, Router
 from litestar.config.cors import CORSConfig
@@ -39,7 +40,7 @@ from api.queries.sequence_number_poller import SequenceNumberPoller
 from api.queries.store_readers import FollowerSetup, StoreReaders
 from api.queries.time_range import WindowingStrategy
 from api.representation.problems import PROBLEM_DETAILS
-from api.representation.responses import AS_OF, COMPLETE, STORE
+from api.representation.responses import AS_OF, COMPLETE, STORE, TIME_ZONE
 from api.routes import QUERIES_ROUTER
 from api.routes.parameters import EncodedIdPaths, reject_unknown_parameters
 from api.status.prometheus import prometheus
@@ -64,7 +65,7 @@ def create_app(settings: Settings) -> Litestar:
 def build_app(readers: StoreReaders, settings: Settings, hub: LiveHub | None = None) -> Litestar:
     """Return the application over these readers and this hub; it closes them at its shutdown."""
     windowing, tokens = WindowingStrategy.of(settings), load_tokens(settings)
-    exports = RunningExports()
+    exports, default_zone = RunningExports(), ZoneInfo(settings.timezone)
 
     @asynccontextmanager
     async def use_stores(_app: Litestar) -> AsyncIterator[None]:
@@ -82,6 +83,10 @@ def build_app(readers: StoreReaders, settings: Settings, hub: LiveHub | None = N
         del readers
         return windowing
 
+    def provide_default_zone(windowing: NamedDependency[WindowingStrategy]) -> ZoneInfo:
+        del windowing  # as above
+        return default_zone
+
     app = Litestar(
         route_handlers=[QUERIES_ROUTER, *_STATUS, *_LIVE, *_SESSION, PAGES_ROUTER],
         dependencies={
@@ -91,6 +96,7 @@ def build_app(readers: StoreReaders, settings: Settings, hub: LiveHub | None = N
             "settings": Provide(lambda: settings, sync_to_thread=False),
             "tokens": Provide(lambda: tokens, sync_to_thread=False),
             "windowing": Provide(provide_windowing, sync_to_thread=False),
+            "default_zone": Provide(provide_default_zone, sync_to_thread=False),
         },
         middleware=_middleware(settings, tokens),
         before_request=reject_unknown_parameters,
@@ -159,7 +165,7 @@ def _cors_config(settings: Settings) -> CORSConfig | None:
         allow_origins=list(settings.api_origins),
         allow_methods=["GET", "HEAD", "POST"],
         allow_headers=["Authorization", "Content-Type", "If-None-Match", "Last-Event-ID"],
-        expose_headers=["ETag", "Retry-After", AS_OF, STORE, COMPLETE],
+        expose_headers=["ETag", "Retry-After", AS_OF, STORE, COMPLETE, TIME_ZONE],
     )
 
 

@@ -26,6 +26,7 @@ from mobility.secrets import (
     unreadable,
 )
 from mobility.store_urls import URL_SETTINGS, location_fault, url_fault
+from mobility.time_zones import zone_fault
 from mobility.value_settings import REGISTRY_FILES, ValueSettings, registry_faults
 
 PREFIX: Final = "MOBILITY_"
@@ -137,6 +138,10 @@ class Settings(ValueSettings, frozen=True, kw_only=True):
     api_tokens: str | None = None
     api_rate: ClientLimit = 200
     api_live_readers: ClientLimit = 1_000
+
+    # Whose local times the API reads and answers where a request names no time zone: no number of
+    # the flow depends on it.
+    timezone: str = "UTC"
 
     # How far behind the flow may be while the API counts as ready (0: as far as it likes).
     ready_lag: Annotated[int, Meta(ge=0, le=10**12)] = 100_000
@@ -316,6 +321,9 @@ def _converted(field: str, text: str) -> object:
     if typing.get_origin(_TYPES[field]) is tuple:
         return _names(field, text)
     value = text if field in PASSWORDS else text.strip()
+    if field == "timezone" and (fault := zone_fault(value)) is not None:
+        msg = f"no such time zone ({fault})"
+        raise msgspec.ValidationError(msg)
     return msgspec.convert(value, _TYPES[field], strict=False)
 
 

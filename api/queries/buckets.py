@@ -3,10 +3,9 @@
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta, tzinfo
-from functools import cache
 from itertools import chain, islice
 from typing import Final, Literal
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from api.errors import InvalidParameterError, RangeTooLongError
 from api.queries.local_times import Part
@@ -18,6 +17,7 @@ from api.queries.time_range import (
     to_datetime,
     to_epoch_ms,
 )
+from mobility.time_zones import zone_names
 
 Granularity = Literal["PT5M", "PT15M", "PT1H", "P1D"]
 
@@ -67,7 +67,7 @@ def default_range_length(length: int) -> int:
 
 def time_zone(name: str) -> ZoneInfo:
     """Return a time zone of the IANA database by name; raises InvalidParameterError."""
-    if name not in _zone_names():
+    if name not in zone_names():
         msg = "tz: not the name of a time zone in the IANA database, such as Europe/Berlin"
         raise InvalidParameterError(msg)
     return ZoneInfo(name)
@@ -195,8 +195,3 @@ def _too_long() -> RangeTooLongError:
         f"from: the range has more than {MAX_BUCKETS:,} buckets; "
         "use a shorter range or a coarser granularity"
     )
-
-
-@cache
-def _zone_names() -> frozenset[str]:
-    return frozenset(available_timezones())

@@ -24,6 +24,9 @@ AS_OF: Final = "Mobility-As-Of"
 STORE: Final = "Mobility-Store"
 COMPLETE: Final = "Mobility-Complete"
 
+TIME_ZONE: Final = "Mobility-Timezone"
+"""Names the zone of `tz`, also where the body has rows only."""
+
 _EXTREMES: Final = {name: datetime | None if name in STARTS else float | None for name in EXTREMES}
 """The fields of minima and maxima, which are null without trips: a backfill can leave an id so."""
 

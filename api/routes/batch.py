@@ -1,6 +1,7 @@
 """Totals of many ids at once, for feature stores and models."""
 
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import msgspec
 from litestar import post
@@ -19,7 +20,15 @@ from api.representation.responses import (
     range_to_response,
     to_response,
 )
-from api.routes.parameters import EntityName, From, To, entity_by_name, is_storable
+from api.routes.parameters import (
+    EntityName,
+    From,
+    TimeZoneParameter,
+    To,
+    entity_by_name,
+    is_storable,
+    zone_from_query,
+)
 
 MAX_IDS = 1_000
 
@@ -43,15 +52,17 @@ async def batch(
     data: JSONBody[Ids],
     readers: NamedDependency[StoreReaders],
     windowing: NamedDependency[WindowingStrategy],
+    default_zone: NamedDependency[ZoneInfo],
     from_: From = None,
     to: To = None,
+    tz: TimeZoneParameter = None,
 ) -> BatchResponse:
     """Return the totals of up to 1,000 ids, in their order; null for an id without trips.
 
     Of all time, or of a range. All of them come from the same store.
     """
     entity = entity_by_name(entity_name)
-    time_range = windowing.parse_range(from_, to)
+    time_range = windowing.parse_range(from_, to, zone_from_query(tz, default_zone))
     ids = list(dict.fromkeys(filter(is_storable, data.ids)))
     answer = await readers.batch(entity, ids, time_range)
     found = answer.value

@@ -1,6 +1,7 @@
 """Comparisons of two ids or two ranges."""
 
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from litestar import get
 from litestar.di import NamedDependency
@@ -18,10 +19,12 @@ from api.routes.parameters import (
     QUERY_ID,
     EntityName,
     From,
+    TimeZoneParameter,
     To,
     entity_by_name,
     id_from_query,
     unknown_id,
+    zone_from_query,
 )
 from mobility.entities import Entity
 
@@ -30,10 +33,13 @@ OtherId = Annotated[
 ]
 OtherFrom = Annotated[
     str | None,
-    QueryParameter(description="The start of the range on the right.", format="date-time"),
+    QueryParameter(
+        description="The start of the range on the right, as `from`.", format="date-time"
+    ),
 ]
 OtherTo = Annotated[
-    str | None, QueryParameter(description="The end of the range on the right.", format="date-time")
+    str | None,
+    QueryParameter(description="The end of the range on the right, as `to`.", format="date-time"),
 ]
 
 
@@ -42,12 +48,14 @@ async def compare(
     entity_name: EntityName,
     readers: NamedDependency[StoreReaders],
     windowing: NamedDependency[WindowingStrategy],
+    default_zone: NamedDependency[ZoneInfo],
     id_: Annotated[str | None, QUERY_ID] = None,
     from_: From = None,
     to: To = None,
     other_id: OtherId = None,
     other_from: OtherFrom = None,
     other_to: OtherTo = None,
+    tz: TimeZoneParameter = None,
 ) -> ComparisonResponse:
     """Return two results, the left minus the right one, and their ratio.
 
@@ -57,9 +65,10 @@ async def compare(
     entity = entity_by_name(entity_name)
     left_id = None if id_ is None else id_from_query(entity, id_)
     right_id = left_id if other_id is None else id_from_query(entity, other_id)
-    left_range = right_range = windowing.parse_range(from_, to)
+    zone = zone_from_query(tz, default_zone)
+    left_range = right_range = windowing.parse_range(from_, to, zone)
     if other_from is not None or other_to is not None:
-        right_range = windowing.parse_range(other_from, other_to, prefix="other_")
+        right_range = windowing.parse_range(other_from, other_to, zone, prefix="other_")
     if (left_id, left_range) == (right_id, right_range):
         msg = "other_id: both sides are the same; give another id or another range"
         raise InvalidParameterError(msg)

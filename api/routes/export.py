@@ -12,7 +12,7 @@ from api.queries.contract import ExportReader, ListOrder
 from api.queries.store_readers import StoreReaders
 from api.queries.time_range import TimeRange, to_datetime
 from api.representation.formats import Form, content_type, format_headers
-from api.representation.responses import complete_header, freshness_headers
+from api.representation.responses import TIME_ZONE, complete_header, freshness_headers
 from api.representation.row_stream import stream_rows
 from api.representation.rows import LIST_ROW_SCHEMA, ROW_SCHEMA, to_list_rows, to_rows_of_batch
 from api.routes.windows_query import WindowsQuery
@@ -47,7 +47,10 @@ class Exporter:
                 f"{self.entity.name}-windows",
                 ROW_SCHEMA,
                 lambda source: _read_windows(source, query),
-                lambda source: complete_header(_is_complete(source, query)),
+                lambda source: {
+                    **complete_header(_is_complete(source, query)),
+                    TIME_ZONE: query.tz,
+                },
             )
         )
 

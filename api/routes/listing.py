@@ -1,6 +1,7 @@
 """Lists of the ids of an entity, in pages."""
 
 from typing import Annotated, Any, Final, Literal, cast
+from zoneinfo import ZoneInfo
 
 from litestar import Request, Response, get
 from litestar.di import NamedDependency
@@ -29,10 +30,12 @@ from api.routes.parameters import (
     FormatParameter,
     From,
     RawParameter,
+    TimeZoneParameter,
     To,
     check_prefix,
     entity_by_name,
     id_from_query,
+    zone_from_query,
 )
 from mobility.entities import Entity
 
@@ -60,6 +63,7 @@ async def listing(
     entity_name: EntityName,
     readers: NamedDependency[StoreReaders],
     windowing: NamedDependency[WindowingStrategy],
+    default_zone: NamedDependency[ZoneInfo],
     exports: NamedDependency[RunningExports],
     limit: Limit = None,
     cursor: Annotated[
@@ -73,6 +77,7 @@ async def listing(
     id_: Annotated[str | None, QUERY_ID] = None,
     from_: From = None,
     to: To = None,
+    tz: TimeZoneParameter = None,
     format_: FormatParameter = None,
     raw: RawParameter = False,
 ) -> Response[ListingResponse | MetricsResponse]:
@@ -82,7 +87,7 @@ async def listing(
     has no pages. The other parameters can't be combined with `id`.
     """
     entity = entity_by_name(entity_name)
-    time_range = windowing.parse_range(from_, to)
+    time_range = windowing.parse_range(from_, to, zone_from_query(tz, default_zone))
     accept = None if id_ is not None else request.headers.get("accept")
     form = Form(choose_format(format_, accept, ALL_FORMATS if id_ is None else ["json"]), raw)
     if id_ is not None:

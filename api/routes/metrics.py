@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from litestar import get
 from litestar.di import NamedDependency
@@ -22,10 +23,12 @@ from api.routes.parameters import (
     EncodedId,
     EntityName,
     From,
+    TimeZoneParameter,
     To,
     entity_by_name,
     id_from_path,
     unknown_id,
+    zone_from_query,
 )
 from mobility.entities import Entity
 from mobility.settings import Store
@@ -65,13 +68,16 @@ async def metrics(
     entity_id: EncodedId,
     readers: NamedDependency[StoreReaders],
     windowing: NamedDependency[WindowingStrategy],
+    default_zone: NamedDependency[ZoneInfo],
     from_: From = None,
     to: To = None,
+    tz: TimeZoneParameter = None,
 ) -> MetricsResponse:
     """Return the running totals of an id, or its totals over a range."""
     entity = entity_by_name(entity_name)
     found_id = id_from_path(entity, entity_id)
-    return await id_metrics(entity, found_id, windowing.parse_range(from_, to), readers, windowing)
+    time_range = windowing.parse_range(from_, to, zone_from_query(tz, default_zone))
+    return await id_metrics(entity, found_id, time_range, readers, windowing)
 
 
 async def id_metrics(

@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 from urllib.parse import unquote_to_bytes
+from zoneinfo import ZoneInfo
 
 from litestar import Request
 from litestar.enums import ParamType, ScopeType
@@ -12,6 +13,7 @@ from litestar.params import ParameterKwarg, PathParameter, QueryParameter
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from api.errors import InvalidParameterError
+from api.queries.buckets import time_zone
 from api.representation.formats import Format
 from api.representation.problems import problem
 from mobility.entities import BY_NAME, Entity
@@ -33,8 +35,9 @@ From = Annotated[
     str | None,
     QueryParameter(
         name="from",
-        description="Count windows that start at this time or later (ISO 8601; without an offset "
-        "it is in the time zone `tz` if there is one, else in UTC).",
+        description="Count windows that start at this time or later (ISO 8601). Without an "
+        "offset, as in 2025-01-01 or 2025-01-01T08:00, it is a local time of `tz`: the first "
+        "of two if clocks show it twice, and by the offset before if they skip it.",
         format="date-time",
         examples=[Example(value="2025-01-01T08:00:00Z")],
     ),
@@ -43,9 +46,17 @@ To = Annotated[
     str | None,
     QueryParameter(
         name="to",
-        description="Count windows that start before this time.",
+        description="Count windows that start before this time (ISO 8601, as `from`).",
         format="date-time",
         examples=[Example(value="2025-01-01T09:00:00Z")],
+    ),
+]
+TimeZoneParameter = Annotated[
+    str | None,
+    QueryParameter(
+        description="The time zone of days, hours and times without an offset: a name of the IANA "
+        "database. By default it is that of the system (`MOBILITY_TIMEZONE`, or else UTC).",
+        examples=[Example(value="Europe/Berlin"), Example(value="UTC")],
     ),
 ]
 FormatParameter = Annotated[
@@ -172,6 +183,11 @@ def entity_by_name(name: str) -> Entity:
             HTTPStatus.NOT_FOUND, f"Unknown entity; the entities are {', '.join(BY_NAME)}"
         )
     return entity
+
+
+def zone_from_query(tz: str | None, default: ZoneInfo) -> ZoneInfo:
+    """Return the time zone of a request; raises InvalidParameterError for an unknown name."""
+    return default if tz is None else time_zone(tz)
 
 
 def id_from_path(entity: Entity, segment: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo
 
 from litestar import Request, Response, get
 from litestar.di import NamedDependency
@@ -21,6 +22,7 @@ from api.representation.formats import (
 )
 from api.representation.openapi import FormatsOperation
 from api.representation.responses import (
+    TIME_ZONE,
     SeriesBucket,
     SeriesResponse,
     freshness_headers,
@@ -36,16 +38,17 @@ from api.routes.parameters import (
     FormatParameter,
     From,
     RawParameter,
+    TimeZoneParameter,
     To,
     entity_by_name,
     id_from_path,
     id_from_query,
     unknown_id,
+    zone_from_query,
 )
 from api.routes.windows_query import (
     GranularityParameter,
     HoursParameter,
-    TimeZoneParameter,
     WeekdaysParameter,
     WindowsQuery,
 )
@@ -64,10 +67,11 @@ async def series(
     entity_id: EncodedId,
     readers: NamedDependency[StoreReaders],
     windowing: NamedDependency[WindowingStrategy],
+    default_zone: NamedDependency[ZoneInfo],
     from_: From = None,
     to: To = None,
     granularity: GranularityParameter = None,
-    tz: TimeZoneParameter = "UTC",
+    tz: TimeZoneParameter = None,
     hours: HoursParameter = None,
     weekdays: WeekdaysParameter = None,
     format_: FormatParameter = None,
@@ -85,7 +89,7 @@ async def series(
         start=from_,
         end=to,
         granularity=granularity,
-        tz=tz,
+        zone=zone_from_query(tz, default_zone),
         hours=hours,
         weekdays=weekdays,
     )
@@ -98,12 +102,13 @@ async def windows(
     entity_name: EntityName,
     readers: NamedDependency[StoreReaders],
     windowing: NamedDependency[WindowingStrategy],
+    default_zone: NamedDependency[ZoneInfo],
     exports: NamedDependency[RunningExports],
     id_: Annotated[str | None, QUERY_ID] = None,
     from_: From = None,
     to: To = None,
     granularity: GranularityParameter = None,
-    tz: TimeZoneParameter = "UTC",
+    tz: TimeZoneParameter = None,
     hours: HoursParameter = None,
     weekdays: WeekdaysParameter = None,
     format_: FormatParameter = None,
@@ -120,7 +125,7 @@ async def windows(
         start=from_,
         end=to,
         granularity=granularity,
-        tz=tz,
+        zone=zone_from_query(tz, default_zone),
         hours=hours,
         weekdays=weekdays,
     )
@@ -152,6 +157,7 @@ async def _respond(
     headers = {
         **freshness_headers(watermark, answer.store),
         **format_headers(form.name, f"{entity.name}-windows"),
+        TIME_ZONE: query.tz,
     }
     if form.name != "json":
         content = write_rows(to_rows(entity_id, items), form.name, raw=form.raw)

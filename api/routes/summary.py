@@ -1,6 +1,7 @@
 """Summaries of all ids of an entity."""
 
 from collections.abc import Mapping, Sequence
+from zoneinfo import ZoneInfo
 
 from litestar import get
 from litestar.di import NamedDependency
@@ -16,7 +17,14 @@ from api.representation.responses import (
     sums_to_response,
     to_response,
 )
-from api.routes.parameters import EntityName, From, To, entity_by_name
+from api.routes.parameters import (
+    EntityName,
+    From,
+    TimeZoneParameter,
+    To,
+    entity_by_name,
+    zone_from_query,
+)
 from mobility.measures import SUMS
 
 
@@ -29,12 +37,14 @@ async def summary(
     entity_name: EntityName,
     readers: NamedDependency[StoreReaders],
     windowing: NamedDependency[WindowingStrategy],
+    default_zone: NamedDependency[ZoneInfo],
     from_: From = None,
     to: To = None,
+    tz: TimeZoneParameter = None,
 ) -> SummaryResponse:
     """Return the sums of all ids over a range or of all time, and their distribution."""
     entity = entity_by_name(entity_name)
-    time_range = windowing.parse_range(from_, to)
+    time_range = windowing.parse_range(from_, to, zone_from_query(tz, default_zone))
     answer = await readers.analyze("Summaries", lambda reader: reader.summary(entity, time_range))
     found = answer.value
     return SummaryResponse(

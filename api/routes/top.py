@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo
 
 from litestar import Request, Response, get
 from litestar.di import NamedDependency
@@ -28,9 +29,11 @@ from api.routes.parameters import (
     FormatParameter,
     From,
     RawParameter,
+    TimeZoneParameter,
     To,
     entity_by_name,
     id_from_query,
+    zone_from_query,
 )
 
 MAX_TOP: Final = 5_000
@@ -49,11 +52,13 @@ async def top(
     entity_name: EntityName,
     readers: NamedDependency[StoreReaders],
     windowing: NamedDependency[WindowingStrategy],
+    default_zone: NamedDependency[ZoneInfo],
     by: Annotated[SortKey, QueryParameter(description="The sum that ids are ranked by.")] = "trips",
     limit: Annotated[int, _LIMIT] = 10,
     id_: Annotated[str | None, QUERY_ID] = None,
     from_: From = None,
     to: To = None,
+    tz: TimeZoneParameter = None,
     format_: FormatParameter = None,
     raw: RawParameter = False,
 ) -> Response[TopResponse]:
@@ -65,7 +70,7 @@ async def top(
     entity = entity_by_name(entity_name)
     form = Form(choose_format(format_, request.headers.get("accept")), raw)
     only = None if id_ is None else id_from_query(entity, id_)
-    time_range = windowing.parse_range(from_, to)
+    time_range = windowing.parse_range(from_, to, zone_from_query(tz, default_zone))
     answer = await readers.analyze(
         "Top ids", lambda reader: reader.top(entity, time_range, by, limit, only)
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Annotated, Final
+from zoneinfo import ZoneInfo
 
 from litestar.openapi.spec import Example
 from litestar.params import QueryParameter
@@ -14,7 +15,6 @@ from api.queries.buckets import (
     each_bound,
     iso_duration,
     series_range,
-    time_zone,
 )
 from api.queries.local_times import LocalTimes, Part
 from api.queries.time_range import TimeRange, WindowingStrategy
@@ -22,13 +22,6 @@ from api.queries.time_range import TimeRange, WindowingStrategy
 GranularityParameter = Annotated[
     Granularity | None,
     QueryParameter(description="The length of a bucket; by default, that of a window."),
-]
-TimeZoneParameter = Annotated[
-    str,
-    QueryParameter(
-        description="The time zone of days and hours (a name of the IANA database).",
-        examples=[Example(value="Europe/Berlin"), Example(value="UTC")],
-    ),
 ]
 HoursParameter = Annotated[
     str | None,
@@ -62,15 +55,15 @@ class WindowsQuery:
         start: str | None,
         end: str | None,
         granularity: Granularity | None,
-        tz: str,
+        zone: ZoneInfo,
         hours: str | None,
         weekdays: str | None,
     ) -> None:
         self.windowing = windowing
-        self.tz = tz
-        self._zone = time_zone(tz)
+        self.tz = zone.key
+        self._zone = zone
         self._length = bucket_length(granularity, windowing)
-        self._time_range = windowing.parse_range(start, end, self._zone)
+        self._time_range = windowing.parse_range(start, end, zone)
         self._local_times = LocalTimes.parse(hours, weekdays)
         self.granularity = iso_duration(self._length)
 

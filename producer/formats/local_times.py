@@ -8,10 +8,10 @@ in that hour is in the first pass, unless that is before the start.
 
 from dataclasses import dataclass
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
 
+from mobility.time_zones import zone_fault
 from producer.formats.errors import TripsFileError
 
 # Clocks are changed at full quarters of an hour, in all zones since 1972: one lookup serves each.
@@ -32,11 +32,9 @@ class Instants:
 
 def check_timezone(name: str) -> None:
     """Raise TripsFileError if there is no such IANA time zone."""
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        msg = f"no such time zone: {name} (expected a name such as America/New_York or UTC)"
-        raise TripsFileError(msg) from error
+    if (fault := zone_fault(name)) is not None:
+        msg = f"no such time zone: {name} ({fault})"
+        raise TripsFileError(msg)
 
 
 class LocalTimes:

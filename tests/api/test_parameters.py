@@ -57,4 +57,4 @@ def test_post_takes_no_unknown_parameters() -> None:
     """A parameter of another route is not taken for the body."""
     with client(READER) as http:
         response = http.post("/batch/driver?ids=d1", json={"ids": ["d1"]})
-    assert problem_of(response, 400)["detail"] == "ids: unknown; the parameters are from, to"
+    assert problem_of(response, 400)["detail"] == "ids: unknown; the parameters are from, to, tz"

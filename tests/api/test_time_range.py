@@ -26,6 +26,27 @@ def test_bounds_are_starts_of_windows() -> None:
 
 
 @pytest.mark.parametrize(
+    ("zone", "local", "expected"),
+    [
+        ("Europe/Berlin", "2025-06-01", "2025-05-31T22:00Z"),
+        ("Europe/Berlin", "2025-06-01T08:00Z", "2025-06-01T08:00Z"),
+        ("Europe/Berlin", "2025-06-01T08:00-05:00", "2025-06-01T13:00Z"),
+        # Clocks show it twice.
+        ("Europe/Berlin", "2025-10-26T02:30", "2025-10-26T00:30Z"),
+        ("America/Havana", "2025-11-02", "2025-11-02T04:00Z"),
+        ("Australia/Lord_Howe", "2025-04-06T01:45", "2025-04-05T14:45Z"),
+        # Clocks skip it: 2:30 is 3:30 of the new time, and midnight 1:00.
+        ("Europe/Berlin", "2025-03-30T02:30", "2025-03-30T01:30Z"),
+        ("America/Sao_Paulo", "2018-11-04", "2018-11-04T03:00Z"),
+        ("Pacific/Apia", "2011-12-30T12:00", "2011-12-30T22:00Z"),
+    ],
+)
+def test_bounds_without_an_offset_are_local_times(zone: str, local: str, expected: str) -> None:
+    """Of two equal local times it is the first, and one that is skipped has the offset before."""
+    assert parse_time("at", local, ZoneInfo(zone)) == ms(expected)
+
+
+@pytest.mark.parametrize(
     ("start", "end", "fault"),
     [
         ("yesterday", None, "from: not a time"),

@@ -97,6 +97,7 @@ OTHERS: dict[str, Any] = {
     "api_live_readers": 0,
     "map_tiles": "https://tiles.example:8443/{z}/{x}/{y}.png",
     "map_credit": "© people who survey",
+    "timezone": "America/New_York",
     "ready_lag": 0,
     "ready_age": 0,
 }
@@ -269,6 +270,8 @@ def test_every_fault_is_reported_at_once() -> None:
         ("DELTA", "s3://user:secret@bucket/lake"),
         ("MAP_TILES", "https://tiles.example/{z}/{x}.png"),
         ("MAP_TILES", "data:{z}{x}{y}"),
+        ("TIMEZONE", ""),
+        ("TIMEZONE", "../UTC"),
         ("MAP_TILES", "https://tiles.example; script-src */{z}/{x}/{y}"),
     ],
 )
@@ -276,6 +279,22 @@ def test_an_invalid_value_is_named(name: str, text: str) -> None:
     """The only fault names the variable."""
     (fault,) = faults(**{name: text})
     assert fault.startswith(f"MOBILITY_{name}=")
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("New York", "America/New_York"),
+        ("europe/Berln", "Europe/Berlin"),
+        ("Middle-earth", "America/New_York or UTC"),
+    ],
+)
+def test_a_time_zone_is_one_of_the_database(name: str, nearest: str) -> None:
+    """The fault has the nearest names, and otherwise how names look."""
+    assert read_settings({"MOBILITY_TIMEZONE": " Asia/Kolkata "}).timezone == "Asia/Kolkata"
+    (fault,) = faults(TIMEZONE=name)
+    start = f"MOBILITY_TIMEZONE={name}: no such time zone (expected a name such as {nearest}"
+    assert fault.startswith(start)
 
 
 def test_a_variable_in_other_case_is_a_fault() -> None:
