@@ -22,7 +22,7 @@ class TripFileSet(msgspec.Struct, frozen=True, kw_only=True):
     `given` are the files and folders as they were named, `options` the arguments that say how they
     are read, and `mapping` the SHA-256 of the mapping of columns that one of these names. `tables`
     are those that are joined to trips, by their names. `rejects` is where rows that are left out
-    are written. Paths are absolute.
+    are written. `timezones` are those of their local times, each once. Paths are absolute.
     """
 
     given: tuple[str, ...]
@@ -31,6 +31,7 @@ class TripFileSet(msgspec.Struct, frozen=True, kw_only=True):
     mapping: str | None = None
     tables: dict[str, str] = {}
     rejects: str | None = None
+    timezones: tuple[str, ...] = ()
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -42,6 +43,11 @@ class TripFileSet(msgspec.Struct, frozen=True, kw_only=True):
     def content(self) -> tuple[str, ...]:
         """What is in the files, whatever their names are."""
         return tuple(file.sha256 for file in self.files)
+
+    @property
+    def timezone(self) -> str:
+        """The time zone of all of them; UTC if they have several."""
+        return self.timezones[0] if len(self.timezones) == 1 else "UTC"
 
     def has_files_of(self, other: Self) -> bool:
         """Tell whether the files are the same, in any order."""

@@ -42,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         refunds = read_settings(os.environ).refunds
         with open_trip_files(found.files, replace(reading, refunds=refunds)) as reader:
             reader.check_amounts()
+            timezones = reader.timezones
         identified = TripFileSet(
             given=tuple(map(str, found.files)),
             # What is left aside, the producer says once it reads the files.
@@ -50,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             mapping=_mapping(reading),
             tables={name: str(path) for name, path in tables.items()},
             rejects=found.rejects and str(found.rejects),
+            timezones=timezones,
         )
     except (OSError, SettingsError, TripsFileError) as error:
         sys.stderr.write(f"{error}\n")

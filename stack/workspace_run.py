@@ -4,7 +4,7 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -50,9 +50,11 @@ def run_workspace(state: Path, name: str | None, arguments: Sequence[str]) -> in
         return 0
     with lock:
         to_load = files_to_load(workspace, given)
-        sys.stdout.write(f"{_describe(workspace, to_load)}\n")
+        held = _record(workspace, None).files
+        lines = (_describe(workspace, to_load), *describe_zone(held, os.environ))
+        sys.stdout.write("\n".join((*lines, "")))
         sys.stdout.flush()
-        return run_system(workspace.folder, lock, _plan(workspace, to_load))
+        return run_system(workspace.folder, lock, _plan(workspace, held, to_load))
 
 
 class UnreadableFilesError(WorkspaceError):
@@ -76,13 +78,7 @@ def files_to_load(workspace: Workspace, given: TripFileSet | None) -> TripFileSe
 
     Raises WorkspaceError if the workspace has trips of other files, or they are read otherwise.
     """
-    record = workspace.record()
-    if given is not None and (record is None or workspace.load_state() is None):
-        record = WorkspaceRecord(given)  # there is no trip yet
-        workspace.save(record)
-    if record is None:
-        msg = f"workspace {workspace.name} holds no files"
-        raise WorkspaceError(msg)
+    record = _record(workspace, given)
     if given is not None:
         check_same(workspace, record.files, given)
     if record.is_loaded:
@@ -92,6 +88,18 @@ def files_to_load(workspace: Workspace, given: TripFileSet | None) -> TripFileSe
         return record.files
     workspace.save(WorkspaceRecord(given))  # the files may have moved
     return given
+
+
+def _record(workspace: Workspace, given: TripFileSet | None) -> WorkspaceRecord:
+    """Return what a workspace holds: the given files, as long as there is no trip of others."""
+    record = workspace.record()
+    if given is not None and (record is None or workspace.load_state() is None):
+        record = WorkspaceRecord(given)
+        workspace.save(record)
+    if record is None:
+        msg = f"workspace {workspace.name} holds no files"
+        raise WorkspaceError(msg)
+    return record
 
 
 def check_same(workspace: Workspace, held: TripFileSet, given: TripFileSet) -> None:
@@ -140,12 +148,10 @@ def _refuse_other_services(environ: Mapping[str, str]) -> None:
         raise WorkspaceError(msg)
 
 
-def _plan(workspace: Workspace, to_load: TripFileSet | None) -> SystemPlan:
-    record = workspace.record()
-    tables = {} if record is None else record.files.tables
+def _plan(workspace: Workspace, held: TripFileSet, to_load: TripFileSet | None) -> SystemPlan:
     return SystemPlan(
         partial(_components, workspace, to_load),
-        partial(workspace_environ, tables),
+        partial(workspace_environ, held.tables, timezone=held.timezone),
         LoadReport(workspace, is_loading=to_load is not None),
     )
 
@@ -169,16 +175,30 @@ def _components(
 
 
 def workspace_environ(
-    tables: Mapping[str, str], folder: Path, environ: Mapping[str, str]
+    tables: Mapping[str, str], folder: Path, environ: Mapping[str, str], timezone: str = "UTC"
 ) -> dict[str, str]:
-    """Return the environment of a workspace's components: with its tables, and no others."""
+    """Return the environment of a workspace's components: with its tables, and no others.
+
+    Local times of the API are those of the files, unless the caller has set another time zone.
+    """
     others = {f"MOBILITY_{table.upper()}" for table in TABLES}
     kept = {name: value for name, value in environ.items() if name not in others}
     ours = {f"MOBILITY_{table.upper()}": path for table, path in tables.items()}
     # No watermark is too old: the trips are from when they are from.
-    defaults = {"MOBILITY_READY_AGE": "0"}
+    defaults = {"MOBILITY_READY_AGE": "0", "MOBILITY_TIMEZONE": timezone}
     forever = {"MOBILITY_RETENTION_HOURS": _FOREVER_HOURS}
     return component_environ(folder, {**defaults, **kept, **ours, **forever})
+
+
+def describe_zone(files: TripFileSet, environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield a line on the time zone that the API takes from files, unless theirs is UTC anyway."""
+    if "MOBILITY_TIMEZONE" in environ:
+        return
+    if len(files.timezones) > 1:
+        zones = ", ".join(files.timezones)
+        yield f"the files have several time zones ({zones}): that of the API is UTC"
+    elif files.timezone != "UTC":
+        yield f"the time zone of the API is that of the files: {files.timezone}"
 
 
 def _describe(workspace: Workspace, to_load: TripFileSet | None) -> str:

@@ -54,6 +54,11 @@ class TripReader:
         """How many bytes the files have, decompressed."""
         return sum(each.file.size for each in self.files)
 
+    @property
+    def timezones(self) -> tuple[str, ...]:
+        """The time zones of the files' local times, each once."""
+        return tuple(sorted({each.plan.timezone for each in self.files}))
+
     def describe(self) -> list[str]:
         """Return a line for each way in which files are read, and one on those that are not."""
         by_line: dict[str, list[str]] = {}

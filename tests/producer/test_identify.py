@@ -9,6 +9,8 @@ import pytest
 
 from mobility.trip_files import TripFileSet
 from producer.identify import main
+from tests.producer.formats.reading import write_csv
+from tests.producer.formats.test_known_formats import CASES
 
 TRIP = {"start_time": ["2025-06-02"], "duration_min": [1.0], "distance_km": [1.0], "price": [2.0]}
 
@@ -40,6 +42,7 @@ def test_files_options_and_tables(
         options=("--as-is",),
         tables={"drivers": str(trips)},
         rejects=str(folder / "out"),
+        timezones=("UTC",),
     )
 
 
@@ -51,6 +54,20 @@ def test_a_folder_stands_for_its_files(trips: Path, capsys: pytest.CaptureFixtur
     (file,) = found.files
     assert (file.path, file.size) == (str(trips), len(content))
     assert file.sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_time_zones_are_those_of_the_formats(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each once, unless an option names one for all; several are none for all together."""
+    for city in ("nyc-yellow", "nyc-green", "chicago-taxi"):
+        write_csv(tmp_path / f"{city}.csv", *CASES[city][:2])
+    new_york = identified(capsys, tmp_path / "nyc-yellow.csv", tmp_path / "nyc-green.csv")
+    assert (new_york.timezones, new_york.timezone) == (("America/New_York",), "America/New_York")
+    both = identified(capsys, tmp_path)
+    assert (both.timezones, both.timezone) == (("America/Chicago", "America/New_York"), "UTC")
+    named = identified(capsys, tmp_path, "--timezone", "Europe/Berlin")
+    assert named.timezone == "Europe/Berlin"
 
 
 def test_a_mapping_that_is_edited_is_another_way_to_read(

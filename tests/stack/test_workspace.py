@@ -22,7 +22,12 @@ from stack.workspace import (
     workspace_name,
     workspaces,
 )
-from stack.workspace_run import files_to_load, run_workspace, workspace_environ
+from stack.workspace_run import (
+    describe_zone,
+    files_to_load,
+    run_workspace,
+    workspace_environ,
+)
 
 JANUARY = TripFileSet(
     given=("/d/january.csv",), files=(TripFile("/d/january.csv", 9, "a"),), options=("--as-is",)
@@ -172,6 +177,48 @@ def test_the_log_is_kept_and_only_named_tables_are_joined(tmp_path: Path) -> Non
     assert (settings.retention_hours, settings.ready_age, settings.window) == (876_600, 0, 60)
     assert settings.recovery_dir == str(tmp_path / "recovery")
     assert settings.stores == ("redis", "postgres")
+
+
+@pytest.mark.parametrize(
+    ("zones", "given", "timezone", "line"),
+    [
+        (
+            ("America/Chicago",),
+            {},
+            "America/Chicago",
+            "the API is that of the files: America/Chicago",
+        ),
+        (("UTC",), {}, "UTC", ""),
+        ((), {}, "UTC", ""),
+        (("Asia/Tokyo", "UTC"), {}, "UTC", "several time zones (Asia/Tokyo, UTC): that of the API"),
+        (("UTC",), {"MOBILITY_TIMEZONE": "Asia/Tokyo"}, "Asia/Tokyo", ""),
+        (("America/Chicago", "UTC"), {"MOBILITY_TIMEZONE": "Asia/Tokyo"}, "Asia/Tokyo", ""),
+    ],
+)
+def test_the_api_has_the_time_zone_of_the_files(
+    tmp_path: Path, zones: tuple[str, ...], given: dict[str, str], timezone: str, line: str
+) -> None:
+    """UTC if they have several, which a line says; what the caller has set comes first."""
+    files = msgspec.structs.replace(JANUARY, timezones=zones)
+    environ = workspace_environ({}, tmp_path, given, files.timezone)
+    assert environ["MOBILITY_TIMEZONE"] == timezone
+    told = list(describe_zone(files, given))
+    assert len(told) == bool(line)
+    assert line in "".join(told)
+
+
+def test_a_workspace_of_an_earlier_version_has_no_time_zone(workspace: Workspace) -> None:
+    """Its record is read, and its API stays in UTC."""
+    workspace.save(WorkspaceRecord(JANUARY, is_loaded=True))
+    path = workspace.folder / "workspace.json"
+    record = json.loads(path.read_text())
+    del record["files"]["timezones"]
+    path.write_text(json.dumps(record))
+    found = workspace.record()
+    assert found is not None
+    assert found.files.timezone == "UTC"
+    in_chicago = msgspec.structs.replace(JANUARY, timezones=("America/Chicago",))
+    assert found.files.is_read_as(in_chicago)
 
 
 def test_a_workspace_that_does_not_exist_is_not_stopped_or_started(
