@@ -8,7 +8,8 @@ from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 from api.errors import InvalidParameterError, RangeTooLongError
-from api.queries.local_times import Part
+from api.queries.contract import ZERO_SUMS, Series, Sums
+from api.queries.local_times import Part, is_in
 from api.queries.time_range import (
     EARLIEST,
     LATEST,
@@ -131,6 +132,22 @@ def cut_bounds(bounds: Sequence[int], parts: Sequence[Part]) -> tuple[int, ...]:
     if len(found) > MAX_BUCKETS + 1:
         raise _too_long()
     return found
+
+
+def merge_pieces(
+    found: Series, cuts: Sequence[int], bounds: Sequence[int], parts: Sequence[Part]
+) -> dict[int, Sums]:
+    """Return the sums of each bucket: those of its pieces (between `cuts`) that are in a part."""
+    if not bounds or list(parts) == [(bounds[0], bounds[-1])]:
+        return {bucket.index: bucket.sums for bucket in found.buckets}
+    sums_of: dict[int, Sums] = {}
+    for piece in found.buckets:
+        start = cuts[piece.index]
+        if is_in(parts, start):
+            index = bucket_index(bounds, start)
+            before = sums_of.get(index, ZERO_SUMS)
+            sums_of[index] = {name: before[name] + piece.sums[name] for name in piece.sums}
+    return sums_of
 
 
 def clip_range(

@@ -26,18 +26,23 @@ class LocalTimes:
     weekdays: frozenset[int] = frozenset(range(len(_DAYS)))
 
     @classmethod
-    def parse(cls, hours: str | None, weekdays: str | None) -> "LocalTimes":
+    def parse(cls, hours: str | None, weekdays: str | None, prefix: str = "") -> "LocalTimes":
         """Return those of the parameters `hours` and `weekdays`; all of them without any.
 
-        Raises InvalidParameterError.
+        `prefix` stands before the names of the parameters in messages. Raises
+        InvalidParameterError.
 
         >>> LocalTimes.parse("22-6", "sat,sun").hours
         ((0, 6), (22, 24))
         """
         every = cls()
         return cls(
-            every.hours if hours is None else _parse_hours(hours),
-            every.weekdays if weekdays is None else _parse_weekdays(weekdays),
+            every.hours if hours is None else _parse_hours(f"{prefix}hours", hours),
+            (
+                every.weekdays
+                if weekdays is None
+                else _parse_weekdays(f"{prefix}weekdays", weekdays)
+            ),
         )
 
     def parts(self, start: int, end: int, zone: tzinfo) -> Iterator[Part]:
@@ -89,14 +94,16 @@ def _moment(day: date, hour: int, zone: tzinfo) -> int:
     return to_epoch_ms(datetime(day.year, day.month, day.day, hour, tzinfo=zone))
 
 
-def _parse_hours(text: str) -> tuple[tuple[int, int], ...]:
+def _parse_hours(name: str, text: str) -> tuple[tuple[int, int], ...]:
     hours: set[int] = set()
     for item in text.split(","):
         found = _HOURS.fullmatch(item.strip())
         start = int(found[1]) if found else -1
         end = int(found[2]) if found and found[2] else start + 1
         if not 0 <= start < _HOURS_OF_DAY or not 0 <= end <= _HOURS_OF_DAY or start == end:
-            msg = "hours: not hours from 0 to 24, such as 8-9 (8:00 until 9:00), 7-9,17-19 or 22-6"
+            msg = (
+                f"{name}: not hours from 0 to 24, such as 8-9 (8:00 until 9:00), 7-9,17-19 or 22-6"
+            )
             raise InvalidParameterError(msg)
         if end < start:
             # From 22 until 6 is until 6 of the next day.
@@ -109,14 +116,14 @@ def _parse_hours(text: str) -> tuple[tuple[int, int], ...]:
     )
 
 
-def _parse_weekdays(text: str) -> frozenset[int]:
+def _parse_weekdays(name: str, text: str) -> frozenset[int]:
     days: set[int] = set()
     for item in text.lower().split(","):
-        names = [name.strip() for name in item.split("-")]
-        if not set(names) <= set(_DAYS) or len(names) > 2:  # noqa: PLR2004 - first and last
-            msg = f"weekdays: not days such as mon-fri or sat,sun; the days are {', '.join(_DAYS)}"
+        ends = [day.strip() for day in item.split("-")]
+        if not set(ends) <= set(_DAYS) or len(ends) > 2:  # noqa: PLR2004 - first and last
+            msg = f"{name}: not days such as mon-fri or sat,sun; the days are {', '.join(_DAYS)}"
             raise InvalidParameterError(msg)
-        start, end = _DAYS.index(names[0]), _DAYS.index(names[-1])
+        start, end = _DAYS.index(ends[0]), _DAYS.index(ends[-1])
         if end < start:
             end += len(_DAYS)
         days |= {day % len(_DAYS) for day in range(start, end + 1)}

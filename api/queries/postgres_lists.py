@@ -14,11 +14,20 @@ from mobility.entities import Entity
 def range_values(entity: Entity, time_range: TimeRange) -> dict[str, Any]:
     """Return the values of a query over a range."""
     start, end = time_range.bounds
-    return {"entity": entity.name, "start": start, "end": end}
+    parts = time_range.parts or ()
+    return {
+        "entity": entity.name,
+        "start": start,
+        "end": end,
+        "starts": [part_start for part_start, _ in parts],
+        "ends": [part_end for _, part_end in parts],
+    }
 
 
 def rows_query(entity: Entity, time_range: TimeRange) -> sql.Composed:
     """Return the query of the rows of a range: windows, or totals if the range is unbounded."""
+    if time_range.parts is not None:
+        return entity_query(entity, "rows_in_parts.sql")
     return entity_query(entity, "rows_all.sql" if time_range.is_unbounded else "rows_in_range.sql")
 
 

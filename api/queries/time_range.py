@@ -70,10 +70,14 @@ def parse_time(name: str, text: str, zone: tzinfo = UTC) -> int:
 
 @dataclass(frozen=True, slots=True)
 class TimeRange:
-    """Windows that start in a half-open range, in epoch ms; None where it is unbounded."""
+    """Windows that start in a half-open range, in epoch ms; None where it is unbounded.
+
+    `parts` are the half-open parts of it that count, in order; None where all of it counts.
+    """
 
     start: int | None = None
     end: int | None = None
+    parts: tuple[tuple[int, int], ...] | None = None
 
     @property
     def is_unbounded(self) -> bool:

@@ -8,9 +8,8 @@ from litestar import Request, Response, get
 from litestar.di import NamedDependency
 
 from api.exports import RunningExports
-from api.queries.buckets import bucket_index, cut_bounds
-from api.queries.contract import ZERO_SUMS, Series, Sums
-from api.queries.local_times import Part, is_in
+from api.queries.buckets import cut_bounds, merge_pieces
+from api.queries.contract import Series, Sums
 from api.queries.store_readers import StoreAnswer, StoreReaders
 from api.queries.time_range import WindowingStrategy, to_datetime
 from api.representation.formats import (
@@ -152,7 +151,7 @@ async def _respond(
     else:
         newest, watermark = known.value.newest_window, known.value.watermark
         answer = StoreAnswer(known.store, Series((), newest, watermark))
-    items = _to_items(_merge(answer.value, cuts, bounds, parts), bounds, answer.value, query)
+    items = _to_items(merge_pieces(answer.value, cuts, bounds, parts), bounds, answer.value, query)
     watermark = answer.value.watermark
     headers = {
         **freshness_headers(watermark, answer.store),
@@ -173,22 +172,6 @@ async def _respond(
         **range_to_response(time_range),
     )
     return Response(body, headers=headers)
-
-
-def _merge(
-    found: Series, cuts: Sequence[int], bounds: Sequence[int], parts: Sequence[Part]
-) -> dict[int, Sums]:
-    """Return the sums of each bucket: those of its pieces that are in a part."""
-    if not bounds or list(parts) == [(bounds[0], bounds[-1])]:
-        return {bucket.index: bucket.sums for bucket in found.buckets}
-    sums_of: dict[int, Sums] = {}
-    for piece in found.buckets:
-        start = cuts[piece.index]
-        if is_in(parts, start):
-            index = bucket_index(bounds, start)
-            before = sums_of.get(index, ZERO_SUMS)
-            sums_of[index] = {name: before[name] + piece.sums[name] for name in piece.sums}
-    return sums_of
 
 
 def _to_items(

@@ -25,6 +25,11 @@ from api.routes.parameters import (
     entity_by_name,
     zone_from_query,
 )
+from api.routes.windows_query import (
+    HoursParameter,
+    WeekdaysParameter,
+    range_with_parts,
+)
 from mobility.measures import SUMS
 
 
@@ -41,10 +46,14 @@ async def summary(
     from_: From = None,
     to: To = None,
     tz: TimeZoneParameter = None,
+    hours: HoursParameter = None,
+    weekdays: WeekdaysParameter = None,
 ) -> SummaryResponse:
     """Return the sums of all ids over a range or of all time, and their distribution."""
     entity = entity_by_name(entity_name)
-    time_range = windowing.parse_range(from_, to, zone_from_query(tz, default_zone))
+    time_range = range_with_parts(
+        windowing, (from_, to), zone_from_query(tz, default_zone), (hours, weekdays)
+    )
     answer = await readers.analyze("Summaries", lambda reader: reader.summary(entity, time_range))
     found = answer.value
     return SummaryResponse(

@@ -35,6 +35,11 @@ from api.routes.parameters import (
     id_from_query,
     zone_from_query,
 )
+from api.routes.windows_query import (
+    HoursParameter,
+    WeekdaysParameter,
+    range_with_parts,
+)
 
 MAX_TOP: Final = 5_000
 
@@ -59,6 +64,8 @@ async def top(
     from_: From = None,
     to: To = None,
     tz: TimeZoneParameter = None,
+    hours: HoursParameter = None,
+    weekdays: WeekdaysParameter = None,
     format_: FormatParameter = None,
     raw: RawParameter = False,
 ) -> Response[TopResponse]:
@@ -70,7 +77,9 @@ async def top(
     entity = entity_by_name(entity_name)
     form = Form(choose_format(format_, request.headers.get("accept")), raw)
     only = None if id_ is None else id_from_query(entity, id_)
-    time_range = windowing.parse_range(from_, to, zone_from_query(tz, default_zone))
+    time_range = range_with_parts(
+        windowing, (from_, to), zone_from_query(tz, default_zone), (hours, weekdays)
+    )
     answer = await readers.analyze(
         "Top ids", lambda reader: reader.top(entity, time_range, by, limit, only)
     )

@@ -1,12 +1,15 @@
 """The parameters of windows: which of them, in which buckets."""
 
 from collections.abc import Iterator
+from datetime import tzinfo
+from itertools import islice
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
 from litestar.openapi.spec import Example
 from litestar.params import QueryParameter
 
+from api.errors import InvalidParameterError, RangeTooLongError
 from api.queries.buckets import (
     Granularity,
     bucket_bounds,
@@ -38,8 +41,38 @@ WeekdaysParameter = Annotated[
         examples=[Example(value="mon-fri"), Example(value="sat,sun")],
     ),
 ]
+MAX_PARTS: Final = 4_000
+"""How often the hours may be in a range: one a day is eleven years."""
+
 _CHUNK: Final = 6 * 3_600_000
 """How much time one query of an export is about, in ms: Postgres sorts it in memory."""
+
+
+def range_with_parts(
+    windowing: WindowingStrategy,
+    bounds: tuple[str | None, str | None],
+    zone: tzinfo,
+    local_times: tuple[str | None, str | None],
+    prefix: str = "",
+) -> TimeRange:
+    """Return the range of `from` and `to`, with parts if there are `hours` or `weekdays`.
+
+    `prefix` stands before the names of these parameters in messages. Raises InvalidParameterError,
+    and RangeTooLongError for more parts than one query may have.
+    """
+    found = windowing.parse_range(*bounds, zone, prefix)
+    times = LocalTimes.parse(*local_times, prefix)
+    if times == LocalTimes():
+        return found
+    if found.start is None or found.end is None:
+        name = "weekdays" if local_times[0] is None else "hours"
+        msg = f"{prefix}{name}: only with `{prefix}from` and `{prefix}to`"
+        raise InvalidParameterError(msg)
+    parts = tuple(islice(times.parts(*found.bounds, zone), MAX_PARTS + 1))
+    if len(parts) > MAX_PARTS:
+        msg = f"{prefix}from: the range has these hours more than {MAX_PARTS:,} times"
+        raise RangeTooLongError(msg)
+    return TimeRange(found.start, found.end, parts)
 
 
 class WindowsQuery:

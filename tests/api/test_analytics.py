@@ -2,7 +2,10 @@
 
 import io
 import math
+from collections.abc import Container
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import polars as pl
@@ -128,6 +131,66 @@ def test_summary(filled: Settings, time_range: dict[str, int]) -> None:
             f"p{share}": ordered[math.ceil(len(ordered) * share / 100) - 1] / unit
             for share in (50, 90, 99)
         }
+
+
+NIGHT = {hour % 24 for hour in range(22, 30)}
+WEEKDAYS = range(5)
+
+
+@pytest.mark.parametrize("tz", ["UTC", "Europe/Berlin"])
+@pytest.mark.parametrize(
+    ("query", "hours", "weekdays"),
+    [
+        ({"hours": "22-6"}, NIGHT, range(7)),
+        ({"weekdays": "mon-fri"}, range(24), WEEKDAYS),
+        ({"hours": "8-9,22-6", "weekdays": "sun"}, {8, *NIGHT}, {6}),
+        ({"hours": "12-13", "weekdays": "wed"}, set(), set()),
+    ],
+)
+def test_hours_and_weekdays(
+    filled: Settings,
+    query: dict[str, str],
+    hours: Container[int],
+    weekdays: Container[int],
+    tz: str,
+) -> None:
+    """Only windows that start in them count, by the clocks of a zone, also across their change."""
+
+    def counts(start: int) -> bool:
+        local = datetime.fromtimestamp(start / 1_000, ZoneInfo(tz))
+        return local.hour in hours and local.weekday() in weekdays
+
+    rows = ROWS.filter(pl.col("window_start").map_elements(counts, pl.Boolean))
+    query = {**query, "tz": tz, "from": iso(NOON - 39 * HOUR), "to": iso(NOON)}
+    rows = rows.filter(pl.col("window_start") >= NOON - 39 * HOUR)
+    with client(filled) as http:
+        top = get_json(http, "/top/driver", by="revenue", limit=len(IDS), **query)
+        summary = get_json(http, "/summary/driver", **query)
+    assert [amounts_of(top["total"])] == [amounts_of(summary)] == expected_amounts(rows)
+    by_id = {item["id"]: item for item in expected_amounts(rows, ["id"])}
+    assert {item["id"]: amounts_of(item, "id") for item in top["items"]} == by_id
+    assert top["active_ids"] == summary["active_ids"] == len(by_id)
+    bounds = {name: query[name] for name in ("from", "to")}
+    assert {name: top[name] for name in bounds} == bounds
+    assert not top["complete"]
+
+
+@pytest.mark.parametrize("path", ["/top/driver", "/summary/driver", "/compare/driver"])
+def test_hours_need_a_range(filled: Settings, path: str) -> None:
+    """One that has an end, and in which they are not thousands of times."""
+    day = "from=2025-03-30&to=2025-03-31"
+    with client(filled) as http:
+        for query, detail in {
+            "hours=8-9": "hours: only with `from` and `to`",
+            "weekdays=mon&from=2025-03-30": "weekdays: only with `from` and `to`",
+            "hours=8-9&from=2001-01-01&to=2025-01-01": "from: the range has these hours more",
+            f"hours=25&{day}": "hours: not hours",
+            f"weekdays=x&{day}": "weekdays: not days",
+            f"tz=x&{day}": "tz: not the name",
+        }.items():
+            rejected = http.get(f"{path}?{query}")
+            assert rejected.status_code == 400
+            assert rejected.json()["detail"].startswith(detail)
 
 
 def test_a_range_without_trips(filled: Settings) -> None:

@@ -1,7 +1,9 @@
 """Comparisons of two ids or two ranges, and which store answers while the other is down."""
 
+from datetime import datetime
 from fractions import Fraction
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import polars as pl
@@ -37,9 +39,11 @@ def filled(settings: Settings) -> Settings:
     return settings
 
 
-def exact(start: int, end: int, entity_id: str | None) -> dict[str, Fraction]:
+def exact(
+    start: int, end: int, entity_id: str | None, rows: pl.DataFrame = ROWS
+) -> dict[str, Fraction]:
     """Return the exact sums and means over a range, by one expression."""
-    rows = ROWS.filter(pl.col("window_start").is_between(start, end, "left"))
+    rows = rows.filter(pl.col("window_start").is_between(start, end, "left"))
     if entity_id is not None:
         rows = rows.filter(pl.col("id") == entity_id)
     sums = rows.select(pl.col(name).sum() for name in SUMS).to_dicts()[0]
@@ -94,6 +98,40 @@ def test_difference_and_ratio_are_exact(
         for name in left_exact
     }
     assert body["as_of"] == iso(NOON)
+
+
+def is_early(start: int) -> bool:
+    """Return whether a window starts before 6:00 in Berlin."""
+    return datetime.fromtimestamp(start / 1_000, ZoneInfo("Europe/Berlin")).hour < 6
+
+
+@pytest.mark.parametrize("stores", [("postgres",), ("redis", "postgres"), ("redis",)], ids=str)
+@pytest.mark.parametrize("entity_id", ["a", None])
+def test_hours(settings: Settings, stores: tuple[str, ...], entity_id: str | None) -> None:
+    """One side can have other hours: the ratio is the share of the early trips, across a change."""
+    filled = with_stores(settings, *stores)
+    fill_stores(filled, ROWS)
+    early = ROWS.filter(pl.col("window_start").map_elements(is_early, pl.Boolean))
+    start, end = NOON - 39 * HOUR, NOON - 9 * HOUR
+    query = {"from": iso(start), "to": iso(end), "hours": "0-6", "tz": "Europe/Berlin"}
+    query |= {} if entity_id is None else {"id": entity_id}
+    left, right = exact(start, end, entity_id, early), exact(start, end, entity_id)
+    with client(filled) as http:
+        response = http.get("/compare/driver", params={**query, "other_hours": "0-24"})
+        if "postgres" not in stores and entity_id is None:
+            assert response.json()["type"] == "/problems/needs-postgres"
+            return
+        body = response.json()
+        none = get_json(http, "/compare/driver", **query, other_weekdays="wed")
+        moved = {"other_from": iso(start), "other_to": iso(end + HOUR)}
+        inherited = get_json(http, "/compare/driver", **query, **moved)
+    assert amounts_of(body["left"]) == {name: float(value) for name, value in left.items()}
+    assert amounts_of(body["right"]) == {name: float(value) for name, value in right.items()}
+    assert body["ratio"]["trip_count"] == float(left["trip_count"] / right["trip_count"]) < 1
+    assert none["left"] == body["left"]
+    assert none["right"]["trip_count"] == 0
+    longer = exact(start, end + HOUR, entity_id, early)
+    assert inherited["right"]["trip_count"] == longer["trip_count"] > left["trip_count"]
 
 
 def test_two_ids_over_all_time(filled: Settings) -> None:

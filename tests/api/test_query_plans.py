@@ -94,6 +94,11 @@ def test_an_export_uses_the_index_by_time(large: Settings) -> None:
     assert scans(large, "/windows/driver?from=2024-12-01&to=2025-02-01&hours=9-10") == 0
 
 
+def test_hours_of_top_ids_use_the_index_by_time(large: Settings) -> None:
+    """Windows of other hours are not read."""
+    assert scans(large, "/top/driver?from=2024-12-01&to=2025-02-01&hours=9-10") == 0
+
+
 def test_a_batch_uses_the_primary_key(large: Settings) -> None:
     """A thousand ids are a thousand lookups in the index."""
     ids = [f"d{number:06}" for number in range(1, IDS, IDS // 1_000)]
