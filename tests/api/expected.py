@@ -11,7 +11,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from api.app import create_app
-from mobility.entities import BY_NAME
+from mobility.entities import BY_NAME, Entity
 from mobility.measures import STARTS, TOTALS
 from mobility.records import MICRO
 from mobility.settings import Settings
@@ -55,12 +55,14 @@ def random_windows(seed: int = 7, hours: int = 40) -> pl.DataFrame:
     return window_frame(rows)
 
 
-def fill_stores(settings: Settings, rows: pl.DataFrame, watermark: int = NOON) -> None:
-    """Write windows of drivers to the stores of these settings, as the flow does."""
+def fill_stores(
+    settings: Settings, rows: pl.DataFrame, watermark: int = NOON, entity: Entity = DRIVER
+) -> None:
+    """Write windows of an entity to the stores of these settings, as the flow does."""
     sink = connect_sink(settings)
     for shard in range(settings.shards):
-        sink.apply(DRIVER, rows.filter(pl.col("id").hash(0) % settings.shards == shard))
-        sink.record_progress(DRIVER, shard, settings.shards, watermark)
+        sink.apply(entity, rows.filter(pl.col("id").hash(0) % settings.shards == shard))
+        sink.record_progress(entity, shard, settings.shards, watermark)
     sink.close()
     if len(settings.stores) > 1:
         fill_follower(settings)
