@@ -50,6 +50,16 @@ def test_a_phone_scrolls_vertically_only(visit: Visit, name: str) -> None:
     assert width == 360
 
 
+@pytest.mark.parametrize("name", ["now", "entities"])
+def test_a_phone_shows_every_column(visit: Visit, name: str) -> None:
+    """The tables fit, so that no column is cut off."""
+    path, loaded = PAGES[name]
+    tab = visit(path, "light", 390, 844)
+    tab.page.locator(loaded).first.wait_for()
+    table = tab.page.locator(".scroll").filter(has=tab.page.locator("tbody tr")).first
+    assert table.evaluate("(node) => node.scrollWidth - node.clientWidth") == 0
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_the_keyboard_reaches_every_control(visit: Visit, name: str) -> None:
     """Tab focuses each control once, in the order of the page, with a name and a visible focus."""
