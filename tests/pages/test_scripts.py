@@ -88,3 +88,31 @@ def test_groups_have_the_sums_of_their_cells(visit: Visit) -> None:
         sizes.append(groups)
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[0] > sizes[-1]
+
+
+def test_ages_dates_and_short_ids(visit: Visit) -> None:
+    """Ages in a unit that says something, days with another year, ids of cells without padding."""
+    tab = visit("/pipeline")
+    script = """async ({ ages, ids }) => {
+      const { day, lasting, shortId } = await import("/assets/format.js");
+      const year = new Date().getUTCFullYear();
+      return [ages.map((age) => lasting(age * 1000)),
+        [day(`${year}-01-02`), day(`${year - 1}-01-02`)].map((text) => text.replace(year - 1, "Y")),
+        ids.map(shortId)];
+    }"""
+    day = 86_400
+    ages = [-5, 99, 300, 5 * 3600, 3 * day, 698 * day, 2127 * day]
+    ids = {
+        "892a100d34bffff": "892a100d34b",
+        "892a100d20fffff": "892a100d20f",
+        "842a101ffffffff": "842a101",
+        "8f2a100d20f00ff": "8f2a100d20f00ff",
+        "89ffff": "89ffff",
+        "892a100d34babcd": "892a100d34babcd",
+    }
+    texts = ["0 s", "99 s", "5 min", "5 h", "3 days", "23 months", "6 years"]
+    assert tab.evaluate(script, {"ages": ages, "ids": [*ids]}) == [
+        texts,
+        ["2 Jan", "2 Jan Y"],
+        [*ids.values()],
+    ]

@@ -28,25 +28,45 @@ export const hours = or((value) => (value < 600 ? minutes(value) : `${whole.form
 
 export const clock = or((time) => hm.format(new Date(time)));
 export const seconds = or((time) => hms.format(new Date(time)));
-export const day = or((time) => dayMonth.format(new Date(time)));
+/** The day; with its year where that is not the current one. */
+export const day = or((time) => (isIn(yearOf, time) ? dayMonth : fullDay).format(new Date(time)));
 export const date = or((time) => fullDay.format(new Date(time)));
 export const moment = or((time) => `${day(time)} ${clock(time)}`);
+/** The time in seconds; with the day where that is not the current one. */
+export const instant = or((time) => (isToday(time) ? seconds(time) : `${day(time)} ${seconds(time)}`));
+
+const yearOf = (time) => new Date(time).getUTCFullYear();
+const dayOf = (time) => Math.floor(new Date(time) / 86_400_000);
+const isIn = (of, time) => of(time) === of(Date.now());
+export const isToday = (time) => isIn(dayOf, time);
 
 /** A period as `13:55–14:00`, with the day if `withDay`. */
 export const period = (from, to, withDay = false) =>
   `${withDay ? `${day(from)} ` : ""}${clock(from)}–${clock(to)}`;
 
-/** An age in milliseconds as text. */
-export function ago(ms) {
+/** Units of time: name, length in seconds, and the number of them from which on the next one is used. */
+const AGES = [["s", 1, 100], ["min", 60, 90], ["h", 3600, 48], ["days", 86_400, 60], ["months", 2_629_800, 24], ["years", 31_557_600, Infinity]];
+
+/** A length of time in milliseconds as text. */
+export function lasting(ms) {
   const past = Math.max(0, ms) / 1000;
-  if (past < 100) return `${Math.round(past)} s ago`;
-  if (past < 5400) return `${Math.round(past / 60)} min ago`;
-  if (past < 172800) return `${Math.round(past / 3600)} h ago`;
-  return `${Math.round(past / 86400)} days ago`;
+  const [unit, length] = AGES.find(([, each, most]) => past < each * most);
+  return `${whole.format(past / length)} ${unit}`;
 }
 
-/** The id of an H3 cell without the padding at its end; other ids do not change. */
-export const shortId = (id) => (/^8[0-9a-f]{14}$/.test(id) ? id.replace(/f+$/, "") : id);
+/** An age in milliseconds as text. */
+export const ago = (ms) => `${lasting(ms)} ago`;
+
+/**
+ * The id of an H3 cell without the padding at its end; other ids do not change. The padding is three
+ * bits for each resolution that is finer than the cell, and all of them are set: an f before is of the cell.
+ */
+export function shortId(id) {
+  if (!/^8[0-9a-f]{14}$/.test(id)) return id;
+  const padding = Math.floor((3 * (15 - parseInt(id[1], 16))) / 4);
+  const end = id.length - padding;
+  return /^f*$/.test(id.slice(end)) ? id.slice(0, end) : id;
+}
 
 /** The metrics of windows that pages offer: name and unit, sort key of the API, and format. */
 export const METRICS = [

@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { data, el, notice, table } from "./dom.js";
-import { ago, count, date, decimal, seconds } from "./format.js";
+import { ago, count, decimal, instant, lasting } from "./format.js";
 import { frame, onStatus } from "./frame.js";
 import { flowDiagram } from "./flow-diagram.js";
 
@@ -61,13 +61,12 @@ function drawPartitions(all) {
   partitions.replaceChildren(rows.length ? table("Partitions", columns, rows.map((row) => [
     `${row.topic} ${row.partition}`, row.process, statusText(row.status), count(row.position), count(row.end),
     data(row.lag, count(row.lag), { class: row.lag > HIGH_LAG ? "lag" : null }),
-    row.watermark ? timeOf(row.watermark, newest) : "no watermark yet",
-    row.watermark ? `${count((newest - Date.parse(row.watermark)) / 1000)} s` : "–",
+    row.watermark ? instant(row.watermark) : "no watermark yet",
+    row.watermark ? lasting(newest - Date.parse(row.watermark)) : "–",
   ])) : notice("empty", "No partition is being read"));
 }
 
 const statusText = (text) => ({ caught_up: "caught up" })[text] ?? text;
-const timeOf = (watermark, newest) => (Date.now() - newest > 86_400_000 ? `${date(watermark)} ${seconds(watermark)}` : seconds(watermark));
 
 function drawProcesses(all) {
   const columns = [{ name: "Process" }, { name: "Flow", text: true }, { name: "Host, PID", text: true }, { name: "Last report" }, { name: "Trips/s" }, { name: "Windows/s" }, { name: "Lag" }, { name: "Counted" }, { name: "Snapshot" }];
