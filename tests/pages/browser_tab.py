@@ -70,6 +70,7 @@ class BrowserTab:
 
     def close(self) -> None:
         """Close the page; violations of the Content Security Policy are faults, too."""
+        self.page.unroute_all(behavior="ignoreErrors")
         self.faults += self.page.evaluate("window.violations")
         self._context.close()
 

@@ -19,17 +19,19 @@ export class CityPanel {
     this.periods = el("select", { onchange: () => onPeriod(this.length) },
       periods.map(([name, length]) => el("option", { value: length, selected: length === (initialMinutes || 15) }, name)));
     this.sums = el("dl", { class: "sums" });
+    this.unplaced = el("p", { class: "note", hidden: true });
     this.selected = el("section", { hidden: true, "aria-live": "polite" });
     this.topCells = el("ol", { class: "top-cells" });
     this.topTitle = el("h2", {}, "Top cells");
     this.topNote = el("p", { class: "note" });
+    this.top = el("section", {}, this.topTitle, this.topNote, this.topCells);
     this.places = el("section", { hidden: true });
     this.node = el("aside", { class: "side", "aria-label": "Numbers" },
-      el("section", {}, this.sums, el("div", { class: "controls" },
+      el("section", {}, this.sums, this.unplaced, el("div", { class: "controls" },
         el("label", { class: "control" }, "Colour by", this.metrics),
         el("label", { class: "control" }, "Period", this.periods))),
       this.selected,
-      el("section", {}, this.topTitle, this.topNote, this.topCells),
+      this.top,
       this.places);
   }
 
@@ -41,10 +43,12 @@ export class CityPanel {
   /** Show a response of /top/h3; `colour` returns the colour of totals. */
   show(top, metric, colour) {
     const { total, active_ids: active, items, complete } = top;
+    const places = items.filter(({ id }) => !isCell(id));
+    const what = !places.length ? "Cells with trips" : places.length < items.length ? "Cells and locations" : "Locations with trips";
     this.sums.replaceChildren(...[
       ["Trips", data(total.trip_count, count(total.trip_count), { id: "sum-trips" })],
       ["Revenue", data(total.total_revenue, money(total.total_revenue), { id: "sum-revenue" })],
-      ["Cells with trips", data(active, count(active), { id: "sum-cells" })],
+      [what, data(active, count(active), { id: "sum-cells" })],
       ["Complete", complete ? "Yes" : "Not yet"],
     ].map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
     // The mean of a few trips may be high by chance.
@@ -52,13 +56,21 @@ export class CityPanel {
     const sorted = items.filter((item) => isCell(item.id) && item.trip_count >= minTrips).sort((a, b) => valueOf(metric, b) - valueOf(metric, a));
     const highest = sorted.length ? valueOf(metric, sorted[0]) : 1;
     this.topTitle.textContent = sorted.length ? `Top cells by ${metric.name.toLowerCase()}` : "No cells";
+    const hasCells = places.length < items.length;
+    this.top.hidden = !hasCells && places.length > 0;
     this.topNote.textContent = [
       minTrips ? `Cells with at least ${MIN_TRIPS} trips.` : "",
       active > items.length ? `The map shows the first ${count(items.length)} of ${count(active)}.` : "",
     ].join(" ");
     const shown = keepOrder(this.topCells, sorted).slice(0, MAX_TOP_CELLS);
     keepFocus(this.topCells, () => this.topCells.replaceChildren(...shown.map((item) => this.line(item, sorted.indexOf(item) + 1, metric, highest))));
-    this.showPlaces(items.filter(({ id }) => !isCell(id)), metric, colour);
+    this.showPlaces(places, metric, hasCells ? colour : null);
+  }
+
+  /** Show the number of trips that have no place. */
+  showUnplaced(trips) {
+    this.unplaced.hidden = !trips;
+    this.unplaced.replaceChildren("Trips of the last 24 hours without a place, which are in no cell: ", data(trips, count(trips), { id: "unplaced" }));
   }
 
   line(item, rank, metric, highest) {
@@ -73,14 +85,16 @@ export class CityPanel {
       data(value, metric.text(value)), el("span", { class: "bar" }, bar)));
   }
 
+  /** Show locations that are not cells; with the colours of the map, if it has any. */
   showPlaces(places, metric, colour) {
     this.places.hidden = !places.length;
+    const trips = places.reduce((sum, place) => sum + place.trip_count, 0);
     const shown = keepOrder(this.places, places).slice(0, MAX_PLACES);
     keepFocus(this.places, () => this.places.replaceChildren(
       el("h2", {}, "Locations without coordinates"),
-      el("p", { class: "note" }, "Trips with a location id but no coordinates; not on the map."),
+      el("p", { class: "note" }, "Trips with a location id but no coordinates, which are not on the map: ", data(trips, count(trips), { id: "sum-places" })),
       el("ul", { class: "places" }, shown.map((place) => el("li", {},
-        el("a", { href: link(place.id), "data-id": place.id }, el("span", { class: `swatch fill-${colour(place)}` }), el("span", {}, place.id),
+        el("a", { href: link(place.id), "data-id": place.id }, colour && el("span", { class: `swatch fill-${colour(place)}` }), el("span", {}, place.id),
           data(valueOf(metric, place), metric.text(valueOf(metric, place))))))),
       places.length > MAX_PLACES ? el("p", { class: "note" }, `and ${count(places.length - MAX_PLACES)} more`) : ""));
   }

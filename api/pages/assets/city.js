@@ -5,7 +5,7 @@ import { groupCells, isCell, parentCell } from "./cells.js";
 import { CityPanel } from "./city-panel.js";
 import { el, notice, svg } from "./dom.js";
 import { metricOf, valueOf } from "./format.js";
-import { frame, newestEventTime, onStatus } from "./frame.js";
+import { completeUntil, frame, hasEnded, newestEventTime, onStatus } from "./frame.js";
 import { Legend, tooltip } from "./legend.js";
 import { CellMap } from "./map.js";
 import { classBounds, classOf, colourOf } from "./colour-classes.js";
@@ -19,7 +19,7 @@ frame("City");
 document.body.classList.add("city");
 
 const query = new URLSearchParams(location.search);
-const view = { metric: metricOf(query.get("metric")), items: [], top: null, known: new Map() };
+const view = { metric: metricOf(query.get("metric")), items: [], top: null, known: new Map(), ended: false, unplaced: 0 };
 const settings = await waitForSettings();
 
 const canvas = el("canvas", {
@@ -29,11 +29,14 @@ const tip = tooltip();
 const message = el("div", { hidden: true });
 const legend = new Legend();
 const map = new CellMap(canvas, {
-  onHover: (id, at) => tip.show(id && shown.get(id), at, view.metric, canvas),
+  onHover: (at) => { pointer = at; showTip(); },
   onSelect: (id) => select(id),
   onLevel: () => paint(),
 });
 let shown = new Map();
+let pointer = null;
+/** The tooltip of the cell under the pointer; called again when its numbers change. */
+const showTip = () => tip.show(pointer && shown.get(map.cellAt(pointer)), pointer, canvas);
 const timeline = new Timeline({ window: settings.window, onChange: () => load() });
 const panel = new CityPanel({
   window: settings.window, metric: view.metric, minutes: Number(query.get("span")),
@@ -83,7 +86,20 @@ function paint() {
   legend.show(view.metric, limits, { level: map.level, finest: map.finest, empty: !shown.size });
   panel.show(view.top, view.metric, colour);
   panel.select(shown.get(map.selected));
-  showNotice(view.items.length ? null : notice("empty", "No trips in this period", "Move the slider below, or choose another period."));
+  showTip();
+  showNotice(emptyMap());
+}
+
+/** Why the map is empty and what to do; null if it is not. */
+function emptyMap() {
+  const places = view.items.length > 0;
+  if (shown.size || (places && [...view.known.keys()].some(isCell))) return null;
+  if (!places && (view.known.size || !view.unplaced)) return notice("empty", "No trips in this period", "Move the slider below, or choose another period.");
+  if (!places) return notice("empty", "No trip has a place", "The trips have neither coordinates nor ids of locations. The other pages show their numbers.");
+  return notice("empty", "No trip has coordinates", el("span", {},
+    "They have ids of locations. A table of these gives a map: ",
+    el("code", {}, "just up FILE --name NAME --locations TABLE.parquet"), ", with the columns ",
+    el("code", {}, "location_id"), ", ", el("code", {}, "lat"), " and ", el("code", {}, "lng"), "."));
 }
 
 const showNotice = (node) => {
@@ -117,17 +133,31 @@ async function loadDay() {
       bars.set(start, (bars.get(start) ?? 0) + trips);
     }
     timeline.setBars([...bars].map(([start, trips]) => ({ from: Date.parse(start), trips })));
+    await countUnplaced(range.from);
   } catch {
     addKnownCells(view.items);
     // The map shows the error; the bars are loaded again in a minute.
   }
 }
 
+/** Count the trips of the last day without any place, which are in no cell; of complete windows, as these are equal in both. */
+async function countUnplaced(from) {
+  const range = { from, to: iso(view.complete) };
+  if (range.from >= range.to) return;
+  const [all, placed] = await Promise.all([get("/summary/vehicle_type", range), get("/top/h3", { ...range, limit: 1 })]);
+  view.unplaced = Math.max(0, all.trip_count - placed.total.trip_count);
+  panel.showUnplaced(view.unplaced);
+  paint();
+}
+
 /** Where the newest period has no trips, as after the end of a file, show the last one that has. */
-function showLastTrips() {
-  const last = Math.max(...timeline.bars.map(({ from }) => from));
-  const end = last + timeline.window;
-  if (timeline.isLive && timeline.bars.length && end <= timeline.range.from) timeline.setEnd(end);
+async function showLastTrips() {
+  if (!timeline.bars.length) return;
+  const end = Math.max(...timeline.bars.map(({ from }) => from)) + timeline.window;
+  // At the end of a file the timeline ends with its trips: what follows is empty, and would never be complete.
+  // The bars are of the most frequent types only, so the API says whether there are trips after them.
+  if (view.ended && end < timeline.newest && !(await get("/summary/vehicle_type", { from: iso(end) })).trip_count) timeline.endAt(end);
+  else if (timeline.isLive && end <= timeline.range.from) timeline.setEnd(end);
 }
 
 const refresh = throttle(load, 1000);
@@ -139,8 +169,13 @@ onStatus((status) => {
     return;
   }
   const isFirst = timeline.newest === null;
-  if (timeline.advanceTo(time) || (!view.top && !isFirst)) refresh();
-  if (isFirst) loadDay().then(showLastTrips);
+  const hadEnded = view.ended;
+  view.ended = hasEnded(status);
+  view.complete = completeUntil(status);
+  timeline.setEnded(view.ended);
+  const hasMoved = !(view.ended && hadEnded) && timeline.advanceTo(time);
+  if (hasMoved || (!view.top && !isFirst)) refresh();
+  if (isFirst || (view.ended && !hadEnded)) loadDay().then(showLastTrips).catch(() => {}); // the map shows the error
 });
 setInterval(() => timeline.newest !== null && !document.hidden && loadDay(), DAY_INTERVAL);
 

@@ -117,16 +117,27 @@ async function showBusiest(entity) {
   const link = (id) => el("a", { href: urlOf("/entity", { entity, id }), onclick: (event) => { event.preventDefault(); go(entity, id); } }, id);
   try {
     const { items, active_ids: all } = await get(`/top/${entity}`, { by: "trips", limit: 20 });
+    const empty = items.length ? null : await whyEmpty(entity);
     if (view.id !== null || view.entity !== entity) return;
+    if (empty) return details.replaceChildren(el("section", { class: "panel", "aria-label": "Most trips" }, empty));
     const columns = [title, "Trips", "Revenue", "Distance", "Share of trips"].map((name) => ({ name }));
     details.replaceChildren(el("section", { class: "panel", "aria-label": "Most trips" }, el("h2", {}, `The busiest ${many}`),
       el("p", { class: "note" }, `${count(Math.min(20, all))} of ${count(all)}, by number of trips.`),
-      items.length ? el("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": "The busiest" }, table(`The busiest ${many}`, columns, items.map((item) => [
+      el("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": "The busiest" }, table(`The busiest ${many}`, columns, items.map((item) => [
         link(item.id), count(item.trip_count), money(item.total_revenue), km(item.total_distance), `${(item.share * 100).toFixed(1)} %`,
-      ]))) : notice("empty", "No trips yet")));
+      ])))));
   } catch (error) {
     details.replaceChildren(notice("bad", error.title ?? "The page failed", error.message));
   }
+}
+
+/** Why an entity has no ids: there are no trips, or none of them has such an id. */
+async function whyEmpty(entity) {
+  const { total } = await get("/top/vehicle_type", { limit: 1 });
+  if (!total.trip_count) return notice("empty", "No trips yet");
+  const missing = entity === "h3" ? "a place" : `a ${titleOf(entity).toLowerCase()} id`;
+  const link = el("a", { href: urlOf("/entity", { entity: "vehicle_type" }) }, "the vehicle types");
+  return notice("empty", `None of the ${count(total.trip_count)} trips has ${missing}`, el("span", {}, "See ", link, " instead, or choose another entity above."));
 }
 
 const refresh = throttle(load, 1000);

@@ -32,6 +32,17 @@ export function newestEventTime(status) {
   return time && Math.max(time, ...watermarks) + status.settings.outOfOrderness;
 }
 
+/** Whether every trip is read and the newest is from long ago, as at the end of a file: nothing will change. */
+export function hasEnded(status) {
+  const time = minWatermark(status);
+  const partitions = (status.processes ?? []).flatMap((process) => process.partitions);
+  return time !== null && Date.now() - time > REPLAY_LAG && partitions.length > 0
+    && partitions.every((partition) => partition.status === "idle" && partition.lag === 0);
+}
+
+/** The end of the complete windows, in epoch ms. */
+export const completeUntil = ({ asOf, settings }) => Math.floor((asOf - settings.lateness) / settings.window) * settings.window;
+
 /** Draw the frame and keep it up to date. */
 export function frame(title) {
   const count = el("span", { class: "count", hidden: true });
@@ -46,7 +57,7 @@ export function frame(title) {
   );
   document.getElementById("main").tabIndex = -1;
   onUnauthorized(signIn);
-  const lastChange = { asOf: null, at: Date.now() };
+  const lastChange = { asOf: null, at: Date.now(), seen: false };
   const show = () => latest && showFreshness(fresh, latest, lastChange);
   onStatus((status) => {
     const problems = status.problems?.length ?? 0;
@@ -73,9 +84,11 @@ async function poll() {
   setTimeout(poll, POLL_INTERVAL);
 }
 
-function showFreshness(node, { asOf = null, error, settings, receivedAt }, lastChange) {
+function showFreshness(node, status, lastChange) {
+  const { asOf = null, error, settings, receivedAt } = status;
   const now = Date.now();
-  if (asOf !== lastChange.asOf) Object.assign(lastChange, { asOf, at: now });
+  // The first watermark of a page is no change: it may have been the same for days.
+  if (asOf !== lastChange.asOf) Object.assign(lastChange, { asOf, at: now, seen: lastChange.asOf !== null });
   const dot = el("span", { class: "dot", "aria-hidden": "true" });
   if (error) {
     node.dataset.state = "down";
@@ -90,12 +103,14 @@ function showFreshness(node, { asOf = null, error, settings, receivedAt }, lastC
   }
   const behind = now - asOf;
   const isReplay = behind > REPLAY_LAG;
-  const isStale = now - lastChange.at > STALE || (!isReplay && behind > STALE + settings.window);
+  const isEnded = hasEnded(status);
+  const isStale = (!isEnded && now - lastChange.at > STALE) || (!isReplay && behind > STALE + settings.window);
   node.dataset.state = isStale ? "behind" : "live";
   const time = el("time", { dateTime: new Date(asOf).toISOString() }, isReplay ? `${date(asOf)} ${seconds(asOf)}` : seconds(asOf));
-  const complete = Math.floor((asOf - settings.lateness) / settings.window) * settings.window;
+  const complete = completeUntil(status);
+  const replay = isEnded ? "replay, all trips are read" : lastChange.seen ? `replay, last change ${ago(now - lastChange.at)}` : "replay";
   node.replaceChildren(dot,
-    el("span", {}, "As of ", el("strong", {}, time), " UTC, ", isReplay ? `replay, last change ${ago(now - lastChange.at)}` : ago(behind)),
+    el("span", {}, "As of ", el("strong", {}, time), " UTC, ", isReplay ? replay : ago(behind)),
     el("span", {}, "complete until ", el("time", { dateTime: new Date(complete).toISOString() }, clock(complete))),
   );
 }

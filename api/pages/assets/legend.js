@@ -18,7 +18,7 @@ export class Legend {
       el("h2", {}, metric.name, " ", el("span", { class: "unit" }, `(${metric.unit})`)),
       el("ol", {}, steps.map((index) => el("li", {}, swatch(index, limits), label(metric, limits, index))),
         el("li", {}, el("span", { class: "swatch fill-none" }), "none")),
-      el("p", {}, level < finest ? "Cells are grouped at this zoom level; zoom in to see each cell." : "Each hexagon is one cell."),
+      el("p", {}, level < finest ? "Cells are grouped; zoom in to see each cell." : "Each hexagon is one cell."),
     );
   }
 }
@@ -43,7 +43,7 @@ export function tooltip() {
   const node = el("div", { class: "over tip", hidden: true, "aria-hidden": "true" });
   return {
     node,
-    show(cell, at, metric, canvas) {
+    show(cell, at, canvas) {
       node.hidden = !cell;
       if (!cell) return;
       node.replaceChildren(...lines(cell));

@@ -20,13 +20,14 @@ export class CellMap {
     this.highlights = new Map();
     this.finest = 9;
     this.level = null;
+    this.isFitted = true;
     this.readColours();
     onTheme(() => { this.readColours(); this.draw(); });
     new ResizeObserver(() => this.resize()).observe(canvas);
     followPointers(canvas, {
       move: (dx, dy) => this.move(dx, dy),
       zoom: (factor, at) => this.zoom(factor, at),
-      hover: (at) => onHover(at && this.cellAt(at), at),
+      hover: (at) => onHover(at),
       select: (at) => onSelect(this.cellAt(at)),
       fit: () => this.fit(),
     });
@@ -55,7 +56,10 @@ export class CellMap {
 
   select(id, centre = false) {
     this.selected = id;
-    if (id && centre) [this.view.x, this.view.y] = centreOf(id);
+    if (id && centre) {
+      this.isFitted = false;
+      [this.view.x, this.view.y] = centreOf(id);
+    }
     this.draw();
   }
 
@@ -70,6 +74,7 @@ export class CellMap {
   /** Fit all cells into the view; `outside` is the share of trips that may be beyond each edge. */
   fit(outside = 0) {
     if (!this.background.size || !this.width) return;
+    this.isFitted = outside > 0;
     const points = [...this.background].map((id) => [...centreOf(id), this.trips.get(id)]);
     const [[left, right], [top, bottom]] = [extent(points, 0, outside), extent(points, 1, outside)];
     const cell = MARGIN / metresPerUnit(top);
@@ -80,12 +85,16 @@ export class CellMap {
   }
 
   move(dx, dy) {
+    this.isFitted = false;
+    this.onHover(null);
     this.view.x -= dx / this.view.scale;
     this.view.y = Math.min(1, Math.max(0, this.view.y - dy / this.view.scale));
     this.draw();
   }
 
   zoom(factor, at = [this.width / 2, this.height / 2]) {
+    this.isFitted = false;
+    this.onHover(null);
     const [x, y] = this.toPlane(at);
     this.view.scale = Math.min(2 ** 28, Math.max(256, this.view.scale * factor));
     this.view.x = x - (at[0] - this.width / 2) / this.view.scale;
@@ -114,11 +123,11 @@ export class CellMap {
   }
 
   resize() {
-    const isFirst = !this.width;
     [this.width, this.height] = [this.canvas.clientWidth, this.canvas.clientHeight];
     const ratio = devicePixelRatio || 1;
     Object.assign(this.canvas, { width: this.width * ratio, height: this.height * ratio });
-    if (isFirst) this.fit(OUTSIDE);
+    // Until the user moves it, the map shows all: its size changes when the legend appears.
+    if (this.isFitted) this.fit(OUTSIDE);
     this.draw(true);
   }
 
@@ -186,6 +195,7 @@ export class CellMap {
 
   /** A scale bar with a round length. */
   paintScaleBar(pen) {
+    if (!this.background.size && !this.tiles) return;
     const perMetre = this.view.scale / metresPerUnit(this.view.y);
     const maxLength = 110 / perMetre;
     const unit = 10 ** Math.floor(Math.log10(maxLength));

@@ -36,7 +36,7 @@ export function tripsPerWindow({ kinds, series, window, asOf }, times) {
   const minutes = window / 60_000;
   const lastEnded = starts.findLast((start) => start + window <= asOf) ?? starts[0];
   return {
-    note: `Windows of ${minutes} minutes, the last three hours of event time. Pale bars are windows that have not ended.`,
+    note: `Windows of ${minutes} minutes, the last three hours of event time.${starts.some((start) => start + window > asOf && total(start)) ? " Pale bars are windows that have not ended." : ""}`,
     summary: `${count(total(lastEnded))} trips in the last window that has ended.`,
     columns: [{ name: "Window (UTC)" }, ...kinds.map((name) => ({ name })), { name: "All" }],
     rows: () => starts.toReversed().map((start) => [period(start, start + window), ...kinds.map((id) => count(trips(id, start))), count(total(start))]),

@@ -3,8 +3,8 @@
 import { get, iso, pageSettings, subscribe, throttle, urlOf } from "./api.js";
 import { Chart } from "./chart.js";
 import { data, el, figure, keepFocus, keepOrder, notice, table } from "./dom.js";
-import { count, decimal, money, percent, period } from "./format.js";
-import { frame, minWatermark, onStatus } from "./frame.js";
+import { count, date, decimal, isToday, money, percent, period } from "./format.js";
+import { frame, hasEnded, minWatermark, onStatus } from "./frame.js";
 import { revenuePerHour, tripsPerSecond, tripsPerWindow } from "./now-charts.js";
 import { TripRate } from "./trip-rate.js";
 
@@ -75,7 +75,10 @@ async function loadSeries(times, window) {
 
 function draw() {
   const { times } = view.hour;
-  heading.textContent = `The last hour is ${period(times.from, times.to)} UTC of event time; the one before is ${period(times.before, times.from)}.`;
+  heading.textContent = [
+    `The last hour is ${period(times.from, times.to)} UTC of event time${isToday(times.to) ? "" : `, ${date(times.to)}`}; the one before is ${period(times.before, times.from)}.`,
+    hasDrivers(view.hour) ? "" : "None of these trips has a driver id.",
+  ].join(" ");
   drawFigures(view.hour);
   drawTypes(view.hour);
   charts.windows.show(tripsPerWindow(view, times));
@@ -85,12 +88,26 @@ function draw() {
 function drawFigures(hour) {
   const [last, before] = [hour?.top.total, hour?.topBefore.total];
   const rate = tripRate.rate();
-  figures.replaceChildren(
-    figure("Trips per second", "rate", rate, decimal, "counted in the last 10 s"),
+  figures.replaceChildren(...[
+    view.ended ? null : figure("Trips per second", "rate", rate, decimal, "counted in the last 10 s"),
     figure("Trips in the last hour", "trips", last?.trip_count, count, change(last?.trip_count, before?.trip_count, count)),
     figure("Revenue in the last hour", "revenue", last?.total_revenue, money, change(last?.total_revenue, before?.total_revenue, money)),
-    figure("Active drivers", "drivers", hour?.drivers.active_ids, count, change(hour?.drivers.active_ids, hour?.driversBefore.active_ids, count)),
-  );
+    hasDrivers(hour) ? figure("Active drivers", "drivers", hour?.drivers.active_ids, count, change(hour?.drivers.active_ids, hour?.driversBefore.active_ids, count)) : null,
+  ].filter(Boolean));
+}
+
+/** False if these hours have trips, but none with a driver: many files have no ids of drivers. */
+function hasDrivers(hour) {
+  if (!hour || hour.drivers.active_ids || hour.driversBefore.active_ids) return true;
+  return !hour.top.total.trip_count && !hour.topBefore.total.trip_count;
+}
+
+/** The change of the revenue of a vehicle type; one without revenue has none, as bikes that cost nothing. */
+function changeOfRevenue({ total_revenue: now }, before) {
+  if (!before) return "new";
+  if (!before.total_revenue) return "–";
+  const by = now / before.total_revenue - 1;
+  return `${by >= 0 ? "+" : "−"}${percent(Math.abs(by))}`;
 }
 
 /** The change of a number since the hour before. */
@@ -107,13 +124,12 @@ function drawTypes({ top, topBefore }) {
   const before = new Map(topBefore.items.map((item) => [item.id, item]));
   const columns = ["Vehicle type", "Trips", "Revenue", "Share", "Change"].map((name) => ({ name }));
   keepFocus(kinds, () => kinds.replaceChildren(table("Vehicle types in the last hour", columns, keepOrder(kinds, top.items).map((item) => {
-    const old = before.get(item.id)?.total_revenue;
     const index = view.kinds.indexOf(item.id);
     const link = el("a", { href: urlOf("/entity", { entity: "vehicle_type", id: item.id }), "data-id": item.id }, item.id);
     return [
       el("span", {}, el("span", { class: `swatch kind-${index < 0 ? 3 : index}` }), link),
       data(item.trip_count, count(item.trip_count)), data(item.total_revenue, money(item.total_revenue)),
-      percent(item.share), old ? `${item.total_revenue >= old ? "+" : "−"}${percent(Math.abs(item.total_revenue / old - 1))}` : "new",
+      percent(item.share), changeOfRevenue(item, before.get(item.id)),
     ];
   }))));
   if (!top.items.length) kinds.replaceChildren(notice("empty", "No trips in the last hour"));
@@ -132,6 +148,9 @@ onStatus((status) => {
       : notice("empty", "Waiting for the first watermark", "The flow has not reported a watermark yet."));
     return;
   }
+  // Where nothing comes any more, the rate is not of interest.
+  view.ended = hasEnded(status);
+  charts.second.node.hidden = view.ended;
   const hasNewWindow = view.asOf === undefined || Math.floor(asOf / (view.window ?? 1)) !== Math.floor(view.asOf / (view.window ?? 1));
   view.asOf = asOf;
   if (hasNewWindow || !view.hour) refresh();

@@ -75,6 +75,12 @@ export class SeriesPanel {
     return all;
   }
 
+  note(metric) {
+    if (!this.items.length) return "No trips in this range.";
+    const name = metric.unit === metric.name.toLowerCase() ? metric.name : `${metric.name}, ${metric.unit}`;
+    return this.items.every(({ complete }) => complete) ? `${name}.` : `${name}. Pale bars are not complete yet.`;
+  }
+
   draw() {
     if (!this.loaded) return;
     const metric = metricOf(this.metrics.value);
@@ -84,7 +90,7 @@ export class SeriesPanel {
     const title = (start) => (this.step >= 1440 * MINUTE ? day(start) : period(start, start + this.step, true));
     const trips = this.items.reduce((sum, item) => sum + item.trip_count, 0);
     this.chart.show({
-      note: this.items.length ? `${metric.unit === metric.name.toLowerCase() ? metric.name : `${metric.name}, ${metric.unit}`}. Pale bars are not complete yet.` : "No trips in this range.",
+      note: this.note(metric),
       summary: `${metric.name}: ${this.items.length} buckets with trips, ${count(trips)} trips in total.`,
       columns: ["From (UTC)", ...COLUMNS.map(({ name }) => name), "Complete"].map((name) => ({ name })),
       rows: () => this.items.toReversed().map((item) => [moment(item.window_start),

@@ -80,6 +80,17 @@ export class Timeline {
     this.draw();
   }
 
+  /** Let the timeline end at a time before its newest window; an earlier period stays. */
+  endAt(newest) {
+    this.newest = newest;
+    this.setEnd(this.end < newest ? this.end : null);
+  }
+
+  /** Whether no newer window is to come. */
+  setEnded(ended) {
+    this.now.textContent = ended ? "Latest" : "Live";
+  }
+
   stop() {
     clearInterval(this.playing);
     this.playing = null;
@@ -93,7 +104,7 @@ export class Timeline {
     Object.assign(this.slider, { min: -DAY / this.window + 1, max: 0, step: 1, value: (to - this.newest) / this.window });
     const text = to - from >= DAY ? `${day(from)} ${clock(from)} – ${day(to)} ${clock(to)}` : period(from, to, true);
     this.output.textContent = text;
-    this.slider.setAttribute("aria-valuetext", this.isLive ? `live, ${text}` : text);
+    this.slider.setAttribute("aria-valuetext", this.isLive ? `${this.now.textContent.toLowerCase()}, ${text}` : text);
     this.now.setAttribute("aria-pressed", this.isLive);
     this.play.textContent = this.playing ? "Pause" : "Play the day";
     this.drawBars(first, from, to);
