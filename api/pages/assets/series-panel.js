@@ -52,7 +52,8 @@ export class SeriesPanel {
     const to = Math.floor(newest / this.window) * this.window + this.window;
     const length = Number(this.ranges.value) * MINUTE;
     const from = Math.floor((to - length) / this.step) * this.step;
-    return { id, from: iso(from), to: iso(to), granularity: this.granularities.value };
+    // Pages show UTC, whatever time zone the API has by default.
+    return { id, from: iso(from), to: iso(to), granularity: this.granularities.value, tz: "UTC" };
   }
 
   /** Load the range that ends with the window of the event time `newest` (epoch ms). */
