@@ -1,16 +1,15 @@
 """The trips of files, read as slices of rows in the order in which they are sent."""
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Literal
 
 import polars as pl
 
 from producer.formats.reading_report import ReadingReport
 from producer.formats.rejects import RejectsFile
+from producer.formats.scratch_folder import scratch_folder
 from producer.formats.trip_reader import OnRead, TripReader, show_nothing
 from producer.sorted_runs import SortedRuns, write_runs
 
@@ -72,9 +71,9 @@ def open_trips_file(
 
     They are kept on disk meanwhile, and 16 bytes of memory per row. Raises TripsFileError.
     """
-    with tempfile.TemporaryDirectory(prefix="mobility-trips-") as folder:
+    with scratch_folder("mobility-runs-") as folder:
         batches = reader.batches(report, rejects, on_read)
-        runs = write_runs(batches, Path(folder), event_time, as_is=as_is)
+        runs = write_runs(batches, folder, event_time, as_is=as_is)
         order = pl.int_range(runs.event_times.len(), dtype=pl.Int64, eager=True)
         times = runs.event_times
         if not times.is_sorted():

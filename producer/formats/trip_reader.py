@@ -1,6 +1,5 @@
 """Reads the trip files that people name, one after the other, as batches of trips."""
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from producer.formats.reading_plan import ReadingPlan
 from producer.formats.reading_report import ReadingReport
 from producer.formats.recognition import lacking_amounts, plan_reading
 from producer.formats.rejects import RejectsFile
+from producer.formats.scratch_folder import scratch_folder
 from producer.formats.trip_format import COORDINATES, LOCATIONS, STRINGS, column
 from producer.formats.trip_rows import RowReader
 
@@ -117,9 +117,9 @@ def open_trip_files(paths: Sequence[Path], options: ReadingOptions) -> Iterator[
 
     Raises TripsFileError if a file can't be read as trips, or its format is not known.
     """
-    with tempfile.TemporaryDirectory(prefix="mobility-files-") as scratch:
+    with scratch_folder("mobility-input-") as scratch:
         left_aside: list[str] = []
-        inputs = open_inputs(paths, Path(scratch), left_aside.append)
+        inputs = open_inputs(paths, scratch, left_aside.append)
         files = [_plan(file, options) for file in inputs]
         yield TripReader(files, left_aside, options.refunds)
 
