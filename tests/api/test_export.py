@@ -53,6 +53,17 @@ def export(http: TestClient[Litestar], **query: Any) -> list[dict[str, Any]]:  #
     return [msgspec.json.decode(line) for line in response.content.splitlines()]
 
 
+def assert_series_of_each_id(
+    http: TestClient[Litestar], found: list[dict[str, Any]], query: dict[str, str]
+) -> None:
+    """Compare the rows of each id in an export with the series of that id alone."""
+    for entity_id in IDS:
+        series = get_json(http, "/windows/driver", id=entity_id, **query)["items"]
+        assert [row for row in found if row["id"] == entity_id] == [
+            {"id": entity_id, **item} for item in series
+        ]
+
+
 def local(start: int) -> datetime:
     """Return the start of a window in Berlin."""
     return datetime.fromtimestamp(start / 1_000, BERLIN)
@@ -89,11 +100,7 @@ def test_it_has_the_series_of_each_id(filled: Settings, granularity: str, tz: st
     query = {**WEEK, "granularity": granularity, "tz": tz}
     with client(filled) as http:
         found = export(http, **query)
-        for entity_id in IDS:
-            series = get_json(http, "/windows/driver", id=entity_id, **query)["items"]
-            assert [row for row in found if row["id"] == entity_id] == [
-                {"id": entity_id, **item} for item in series
-            ]
+        assert_series_of_each_id(http, found, query)
     assert {row["id"] for row in found} == set(IDS)
     order = [(row["window_start"], row["id"].encode()) for row in found]
     assert order == sorted(order)
@@ -110,11 +117,7 @@ def test_weekday_mornings(filled: Settings, granularity: str) -> None:
     query |= {"hours": "8-9", "weekdays": "mon-fri"}
     with client(filled) as http:
         found = export(http, **query)
-        for entity_id in IDS:
-            series = get_json(http, "/windows/driver", id=entity_id, **query)["items"]
-            assert [row for row in found if row["id"] == entity_id] == [
-                {"id": entity_id, **item} for item in series
-            ]
+        assert_series_of_each_id(http, found, query)
     sums = expected_amounts(mornings, ["id"])
     for item in sums:
         trips = sum(row["trip_count"] for row in found if row["id"] == item["id"])
