@@ -352,10 +352,8 @@ class Follower:
             of_ids = changed.to_frame("id").select(shard_of("id", self._settings.shards))
             shards = {shard for shard, n in lower.items() if n == after} - self._owned
             current = shards - {*of_ids.to_series()}
-            numbers = (word for shard in current for word in (shard, number))
             if current:
-                key = self._keys.sequence(self._entity)
-                self._connection.write(command("HSET", key, *numbers))
+                self._connection.raise_numbers(self._entity, dict.fromkeys(current, after), number)
 
     def _check_positions(self, stored: FollowerState) -> None:
         if (

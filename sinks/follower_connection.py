@@ -33,6 +33,15 @@ _CONNECTION_KEY_SECONDS: Final = 7 * 86_400
 
 _FOR_EVER: Final = 2**63
 
+_RAISE: Final = """
+for i = 1, #ARGV, 3 do
+  if redis.call('HGET', KEYS[1], ARGV[i]) == ARGV[i + 1] then
+    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 2])
+  end
+end
+"""
+"""Sets fields of a hash that still have the value they were read with: ARGV has name, old, new."""
+
 _META: Final = ("fingerprint", "answers", "follows", "expiry", INSTANCE_ID_FIELD)
 
 
@@ -132,6 +141,14 @@ class FollowerConnection:
         )
         follows, shards = meta
         return FollowerState(follows, int(shards or 0), _by_shard(sequence), _by_shard(progress))
+
+    def raise_numbers(self, entity: Entity, read: Mapping[int, int], number: int) -> None:
+        """Set the sequence numbers of shards that still have those that were `read`.
+
+        Their process may write a higher one meanwhile, and then end: nobody would raise it again.
+        """
+        words = (word for shard, old in read.items() for word in (shard, old, number))
+        self.write(command("EVAL", _RAISE, 1, self._keys.sequence(entity), *words))
 
     def write(self, commands: Commands) -> None:
         """Execute commands in one transaction. Raises LostDataError, and then nothing was done."""

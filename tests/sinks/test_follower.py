@@ -20,7 +20,7 @@ from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings
 from mobility.totals import highest_versions, shard_of
 from sinks import follower as follower_module
-from sinks.authority import AuthorityState
+from sinks.authority import Authority, AuthorityState
 from sinks.connecting import connect_authority
 from sinks.followed_store import FollowedStore
 from sinks.follower_connection import FollowerConnection
@@ -329,6 +329,43 @@ def test_shards_of_a_process_that_has_ended_do_not_stay_behind(
         until_followed(second, both, DRIVER)
         second.apply(DRIVER, frame(window(of_shard[1][2])))
     assert client.hgetall(RedisKeys.of(both).sequence(DRIVER)) == {"0": "4", "1": "4"}
+
+
+def test_a_number_that_its_own_process_has_raised_is_not_lowered(
+    both: Settings,
+    client: redis.Redis,
+    window: Build,
+    frame: Build,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another process writes and ends between the last look of the first one and its write."""
+    monkeypatch.setattr(follower_module, "_CHECK_SECONDS", 60)
+    ids = pl.DataFrame({"id": IDS}).with_columns(shard=shard_of("id", 2))
+    of_shard = [ids.filter(shard=shard)["id"].to_list() for shard in range(2)]
+
+    def write_to_second(count: int) -> None:
+        with followed_store(both, DRIVER, [1]) as second:
+            second.apply(DRIVER, frame(window(of_shard[1][0], trip_count=count)))
+
+    changed_ids = Authority.changed_ids
+    interrupted: list[int] = []
+
+    def interrupt(authority: Authority, after: int, until: int) -> pl.Series | None:
+        changed = changed_ids(authority, after, until)
+        if until == 2 and not interrupted:
+            interrupted.append(until)
+            write_to_second(2)
+        return changed
+
+    write_to_second(1)
+    with followed_store(both, DRIVER, [0]) as first:
+        until_caught_up = {"0": "1", "1": "1"}
+        sequence = RedisKeys.of(both).sequence(DRIVER)
+        until(lambda: client.hgetall(sequence), "the first to begin", until_caught_up.__eq__)
+        monkeypatch.setattr(Authority, "changed_ids", interrupt)
+        first.apply(DRIVER, frame(window(of_shard[0][0])))
+    assert interrupted
+    assert client.hgetall(sequence) == {"0": "3", "1": "3"}
 
 
 def test_what_was_read_is_not_replaced_by_what_was_committed_before_it(
