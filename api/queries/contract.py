@@ -110,12 +110,6 @@ class SequenceNumbers:
     instance_id: str
     numbers: Mapping[str, int]
 
-    def lag_of(self, entity: str, position: FollowerPosition) -> int | None:
-        """Return the number of transactions that a follower lacks; None if it follows another."""
-        if position.follows != self.instance_id:
-            return None
-        return max(self.numbers.get(entity, 0) - position.number, 0)
-
 
 T_co = TypeVar("T_co", covariant=True)
 

@@ -68,13 +68,13 @@ class SequenceNumberPoller:
         if not self._known:
             return self._is_away
         numbers = self._known[max(len(self._known) - 2, 0)]
-        return numbers.lag_of(entity.name, position) == 0
+        return _lag(numbers, entity.name, position) == 0
 
     def lags(self, positions: Mapping[str, FollowerPosition]) -> FollowerLags:
         """Return how far a follower is behind, by the position of each entity."""
         if not self._known:
             return {}
-        return {name: self._known[0].lag_of(name, each) for name, each in positions.items()}
+        return {name: _lag(self._known[0], name, each) for name, each in positions.items()}
 
     async def _poll(self) -> None:
         while True:
@@ -86,3 +86,10 @@ class SequenceNumberPoller:
                 self._known.clear()
                 self._is_away = False
             await asyncio.sleep(POLL_SECONDS)
+
+
+def _lag(numbers: SequenceNumbers, entity: str, position: FollowerPosition) -> int | None:
+    """Return the number of transactions that a follower lacks; None if it follows another store."""
+    if position.follows != numbers.instance_id:
+        return None
+    return max(numbers.numbers.get(entity, 0) - position.number, 0)

@@ -1,8 +1,8 @@
-"""The files that a request passes through, so that a reader can follow it."""
+"""The files that a request passes through are those of docs/architecture.md."""
 
 import asyncio
 import sys
-from pathlib import Path
+from collections import defaultdict
 from types import FrameType
 from typing import Any, cast
 
@@ -12,42 +12,51 @@ import pytest
 from api.app import create_app
 from mobility.settings import Settings
 from tests.api.expected import fill_stores, random_windows, with_stores
+from tests.architecture_page import project_file, section, steps_in
 
 pytestmark = pytest.mark.services
 
-ROOT = Path(__file__).parents[2]
-COMMON = {
-    "api/app.py",
-    "api/middleware.py",
-    "api/routes/parameters.py",
-    "api/routes/metrics.py",
-    "api/queries/time_range.py",
-    "api/queries/store_readers.py",
-    "api/representation/responses.py",
-}
-REDIS = {"api/queries/redis_queries.py", "mobility/keys.py"}
-FOLLOWER = {"api/queries/redis_follower.py", "api/queries/sequence_number_poller.py"}
+MOST_STEPS = 9
+PACKAGES = ("api", "mobility")
+FOLLOWER = "api/queries/redis_follower.py"
 OF_STORES = {
-    ("redis",): {*REDIS, "api/queries/redis.py"},
-    ("postgres",): {"api/queries/postgres.py", "api/queries/postgres_client.py"},
-    ("redis", "postgres"): {*REDIS, *FOLLOWER, "api/queries/contract.py"},
+    ("redis", "postgres"): FOLLOWER,
+    ("redis",): "api/queries/redis.py",
+    ("postgres",): "api/queries/postgres.py",
 }
+
+
+def documented(reader: str) -> dict[str, set[str]]:
+    """Return the steps of the page with their helpers, where this file reads the store."""
+    steps = steps_in(section("Data flow of a request"))
+    helpers = steps.pop(FOLLOWER)
+    if reader != FOLLOWER:
+        # There is no authority to be compared with.
+        steps["api/queries/store_readers.py"] = set()
+    if reader == "api/queries/postgres.py":
+        helpers = {"api/queries/postgres_client.py"}
+    return {**steps, reader: helpers}
 
 
 @pytest.mark.parametrize("stores", OF_STORES, ids=str)
 def test_a_get_passes_through_few_files(
     settings: Settings, stores: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are all files of the project whose code runs for the totals of one id."""
+    """No other file is run for the totals of one id; helpers are called by their own step only."""
     monkeypatch.setattr("api.queries.sequence_number_poller.POLL_SECONDS", 600)
     configured = with_stores(settings, *stores)
     fill_stores(configured, random_windows())
-    files: set[str] = set()
+    callers: defaultdict[str, set[str]] = defaultdict(set)
 
-    def note_file(frame: FrameType, event: str, _argument: object) -> None:
-        path = Path(frame.f_code.co_filename)
-        if event == "call" and path.is_relative_to(ROOT):
-            files.add(path.relative_to(ROOT).as_posix())
+    def note(frame: FrameType, event: str, _argument: object) -> None:
+        file = project_file(frame, PACKAGES) if event == "call" else None
+        if file is None:
+            return
+        caller = frame.f_back
+        while caller is not None and project_file(caller, PACKAGES) is None:
+            caller = caller.f_back
+        # Litestar and the event loop call, too.
+        callers[file].add((caller and project_file(caller, PACKAGES)) or "")
 
     async def run() -> None:
         app = create_app(configured)
@@ -62,10 +71,14 @@ def test_a_get_passes_through_few_files(
             while response.json()["store"] != stores[0]:
                 await asyncio.sleep(0.05)
                 response = await http.get("/metrics/driver/a")
-            sys.setprofile(note_file)
+            sys.setprofile(note)
             await http.get("/metrics/driver/a")
             sys.setprofile(None)
 
     asyncio.run(run())
-    expected = COMMON | OF_STORES[stores]
-    assert {file for file in files if file.startswith(("api/", "mobility/"))} == expected
+    steps = documented(OF_STORES[stores])
+    assert len(steps) <= MOST_STEPS
+    assert callers.keys() == steps.keys() | set().union(*steps.values())
+    for step, own in steps.items():
+        for helper in own:
+            assert callers[helper] <= {step, *own, ""}, helper

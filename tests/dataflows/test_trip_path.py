@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import partial
-from pathlib import Path
 from types import FrameType
 
 import msgspec
@@ -22,13 +21,13 @@ from dataflows import main
 from mobility.settings import Settings
 from runtime import signals
 from runtime.process import flow_context
+from tests.architecture_page import files_in, project_file, section, steps_in
 from tests.dataflows.conftest import PARTITIONS, Hub
 from tests.strategies import MINUTE, NOON, Entry
 from tests.waiting import until
 
 pytestmark = pytest.mark.services
 
-ROOT = Path(__file__).parents[2]
 PACKAGES = ("broker", "dataflows", "mobility", "postgres", "runtime", "sinks")
 MOST_STEPS = 12
 
@@ -49,20 +48,11 @@ class TripPath:
     @classmethod
     def documented(cls) -> "TripPath":
         """Read the page."""
-        page = (ROOT / "docs" / "architecture.md").read_text()
-        (section,) = re.findall(
-            r"^## Data flow of a trip.*?(?=^## )", page, re.DOTALL | re.MULTILINE
-        )
-        rows = [line.split("|")[1:-1] for line in section.splitlines() if line.startswith("| `")]
+        page = section("Data flow of a trip")
         _, without_trips, to_kafka = re.split(
-            r"^No trips pass|^The way to Kafka", section, flags=re.MULTILINE
+            r"^No trips pass|^The way to Kafka", page, flags=re.MULTILINE
         )
-        steps = {_files(row[0]).pop(): _files(row[2]) for row in rows}
-        return cls(steps, _files(without_trips), _files(to_kafka))
-
-
-def _files(text: str) -> set[str]:
-    return set(re.findall(r"`(\w+/\w+\.py)`", text))
+        return cls(steps_in(page), files_in(without_trips), files_in(to_kafka))
 
 
 @dataclass(slots=True)
@@ -78,23 +68,15 @@ class Trace:
 
     def note(self, frame: FrameType, event: str, _argument: object) -> None:
         """Note a call, as a profile function (sys.setprofile)."""
-        file = _project_file(frame) if self.is_on and event == "call" else None
+        file = project_file(frame, PACKAGES) if self.is_on and event == "call" else None
         if file is None:
             return
         caller = frame.f_back
-        while caller is not None and _project_file(caller) is None:
+        while caller is not None and project_file(caller, PACKAGES) is None:
             caller = caller.f_back
-        self.callers[file].add((caller and _project_file(caller)) or "")
+        self.callers[file].add((caller and project_file(caller, PACKAGES)) or "")
         if any(map(_has_trips, frame.f_locals.values())):
             self.with_trips.add(file)
-
-
-def _project_file(frame: FrameType) -> str | None:
-    path = Path(frame.f_code.co_filename)
-    if not path.is_relative_to(ROOT):
-        return None
-    name = path.relative_to(ROOT)
-    return name.as_posix() if name.parts[0] in PACKAGES else None
 
 
 def _has_trips(value: object) -> bool:
