@@ -13,7 +13,7 @@ import polars as pl
 
 from audit.conversions import iso_to_ms
 from mobility.entities import ENTITIES
-from mobility.measures import AMOUNTS, STARTS
+from mobility.measures import AMOUNTS, COUNTS, STARTS
 
 _PAGE_SIZE: Final = 500
 _THREADS: Final = 4
@@ -25,6 +25,7 @@ IDS_SCHEMA: Final = pl.Schema({"entity": pl.String, "id": pl.String, "trip_count
 API_TOTALS_SCHEMA: Final = pl.Schema(
     [
         *IDS_SCHEMA.items(),
+        *[(name, pl.Int64) for name in COUNTS if name not in IDS_SCHEMA],
         *[(name, pl.Float64) for name in (*AMOUNTS, "avg_duration")],  # units
         *[(name, pl.String) for name in STARTS],
     ]

@@ -21,6 +21,7 @@ from audit.redis_totals import MEAN, TOTALS_SCHEMA, read_totals, scan_ids
 from audit.window_sample import WINDOW_FIELDS
 from mobility.entities import Entity
 from mobility.keys import LAST_WINDOW, RedisKeys
+from mobility.measure_lists import measure_list
 from mobility.records import MICRO
 from mobility.settings import Settings
 
@@ -145,7 +146,7 @@ class _EntityComparison:
 
     def _read_postgres(self, ids: list[str] | None) -> pl.DataFrame:
         query = sql.SQL(_TOTALS).format(
-            fields=sql.SQL(", ").join(map(sql.Identifier, WINDOW_FIELDS)),
+            fields=sql.SQL(measure_list("{column} AS {name}")),
             totals=sql.Identifier(f"{self._entity.name}_totals"),
             ledger=sql.Identifier(f"{self._entity.name}_ledger"),
         )

@@ -143,12 +143,14 @@ def _read_totals_and_sums(
 ) -> Iterator[pl.DataFrame]:
     if_live = "CASE WHEN generation = 0 THEN {side}.{{name}} END"
     totals, windows = (
-        measure_list(f"{side}.{{name}}", if_live.format(side=side)) for side in _SIDES
+        measure_list(f"{{of[{side}]}}", if_live.format(side=side)) for side in _SIDES
     )
     query = sql.SQL(_TOTALS_AND_SUMS).format(
         totals=sql.SQL(totals),
         windows=sql.SQL(windows),
-        measures=sql.SQL(measure_list("sum({name})::bigint AS {name}", "{best}({name}) AS {name}")),
+        measures=sql.SQL(
+            measure_list("sum({column})::bigint AS {name}", "{best}({name}) AS {name}")
+        ),
         store=sql.Identifier(f"{entity.name}_totals"),
         ledger=sql.Identifier(f"{entity.name}_ledger"),
     )

@@ -15,6 +15,7 @@ from audit.audited_stores import (
     minimum_watermarks,
 )
 from audit.comparison import OutputComparison, compare
+from audit.conversions import counts_or_substitutes
 from audit.measures import measures_of_parts
 from audit.redis_totals import MEAN, TOTALS_FIELDS, parse_totals
 from audit.window_sample import ENTITY_WINDOW_KEY, SAMPLE_SCHEMA, WINDOW_FIELDS
@@ -158,5 +159,6 @@ def _parse_ledgers(texts: list[tuple[str, ...]]) -> pl.DataFrame:
             frame["window"].str.json_decode(values),
         )
         .unnest("window")
+        .with_columns(counts_or_substitutes())
         .select(SAMPLE_SCHEMA.names())
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import polars as pl
 
-from mobility.measures import AMOUNTS, MEASURE_SCHEMA
+from mobility.measures import AMOUNTS, MEASURE_SCHEMA, MEASURES
 from mobility.records import MICRO
 
 
@@ -24,6 +24,15 @@ def amounts_to_micro(text_of: Callable[[str], pl.Expr]) -> list[pl.Expr]:
     """Return the measures that are amounts, from their decimal texts by name, in micro-units."""
     return [
         decimal_to_micro(text_of(name)).cast(MEASURE_SCHEMA[name]).alias(name) for name in AMOUNTS
+    ]
+
+
+def counts_or_substitutes() -> list[pl.Expr]:
+    """Return the counts that were added, or what stands for them in windows of before."""
+    return [
+        pl.coalesce(each.name, each.substitute).alias(each.name)
+        for each in MEASURES
+        if each.kind == "count" and each.substitute is not None
     ]
 
 

@@ -34,6 +34,8 @@ def _of_trips(measure: Measure) -> pl.Expr:
     if measure.input is None:
         return pl.len().cast(pl.Int64)
     value = pl.col(_TRIP_FIELDS[measure.input])
+    if measure.kind == "count":
+        return value.is_not_null().sum().cast(pl.Int64)
     if measure.name in AMOUNTS:
         value = (value * MICRO).round(mode="half_to_even").cast(pl.Int128)
     if measure.kind == "sum":

@@ -7,7 +7,7 @@ from typing import Final
 import polars as pl
 import redis
 
-from audit.conversions import amounts_to_micro, iso_to_ms
+from audit.conversions import amounts_to_micro, counts_or_substitutes, iso_to_ms
 from mobility.entities import Entity
 from mobility.keys import LAST_WINDOW, RedisKeys
 from mobility.measures import COUNTS, MEASURE_SCHEMA, STARTS
@@ -62,12 +62,13 @@ def parse_totals(rows: Sequence[Sequence[str | None]]) -> pl.DataFrame:
 
     A text that is not what it should be becomes null.
     """
-    return pl.DataFrame(rows, schema=_TEXTS, orient="row").with_columns(
+    totals = pl.DataFrame(rows, schema=_TEXTS, orient="row").with_columns(
         pl.col(*COUNTS).cast(pl.Int64, strict=False),
         *amounts_to_micro(pl.col),
         *(iso_to_ms(pl.col(name)) for name in (*STARTS, LAST_WINDOW)),
         pl.col(MEAN).cast(pl.Float64, strict=False),
     )
+    return totals.with_columns(counts_or_substitutes())
 
 
 def _decoded(replies: Sequence[Sequence[bytes | None]]) -> Iterator[list[str | None]]:

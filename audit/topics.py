@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import polars as pl
 
-from audit.conversions import amounts_to_micro, iso_to_ms
+from audit.conversions import amounts_to_micro, counts_or_substitutes, iso_to_ms
 from audit.log_messages import read_log_messages
 from audit.validation import LogMessage
 from audit.window_sample import WINDOW_VERSION, keep_highest_versions
 from mobility.entities import ENTITIES, Entity
-from mobility.measures import MEASURES, STARTS
+from mobility.measures import COUNTS, MEASURES, STARTS
 from mobility.settings import Settings
 from mobility.topics import REPLAYED_HEADER, aggregated_topic
 
@@ -42,7 +42,7 @@ def decode_windows(values: list[bytes | None], entity: Entity) -> pl.DataFrame:
     fields = {
         entity.id_field: pl.String,
         **dict.fromkeys(("window_start", "window_end", *STARTS), pl.String),
-        **dict.fromkeys(WINDOW_VERSION, pl.Int64),
+        **dict.fromkeys(("generation", *COUNTS), pl.Int64),
         "avg_duration": pl.Float64,
     }
     frame = text.str.json_decode(pl.Struct(fields)).struct.unnest()
@@ -51,6 +51,7 @@ def decode_windows(values: list[bytes | None], entity: Entity) -> pl.DataFrame:
         pl.col(entity.id_field).alias("id"),
         *(iso_to_ms(pl.col(name)).alias(name) for name in ("window_start", "window_end")),
         *WINDOW_VERSION,
+        *counts_or_substitutes(),
         # From the text itself: parsing a JSON number as a double may change it.
         *amounts_to_micro(_number_text),
         *(

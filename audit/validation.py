@@ -60,7 +60,9 @@ VALIDATION_COLUMNS: Final = ("structure_error", "text_error", "time_error")
 OVERSIZED: Final = "oversized"
 """The one reason whose dead letters have no value: they only refer to the message."""
 
-_REQUIRED: Final = frozenset({"start_time", *AMOUNTS})
+_REQUIRED: Final = frozenset({"start_time", "duration_min"})
+_OPTIONAL_LATER: Final = frozenset({"distance_km", "price"})
+"""What each trip had to have until version 2 of the rules."""
 
 # Exact types: isinstance takes a JSON boolean for an int, but it is not a number here.
 _NUMBER: Final = frozenset({int, float})
@@ -162,7 +164,7 @@ def _row(message: LogMessage, settings: Settings, version: RulesVersion) -> Row:
     if trip is None:
         return (*position, reason, None, None, None, *_NO_TRIP)
     values = [trip.get(name) for name in TRIP_SCHEMA]
-    reason = _type_error(tuple(map(type, values)))
+    reason = _type_error(tuple(map(type, values)), version)
     if reason is not None:
         values = _drop_wrong_types(values)
     text_error = _drop_unencodable(values) if b"\\u" in value else None
@@ -245,10 +247,11 @@ def _punctuation(headers: Sequence[tuple[str, bytes | None]]) -> int | None:
 
 
 @lru_cache(maxsize=10_000)
-def _type_error(types: tuple[type, ...]) -> str | None:
+def _type_error(types: tuple[type, ...], version: RulesVersion) -> str | None:
     """Check the types of a trip's values; logs have few combinations, so results are cached."""
     by_name = dict(zip(TRIP_SCHEMA, types, strict=True))
-    if any(by_name[name] is type(None) for name in _REQUIRED):
+    required = _REQUIRED | _OPTIONAL_LATER if version <= 2 else _REQUIRED  # noqa: PLR2004 - a version
+    if any(by_name[name] is type(None) for name in required):
         return "missing_field"
     allowed = ((kind, _JSON_TYPES[name] | {type(None)}) for name, kind in by_name.items())
     return None if all(kind in kinds for kind, kinds in allowed) else "wrong_type"

@@ -16,6 +16,7 @@ from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
 from mobility.settings import Settings
 from mobility.times import iso_time
 from mobility.topics import aggregated_topic
+from mobility.totals import with_substitutes
 from sinks.postgres_copy import copy_out
 from sinks.postgres_session import PostgresSession, open_postgres_session
 from sinks.store import WindowStore
@@ -94,7 +95,7 @@ def _read_ledger(
         sql.Literal(window_range.end),
     )
     rows = session.run(lambda connection: copy_out(connection, query, WINDOW_SCHEMA))
-    return rows.select(pl.lit(entity.name).alias("entity"), *WINDOW_SCHEMA)
+    return with_substitutes(rows).select(pl.lit(entity.name).alias("entity"), *WINDOW_SCHEMA)
 
 
 def _read_topic(

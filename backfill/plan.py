@@ -12,7 +12,7 @@ from audit.validation import TRIP_SCHEMA
 from audit.window_sample import ENTITY_WINDOW_KEY
 from backfill.correction_file import CorrectionFile
 from backfill.window_range import WindowRange
-from mobility.measures import ADDED, MEASURE_SCHEMA, STARTS, SUMS
+from mobility.measures import MEASURE_SCHEMA, NULLABLE, STARTS, SUMS
 from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings
 
@@ -102,10 +102,10 @@ def diff_windows(wanted: pl.DataFrame, current: pl.DataFrame, generation: int) -
         *ENTITY_WINDOW_KEY,
         *(pl.lit(0, ENTITY_WINDOW_SCHEMA[name]).alias(name) for name in SUMS),
         *(pl.col("window_start").alias(name) for name in STARTS),
-        *(pl.lit(None, ENTITY_WINDOW_SCHEMA[each.name]).alias(each.name) for each in ADDED),
+        *(pl.lit(None, ENTITY_WINDOW_SCHEMA[each.name]).alias(each.name) for each in NULLABLE),
     )
     emptied = emptied.select(_COMPARED)
-    differing = wanted.select(_COMPARED).join(filled, on=_COMPARED, how="anti")
+    differing = wanted.select(_COMPARED).join(filled, on=_COMPARED, how="anti", nulls_equal=True)
     after = pl.concat([differing, emptied]).with_columns(
         pane=pl.lit("late"), generation=pl.lit(generation, pl.Int64)
     )

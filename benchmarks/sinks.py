@@ -18,7 +18,7 @@ from benchmarks.tenant import empty_tenant, tenant_settings
 from benchmarks.timed_command import BenchmarkError
 from benchmarks.workload import Workload, make_trips
 from mobility.entities import BY_NAME
-from mobility.measures import ADDED
+from mobility.measures import COUNTS, NULLABLE
 from mobility.records import MICRO, WINDOW_SCHEMA, WindowUpdate
 from mobility.settings import Settings, Store
 from sinks import StoreSink
@@ -97,7 +97,8 @@ def make_windows(number: int) -> Rows:
         *((pl.col(of) * MICRO).round().cast(pl.Int64).sum().alias(n) for n, of in totals.items()),
         pl.col("start_time").min(),
         pl.col("start_time").max().alias("last_start_time"),
-        *((pl.col("price").max() * MICRO).round().cast(pl.Int64).alias(m.name) for m in ADDED),
+        *((pl.col("price").max() * MICRO).round().cast(pl.Int64).alias(m.name) for m in NULLABLE),
+        *(pl.len().cast(pl.Int64).alias(name) for name in COUNTS[1:]),
     )
     labelled = grouped.with_columns(pane=pl.lit("on_time"), generation=pl.lit(0, pl.Int64))
     windows = labelled.sort("window_start", "id").head(number)

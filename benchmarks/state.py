@@ -27,7 +27,7 @@ from mobility.event_time import (
     LatenessRules,
     classify,
 )
-from mobility.measures import ADDED
+from mobility.measures import COUNTS, NULLABLE
 from mobility.settings import Settings
 from mobility.status import ReadStatus
 from mobility.totals import AGGREGATED, partial_totals, split_by_shard
@@ -184,7 +184,8 @@ def _partial(first: int, number: int) -> pl.DataFrame:
         last_start_time=_NOON + numbers % _WINDOW,
     ).with_columns(
         pl.col("trip_count").cast(pl.Int64),
-        *((numbers % 50_000_000).alias(each.name) for each in ADDED),
+        *((numbers % 50_000_000).alias(each.name) for each in NULLABLE),
+        *(pl.lit(1, pl.Int64).alias(name) for name in COUNTS[1:]),
     )
 
 

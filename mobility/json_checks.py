@@ -11,7 +11,7 @@ import polars as pl
 
 from mobility.json_columns import Columns
 from mobility.times import DIGITS
-from mobility.validation import LOCATIONS, STRINGS, TIMES
+from mobility.validation import LOCATIONS, OPTIONAL_AMOUNTS, STRINGS, TIMES
 
 _ENDS: Final = "|".join(sorted({name[-6:] for name in STRINGS}))
 
@@ -60,7 +60,19 @@ def may_differ(columns: Columns) -> pl.Series:
         found = found.scatter(rows, _differ(columns.fields[rows]))
     if columns.has_escapes:
         found |= _escapes_differ(texts)
+    for name in OPTIONAL_AMOUNTS:
+        found |= _has_another_value(columns.fields, name)
     return found
+
+
+def _has_another_value(fields: pl.DataFrame, name: str) -> pl.Series:
+    """Return for each message whether a number that was parsed to null may be something else."""
+    is_absent = fields[name].is_null()
+    rows = is_absent.arg_true()
+    if rows.is_empty():
+        return is_absent
+    other = fields["text"].gather(rows).str.contains(rf'"{name}"\s*:\s*[^\sn]')
+    return is_absent.scatter(rows, other)
 
 
 def _differ(fields: pl.DataFrame) -> pl.Series:

@@ -5,7 +5,7 @@ from typing import Final
 import polars as pl
 
 from mobility.entities import Entity
-from mobility.measures import ADDED, AMOUNTS, COUNTS, MEASURE_SCHEMA, MEASURES, STARTS, Measure
+from mobility.measures import AMOUNTS, COUNTS, MEASURE_SCHEMA, MEASURES, NULLABLE, STARTS, Measure
 from mobility.records import MICRO, WINDOW_SCHEMA
 from mobility.times import epoch_ms, iso_text
 
@@ -74,7 +74,7 @@ def decode_windows(values: list[bytes], entity: Entity) -> pl.DataFrame:
         "pane",
         "generation",
     )
-    required = pl.exclude([each.name for each in ADDED])
+    required = pl.exclude([each.name for each in NULLABLE])
     if rows.select(required.null_count()).sum_horizontal().item():
         msg = f"not windows of {entity.name}: a field is missing"
         raise ValueError(msg)

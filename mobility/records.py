@@ -22,12 +22,13 @@ MAX_ID_LENGTH: Final = 128
 MAX_NESTING: Final = 500
 """The most levels of objects and arrays in a message; the message itself is the first."""
 
-RulesVersion = Literal[1, 2]
+RulesVersion = Literal[1, 2, 3]
 """Which rules judge a message. Version 1 is that of release 0.1, in which ids, times and nesting
-are what the interpreter accepts; version 2 has patterns and limits of its own (ADR 18). A log that
-was read by one version is read by it again."""
+are what the interpreter accepts; version 2 has patterns and limits of its own (ADR 18); version 3
+takes trips without a distance or a price (ADR 28). A log that was read by one version is read by it
+again."""
 
-RULES_VERSION: Final = 2
+RULES_VERSION: Final = 3
 
 MAX_EVENT_TIME: Final = 253_402_300_799_999
 """The last millisecond of the year 9999, as ISO 8601 dates have four-digit years."""

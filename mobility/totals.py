@@ -7,7 +7,7 @@ import polars as pl
 import polars_hash as plh
 
 from mobility.entities import Entity
-from mobility.measures import ADDED, MEASURE_SCHEMA, MEASURES, SUMS, Measure
+from mobility.measures import MEASURE_SCHEMA, MEASURES, NULLABLE, SUBSTITUTES, SUMS, Measure
 from mobility.records import PARTIAL_SCHEMA
 
 WINDOW_KEY: Final = ("id", "window_start")
@@ -18,6 +18,8 @@ AGGREGATED: Final = ("window_start", *_INPUTS)
 """The columns of trips that are aggregated, beside the id."""
 
 _SUMMED: Final = tuple(each.input for each in MEASURES if each.input and each.kind == "sum")
+
+_COUNT_OF_INPUT: Final = {each.input: each.name for each in MEASURES if each.kind == "count"}
 
 _NARROW: Final = ((pl.Int32(), 2**31 - 1), (pl.Int64(), 2**63 - 1))
 
@@ -46,9 +48,9 @@ def merge_totals(partials: list[pl.DataFrame]) -> pl.DataFrame:
     if not partials:
         return pl.DataFrame(schema=PARTIAL_SCHEMA)
     rows = pl.concat(partials, how="vertical_relaxed")
-    unknown = {each.name for each in ADDED if rows[each.name].null_count()}
+    unknown = {each.name for each in NULLABLE if rows[each.name].null_count()}
     totals = rows.lazy().group_by(WINDOW_KEY)
-    return totals.agg(_merged(each, is_unknown=each.name in unknown) for each in MEASURES).collect()
+    return totals.agg(_merged(each, may_lack=each.name in unknown) for each in MEASURES).collect()
 
 
 def running_totals(windows: pl.DataFrame) -> pl.DataFrame:
@@ -82,6 +84,16 @@ def upgrade_windows(windows: pl.DataFrame) -> pl.DataFrame:
             index = windows.columns.index(before.name) + 1
             windows = windows.clone().insert_column(index, _of_earlier(windows, measure))
     return windows
+
+
+def with_substitutes(windows: pl.DataFrame) -> pl.DataFrame:
+    """Return windows or totals, perhaps stored by an earlier release, with their substitutes.
+
+    They have a column for each measure, null where the release did not have it.
+    """
+    return windows.with_columns(
+        pl.col(name).fill_null(pl.col(substitute)) for name, substitute in SUBSTITUTES.items()
+    )
 
 
 def shard_of(column: str, shards: int) -> pl.Expr:
@@ -118,18 +130,24 @@ def _partial(measure: Measure, wide: pl.DataType) -> pl.Expr:
     """Return a measure of trips; sums have the type `wide`."""
     if measure.input is None:
         return pl.len().cast(MEASURE_SCHEMA[measure.name])
-    return _combined(measure, pl.col(measure.input), wide)
+    column = pl.col(measure.input)
+    if measure.kind == "count":
+        return column.count().cast(MEASURE_SCHEMA[measure.name])
+    return _combined(measure, column, wide)
 
 
-def _merged(measure: Measure, *, is_unknown: bool) -> pl.Expr:
+def _merged(measure: Measure, *, may_lack: bool) -> pl.Expr:
     """Return a measure of all trips from those of parts of them.
 
-    If it `is_unknown` (null) for some parts, which an earlier release has stored, it is for those
-    windows.
+    It is null for a part in which no trip has the input, and counts for nothing. Where trips have
+    it, an earlier release has stored the part, and the measure is not known of the whole.
     """
     column = pl.col(measure.name)
     merged = _combined(measure, column, MEASURE_SCHEMA[measure.name])
-    return pl.when(column.null_count() == 0).then(merged) if is_unknown else merged
+    if not may_lack:
+        return merged
+    lacks = column.is_null() & (pl.col(_COUNT_OF_INPUT[measure.input]) > 0)
+    return pl.when(~lacks.any()).then(merged)
 
 
 def _of_earlier(windows: pl.DataFrame, measure: Measure) -> pl.Series:

@@ -20,8 +20,11 @@ from mobility.records import MAX_AMOUNT, MAX_EVENT_TIME, MAX_ID_LENGTH, MICRO, M
 from mobility.shapes import with_shape
 from mobility.times import epoch_ms
 from mobility.validation import (
+    AMOUNTS,
     COORDINATES,
     IDS,
+    OPTIONAL_AMOUNTS,
+    OPTIONAL_SINCE,
     STRINGS,
     TIMES,
     Rejection,
@@ -44,8 +47,8 @@ TRIP_SCHEMA: Final = pl.Schema(
         "start_time": pl.Int64,  # epoch ms
         "event_time": pl.Int64,  # epoch ms
         "duration": pl.Int64,  # micro-minutes
-        "distance": pl.Int64,  # micro-kilometres
-        "revenue": pl.Int64,  # millionths of the currency unit
+        "distance": pl.Int64,  # micro-kilometres; null where it is not known
+        "revenue": pl.Int64,  # millionths of the currency unit; null where it is not known
     }
 )
 
@@ -149,13 +152,15 @@ def _certain_trips(columns: Columns, rules: TripRules) -> pl.DataFrame:
 
 def _is_in_domain(rules: TripRules) -> pl.Expr:
     is_valid = (
-        pl.col("duration_min").is_between(0.0, MAX_AMOUNT)
-        & pl.col("distance_km").is_between(0.0, MAX_AMOUNT)
-        & pl.col("price").is_between(-MAX_AMOUNT if rules.refunds else 0.0, MAX_AMOUNT)
-        & pl.col("start_time").is_between(MIN_EVENT_TIME, MAX_EVENT_TIME)
+        pl.col("start_time").is_between(MIN_EVENT_TIME, MAX_EVENT_TIME)
         & (pl.col("end_time").is_not_null() == pl.col("has_end"))
         & pl.col("end_time").is_between(MIN_EVENT_TIME, MAX_EVENT_TIME).fill_null(True)
     )
+    for name in AMOUNTS:
+        lowest = -MAX_AMOUNT if name == "price" and rules.refunds else 0.0
+        is_allowed = pl.col(name).is_between(lowest, MAX_AMOUNT)
+        may_lack = name in OPTIONAL_AMOUNTS and rules.version >= OPTIONAL_SINCE
+        is_valid &= is_allowed.fill_null(True) if may_lack else is_allowed
     for name, limit in COORDINATES.items():
         is_valid &= pl.col(name).is_between(-limit, limit).fill_null(True)
     for name in IDS:

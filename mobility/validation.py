@@ -62,7 +62,11 @@ LOCATIONS: Final = ("start_location_id", "end_location_id")
 COORDINATES: Final = {"start_lat": 90.0, "start_lng": 180.0, "end_lat": 90.0, "end_lng": 180.0}
 AMOUNTS: Final = ("duration_min", "distance_km", "price")
 TIMES: Final = ("start_time", "end_time")
-REQUIRED: Final = ("start_time", *AMOUNTS)
+OPTIONAL_AMOUNTS: Final = ("distance_km", "price")
+OPTIONAL_SINCE: Final = 3
+"""The version of the rules since which a trip may have none of the OPTIONAL_AMOUNTS."""
+
+REQUIRED: Final = ("start_time", "duration_min")
 IDS: Final = ("driver_id", "passenger_id", "vehicle_type", *LOCATIONS)
 
 # What json.loads makes of JSON: a boolean is of another type than an integer.
@@ -109,7 +113,8 @@ def validate(value: bytes | None, rules: TripRules) -> Trip:
     object, its required fields, types, amounts, ids, coordinates, times.
     """
     record = _record(value, rules)
-    for field in REQUIRED:
+    required = REQUIRED if rules.version >= OPTIONAL_SINCE else (*REQUIRED, *OPTIONAL_AMOUNTS)
+    for field in required:
         if record.get(field) is None:
             raise Rejection("missing_field", f"{field} is missing")
     _check_types(record)
@@ -173,12 +178,13 @@ def _check_amounts(record: dict[str, Any], rules: TripRules) -> None:
         found = record.get(field)
         if isinstance(found, int | float) and not math.isfinite(_as_float(found)):
             raise Rejection("not_finite", f"{field} is {found}"[:200])
-    for field in AMOUNTS:
-        if record[field] < 0 and not (field == "price" and rules.refunds):
-            raise Rejection("negative", f"{field} is {record[field]}")
-    for field in AMOUNTS:
-        if abs(record[field]) > MAX_AMOUNT:
-            raise Rejection("too_large", f"{field} is {record[field]}, over {MAX_AMOUNT:.0e}"[:200])
+    amounts = {field: found for field in AMOUNTS if (found := record.get(field)) is not None}
+    for field, amount in amounts.items():
+        if amount < 0 and not (field == "price" and rules.refunds):
+            raise Rejection("negative", f"{field} is {amount}")
+    for field, amount in amounts.items():
+        if abs(amount) > MAX_AMOUNT:
+            raise Rejection("too_large", f"{field} is {amount}, over {MAX_AMOUNT:.0e}"[:200])
 
 
 def _check_ids(record: dict[str, Any], rules: TripRules) -> None:
@@ -227,8 +233,8 @@ def _trip(record: dict[str, Any], start_location: str | None, rules: TripRules) 
         "start_time": start,
         "event_time": event_time,
         "duration": _micro(record["duration_min"]),
-        "distance": _micro(record["distance_km"]),
-        "revenue": _micro(record["price"]),
+        "distance": _optional_micro(record.get("distance_km")),
+        "revenue": _optional_micro(record.get("price")),
     }
 
 
@@ -249,6 +255,10 @@ def _epoch_ms(field: str, found: str | float, rules: TripRules) -> int:
 def _micro(amount: float) -> int:
     # Python's round is half to even, as Polars' is in the columnar decoder.
     return round(float(amount) * MICRO)
+
+
+def _optional_micro(amount: float | None) -> int | None:
+    return None if amount is None else _micro(amount)
 
 
 def _as_float(found: float) -> float:

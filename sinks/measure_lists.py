@@ -10,7 +10,9 @@ from mobility.measures import ADDED, ADDITIVE, MEASURES, Measure
 
 
 def _in_units(measure: Measure) -> str:
-    """Return a measure as people read it: a time, or an exact amount in units."""
+    """Return a measure as people read it: a number, a time, or an exact amount in units."""
+    if measure.kind == "count":
+        return measure_list("{column}", measures=[measure])
     if measure.unit == "time":
         return f"epoch_ms_to_time({measure.name})"
     return f"({measure.name} * 0.000001)::numeric(19, 6)"
@@ -23,14 +25,14 @@ MEASURE_LISTS: Final = {
     ),
     "added_in_units": "".join(f", {_in_units(each)} AS {each.name}" for each in ADDED),
     "new_measures": measure_list("new.{name}"),
-    "old_measures": measure_list("old.{name}"),
+    "old_measures": measure_list("{of[old]}"),
     "measures_of_windows": measure_list(
         "sum({name})::bigint", "{best}({name}) FILTER (WHERE trip_count > 0)"
     ),
     # What reconcile.sql needs of the windows before and after: sums, 0 where there was none;
     # minima and maxima, null where they do not count.
     "measures_before": measure_list(
-        "coalesce(old.{name}, 0) AS old_{name}",
+        "coalesce({of[old]}, 0) AS old_{name}",
         "CASE WHEN new.trip_count > 0 THEN new.{name} END AS new_{name}, "
         "CASE WHEN old.trip_count > 0 THEN old.{name} END AS old_{name}",
     ),
@@ -43,7 +45,7 @@ MEASURE_LISTS: Final = {
     ),
     # Where a new generation has removed the best value, find the next one in the windows.
     "moved_measures": measure_list(
-        "{name} = totals.{name} + by.{name}",
+        "{name} = {of[totals]} + by.{name}",
         """{name} = CASE
             WHEN by.removed_{name} {reaches} totals.{name} THEN {better_of}(
                 by.{name},
@@ -59,7 +61,7 @@ MEASURE_LISTS: Final = {
             ELSE {better_of}(totals.{name}, by.{name})
         END""",
     ),
-    "totals_of_ids": measure_list("totals.{name}"),
+    "totals_of_ids": measure_list("{of[totals]} AS {name}"),
     "totals_after": measure_list("moved.{name}"),
-    "amounts": measure_list("('{name}', new.{name}, old.{name}, held.{name})", measures=ADDITIVE),
+    "amounts": measure_list("('{name}', new.{name}, {of[old]}, {of[held]})", measures=ADDITIVE),
 }

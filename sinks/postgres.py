@@ -16,7 +16,7 @@ from mobility.entities import Entity
 from mobility.keys import LAST_WINDOW
 from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
 from mobility.settings import Settings, Store
-from mobility.totals import running_totals
+from mobility.totals import running_totals, with_substitutes
 from postgres.connection import Connection
 from sinks.postgres_copy import copy_out
 from sinks.postgres_session import PostgresSession, open_postgres_session
@@ -272,7 +272,8 @@ class PostgresStore:
         columns = sql.SQL(", ").join(map(sql.Identifier, schema.names()))
         table = sql.Identifier(f"{entity.name}_{name}")
         query = sql.SQL("SELECT {} FROM {}").format(columns, table)
-        return self._session.run(lambda connection: copy_out(connection, query, schema))
+        rows = self._session.run(lambda connection: copy_out(connection, query, schema))
+        return with_substitutes(rows)
 
 
 def _reconcile(entity: Entity, answer: Literal["return", "count"]) -> sql.Composed:

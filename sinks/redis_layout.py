@@ -16,7 +16,7 @@ from mobility.keys import LAST_WINDOW, RedisKeys
 from mobility.measures import SUMS
 from mobility.settings import Settings
 from mobility.times import epoch_ms, iso_time
-from mobility.totals import running_totals
+from mobility.totals import running_totals, with_substitutes
 from sinks.reconciliation import as_windows
 from sinks.redis_commands import Commands, command, totals_commands
 from sinks.redis_ledger import TOTALS_FIELDS, ledger_commands, parse_totals
@@ -132,7 +132,7 @@ def _parse_windows(stored: list[_Stored]) -> pl.DataFrame:
         schema=dict.fromkeys(("id", "window_start", *_WINDOW), pl.String),
         orient="row",
     )
-    return as_windows(_with_times(texts))
+    return with_substitutes(as_windows(_with_times(texts)))
 
 
 def _removed(stored: list[_Stored], totals: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:

@@ -12,6 +12,7 @@ from mobility.measures import AMOUNTS, COUNTS, STARTS
 from mobility.messages import micro_units
 from mobility.records import WINDOW_SCHEMA
 from mobility.times import epoch_ms
+from mobility.totals import with_substitutes
 from sinks.redis_commands import Commands, command
 from sinks.redis_transactions import Transaction, pairs
 from sinks.store import TOUCHED_SCHEMA
@@ -86,22 +87,25 @@ def parse_totals(rows: Iterable[tuple[Any, ...]]) -> pl.DataFrame:
     """Return ids and the texts of their TOTALS_FIELDS as totals (TOUCHED_SCHEMA)."""
     schema = dict.fromkeys(TOUCHED_SCHEMA, pl.String)
     texts = pl.DataFrame(list(rows), schema=schema, orient="row")
-    return texts.with_columns(
+    totals = texts.with_columns(
         pl.col(COUNTS).cast(pl.Int64),
         *(micro_units(texts[name].replace("", None)) for name in AMOUNTS),
         *(epoch_ms(texts[name].replace("", None)) for name in _TIMES),
-    ).cast(TOUCHED_SCHEMA)
+    )
+    return with_substitutes(totals).cast(TOUCHED_SCHEMA)
 
 
 def parse_windows(rows: Iterable[tuple[str, int | None, str | None]]) -> pl.DataFrame:
     """Return ids, starts and what the ledgers have of them as windows (WINDOW_SCHEMA).
 
-    A window that is not there is left out; a measure that was added later is null.
+    A window that is not there is left out; a measure that was added later is null, or what its
+    substitute is.
     """
     schema = pl.Schema({"id": pl.String(), "window_start": pl.Int64(), "values": pl.String()})
     texts = pl.DataFrame(list(rows), schema=schema, orient="row").drop_nulls("values")
     values = texts["values"].str.json_decode(pl.Struct(_VALUES))
-    return texts.select("id", "window_start", values.alias("values")).unnest("values")
+    windows = texts.select("id", "window_start", values.alias("values")).unnest("values")
+    return with_substitutes(windows)
 
 
 def ledger_commands(keys: RedisKeys, entity: Entity, windows: pl.DataFrame) -> Iterator[Commands]:

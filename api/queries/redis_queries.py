@@ -16,7 +16,7 @@ from api.queries.redis_client import connect_redis, failure_reason
 from api.queries.time_range import known_time, to_epoch_ms
 from mobility.entities import ENTITIES, Entity
 from mobility.keys import LAST_WINDOW, RedisKeys
-from mobility.measures import AMOUNTS, EXTREMES, STARTS, SUMS
+from mobility.measures import AMOUNTS, EXTREMES, STARTS, SUBSTITUTES, SUMS
 from mobility.records import MICRO
 from mobility.settings import Settings, Store
 from mobility.status import EXPIRY
@@ -157,10 +157,14 @@ def to_totals(fields: Mapping[str, str], watermark: datetime | None) -> Totals:
 
 
 def to_sums(fields: Mapping[str, str]) -> Sums:
-    """Return the sums in a hash of totals, whose amounts are decimal texts in units."""
+    """Return the sums in a hash of totals, whose amounts are decimal texts in units.
+
+    A hash of an earlier release may lack a count, for which its substitute stands.
+    """
+    texts = {name: fields.get(name) or fields[SUBSTITUTES.get(name, name)] for name in SUMS}
     return {
-        name: int(Decimal(fields[name]) * MICRO) if name in AMOUNTS else int(fields[name])
-        for name in SUMS
+        name: int(Decimal(text) * MICRO) if name in AMOUNTS else int(text)
+        for name, text in texts.items()
     }
 
 

@@ -4,7 +4,8 @@ from fractions import Fraction
 from typing import Any
 
 from api.queries.contract import Sums
-from mobility.measures import COUNTS, MEANS, TOTALS
+from api.representation.responses import is_absent
+from mobility.measures import COUNT_OF, COUNTS, MEANS, TOTALS
 from mobility.records import MICRO
 
 
@@ -19,7 +20,8 @@ def differences(left: Sums, right: Sums) -> dict[str, Any]:
     """
     exact_left, exact_right = _exact_amounts(left), _exact_amounts(right)
     amounts: dict[str, Any] = {
-        name: float(exact_left[name] - exact_right[name]) for name in exact_left
+        name: None if amount is None or other is None else float(amount - other)
+        for (name, amount), other in zip(exact_left.items(), exact_right.values(), strict=True)
     }
     return {**amounts, **{name: left[name] - right[name] for name in COUNTS}}
 
@@ -35,14 +37,20 @@ def ratios(left: Sums, right: Sums) -> dict[str, float | None]:
     """
     exact_left, exact_right = _exact_amounts(left), _exact_amounts(right)
     return {
-        name: float(amount / exact_right[name]) if exact_right[name] else None
-        for name, amount in exact_left.items()
+        name: None if amount is None or not other else float(amount / other)
+        for (name, amount), other in zip(exact_left.items(), exact_right.values(), strict=True)
     }
 
 
-def _exact_amounts(sums: Sums) -> dict[str, Fraction]:
+def _exact_amounts(sums: Sums) -> dict[str, Fraction | None]:
+    """Return sums and means in units, None where no trip has the amount."""
     counts = {name: Fraction(sums[name]) for name in COUNTS}
-    totals = {name: Fraction(sums[name], MICRO) for name in TOTALS}
-    count = counts["trip_count"]
-    means = {name: totals[of] / count if count else count for name, of in MEANS.items()}
+    totals = {
+        name: None if is_absent(name, sums) else Fraction(sums[name], MICRO) for name in TOTALS
+    }
+    means = {name: _mean(totals[of], counts[COUNT_OF[of]]) for name, of in MEANS.items()}
     return {**counts, **totals, **means}
+
+
+def _mean(total: Fraction | None, count: Fraction) -> Fraction | None:
+    return total / count if total is not None and count else total

@@ -1,6 +1,7 @@
 """Response bodies as JSON, and the headers that say how fresh a response is.
 
-Amounts are minutes, kilometres and currency units, each the double nearest to the exact number.
+Amounts are minutes, kilometres and currency units, each the double nearest to the exact number. A
+sum or a mean is null where there are trips, but none of them has a distance, or a price.
 `as_of` is the watermark: all trips of windows that ended more than the allowed lateness before it
 are counted; null while some shard has not reported one. `complete` says that the whole range is
 before that, so that only a backfill can still change it. Ranges are half-open; `from` and `to` are
@@ -16,7 +17,17 @@ from litestar import Response
 
 from api.queries.contract import Extremes, Sums
 from api.queries.time_range import TimeRange, to_datetime
-from mobility.measures import AMOUNTS, COUNTS, EXTREMES, MEANS, STARTS, SUMS, TOTALS
+from mobility.measures import (
+    AMOUNTS,
+    COUNT_OF,
+    COUNTS,
+    EXTREMES,
+    MEANS,
+    OPTIONAL,
+    STARTS,
+    SUMS,
+    TOTALS,
+)
 from mobility.records import MICRO
 from mobility.settings import Store
 
@@ -30,6 +41,8 @@ TIME_ZONE: Final = "Mobility-Timezone"
 _EXTREMES: Final = {name: datetime | None if name in STARTS else float | None for name in EXTREMES}
 """The fields of minima and maxima, which are null without trips: a backfill can leave an id so."""
 
+_AMOUNT_TYPES: Final = {name: float | None if name in OPTIONAL else float for name in TOTALS}
+
 
 class Freshness(msgspec.Struct, frozen=True, kw_only=True):
     """The watermark of the answer, and the store that it comes from."""
@@ -41,13 +54,13 @@ class Freshness(msgspec.Struct, frozen=True, kw_only=True):
 class SumFields(msgspec.Struct, frozen=True, kw_only=True):
     """Sums over trips."""
 
-    __annotations__ = {name: int if name in COUNTS else float for name in SUMS}
+    __annotations__ = {name: int if name in COUNTS else _AMOUNT_TYPES[name] for name in SUMS}
 
 
 class Amounts(SumFields, frozen=True, kw_only=True):
-    """Sums over trips, and means per trip, which are 0 without trips."""
+    """Sums over trips, and means over the trips that have the amount, which are 0 without trips."""
 
-    __annotations__ = dict.fromkeys(MEANS, float)
+    __annotations__ = {name: _AMOUNT_TYPES[total] for name, total in MEANS.items()}
 
 
 class RangeAmounts(Amounts, frozen=True, kw_only=True):
@@ -154,7 +167,10 @@ class Percentiles(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Distribution(msgspec.Struct, frozen=True, kw_only=True):
-    """The distribution of the sums over the ids with trips; null if there are none."""
+    """The distribution of the sums over the ids with trips; null if there are none.
+
+    That of distances or prices is also null where no trip has one.
+    """
 
     __annotations__ = dict.fromkeys(SUMS, Percentiles | None)
 
@@ -176,13 +192,16 @@ class ComparedRange(RangeAmounts, frozen=True, kw_only=True):
 
 
 class Ratio(msgspec.Struct, frozen=True, kw_only=True):
-    """The left amounts divided by the right ones; null if the right one is 0."""
+    """The left amounts divided by the right ones; null if the right one is 0, or one is null."""
 
     __annotations__ = dict.fromkeys((*COUNTS, *MEANS, *TOTALS), float | None)
 
 
 class ComparisonResponse(Freshness, frozen=True, kw_only=True):
-    """Two ranges or two ids, the left amounts minus the right ones, and their ratio."""
+    """Two ranges or two ids, the left amounts minus the right ones, and their ratio.
+
+    A difference is null where one of the amounts is.
+    """
 
     entity: str
     left: ComparedRange
@@ -207,17 +226,35 @@ class BatchResponse(Freshness, frozen=True, kw_only=True):
     items: Sequence[BatchItem | None]
 
 
-def sums_to_response(sums: Sums) -> dict[str, Any]:
-    """Return the fields of SumFields, in units."""
+def in_units(sums: Sums) -> dict[str, Any]:
+    """Return sums in units."""
     return {name: sums[name] / MICRO if name in AMOUNTS else sums[name] for name in SUMS}
 
 
+def is_absent(total: str, sums: Sums) -> bool:
+    """Return whether there are trips, but none of them has what a sum is of."""
+    return sums["trip_count"] > 0 and sums[COUNT_OF[total]] == 0
+
+
+def sums_to_response(sums: Sums) -> dict[str, Any]:
+    """Return the fields of SumFields: sums in units, null where they are absent."""
+    return {**in_units(sums), **{name: None for name in OPTIONAL if is_absent(name, sums)}}
+
+
 def to_response(sums: Sums) -> dict[str, Any]:
-    """Return the fields of Amounts: sums in units, and means per trip."""
+    """Return the fields of Amounts: sums in units, and means over trips that have the amount."""
+    return {
+        **sums_to_response(sums),
+        **{name: _mean(total, sums) for name, total in MEANS.items()},
+    }
+
+
+def _mean(total: str, sums: Sums) -> float | None:
+    if is_absent(total, sums):
+        return None
     # Division of two integers gives the nearest double, for means as for sums.
-    divisor = sums["trip_count"] * MICRO
-    means = {name: sums[total] / divisor if divisor else 0.0 for name, total in MEANS.items()}
-    return {**sums_to_response(sums), **means}
+    divisor = sums[COUNT_OF[total]] * MICRO
+    return sums[total] / divisor if divisor else 0.0
 
 
 def extremes_to_response(extremes: Extremes) -> dict[str, Any]:

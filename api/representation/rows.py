@@ -9,7 +9,7 @@ import polars.selectors as cs
 
 from api.representation.formats import Format
 from api.representation.responses import SeriesBucket, TopItem
-from mobility.measures import COUNTS, MEANS, TOTALS
+from mobility.measures import COUNT_OF, COUNTS, MEANS, TOTALS
 from mobility.records import MICRO
 
 ROW_SCHEMA: Final = pl.Schema(
@@ -70,11 +70,9 @@ def to_rows_of_batch(found: pl.DataFrame, buckets: pl.DataFrame) -> pl.DataFrame
 
     `buckets` has the other columns of a row for each index of a bucket.
     """
-    means = {
-        name: nearest_quotients(found[total], found["trip_count"] * MICRO)
-        for name, total in MEANS.items()
-    }
-    rows = to_list_rows(found).with_columns(**means)
+    rows = to_list_rows(found).with_columns(
+        **{name: _means(found, total) for name, total in MEANS.items()}
+    )
     return rows.hstack(buckets[found["bucket"]]).select(ROW_SCHEMA.names())
 
 
@@ -82,7 +80,21 @@ def to_list_rows(found: pl.DataFrame) -> pl.DataFrame:
     """Return a batch of a list (LIST_BATCH_SCHEMA) as rows."""
     micro = pl.repeat(MICRO, found.height, dtype=pl.Int64, eager=True)
     totals = {name: nearest_quotients(found[name], micro) for name in TOTALS}
-    return found.select("id", *COUNTS).with_columns(**totals)
+    return found.select("id", *COUNTS).with_columns(
+        **{name: total.set(_is_absent(found, name), None) for name, total in totals.items()}
+    )
+
+
+def _is_absent(found: pl.DataFrame, total: str) -> pl.Series:
+    """Return for each row whether it has trips, but none of them has what a sum is of."""
+    return (found["trip_count"] > 0) & (found[COUNT_OF[total]] == 0)
+
+
+def _means(found: pl.DataFrame, total: str) -> pl.Series:
+    """Return the means over the trips that have the amount; null where none has it."""
+    counts = found[COUNT_OF[total]]
+    means = nearest_quotients(found[total], counts.replace(0, 1) * MICRO)
+    return means.set(_is_absent(found, total), None)
 
 
 def nearest_quotients(amounts: pl.Series, divisors: pl.Series) -> pl.Series:

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 from litestar import get
 from litestar.di import NamedDependency
 
+from api.queries.contract import Sums
 from api.queries.store_readers import StoreReaders
 from api.queries.time_range import WindowingStrategy
 from api.representation.openapi import QueryOperation
@@ -13,8 +14,9 @@ from api.representation.responses import (
     Distribution,
     Percentiles,
     SummaryResponse,
+    in_units,
+    is_absent,
     range_to_response,
-    sums_to_response,
     to_response,
 )
 from api.routes.parameters import (
@@ -30,7 +32,7 @@ from api.routes.windows_query import (
     WeekdaysParameter,
     range_with_parts,
 )
-from mobility.measures import SUMS
+from mobility.measures import OPTIONAL, SUMS
 
 
 @get(
@@ -59,7 +61,7 @@ async def summary(
     return SummaryResponse(
         entity=entity.name,
         active_ids=found.active_ids,
-        distribution=_to_distribution(found.percentiles),
+        distribution=_to_distribution(found.percentiles, found.total),
         complete=windowing.is_range_complete(time_range, found.newest_window, found.watermark),
         as_of=found.watermark,
         store=answer.store,
@@ -68,14 +70,15 @@ async def summary(
     )
 
 
-def _to_distribution(percentiles: Mapping[str, Sequence[int]]) -> Distribution:
+def _to_distribution(percentiles: Mapping[str, Sequence[int]], total: Sums) -> Distribution:
     if not percentiles:
         return Distribution(**dict.fromkeys(SUMS))
     # The same percentile of all sums has the form of Sums, and is converted as such.
     p50, p90, p99 = (
-        sums_to_response(dict(zip(SUMS, values, strict=True)))
+        in_units(dict(zip(SUMS, values, strict=True)))
         for values in zip(*(percentiles[name] for name in SUMS), strict=True)
     )
-    return Distribution(
-        **{name: Percentiles(p50=p50[name], p90=p90[name], p99=p99[name]) for name in SUMS}
-    )
+    found: dict[str, Percentiles | None] = {
+        name: Percentiles(p50=p50[name], p90=p90[name], p99=p99[name]) for name in SUMS
+    }
+    return Distribution(**{**found, **{name: None for name in OPTIONAL if is_absent(name, total)}})

@@ -28,12 +28,21 @@ NOON = int(datetime(2025, 3, 30, 12, tzinfo=UTC).timestamp() * 1_000)
 """A day on which clocks went forward in Europe."""
 
 IDS = ("windows", "a/windows", "a", "a/b", "%2F", "é", "水", "🚲", "x y", "top")
-SUMS = ("trip_count", *TOTALS)
+COUNT_OF = {
+    "total_duration": "trip_count",
+    "total_distance": "distance_count",
+    "total_revenue": "revenue_count",
+}
+SUMS = (*COUNT_OF.values(), *COUNT_OF)
+WITHOUT_PRICES = "a/b"
 
 
 def random_windows(seed: int = 7, hours: int = 40) -> pl.DataFrame:
-    """Return windows (WINDOW_SCHEMA) before NOON, with gaps, refunds and equal amounts."""
-    generator = random.Random(seed)  # noqa: S311 - the same numbers each time
+    """Return windows (WINDOW_SCHEMA) before NOON, with gaps, refunds and equal amounts.
+
+    Some trips have no distance or no price, and those of one id never have a price.
+    """
+    generator, others = random.Random(seed), random.Random(seed + 1)  # noqa: S311 - the same each time
 
     def two_starts(start: int) -> dict[str, int]:
         times = sorted(start + generator.randrange(LENGTH) for _ in STARTS)
@@ -44,8 +53,10 @@ def random_windows(seed: int = 7, hours: int = 40) -> pl.DataFrame:
         window(
             *(entity_id, start, count := generator.randint(1, 3)),
             total_duration=count * generator.choice([1, 333_333, 10_000_000]),
-            total_distance=count * generator.choice([1, 333_333, 10_000_000]),
-            total_revenue=count * generator.choice([-1_000_001, 0, 2_500_000, 2**50]),
+            distance_count=(far := others.randint(0, count)),
+            total_distance=far * generator.choice([1, 333_333, 10_000_000]),
+            revenue_count=(paid := 0 if entity_id == WITHOUT_PRICES else others.randint(0, count)),
+            total_revenue=paid * generator.choice([-1_000_001, 0, 2_500_000, 2**50]),
             **two_starts(start),
         )
         for entity_id in IDS
@@ -98,13 +109,21 @@ def expected_amounts(rows: pl.DataFrame, by: Sequence[str] = ()) -> list[dict[st
 
 
 def to_amounts(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row of exact sums as amounts: units, and means per trip."""
-    count = row["trip_count"]
-    means = {
-        f"avg_{name.removeprefix('total_')}": row[name] / (count * MICRO) if count else 0.0
-        for name in TOTALS
-    }
-    return {**row, **{name: row[name] / MICRO for name in TOTALS}, **means}
+    """Return a row of exact sums as amounts: units, and means over the trips that have them.
+
+    Of what no trip has, both are null.
+    """
+    amounts: dict[str, float | None] = {}
+    for name, count_name in COUNT_OF.items():
+        count, mean = row[count_name], f"avg_{name.removeprefix('total_')}"
+        if row["trip_count"] and not count:
+            amounts |= {name: None, mean: None}
+        else:
+            amounts |= {
+                name: row[name] / MICRO,
+                mean: row[name] / (count * MICRO) if count else 0.0,
+            }
+    return {**row, **amounts}
 
 
 def amounts_of(body: dict[str, Any], *names: str) -> dict[str, Any]:

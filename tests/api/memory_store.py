@@ -156,6 +156,8 @@ def totals(trip_count: int = 3, duration: int = 10_000_000) -> Totals:
         "total_duration": duration,
         "total_distance": 1_234_567,
         "total_revenue": -500_000,
+        "distance_count": trip_count,
+        "revenue_count": max(trip_count - 1, 0),
     }
     starts = {**NO_EXTREMES, "start_time": START, "last_start_time": LAST_START}
     return Totals(sums, starts, NEWEST_WINDOW, WATERMARK)

@@ -16,6 +16,7 @@ from litestar.testing import TestClient
 from mobility.records import MICRO
 from mobility.settings import Settings
 from tests.api.expected import (
+    COUNT_OF,
     IDS,
     NOON,
     SUMS,
@@ -126,7 +127,7 @@ def test_summary(filled: Settings, time_range: dict[str, int]) -> None:
     assert body["active_ids"] == sums.height
     for name in SUMS:
         ordered = sums[name].sort().to_list()
-        unit = 1 if name == "trip_count" else MICRO
+        unit = MICRO if name in COUNT_OF else 1
         assert body["distribution"][name] == {
             f"p{share}": ordered[math.ceil(len(ordered) * share / 100) - 1] / unit
             for share in (50, 90, 99)

@@ -13,7 +13,7 @@ from litestar.testing import TestClient
 from api.app import create_app
 from api.queries.contract import NO_EXTREMES, ZERO_SUMS, Totals
 from api.queries.store_readers import COOLDOWN
-from mobility.measures import ADDED
+from mobility.measures import NULLABLE
 from mobility.settings import Settings
 from tests.api.memory_store import (
     NEWEST_WINDOW,
@@ -45,17 +45,19 @@ def test_metrics_are_in_units() -> None:
         "entity": "driver",
         "id": "d1",
         "trip_count": 3,
+        "distance_count": 3,
+        "revenue_count": 2,
         "avg_duration": 10 / 3,
         "total_duration": 10.0,
         "total_distance": 1.234567,
         "total_revenue": -0.5,
         "start_time": "2025-01-01T08:30:00Z",
         "last_start_time": "2025-01-01T11:47:00Z",
-        **{each.name: None for each in ADDED},
+        **{each.name: None for each in NULLABLE},
         "as_of": "2025-01-01T12:00:00Z",
         "store": "redis",
         "avg_distance": 1.234567 / 3,
-        "avg_revenue": -0.5 / 3,
+        "avg_revenue": -0.5 / 2,
         "from": None,
         "to": None,
         "last_window": {
@@ -128,9 +130,11 @@ def test_pages_have_all_ids() -> None:
         {
             "id": name,
             "trip_count": of.sums["trip_count"],
+            "distance_count": of.sums["trip_count"],
+            "revenue_count": of.sums["trip_count"] - 1,
             "total_duration": 10.0,
             "total_distance": 1.234567,
-            "total_revenue": -0.5,
+            "total_revenue": -0.5 if of.sums["trip_count"] > 1 else None,
         }
         for name, of in ids.items()
     ]

@@ -12,6 +12,7 @@ import pytest
 from mobility.records import MICRO
 from mobility.settings import Settings
 from tests.api.expected import (
+    COUNT_OF,
     NOON,
     SUMS,
     amounts_of,
@@ -41,19 +42,27 @@ def filled(settings: Settings) -> Settings:
 
 def exact(
     start: int, end: int, entity_id: str | None, rows: pl.DataFrame = ROWS
-) -> dict[str, Fraction]:
-    """Return the exact sums and means over a range, by one expression."""
+) -> dict[str, Fraction | None]:
+    """Return the exact sums and means over a range, None of what no trip has, by one expression."""
     rows = rows.filter(pl.col("window_start").is_between(start, end, "left"))
     if entity_id is not None:
         rows = rows.filter(pl.col("id") == entity_id)
     sums = rows.select(pl.col(name).sum() for name in SUMS).to_dicts()[0]
-    count = Fraction(sums.pop("trip_count"))
-    totals = {name: Fraction(value, MICRO) for name, value in sums.items()}
-    means = {
-        name.replace("total", "avg"): value / count if count else count
-        for name, value in totals.items()
-    }
-    return {"trip_count": count, **totals, **means}
+    found: dict[str, Fraction | None] = {}
+    for name, count_name in COUNT_OF.items():
+        found[count_name] = count = Fraction(sums[count_name])
+        is_absent = sums["trip_count"] and not count
+        total = None if is_absent else Fraction(sums[name], MICRO)
+        found[name] = total
+        found[name.replace("total", "avg")] = (
+            total / count if total is not None and count else total
+        )
+    return found
+
+
+def rounded(amount: Fraction | None) -> float | None:
+    """Return the nearest double."""
+    return None if amount is None else float(amount)
 
 
 HOUR_BEFORE = (NOON - 2 * HOUR, NOON - HOUR)
@@ -87,15 +96,17 @@ def test_difference_and_ratio_are_exact(
         (body["left"], left, left_exact),
         (body["right"], right, right_exact),
     ):
-        assert amounts_of(side) == {name: float(value) for name, value in amounts.items()}
+        assert amounts_of(side) == {name: rounded(value) for name, value in amounts.items()}
         assert (side["id"], side["from"], side["to"]) == (entity_id, iso(start), iso(end))
         assert side["complete"] is (end + 600_000 < NOON)
+    both = {name: (left_exact[name], right_exact[name]) for name in left_exact}
     assert body["difference"] == {
-        name: float(left_exact[name] - right_exact[name]) for name in left_exact
+        name: None if amount is None or other is None else float(amount - other)
+        for name, (amount, other) in both.items()
     }
     assert body["ratio"] == {
-        name: float(left_exact[name] / right_exact[name]) if right_exact[name] else None
-        for name in left_exact
+        name: None if amount is None or not other else float(amount / other)
+        for name, (amount, other) in both.items()
     }
     assert body["as_of"] == iso(NOON)
 
@@ -125,13 +136,15 @@ def test_hours(settings: Settings, stores: tuple[str, ...], entity_id: str | Non
         none = get_json(http, "/compare/driver", **query, other_weekdays="wed")
         moved = {"other_from": iso(start), "other_to": iso(end + HOUR)}
         inherited = get_json(http, "/compare/driver", **query, **moved)
-    assert amounts_of(body["left"]) == {name: float(value) for name, value in left.items()}
-    assert amounts_of(body["right"]) == {name: float(value) for name, value in right.items()}
-    assert body["ratio"]["trip_count"] == float(left["trip_count"] / right["trip_count"]) < 1
+    assert amounts_of(body["left"]) == {name: rounded(value) for name, value in left.items()}
+    assert amounts_of(body["right"]) == {name: rounded(value) for name, value in right.items()}
+    early_trips, trips = body["left"]["trip_count"], body["right"]["trip_count"]
+    assert body["ratio"]["trip_count"] == early_trips / trips < 1
     assert none["left"] == body["left"]
     assert none["right"]["trip_count"] == 0
     longer = exact(start, end + HOUR, entity_id, early)
-    assert inherited["right"]["trip_count"] == longer["trip_count"] > left["trip_count"]
+    assert inherited["right"]["trip_count"] == longer["trip_count"]
+    assert inherited["right"]["trip_count"] > early_trips
 
 
 def test_two_ids_over_all_time(filled: Settings) -> None:

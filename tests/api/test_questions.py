@@ -23,11 +23,11 @@ import pytest
 
 from benchmarks.tenant import empty_tenant, tenant_settings
 from mobility.entities import BY_NAME
-from mobility.measures import MEANS
+from mobility.measures import COUNTS, MEANS
 from mobility.records import MICRO
 from mobility.settings import Settings, to_environ
 from stack.ports import find_free_port
-from tests.api.expected import SUMS, amounts_of, expected_amounts, fill_stores
+from tests.api.expected import COUNT_OF, SUMS, amounts_of, expected_amounts, fill_stores
 from tests.api.test_main import api, wait_for_health
 from tests.waiting import DEADLINE
 from tests.windows import window_frame
@@ -124,7 +124,7 @@ def random_trips(number: int = 15_000) -> pl.DataFrame:
                 "vehicle_type": vehicle_type,
                 "driver": f"driver-{generator.choice(FLEETS[vehicle_type]):02}",
                 "h3": zone,
-                "trip_count": 1,
+                **dict.fromkeys(COUNTS, 1),
                 "total_duration": tenths * MICRO // 10,
                 "total_distance": tenths * generator.randrange(20, 60) * MICRO // 1_000,
                 "total_revenue": (300 + tenths * generator.randrange(8, 14)) * MICRO // 100,
@@ -208,8 +208,7 @@ def rows_of(trips: pl.DataFrame, entity: str, every: str) -> list[dict[str, Any]
 def exact(trips: pl.DataFrame) -> dict[str, Fraction]:
     """Return the exact sums and means of trips."""
     sums = {
-        name: Fraction(int(trips[name].sum()), 1 if name == "trip_count" else MICRO)
-        for name in SUMS
+        name: Fraction(int(trips[name].sum()), MICRO if name in COUNT_OF else 1) for name in SUMS
     }
     return sums | {mean: sums[name] / sums["trip_count"] for mean, name in MEANS.items()}
 
@@ -293,7 +292,7 @@ def check_typical_driver(body: dict[str, Any]) -> None:
     assert body["complete"]
     for name in SUMS:
         ordered = drivers[name].sort()
-        unit = 1 if name == "trip_count" else MICRO
+        unit = MICRO if name in COUNT_OF else 1
         assert body["distribution"][name] == {
             f"p{share}": ordered[math.ceil(len(ordered) * share / 100) - 1] / unit
             for share in (50, 90, 99)

@@ -22,6 +22,8 @@ BUCKET = SeriesBucket(
             "total_duration": 10_000_000,
             "total_distance": 1_234_567,
             "total_revenue": -500_000,
+            "distance_count": 3,
+            "revenue_count": 2,
         }
     ),
 )

@@ -12,7 +12,7 @@ from redis import Redis
 from api.app import create_app
 from mobility.entities import BY_NAME, ENTITIES
 from mobility.keys import RedisKeys
-from mobility.measures import ADDED
+from mobility.measures import NULLABLE
 from mobility.settings import Settings, Store
 from sinks.postgres import connect_postgres
 from sinks.redis import connect_redis
@@ -67,11 +67,13 @@ def test_both_stores_return_the_same_totals(filled: Settings) -> None:
     with TestClient(create_app(filled), "http://127.0.0.1") as http:
         for entity_id in IDS:
             response = http.get(f"/metrics/driver/{quote(entity_id, safe='')}")
-            added = {each.name: response.json()[each.name] for each in ADDED}
+            added = {each.name: response.json()[each.name] for each in NULLABLE}
             assert response.json() == added | {
                 "entity": "driver",
                 "id": entity_id,
                 "trip_count": 3,
+                "distance_count": 3,
+                "revenue_count": 3,
                 "avg_duration": 20_000_002 / 3_000_000,
                 "total_duration": 20.000002,
                 "total_distance": 5.0,

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from audit.api_client import ApiClient, ApiError
-from mobility.measures import ADDED
+from mobility.measures import NULLABLE
 
 IDS: Final = ["a/b", "%2F", "..", "ü ?#", *(f"{n:04}" for n in range(600))]
 
@@ -57,13 +57,15 @@ def response_for(id_: str) -> dict[str, object]:
         "entity": "driver",
         "id": id_,
         "trip_count": len(id_),
+        "distance_count": len(id_),
+        "revenue_count": 1,
         "total_duration": 0.1,
         "total_distance": 2,
         "total_revenue": 3.5,
         "avg_duration": 0.05,
         "start_time": "2025-01-01T00:00:00Z",
         "last_start_time": "2025-01-01T00:00:01Z",
-        **{each.name: None for each in ADDED},
+        **{each.name: None for each in NULLABLE},
         "as_of": None,
     }
 

@@ -9,32 +9,34 @@ import polars as pl
 import pytest
 
 from audit import export
-from mobility.measures import ADDED
+from mobility.measures import COUNTS, NULLABLE
 
 TOTALS: Final = pl.DataFrame(
     {
         "entity": ["h3", "driver"],
         "id": ["a", "b"],
         "trip_count": [1, 2],
+        "distance_count": [1, 2],
+        "revenue_count": [0, 2],
         "total_duration": [1, 2_500_000],
         "total_distance": [1, 2],
         "total_revenue": [-1, 2],
         "avg_duration": [1e-6, 1.25],
         "start_time": [0, 1],
         "last_start_time": [0, 2],
-        **{each.name: [None, 4] for each in ADDED},
+        **{each.name: [None, 4] for each in NULLABLE},
     },
-    schema_overrides={each.name: each.dtype for each in ADDED},
+    schema_overrides={each.name: each.dtype for each in NULLABLE},
 )
 
 
 UNITS: Final = {
-    "trip_count": pl.Int64,
+    **dict.fromkeys(COUNTS, pl.Int64),
     "total_duration": pl.Float64,
     "total_distance": pl.Float64,
     "total_revenue": pl.Float64,
     "avg_duration": pl.Float64,
-    **{each.name: pl.Float64 for each in ADDED if each.unit != "time"},
+    **{each.name: pl.Float64 for each in NULLABLE},
 }
 
 
@@ -44,11 +46,11 @@ def test_totals_are_written_in_units(tmp_path: Path, convert: Callable[..., pl.D
     export.write_totals(tmp_path / "x.parquet", convert(TOTALS))
     frame = pl.read_parquet(tmp_path / "x.parquet")
     assert dict(frame.schema) == {"entity": pl.String, "id": pl.String, **UNITS}
-    assert frame.select("entity", "id", *list(UNITS)[:5]).rows() == [
-        ("driver", "b", 2, 2.5, 0.000002, 0.000002, 1.25),
-        ("h3", "a", 1, 0.000001, 0.000001, -0.000001, 1e-6),
+    assert frame.select("entity", "id", *list(UNITS)[:7]).rows() == [
+        ("driver", "b", 2, 2, 2, 2.5, 0.000002, 0.000002, 1.25),
+        ("h3", "a", 1, 1, 0, 0.000001, 0.000001, -0.000001, 1e-6),
     ]
-    for name in list(UNITS)[5:]:
+    for name in list(UNITS)[7:]:
         assert frame[name].to_list() == [0.000004, None]
 
 

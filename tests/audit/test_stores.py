@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from audit.stores import read_redis_index, read_redis_totals
 from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
-from mobility.measures import ADDED
+from mobility.measures import NULLABLE
 from mobility.settings import Settings
 
 pytestmark = pytest.mark.services
@@ -47,12 +47,14 @@ def test_redis_is_read_under_any_prefix_and_id(services: Settings) -> None:
         "entity": "driver",
         "id": ids[1],
         "trip_count": 2,
+        "distance_count": 2,
+        "revenue_count": 2,
         "total_duration": 1,
         "total_distance": 9_007_199_254_740_993,
         "total_revenue": -1_500_000,
         "avg_duration": 0.0000005,
         "start_time": 1_735_689_600_000,
         "last_start_time": 1_735_689_601_000,
-        **{each.name: None for each in ADDED},
+        **{each.name: None for each in NULLABLE},
         "last_window_start": None,
     }

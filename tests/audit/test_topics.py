@@ -9,7 +9,7 @@ from audit import topics
 from audit.validation import LogMessage
 from audit.window_sample import keep_highest_versions
 from mobility.entities import BY_NAME
-from mobility.measures import ADDED
+from mobility.measures import NULLABLE
 
 WINDOW: Final = (
     b'{"driver_id":"d\\"total_revenue\\":1,","window_start":"2025-01-01T00:00:00Z",'
@@ -24,13 +24,15 @@ def test_windows_are_decoded() -> None:
     """Totals keep every digit, and an id that looks like a field is not taken for one."""
     row = topics.decode_windows([WINDOW], BY_NAME["driver"]).row(0, named=True)
     assert row == {
-        **{each.name: None for each in ADDED},
+        **{each.name: None for each in NULLABLE},
         "entity": "driver",
         "id": 'd"total_revenue":1,',
         "window_start": 1_735_689_600_000,
         "window_end": 1_735_689_900_000,
         "generation": 0,
         "trip_count": 3,
+        "distance_count": 3,
+        "revenue_count": 3,
         "total_duration": 7_500_000,
         "total_distance": 9_007_199_254_740_993,
         "total_revenue": -1_000_000,

@@ -5,7 +5,7 @@ from itertools import chain
 
 import polars as pl
 
-from mobility.measures import ADDED, TOTALS
+from mobility.measures import COUNTS, MEASURE_SCHEMA, NULLABLE, SUMS, TOTALS
 from mobility.records import PARTIAL_SCHEMA
 from mobility.settings import Settings
 from tests.strategies import Entry
@@ -53,14 +53,14 @@ def windows(trips: Iterable[Entry], entity: str, settings: Settings) -> pl.DataF
         if name is None:
             continue
         start = window_of(trip, settings)
-        extremes = dict.fromkeys((each.name for each in ADDED), trip.micro)
+        extremes = dict.fromkeys((each.name for each in NULLABLE), trip.micro)
         empty = window(name, start, 0, start_time=trip.time, last_start_time=trip.time, **extremes)
         row = found.setdefault((name, start), empty)
-        row["trip_count"] += 1
+        row |= {count: row[count] + 1 for count in COUNTS}
         row |= {total: row[total] + trip.micro for total in TOTALS}
         row["start_time"] = min(row["start_time"], trip.time)
         row["last_start_time"] = max(row["last_start_time"], trip.time)
-        for each in ADDED:
+        for each in NULLABLE:
             best = min if each.kind == "min" else max
             row[each.name] = best(row[each.name], trip.micro)
     return window_frame(found.values(), PARTIAL_SCHEMA).sort("id", "window_start")
@@ -77,9 +77,10 @@ def with_range_replaced(
 def totals(found: pl.DataFrame) -> pl.DataFrame:
     """Return the totals of ids over windows."""
     starts = [pl.col("start_time").min(), pl.col("last_start_time").max()]
-    added = [getattr(pl.col(each.name), each.kind)() for each in ADDED]
-    sums = pl.col("trip_count", *TOTALS).sum()
-    return found.group_by("id").agg(sums, *starts, *added).sort("id")
+    added = [getattr(pl.col(each.name), each.kind)() for each in NULLABLE]
+    sums = pl.col(*SUMS).sum()
+    totals = found.group_by("id").agg(sums, *starts, *added)
+    return totals.select("id", *MEASURE_SCHEMA).sort("id")
 
 
 def window_of(trip: Entry, settings: Settings) -> int:

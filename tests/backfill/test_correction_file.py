@@ -64,7 +64,7 @@ def test_parquet_has_the_columns_of_a_trip(tmp_path: Path) -> None:
     [
         (b"{", "no valid trip: not_json"),
         (trip(price=-1), "no valid trip: negative"),
-        (trip(price=None), "no valid trip: missing_field"),
+        (trip(duration_min=None), "no valid trip: missing_field"),
         (trip(driver_id=""), "no valid trip: bad_id"),
         (trip(start_time=NOON - 1), f"its time 2025-01-01T11:59:59.999Z is outside {RANGE}"),
         (trip(start_time=RANGE.end), f"its time 2025-01-01T13:00:00Z is outside {RANGE}"),

@@ -16,7 +16,7 @@ from backfill.correction_file import CorrectionFile, read_correction_file
 from backfill.plan import ENTITY_WINDOW_SCHEMA, diff_windows, recount
 from backfill.trip_log import LOGGED_TRIP_SCHEMA, RangeScan
 from backfill.window_range import WindowRange
-from mobility.measures import ADDED, STARTS, TOTALS
+from mobility.measures import NULLABLE, STARTS, TOTALS
 from mobility.records import MAX_EVENT_TIME, PARTIAL_SCHEMA
 from mobility.settings import Settings
 from tests.backfill import reference
@@ -112,7 +112,8 @@ _windows = st.builds(
         *[amount] * 3,
         NOON,
         NOON,
-        *[amount] * len(ADDED),
+        *[amount] * len(NULLABLE),
+        *[count] * 2,
     ),
     st.sampled_from(("d1", "d2")),
     st.integers(0, 2),
@@ -137,7 +138,7 @@ def test_changes_are_exactly_what_differs(
     wanted: list[tuple[object, ...]], filled: list[tuple[object, ...]], empty: list[tuple[int, ...]]
 ) -> None:
     """Written over the current windows they give the wanted ones, apart from empty windows."""
-    no_trips = [0, 0, 0, 0, NOON, NOON, *[None] * len(ADDED)]
+    no_trips = [0, 0, 0, 0, NOON, NOON, *[None] * len(NULLABLE), 0, 0]
     current = frame([*filled, *((*row[:2], *no_trips) for row in empty)], stored=True)
     goal = frame(wanted, stored=False)
     found = diff_windows(goal, current, 3)

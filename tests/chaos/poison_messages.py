@@ -10,8 +10,8 @@ Trip = dict[str, Any]
 Make = Callable[[Trip, random.Random], bytes | None]
 
 _HOUR: Final = 3_600_000
-_REQUIRED: Final = ("start_time", "duration_min", "distance_km", "price")
-_AMOUNTS: Final = _REQUIRED[1:]
+_REQUIRED: Final = ("start_time", "duration_min")
+_AMOUNTS: Final = ("duration_min", "distance_km", "price")
 _IDS: Final = ("driver_id", "passenger_id")
 _WRONG: Final = (True, "5", [1], {"a": 1})
 _NO_TIMES: Final = ("yesterday", "2025-13-01T00:00:00Z", "2025-02-30T00:00:00Z", "", "12:00")

@@ -70,10 +70,14 @@ def _some_negative(trips: Iterator[TripMessage]) -> Iterator[TripMessage]:
     """Yield the trips, some of them and their duplicates with a negative price."""
     for sent in trips:
         trip = _trip(sent.value)
-        if trip is None or int(trip["trip_id"].rpartition("-")[2]) % _EVERY:
+        if trip is None or "price" not in trip or _number(trip) % _EVERY:
             yield sent
         else:
             yield TripMessage(sent.partition, json.dumps(trip | {"price": -trip["price"]}).encode())
+
+
+def _number(trip: dict[str, Any]) -> int:
+    return int(trip["trip_id"].rpartition("-")[2])
 
 
 def _trip(value: bytes | None) -> dict[str, Any] | None:

@@ -29,7 +29,7 @@ class TripMix:
 
     Event time advances by `step` per message; a trip may be out of order by `disorder`; `late`
     trips are half an hour or more behind; `repeated` ones were sent shortly before, in the same
-    partition.
+    partition; `amounts` of the trips have a distance, and as many a price.
     """
 
     step: int = 200
@@ -37,6 +37,7 @@ class TripMix:
     late: float = 0.01
     repeated: float = 0.02
     poison: float = 0.005
+    amounts: float = 0.9
     drivers: int = 200
     passengers: int = 400
 
@@ -66,9 +67,12 @@ def stream_messages(
 
 
 def make_trip(rng: random.Random, trip_id: str, at: int, shape: TripMix) -> dict[str, Any]:
-    """Return a trip with amounts of two decimals, which doubles can't represent exactly."""
+    """Return a trip with amounts of two decimals, which doubles can't represent exactly.
+
+    Some have no distance or no price.
+    """
     driver = rng.randrange(shape.drivers)
-    return {
+    trip = {
         "trip_id": trip_id,
         "driver_id": f"d{driver}" if driver else None,
         "passenger_id": f"p{rng.randrange(shape.passengers)}",
@@ -76,9 +80,10 @@ def make_trip(rng: random.Random, trip_id: str, at: int, shape: TripMix) -> dict
         "start_location_id": rng.randrange(40),
         "start_time": at,
         "duration_min": rng.randrange(9_000) / 100,
-        "distance_km": rng.randrange(5_000) / 100,
-        "price": rng.randrange(10_000) / 100,
+        "distance_km": rng.randrange(5_000) / 100 if rng.random() < shape.amounts else None,
     }
+    has_price = rng.random() < shape.amounts
+    return trip | {"price": rng.randrange(10_000) / 100} if has_price else trip
 
 
 def _disorder(rng: random.Random, shape: TripMix) -> int:

@@ -12,7 +12,7 @@ from dataflows.ingest import PartitionIngest
 from dataflows.items import IngestedBatch, ShardPartial, WatermarkUpdate
 from mobility.enrichment import Tables
 from mobility.entities import Entity
-from mobility.measures import ADDED, TOTALS
+from mobility.measures import COUNTS, NULLABLE, TOTALS
 from mobility.records import PARTIAL_SCHEMA
 from mobility.settings import Settings
 from mobility.status import ReadStatus
@@ -155,7 +155,8 @@ def batch_answer(log: list[list[Entry]], entity: Entity, settings: Settings) -> 
             pl.sum("total_duration", "total_distance", "total_revenue"),
             pl.min("start_time"),
             pl.max("start_time").alias("last_start_time"),
-            *(getattr(pl, each.kind)("total_revenue").alias(each.name) for each in ADDED),
+            *(getattr(pl, each.kind)("total_revenue").alias(each.name) for each in NULLABLE),
+            *(pl.len().cast(pl.Int64).alias(name) for name in COUNTS[1:]),
         )
     )
     return sums.select(*PARTIAL_SCHEMA).cast(PARTIAL_SCHEMA).sort("id", "window_start")

@@ -16,7 +16,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from mobility.entities import BY_NAME
-from mobility.measures import ADDED
+from mobility.measures import NULLABLE
 from runtime.recovery import partition_paths, stored_keys, stored_states
 from tests.dataflows.conftest import PARTITIONS, Hub
 from tests.dataflows.doubles import batch_answer
@@ -78,10 +78,10 @@ def test_a_folder_of_an_earlier_release_still_resumes(
         # Windows that were sent and did not change since are in a topic that was deleted.
         assert 0 < found.height < expected.height
         kept = expected.join(found, on=["id", "window_start"], how="semi", maintain_order="left")
-        unknown = ["last_start_time", *(each.name for each in ADDED)]
+        unknown = ["last_start_time", *(each.name for each in NULLABLE)]
         assert_frame_equal(found.drop(unknown), kept.drop(unknown))
         # What that release did not have is unknown in windows that were open then.
-        for each in ADDED:
+        for each in NULLABLE:
             equal = found[each.name].eq(kept[each.name])
             assert equal.fill_null(value=True).all()
             assert equal.any()

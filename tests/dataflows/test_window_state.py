@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dataflows import window_runs
 from dataflows.window_runs import Run, compacted, totals_of
 from dataflows.window_state import WindowState
-from mobility.measures import ADDED, TOTALS
+from mobility.measures import ADDED, NULLABLE, TOTALS
 from mobility.records import PARTIAL_SCHEMA, WINDOW_SCHEMA
 from mobility.totals import merge_totals
 from tests.dataflows.doubles import partial
@@ -88,7 +88,7 @@ class Model:
 
 def frame(rows: list[Row]) -> pl.DataFrame:
     """Return partial aggregates, in 64 bits if those are enough."""
-    padded = [(*row, *row[7:8] * len(ADDED)) for row in rows]
+    padded = [(*row, *row[7:8] * len(NULLABLE), *row[2:3] * 2) for row in rows]
     wide = pl.DataFrame(padded, schema=PARTIAL_SCHEMA, orient="row")
     narrow = dict.fromkeys((n for n in wide.columns if wide[n].dtype == pl.Int128), pl.Int64)
     return wide if any(abs(x) >= 2**63 for row in rows for x in row[3:6]) else wide.cast(narrow)  # type: ignore[arg-type]  # a mapping of names is one

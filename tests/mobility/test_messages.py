@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal, assert_series_equal
 
 from mobility.entities import BY_NAME, ENTITIES, Entity
-from mobility.measures import ADDED
+from mobility.measures import NULLABLE, SUMS
 from mobility.messages import decode_windows, encode_windows
 from mobility.records import WINDOW_SCHEMA
 from tests.ids import ids
@@ -31,6 +31,8 @@ windows = st.fixed_dictionaries(
         "total_revenue": _whole | st.integers(-(10**6), 10**6),
         "start_time": st.integers(-(10**12), 10**13),
         "last_start_time": st.integers(-(10**12), 10**13),
+        "distance_count": st.integers(0, 10**9),
+        "revenue_count": st.integers(0, 10**9),
         "pane": st.sampled_from(("early", "on_time", "late")),
         "generation": st.integers(0, 10**6),
     }
@@ -48,6 +50,8 @@ def one(**fields: object) -> pl.DataFrame:
         "total_revenue": -500_000,
         "start_time": NOON + 1_042,
         "last_start_time": NOON + 2_000,
+        "distance_count": 3,
+        "revenue_count": 2,
         "pane": "late",
         "generation": 2,
     }
@@ -69,26 +73,31 @@ def test_a_message_looks_like_this(entity: Entity) -> None:
     """Fields, their order and their forms are what consumers rely on."""
     assert encode_windows(one(), entity, WINDOW).item() == (
         f'{{"{entity.id_field}":"d1","window_start":"2025-01-01T12:00:00Z",'
-        '"window_end":"2025-01-01T12:05:00Z","trip_count":3,"avg_duration":3.3333333333333335,'
+        '"window_end":"2025-01-01T12:05:00Z","trip_count":3,"distance_count":3,'
+        '"revenue_count":2,"avg_duration":3.3333333333333335,'
         '"total_duration":10.000000,"total_distance":7.250001,"total_revenue":-0.500000,'
         '"start_time":"2025-01-01T12:00:01.042Z","last_start_time":"2025-01-01T12:00:02Z",'
-        + "".join(f'"{each.name}":null,' for each in ADDED)
+        + "".join(f'"{each.name}":null,' for each in NULLABLE)
         + '"pane":"late","generation":2}'
     )
 
 
 def test_a_message_of_an_earlier_release_is_read() -> None:
-    """It tells the start of the earliest trip alone, which stands for the latest too."""
+    """It tells the start of the earliest trip alone, which stands for the latest too.
+
+    All of its trips had a distance and a price.
+    """
     (message,) = encode_windows(one(), DRIVER, WINDOW)
-    earlier = re.sub('"last_start_time":"[^"]+",', "", message)
-    assert earlier != message
-    expected = one(last_start_time=NOON + 1_042)
+    absent = "last_start_time|distance_count|revenue_count"
+    earlier = re.sub(rf'"({absent})":("[^"]+"|[0-9]+),', "", message)
+    assert len(message) - len(earlier) > 70
+    expected = one(last_start_time=NOON + 1_042, revenue_count=3)
     assert_frame_equal(decode_windows([earlier.encode()], DRIVER), expected)
 
 
 def test_a_window_without_trips_has_a_mean_of_zero() -> None:
     """No trip is left of a window after a backfill: its message is JSON all the same."""
-    nothing = one(trip_count=0, total_duration=0, total_distance=0, total_revenue=0)
+    nothing = one(**dict.fromkeys(SUMS, 0))
     text = encode_windows(nothing, DRIVER, WINDOW).item()
     assert json.loads(text)["avg_duration"] == 0
     assert_frame_equal(decode_windows([text.encode()], DRIVER), nothing)

@@ -1,5 +1,7 @@
 """Sums merge: in any order, from any split, over any number of shards."""
 
+from collections.abc import Sequence
+
 import polars as pl
 import pytest
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from mobility.entities import BY_NAME, ENTITIES, Entity
-from mobility.measures import ADDED, TOTALS
+from mobility.measures import ADDED, NULLABLE, TOTALS
 from mobility.records import PARTIAL_SCHEMA
 from mobility.totals import (
     WINDOW_KEY,
@@ -102,10 +104,15 @@ def test_a_batch_of_the_largest_trips_does_not_overflow(trips: int, sign: int) -
     assert totals["total_revenue"] == sign * trips * 10**15
 
 
-WITHOUT_ADDED = [None] * len(ADDED)
+WITHOUT_ADDED = [None] * len(NULLABLE)
 
 _wide = st.integers(-(10**27), 10**27) | st.integers(-(2**63), 2**63 - 1)
 _sums = st.lists(st.tuples(st.integers(1, 10**9), *[_wide] * 3), min_size=1, max_size=20)
+
+
+def with_others(sums: Sequence[int]) -> tuple[object, ...]:
+    """Return a row of PARTIAL_SCHEMA: all trips have a price, and none has a distance."""
+    return ("a", NOON, *sums, NOON, NOON, *WITHOUT_ADDED, 0, sums[0])
 
 
 @given(st.data(), _sums)
@@ -113,22 +120,20 @@ def test_merged_sums_are_exact_up_to_a_million_million_of_the_largest_trips(
     data: st.DataObject, sums: list[tuple[int, ...]]
 ) -> None:
     """They are those of Python's integers, narrowed or not, in any order of merging."""
-    rows = [("a", NOON, *each, NOON, NOON, *WITHOUT_ADDED) for each in sums]
+    rows = [with_others(each) for each in sums]
     parts = [pl.DataFrame(part, PARTIAL_SCHEMA, orient="row") for part in data.draw(batches(rows))]
     stored = [
         narrowed(part) if part.height and data.draw(st.booleans()) else part for part in parts
     ]
     (totals,) = merge_totals(stored).rows()
     added_up = [sum(column) for column in zip(*sums, strict=True)]
-    assert totals == ("a", NOON, *added_up, NOON, NOON, *WITHOUT_ADDED)
+    assert totals == with_others(added_up)
 
 
 @given(_sums, st.integers(0, 10**6))
 def test_narrowed_sums_are_equal_and_small(sums: list[tuple[int, ...]], small: int) -> None:
     """Each column has the fewest bits that all of its values fit into."""
-    rows = [
-        ("a", NOON, count, small, *wide, NOON, NOON, *WITHOUT_ADDED) for count, *wide, _ in sums
-    ]
+    rows = [with_others((count, small, *wide)) for count, *wide, _ in sums]
     totals = pl.DataFrame(rows, PARTIAL_SCHEMA, orient="row")
     narrow = narrowed(totals)
     assert narrow.rows() == totals.rows()
@@ -201,6 +206,28 @@ def test_the_longest_distance_is_that_of_all_parts() -> None:
     assert merge_totals(parts)["max_distance"].to_list() == [9]
 
 
+def test_trips_without_a_price_count_for_no_revenue() -> None:
+    """They leave the highest price of the others as it is, and have none where there are no others.
+
+    Their number, and that of those with a price, stand beside the sum.
+    """
+    trip = {"window_start": NOON, "start_time": NOON, "duration": 1, "distance": None}
+    prices: dict[str, list[int | None]] = {"a": [None, 7, None], "b": [None, None]}
+    parts = [
+        partial_totals(
+            frame([trip | {"driver_id": name, "revenue": price}]).cast({"revenue": pl.Int64}),
+            DRIVER,
+        )
+        for name, of_id in prices.items()
+        for price in of_id
+    ]
+    names = ["id", "trip_count", "revenue_count", "total_revenue", "max_price", "distance_count"]
+    assert set(merge_totals(parts).select(names).rows()) == {
+        ("a", 3, 1, 7, 7, 0),
+        ("b", 2, 0, 0, None, 0),
+    }
+
+
 def test_what_an_earlier_release_did_not_count_stays_unknown() -> None:
     """Of its windows, not of others: the extreme of the trips since would be a wrong number."""
     row = {"driver_id": "a", "start_time": NOON, "duration": 1, "distance": 1, "revenue": 5}
@@ -209,10 +236,11 @@ def test_what_an_earlier_release_did_not_count_stays_unknown() -> None:
     )
     stored = upgrade_windows(earlier.drop(each.name for each in ADDED))
     assert stored.columns == earlier.columns
+    assert stored["revenue_count"].to_list() == [1]
     totals = merge_totals([stored, earlier, later]).sort("window_start")
     assert totals["trip_count"].to_list() == [2, 1]
-    for each in ADDED:
+    for each in NULLABLE:
         assert totals[each.name].to_list() == [None, later[each.name].item()]
     whole = running_totals(totals)
-    for each in ADDED:
+    for each in NULLABLE:
         assert whole[each.name].to_list() == later[each.name].to_list()

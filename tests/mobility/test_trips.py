@@ -22,7 +22,7 @@ RULES = st.builds(
     st.sampled_from(("start", "end")),
     st.booleans(),
     st.sampled_from((0, 200, 1 << 20)),
-    st.sampled_from((1, 2)),
+    st.sampled_from((1, 2, 3)),
 )
 
 
@@ -117,7 +117,7 @@ BROKEN: list[bytes | None] = [
     b"\xff\xfe",
     b"not json",
     b"[1]",
-    one_trip(0, price=None),
+    one_trip(0, duration_min=None),
     one_trip(0, price="12"),
     one_trip(0, price=float("nan")),
     one_trip(0, distance_km=float("inf")),
@@ -145,6 +145,26 @@ def test_one_percent_of_poison_costs_no_neighbour() -> None:
     assert decoded.trips["row"].to_list() == kept
     assert decoded.trips["trip_id"].to_list() == [f"t{row}" for row in kept]
     assert_same(values, TripRules())
+
+
+def test_a_trip_without_a_distance_or_a_price_is_read_in_columns() -> None:
+    """It is a trip without them, whether the field is null or missing, beside others with them."""
+    values = [
+        one_trip(0),
+        one_trip(1, price=None),
+        one_trip(2, distance_km=None),
+        b'{"start_time":1735732800000,"duration_min":1}',
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trips, "read_trip", None)  # columns do without it
+        found = decode_trips(values, TripRules()).trips
+    assert found["distance"].to_list() == [2_500_000, 2_500_000, None, None]
+    assert found["revenue"].to_list() == [100_000, None, 2_100_000, None]
+    assert decode_trips(values, TripRules(version=2)).rejected.rows() == [
+        (1, "missing_field", "price is missing"),
+        (2, "missing_field", "distance_km is missing"),
+        (3, "missing_field", "distance_km is missing"),
+    ]
 
 
 def test_a_batch_of_nothing_but_poison() -> None:

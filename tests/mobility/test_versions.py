@@ -6,7 +6,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mobility.measures import ADDED
+from mobility.measures import NULLABLE
 from mobility.records import WINDOW_SCHEMA
 from mobility.totals import highest_versions
 from sinks.store import ApplyResult
@@ -23,7 +23,9 @@ rows = st.fixed_dictionaries(
         "total_revenue": st.just(0),
         "start_time": st.just(0),
         "last_start_time": st.just(0),
-        **{each.name: st.none() for each in ADDED},
+        **{each.name: st.none() for each in NULLABLE},
+        "distance_count": st.just(0),
+        "revenue_count": st.integers(0, 1),
         "pane": st.sampled_from(("early", "on_time", "late")),
         "generation": st.integers(0, 2),
     }

@@ -16,7 +16,7 @@ from psycopg import sql
 
 from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
-from mobility.measures import ADDED, TOTALS
+from mobility.measures import NULLABLE, SUMS
 from mobility.records import PARTIAL_SCHEMA
 from mobility.settings import Settings, Store
 from runtime.failures import EXIT_REFUSED
@@ -208,10 +208,10 @@ def test_redis_beside_postgres_gets_what_it_lacks(hub: Hub, fault: str) -> None:
     totals = (
         answer.group_by("id")
         .agg(
-            pl.col("trip_count", *TOTALS).sum(),
+            pl.col(*SUMS).sum(),
             pl.col("start_time").min(),
             pl.col("last_start_time").max(),
-            *(getattr(pl.col(each.name), each.kind)() for each in ADDED),
+            *(getattr(pl.col(each.name), each.kind)() for each in NULLABLE),
         )
         .cast(TOTALS_SCHEMA)
         .sort("id")

@@ -87,6 +87,8 @@ def window() -> Window:
             "total_revenue": 9_990_000,
             "start_time": window_start + 5_000,
             "last_start_time": window_start + 65_000,
+            "distance_count": fields.get("trip_count", 1),
+            "revenue_count": fields.get("trip_count", 1),
             "pane": "early",
             "generation": 0,
             **fields,

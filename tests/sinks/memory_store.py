@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from mobility.entities import Entity
-from mobility.measures import ADDED, TOTALS
+from mobility.measures import NULLABLE, SUMS
 from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
 from mobility.settings import Store
 from sinks.store import TOTALS_SCHEMA, ApplyResult, SequenceNumber
@@ -67,10 +67,10 @@ class MemoryStore:
         has_trips = pl.col("trip_count") > 0
         return (
             windows.agg(
-                pl.col("trip_count", *TOTALS).sum(),
+                pl.col(*SUMS).sum(),
                 pl.col("start_time").filter(has_trips).min(),
                 pl.col("last_start_time").filter(has_trips).max(),
-                *(getattr(pl.col(each.name).filter(has_trips), each.kind)() for each in ADDED),
+                *(getattr(pl.col(each.name).filter(has_trips), each.kind)() for each in NULLABLE),
             )
             .select(TOTALS_SCHEMA.names())
             .sort("id")

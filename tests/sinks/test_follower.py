@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
-from mobility.measures import ADDED
+from mobility.measures import NULLABLE
 from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings
 from mobility.totals import highest_versions, shard_of
@@ -73,13 +73,15 @@ def test_the_hash_is_readable(
     key = RedisKeys.of(both).totals(DRIVER, "d 1")
     assert client.hgetall(key) == {
         "trip_count": "3",
+        "distance_count": "3",
+        "revenue_count": "3",
         "avg_duration": repr(12_500_000 / 3_000_000),
         "total_duration": "12.5",
         "total_distance": "0.000007",
         "total_revenue": "-0.05",
         "start_time": "2025-01-01T00:00:05Z",
         "last_start_time": "2025-01-01T00:01:05Z",
-        **{each.name: "" for each in ADDED},
+        **{each.name: "" for each in NULLABLE},
         "last_window_start": "2025-01-01T00:00:00Z",
     }
     ttl: Any = client.ttl(key)

@@ -177,6 +177,31 @@ def test_a_measure_that_is_added_gets_its_columns(
     assert query(settings, "SELECT max_price FROM driver_metrics WHERE id = 'd2'") == [(None,)]
 
 
+def test_all_trips_of_before_had_the_amounts_that_are_optional_now(
+    settings: Settings, window: Build, frame: Build
+) -> None:
+    """A count that is added needs no rewriting: where it is null, the trip count stands for it."""
+    store = connect_postgres(settings, "main")
+    store.apply(DRIVER, frame(window(trip_count=4), window(at=1, trip_count=3), window("d2")))
+    store.close()
+    with psycopg.connect(settings.postgres) as connection:
+        for name in ("driver_ledger", "driver_totals"):
+            for each in ADDED:
+                connection.execute(f"ALTER TABLE {name} DROP COLUMN {each.name} CASCADE")
+    store = connect_postgres(settings, "main")
+    assert store.totals(DRIVER)["revenue_count"].to_list() == [7, 1]
+    assert store.windows(DRIVER)["revenue_count"].to_list() == [4, 3, 1]
+    store.apply(DRIVER, frame(window(trip_count=6, revenue_count=1, distance_count=0)))
+    assert store.totals(DRIVER).select("trip_count", "revenue_count", "distance_count").rows() == [
+        (9, 4, 3),
+        (1, 1, 1),
+    ]
+    store.close()
+    for view in ("driver_windows", "driver_metrics"):
+        whole = "SELECT sum(trip_count), sum(revenue_count), sum(distance_count) FROM"
+        assert query(settings, f"{whole} {view}") == [(10, 5, 4)]
+
+
 def test_a_newer_schema_is_refused(settings: Settings) -> None:
     """A program does not touch a schema that a newer version has migrated."""
     connect_postgres(settings, "main").close()

@@ -11,7 +11,7 @@ from polars.testing import assert_frame_equal
 
 from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
-from mobility.measures import ADDED
+from mobility.measures import NULLABLE
 from mobility.settings import Settings
 from sinks.redis import connect_redis
 from sinks.store import ApplyResult
@@ -40,13 +40,15 @@ def test_the_hash_is_readable(
     store.apply(DRIVER, frame(window(trip_count=3, total_revenue=-50_000, total_distance=7)))
     assert hash_of(client, redis_only) == {
         "trip_count": "3",
+        "distance_count": "3",
+        "revenue_count": "3",
         "avg_duration": repr(12_500_000 / 3_000_000),
         "total_duration": "12.5",
         "total_distance": "0.000007",
         "total_revenue": "-0.05",
         "start_time": "2025-01-01T00:00:05Z",
         "last_start_time": "2025-01-01T00:01:05Z",
-        **{each.name: "" for each in ADDED},
+        **{each.name: "" for each in NULLABLE},
         "last_window_start": "2025-01-01T00:00:00Z",
     }
     store.close()
@@ -56,7 +58,7 @@ def test_the_ledger_is_readable(
     redis_only: Settings, client: redis.Redis, window: Build, frame: Build
 ) -> None:
     """A window is a JSON object with its measures in micro-units, times in epoch ms."""
-    built = window(total_revenue=2**70, generation=2, **{each.name: -5 for each in ADDED})
+    built = window(total_revenue=2**70, generation=2, **{each.name: -5 for each in NULLABLE})
     store = connect_redis(redis_only, "main")
     store.apply(DRIVER, frame(built))
     ledger = client.hgetall(RedisKeys.of(redis_only).ledger(DRIVER, "d1"))

@@ -84,7 +84,7 @@ def test_ids_are_rewritten(
         generation=1,
     )
     assert_frame_equal(store.windows(DRIVER), frame(expected))
-    totals = ("d1", 3, 37_500_000, 9007199260990993, -1, START - 500, START + 65_000)
+    totals = ("d1", 3, 37_500_000, 9007199260990993, -1, 3, 3, START - 500, START + 65_000)
     columns = ["id", *SUMS, *STARTS]
     assert store.totals(DRIVER).select(columns).rows() == [totals]
     assert 4_000 < client.ttl(keys.totals(DRIVER, "d1")) <= 5_000

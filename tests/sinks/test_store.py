@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from mobility.entities import BY_NAME
-from mobility.measures import ADDED, EXTREMES, STARTS, TOTALS
+from mobility.measures import EXTREMES, NULLABLE, STARTS, SUMS
 from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
 from mobility.totals import highest_versions
 from sinks.store import TOTALS_SCHEMA, ApplyResult, WindowStore
@@ -55,7 +55,9 @@ def version(entity_id: str, at: int, generation: int, count: int) -> Row:
         "total_revenue": count * (10**15 - 7) * (-1 if (at + generation) % 2 else 1),
         "start_time": window_start + 100_001 * generation - 999 * count + 90_000,
         "last_start_time": window_start - 100_001 * generation + 999 * count + 190_000,
-        **{each.name: None if generation == 1 else count - generation for each in ADDED},
+        **{each.name: None if generation == 1 else count - generation for each in NULLABLE},
+        "distance_count": count // 2,
+        "revenue_count": max(count - generation, 0),
         "pane": "early",
         "generation": generation,
     }
@@ -75,11 +77,12 @@ def totals_of(rows: list[Row]) -> pl.DataFrame:
     """Return the totals (TOTALS_SCHEMA) of the highest version of each window."""
     final = highest_versions(pl.DataFrame(rows, schema=WINDOW_SCHEMA))
     has_trips = pl.col("trip_count") > 0
-    sums = [pl.col("trip_count", *TOTALS).sum()]
+    sums = [pl.col(*SUMS).sum()]
     first = pl.col("start_time").filter(has_trips).min()
     last = pl.col("last_start_time").filter(has_trips).max()
-    added = [getattr(pl.col(each.name).filter(has_trips), each.kind)() for each in ADDED]
-    return final.group_by("id").agg(*sums, first, last, *added).sort("id")
+    added = [getattr(pl.col(each.name).filter(has_trips), each.kind)() for each in NULLABLE]
+    totals = final.group_by("id").agg(*sums, first, last, *added)
+    return totals.select(TOTALS_SCHEMA.names()).sort("id")
 
 
 @given(batches=batches, data=st.data())
@@ -157,7 +160,7 @@ def test_after_the_latest_trip_is_removed_the_previous_one_counts(
     early = second["window_start"] + 6_000
     store.apply(DRIVER, frame(second | {"generation": 1, "last_start_time": early}))
     assert store.totals(DRIVER)["last_start_time"].to_list() == [early]
-    empty = {"trip_count": 0, "total_duration": 0, "total_distance": 0, "total_revenue": 0}
+    empty = dict.fromkeys(SUMS, 0)
     store.apply(DRIVER, frame(second | {"generation": 2, **empty}))
     assert store.totals(DRIVER)["last_start_time"].to_list() == [first["last_start_time"]]
     store.apply(DRIVER, frame(window(at=2)))
@@ -166,7 +169,7 @@ def test_after_the_latest_trip_is_removed_the_previous_one_counts(
 
 def test_an_id_can_lose_all_its_trips(store: WindowStore, window: Build, frame: Build) -> None:
     """A backfill that moves all trips to another id leaves an empty window, and the id stays."""
-    empty = {"trip_count": 0, "total_duration": 0, "total_distance": 0, "total_revenue": 0}
+    empty = dict.fromkeys(SUMS, 0)
     store.apply(DRIVER, frame(window(), window(at=1), window("d2")))
     moved = window(generation=1, **empty)
     assert store.apply(DRIVER, frame(moved)) == ApplyResult(applied=1)
