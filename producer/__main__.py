@@ -78,7 +78,8 @@ def replay(options: ProducerOptions, settings: Settings, console: Console, clock
             bar.stop()
             for line in _preview(report, file):
                 _print(console, line)
-            return f"{_send(options, settings, file, console, clock)}\n{report.summary()}"
+            sent = _send(options, settings, file, console, clock)
+            return "\n".join((sent, *report.totals()))
 
 
 def _preview(report: ReadingReport, file: TripsFile) -> Iterator[str]:

@@ -7,9 +7,9 @@ from typing import Final
 import polars as pl
 
 from mobility.times import iso_text
-from mobility.validation import REQUIRED, TIMES
 from producer.columns import time_ms
 from producer.day_shift import DayShift
+from producer.formats.trip_format import REQUIRED, TIMES
 from producer.trips_file import RowSlice, TripsFile
 
 _MESSAGES_PER_BATCH: Final = 50_000

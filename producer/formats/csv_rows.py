@@ -8,7 +8,6 @@ before they are parsed, and what has not the columns of the header is set apart 
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 import polars as pl
 
@@ -19,9 +18,7 @@ from producer.formats.input_files import InputFile
 from producer.formats.raw_batch import MALFORMED_SCHEMA, RawBatch, unreadable
 from producer.formats.text_lines import TextLines, read_lines
 from producer.formats.trip_format import normal_name
-
-NO_VALUES: Final = ("NA", "N/A", "#N/A", "NULL", "null", "None", "nan", "NaN", r"\N")
-"""What programs write into CSV files where there is no value."""
+from producer.formats.values import NO_VALUES
 
 
 class CsvRows:

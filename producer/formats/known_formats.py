@@ -385,6 +385,7 @@ _PORTO: Final = TripFormat(
     timezone="Europe/Lisbon",
     duration_unit="s",
     vehicle_type="taxi",
+    incomplete=column("MISSING_DATA"),
     ids="TAXI_ID is the driver, as the publisher says; ORIGIN_CALL is the calling passenger",
 )
 
@@ -449,7 +450,7 @@ _MDS_2: Final = TripFormat(
 OWN: Final = TripFormat(
     name="mobility",
     title="trips as in trips_stream",
-    recognised_by=[("start_time", "duration_min", "distance_km", "price")],
+    recognised_by=[("start_time", "duration_min")],
     fields={name: column(name) for name in FIELDS},
     timezone="UTC",
     ids="as named",

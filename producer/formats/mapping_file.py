@@ -25,7 +25,7 @@ from producer.formats.trip_format import (
     normal_name,
 )
 
-_REQUIRED: Final = ("start_time", "distance_km", "price")
+_NEEDED: Final = ("start_time", "end_time", "duration_min")
 _LIKENESS: Final = 0.6
 _UNITS: Final = {"distance_unit": get_args(DistanceUnit), "duration_unit": get_args(DurationUnit)}
 _TEXTS: Final = ("timezone", "vehicle_type", "time_format", *_UNITS)
@@ -65,10 +65,10 @@ minor_currency_units = false    # true: prices are in cents
 
 _COMMENTS: Final = {
     "start_time": 'required; ["date", "time"] if these are two columns',
-    "end_time": "optional if there is a duration",
-    "duration_min": "optional if there is an end_time",
-    "distance_km": "required",
-    "price": "required; several columns in [] are added",
+    "end_time": "required if there is no duration_min",
+    "duration_min": "required if there is no end_time",
+    "distance_km": "optional",
+    "price": "optional; several columns in [] are added",
 }
 
 
@@ -138,7 +138,7 @@ def _mapping_text(path: Path, file: str, columns: Sequence[str]) -> str:
     lines = []
     for field in (*TIMES, *AMOUNTS, *(name for name in FIELDS if name not in (*TIMES, *AMOUNTS))):
         given = json.dumps(suggested.get(field, ""), ensure_ascii=False)
-        start = "" if field in suggested or field in _REQUIRED else "# "
+        start = "" if field in suggested or field in _NEEDED else "# "
         comment = f"    # {_COMMENTS[field]}" if field in _COMMENTS else ""
         lines.append(f"{start}{field} = {given}{comment}")
     return head + "\n".join(lines) + "\n"

@@ -22,7 +22,8 @@ class ReadingPlan:
     """The format of a file and, by field of a trip, the source with the names of this file.
 
     `epoch_units`: of times that are numbers, by field. `area`: whose files these are, where
-    positions decided on the time zone.
+    positions decided on the time zone. `incomplete`: as in the format. `late`: fields that the
+    first rows do not have.
     """
 
     format: TripFormat
@@ -31,24 +32,30 @@ class ReadingPlan:
     epoch_units: Mapping[str, str]
     decimal_comma: bool = False
     area: str = ""
+    incomplete: Column | None = None
+    late: frozenset[str] = frozenset()
 
     @property
     def columns(self) -> list[str]:
         """The names of the columns that are read, each once."""
-        each = (column for source in self.sources.values() for column in columns_of(source))
-        return list(dict.fromkeys(column.names[0] for column in each))
+        each = [column for source in self.sources.values() for column in columns_of(source)]
+        each += [] if self.incomplete is None else [self.incomplete]
+        return list(dict.fromkeys(name for column in each for name in column.names))
 
     def describe(self) -> str:
         """Return in one line which format it is, how columns are mapped, units and time zone."""
         of_format = self.format
-        fields = ", ".join(_describe(name, source) for name, source in self.sources.items())
+        sources = {name: each for name, each in self.sources.items() if name not in self.late}
+        fields = ", ".join(_describe(name, source) for name, source in sources.items())
         units = [
-            f"distance in {of_format.distance_unit}",
+            f"distance in {of_format.distance_unit}" if "distance_km" in sources else "no distance",
             f"duration in {of_format.duration_unit}"
-            if "duration_min" in self.sources
+            if "duration_min" in sources
             else "duration from start to end",
         ]
-        if of_format.currency or of_format.minor_currency_units:
+        if "price" not in sources:
+            units.append("no price")
+        elif of_format.currency or of_format.minor_currency_units:
             minor = "minor units of the currency" if of_format.minor_currency_units else ""
             units.append(f"price in {of_format.currency or minor}")
         units += [f"{name} in epoch {unit}" for name, unit in self.epoch_units.items()]
@@ -64,11 +71,14 @@ class ReadingPlan:
 
 def find_sources(fields: Mapping[str, Source], columns: Iterable[str]) -> dict[str, Source]:
     """Return the sources that a file has, with the names of its columns."""
-    by_name: dict[str, str] = {}
-    for name in columns:
-        by_name.setdefault(normal_name(name), name)
+    by_name = _by_normal_name(columns)
     found = ((field, _find(source, by_name)) for field, source in fields.items())
     return {field: source for field, source in found if source is not None}
+
+
+def find_column(column: Column | None, columns: Iterable[str]) -> Column | None:
+    """Return a column with its name in a file, None if it has none."""
+    return None if column is None else _find_column(column, _by_normal_name(columns))
 
 
 def has_columns(names: Iterable[str], columns: Sequence[str]) -> bool:
@@ -77,13 +87,25 @@ def has_columns(names: Iterable[str], columns: Sequence[str]) -> bool:
 
 
 def raw_column(rows: pl.DataFrame, column: Column) -> pl.Series:
-    """Return a column of the file's rows; what a JSONPath finds in it is text."""
+    """Return a column of the file's rows; what a JSONPath finds in it is text.
+
+    Of several names, the first that has a value in a row counts there.
+    """
     found = rows[column.names[0]]
+    for name in column.names[1:]:
+        found = found.zip_with(found.is_not_null(), rows[name])
     if not column.path:
         return found
     if isinstance(found.dtype, pl.Struct):
         found = found.struct.json_encode()
     return found.str.json_path_match(column.path)
+
+
+def _by_normal_name(columns: Iterable[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name in columns:
+        found.setdefault(normal_name(name), name)
+    return found
 
 
 def _find(source: Source, by_name: Mapping[str, str]) -> Source | None:

@@ -10,11 +10,14 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from producer.formats.raw_batch import RawBatch
+from producer.formats.trip_format import OPTIONAL_AMOUNTS
 from producer.formats.trip_rows import TripRows
 
 _SAMPLES: Final = 3
 _FAR_KM: Final = 100
 _LONG_MIN: Final = 24 * 60
+
+_AMOUNTS: Final = {"distance_km": "a distance", "price": "a price"}
 
 _IMPLAUSIBLE: Final = {
     f"trips longer than {_FAR_KM} km": (("distance_km",), pl.col("distance_km") > _FAR_KM),
@@ -30,7 +33,8 @@ _IMPLAUSIBLE: Final = {
 class ReadingReport:
     """Counts of all files: `read` is the trips and what is `left_out`, by reason.
 
-    `unread` counts the trips that lack a field as it can't be read; `recoded` lines were not UTF-8.
+    `without` counts the trips that have no distance, and those that have no price, by field;
+    `unread` those that lack a field as it can't be read; `recoded` lines were not UTF-8.
     `first` and `last` are starts of trips in epoch ms; `repeated` and `skipped` count local times
     in hours that come twice, and that clocks skip; `implausible` trips are not left out.
     """
@@ -39,6 +43,7 @@ class ReadingReport:
     read: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     implausible: Counter[str] = field(default_factory=Counter)
+    without: Counter[str] = field(default_factory=Counter)
     unread: Counter[str] = field(default_factory=Counter)
     recoded: int = 0
     repeated: int = 0
@@ -57,6 +62,9 @@ class ReadingReport:
         self.read += rows.trips.height
         counts = rows.reasons.drop_nulls().value_counts()
         self.left_out.update(dict(counts.iter_rows()))
+        for name in OPTIONAL_AMOUNTS:
+            has_column = name in kept.columns
+            self.without[name] += kept[name].null_count() if has_column else kept.height
         self.unread.update(rows.unread)
         self.repeated += rows.repeated
         self.skipped += rows.skipped
@@ -79,9 +87,18 @@ class ReadingReport:
             + (f" ({reasons})" if reasons else "")
         )
 
+    def totals(self) -> Iterator[str]:
+        """Yield how rows and trips add up, and how many trips lack an amount, if any do."""
+        yield self.summary()
+        lacking = [
+            f"without {_AMOUNTS[name]}: {count:,}" for name, count in self.without.items() if count
+        ]
+        if lacking:
+            yield f"trips {'; '.join(lacking)}"
+
     def lines(self) -> Iterator[str]:
         """Yield what people read before anything is sent."""
-        yield self.summary()
+        yield from self.totals()
         if self.first is not None and self.last is not None:
             yield f"first start {self._both(self.first)}, last {self._both(self.last)}"
         for sample in self.samples:

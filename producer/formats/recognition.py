@@ -14,10 +14,17 @@ from producer.formats.known_formats import FORMATS
 from producer.formats.local_times import check_timezone
 from producer.formats.mapping_file import likely_fields, read_mapping, write_mapping
 from producer.formats.options import ReadingOptions
-from producer.formats.reading_plan import ReadingPlan, find_sources, has_columns, raw_column
+from producer.formats.reading_plan import (
+    ReadingPlan,
+    find_column,
+    find_sources,
+    has_columns,
+    raw_column,
+)
 from producer.formats.trip_format import (
     AMOUNTS,
     COORDINATES,
+    REQUIRED,
     TIMES,
     Column,
     ServiceArea,
@@ -26,7 +33,7 @@ from producer.formats.trip_format import (
     TripFormat,
     columns_of,
 )
-from producer.formats.values import as_numbers, as_times, epoch_unit, has_decimal_comma
+from producer.formats.values import as_numbers, as_times, epoch_unit, has_decimal_comma, has_value
 
 _NEAR_DEGREES: Final = 1.0
 _SHOWN: Final = 3
@@ -49,11 +56,11 @@ def plan_reading(file: InputFile, sample: pl.DataFrame, options: ReadingOptions)
     a mapping to edit, which is written to the present folder.
     """
     of_file = _format_of(file, sample.columns, options)
+    if options.vehicle_type is not None:
+        fields = {name: each for name, each in of_file.fields.items() if name != "vehicle_type"}
+        of_file = replace(of_file, fields=fields, vehicle_type=options.vehicle_type)
     sources = find_sources(of_file.fields, sample.columns)
     _check_sources(file, of_file, sources, sample.columns)
-    if options.vehicle_type is not None:
-        sources.pop("vehicle_type", None)
-        of_file = replace(of_file, vehicle_type=options.vehicle_type)
     if options.distance_unit is not None:
         of_file = replace(of_file, distance_unit=options.distance_unit)  # type: ignore[arg-type] # one of the choices
     numbers = _sampled_numbers(sample, sources)
@@ -61,7 +68,8 @@ def plan_reading(file: InputFile, sample: pl.DataFrame, options: ReadingOptions)
     comma = any(has_decimal_comma(found, separator) for found in numbers if _is_text(found))
     units = _epoch_units(sample, sources)
     timezone, area = _timezone(file, of_file, sample, sources, options)
-    plan = ReadingPlan(of_file, sources, timezone, units, comma, area)
+    incomplete = find_column(of_file.incomplete, sample.columns)
+    plan = ReadingPlan(of_file, sources, timezone, units, comma, area, incomplete)
     if faults := list(_unreadable(file, plan, sample)):
         raise TripsFileError("\n".join(faults))
     return plan
@@ -79,10 +87,9 @@ def _day_first(times: pl.Series) -> str | None:
     return None if found.is_empty() else str(found[0])
 
 
-def lacking_amounts(plan: ReadingPlan) -> list[str]:
-    """Return the amounts that the files of a format do not have, and that nothing tells."""
-    derived = {"duration_min"} if "end_time" in plan.sources else set()
-    return [name for name in AMOUNTS if name not in plan.sources and name not in derived]
+def has_durations(plan: ReadingPlan) -> bool:
+    """Tell whether a file has the durations of trips, or their ends, from which they follow."""
+    return "duration_min" in plan.sources or "end_time" in plan.sources
 
 
 def _format_of(file: InputFile, columns: Sequence[str], options: ReadingOptions) -> TripFormat:
@@ -108,8 +115,10 @@ def _unknown_format(file: InputFile, columns: Sequence[str]) -> str:
             field, known = near[name]
             lines.append(f"  {name.strip()} looks like {field} ({known} of a known format)")
     fields = {field for field, _ in near.values()}
-    if lacking := [name for name in ("start_time", *AMOUNTS) if name not in fields]:
-        lines.append(f"No column looks like {', '.join(lacking)}.")
+    lacking = [] if "start_time" in fields else ["start_time"]
+    lacking += [] if fields & {"duration_min", "end_time"} else ["duration_min or end_time"]
+    if lacking:
+        lines.append(f"No column looks like {', '.join(lacking)}, which a trip needs.")
     try:
         path = write_mapping(Path.cwd(), file.name, columns)
     except OSError as error:
@@ -222,7 +231,10 @@ def _degrees(area: ServiceArea, lat: float, lng: float) -> float:
 
 
 def _unreadable(file: InputFile, plan: ReadingPlan, sample: pl.DataFrame) -> Iterator[str]:
-    """Yield a fault for each needed column that has values, none of them readable."""
+    """Yield a fault for each column of a time or an amount that has values, none of them readable.
+
+    One that is empty is a fault only if each trip needs it.
+    """
     for name in ("start_time", *AMOUNTS):
         source = plan.sources.get(name)
         if isinstance(source, Total):
@@ -230,10 +242,10 @@ def _unreadable(file: InputFile, plan: ReadingPlan, sample: pl.DataFrame) -> Ite
         if not isinstance(source, Column) or (name in TIMES and name in plan.epoch_units):
             continue
         raw = raw_column(sample, source)
-        if raw.dtype == pl.Null:
+        if raw.dtype == pl.Null and name in REQUIRED:
             yield f"{file.name}: column {source.names[0]} is empty"
             continue
-        held = raw.drop_nulls()
+        held = raw.filter(has_value(raw))
         if name in TIMES and plan.format.time_format is None and (day := _day_first(held)):
             yield (
                 f"{file.name}: column {source.names[0]} has days before months ({day}), which are "
@@ -244,7 +256,6 @@ def _unreadable(file: InputFile, plan: ReadingPlan, sample: pl.DataFrame) -> Ite
             readable, expected = as_times(held, None, plan.format.time_format)[0], "times"
         else:
             readable, expected = as_numbers(held, decimal_comma=plan.decimal_comma), "numbers"
-        is_nan = held.is_nan().all() if held.dtype.is_float() else False
-        if not held.is_empty() and readable.null_count() == held.len() and not is_nan:
+        if not held.is_empty() and readable.null_count() == held.len():
             shown = ", ".join(str(each) for each in held.unique(maintain_order=True)[:_SHOWN])
             yield f"{file.name}: column {source.names[0]} has no {expected}: {shown}"

@@ -18,9 +18,13 @@ STRINGS: Final = ("trip_id", "driver_id", "passenger_id", "vehicle_type")
 LOCATIONS: Final = ("start_location_id", "end_location_id")
 COORDINATES: Final = {"start_lat": 90.0, "start_lng": 180.0, "end_lat": 90.0, "end_lng": 180.0}
 TIMES: Final = ("start_time", "end_time")
-AMOUNTS: Final = ("duration_min", "distance_km", "price")
+OPTIONAL_AMOUNTS: Final = ("distance_km", "price")
+AMOUNTS: Final = ("duration_min", *OPTIONAL_AMOUNTS)
 FIELDS: Final = (*STRINGS, *LOCATIONS, *COORDINATES, *TIMES, *AMOUNTS)
 """The fields of a trip, as in `trips_stream`."""
+
+REQUIRED: Final = ("start_time", "duration_min")
+"""The fields that every trip has."""
 
 
 def normal_name(name: str) -> str:
@@ -108,9 +112,10 @@ class TripFormat:
 
     `recognised_by`: alternative sets of columns; a file that has all of one set has this format.
     `fields`: by field of a trip, its source; a field that is not here is null. `timezone`: the IANA
-    zone of local times; `areas` decide on it where positions have to. `ids` says for people what
-    ids of the source mean. `is_passed_on`: rows are trips already, so all are sent, with further
-    columns, and the flow decides which are valid.
+    zone of local times; `areas` decide on it where positions have to. `incomplete`: a column that
+    is `true` in rows whose data the publisher calls incomplete; they are left out. `ids` says for
+    people what ids of the source mean. `is_passed_on`: rows are trips already, so they are sent
+    with further columns, and the flow decides which are valid.
     """
 
     name: str
@@ -125,5 +130,6 @@ class TripFormat:
     currency: str = ""
     vehicle_type: str | None = None
     time_format: str | None = None
+    incomplete: Column | None = None
     ids: str = "no ids of drivers or passengers"
     is_passed_on: bool = False

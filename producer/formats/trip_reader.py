@@ -15,14 +15,14 @@ from producer.formats.raw_batch import RawRows
 from producer.formats.raw_batches import open_rows
 from producer.formats.reading_plan import ReadingPlan
 from producer.formats.reading_report import ReadingReport
-from producer.formats.recognition import lacking_amounts, plan_reading
+from producer.formats.recognition import has_durations, plan_reading
 from producer.formats.rejects import RejectsFile
 from producer.formats.scratch_folder import scratch_folder
-from producer.formats.trip_format import COORDINATES, LOCATIONS, STRINGS, column
+from producer.formats.trip_format import COORDINATES, LOCATIONS, OPTIONAL_AMOUNTS, STRINGS
 from producer.formats.trip_rows import RowReader
 
 _SAMPLED_ROWS: Final = 10_000
-_OPTIONAL: Final = (*STRINGS, *LOCATIONS, *COORDINATES)
+_OPTIONAL: Final = (*STRINGS, *LOCATIONS, *COORDINATES, *OPTIONAL_AMOUNTS)
 
 OnRead = Callable[[int, int], None]
 """Called with the numbers of rows and of bytes that are read so far."""
@@ -72,8 +72,8 @@ class TripReader:
         return lines
 
     def check_amounts(self) -> None:
-        """Raise TripsFileError if a format lacks amounts that a trip must have."""
-        if faults := [*_lacking(self.files)]:
+        """Raise TripsFileError if files lack the amount that a trip must have: its duration."""
+        if faults := [_no_durations(each) for each in self.files if not has_durations(each.plan)]:
             raise TripsFileError("\n".join(faults))
 
     def new_report(self) -> ReadingReport:
@@ -131,23 +131,25 @@ def _plan(file: InputFile, options: ReadingOptions) -> PlannedFile:
         msg = f"{file.name}: the file has no rows"
         raise TripsFileError(msg)
     plan = plan_reading(file, sample, options)
-    if file.kind == "ndjson" and plan.format.is_passed_on:
+    if file.kind == "ndjson":
         # A log has trips of several programs: a field may come late in it.
-        late = {name: column(name) for name in _OPTIONAL if name not in plan.sources}
-        plan = replace(plan, sources={**plan.sources, **late})
+        late = {
+            name: source
+            for name, source in plan.format.fields.items()
+            if name in _OPTIONAL and name not in plan.sources
+        }
+        plan = replace(plan, sources={**plan.sources, **late}, late=frozenset(late))
         rows = open_rows(file, plan.columns)
     return PlannedFile(file, rows, plan)
 
 
-def _lacking(planned: Sequence[PlannedFile]) -> Iterator[str]:
-    for each in planned:
-        if amounts := lacking_amounts(each.plan):
-            names = " and ".join(amounts)
-            yield (
-                f"{each.file.name}: recognised as {each.plan.format.name} "
-                f"({each.plan.format.title}), which has no {names}. Trips without {names} can't "
-                "be counted, and no values are made up: nothing was sent"
-            )
+def _no_durations(planned: PlannedFile) -> str:
+    of_file = planned.plan.format
+    return (
+        f"{planned.file.name}: recognised as {of_file.name} ({of_file.title}), which has neither "
+        "durations nor ends of trips here. A trip needs one of them, and no values are made up: "
+        "nothing was sent"
+    )
 
 
 def _named(names: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
 """The rows of a file as trips: fields, units and types of our own record, and what is left out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +17,7 @@ from producer.formats.trip_format import (
     KILOMETRES,
     LOCATIONS,
     MINUTES,
+    REQUIRED,
     STRINGS,
     TIMES,
     Column,
@@ -31,6 +32,7 @@ from producer.formats.values import (
     as_numbers,
     as_text,
     as_times,
+    has_value,
     joined,
     plain_column,
 )
@@ -176,7 +178,7 @@ class RowReader:
                 for part in parts:
                     raw = raw_column(rows, part)
                     more = as_numbers(raw, decimal_comma=comma)
-                    total = total + more.set(~_has_value(raw), 0.0)
+                    total = total + more.set(~has_value(raw), 0.0)
                 # The digits of micro-units: sums of binary cents carry noise after them.
                 return total.round(6)
             case _:
@@ -194,20 +196,17 @@ class RowReader:
         """Return by row why it is no trip: the first reason that applies."""
         nothing = pl.repeat(None, rows.height, dtype=pl.String, eager=True)
         if self._plan.format.is_passed_on:
-            return nothing
-        checks = list(self._checks(rows, trips))
+            # Sent without such an amount, it would be another trip; the rest, the flow checks.
+            checks = list(self._null_checks(rows, trips, AMOUNTS, needed=()))
+        else:
+            checks = list(self._checks(rows, trips))
         return pl.select(pl.coalesce(*checks, nothing).alias("reason")).to_series()
 
     def _checks(self, rows: pl.DataFrame, trips: pl.DataFrame) -> Iterator[pl.Expr]:
-        for name in ("start_time", *AMOUNTS):
-            if name not in trips.columns:
-                continue
-            is_null = trips[name].is_null()
-            if not is_null.any():
-                continue
-            had_value = self._had_value(rows, name)
-            yield _where(is_null & ~had_value, f"no {name}")
-            yield _where(is_null & had_value, f"{name} can't be read")
+        if (mark := self._plan.incomplete) is not None:
+            is_marked = as_text(raw_column(rows, mark)).str.to_lowercase() == "true"
+            yield _where(is_marked, f"{mark.names[0].strip()} is true")
+        yield from self._null_checks(rows, trips, ("start_time", *AMOUNTS), needed=REQUIRED)
         for name in AMOUNTS:
             if name not in trips.columns:
                 continue
@@ -218,15 +217,26 @@ class RowReader:
             if name in trips.columns:
                 yield _where(trips[name].abs() > limit, f"{name} is beyond {limit:g} degrees")
 
+    def _null_checks(
+        self, rows: pl.DataFrame, trips: pl.DataFrame, names: Sequence[str], needed: Sequence[str]
+    ) -> Iterator[pl.Expr]:
+        for name in names:
+            if name not in trips.columns or not trips[name].has_nulls():
+                continue
+            is_null, had_value = trips[name].is_null(), self._had_value(rows, name)
+            if name in needed:
+                yield _where(is_null & ~had_value, f"no {name}")
+            yield _where(is_null & had_value, f"{name} can't be read")
+
     def _unread(
         self, rows: pl.DataFrame, columns: Mapping[str, pl.Series], reasons: pl.Series
     ) -> Iterator[tuple[str, int]]:
         """Yield the fields that trips lack although the file has something there, with how many.
 
-        In our own record that may be an amount; a time is sent there as it is.
+        Of our own record a time is sent as it is.
         """
-        last = AMOUNTS if self._plan.format.is_passed_on else ("end_time",)
-        for name in (*COORDINATES, *last):
+        ends = () if self._plan.format.is_passed_on else ("end_time",)
+        for name in (*COORDINATES, *ends):
             if name not in columns or not columns[name].has_nulls():
                 continue
             is_lost = columns[name].is_null() & self._had_value(rows, name) & reasons.is_null()
@@ -237,7 +247,7 @@ class RowReader:
         source = self._plan.sources.get(name)
         if source is None or isinstance(source, Points):
             return pl.repeat(False, rows.height, dtype=pl.Boolean, eager=True)
-        return _has_value(raw_column(rows, columns_of(source)[0]))
+        return has_value(raw_column(rows, columns_of(source)[0]))
 
 
 def _known_places(columns: Mapping[str, pl.Series]) -> dict[str, pl.Series]:
@@ -253,12 +263,6 @@ def _known_places(columns: Mapping[str, pl.Series]) -> dict[str, pl.Series]:
 def _is_valid_type(name: str, dtype: pl.DataType) -> bool:
     """Tell whether a text field of our own record has a type in which it can be sent unchanged."""
     return dtype == pl.String or (name in LOCATIONS and dtype.is_integer())
-
-
-def _has_value(found: pl.Series) -> pl.Series:
-    if found.dtype.is_float():
-        return found.is_not_null() & ~found.is_nan().fill_null(value=False)
-    return as_text(found).is_not_null()
 
 
 def _where(condition: pl.Series, reason: str) -> pl.Expr:

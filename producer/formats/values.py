@@ -24,6 +24,9 @@ _LEAST_MS: Final = 1e11
 _LEAST_US: Final = 1e14
 _LEAST_NS: Final = 1e17
 
+NO_VALUES: Final = ("NA", "N/A", "#N/A", "NULL", "null", "None", "nan", "NaN", r"\N")
+"""What programs write as text where there is no value."""
+
 _DIGITS: Final = r"^-?[0-9]{1,19}(?:\.[0-9]+)?$"
 _OFFSET: Final = r"[T ][0-9:.,]+ ?(?:Z|UTC|[+-][0-9]{2}(?::?[0-9]{2})?)$"
 _MIDNIGHT: Final = r"[T ]00:00(?::00(?:\.0+)?)?$"
@@ -72,6 +75,14 @@ def as_text(found: pl.Series) -> pl.Series:
         text = _text(found)
     text = text.str.strip_chars()
     return text.set((text == "").fill_null(value=False), None)
+
+
+def has_value(found: pl.Series) -> pl.Series:
+    """Tell where there is a value, be it readable or not: no null, NaN, blank, or NO_VALUES."""
+    if found.dtype.is_float():
+        return found.is_not_null() & ~found.is_nan().fill_null(value=False)
+    text = as_text(found)
+    return text.is_not_null() & ~text.is_in(NO_VALUES)
 
 
 def as_location(found: pl.Series) -> pl.Series:

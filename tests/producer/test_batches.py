@@ -60,13 +60,17 @@ def test_a_row_becomes_a_record() -> None:
 
 
 def test_null_fields_are_left_out() -> None:
-    """A field has a value or is absent; it is never null."""
+    """A field has a value or is absent, but those that a trip needs, which are null then."""
     frame = rows(trip_id=["a", None], note=[None, "x"], end_time=[None, START], more=[None, None])
     _, values = messages(frame)
     assert [sorted(value.keys() - rows().columns) for value in values] == [
         ["trip_id"],
         ["end_time", "note"],
     ]
+    empty = [None, None]
+    _, values = messages(rows(duration_min=empty, distance_km=empty, price=[None, 2.5]))
+    start = {"start_time": "2025-06-02T12:00:00Z", "duration_min": None}
+    assert values == [start, {**start, "price": 2.5}]
 
 
 @given(

@@ -136,9 +136,11 @@ def test_fields_that_come_late(tmp_path: Path) -> None:
     """A field of a trip is found on any line of NDJSON, and no other is made up."""
     path = tmp_path / "trips.ndjson"
     late = TRIP.replace('"price":3', '"price":3,"driver_id":"d"')
-    path.write_text(f"{TRIP}\n" * 10_001 + late + "\n")
+    early = TRIP.replace(',"price":3', "")
+    path.write_text(f"{early}\n" * 10_001 + late + "\n")
     trips = read(path).trips
     assert trips["driver_id"].null_count() == 10_001
+    assert trips["price"].drop_nulls().to_list() == [3]
     assert set(trips.columns) <= set(FIELDS)
 
 

@@ -491,18 +491,61 @@ def test_each_known_format_has_a_case() -> None:
 @pytest.mark.parametrize(
     ("case", "lacking"),
     [
-        ("bikeshare", "distance_km and price"),
-        ("austin-dockless", "price"),
-        ("porto-taxi", "distance_km and price"),
+        ("nyc-yellow", []),
+        ("nyc-fhv", ["distance", "price"]),
+        ("bikeshare", ["distance", "price"]),
+        ("divvy", ["distance", "price"]),
+        ("citibike", ["distance", "price"]),
+        ("capital-bikeshare", ["distance", "price"]),
+        ("baywheels", ["distance", "price"]),
+        ("austin-dockless", ["price"]),
+        ("louisville-dockless", ["price"]),
+        ("chicago-scooter", ["price"]),
+        ("porto-taxi", ["distance", "price"]),
     ],
 )
-def test_a_format_without_amounts_is_refused_by_name(
-    tmp_path: Path, case: str, lacking: str
-) -> None:
-    """The flow needs them, and no price of 0 and no distance as the crow flies is made up."""
-    path = write_csv(tmp_path / "trips.csv", *CASES[case][:2])
+def test_trips_without_amounts_are_trips(tmp_path: Path, case: str, lacking: list[str]) -> None:
+    """No price of 0 and no distance as the crow flies is made up; people are told."""
+    header, row, _ = CASES[case]
+    path = write_csv(tmp_path / "trips.csv", header, row, row)
+    with open_trip_files([path], ReadingOptions()) as reader:
+        reader.check_amounts()
+    found = read(path)
+    assert [name for name in ("distance", "price") if f"no {name}" in found.lines[0]] == lacking
+    told = "; ".join(f"without a {name}: 2" for name in lacking)
+    expected = ["2 rows read = 2 trips + 0 left out", *([f"trips {told}"] if told else [])]
+    assert list(found.report.totals()) == expected
+
+
+def test_trips_without_durations_are_refused_by_name(tmp_path: Path) -> None:
+    """Of the first years of for-hire vehicles, only the start is known."""
+    path = write_csv(tmp_path / "trips.csv", *CASES["nyc-fhv of 2015"][:2])
+    expected = "recognised as nyc-fhv .*, which has neither durations nor ends of trips"
     with (
         open_trip_files([path], ReadingOptions()) as reader,
-        pytest.raises(TripsFileError, match=f"recognised as {case} .*, which has no {lacking}"),
+        pytest.raises(TripsFileError, match=expected),
     ):
         reader.check_amounts()
+
+
+def test_trips_of_porto_that_lack_data(tmp_path: Path) -> None:
+    """Those that the publisher marks, and those without a position, are left out."""
+    header, row, _ = CASES["porto-taxi"]
+    polyline = row[row.index('"[') :]
+    rows = [row, row.replace('"False"', '"True"'), row.replace(polyline, '"[]"')]
+    one = row.replace(polyline, '"[[-8.5,41.1]]"')
+    found = read(write_csv(tmp_path / "trips.csv", header, *rows, one))
+    assert dict(found.report.left_out) == {"MISSING_DATA is true": 1, "no duration_min": 1}
+    assert found.trips["duration_min"].to_list() == [0.5, 0.0]
+
+
+def test_the_cost_of_a_trip_may_come_late(tmp_path: Path) -> None:
+    """A provider that has none may stand before others in a file."""
+    _, text, _ = MDS["mds-1"]
+    free = text.replace('"actual_cost":250,', "")
+    standard = text.replace("actual_cost", "standard_cost").replace("250", "175")
+    path = tmp_path / "trips.ndjson"
+    path.write_text("\n".join([free] * 10_000 + [text, standard]))
+    found = read(path)
+    assert found.trips["price"].drop_nulls().to_list() == [2.5, 1.75]
+    assert list(found.report.totals())[1:] == ["trips without a price: 10,000"]

@@ -197,15 +197,45 @@ def test_an_invalid_mapping_is_refused(city: Path, text: str, message: str) -> N
         read(city, options=ReadingOptions(columns=mapping))
 
 
-def test_a_mapping_without_amounts_is_refused(city: Path) -> None:
+def test_a_mapping_of_start_and_end(city: Path) -> None:
+    """More than that, or a start and a duration, a trip need not have."""
+    mapping = city.with_name("mine.toml")
+    mapping.write_text('[columns]\nstart_time = "pickup time"\nend_time = "drop time"\n')
+    options = ReadingOptions(columns=mapping)
+    with open_trip_files([city], options) as reader:
+        reader.check_amounts()
+    assert read(city, options=options).first() == {
+        "start_time": "2025-01-06T12:00:00Z",
+        "end_time": "2025-01-06T12:30:00Z",
+        "duration_min": 30.0,
+    }
+
+
+def test_a_mapping_without_an_end_and_a_duration_is_refused(city: Path) -> None:
     """As a known format without them is."""
     mapping = city.with_name("mine.toml")
-    mapping.write_text(MAPPING.replace('price = "fare"', ""))
+    mapping.write_text('[columns]\nstart_time = "pickup time"\nprice = "fare"\n')
+    expected = r"mine\.toml .*has neither durations nor ends"
     with (
         open_trip_files([city], ReadingOptions(columns=mapping)) as reader,
-        pytest.raises(TripsFileError, match=r"mine\.toml .*has no price"),
+        pytest.raises(TripsFileError, match=expected),
     ):
         reader.check_amounts()
+
+
+def test_a_file_without_times_is_told_what_a_trip_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mapping has a line for each way to say it; a distance and a price are optional."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TripsFileError, match=r"No column looks like start_time, duration_min or e"):
+        read(write_csv(tmp_path / "a.csv", "x,y", "1,2"))
+    lines = (tmp_path / "a.columns.toml").read_text().splitlines()
+    assert 'start_time = ""    # required; ["date", "time"] if these are two columns' in lines
+    assert 'end_time = ""    # required if there is no duration_min' in lines
+    assert 'duration_min = ""    # required if there is no end_time' in lines
+    assert '# distance_km = ""    # optional' in lines
+    assert '# price = ""    # optional; several columns in [] are added' in lines
 
 
 def test_days_before_months_are_refused(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ LEFT_OUT = {
     "start_time can't be read": changed(("2025-01-01 00:18:38", "today")),
     "no duration_min": changed((END, "")),
     "duration_min is negative": changed((END, "2025-01-01 00:16:59")),
-    "no distance_km": changed((",1.6,", ",NaN,")),
+    "distance_km can't be read": changed((",1.6,", ",far,")),
     "distance_km is negative": changed((",1.6,", ",-1.6,")),
     "price is negative": changed((PRICE, "-18.0,2.5")),
     "price is above 10^9": changed((PRICE, "1e10,2.5")),
@@ -53,6 +53,44 @@ def test_what_is_left_out_adds_up(tmp_path: Path) -> None:
     assert rejects[6]["record"]["VendorID"] == "1"
 
 
+def test_amounts_that_are_not_there_are_none(tmp_path: Path) -> None:
+    """A trip counts without its distance or price, and people are told how many do."""
+    rows = [changed((PRICE, f"{text},2.5")) for text in ("", "NaN", " ", "NA")]
+    rows += [changed((",1.6,", ",,")), YELLOW_ROW]
+    found = read(write_csv(tmp_path / "trips.csv", YELLOW, *rows))
+    assert found.trips["price"].to_list() == [None] * 4 + [18.0] * 2
+    assert list(found.report.lines())[:2] == [
+        "6 rows read = 6 trips + 0 left out",
+        "trips without a distance: 1; without a price: 4",
+    ]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pl.Series([None, 1.0]),
+        pl.Series([float("nan"), 1.0], dtype=pl.Float32),
+        pl.Series(["NaN", "1"]),
+        pl.Series(["", "1"]),
+        pl.Series([None, None]),
+        pl.Series(["NA", "NA"]),
+    ],
+)
+def test_empty_amounts_of_any_type(tmp_path: Path, values: pl.Series) -> None:
+    """Also of a column that has nothing else, in our own record and in others."""
+    path = tmp_path / "own.parquet"
+    own_trips(price=values).write_parquet(path)
+    found = read(path)
+    assert found.report.trips == 2
+    assert found.trips["price"][0] is None
+    other = pl.DataFrame({"tpep_pickup_datetime": ["2025-01-06 12:00:00"] * 2})
+    other = other.with_columns(
+        pl.col("tpep_pickup_datetime").alias("tpep_dropoff_datetime"), total_amount=values
+    )
+    other.write_parquet(tmp_path / "other.parquet")
+    assert read(tmp_path / "other.parquet").trips["price"].equals(found.trips["price"])
+
+
 def test_refunds_are_trips_where_the_setting_allows_them(tmp_path: Path) -> None:
     """As in the flow."""
     path = write_csv(tmp_path / "trips.csv", YELLOW, LEFT_OUT["price is negative"])
@@ -70,13 +108,17 @@ def test_fields_that_can_not_be_read_are_counted(tmp_path: Path) -> None:
     assert line in found.report.lines()
 
 
-def test_amounts_of_our_own_record_that_can_not_be_read_are_counted(tmp_path: Path) -> None:
-    """They are sent without it, and the flow makes dead letters of them."""
+@pytest.mark.parametrize("name", ["duration_min", "distance_km", "price"])
+def test_amounts_of_our_own_record_that_can_not_be_read_are_left_out(
+    tmp_path: Path, name: str
+) -> None:
+    """Without it, the row would be another trip than the file says."""
     path = tmp_path / "trips.parquet"
-    own_trips(price=["1.5", "free", None], end_time=["soon", None, None]).write_parquet(path)
+    amounts = ["1.5", "free", "inf", None]
+    own_trips(**{name: amounts}, end_time=["soon", *[None] * 3]).write_parquet(path)
     found = read(path)
-    assert dict(found.report.unread) == {"price": 1}
-    assert found.trips["price"].to_list() == [1.5, None, None]
+    assert dict(found.report.left_out) == {f"{name} can't be read": 2}
+    assert found.trips[name].to_list() == [1.5, None]
 
 
 def test_a_place_beyond_the_earth_is_left_out(tmp_path: Path) -> None:
