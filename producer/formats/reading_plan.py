@@ -1,7 +1,7 @@
 """How the rows of one file are read: its format, with the columns that the file has."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
@@ -23,7 +23,8 @@ class ReadingPlan:
 
     `epoch_units`: of times that are numbers, by field. `area`: whose files these are, where
     positions decided on the time zone. `incomplete`: as in the format. `late`: fields that the
-    first rows do not have.
+    first rows do not have. `look_alikes`: by column that is not read, the field that the file lacks
+    and that its name looks like.
     """
 
     format: TripFormat
@@ -34,6 +35,7 @@ class ReadingPlan:
     area: str = ""
     incomplete: Column | None = None
     late: frozenset[str] = frozenset()
+    look_alikes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def columns(self) -> list[str]:
@@ -42,7 +44,16 @@ class ReadingPlan:
         each += [] if self.incomplete is None else [self.incomplete]
         return list(dict.fromkeys(name for column in each for name in column.names))
 
-    def describe(self) -> str:
+    def lines(self) -> Iterator[str]:
+        """Yield what people read of it: how the file is read, and what they should look at."""
+        yield self._describe()
+        for column, lacking in self.look_alikes.items():
+            yield (
+                f"look at this: column {column} looks like {lacking}, and is not read as that: "
+                "rename it, or name it in a mapping of columns (--columns)"
+            )
+
+    def _describe(self) -> str:
         """Return in one line which format it is, how columns are mapped, units and time zone."""
         of_format = self.format
         sources = {name: each for name, each in self.sources.items() if name not in self.late}

@@ -1,6 +1,6 @@
 """Recognises the format of a file by its columns, and plans how its rows are read."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -24,6 +24,7 @@ from producer.formats.reading_plan import (
 from producer.formats.trip_format import (
     AMOUNTS,
     COORDINATES,
+    OPTIONAL_AMOUNTS,
     REQUIRED,
     TIMES,
     Column,
@@ -69,7 +70,16 @@ def plan_reading(file: InputFile, sample: pl.DataFrame, options: ReadingOptions)
     units = _epoch_units(sample, sources)
     timezone, area = _timezone(file, of_file, sample, sources, options)
     incomplete = find_column(of_file.incomplete, sample.columns)
-    plan = ReadingPlan(of_file, sources, timezone, units, comma, area, incomplete)
+    plan = ReadingPlan(
+        of_file,
+        sources,
+        timezone,
+        units,
+        comma,
+        area,
+        incomplete,
+        look_alikes=_look_alikes(sources, sample.columns) if of_file.is_passed_on else {},
+    )
     if faults := list(_unreadable(file, plan, sample)):
         raise TripsFileError("\n".join(faults))
     return plan
@@ -85,6 +95,15 @@ def _day_first(times: pl.Series) -> str | None:
         return None
     found = times.filter((first > _MONTHS).fill_null(value=False))
     return None if found.is_empty() else str(found[0])
+
+
+def _look_alikes(sources: Mapping[str, Source], columns: Sequence[str]) -> dict[str, str]:
+    """Return, by column, the amount that trips lack here, and that its name looks like."""
+    return {
+        column: field
+        for column, (field, _) in likely_fields(columns).items()
+        if field in OPTIONAL_AMOUNTS and field not in sources
+    }
 
 
 def has_durations(plan: ReadingPlan) -> bool:

@@ -60,10 +60,11 @@ class TripReader:
         return tuple(sorted({each.plan.timezone for each in self.files}))
 
     def describe(self) -> list[str]:
-        """Return a line for each way in which files are read, and one on those that are not."""
+        """Return lines for each way in which files are read, and one on those that are not."""
         by_line: dict[str, list[str]] = {}
         for each in self.files:
-            by_line.setdefault(each.plan.describe(), []).append(each.file.name)
+            for line in each.plan.lines():
+                by_line.setdefault(line, []).append(each.file.name)
         lines = [f"{_named(names)}: {line}" for line, names in by_line.items()]
         if self.left_aside:
             lines.append(

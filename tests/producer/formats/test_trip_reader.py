@@ -91,6 +91,19 @@ def test_empty_amounts_of_any_type(tmp_path: Path, values: pl.Series) -> None:
     assert read(tmp_path / "other.parquet").trips["price"].equals(found.trips["price"])
 
 
+def test_amounts_under_other_names_are_told(tmp_path: Path) -> None:
+    """A file with our names for times is our own record, and its fare no price."""
+    header, row = "start_time,duration_min,miles,fare,weather", "2025-01-06 12:00:00,1,2,3,4"
+    found = read(*(write_csv(tmp_path / f"{name}.csv", header, row) for name in "ab"))
+    assert "no distance, duration in min, no price" in found.lines[0]
+    remedy = "rename it, or name it in a mapping of columns (--columns)"
+    named = f"{tmp_path}/a.csv and 1 more: look at this: column"
+    assert found.lines[1:] == [
+        f"{named} miles looks like distance_km, and is not read as that: {remedy}",
+        f"{named} fare looks like price, and is not read as that: {remedy}",
+    ]
+
+
 def test_refunds_are_trips_where_the_setting_allows_them(tmp_path: Path) -> None:
     """As in the flow."""
     path = write_csv(tmp_path / "trips.csv", YELLOW, LEFT_OUT["price is negative"])
