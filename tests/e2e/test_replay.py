@@ -110,26 +110,39 @@ def test_real_files_of_two_formats(just: Just, public_trips: Path, tmp_path: Pat
 
 
 def test_files_as_tools_write_them(just: Just, odd_files: Path) -> None:
-    """Types, units and names of files change no number; NaN is no price, and a dead letter."""
+    """Types, units and names of files change no number; NaN is no price, and the trip counts."""
     done = just("replay", odd_files)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1,400 rows read = 1,400 trips + 0 left out" in done.stdout
     numbers = done.stdout.replace("│", " ").split("\n")
-    assert ["counted", "1,399"] in [line.split() for line in numbers]
-    assert ["missing_field", "1"] in [line.split() for line in numbers]
+    assert ["counted", "1,400"] in [line.split() for line in numbers]
+    assert "trips without a price: 1" in done.stdout
     assert "0 differences." in done.stdout
 
 
-def test_a_format_without_a_price_is_refused(just: Just, tmp_path: Path) -> None:
-    """By name, and nothing is made up."""
+def test_trips_of_a_format_without_a_price_and_a_distance(just: Just, tmp_path: Path) -> None:
+    """They count, nothing is made up, and every store agrees on that."""
     path = tmp_path / "bikes.csv"
     path.write_text(
         "ride_id,rideable_type,started_at,ended_at,start_lat,start_lng\n"
         "a,classic_bike,2021-02-12 16:14:56,2021-02-12 16:21:43,42.012701,-87.666058\n"
+        "b,electric_bike,2021-02-12 16:15:56,2021-02-12 16:31:43,41.94,-87.64\n"
+    )
+    done = just("replay", path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "trips without a distance: 2; without a price: 2" in done.stdout
+    assert "0 differences." in done.stdout
+
+
+def test_a_format_without_durations_is_refused(just: Just, tmp_path: Path) -> None:
+    """By name, and nothing is made up."""
+    path = tmp_path / "cars.csv"
+    path.write_text(
+        "Dispatching_base_num,Pickup_date,locationID\nB00029,2015-07-01 00:02:00,237\n"
     )
     done = just("replay", path)
     assert done.returncode != 0
-    assert "recognised as bikeshare" in done.stderr
+    assert "recognised as nyc-fhv" in done.stderr
     assert "nothing was sent" in done.stderr
 
 
