@@ -14,6 +14,7 @@ from producer.formats.trip_format import (
     Points,
     ServiceArea,
     Total,
+    Track,
     TripFormat,
     column,
 )
@@ -365,7 +366,8 @@ _CHICAGO_SCOOTER: Final = TripFormat(
     ids="no ids of riders or vehicles",
 )
 
-# archive.ics.uci.edu, "Taxi Service Trajectory, ECML PKDD 2015": a position every 15 seconds.
+# archive.ics.uci.edu, "Taxi Service Trajectory, ECML PKDD 2015": a position every 15 seconds. The
+# distance is that along them.
 _PORTO: Final = TripFormat(
     name="porto-taxi",
     title="Porto taxi trajectories (ECML/PKDD 2015)",
@@ -381,6 +383,7 @@ _PORTO: Final = TripFormat(
         "end_lat": column("POLYLINE", path="$[-1:][1]"),
         "end_lng": column("POLYLINE", path="$[-1:][0]"),
         "duration_min": Points(column("POLYLINE"), 15),
+        "distance_km": Track(column("POLYLINE")),
     },
     timezone="Europe/Lisbon",
     duration_unit="s",

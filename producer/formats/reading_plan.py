@@ -11,6 +11,7 @@ from producer.formats.trip_format import (
     Points,
     Source,
     Total,
+    Track,
     TripFormat,
     columns_of,
     normal_name,
@@ -135,6 +136,9 @@ def _find(source: Source, by_name: Mapping[str, str]) -> Source | None:
         case Points(column, seconds):
             found = _find_column(column, by_name)
             return found and Points(found, seconds)
+        case Track(column):
+            found = _find_column(column, by_name)
+            return found and Track(found)
 
 
 def _find_column(column: Column, by_name: Mapping[str, str]) -> Column | None:
@@ -151,5 +155,7 @@ def _describe(field: str, source: Source) -> str:
             return field if given == field else f"{field} = {given}"
         case Points(column, seconds):
             return f"{field} = {seconds} s a step of {column.names[0].strip()}"
+        case Track(column):
+            return f"{field} = length of {column.names[0].strip()}"
         case DateAndTime() | Total():
             return f"{field} = {' + '.join(each.names[0].strip() for each in columns_of(source))}"

@@ -74,7 +74,14 @@ class Points:
     seconds: int
 
 
-Source = Column | DateAndTime | Total | Points
+@dataclass(frozen=True, slots=True)
+class Track:
+    """A distance that is the length of a JSON array of positions (`tracks`)."""
+
+    column: Column
+
+
+Source = Column | DateAndTime | Total | Points | Track
 """Where the value of one field of a trip is."""
 
 
@@ -87,7 +94,7 @@ def columns_of(source: Source) -> tuple[Column, ...]:
             return (date, time)
         case Total(base, parts):
             return (base, *parts)
-        case Points(column, _):
+        case Points(column, _) | Track(column):
             return (column,)
 
 

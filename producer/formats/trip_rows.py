@@ -10,6 +10,7 @@ from mobility.records import MAX_AMOUNT
 from mobility.times import epoch_ms, iso_text
 from producer.formats.local_times import Instants, LocalTimes
 from producer.formats.reading_plan import ReadingPlan, raw_column
+from producer.formats.tracks import track_lengths
 from producer.formats.trip_format import (
     AMOUNTS,
     COORDINATES,
@@ -25,6 +26,7 @@ from producer.formats.trip_format import (
     Points,
     Source,
     Total,
+    Track,
     columns_of,
 )
 from producer.formats.values import (
@@ -173,6 +175,9 @@ class RowReader:
                 text = as_text(raw_column(rows, column))
                 steps = text.str.count_matches(r"\]\s*,\s*\[").cast(pl.Float64) * seconds
                 return steps.set(~text.str.contains("[0-9]").fill_null(value=False), None)
+            case Track(column):
+                # To millimetres: a sum of many lines carries noise after them.
+                return track_lengths(as_text(raw_column(rows, column))).round(6)
             case Total(base, parts):
                 total = as_numbers(raw_column(rows, base), decimal_comma=comma)
                 for part in parts:

@@ -391,6 +391,7 @@ CASES: dict[str, Case] = {
             "end_lng": -8.585685,
             "start_time": "2014-08-14T17:57:17Z",
             "duration_min": 0.5,
+            "distance_km": 0.037479,
         },
     ),
     "mobility": Case(
@@ -501,7 +502,7 @@ def test_each_known_format_has_a_case() -> None:
         ("austin-dockless", ["price"]),
         ("louisville-dockless", ["price"]),
         ("chicago-scooter", ["price"]),
-        ("porto-taxi", ["distance", "price"]),
+        ("porto-taxi", ["price"]),
     ],
 )
 def test_trips_without_amounts_are_trips(tmp_path: Path, case: str, lacking: list[str]) -> None:
@@ -532,11 +533,17 @@ def test_trips_of_porto_that_lack_data(tmp_path: Path) -> None:
     """Those that the publisher marks, and those without a position, are left out."""
     header, row, _ = CASES["porto-taxi"]
     polyline = row[row.index('"[') :]
-    rows = [row, row.replace('"False"', '"True"'), row.replace(polyline, '"[]"')]
+    rows = [row, row.replace('"False"', '"True"')]
+    rows += [row.replace(polyline, text) for text in ('"[]"', '"[[-8.5,41.1],[-8.5,]]"')]
     one = row.replace(polyline, '"[[-8.5,41.1]]"')
     found = read(write_csv(tmp_path / "trips.csv", header, *rows, one))
-    assert dict(found.report.left_out) == {"MISSING_DATA is true": 1, "no duration_min": 1}
+    assert dict(found.report.left_out) == {
+        "MISSING_DATA is true": 1,
+        "no duration_min": 1,
+        "distance_km can't be read": 1,
+    }
     assert found.trips["duration_min"].to_list() == [0.5, 0.0]
+    assert found.trips["distance_km"][1] == 0
 
 
 def test_the_cost_of_a_trip_may_come_late(tmp_path: Path) -> None:
