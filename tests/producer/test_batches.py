@@ -102,6 +102,14 @@ def test_json_has_the_values_of_the_columns(
         assert None not in value.values()
 
 
+def test_amounts_that_all_trips_have_stand_where_they_did() -> None:
+    """A start after a crash compares what it sends with the messages in the log."""
+    piece = RowSlice(rows(trip_id=["a"], end_time=[None]), pl.Series([0]), pl.Series([0]))
+    _, values = encode_messages(piece, 0, 0, 1)
+    amounts = '"duration_min":5.0,"distance_km":1.0,"price":2,"trip_id":"a"}'
+    assert values == ['{"start_time":"2025-06-02T12:00:00Z",' + amounts]
+
+
 def test_keys_are_driver_else_trip_else_row() -> None:
     """No key is null, and keys are the same in every replay."""
     frame = rows(driver_id=["d", None, None], trip_id=["t", "t", None])

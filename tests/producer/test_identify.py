@@ -70,6 +70,15 @@ def test_time_zones_are_those_of_the_formats(
     assert named.timezone == "Europe/Berlin"
 
 
+def test_trips_without_price_and_distance_are_trips(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever a format lacks of them."""
+    for name in ("nyc-fhv", "bikeshare", "divvy", "austin-dockless", "porto-taxi"):
+        write_csv(tmp_path / f"{name}.csv", *CASES[name][:2])
+    assert len(identified(capsys, tmp_path).files) == 5
+
+
 def test_a_mapping_that_is_edited_is_another_way_to_read(
     trips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -90,8 +99,10 @@ def test_what_is_no_file_of_trips_exits_with_2(
     """With the message of the reader, and nothing on stdout."""
     table = tmp_path / "table.txt"
     table.write_text("no table")
+    starts = write_csv(tmp_path / "starts.csv", *CASES["nyc-fhv of 2015"][:2])
     for arguments, message in (
         ([tmp_path / "none.csv"], "none.csv: no such file"),
+        ([starts], "nyc-fhv (NYC TLC for-hire vehicle trip records), which has neither durations"),
         ([trips, "--locations", table], "table.txt: not a readable parquet file"),
     ):
         assert main([*map(str, arguments)]) == 2

@@ -6,6 +6,8 @@ import polars as pl
 import pytest
 
 from producer.__main__ import main
+from tests.producer.formats.reading import write_csv
+from tests.producer.formats.test_known_formats import CASES
 
 
 def test_values_that_are_no_numbers_exit_with_2(
@@ -20,6 +22,23 @@ def test_values_that_are_no_numbers_exit_with_2(
         f"{path}: column duration_min has no numbers: True",
         f"{path}: column price has no numbers: 4 Taler",
     ]
+
+
+def test_what_trips_lack_is_said_before_and_after_sending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line, in the preview and in the report."""
+    monkeypatch.setattr("producer.__main__._send", lambda *_: "2 trips sent")
+    bikes = write_csv(tmp_path / "bikes.csv", *CASES["bikeshare"][:2])
+    taxis = write_csv(tmp_path / "taxis.csv", *CASES["nyc-yellow"][:2])
+    assert main([str(bikes), str(taxis)]) == 0
+    printed = capsys.readouterr()
+    lines = [
+        "2 rows read = 2 trips + 0 left out",
+        "trips without a distance: 1; without a price: 1",
+    ]
+    assert printed.err.splitlines()[2:4] == lines
+    assert printed.out.splitlines() == ["2 trips sent", *lines]
 
 
 def test_invalid_settings_exit_with_2(
