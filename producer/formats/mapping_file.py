@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,7 +28,10 @@ from producer.formats.trip_format import (
 
 _NEEDED: Final = ("start_time", "end_time", "duration_min")
 _LIKENESS: Final = 0.6
-_UNITS: Final = {"distance_unit": get_args(DistanceUnit), "duration_unit": get_args(DurationUnit)}
+_UNITS: Final[Mapping[str, tuple[str, ...]]] = {
+    "distance_unit": get_args(DistanceUnit),
+    "duration_unit": get_args(DurationUnit),
+}
 _TEXTS: Final = ("timezone", "vehicle_type", "time_format", *_UNITS)
 
 _PLAIN_NAMES: Final = {
@@ -49,12 +53,22 @@ _PLAIN_NAMES: Final = {
 }
 """What people call these fields, besides the names of known formats."""
 
+_UNIT_WORDS: Final = {
+    "m": {"m", "meter", "meters", "metre", "metres"},
+    "mi": {"mi", "mile", "miles"},
+    "ft": {"ft", "feet"},
+    "s": {"s", "sec", "secs", "second", "seconds"},
+    "ms": {"ms", "millis", "milliseconds"},
+    "h": {"h", "hour", "hours"},
+}
+"""Words in the names of columns that say their unit, if it is not that of a trip."""
+
 _TEMPLATE: Final = """\
 # How the columns of {file} become trips. Edit, then run again with --columns {mapping}
 
 timezone = "UTC"        # of times without an offset: an IANA zone, such as "Europe/Berlin"
-distance_unit = "km"    # {distance_units}
-duration_unit = "min"   # {duration_units}
+distance_unit = "{distance_unit}"    # {distance_units}
+duration_unit = "{duration_unit}"   # {duration_units}
 minor_currency_units = false    # true: prices are in cents
 # vehicle_type = "scooter"      # of all trips, if no column has it
 # time_format = "%d/%m/%Y %H:%M"    # if times are in a form that is not recognised
@@ -125,16 +139,18 @@ def _stem(file: str) -> str:
 
 
 def _mapping_text(path: Path, file: str, columns: Sequence[str]) -> str:
+    suggested: dict[str, str] = {}
+    for name, (field, _) in likely_fields(columns).items():
+        suggested.setdefault(field, name)
     head = _TEMPLATE.format(
         file=Path(file).name,
         mapping=path.name,
+        distance_unit=_likely_unit(suggested.get("distance_km", ""), "distance_unit"),
+        duration_unit=_likely_unit(suggested.get("duration_min", ""), "duration_unit"),
         distance_units=", ".join(_UNITS["distance_unit"]),
         duration_units=", ".join(_UNITS["duration_unit"]),
         columns=", ".join(json.dumps(name.strip(), ensure_ascii=False) for name in columns),
     )
-    suggested: dict[str, str] = {}
-    for name, (field, _) in likely_fields(columns).items():
-        suggested.setdefault(field, name)
     lines = []
     for field in (*TIMES, *AMOUNTS, *(name for name in FIELDS if name not in (*TIMES, *AMOUNTS))):
         given = json.dumps(suggested.get(field, ""), ensure_ascii=False)
@@ -142,6 +158,12 @@ def _mapping_text(path: Path, file: str, columns: Sequence[str]) -> str:
         comment = f"    # {_COMMENTS[field]}" if field in _COMMENTS else ""
         lines.append(f"{start}{field} = {given}{comment}")
     return head + "\n".join(lines) + "\n"
+
+
+def _likely_unit(column: str, kind: str) -> str:
+    words = set(re.split(r"[\W_]+", column.casefold()))
+    units = _UNITS[kind]
+    return next((unit for unit in units if words & _UNIT_WORDS.get(unit, set())), units[0])
 
 
 def _format_of(path: Path, held: Mapping[str, Any]) -> TripFormat:

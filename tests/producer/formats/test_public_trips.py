@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from producer.formats.options import ReadingOptions
+from producer.formats.trip_reader import open_trip_files
 from tests.producer.formats.reading import read
 
 FILES = {
@@ -27,6 +29,8 @@ FILES = {
 def test_a_real_file(public_trips: Path, name: str) -> None:
     """Rows read are trips and what is left out; their number is that of the file."""
     name_of_format, rows, left_out = FILES[name]
+    with open_trip_files([public_trips / name], ReadingOptions()) as reader:
+        reader.check_amounts()
     found = read(public_trips / name)
     assert f": {name_of_format} (" in found.lines[0]
     assert (found.report.read, found.report.left_out.total()) == (rows, left_out)

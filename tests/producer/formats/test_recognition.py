@@ -223,6 +223,31 @@ def test_a_mapping_without_an_end_and_a_duration_is_refused(city: Path) -> None:
         reader.check_amounts()
 
 
+@pytest.mark.parametrize(
+    ("distance", "duration", "units"),
+    [
+        ("Covered distance (m)", "Duration (sec.)", ("m", "s")),
+        ("trip_miles", "Duration (ms)", ("mi", "ms")),
+        ("distance", "minutes", ("km", "min")),
+    ],
+)
+def test_units_are_those_that_names_say(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    distance: str,
+    duration: str,
+    units: tuple[str, str],
+) -> None:
+    """A mapping that nobody edits would else be read with wrong amounts."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TripsFileError, match="no known format"):
+        read(write_csv(tmp_path / "a.csv", f"Departure,{distance},{duration}", "2025-01-06,1,2"))
+    held = tomllib.loads((tmp_path / "a.columns.toml").read_text())
+    assert (held["distance_unit"], held["duration_unit"]) == units
+    assert held["columns"]["distance_km"] == distance
+    assert held["columns"]["duration_min"] == duration
+
+
 def test_a_file_without_times_is_told_what_a_trip_needs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
