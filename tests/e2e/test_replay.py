@@ -137,9 +137,7 @@ def test_trips_of_a_format_without_a_price_and_a_distance(just: Just, tmp_path: 
 def test_a_format_without_durations_is_refused(just: Just, tmp_path: Path) -> None:
     """By name, and nothing is made up."""
     path = tmp_path / "cars.csv"
-    path.write_text(
-        "Dispatching_base_num,Pickup_date,locationID\nB00029,2015-07-01 00:02:00,237\n"
-    )
+    path.write_text("Dispatching_base_num,Pickup_date,locationID\nB00029,2015-07-01 00:02:00,237\n")
     done = just("replay", path)
     assert done.returncode != 0
     assert "recognised as nyc-fhv" in done.stderr
