@@ -110,7 +110,7 @@ def test_the_policy_allows_images_of_the_tile_server_only() -> None:
 
 
 def test_scripts_get_the_measures_of_the_table() -> None:
-    """Names and units of measures and of their means, and the names of the sums."""
+    """Names, units and counts of measures and of their means, and the names of the sums."""
     with client() as http:
         found = http.get("/assets/measures.js")
     assert found.headers["content-type"].startswith("text/javascript")
@@ -119,9 +119,16 @@ def test_scripts_get_the_measures_of_the_table() -> None:
     exported = {name.removeprefix("export const "): json.loads(value) for name, value in lines}
     assert exported["SUMS"] == [*SUMS]
     assert exported["MEASURES"].keys() == {*MEASURE_SCHEMA, *MEANS}
-    assert exported["MEASURES"]["total_distance"] == {"name": "Distance", "unit": "km"}
+    assert exported["MEASURES"]["total_distance"] == {
+        "name": "Distance",
+        "unit": "km",
+        "count": "distance_count",
+    }
+    assert exported["MEASURES"]["max_price"]["count"] == "revenue_count"
+    assert exported["MEASURES"]["total_duration"]["count"] == "trip_count"
     assert exported["MEASURES"]["avg_revenue"] == {
         "name": "Revenue per trip",
         "unit": "in the currency of the trips, mean",
+        "count": "revenue_count",
         "of": "total_revenue",
     }

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from mobility.settings import Settings
 from tests.pages.browser_tab import FLAGS, BrowserTab
-from tests.pages.system import System, new_system
+from tests.pages.system import System, city_trips, new_system
 
 CHROMIUM = "/usr/bin/chromium"
 
@@ -39,7 +39,7 @@ def system(
 ) -> Iterator[System]:
     """Return a system that has counted three hours of trips; it needs the browser."""
     del browser
-    yield from new_system(services, tmp_path_factory.mktemp("pages"))
+    yield from new_system(services, tmp_path_factory.mktemp("pages"), city_trips)
 
 
 Visit = Callable[..., BrowserTab]

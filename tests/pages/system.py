@@ -8,7 +8,7 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -149,8 +149,12 @@ def trip(**fields: object) -> dict[str, object]:
     } | fields
 
 
-def new_system(services: Settings, folder: Path) -> Iterator[System]:
-    """Yield a system that has counted three hours of trips, the last of which is from now."""
+Trips = Callable[[], Sequence[dict[str, object]]]
+"""Makes trips when the system has started: the last of them is from now."""
+
+
+def new_system(services: Settings, folder: Path, make_trips: Trips) -> Iterator[System]:
+    """Yield a system that has counted these trips."""
     name = f"pages_{uuid.uuid4().hex[:8]}"
     settings = msgspec.structs.replace(
         tenant_settings(services, name),
@@ -174,12 +178,16 @@ def new_system(services: Settings, folder: Path) -> Iterator[System]:
                 started(settings, "api") as api,
             ):
                 system.processes = flow, api
-                trips = [*_sample(), *_hostile()]
-                system.produce(sorted(trips, key=lambda one: str(one["start_time"])))
+                system.produce(sorted(make_trips(), key=lambda one: str(one["start_time"])))
                 system.wait_until_stable()
                 yield system
         finally:
             delete_topics(settings, [topic.name for topic in topics])
+
+
+def city_trips() -> list[dict[str, object]]:
+    """Return three hours of trips, with hostile ids among them."""
+    return [*_sample(), *_hostile()]
 
 
 def _sample() -> list[dict[str, object]]:

@@ -116,3 +116,55 @@ def test_ages_dates_and_short_ids(visit: Visit) -> None:
         ["2 Jan", "2 Jan Y"],
         [*ids.values()],
     ]
+
+
+def test_amounts_of_a_part_of_the_trips(visit: Visit) -> None:
+    """Means are of the trips that have the amount; without any there is neither sum nor mean."""
+    tab = visit("/")
+    script = """async (totals) => {
+      const { groupCells } = await import("/assets/cells.js");
+      const { metricsIn, partOf } = await import("/assets/amounts.js");
+      const { METRICS, valueOf } = await import("/assets/format.js");
+      const cell = h3.latLngToCell(38.7, -9.1, 9);
+      const groups = [[0], [0, 0], [0, 1]].map((indexes) =>
+        groupCells(indexes.map((index) => ({ id: cell, ...totals[index] })), 8));
+      return groups.map((group) => {
+        const [sums] = [...group.values()];
+        return [metricsIn(sums).map(({ key }) => key), partOf("total_revenue", sums),
+          Object.fromEntries(METRICS.map((metric) => [metric.key, valueOf(metric, sums)]))];
+      });
+    }"""
+    neither = {
+        "trip_count": 10,
+        "distance_count": 0,
+        "revenue_count": 0,
+        "total_duration": 120,
+        "total_distance": None,
+        "total_revenue": None,
+    }
+    half = {
+        "trip_count": 10,
+        "distance_count": 10,
+        "revenue_count": 4,
+        "total_duration": 130,
+        "total_distance": 20,
+        "total_revenue": 30,
+    }
+    one, two, mixed = tab.evaluate(script, [neither, half])
+    durations = ["trip_count", "total_duration", "avg_duration"]
+    unknown = {"total_revenue": None, "total_distance": None, "avg_revenue": None}
+    assert one == [
+        durations,
+        "none of 10 trips has a price",
+        {"trip_count": 10, "total_duration": 120, "avg_duration": 12} | unknown,
+    ]
+    assert two == [
+        durations,
+        "none of 20 trips has a price",
+        {"trip_count": 20, "total_duration": 240, "avg_duration": 12} | unknown,
+    ]
+    known = {"total_revenue": 30, "total_distance": 20, "avg_revenue": 7.5}
+    assert mixed[1:] == [
+        "of 4 of 20 trips",
+        {"trip_count": 20, "total_duration": 250, "avg_duration": 12.5} | known,
+    ]

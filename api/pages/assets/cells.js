@@ -66,6 +66,9 @@ export function cellAt(x, y, ids, levels) {
   return null;
 }
 
+/** The sum of two amounts; null is an amount that no trip has. */
+const add = (a, b) => (a === null || b === null ? a ?? b : a + b);
+
 /** Totals of cells summed by their parent cells at a resolution; `cells` is the number of cells. */
 export function groupCells(items, level) {
   const groups = new Map();
@@ -74,7 +77,7 @@ export function groupCells(items, level) {
     const group = groups.get(id);
     if (!group) groups.set(id, { id, cells: 1, ...Object.fromEntries(SUMS.map((name) => [name, item[name]])) });
     else {
-      for (const name of SUMS) group[name] += item[name];
+      for (const name of SUMS) group[name] = add(group[name], item[name]);
       group.cells += 1;
     }
   }

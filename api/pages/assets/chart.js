@@ -84,8 +84,9 @@ export function tooltip(theme, title, text, unit) {
     textStyle: { color: theme.ink, fontSize: 12 }, axisPointer: { type: "line", lineStyle: { color: theme.muted } },
     formatter(points) {
       const [first] = points;
+      if (!first) return "";
       const value = (point) => (Array.isArray(point.value) ? point.value[1] : point.value);
-      const lines = points.filter((point) => value(point) !== null).map((point) => `${plain(point.seriesName)}  ${text(value(point))}${unit}`);
+      const lines = points.filter((point) => (value(point) ?? null) !== null).map((point) => `${plain(point.seriesName)}  ${text(value(point))}${unit}`);
       return [plain(String(title(first.axisValue))), ...lines].join("\n");
     },
   };

@@ -1,9 +1,11 @@
 // The panel beside the map: metric and period, sums, the top cells, and ids that are not cells.
 
+import { hasAmount, metricsIn, partNote } from "./amounts.js";
 import { urlOf } from "./api.js";
+import { meansText, revenueText } from "./cell-text.js";
 import { isCell } from "./cells.js";
-import { data, el, keepFocus, keepOrder } from "./dom.js";
-import { count, decimal, metricOf, METRICS, minutes, money, shortId, valueOf } from "./format.js";
+import { data, el, keepFocus, keepOrder, setOptions } from "./dom.js";
+import { count, metricOf, METRICS, money, shortId, valueOf } from "./format.js";
 
 const MAX_TOP_CELLS = 12;
 const MAX_PLACES = 60;
@@ -40,31 +42,38 @@ export class CityPanel {
     return Number(this.periods.value) * 60_000;
   }
 
-  /** Show a response of /top/h3; `colour` returns the colour of totals. */
-  show(top, metric, colour) {
+  /** Offer the metrics of which trips have the amount; `all` are the totals of all trips. */
+  offerMetrics(all, metric) {
+    setOptions(this.metrics, metricsIn(all).map(({ key, name }) => [name, key]), metric.key);
+  }
+
+  /** Show a response of /top/h3; `all` are the totals of all trips, `colour` returns the colour of totals. */
+  show(top, metric, all, colour) {
     const { total, active_ids: active, items, complete } = top;
     const places = items.filter(({ id }) => !isCell(id));
     const what = !places.length ? "Cells with trips" : places.length < items.length ? "Cells and locations" : "Locations with trips";
     this.sums.replaceChildren(...[
       ["Trips", data(total.trip_count, count(total.trip_count), { id: "sum-trips" })],
-      ["Revenue", data(total.total_revenue, money(total.total_revenue), { id: "sum-revenue" })],
+      hasAmount("total_revenue", all) && ["Revenue", [data(total.total_revenue, money(total.total_revenue), { id: "sum-revenue" }), partNote("total_revenue", total)]],
       [what, data(active, count(active), { id: "sum-cells" })],
       ["Complete", complete ? "Yes" : "Not yet"],
-    ].map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
+    ].filter(Boolean).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
     // The mean of a few trips may be high by chance.
     const minTrips = metric.of ? MIN_TRIPS : 0;
-    const sorted = items.filter((item) => isCell(item.id) && item.trip_count >= minTrips).sort((a, b) => valueOf(metric, b) - valueOf(metric, a));
+    const cells = items.filter(({ id }) => isCell(id));
+    const known = cells.filter((item) => valueOf(metric, item) !== null);
+    const sorted = known.filter((item) => item[metric.count] >= minTrips).sort((a, b) => valueOf(metric, b) - valueOf(metric, a));
     const highest = sorted.length ? valueOf(metric, sorted[0]) : 1;
     this.topTitle.textContent = sorted.length ? `Top cells by ${metric.name.toLowerCase()}` : "No cells";
-    const hasCells = places.length < items.length;
-    this.top.hidden = !hasCells && places.length > 0;
+    this.top.hidden = !cells.length && places.length > 0;
     this.topNote.textContent = [
       minTrips ? `Cells with at least ${MIN_TRIPS} trips.` : "",
+      known.length < cells.length ? `Not listed: ${count(cells.length - known.length)} cells without this amount.` : "",
       active > items.length ? `The map shows the first ${count(items.length)} of ${count(active)}.` : "",
     ].join(" ");
     const shown = keepOrder(this.topCells, sorted).slice(0, MAX_TOP_CELLS);
     keepFocus(this.topCells, () => this.topCells.replaceChildren(...shown.map((item) => this.line(item, sorted.indexOf(item) + 1, metric, highest))));
-    this.showPlaces(places, metric, hasCells ? colour : null);
+    this.showPlaces(places, metric, cells.length ? colour : null);
   }
 
   /** Show the number of trips that have no place. */
@@ -94,7 +103,7 @@ export class CityPanel {
       el("h2", {}, "Locations without coordinates"),
       el("p", { class: "note" }, "Trips with a location id but no coordinates, which are not on the map: ", data(trips, count(trips), { id: "sum-places" })),
       el("ul", { class: "places" }, shown.map((place) => el("li", {},
-        el("a", { href: link(place.id), "data-id": place.id }, colour && el("span", { class: `swatch fill-${colour(place)}` }), el("span", {}, place.id),
+        el("a", { href: link(place.id), "data-id": place.id }, colour && el("span", { class: `swatch fill-${colour(place) ?? "none"}` }), el("span", {}, place.id),
           data(valueOf(metric, place), metric.text(valueOf(metric, place))))))),
       places.length > MAX_PLACES ? el("p", { class: "note" }, `and ${count(places.length - MAX_PLACES)} more`) : ""));
   }
@@ -103,12 +112,11 @@ export class CityPanel {
   select(cell) {
     this.selected.hidden = !cell;
     if (!cell) return;
-    const trips = cell.trip_count || 1;
+    const revenue = revenueText(cell);
     keepFocus(this.selected, () => this.selected.replaceChildren(
       el("h2", {}, cell.cells > 1 ? `${count(cell.cells)} cells` : "Selected cell"),
       el("p", { class: "mono" }, cell.id),
-      el("p", {}, `${count(cell.trip_count)} trips, revenue ${money(cell.total_revenue)}; `,
-        `${decimal(cell.total_distance / trips)} km and ${minutes(cell.total_duration / trips)} per trip.`),
+      el("p", {}, `${count(cell.trip_count)} trips${revenue ? `, ${revenue}` : ""}; ${meansText(cell)}.`),
       el("p", {}, cell.cells > 1 ? "Zoom in to see each of them." : el("a", { href: link(cell.id), "data-id": cell.id }, "Details"))));
   }
 }

@@ -1,10 +1,11 @@
 // City: a map of the cells, now and over the last day.
 
+import { allTrips, metricsIn } from "./amounts.js";
 import { get, iso, pageSettings, subscribe, throttle } from "./api.js";
 import { groupCells, isCell, parentCell } from "./cells.js";
 import { CityPanel } from "./city-panel.js";
 import { el, notice, svg } from "./dom.js";
-import { metricOf, valueOf } from "./format.js";
+import { metricOf, METRICS, valueOf } from "./format.js";
 import { completeUntil, frame, hasEnded, newestEventTime, onStatus } from "./frame.js";
 import { Legend, tooltip } from "./legend.js";
 import { CellMap } from "./map.js";
@@ -19,7 +20,7 @@ frame("City");
 document.body.classList.add("city");
 
 const query = new URLSearchParams(location.search);
-const view = { metric: metricOf(query.get("metric")), items: [], top: null, known: new Map(), ended: false, unplaced: 0 };
+const view = { metric: metricOf(query.get("metric")), items: [], top: null, all: null, known: new Map(), ended: false, unplaced: 0 };
 const settings = await waitForSettings();
 
 const canvas = el("canvas", {
@@ -63,10 +64,12 @@ async function load() {
   if (timeline.newest === null) return;
   request?.abort();
   request = new AbortController();
+  const { signal } = request;
   const { from, to } = timeline.range;
   try {
+    await updateMetrics();
     const parameters = { from: iso(from), to: iso(to), by: view.metric.by, limit: MAX_CELLS };
-    view.top = await get("/top/h3", parameters, { signal: request.signal });
+    view.top = await get("/top/h3", parameters, { signal });
   } catch (error) {
     if (error.name !== "AbortError") showNotice(notice("bad", error.title ?? "The page failed", error.message));
     return;
@@ -76,15 +79,25 @@ async function load() {
   paint();
 }
 
+/** Offer the metrics that trips have; if they lack the chosen one, choose the first. */
+async function updateMetrics() {
+  view.all = await allTrips();
+  if (!metricsIn(view.all).includes(view.metric)) [view.metric] = METRICS;
+  panel.offerMetrics(view.all, view.metric);
+}
+
 function paint() {
   if (!view.top) return;
   shown = groupCells(view.items.filter((item) => isCell(item.id)), map.level ?? 9);
   const values = [...shown.values()].map((cell) => valueOf(view.metric, cell));
   const limits = classBounds(values);
-  const colour = (totals) => colourOf(classOf(valueOf(view.metric, totals), limits), limits);
+  const colour = (totals) => {
+    const value = valueOf(view.metric, totals);
+    return value === null ? null : colourOf(classOf(value, limits), limits);
+  };
   map.setCells(new Map([...shown].map(([id, cell]) => [id, colour(cell)])));
   legend.show(view.metric, limits, { level: map.level, finest: map.finest, empty: !shown.size });
-  panel.show(view.top, view.metric, colour);
+  panel.show(view.top, view.metric, view.all, colour);
   panel.select(shown.get(map.selected));
   showTip();
   showNotice(emptyMap());

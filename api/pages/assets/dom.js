@@ -29,15 +29,23 @@ function fill(node, children) {
 
 /** A formatted number with its exact value. */
 export function data(value, text, properties = {}) {
-  return el("data", { value: value === null ? "" : String(value), ...properties }, text);
+  return el("data", { value: String(value ?? ""), ...properties }, text);
 }
 
-/** A panel with a number and a text about it; without a value it is shown as loading. */
+/** A panel with a number and a text about it; it is loading if the value is undefined, and not known if it is null. */
 export function figure(name, id, value, text, more) {
-  const missing = value === null || value === undefined;
   return el("div", { class: "figure panel" }, el("dt", {}, name),
-    el("dd", { class: "value" }, missing ? el("span", { class: "loading" }) : data(value, text(value), { id })),
+    el("dd", { class: "value" }, value === undefined ? el("span", { class: "loading" }) : data(value, text(value), { id })),
     el("dd", { class: "more" }, more));
+}
+
+/** Set the options of a select, each [name, value]. Equal ones stay as they are: the list may be open. */
+export function setOptions(select, options, chosen) {
+  const before = [...select.options].map(({ value }) => value);
+  if (before.length !== options.length || options.some(([, value], index) => String(value) !== before[index])) {
+    select.replaceChildren(...options.map(([name, value]) => el("option", { value }, name)));
+  }
+  if (select.value !== String(chosen)) select.value = String(chosen);
 }
 
 /** A table: columns are {name, text?}, rows have nodes or text; the first cell of a row is its header. */

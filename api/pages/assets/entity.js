@@ -1,8 +1,9 @@
 // Entity: the totals, ranks and series of one driver, passenger, vehicle type or cell.
 
+import { hasAmount, partNote } from "./amounts.js";
 import { get, pageSettings, subscribe, throttle, urlOf } from "./api.js";
 import { data, el, figure, notice, table } from "./dom.js";
-import { count, ENTITIES, hours, km, minutes, moment, money, period } from "./format.js";
+import { count, ENTITIES, hours, km, metricOf, minutes, moment, money, percent, period } from "./format.js";
 import { EXTREMES, MEASURES } from "./measures.js";
 import { frame, minWatermark, onStatus } from "./frame.js";
 import { Search } from "./search.js";
@@ -56,7 +57,10 @@ async function load() {
   const { signal } = (view.request = new AbortController());
   try {
     const [totals, ranks] = await Promise.all([get(`/metrics/${entity}`, { id }, { signal }), loadRanks(entity, id, signal)]);
-    show(totals, ranks);
+    // The answers with the ranks have the totals of all ids, which say what trips of the entity have.
+    const all = ranks[0]?.total ?? null;
+    show(totals, ranks, all);
+    series.offerMetrics(all);
     // The totals may contain trips of a window that not all partitions have reached; the series must too.
     const newest = Date.parse(totals.last_window?.window_start ?? 0);
     await series.load(entity, id, Math.max(view.asOf, newest), signal);
@@ -80,12 +84,15 @@ async function loadRanks(entity, id, signal) {
 }
 
 function extreme(name, value) {
-  if (value === null) return "none";
   const { unit } = MEASURES[name];
   return unit === "km" ? km(value) : unit === "minutes" ? minutes(value) : unit === "UTC" ? moment(value) : money(value);
 }
 
-function show(totals, [trips, revenue]) {
+/** The mean of an amount, such as `4.2 km per trip`; nothing if no trip has the amount. */
+const perTrip = (name, totals, text) => (totals[name] === null ? [] : [`${text(totals[name])} per trip`]);
+
+/** Show the totals of an id and its ranks; `all` are the totals of all ids. */
+function show(totals, [trips, revenue], all) {
   if (!view.drawn) {
     details.replaceChildren(el("div", { class: "heading whole" }, idTitle, facts), figures, series.node);
     view.drawn = true;
@@ -93,19 +100,24 @@ function show(totals, [trips, revenue]) {
   idTitle.replaceChildren(el("span", { class: "kind" }, titleOf(view.entity)), totals.id);
   const window = totals.last_window;
   facts.replaceChildren(
-    ...EXTREMES.map((name) => fact(MEASURES[name].name.toLowerCase(), extreme(name, totals[name]))),
+    ...EXTREMES.filter((name) => hasAmount(name, all)).map((name) => fact(MEASURES[name].name.toLowerCase(), extreme(name, totals[name]))),
     fact("newest window", window ? `${period(window.window_start, window.window_end, true)}${window.complete ? ", complete" : ", not complete yet"}` : "none"),
     fact("store", totals.store === "redis" ? "Redis" : "Postgres"));
   const rankText = (top) => {
     const item = top?.items[0];
-    return item ? ["rank ", data(item.rank, count(item.rank), { class: "rank" }), ` of ${count(top.active_ids)}`] : [];
+    return item?.rank ? ["rank ", data(item.rank, count(item.rank), { class: "rank" }), ` of ${count(top.active_ids)}`] : [];
   };
+  const ofRevenue = () => partNote("total_revenue", totals);
   figures.replaceChildren(
     figure("Trips", "trips", totals.trip_count, count, rankText(trips)),
-    figure("Revenue", "revenue", totals.total_revenue, money, rankText(revenue)),
-    figure("Revenue per trip", "per-trip", totals.avg_revenue, money, ["mean, in the currency of the trips"]),
-    figure("Distance", "distance", totals.total_distance, km, [`${km(totals.avg_distance)} per trip`]),
-    figure("Riding time", "duration", totals.total_duration, hours, [`${minutes(totals.avg_duration)} per trip`]));
+    ...(hasAmount("total_revenue", all) ? [
+      figure("Revenue", "revenue", totals.total_revenue, money, [totals.total_revenue === null ? null : rankText(revenue), ofRevenue()].flat()),
+      figure("Revenue per trip", "per-trip", totals.avg_revenue, money, ["mean, in the currency of the trips", ofRevenue()]),
+    ] : []),
+    ...(hasAmount("total_distance", all) ? [
+      figure("Distance", "distance", totals.total_distance, km, [...perTrip("avg_distance", totals, km), partNote("total_distance", totals)]),
+    ] : []),
+    figure("Riding time", "duration", totals.total_duration, hours, perTrip("avg_duration", totals, minutes)));
 }
 
 const fact = (name, text) => el("span", {}, `${name} `, el("strong", {}, text));
@@ -116,15 +128,16 @@ async function showBusiest(entity) {
   const { title, many } = ENTITIES.find(({ name }) => name === entity);
   const link = (id) => el("a", { href: urlOf("/entity", { entity, id }), onclick: (event) => { event.preventDefault(); go(entity, id); } }, id);
   try {
-    const { items, active_ids: all } = await get(`/top/${entity}`, { by: "trips", limit: 20 });
+    const { items, active_ids: all, total } = await get(`/top/${entity}`, { by: "trips", limit: 20 });
     const empty = items.length ? null : await whyEmpty(entity);
     if (view.id !== null || view.entity !== entity) return;
     if (empty) return details.replaceChildren(el("section", { class: "panel", "aria-label": "Most trips" }, empty));
-    const columns = [title, "Trips", "Revenue", "Distance", "Share of trips"].map((name) => ({ name }));
+    const metrics = ["trip_count", "total_revenue", "total_distance"].filter((name) => hasAmount(name, total)).map(metricOf);
+    const columns = [title, ...metrics.map(({ name }) => name), "Share of trips"].map((name) => ({ name }));
     details.replaceChildren(el("section", { class: "panel", "aria-label": "Most trips" }, el("h2", {}, `The busiest ${many}`),
       el("p", { class: "note" }, `${count(Math.min(20, all))} of ${count(all)}, by number of trips.`),
       el("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": "The busiest" }, table(`The busiest ${many}`, columns, items.map((item) => [
-        link(item.id), count(item.trip_count), money(item.total_revenue), km(item.total_distance), `${(item.share * 100).toFixed(1)} %`,
+        link(item.id), ...metrics.map(({ key, text }) => text(item[key])), percent(item.share),
       ])))));
   } catch (error) {
     details.replaceChildren(notice("bad", error.title ?? "The page failed", error.message));

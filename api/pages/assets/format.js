@@ -79,10 +79,14 @@ export const METRICS = [
 ].map((metric) => ({ ...MEASURES[metric.key], ...metric }));
 export const metricOf = (key) => METRICS.find((metric) => metric.key === key) ?? METRICS[0];
 
-/** The value of a metric of totals; means are divided here, as they can't be summed. */
+/**
+ * The value of a metric of totals; null if none of the trips has the amount. Means are divided here, as
+ * they can't be summed: by the number of trips that have the amount.
+ */
 export function valueOf(metric, totals) {
   if (!metric.of) return totals[metric.key];
-  return totals.trip_count ? totals[metric.of] / totals.trip_count : 0;
+  const trips = totals[metric.count];
+  return trips ? totals[metric.of] / trips : null;
 }
 
 export const ENTITIES = [

@@ -1,7 +1,8 @@
 // The legend of the map, and the tooltip of the cell under the pointer.
 
+import { meansText, revenueAndMeanText } from "./cell-text.js";
 import { el } from "./dom.js";
-import { count, decimal, minutes, money, shortId } from "./format.js";
+import { count, shortId } from "./format.js";
 
 const plain = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 1 });
 
@@ -56,10 +57,11 @@ export function tooltip() {
 
 function lines(cell) {
   const trips = cell.trip_count;
+  const revenue = revenueAndMeanText(cell);
   return [
     el("strong", {}, `${count(trips)} ${trips === 1 ? "trip" : "trips"}`),
-    el("div", {}, `revenue ${money(cell.total_revenue)}, ${money(cell.total_revenue / (trips || 1))} per trip`),
-    el("div", {}, `${decimal(cell.total_distance / (trips || 1))} km and ${minutes(cell.total_duration / (trips || 1))} per trip`),
+    ...(revenue ? [el("div", {}, revenue)] : []),
+    el("div", {}, meansText(cell)),
     el("div", { class: "note" }, cell.cells > 1 ? `${count(cell.cells)} cells in ${shortId(cell.id)}` : el("span", { class: "mono" }, shortId(cell.id))),
   ];
 }

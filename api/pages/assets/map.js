@@ -48,6 +48,7 @@ export class CellMap {
     this.regroup();
   }
 
+  /** Set the cells with trips in the period, a Map of id to the step of a colour; null for no amount. */
   setCells(cells) {
     this.cells = cells;
     this.levels = [...new Set([...cells.keys()].map(resolution))].sort((a, b) => b - a);
@@ -150,7 +151,7 @@ export class CellMap {
     pen.strokeStyle = this.inks["cell-line"];
     for (const [id, step] of this.cells) {
       if (!this.trace(pen, id)) continue;
-      pen.fillStyle = this.steps[step];
+      pen.fillStyle = step === null ? this.inks["faint-cell"] : this.steps[step];
       pen.globalAlpha = this.tiles ? 0.75 : 1;
       pen.fill();
       pen.globalAlpha = 1;

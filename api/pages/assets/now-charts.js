@@ -52,24 +52,23 @@ export function tripsPerWindow({ kinds, series, window, asOf }, times) {
   };
 }
 
-/** Revenue of the last hour and of the hour before, by vehicle type. */
+/** Revenue of the last hour and of the hour before, by vehicle type; types without a price in either have no bars. */
 export function revenuePerHour({ hour }) {
-  const { items } = hour.top;
   const before = new Map(hour.topBefore.items.map((item) => [item.id, item.total_revenue]));
-  const shown = items.slice(0, 6);
-  const old = shown.map((item) => before.get(item.id) ?? 0);
+  const old = ({ id }) => (before.has(id) ? before.get(id) : 0);
+  const shown = hour.top.items.filter((item) => item.total_revenue !== null || old(item)).slice(0, 6);
   return {
     note: "The last hour and the hour before, in the currency of the trips.",
-    summary: shown.map((item, index) => `${item.id}: ${money(item.total_revenue)}, in the hour before ${money(old[index])}.`).join(" "),
+    summary: shown.map((item) => `${item.id}: ${money(item.total_revenue)}, in the hour before ${money(old(item))}.`).join(" "),
     columns: [{ name: "Vehicle type" }, { name: "Last hour" }, { name: "Hour before" }],
-    rows: () => shown.map((item, index) => [item.id, money(item.total_revenue), money(old[index])]),
+    rows: () => shown.map((item) => [item.id, money(item.total_revenue), money(old(item))]),
     option: (theme) => ({
       xAxis: valueAxis(theme, compact),
       yAxis: { type: "category", inverse: true, data: shown.map(({ id }) => id), axisTick: { show: false }, axisLine: { lineStyle: { color: theme.line } }, axisLabel: { color: theme.ink, width: 92, overflow: "truncate" } },
       tooltip: { ...tooltip(theme, (name) => name, money, ""), axisPointer: { type: "shadow" } },
       series: [
         { name: "Last hour", type: "bar", data: shown.map((item) => item.total_revenue), itemStyle: { color: theme.accent } },
-        { name: "Hour before", type: "bar", data: old, itemStyle: { color: theme["kind-3"], opacity: 0.55 } },
+        { name: "Hour before", type: "bar", data: shown.map(old), itemStyle: { color: theme["kind-3"], opacity: 0.55 } },
       ],
     }),
   };

@@ -1,9 +1,10 @@
 // Now: the last hour of event time compared with the hour before, and the current rate of trips.
 
+import { allTrips, hasAmount, partNote } from "./amounts.js";
 import { get, iso, pageSettings, subscribe, throttle, urlOf } from "./api.js";
 import { Chart } from "./chart.js";
 import { data, el, figure, keepFocus, keepOrder, notice, table } from "./dom.js";
-import { count, date, decimal, isToday, money, percent, period } from "./format.js";
+import { count, date, decimal, isToday, metricOf, money, percent, period } from "./format.js";
 import { frame, hasEnded, minWatermark, onStatus } from "./frame.js";
 import { revenuePerHour, tripsPerSecond, tripsPerWindow } from "./now-charts.js";
 import { TripRate } from "./trip-rate.js";
@@ -45,12 +46,14 @@ async function load() {
     const times = periods(view.asOf, window);
     const last = { from: iso(times.from), to: iso(times.to) };
     const before = { from: iso(times.before), to: iso(times.from) };
+    const hasRevenue = hasAmount("total_revenue", await allTrips());
+    const by = hasRevenue ? "revenue" : "trips";
     const [drivers, driversBefore, top, topBefore] = await Promise.all([
       get("/summary/driver", last), get("/summary/driver", before),
-      get("/top/vehicle_type", { ...last, by: "revenue", limit: 50 }),
-      get("/top/vehicle_type", { ...before, by: "revenue", limit: 50 }),
+      get("/top/vehicle_type", { ...last, by, limit: 50 }),
+      get("/top/vehicle_type", { ...before, by, limit: 50 }),
     ]);
-    view.hour = { times, drivers, driversBefore, top, topBefore };
+    view.hour = { times, hasRevenue, drivers, driversBefore, top, topBefore };
     await loadSeries(times, window);
     message.hidden = true;
     draw();
@@ -82,16 +85,19 @@ function draw() {
   drawFigures(view.hour);
   drawTypes(view.hour);
   charts.windows.show(tripsPerWindow(view, times));
-  charts.hours.show(revenuePerHour(view));
+  charts.hours.node.hidden = !view.hour.hasRevenue;
+  if (view.hour.hasRevenue) charts.hours.show(revenuePerHour(view));
 }
 
 function drawFigures(hour) {
   const [last, before] = [hour?.top.total, hour?.topBefore.total];
-  const rate = tripRate.rate();
+  const rate = tripRate.rate() ?? undefined;
+  const hasRevenue = !hour || hour.hasRevenue;
   figures.replaceChildren(...[
     view.ended ? null : figure("Trips per second", "rate", rate, decimal, "counted in the last 10 s"),
     figure("Trips in the last hour", "trips", last?.trip_count, count, change(last?.trip_count, before?.trip_count, count)),
-    figure("Revenue in the last hour", "revenue", last?.total_revenue, money, change(last?.total_revenue, before?.total_revenue, money)),
+    hasRevenue ? figure("Revenue in the last hour", "revenue", last?.total_revenue, money,
+      [change(last?.total_revenue, before?.total_revenue, money), last && partNote("total_revenue", last)]) : null,
     hasDrivers(hour) ? figure("Active drivers", "drivers", hour?.drivers.active_ids, count, change(hour?.drivers.active_ids, hour?.driversBefore.active_ids, count)) : null,
   ].filter(Boolean));
 }
@@ -102,17 +108,17 @@ function hasDrivers(hour) {
   return !hour.top.total.trip_count && !hour.topBefore.total.trip_count;
 }
 
-/** The change of the revenue of a vehicle type; one without revenue has none, as bikes that cost nothing. */
-function changeOfRevenue({ total_revenue: now }, before) {
+/** The change of a total of a vehicle type; without revenue in an hour there is none, as of bikes that cost nothing. */
+function changeOf(key, now, before) {
   if (!before) return "new";
-  if (!before.total_revenue) return "–";
-  const by = now / before.total_revenue - 1;
+  if (!before[key] || now[key] === null) return "–";
+  const by = now[key] / before[key] - 1;
   return `${by >= 0 ? "+" : "−"}${percent(Math.abs(by))}`;
 }
 
-/** The change of a number since the hour before. */
+/** The change of a number since the hour before; empty if one of them is not known. */
 function change(now, before, text) {
-  if (now === undefined || before === undefined) return "";
+  if ([now, before].some((number) => number === undefined || number === null)) return "";
   if (!before) return "none in the hour before";
   const by = now / before - 1;
   if (Math.abs(by) < 0.0005) return "the same as in the hour before";
@@ -120,16 +126,20 @@ function change(now, before, text) {
   return el("span", {}, el("span", { class: by > 0 ? "up" : "down" }, mark), ` compared with the hour before (${text(before)})`);
 }
 
-function drawTypes({ top, topBefore }) {
+/** The vehicle types; share and change are those of the revenue, or of the trips if these have no prices. */
+function drawTypes({ hasRevenue, top, topBefore }) {
   const before = new Map(topBefore.items.map((item) => [item.id, item]));
-  const columns = ["Vehicle type", "Trips", "Revenue", "Share", "Change"].map((name) => ({ name }));
+  const shown = hasRevenue ? ["trip_count", "total_revenue"] : ["trip_count"];
+  const metrics = shown.map(metricOf);
+  const key = shown.at(-1);
+  const columns = ["Vehicle type", ...metrics.map(({ name }) => name), "Share", "Change"].map((name) => ({ name }));
   keepFocus(kinds, () => kinds.replaceChildren(table("Vehicle types in the last hour", columns, keepOrder(kinds, top.items).map((item) => {
     const index = view.kinds.indexOf(item.id);
     const link = el("a", { href: urlOf("/entity", { entity: "vehicle_type", id: item.id }), "data-id": item.id }, item.id);
     return [
       el("span", {}, el("span", { class: `swatch kind-${index < 0 ? 3 : index}` }), link),
-      data(item.trip_count, count(item.trip_count)), data(item.total_revenue, money(item.total_revenue)),
-      percent(item.share), changeOfRevenue(item, before.get(item.id)),
+      ...metrics.map((metric) => data(item[metric.key], metric.text(item[metric.key]))),
+      percent(item[key] === null ? null : item.share), changeOf(key, item, before.get(item.id)),
     ];
   }))));
   if (!top.items.length) kinds.replaceChildren(notice("empty", "No trips in the last hour"));

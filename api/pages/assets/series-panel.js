@@ -1,9 +1,11 @@
 // The series of an id: metric, range and granularity, a chart, and downloads.
 
+import { hasAmount, metricsIn, partOf } from "./amounts.js";
 import { download, get, iso, urlOf } from "./api.js";
 import { Chart, timeAxis, tooltip, valueAxis } from "./chart.js";
-import { el } from "./dom.js";
+import { el, setOptions } from "./dom.js";
 import { clock, compact, count, day, decimal, metricOf, METRICS, moment, period, valueOf } from "./format.js";
+import { SUMS } from "./measures.js";
 
 const MINUTE = 60_000;
 const RANGES = [["6 hours", 360], ["24 hours", 1440], ["7 days", 10_080], ["31 days", 44_640]];
@@ -14,7 +16,7 @@ const FORMATS = [["CSV", "csv", "text/csv"], ["Parquet", "parquet", "application
 
 export class SeriesPanel {
   constructor({ window, onChange }) {
-    Object.assign(this, { window, items: [] });
+    Object.assign(this, { window, items: [], all: null });
     const changed = () => { this.updateGranularities(); onChange(); };
     const select = (options, chosen, act) => el("select", { onchange: act },
       options.map(([name, value]) => el("option", { value, selected: value === chosen }, name)));
@@ -32,6 +34,14 @@ export class SeriesPanel {
         class: "button", href: "#", "data-type": type, onclick: (event) => { event.preventDefault(); this.export(ending, type); },
       }, name))), this.fault);
     this.node = this.chart.node;
+  }
+
+  /** Offer the metrics of which trips have the amount; `all` are the totals of all ids. */
+  offerMetrics(all) {
+    this.all = all;
+    const offered = metricsIn(all);
+    const chosen = offered.find(({ key }) => key === this.metrics.value) ?? offered[0];
+    setOptions(this.metrics, offered.map(({ name, key }) => [name, key]), chosen.key);
   }
 
   /** Offer granularities that are multiples of a window and give a reasonable number of buckets. */
@@ -79,7 +89,10 @@ export class SeriesPanel {
   note(metric) {
     if (!this.items.length) return "No trips in this range.";
     const name = metric.unit === metric.name.toLowerCase() ? metric.name : `${metric.name}, ${metric.unit}`;
-    return this.items.every(({ complete }) => complete) ? `${name}.` : `${name}. Pale bars are not complete yet.`;
+    const totals = Object.fromEntries(SUMS.map((sum) => [sum, this.items.reduce((before, item) => before + item[sum], 0)]));
+    const part = partOf(metric.key, totals);
+    const shown = part ? `${name} (${part}).` : `${name}.`;
+    return this.items.every(({ complete }) => complete) ? shown : `${shown} Pale bars are not complete yet.`;
   }
 
   draw() {
@@ -88,14 +101,15 @@ export class SeriesPanel {
     const buckets = this.withEmptyBuckets();
     const value = ({ item }) => (item ? valueOf(metric, item) : metric.of ? null : 0);
     const long = Number(this.ranges.value) > 2 * 1440;
+    const columns = COLUMNS.filter(({ key }) => hasAmount(key, this.all));
     const title = (start) => (this.step >= 1440 * MINUTE ? day(start) : period(start, start + this.step, true));
     const trips = this.items.reduce((sum, item) => sum + item.trip_count, 0);
     this.chart.show({
       note: this.note(metric),
       summary: `${metric.name}: ${this.items.length} buckets with trips, ${count(trips)} trips in total.`,
-      columns: ["From (UTC)", ...COLUMNS.map(({ name }) => name), "Complete"].map((name) => ({ name })),
+      columns: ["From (UTC)", ...columns.map(({ name }) => name), "Complete"].map((name) => ({ name })),
       rows: () => this.items.toReversed().map((item) => [moment(item.window_start),
-        ...COLUMNS.map(({ key, text }) => text(item[key])), item.complete ? "yes" : "not yet"]),
+        ...columns.map(({ key, text }) => text(item[key])), item.complete ? "yes" : "not yet"]),
       option: (theme) => ({
         legend: { show: false },
         grid: { left: 4, right: 8, top: 14, bottom: 4, containLabel: true },
