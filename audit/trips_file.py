@@ -30,10 +30,14 @@ def to_trips(batches: Iterable[pl.DataFrame]) -> pl.DataFrame:
 def read_own_trips(path: Path) -> pl.DataFrame:
     """Return the trips (TRIP_SCHEMA) of a file with the columns of a trip.
 
-    Raises ValueError if it can't be read as one.
+    Raises ValueError if it can't be read as one, or if a row is no trip.
     """
     with open_trip_files([path], ReadingOptions(format=OWN.name)) as reader:
-        return to_trips(reader.batches(reader.new_report()))
+        report = reader.new_report()
+        trips = to_trips(reader.batches(report))
+    if report.left_out:
+        raise ValueError(report.summary())
+    return trips
 
 
 def number_copies(trips: pl.DataFrame) -> pl.DataFrame:

@@ -98,3 +98,12 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "missing", broken, other):
         with pytest.raises(BackfillError, match=path.name):
             read_correction_file(path, RANGE, Settings())
+
+
+def test_a_row_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    """It is not left out: who corrects a trip must know that it was not."""
+    path = tmp_path / "corrections.parquet"
+    prices = {"price": ["1.5", "free"], "start_time": [NOON] * 2, "duration_min": [1.0] * 2}
+    pl.DataFrame(prices).write_parquet(path)
+    with pytest.raises(BackfillError, match=r"2 rows read = 1 trips \+ 1 left out"):
+        read_correction_file(path, RANGE, Settings())
