@@ -69,6 +69,21 @@ def test_the_timeline_ends_with_the_trips(visit: Visit, system: System) -> None:
     expect(latest).to_have_attribute("aria-pressed", "true")
 
 
+def test_the_map_of_a_file_that_has_ended_has_all_of_it(visit: Visit, system: System) -> None:
+    """Until people choose a period: the end of a file is thin. The period stays in the address."""
+    tab = open_later(visit, "/")
+    tab.wait_for_value("#sum-trips", system.get("/summary/h3")["trip_count"])
+    expect(tab.page.locator(".time output")).to_have_text(re.compile(r"^all dates until .* \d{4}"))
+    period = tab.page.get_by_role("combobox", name="Period")
+    expect(period).to_have_value("all")
+    period.select_option("1 hour")
+    expect(tab.page.locator(".time output")).not_to_contain_text("all dates")
+    period.select_option("All dates")
+    assert "span=all" in tab.page.url
+    tab.page.reload()
+    tab.wait_for_value("#sum-trips", system.get("/summary/h3")["trip_count"])
+
+
 def test_now_of_a_file_that_has_ended(visit: Visit) -> None:
     """The hours have their date, and there is no rate of trips where none come."""
     tab = open_later(visit, "/now")

@@ -11,15 +11,17 @@ const MAX_TOP_CELLS = 12;
 const MAX_PLACES = 60;
 const MIN_TRIPS = 5;
 const PERIODS = [["5 minutes", 5], ["15 minutes", 15], ["1 hour", 60], ["6 hours", 360], ["24 hours", 1440]];
+const ALL_DATES = "all";
 
 export class CityPanel {
-  constructor({ window, metric, minutes: initialMinutes, onMetric, onPeriod, onCell }) {
+  /** `span` is the period in minutes, or "all"; without one, it is that of 15 minutes. */
+  constructor({ window, metric, span, onMetric, onPeriod, onCell }) {
     Object.assign(this, { onCell, selectedId: null });
-    const periods = PERIODS.filter(([, length]) => (length * 60_000) % window === 0);
+    const periods = [...PERIODS.filter(([, length]) => (length * 60_000) % window === 0), ["All dates", ALL_DATES]];
     this.metrics = el("select", { onchange: () => onMetric(metricOf(this.metrics.value)) },
       METRICS.map(({ key, name }) => el("option", { value: key, selected: key === metric.key }, name)));
     this.periods = el("select", { onchange: () => onPeriod(this.length) },
-      periods.map(([name, length]) => el("option", { value: length, selected: length === (initialMinutes || 15) }, name)));
+      periods.map(([name, length]) => el("option", { value: length, selected: String(length) === (span ?? "15") }, name)));
     this.sums = el("dl", { class: "sums" });
     this.unplaced = el("p", { class: "note", hidden: true });
     this.selected = el("section", { hidden: true, "aria-live": "polite" });
@@ -37,9 +39,18 @@ export class CityPanel {
       this.places);
   }
 
-  /** The length of the period, in ms. */
+  /** The length of the period, in ms; infinite for all dates. */
   get length() {
-    return Number(this.periods.value) * 60_000;
+    return this.span === ALL_DATES ? Infinity : Number(this.span) * 60_000;
+  }
+
+  /** The period in minutes, or "all". */
+  get span() {
+    return this.periods.value;
+  }
+
+  chooseAllDates() {
+    this.periods.value = ALL_DATES;
   }
 
   /** Offer the metrics of which trips have the amount; `all` are the totals of all trips. */

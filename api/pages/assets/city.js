@@ -40,7 +40,7 @@ let pointer = null;
 const showTip = () => tip.show(pointer && shown.get(map.cellAt(pointer)), pointer, canvas);
 const timeline = new Timeline({ window: settings.window, onChange: () => load() });
 const panel = new CityPanel({
-  window: settings.window, metric: view.metric, minutes: Number(query.get("span")),
+  window: settings.window, metric: view.metric, span: query.get("span"),
   onMetric(metric) { view.metric = metric; updateUrl(); load(); },
   onPeriod(length) { timeline.setLength(length); updateUrl(); load(); },
   onCell: (id) => select(isCell(id) ? parentCell(id, map.level) : null, true),
@@ -68,7 +68,8 @@ async function load() {
   const { from, to } = timeline.range;
   try {
     await updateMetrics();
-    const parameters = { from: iso(from), to: iso(to), by: view.metric.by, limit: MAX_CELLS };
+    const bounds = Number.isFinite(from) ? { from: iso(from), to: iso(to) } : timeline.isLive ? {} : { to: iso(to) };
+    const parameters = { ...bounds, by: view.metric.by, limit: MAX_CELLS };
     view.top = await get("/top/h3", parameters, { signal });
   } catch (error) {
     if (error.name !== "AbortError") showNotice(notice("bad", error.title ?? "The page failed", error.message));
@@ -186,6 +187,11 @@ onStatus((status) => {
   view.ended = hasEnded(status);
   view.complete = completeUntil(status);
   timeline.setEnded(view.ended);
+  // The end of a file is seldom what people look for.
+  if (isFirst && view.ended && !query.has("span")) {
+    panel.chooseAllDates();
+    timeline.setLength(panel.length);
+  }
   const hasMoved = !(view.ended && hadEnded) && timeline.advanceTo(time);
   if (hasMoved || (!view.top && !isFirst)) refresh();
   if (isFirst || (view.ended && !hadEnded)) loadDay().then(showLastTrips).catch(() => {}); // the map shows the error
@@ -212,7 +218,7 @@ function waiting(error) {
 }
 
 function updateUrl() {
-  history.replaceState(null, "", `?${new URLSearchParams({ metric: view.metric.key, span: panel.length / 60_000 })}`);
+  history.replaceState(null, "", `?${new URLSearchParams({ metric: view.metric.key, span: panel.span })}`);
 }
 
 function zoomButtons() {

@@ -26,7 +26,7 @@ export class Timeline {
       el("div", { class: "day" }, this.chart), this.slider, this.ticks);
   }
 
-  /** The shown period, in epoch ms. */
+  /** The shown period, in epoch ms; without a first time if its length is infinite. */
   get range() {
     const to = this.end ?? this.newest;
     return { from: to - this.length, to };
@@ -102,13 +102,18 @@ export class Timeline {
     const { from, to } = this.range;
     const first = this.newest - DAY;
     Object.assign(this.slider, { min: -DAY / this.window + 1, max: 0, step: 1, value: (to - this.newest) / this.window });
-    const text = to - from >= DAY ? `${day(from)} ${clock(from)} – ${day(to)} ${clock(to)}` : period(from, to, true);
+    const text = this.textOf(from, to);
     this.output.textContent = text;
     this.slider.setAttribute("aria-valuetext", this.isLive ? `${this.now.textContent.toLowerCase()}, ${text}` : text);
     this.now.setAttribute("aria-pressed", this.isLive);
     this.play.textContent = this.playing ? "Pause" : "Play the day";
     this.drawBars(first, from, to);
     this.drawTicks(first);
+  }
+
+  textOf(from, to) {
+    if (!Number.isFinite(from)) return `all dates until ${day(to)} ${clock(to)}`;
+    return to - from >= DAY ? `${day(from)} ${clock(from)} – ${day(to)} ${clock(to)}` : period(from, to, true);
   }
 
   drawBars(first, from, to) {
