@@ -12,7 +12,7 @@ _UNITS: Final[dict[Unit, str]] = {
     "minutes": "minutes",
     "kilometres": "km",
     "currency": "in the currency of the trips",
-    "time": "UTC",
+    "time": "time",
 }
 
 _COUNTS: Final = {each.input: each.name for each in MEASURES if each.kind == "count"}

@@ -88,12 +88,14 @@ def test_every_response_has_security_headers(path: str) -> None:
 
 
 def test_page_settings() -> None:
-    """Pages get the length of a window, the lateness and the out-of-orderness, and no others."""
-    settings = Settings(window=60, allowed_lateness=30, out_of_orderness=5, api_tokens=None)
+    """Pages get the length of a window, the lateness, the out-of-orderness and the time zone."""
+    settings = Settings(
+        window=60, allowed_lateness=30, out_of_orderness=5, timezone="Asia/Kolkata", api_tokens=None
+    )
     with TestClient(create_app(settings), "http://127.0.0.1") as http:
         found = http.get("/page-settings").json()
     durations = {"window": 60, "allowed_lateness": 30, "out_of_orderness": 5}
-    assert found == durations | {"tiles": None, "tiles_credit": None}
+    assert found == durations | {"timezone": "Asia/Kolkata", "tiles": None, "tiles_credit": None}
 
 
 def test_the_policy_allows_images_of_the_tile_server_only() -> None:

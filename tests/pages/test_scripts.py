@@ -1,10 +1,14 @@
 """Modules of the pages that calculate, run in the browser."""
 
 import random
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from api.queries.buckets import bucket_bounds
+from api.queries.time_range import TimeRange, WindowingStrategy
 from tests.pages.conftest import Visit
 
 pytestmark = [
@@ -168,3 +172,83 @@ def test_amounts_of_a_part_of_the_trips(visit: Visit) -> None:
         "of 4 of 20 trips",
         {"trip_count": 20, "total_duration": 250, "avg_duration": 12.5} | known,
     ]
+
+
+ZONES = (
+    "UTC",
+    "Europe/Berlin",
+    "America/New_York",
+    "America/Havana",  # clocks change at midnight
+    "Asia/Kolkata",
+    "Australia/Lord_Howe",  # by half an hour
+    "Pacific/Apia",  # a day of 2011 is missing
+)
+MINUTE = 60_000
+DAY = 1440 * MINUTE
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_buckets_are_those_of_the_api(visit: Visit, zone: str) -> None:
+    """Of hours and days, also where days are shorter or longer, or are missing."""
+    tab = visit("/pipeline")
+    windowing = WindowingStrategy(length=5 * MINUTE, allowed_lateness=0)
+    first = datetime(2011, 12, 20, tzinfo=ZoneInfo(zone))
+    years = [int(first.replace(year=year).timestamp() * 1_000) for year in (2011, 2024, 2025)]
+    ranges = [
+        (start + 7 * DAY * week, start + 7 * DAY * week + 10 * DAY + 25 * MINUTE, length)
+        for start in years
+        for week in range(52)
+        for length in (60 * MINUTE, DAY)
+    ]
+    script = """async ({ zone, ranges }) => {
+      const { bucketStart, bucketStarts, setTimeZone } = await import("/assets/time-zone.js");
+      setTimeZone(zone);
+      return ranges.map(([from, to, step]) => {
+        const starts = bucketStarts(from, to, step);
+        const ends = [...starts.slice(1), to];
+        const isStartOf = (start, time) => bucketStart(time, step) === start;
+        return [starts, starts.every((start, index) =>
+          index === 0 || (isStartOf(start, start) && isStartOf(start, ends[index] - 1)))];
+      });
+    }"""
+    found = tab.evaluate(script, {"zone": zone, "ranges": ranges})
+    for (start, end, length), (starts, fits) in zip(ranges, found, strict=True):
+        bounds = bucket_bounds(TimeRange(start, end), length, ZoneInfo(zone), windowing)
+        assert starts == list(bounds[:-1])
+        assert fits
+
+
+def test_times_of_a_zone(visit: Visit) -> None:
+    """Days and clocks are local; a time that clocks show twice has the name of the zone."""
+    tab = visit("/pipeline")
+    script = """async () => {
+      const { clock, date, instant, isToday, moment, period } = await import("/assets/format.js");
+      const { roundTimes, setTimeZone, timeZone, zoneAt } = await import("/assets/time-zone.js");
+      const [time, at] = ["2024-10-26T20:15:30Z", Date.parse("2024-10-27T00:00:00Z")];
+      const hour = 3_600_000;
+      const texts = (zone) => {
+        setTimeZone(zone);
+        return [timeZone(), zoneAt(time), date(time), clock(time), instant(time),
+          period(at - hour, at, { withZone: true }).replace("\u2013", "-"),
+          isToday(Date.now()), isToday(Date.now() - 25 * hour)];
+      };
+      const zones = ["UTC", "Asia/Kolkata", "Europe/Berlin", "Nowhere/City"].map(texts);
+      setTimeZone("Europe/Berlin");
+      return [...zones, [-1, 0, 1, 2].map((hours) => moment(at + hours * hour)),
+        roundTimes(at - 5 * hour, at + 4 * hour, 3 * hour).map(clock)];
+    }"""
+    utc = [
+        *("UTC", "UTC", "26 Oct 2024", "20:15", "26 Oct 2024 20:15:30", "23:00-00:00 UTC"),
+        *(True, False),
+    ]
+    kolkata = [
+        *("Asia/Kolkata", "GMT+5:30", "27 Oct 2024", "01:45", "27 Oct 2024 01:45:30"),
+        *("04:30-05:30 GMT+5:30", True, False),
+    ]
+    berlin = [
+        *("Europe/Berlin", "CEST", "26 Oct 2024", "22:15", "26 Oct 2024 22:15:30"),
+        *("01:00-02:00 CEST", True, False),
+    ]
+    moments = [f"27 Oct 2024 {text}" for text in ("01:00", "02:00 CEST", "02:00 CET", "03:00")]
+    ticks = ["21:00", "00:00", "03:00"]
+    assert tab.evaluate(script) == [utc, kolkata, berlin, utc, moments, ticks]

@@ -1,5 +1,7 @@
 // Requests to the API. Errors are problem details; after a 401 the page shows the sign-in dialog.
 
+import { setTimeZone } from "./time-zone.js";
+
 /** An error of a request; the texts are the problem details of the API if there are any. */
 class Problem extends Error {
   constructor(status, title, detail, slug = "", members = {}) {
@@ -53,12 +55,15 @@ export function urlOf(path, params = {}) {
 export const iso = (ms) => new Date(ms).toISOString().replace(".000Z", "Z");
 
 let settings = null;
-/** The settings that pages need; requested once. */
+/** The settings that pages need, requested once; then times are in the time zone of these settings. */
 export function pageSettings() {
-  settings ??= get("/page-settings").then((found) => ({
-    ...found, window: found.window * 1000, lateness: found.allowed_lateness * 1000,
-    outOfOrderness: found.out_of_orderness * 1000,
-  }));
+  settings ??= get("/page-settings").then((found) => {
+    setTimeZone(found.timezone);
+    return {
+      ...found, window: found.window * 1000, lateness: found.allowed_lateness * 1000,
+      outOfOrderness: found.out_of_orderness * 1000,
+    };
+  });
   settings.catch(() => { settings = null; });
   return settings;
 }

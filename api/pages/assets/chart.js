@@ -1,6 +1,7 @@
 // Charts by ECharts in the colours of the pages, each with its numbers as a table.
 
 import { colour, el, onTheme, table } from "./dom.js";
+import { roundTimes } from "./time-zone.js";
 
 const charts = new Set();
 onTheme(() => charts.forEach((chart) => chart.paint()));
@@ -66,10 +67,10 @@ function baseOption(theme) {
 const MAX_LENGTH = 20;
 const shorten = (text) => (text.length > MAX_LENGTH ? `${text.slice(0, MAX_LENGTH - 1)}…` : text);
 
-/** An axis of event time; `format` formats its labels. */
-export const timeAxis = (theme, format, more = {}) => ({
-  type: "time", useUTC: true, axisLine: { lineStyle: { color: theme.line } }, axisTick: { show: false }, splitNumber: 6,
-  axisLabel: { color: theme.muted, hideOverlap: true, formatter: (value) => format(value) }, ...more,
+/** An axis of time for data from `from` to `to`; `format` formats its labels, which are at round local times. */
+export const timeAxis = (theme, format, { from, to }, more = {}) => ({
+  type: "time", axisLine: { lineStyle: { color: theme.line } }, axisTick: { show: false },
+  axisLabel: { color: theme.muted, hideOverlap: true, customValues: roundTimes(from, to), formatter: (value) => format(value) }, ...more,
 });
 
 export const valueAxis = (theme, format) => ({

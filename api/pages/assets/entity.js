@@ -85,7 +85,7 @@ async function loadRanks(entity, id, signal) {
 
 function extreme(name, value) {
   const { unit } = MEASURES[name];
-  return unit === "km" ? km(value) : unit === "minutes" ? minutes(value) : unit === "UTC" ? moment(value) : money(value);
+  return unit === "km" ? km(value) : unit === "minutes" ? minutes(value) : unit === "time" ? moment(value) : money(value);
 }
 
 /** The mean of an amount, such as `4.2 km per trip`; nothing if no trip has the amount. */
@@ -101,7 +101,7 @@ function show(totals, [trips, revenue], all) {
   const window = totals.last_window;
   facts.replaceChildren(
     ...EXTREMES.filter((name) => hasAmount(name, all)).map((name) => fact(MEASURES[name].name.toLowerCase(), extreme(name, totals[name]))),
-    fact("newest window", window ? `${period(window.window_start, window.window_end, true)}${window.complete ? ", complete" : ", not complete yet"}` : "none"),
+    fact("newest window", window ? `${period(window.window_start, window.window_end, { withDay: true })}${window.complete ? ", complete" : ", not complete yet"}` : "none"),
     fact("store", totals.store === "redis" ? "Redis" : "Postgres"));
   const rankText = (top) => {
     const item = top?.items[0];

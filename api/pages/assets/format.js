@@ -1,17 +1,18 @@
-// Formats of numbers and times. Times are in UTC, as in the API.
+// Formats of numbers, and of times in the time zone of the pages.
 
 import { MEASURES } from "./measures.js";
+import { inZone, isRepeated, localDay, zoneAt } from "./time-zone.js";
 
 const LOCALE = "en-GB";
 const whole = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 0 });
 const one = new Intl.NumberFormat(LOCALE, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const two = new Intl.NumberFormat(LOCALE, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const short = new Intl.NumberFormat(LOCALE, { notation: "compact", maximumSignificantDigits: 3 });
-const utc = (options) => new Intl.DateTimeFormat(LOCALE, { timeZone: "UTC", hourCycle: "h23", ...options });
-const hm = utc({ hour: "2-digit", minute: "2-digit" });
-const hms = utc({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const dayMonth = utc({ day: "numeric", month: "short" });
-const fullDay = utc({ day: "numeric", month: "short", year: "numeric" });
+const hm = inZone({ hour: "2-digit", minute: "2-digit" });
+const hms = inZone({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const dayMonth = inZone({ day: "numeric", month: "short" });
+const fullDay = inZone({ day: "numeric", month: "short", year: "numeric" });
+const yearOf = inZone({ year: "numeric" });
 
 const NONE = "–";
 const or = (format) => (value) => (value === null || value === undefined ? NONE : format(value));
@@ -26,23 +27,26 @@ export const minutes = or((value) => `${one.format(value)} min`);
 /** Minutes; from 600 on in hours. */
 export const hours = or((value) => (value < 600 ? minutes(value) : `${whole.format(value / 60)} h`));
 
-export const clock = or((time) => hm.format(new Date(time)));
-export const seconds = or((time) => hms.format(new Date(time)));
+export const clock = or(hm);
+export const seconds = or(hms);
 /** The day; with its year where that is not the current one. */
-export const day = or((time) => (isIn(yearOf, time) ? dayMonth : fullDay).format(new Date(time)));
-export const date = or((time) => fullDay.format(new Date(time)));
-export const moment = or((time) => `${day(time)} ${clock(time)}`);
+export const day = or((time) => (isIn(yearOf, time) ? dayMonth : fullDay)(time));
+export const date = or(fullDay);
+/** Day and time; with the time zone where clocks show it twice. */
+export const moment = or((time) => `${day(time)} ${clock(time)}${isRepeated(time) ? ` ${zoneAt(time)}` : ""}`);
 /** The time in seconds; with the day where that is not the current one. */
 export const instant = or((time) => (isToday(time) ? seconds(time) : `${day(time)} ${seconds(time)}`));
 
-const yearOf = (time) => new Date(time).getUTCFullYear();
-const dayOf = (time) => Math.floor(new Date(time) / 86_400_000);
 const isIn = (of, time) => of(time) === of(Date.now());
-export const isToday = (time) => isIn(dayOf, time);
+export const isToday = (time) => isIn(localDay, time);
 
-/** A period as `13:55–14:00`, with the day if `withDay`. */
-export const period = (from, to, withDay = false) =>
-  `${withDay ? `${day(from)} ` : ""}${clock(from)}–${clock(to)}`;
+/** A period as `13:55–14:00`, with the day if `withDay`; with the time zone also where clocks show a time twice. */
+export function period(from, to, { withDay = false, withZone = false } = {}) {
+  const [zoneBefore, zone] = [from, to].map(zoneAt);
+  const isNamed = withZone || [from, to].some(isRepeated);
+  const start = `${withDay ? `${day(from)} ` : ""}${clock(from)}${isNamed && zoneBefore !== zone ? ` ${zoneBefore}` : ""}`;
+  return `${start}–${clock(to)}${isNamed ? ` ${zone}` : ""}`;
+}
 
 /** Units of time: name, length in seconds, and the number of them from which on the next one is used. */
 const AGES = [["s", 1, 100], ["min", 60, 90], ["h", 3600, 48], ["days", 86_400, 60], ["months", 2_629_800, 24], ["years", 31_557_600, Infinity]];

@@ -3,6 +3,7 @@
 import { get, onUnauthorized, pageSettings, post } from "./api.js";
 import { el, svg } from "./dom.js";
 import { ago, clock, date, seconds } from "./format.js";
+import { zoneAt } from "./time-zone.js";
 
 const PAGES = [["/", "City"], ["/now", "Now"], ["/entity", "Entity"], ["/pipeline", "Pipeline"]];
 const POLL_INTERVAL = 2000;
@@ -110,7 +111,7 @@ function showFreshness(node, status, lastChange) {
   const complete = completeUntil(status);
   const replay = isEnded ? "replay, all trips are read" : lastChange.seen ? `replay, last change ${ago(now - lastChange.at)}` : "replay";
   node.replaceChildren(dot,
-    el("span", {}, "As of ", el("strong", {}, time), " UTC, ", isReplay ? replay : ago(behind)),
+    el("span", {}, "As of ", el("strong", {}, time), ` ${zoneAt(asOf)}, `, isReplay ? replay : ago(behind)),
     el("span", {}, "complete until ", el("time", { dateTime: new Date(complete).toISOString() }, clock(complete))),
   );
 }

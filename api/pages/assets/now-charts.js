@@ -2,20 +2,22 @@
 
 import { kindColour, timeAxis, tooltip, valueAxis } from "./chart.js";
 import { clock, compact, count, decimal, money, period, seconds } from "./format.js";
+import { timeZone } from "./time-zone.js";
 
 /** Trips per second of the last minutes. */
 export function tripsPerSecond(tripRate) {
   const series = tripRate.series();
   const known = series.filter(([, rate]) => rate !== null);
   const last = known.at(-1)?.[1] ?? 0;
+  const [from, to] = [series[0][0], series.at(-1)[0]];
   return {
     summary: `${decimal(last)} trips per second at the end; highest ${decimal(Math.max(0, ...known.map(([, rate]) => rate)))}.`,
-    columns: [{ name: "Time (UTC)" }, { name: "Trips per second" }],
+    columns: [{ name: `Time (${timeZone()})` }, { name: "Trips per second" }],
     rows: () => known.toReversed().map(([time, rate]) => [seconds(time), decimal(rate)]),
     option: (theme) => ({
       legend: { show: false },
       grid: { left: 4, right: 8, top: 12, bottom: 4, containLabel: true },
-      xAxis: timeAxis(theme, seconds, { min: series[0][0], max: series.at(-1)[0] }),
+      xAxis: timeAxis(theme, seconds, { from, to }, { min: from, max: to }),
       yAxis: valueAxis(theme, decimal),
       tooltip: tooltip(theme, (time) => seconds(time), decimal, " trips/s"),
       series: [{
@@ -38,10 +40,10 @@ export function tripsPerWindow({ kinds, series, window, asOf }, times) {
   return {
     note: `Windows of ${minutes} minutes, the last three hours of event time.${starts.some((start) => start + window > asOf && total(start)) ? " Pale bars are windows that have not ended." : ""}`,
     summary: `${count(total(lastEnded))} trips in the last window that has ended.`,
-    columns: [{ name: "Window (UTC)" }, ...kinds.map((name) => ({ name })), { name: "All" }],
+    columns: [{ name: `Window (${timeZone()})` }, ...kinds.map((name) => ({ name })), { name: "All" }],
     rows: () => starts.toReversed().map((start) => [period(start, start + window), ...kinds.map((id) => count(trips(id, start))), count(total(start))]),
     option: (theme) => ({
-      xAxis: timeAxis(theme, clock),
+      xAxis: timeAxis(theme, clock, { from: starts[0], to: starts.at(-1) }),
       yAxis: valueAxis(theme, compact),
       tooltip: tooltip(theme, (start) => period(start, start + window), count, ""),
       series: kinds.map((id, index) => ({

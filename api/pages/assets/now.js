@@ -79,7 +79,7 @@ async function loadSeries(times, window) {
 function draw() {
   const { times } = view.hour;
   heading.textContent = [
-    `The last hour is ${period(times.from, times.to)} UTC of event time${isToday(times.to) ? "" : `, ${date(times.to)}`}; the one before is ${period(times.before, times.from)}.`,
+    `The last hour is ${period(times.from, times.to, { withZone: true })} of event time${isToday(times.to) ? "" : `, ${date(times.to)}`}; the one before is ${period(times.before, times.from)}.`,
     hasDrivers(view.hour) ? "" : "None of these trips has a driver id.",
   ].join(" ");
   drawFigures(view.hour);

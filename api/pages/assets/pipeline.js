@@ -5,6 +5,7 @@ import { data, el, notice, table } from "./dom.js";
 import { ago, count, decimal, instant, lasting } from "./format.js";
 import { frame, onStatus } from "./frame.js";
 import { flowDiagram } from "./flow-diagram.js";
+import { timeZone } from "./time-zone.js";
 
 const HEALTH_INTERVAL = 4000;
 const HIGH_LAG = 1000;
@@ -57,7 +58,7 @@ const commands = (text) => text.split("`").map((part, index) => (index % 2 ? el(
 function drawPartitions(all) {
   const rows = all.flatMap((process) => process.partitions.map((partition) => ({ ...partition, process: process.process })));
   const newest = Math.max(...rows.map(({ watermark }) => (watermark ? Date.parse(watermark) : 0)));
-  const columns = [{ name: "Topic and partition" }, { name: "Read by", text: true }, { name: "State", text: true }, { name: "Position" }, { name: "Log end" }, { name: "Lag" }, { name: "Watermark (UTC)" }, { name: "Behind the newest partition" }];
+  const columns = [{ name: "Topic and partition" }, { name: "Read by", text: true }, { name: "State", text: true }, { name: "Position" }, { name: "Log end" }, { name: "Lag" }, { name: `Watermark (${timeZone()})` }, { name: "Behind the newest partition" }];
   partitions.replaceChildren(rows.length ? table("Partitions", columns, rows.map((row) => [
     `${row.topic} ${row.partition}`, row.process, statusText(row.status), count(row.position), count(row.end),
     data(row.lag, count(row.lag), { class: row.lag > HIGH_LAG ? "lag" : null }),

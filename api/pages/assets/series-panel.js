@@ -6,6 +6,7 @@ import { Chart, timeAxis, tooltip, valueAxis } from "./chart.js";
 import { el, setOptions } from "./dom.js";
 import { clock, compact, count, day, decimal, metricOf, METRICS, moment, period, valueOf } from "./format.js";
 import { SUMS } from "./measures.js";
+import { bucketStart, bucketStarts, timeZone } from "./time-zone.js";
 
 const MINUTE = 60_000;
 const RANGES = [["6 hours", 360], ["24 hours", 1440], ["7 days", 10_080], ["31 days", 44_640]];
@@ -61,9 +62,9 @@ export class SeriesPanel {
   parameters(id, newest) {
     const to = Math.floor(newest / this.window) * this.window + this.window;
     const length = Number(this.ranges.value) * MINUTE;
-    const from = Math.floor((to - length) / this.step) * this.step;
-    // Pages show UTC, whatever time zone the API has by default.
-    return { id, from: iso(from), to: iso(to), granularity: this.granularities.value, tz: "UTC" };
+    // Windows are the same in all time zones. A range begins with a window, which a local day may not.
+    const from = this.step === this.window ? to - length : Math.ceil(bucketStart(to - length, this.step) / this.window) * this.window;
+    return { id, from: iso(from), to: iso(to), granularity: this.granularities.value, tz: timeZone() };
   }
 
   /** Load the range that ends with the window of the event time `newest` (epoch ms). */
@@ -77,13 +78,12 @@ export class SeriesPanel {
 
   /** All buckets of the range, with those that have no trips. */
   withEmptyBuckets() {
-    const { from, to } = this.loaded.parameters;
-    const known = new Map(this.items.map((item) => [Math.floor(Date.parse(item.window_start) / this.step) * this.step, item]));
-    const all = [];
-    for (let start = Date.parse(from); start < Date.parse(to); start += this.step) {
-      all.push({ start, item: known.get(start) ?? null });
-    }
-    return all;
+    const [from, to] = [this.loaded.parameters.from, this.loaded.parameters.to].map(Date.parse);
+    const known = new Map(this.items.map((item) => [Date.parse(item.window_start), item]));
+    const starts = this.step === this.window
+      ? Array.from({ length: (to - from) / this.step }, (_, index) => from + index * this.step)
+      : bucketStarts(from, to, this.step);
+    return starts.map((start, index) => ({ start, end: starts[index + 1] ?? to, item: known.get(start) ?? null }));
   }
 
   note(metric) {
@@ -102,18 +102,19 @@ export class SeriesPanel {
     const value = ({ item }) => (item ? valueOf(metric, item) : metric.of ? null : 0);
     const long = Number(this.ranges.value) > 2 * 1440;
     const columns = COLUMNS.filter(({ key }) => hasAmount(key, this.all));
-    const title = (start) => (this.step >= 1440 * MINUTE ? day(start) : period(start, start + this.step, true));
+    const ends = new Map(buckets.map(({ start, end }) => [start, end]));
+    const title = (start) => (this.step >= 1440 * MINUTE ? day(start) : period(start, ends.get(start), { withDay: true }));
     const trips = this.items.reduce((sum, item) => sum + item.trip_count, 0);
     this.chart.show({
       note: this.note(metric),
       summary: `${metric.name}: ${this.items.length} buckets with trips, ${count(trips)} trips in total.`,
-      columns: ["From (UTC)", ...columns.map(({ name }) => name), "Complete"].map((name) => ({ name })),
+      columns: [`From (${timeZone()})`, ...columns.map(({ name }) => name), "Complete"].map((name) => ({ name })),
       rows: () => this.items.toReversed().map((item) => [moment(item.window_start),
         ...columns.map(({ key, text }) => text(item[key])), item.complete ? "yes" : "not yet"]),
       option: (theme) => ({
         legend: { show: false },
         grid: { left: 4, right: 8, top: 14, bottom: 4, containLabel: true },
-        xAxis: timeAxis(theme, (time) => (long || this.step >= 1440 * MINUTE ? day(time) : clock(time)), long ? { minInterval: 1440 * MINUTE } : {}),
+        xAxis: timeAxis(theme, long ? day : clock, { from: buckets[0].start, to: buckets.at(-1).start }),
         yAxis: valueAxis(theme, (number) => (number < 10 && number % 1 ? decimal(number) : compact(number))),
         tooltip: tooltip(theme, title, metric.text, ""),
         series: [{

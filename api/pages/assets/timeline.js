@@ -1,9 +1,11 @@
 // The timeline: a slider over the last day of event time, with bars of trips.
 
 import { el, svg } from "./dom.js";
-import { clock, count, day, period } from "./format.js";
+import { clock, count, moment, period } from "./format.js";
+import { roundTimes } from "./time-zone.js";
 
 const DAY = 24 * 3600_000;
+const TICK = 3 * 3600_000;
 const PLAY_INTERVAL = 320;
 const PLAY_STEP = 900_000;
 
@@ -112,8 +114,8 @@ export class Timeline {
   }
 
   textOf(from, to) {
-    if (!Number.isFinite(from)) return `all dates until ${day(to)} ${clock(to)}`;
-    return to - from >= DAY ? `${day(from)} ${clock(from)} – ${day(to)} ${clock(to)}` : period(from, to, true);
+    if (!Number.isFinite(from)) return `all dates until ${moment(to)}`;
+    return to - from >= DAY ? `${moment(from)} – ${moment(to)}` : period(from, to, { withDay: true });
   }
 
   drawBars(first, from, to) {
@@ -131,9 +133,8 @@ export class Timeline {
   }
 
   drawTicks(first) {
-    const step = 3 * 3600_000;
     const marks = [];
-    for (let time = Math.ceil(first / step) * step; time < this.newest; time += step) {
+    for (const time of roundTimes(first, this.newest, TICK)) {
       const position = (time - first) / DAY;
       if (position < 0.03 || position > 0.97) continue;
       const mark = el("span", {}, clock(time));
