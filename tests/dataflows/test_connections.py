@@ -29,7 +29,11 @@ DRIVER = BY_NAME["driver"]
 @contextmanager
 def counted(url: str) -> Iterator[set[int]]:
     """Yield the numbers of connections to a database that are seen, but for this one."""
-    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    # Not the autovacuum, which works in this database as well.
+    query = (
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND backend_type = 'client backend'"
+    )
     seen: set[int] = set()
     done = threading.Event()
 
