@@ -8,7 +8,7 @@ import json
 from typing import Any, Final
 
 from mobility.nesting import is_nested_too_deeply
-from mobility.validation import REQUIRED, Reason, Rejection
+from mobility.validation import AMOUNTS, Reason, Rejection
 from mobility.value_settings import Value
 
 _REASONS: Final[frozenset[Reason]] = frozenset(
@@ -57,7 +57,8 @@ def _shape_of_object(record: dict[str, Any]) -> Shape | None:
         return "an envelope of Kafka Connect, with schema and payload", "connect-json"
     if _is_change_event(record):
         return "a change event of Debezium", "debezium"
-    return None if record.keys().isdisjoint(REQUIRED) else ("a trip in plain JSON", "json")
+    is_trip = not record.keys().isdisjoint(("start_time", *AMOUNTS))
+    return ("a trip in plain JSON", "json") if is_trip else None
 
 
 def _is_change_event(record: Any) -> bool:  # noqa: ANN401 - anything that JSON may hold

@@ -137,7 +137,7 @@ class SeriesResponse(Freshness, frozen=True, kw_only=True):
 class TopItem(Amounts, frozen=True, kw_only=True):
     """An id with its rank; equal amounts have equal ranks.
 
-    `share` is its share of the total; null if the total is 0.
+    `share` is its share of the total; null if the total is 0, or the amount null.
     """
 
     rank: int

@@ -110,10 +110,7 @@ def _respond_with_rows(body: TopResponse, form: Form, headers: Mapping[str, str]
 
 
 def _to_item(ranked: RankedId, total: Sums, name: str) -> TopItem:
-    whole = total[name]
-    return TopItem(
-        rank=ranked.rank,
-        id=ranked.id,
-        share=ranked.sums[name] / whole if whole else None,
-        **to_response(ranked.sums),
-    )
+    whole, amounts = total[name], to_response(ranked.sums)
+    has_share = whole and amounts[name] is not None
+    share = ranked.sums[name] / whole if has_share else None
+    return TopItem(rank=ranked.rank, id=ranked.id, share=share, **amounts)

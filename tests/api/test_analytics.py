@@ -70,6 +70,11 @@ def parameters(time_range: dict[str, int]) -> dict[str, str]:
     return {name: iso(at) for name, at in time_range.items()}
 
 
+def share_of(amount: float | None, part: int, whole: int) -> float | None:
+    """Return a share of exact sums; none of 0, and none where no trip has the amount."""
+    return None if amount is None or not whole else part / whole
+
+
 @pytest.mark.parametrize("time_range", RANGES, ids=str)
 @pytest.mark.parametrize("by", AMOUNTS)
 def test_top_ids(filled: Settings, by: str, time_range: dict[str, int]) -> None:
@@ -84,11 +89,9 @@ def test_top_ids(filled: Settings, by: str, time_range: dict[str, int]) -> None:
         assert body["active_ids"] == len(expected)
         assert body["total"] == to_amounts(whole)
         assert [amounts_of(item, "id", "rank", "share") for item in body["items"]] == [
-            {
-                **to_amounts(row),
-                "share": row[amount] / whole[amount] if whole[amount] else None,
-            }
+            {**amounts, "share": share_of(amounts[amount], row[amount], whole[amount])}
             for row in expected[:7]
+            for amounts in [to_amounts(row)]
         ]
         assert (body["store"], body["as_of"]) == ("postgres", iso(NOON))
         assert {name: body[name] for name in parameters(time_range)} == parameters(time_range)

@@ -93,7 +93,7 @@ def _corrected(line: dict[str, Any]) -> dict[str, Any]:
 
 
 def _positive(trip: dict[str, Any]) -> dict[str, Any]:
-    return trip | {"price": abs(trip["price"])}
+    return trip | {"price": abs(trip["price"])} if "price" in trip else trip
 
 
 def _with_all(tenant: Tenant) -> OracleResult:
