@@ -13,7 +13,7 @@ import polars as pl
 
 from mobility.entities import ENTITIES, Entity
 from mobility.keys import LAST_WINDOW, RedisKeys
-from mobility.measures import SUMS
+from mobility.measures import STARTS, SUMS
 from mobility.settings import Settings
 from mobility.times import epoch_ms, iso_time
 from mobility.totals import running_totals, with_substitutes
@@ -150,7 +150,7 @@ def _removed(stored: list[_Stored], totals: pl.DataFrame, windows: pl.DataFrame)
     differences = totals.join(kept, on="id", how="left", suffix="_kept").select(
         "id", *(pl.col(name) - pl.col(f"{name}_kept").fill_null(0) for name in SUMS)
     )
-    return as_windows(_with_times(texts).join(differences, on="id"))
+    return with_substitutes(as_windows(_with_times(texts).join(differences, on="id")))
 
 
 def _padded(values: list[str], length: int) -> list[str | None]:
@@ -159,5 +159,4 @@ def _padded(values: list[str], length: int) -> list[str | None]:
 
 def _with_times(texts: pl.DataFrame) -> pl.DataFrame:
     """Return texts with epoch ms for both starts."""
-    last = texts["last_start_time"].fill_null(texts["start_time"])
-    return texts.with_columns(epoch_ms(texts["start_time"]), epoch_ms(last))
+    return texts.with_columns(epoch_ms(texts[name]) for name in STARTS)

@@ -6,9 +6,10 @@ from typing import Any, Final
 
 from api.queries.buckets import bucket_index
 from api.queries.contract import Bucket
+from api.queries.redis_queries import stored_sum
 from api.queries.time_range import to_datetime
 from mobility.keys import BEFORE
-from mobility.measures import EXTREMES, MEASURES, STARTS, SUBSTITUTES, SUMS
+from mobility.measures import EXTREMES, MEASURES, STARTS, SUMS
 
 _BEST: Final = {each.name: min if each.kind == "min" else max for each in MEASURES}
 
@@ -25,17 +26,11 @@ def ledger_buckets(ledger: Mapping[str, str], bounds: Sequence[int]) -> list[Buc
     return [
         Bucket(
             index,
-            {name: sum(_amount(name, window) for window in windows) for name in SUMS},
+            {name: sum(stored_sum(window, name) for window in windows) for name in SUMS},
             {name: _extreme(name, windows) for name in EXTREMES},
         )
         for index, windows in sorted(found.items())
     ]
-
-
-def _amount(name: str, window: Mapping[str, Any]) -> int:
-    """Return a sum of a window; one of an earlier release may lack a count."""
-    found = window.get(name)
-    return int(window[SUBSTITUTES[name]] if found is None else found)
 
 
 def _extreme(name: str, windows: Sequence[Mapping[str, Any]]) -> Any:  # noqa: ANN401 - a time or an amount

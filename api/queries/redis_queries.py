@@ -30,6 +30,7 @@ _CONNECTIONS: Final = 16
 
 T = TypeVar("T")
 R = TypeVar("R")
+V = TypeVar("V")
 
 _Waiting = list[tuple[str, asyncio.Future[T | None]]]
 
@@ -157,15 +158,18 @@ def to_totals(fields: Mapping[str, str], watermark: datetime | None) -> Totals:
 
 
 def to_sums(fields: Mapping[str, str]) -> Sums:
-    """Return the sums in a hash of totals, whose amounts are decimal texts in units.
-
-    A hash of an earlier release may lack a count, for which its substitute stands.
-    """
-    texts = {name: fields.get(name) or fields[SUBSTITUTES.get(name, name)] for name in SUMS}
+    """Return the sums in a hash of totals, whose amounts are decimal texts in units."""
+    texts = {name: stored_sum(fields, name) for name in SUMS}
     return {
         name: int(Decimal(text) * MICRO) if name in AMOUNTS else int(text)
         for name, text in texts.items()
     }
+
+
+def stored_sum(fields: Mapping[str, V], name: str) -> V:
+    """Return what Redis has of a sum, or of its substitute, if an earlier release has stored it."""
+    found = fields.get(name)
+    return fields[SUBSTITUTES.get(name, name)] if found is None else found
 
 
 def _to_extremes(fields: Mapping[str, str]) -> Extremes:

@@ -153,6 +153,14 @@ def test_tables_of_an_earlier_release_get_their_latest_starts(settings: Settings
     store.close()
 
 
+def drop_added_columns(settings: Settings) -> None:
+    """Let the tables be as an earlier release has made them."""
+    with psycopg.connect(settings.postgres) as connection:
+        for name in ("driver_ledger", "driver_totals"):
+            for each in ADDED:
+                connection.execute(f"ALTER TABLE {name} DROP COLUMN {each.name} CASCADE")
+
+
 def test_a_measure_that_is_added_gets_its_columns(
     settings: Settings, window: Build, frame: Build
 ) -> None:
@@ -160,10 +168,7 @@ def test_a_measure_that_is_added_gets_its_columns(
     store = connect_postgres(settings, "main")
     store.apply(DRIVER, frame(window(), window("d2")))
     store.close()
-    with psycopg.connect(settings.postgres) as connection:
-        for name in ("driver_ledger", "driver_totals"):
-            for each in ADDED:
-                connection.execute(f"ALTER TABLE {name} DROP COLUMN {each.name} CASCADE")
+    drop_added_columns(settings)
     store = connect_postgres(settings, "main")
     new = [window(at=1, max_price=-7), window("d3", max_price=2**62)]
     assert store.apply(DRIVER, frame(*new)).applied == 2
@@ -184,10 +189,7 @@ def test_all_trips_of_before_had_the_amounts_that_are_optional_now(
     store = connect_postgres(settings, "main")
     store.apply(DRIVER, frame(window(trip_count=4), window(at=1, trip_count=3), window("d2")))
     store.close()
-    with psycopg.connect(settings.postgres) as connection:
-        for name in ("driver_ledger", "driver_totals"):
-            for each in ADDED:
-                connection.execute(f"ALTER TABLE {name} DROP COLUMN {each.name} CASCADE")
+    drop_added_columns(settings)
     store = connect_postgres(settings, "main")
     assert store.totals(DRIVER)["revenue_count"].to_list() == [7, 1]
     assert store.windows(DRIVER)["revenue_count"].to_list() == [4, 3, 1]
