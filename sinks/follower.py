@@ -304,6 +304,8 @@ class Follower:
         for block in (*first, final + last):
             if block.count:
                 self._connection.write(block)
+                # Each answer counts: what a busy machine takes long for is not silence of Redis.
+                self._answered_at = time.monotonic()
 
     def _position_commands(self) -> Commands:
         """Return the commands that say how far Redis is; none while ids are pending."""

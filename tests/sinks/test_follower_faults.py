@@ -26,9 +26,14 @@ from sinks.follower_connection import FollowerConnection, LostDataError
 from sinks.postgres import MAX_BIGINT, PostgresStore, open_session
 from sinks.postgres_session import PostgresSession
 from sinks.redis_commands import Commands, command
-from sinks.store import AmountTooLargeError, ApplyResult
+from sinks.store import TOUCHED_SCHEMA, AmountTooLargeError, ApplyResult
 from sinks.store_sink import SinkContext, store_sinks
-from tests.sinks.following import followed_store, redis_totals, until_followed
+from tests.sinks.following import (
+    followed_store,
+    postgres_totals,
+    redis_totals,
+    until_followed,
+)
 from tests.waiting import until
 
 pytestmark = pytest.mark.services
@@ -271,6 +276,30 @@ def test_the_followers_of_a_process_have_one_closing_time(
         partition.close()
     assert time.monotonic() - start < 2 * len(ENTITIES)
     may_write.set()
+
+
+def test_a_stop_waits_for_a_slow_machine(
+    both: Settings, window: Build, frame: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Redis that answers is not silent, however long all that is queued takes together."""
+    monkeypatch.setattr(follower_module, "_SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(follower_module, "_BLOCK_IDS", 1)
+    is_slow = threading.Event()
+    write = FollowerConnection.write
+
+    def write_slowly(connection: FollowerConnection, commands: Commands) -> None:
+        write(connection, commands)
+        if is_slow.is_set():
+            time.sleep(0.1)
+
+    monkeypatch.setattr(FollowerConnection, "write", write_slowly)
+    with followed_store(both, DRIVER) as store:
+        until_followed(store, both, DRIVER)
+        is_slow.set()
+        store.apply(DRIVER, frame(*(window(each) for each in IDS[:15])))
+        expected = postgres_totals(store, DRIVER).select(TOUCHED_SCHEMA.names())
+    assert expected.height == 15
+    assert redis_totals(both, DRIVER).equals(expected)
 
 
 def test_an_earlier_release_has_written_in_between(
