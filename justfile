@@ -83,9 +83,11 @@ data *args:
 token *args:
     python -m api.access "$@"
 
+# Their hundreds of processes would compile everything again where the environment forbids to keep bytecode.
+
 # Run the tests on their own services, in three processes (`-n 0`: in one process).
 test *args:
-    python -m stack run -- python -m pytest -n 3 --dist loadgroup "$@"
+    PYTHONDONTWRITEBYTECODE= python -m stack run -- python -m pytest -n 3 --dist loadgroup "$@"
 
 # Measure this system and peers, and write benchmarks/RESULTS.md; `quick` is the regression check.
 [no-cd]
@@ -94,7 +96,7 @@ bench *args:
 
 # Kill, freeze and fill real services, and compare every number: [quick|full] [--seed N].
 chaos *args:
-    case "${1-}" in quick|full) rounds=$1; shift; set -- --rounds "$rounds" "$@" ;; esac; python -m pytest -m chaos tests/chaos "$@"
+    case "${1-}" in quick|full) rounds=$1; shift; set -- --rounds "$rounds" "$@" ;; esac; PYTHONDONTWRITEBYTECODE= python -m pytest -m chaos tests/chaos "$@"
 
 # Check lint, format, types and import contracts, as CI does before the tests.
 check:

@@ -7,7 +7,7 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final, TypeVar
@@ -53,71 +53,78 @@ _json_values = (
 )
 
 
+_zones = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+
+_TIME_FORMS: Final[tuple[Callable[[int, datetime, timezone], str | float], ...]] = (
+    lambda ms, _time, _zone: ms,
+    lambda ms, _time, _zone: ms + 0.75,
+    lambda _ms, time, _zone: f"{time:%Y-%m-%dT%H:%M:%SZ}",
+    lambda _ms, time, _zone: f"{time:%Y-%m-%dT%H:%M:%S}",
+    lambda _ms, time, _zone: f"{time:%Y-%m-%d %H:%M:%S}",
+    lambda _ms, time, _zone: f"{time:%Y-%m-%dT%H:%M}",
+    lambda ms, time, _zone: f"{time:%Y-%m-%dT%H:%M:%S}.{ms % 1_000:03}Z",
+    lambda ms, time, _zone: f"{time:%Y-%m-%dT%H:%M:%S}.{ms % 10}",
+    lambda ms, time, _zone: f"{time:%Y-%m-%dT%H:%M:%S}.{ms % 1_000_000:06}+00:00",
+    lambda _ms, time, zone: time.astimezone(zone).isoformat(),
+    lambda _ms, time, zone: time.astimezone(zone).isoformat(" ", "microseconds"),
+    lambda ms, time, _zone: f"{time:%Y-%m-%dT%H:%M:%S}.{ms % 1_000:03}1234Z",
+    lambda ms, time, _zone: f"{time:%Y-%m-%dT%H:%M:%S}.{ms % 1_000:03}999999+00",
+    lambda ms, time, zone: (
+        f"{time.astimezone(zone):%Y-%m-%dT%H:%M:%S}.{ms % 1_000:03}{time.astimezone(zone):%z}"
+    ),
+    lambda _ms, time, zone: f"{time.astimezone(zone):%Y-%m-%d %H:%M:%S %z}",
+    lambda ms, time, zone: (
+        f"{time.astimezone(zone):%Y-%m-%dT%H%M%S},{ms % 100}{time.astimezone(zone):%z}"
+    ),
+    lambda _ms, time, zone: f"{time.astimezone(zone):%Y-%m-%dT%H:%M%z}",
+    lambda _ms, time, _zone: f"{time:%Y-%m-%dT%H}Z",
+    lambda _ms, time, _zone: f"{time:%Y-%m-%dT%H:%M:%S}-00:53:28",
+)
+
+# Strategies are made once: to make and check one in each draw takes longer than to draw from it.
+_time_forms = st.sampled_from(_TIME_FORMS)
+
+
 @st.composite
-def times(draw: st.DrawFn) -> str | float:
-    """Draw a time that is allowed: ISO 8601 of every form, or epoch ms."""
+def _times(draw: st.DrawFn) -> str | float:
     ms = draw(instants)
     time = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
-    zone = timezone(timedelta(minutes=draw(st.integers(-23 * 60, 23 * 60))))
-    forms: tuple[str | float, ...] = (
-        ms,
-        ms + 0.75,
-        f"{time:%Y-%m-%dT%H:%M:%SZ}",
-        f"{time:%Y-%m-%dT%H:%M:%S}",
-        f"{time:%Y-%m-%d %H:%M:%S}",
-        f"{time:%Y-%m-%dT%H:%M}",
-        f"{time:%Y-%m-%dT%H:%M:%S}.{ms % 1_000:03}Z",
-        f"{time:%Y-%m-%dT%H:%M:%S}.{ms % 10}",
-        f"{time:%Y-%m-%dT%H:%M:%S}.{ms % 1_000_000:06}+00:00",
-        time.astimezone(zone).isoformat(),
-        time.astimezone(zone).isoformat(" ", "microseconds"),
-        f"{time:%Y-%m-%dT%H:%M:%S}.{ms % 1_000:03}1234Z",
-        f"{time:%Y-%m-%dT%H:%M:%S}.{ms % 1_000:03}999999+00",
-        f"{time.astimezone(zone):%Y-%m-%dT%H:%M:%S}.{ms % 1_000:03}{time.astimezone(zone):%z}",
-        f"{time.astimezone(zone):%Y-%m-%d %H:%M:%S %z}",
-        f"{time.astimezone(zone):%Y-%m-%dT%H%M%S},{ms % 100}{time.astimezone(zone):%z}",
-        f"{time.astimezone(zone):%Y-%m-%dT%H:%M%z}",
-        f"{time:%Y-%m-%dT%H}Z",
-        f"{time:%Y-%m-%dT%H:%M:%S}-00:53:28",
-    )
-    return draw(st.sampled_from(forms))
+    return draw(_time_forms)(ms, time, draw(_zones))
 
 
-@st.composite
-def trips(draw: st.DrawFn) -> dict[str, Any]:
-    """Draw a trip that is allowed, with some of its optional and of unknown fields."""
-    required = {
-        "start_time": draw(times()),
-        "duration_min": draw(amounts),
-    }
-    optional = st.fixed_dictionaries(
-        {},
-        optional={
-            "distance_km": st.none() | amounts,
-            "price": st.none() | amounts,
-            "trip_id": st.none() | ids | st.just("") | st.just("tab\tid"),
-            "driver_id": st.none() | ids,
-            "passenger_id": st.none() | ids,
-            "vehicle_type": st.none() | st.sampled_from(("car", "bike")) | ids,
-            "start_location_id": st.none() | ids | st.integers(-(10**18), 10**18),
-            "end_location_id": st.none() | ids | st.integers(-(10**25), 10**25),
-            "start_lat": st.none() | st.floats(-90, 90) | st.integers(-90, 90),
-            "start_lng": st.none() | st.floats(-180, 180) | st.integers(-180, 180),
-            "end_lat": st.none() | st.floats(-90, 90),
-            "end_lng": st.none() | st.floats(-180, 180),
-            "end_time": st.none() | times(),
-            "note": _json_values,
-        },
-    )
-    return required | draw(optional)
+times = _times()
+"""Times that are allowed: ISO 8601 of every form, or epoch ms."""
+
+trips: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {"start_time": times, "duration_min": amounts},
+    optional={
+        "distance_km": st.none() | amounts,
+        "price": st.none() | amounts,
+        "trip_id": st.none() | ids | st.just("") | st.just("tab\tid"),
+        "driver_id": st.none() | ids,
+        "passenger_id": st.none() | ids,
+        "vehicle_type": st.none() | st.sampled_from(("car", "bike")) | ids,
+        "start_location_id": st.none() | ids | st.integers(-(10**18), 10**18),
+        "end_location_id": st.none() | ids | st.integers(-(10**25), 10**25),
+        "start_lat": st.none() | st.floats(-90, 90) | st.integers(-90, 90),
+        "start_lng": st.none() | st.floats(-180, 180) | st.integers(-180, 180),
+        "end_lat": st.none() | st.floats(-90, 90),
+        "end_lng": st.none() | st.floats(-180, 180),
+        "end_time": st.none() | times,
+        "note": _json_values,
+    },
+)
+"""Trips that are allowed, with some of the optional and of unknown fields."""
+
+_pads = st.sampled_from(("", "", " ", "\n", "\r\n\t"))
+_colons = st.sampled_from((":", " : "))
+_booleans = st.booleans()
 
 
 @st.composite
 def written(draw: st.DrawFn, pairs: list[tuple[str, Any]]) -> bytes:
     """Draw a way to write an object: order, blanks, line ends and escapes are free in JSON."""
-    pad = draw(st.sampled_from(("", "", " ", "\n", "\r\n\t")))
-    colon = draw(st.sampled_from((":", " : ")))
-    ascii_only = draw(st.booleans())
+    pad, colon, ascii_only = draw(_pads), draw(_colons), draw(_booleans)
     members = (
         f"{pad}{json.dumps(key)}{colon}{json.dumps(value, ensure_ascii=ascii_only)}"
         for key, value in draw(st.permutations(pairs))
@@ -127,9 +134,12 @@ def written(draw: st.DrawFn, pairs: list[tuple[str, Any]]) -> bytes:
 
 
 @st.composite
-def good_messages(draw: st.DrawFn) -> bytes:
-    """Draw a message that holds a trip."""
-    return draw(written(list(draw(trips()).items())))
+def _good_messages(draw: st.DrawFn) -> bytes:
+    return draw(written(list(draw(trips).items())))
+
+
+good_messages = _good_messages()
+"""Messages that hold a trip."""
 
 
 _WRONG: Final[dict[str, st.SearchStrategy[Any]]] = {
@@ -173,23 +183,27 @@ _WRONG: Final[dict[str, st.SearchStrategy[Any]]] = {
 }
 
 
+_fields = st.sampled_from(sorted(_WRONG))
+_required = st.sampled_from(("start_time", "duration_min"))
+
+
 @st.composite
 def _wrong_fields(draw: st.DrawFn) -> bytes:
-    field = draw(st.sampled_from(sorted(_WRONG)))
-    return draw(written(list((draw(trips()) | {field: draw(_WRONG[field])}).items())))
+    field = draw(_fields)
+    return draw(written(list((draw(trips) | {field: draw(_WRONG[field])}).items())))
 
 
 @st.composite
 def _fields_that_stand_twice(draw: st.DrawFn) -> bytes:
-    field = draw(st.sampled_from(sorted(_WRONG)))
-    other = _WRONG[field] | trips().map(lambda trip: trip.get(field))
-    return draw(written([*draw(trips()).items(), (field, draw(other))]))
+    field = draw(_fields)
+    other = draw(_WRONG[field]) if draw(_booleans) else draw(trips).get(field)
+    return draw(written([*draw(trips).items(), (field, other)]))
 
 
 @st.composite
 def _missing_fields(draw: st.DrawFn) -> bytes:
-    trip = draw(trips())
-    del trip[draw(st.sampled_from(("start_time", "duration_min")))]
+    trip = draw(trips)
+    del trip[draw(_required)]
     return draw(written(list(trip.items())))
 
 
@@ -200,7 +214,7 @@ _no_objects = st.sampled_from(
 
 @st.composite
 def _changed(draw: st.DrawFn, oddities: st.SearchStrategy[Oddity]) -> bytes:
-    return draw(oddities)(draw(good_messages()))
+    return draw(oddities)(draw(good_messages))
 
 
 odd_messages = _changed(written_oddly)
@@ -215,9 +229,7 @@ poison = (
 )
 """Messages that something is wrong with; a few of the spoilt ones may still be trips."""
 
-messages: st.SearchStrategy[bytes | None] = (
-    good_messages() | good_messages() | odd_messages | poison
-)
+messages: st.SearchStrategy[bytes | None] = good_messages | good_messages | odd_messages | poison
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,29 +254,31 @@ class Entry:
         return json.dumps(fields | ids_ | {"price": units}).encode()
 
 
+_leaps = st.sampled_from((0, 1, MINUTE // 2, MINUTE, 6 * MINUTE))
+_kinds = st.integers(0, 9)
+_steps_back = st.sampled_from((0, 0, 1, 20_000, 4 * MINUTE, 11 * MINUTE, 20 * MINUTE))
+_trip_ids = st.none() | st.sampled_from(("t1", "t2", "t3", "t4"))
+_drivers = st.none() | st.sampled_from(("d1", "d2", "d3"))
+_vehicles = st.none() | st.sampled_from(("car", "bike"))
+_micros = st.integers(0, 10**9)
+
+
 @st.composite
 def partitions(draw: st.DrawFn, longest: int = 30) -> list[Entry]:
     """Draw one partition: event time goes on in leaps, in disorder, with repeats and late trips."""
     entries: list[Entry] = []
     now = NOON
     for _ in range(draw(st.integers(0, longest))):
-        now += draw(st.sampled_from((0, 1, MINUTE // 2, MINUTE, 6 * MINUTE)))
-        kind = draw(st.integers(0, 9))
+        now += draw(_leaps)
+        kind = draw(_kinds)
         if kind == 0:
             entries.append(Entry(now, punctuation=True))
         elif kind == 1 and any(not entry.punctuation for entry in entries):
             entries.append(draw(st.sampled_from([e for e in entries if not e.punctuation])))
         else:
-            back = draw(st.sampled_from((0, 0, 1, 20_000, 4 * MINUTE, 11 * MINUTE, 20 * MINUTE)))
-            entries.append(
-                Entry(
-                    now - back,
-                    draw(st.none() | st.sampled_from(("t1", "t2", "t3", "t4"))),
-                    draw(st.none() | st.sampled_from(("d1", "d2", "d3"))),
-                    draw(st.none() | st.sampled_from(("car", "bike"))),
-                    draw(st.integers(0, 10**9)),
-                )
-            )
+            time = now - draw(_steps_back)
+            fields = draw(_trip_ids), draw(_drivers), draw(_vehicles), draw(_micros)
+            entries.append(Entry(time, *fields))
     return entries
 
 

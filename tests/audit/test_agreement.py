@@ -51,7 +51,7 @@ punctuations = st.sampled_from(
 
 records = (
     st.tuples(messages, st.none())
-    | st.tuples(good_messages(), st.none())
+    | st.tuples(good_messages, st.none())
     | st.tuples(st.none(), punctuations)
 )
 """Values with their `watermark` header, if any."""

@@ -52,7 +52,7 @@ def decoded_json(schema: dict[str, Any], record: object) -> dict[str, Any]:
     return found
 
 
-@given(st.lists(good_messages() | odd_messages | messages, max_size=15))
+@given(st.lists(good_messages | odd_messages | messages, max_size=15))
 def test_a_trip_is_what_it_would_be_in_plain_json(drawn: list[bytes | None]) -> None:
     """The same numbers, or the same reason: of every object of scalars."""
     contents = Contents()

@@ -18,7 +18,7 @@ from confluent_kafka.admin import AdminClient
 from broker.errors import DeletedOffsetsError, MissingTopicError
 from broker.topic_reader import TopicReader, count_messages, read_topic
 from mobility.settings import Settings
-from tests.broker.topic_contents import append, delete_before
+from tests.broker.topic_contents import append, delete_before, until_marked
 from tests.dataflows.conftest import PARTITIONS, Hub
 from tests.waiting import DEADLINE, until
 
@@ -104,6 +104,7 @@ def test_aborted_transactions_are_skipped(topic: Hub) -> None:
         producer.produce(name(topic), value, partition=0)
         assert producer.flush(30) == 0
         end()
+    until_marked(topic.settings, name(topic), 0)
     assert values(list(read_topic(topic.settings, name(topic)))) == [b"kept"]
 
 

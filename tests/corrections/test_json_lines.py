@@ -58,7 +58,7 @@ def test_a_value_is_an_object_to_edit_or_text(value: bytes | None, shown: object
     assert {name: made[name] for name in made if name.startswith(("trip", "text"))} == shown
 
 
-@given(good_messages())
+@given(good_messages)
 def test_a_valid_trip_is_the_same_after_printing(message: bytes) -> None:
     """The known fields of a trip do not change where nobody edits them."""
     rules = TripRules()

@@ -17,6 +17,7 @@ from dataflows.partition_reader import Batch, PartitionBuffer, PartitionReader
 from dataflows.shared_consumer import SharedConsumer
 from mobility.topics import trips_topic
 from runtime.failures import RefusalError
+from tests.broker.topic_contents import until_marked
 from tests.dataflows.conftest import PARTITIONS, Hub
 from tests.waiting import until
 
@@ -26,8 +27,8 @@ ALL = tuple(range(PARTITIONS))
 
 
 def producer(hub: Hub, *, transactional: bool = False) -> Producer:
-    """Return a producer."""
-    config = {"bootstrap.servers": hub.settings.kafka}
+    """Return a producer that keeps the order, also of what it sends again."""
+    config = {"bootstrap.servers": hub.settings.kafka, "enable.idempotence": True}
     if transactional:
         config["transactional.id"] = hub.settings.topic_prefix
     return Producer(config)
@@ -174,6 +175,7 @@ def test_control_records_at_the_end_are_read(log: Hub) -> None:
     made.begin_transaction()
     append(log, made, 0, "a", "b", "c")
     made.commit_transaction()
+    until_marked(log.settings, trips_topic(log.settings), 0)
     _, readers = open_log(log)
     read_until(readers, at_end(readers))
     assert (readers[0].position, readers[0].lag) == (4, 0)
@@ -188,6 +190,7 @@ def test_a_bounded_read_ends_at_control_records(log: Hub) -> None:
         for partition in (0, 1):
             append(log, made, partition, "a")
         end()
+        until_marked(log.settings, trips_topic(log.settings), 0, 1)
     _, readers = open_log(log, read="once")
     found = read_until(readers, lambda: all(part.reader.is_finished for part in readers))
     assert [len(messages) for messages in found] == [1, 1, 0]

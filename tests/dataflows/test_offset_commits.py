@@ -19,6 +19,7 @@ from runtime.flows import TRIPS_STEP_ID, FlowName, consumer_group
 from runtime.recovery import delete_unreachable_snapshots, stored_states
 from tests.chaos.paused_commit import is_paused, pause_between_commits
 from tests.chaos.recovery_reader import rows
+from tests.broker.topic_contents import until_marked
 from tests.dataflows.conftest import PARTITIONS, ROOT, Hub, trips_log
 from tests.dataflows.test_log_changes import recreate
 from tests.dataflows.test_services import assert_exact, assert_succeeded, concat_logs, kill_all
@@ -192,6 +193,7 @@ def test_control_records_are_no_lag(hub: Hub) -> None:
     for entry in trips_log(66)[0]:
         made.produce(trips_topic(hub.settings), entry.value, partition=0)
     made.commit_transaction()
+    until_marked(hub.settings, trips_topic(hub.settings), 0)
     for _ in range(2):
         assert_succeeded(hub.run())
         assert resumed(hub) == {0: 401, 1: 0, 2: 0}

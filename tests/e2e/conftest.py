@@ -39,7 +39,7 @@ def just(services: object) -> Just:
         return subprocess.run(
             ["just", "--justfile", str(ROOT / "justfile"), *map(str, arguments)],
             cwd=cwd,
-            env=own_environment() | (environ or {}),
+            env={**own_environment(), **(environ or {})},
             capture_output=True,
             text=True,
             timeout=timeout,

@@ -257,7 +257,7 @@ def enriched_message(value: bytes, tables: Tables) -> dict[str, Any]:
     return record
 
 
-@given(good_messages(), st.sampled_from((Tables(), TABLES)))
+@given(good_messages, st.sampled_from((Tables(), TABLES)))
 def test_the_enriched_message_has_the_original_fields_first(value: bytes, tables: Tables) -> None:
     """It is JSON: the original fields unchanged, then vehicle type, region and position."""
     original = json.loads(value)

@@ -31,7 +31,7 @@ def by_datetime(text: str) -> int:
 
 
 texts = (
-    times().filter(lambda time: isinstance(time, str)).map(str)
+    times.filter(lambda time: isinstance(time, str)).map(str)
     | st.from_regex(ISO_TIME)
     | st.from_regex(ISO_TIME.strip("^$")).filter(lambda text: len(text) < 60)
     | st.from_regex(DIGITS).filter(lambda text: not text.endswith("\n"))
@@ -47,7 +47,7 @@ def test_a_column_is_parsed_as_its_texts_one_by_one(column: list[str | None]) ->
         assert ms == (None if text is None or digits else iso_ms(text)) or digits
 
 
-@given(times().filter(lambda time: isinstance(time, str)).map(str))
+@given(times.filter(lambda time: isinstance(time, str)).map(str))
 def test_times_agree_with_the_standard_library(text: str) -> None:
     """The milliseconds are those of `datetime` in every format, floored."""
     assert iso_ms(text) == by_datetime(text)

@@ -58,14 +58,14 @@ def test_a_batch_is_decoded_as_its_messages_one_by_one(
     assert_same(values, rules)
 
 
-@given(st.lists(good_messages(), min_size=20, max_size=40), st.lists(messages, max_size=4))
+@given(st.lists(good_messages, min_size=20, max_size=40), st.lists(messages, max_size=4))
 def test_the_fast_path_is_taken_and_agrees(good: list[bytes], doubtful: list[bytes | None]) -> None:
     """Batches that Polars must split agree with `validate` as well."""
     assert_same([*good, *doubtful, *good], TripRules())
 
 
 @given(
-    st.lists(good_messages(), min_size=30, max_size=60),
+    st.lists(good_messages, min_size=30, max_size=60),
     st.lists(odd_messages | messages, max_size=12),
     RULES,
     st.randoms(),

@@ -58,7 +58,7 @@ def test_a_trip_has_these_columns() -> None:
     }
 
 
-@given(trips())
+@given(trips)
 def test_what_the_rules_allow_is_accepted(trip: dict[str, Any]) -> None:
     """Every trip of the strategy is a trip: the strategy draws from the rules' whole domain."""
     found = validate(json.dumps(trip).encode(), RULES)

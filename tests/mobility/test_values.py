@@ -65,7 +65,7 @@ def test_a_batch_is_read_as_its_messages_one_by_one(
 @given(data=st.data())
 def test_a_trip_is_what_it_would_be_in_plain_json(name: Value, data: st.DataObject) -> None:
     """The same numbers, or the same reason: of every object that JSON can hold."""
-    drawn = data.draw(st.lists(good_messages() | odd_messages | messages, max_size=15))
+    drawn = data.draw(st.lists(good_messages | odd_messages | messages, max_size=15))
     plain = [value for value in drawn if value is not None and is_object(value)]
     wrapped = [data.draw(st.sampled_from(WRAPS[name]))(value) for value in plain]
     decoded = decode_trips(wrapped, TripRules(), FORMATS[name])
@@ -153,7 +153,7 @@ def test_a_message_is_measured_as_a_whole() -> None:
     assert validate(with_member(nested(500))(TRIP), TripRules())["revenue"]
 
 
-@given(good_messages())
+@given(good_messages)
 def test_members_are_where_they_are_said_to_be(message: bytes) -> None:
     """Each value alone is what it is in the object."""
     text = message.decode()
