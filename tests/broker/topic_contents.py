@@ -1,6 +1,7 @@
 """Changes of topics for tests of several packages: appended and deleted messages."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from confluent_kafka import IsolationLevel, Producer, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # its imports are its exports
@@ -43,7 +44,7 @@ def until_marked(settings: Settings, topic: str, *partitions: int) -> None:
     """
     for partition in partitions:
         place = TopicPartition(topic, partition)
-        until(lambda place=place: _is_readable(settings, place), f"the marker in {place}")
+        until(partial(_is_readable, settings, place), f"the marker in {place}")
 
 
 def _is_readable(settings: Settings, place: TopicPartition) -> bool:

@@ -17,9 +17,9 @@ from mobility.entities import BY_NAME, ENTITIES
 from mobility.topics import aggregated_topic, trips_topic
 from runtime.flows import TRIPS_STEP_ID, FlowName, consumer_group
 from runtime.recovery import delete_unreachable_snapshots, stored_states
+from tests.broker.topic_contents import until_marked
 from tests.chaos.paused_commit import is_paused, pause_between_commits
 from tests.chaos.recovery_reader import rows
-from tests.broker.topic_contents import until_marked
 from tests.dataflows.conftest import PARTITIONS, ROOT, Hub, trips_log
 from tests.dataflows.test_log_changes import recreate
 from tests.dataflows.test_services import assert_exact, assert_succeeded, concat_logs, kill_all
