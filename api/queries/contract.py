@@ -84,6 +84,14 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
+class WindowSpan:
+    """The starts of the oldest and the newest window of an entity (epoch ms)."""
+
+    oldest_window: int
+    newest_window: int
+
+
+@dataclass(frozen=True, slots=True)
 class TotalsBatch:
     """The totals of several ids, by id, without those that the store does not know."""
 
@@ -304,6 +312,10 @@ class StoreReader(StatusReader, Protocol):
 
     async def count(self, entity: Entity, prefix: str) -> int:
         """Return the number of ids with a prefix."""
+        ...
+
+    async def span(self, entity: Entity) -> WindowSpan | None:
+        """Return from when to when there are windows; None without any, or if that is not known."""
         ...
 
 

@@ -31,10 +31,16 @@ def change(tab: BrowserTab, path: str, edit: Callable[[Any], Any]) -> None:
     tab.page.route(path, answer)
 
 
-def open_later(visit: Visit, path: str) -> BrowserTab:
+def ended(status: Any, **extent: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Return a status that says that the data has ended."""
+    return status | {"extent": status["extent"] | {"ended": True} | extent}
+
+
+def open_later(visit: Visit, path: str, **extent: object) -> BrowserTab:
     """Open a page when the trips are more than two years old, and all are read."""
     tab = visit("/pipeline")
     tab.page.clock.set_fixed_time(datetime.now(UTC) + LATER)
+    change(tab, "**/status", lambda status: ended(status, **extent))
     tab.open(path)
     return tab
 
@@ -44,6 +50,22 @@ def test_the_header_of_a_file_that_has_ended(visit: Visit) -> None:
     fresh = open_later(visit, "/entity").page.locator("#fresh")
     expect(fresh).to_contain_text(re.compile(r"\d{4} [\d:]{8} UTC, replay, all trips are read"))
     expect(fresh).not_to_contain_text("ago")
+    expect(fresh).to_have_attribute("data-state", "live")
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "shown"),
+    [
+        ("2021-01-01T00:00:00Z", "2021-02-01T00:00:00Z", "1 to 31 January 2021"),
+        ("2021-01-31T08:00:00Z", "2021-02-01T00:05:00Z", "31 January to 1 February 2021"),
+        ("2021-01-31T08:00:00Z", "2021-01-31T23:55:00Z", "31 January 2021"),
+    ],
+)
+def test_the_header_of_final_data(visit: Visit, start: str, end: str, shown: str) -> None:
+    """It has the days of the data, and nothing to warn of."""
+    final = {"from": start, "to": end, "complete": True}
+    fresh = open_later(visit, "/pipeline", **final).page.locator("#fresh")
+    expect(fresh).to_have_text(f"Data of {shown}, finalUTC")
     expect(fresh).to_have_attribute("data-state", "live")
 
 
@@ -60,7 +82,7 @@ def test_the_timeline_ends_with_the_trips(visit: Visit, system: System) -> None:
     later = dict.fromkeys(status["as_of"], watermark)
     tab = visit("/pipeline")
     tab.page.clock.set_fixed_time(datetime.now(UTC) + LATER)
-    tab.page.route("**/status", lambda route: route.fulfill(json=status | {"as_of": later}))
+    tab.page.route("**/status", lambda route: route.fulfill(json=ended(status) | {"as_of": later}))
     tab.open("/?span=60")
     expect(tab.page.locator(".time output")).to_have_text(
         f"{end - timedelta(hours=1):%-d %b %Y %H:%M}–{end:%H:%M}"  # noqa: RUF001 - as shown

@@ -1,7 +1,7 @@
 // Formats of numbers, and of times in the time zone of the pages.
 
 import { MEASURES } from "./measures.js";
-import { inZone, isRepeated, localDay, zoneAt } from "./time-zone.js";
+import { inZone, isRepeated, localDay, rangeInZone, zoneAt } from "./time-zone.js";
 
 const LOCALE = "en-GB";
 const whole = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 0 });
@@ -12,6 +12,7 @@ const hm = inZone({ hour: "2-digit", minute: "2-digit" });
 const hms = inZone({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const dayMonth = inZone({ day: "numeric", month: "short" });
 const fullDay = inZone({ day: "numeric", month: "short", year: "numeric" });
+const fromDayToDay = rangeInZone({ day: "numeric", month: "long", year: "numeric" });
 const yearOf = inZone({ year: "numeric" });
 
 const NONE = "–";
@@ -47,6 +48,9 @@ export function period(from, to, { withDay = false, withZone = false } = {}) {
   const start = `${withDay ? `${day(from)} ` : ""}${clock(from)}${isNamed && zoneBefore !== zone ? ` ${zoneBefore}` : ""}`;
   return `${start}–${clock(to)}${isNamed ? ` ${zone}` : ""}`;
 }
+
+/** The days of a half-open range, such as `1 to 31 January 2021`. */
+export const days = (from, to) => fromDayToDay(from, to - 1);
 
 /** Units of time: name, length in seconds, and the number of them from which on the next one is used. */
 const AGES = [["s", 1, 100], ["min", 60, 90], ["h", 3600, 48], ["days", 86_400, 60], ["months", 2_629_800, 24], ["years", 31_557_600, Infinity]];

@@ -38,6 +38,13 @@ export function inZone(options) {
   return (time) => get().format(new Date(time));
 }
 
+/** Return a function that formats the time from one time to another, such as `1 to 31 January 2021`. */
+export function rangeInZone(options) {
+  const get = formatter(options);
+  const word = ({ source, value }) => (source === "shared" ? value.replace(/\s*–\s*/, " to ") : value);
+  return (from, to) => get().formatRangeToParts(new Date(from), new Date(to)).map(word).join("");
+}
+
 const named = formatter({ hour: "2-digit", timeZoneName: "short" });
 /** The short name that the time zone has at a time, such as CET and CEST. */
 export const zoneAt = (time) => named().formatToParts(new Date(time)).find(({ type }) => type === "timeZoneName").value;
