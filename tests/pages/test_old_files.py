@@ -93,17 +93,27 @@ def test_the_timeline_ends_with_the_trips(visit: Visit, system: System) -> None:
 
 def test_the_map_of_a_file_that_has_ended_has_all_of_it(visit: Visit, system: System) -> None:
     """Until people choose a period: the end of a file is thin. The period stays in the address."""
+    every = system.get("/summary/h3")["trip_count"]
+    extent = system.get("/status")["extent"]
+    begin, end = (datetime.fromisoformat(extent[name]) for name in ("from", "to"))
+    last = end - timedelta(milliseconds=1)
     tab = open_later(visit, "/")
-    tab.wait_for_value("#sum-trips", system.get("/summary/h3")["trip_count"])
-    expect(tab.page.locator(".time output")).to_have_text(re.compile(r"^all dates until .* \d{4}"))
-    period = tab.page.get_by_role("combobox", name="Period")
-    expect(period).to_have_value("all")
-    period.select_option("1 hour")
-    expect(tab.page.locator(".time output")).not_to_contain_text("all dates")
-    period.select_option("All dates")
-    assert "span=all" in tab.page.url
+    tab.wait_for_value("#sum-trips", every)
+    shown = tab.page.locator(".time output")
+    expect(shown).to_have_text(re.compile(rf"^{begin.day}\b.*{last:%B %Y}$"))
+    chosen = tab.page.get_by_role("group", name="Range", exact=True).locator(".chosen")
+    chosen.click()
+    tab.page.get_by_role("button", name="Last hour").click()
+    hour = f"{end - timedelta(hours=1):%Y-%m-%dT%H:%M}"
+    expect(shown).to_have_text(f"{end - timedelta(hours=1):%-d %b %Y %H:%M}–{end:%H:%M}")  # noqa: RUF001 - as shown
+    tab.wait_for_value("#sum-trips", system.get("/summary/h3", **{"from": hour})["trip_count"])
+    assert "from=now-1h" in tab.page.url
+    chosen.click()
+    tab.page.get_by_role("button", name="All data").click()
+    tab.wait_for_value("#sum-trips", every)
+    assert f"from={begin:%Y-%m-%d}&to={last + timedelta(days=1):%Y-%m-%d}" in tab.page.url
     tab.page.reload()
-    tab.wait_for_value("#sum-trips", system.get("/summary/h3")["trip_count"])
+    tab.wait_for_value("#sum-trips", every)
 
 
 def test_now_of_a_file_that_has_ended(visit: Visit) -> None:

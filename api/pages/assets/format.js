@@ -1,9 +1,10 @@
 // Formats of numbers, and of times in the time zone of the pages.
 
 import { MEASURES } from "./measures.js";
-import { inZone, isRepeated, localDay, rangeInZone, zoneAt } from "./time-zone.js";
+import { inZone, isRepeated, localDay, localTime, rangeInZone, zoneAt } from "./time-zone.js";
 
 const LOCALE = "en-GB";
+const DAY = 24 * 3600_000;
 const whole = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 0 });
 const one = new Intl.NumberFormat(LOCALE, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const two = new Intl.NumberFormat(LOCALE, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
@@ -51,6 +52,12 @@ export function period(from, to, { withDay = false, withZone = false } = {}) {
 
 /** The days of a half-open range, such as `1 to 31 January 2021`. */
 export const days = (from, to) => fromDayToDay(from, to - 1);
+
+/** A range: its days if it has whole ones, else its times. */
+export function rangeText(from, to) {
+  if (to > from && [from, to].every((time) => localTime(time) % DAY === 0)) return days(from, to);
+  return to - from >= DAY ? `${moment(from)} – ${moment(to)}` : period(from, to, { withDay: true });
+}
 
 /** Units of time: name, length in seconds, and the number of them from which on the next one is used. */
 const AGES = [["s", 1, 100], ["min", 60, 90], ["h", 3600, 48], ["days", 86_400, 60], ["months", 2_629_800, 24], ["years", 31_557_600, Infinity]];
