@@ -14,6 +14,7 @@ import { Legend, tooltip } from "./legend.js";
 import { CellMap } from "./map.js";
 import { classBounds, classOf, colourOf } from "./colour-classes.js";
 import { RangePicker } from "./range-picker.js";
+import { WeekPanel } from "./week-panel.js";
 import { bucketStart, timeZone } from "./time-zone.js";
 import { Timeline } from "./timeline.js";
 
@@ -51,6 +52,8 @@ const panel = new CityPanel({
   onMetric(metric) { view.metric = metric; setQuery({ metric: metric.key }); load(); },
   onCell: (id) => select(isCell(id) ? parentCell(id, map.level) : null, true),
 });
+const week = new WeekPanel();
+panel.node.append(week.node);
 map.tiles = settings.tiles;
 
 document.getElementById("main").append(
@@ -88,6 +91,7 @@ async function updateMetrics() {
   view.all = await allTrips();
   if (!metricsIn(view.all).includes(view.metric)) [view.metric] = METRICS;
   panel.offerMetrics(view.all, view.metric);
+  week.setMetric(view.metric);
 }
 
 function paint() {
@@ -160,6 +164,7 @@ function showRange() {
 
 async function loadOverview() {
   const { from, to, granularity } = stretch();
+  const { overview } = view;
   const bounds = { from: iso(from), to: iso(to) };
   try {
     const [cells, kinds] = await Promise.all([
@@ -172,12 +177,13 @@ async function loadOverview() {
     for (const { window_start: start, trip_count: trips } of series.flatMap((one) => one.items)) {
       bars.set(start, (bars.get(start) ?? 0) + trips);
     }
-    timeline.setBars([...bars].map(([start, trips]) => ({ from: Date.parse(start), trips })));
-    await countUnplaced();
+    // Meanwhile the timeline may have got another stretch.
+    if (view.overview === overview) timeline.setBars([...bars].map(([start, trips]) => ({ from: Date.parse(start), trips })));
+    loadBeside();
   } catch {
     addKnownCells(view.items);
     // The map shows the error; the bars are loaded again with the next status.
-    view.overview = null;
+    if (view.overview === overview) view.overview = null;
   }
 }
 
@@ -193,10 +199,16 @@ async function countUnplaced() {
   paint();
 }
 
+/** Load what is beside the map: the hours of the week of all trips, and how many of these have no place. */
+const loadBeside = throttle(() => Promise.all([
+  week.load("vehicle_type", null, range),
+  countUnplaced().catch(() => {}), // the map shows the error
+]), 1000);
+
 range.onChoice(() => {
   showRange();
   load();
-  countUnplaced().catch(() => {}); // the map shows the error
+  loadBeside();
 });
 
 const refresh = throttle(load, 1000);

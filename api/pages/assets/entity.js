@@ -11,6 +11,9 @@ import { frame, isFinal, onStatus } from "./frame.js";
 import { RangePicker } from "./range-picker.js";
 import { Search } from "./search.js";
 import { SeriesPanel } from "./series-panel.js";
+import { WeekPanel } from "./week-panel.js";
+
+const WEEK_INTERVAL = 60_000;
 
 frame("Entity");
 const given = query();
@@ -30,7 +33,8 @@ details.style.display = "contents";
 const idTitle = el("h2", { class: "entity-id" });
 const facts = el("p", { class: "facts" });
 const figures = el("dl", { class: "figures" });
-const series = new SeriesPanel({ onChange: () => refresh() });
+const week = new WeekPanel();
+const series = new SeriesPanel({ onChange: () => refresh(), onMetric: (metric) => week.setMetric(metric) });
 
 function go(entity, id) {
   search.set(entity, id);
@@ -54,6 +58,7 @@ function open(entity, id) {
   picker.show();
   if (id === null) return showBusiest(entity);
   details.replaceChildren(notice("empty", "Loading", ""));
+  loadWeek();
   view.unsubscribe = subscribe(entity, id, { onWindows: () => refresh(), onGap: () => refresh() });
 }
 
@@ -68,6 +73,7 @@ async function load() {
     const all = ranks[0]?.total ?? null;
     show(totals, ranks, all);
     series.offerMetrics(all);
+    week.setMetric(series.metric);
     // The totals may contain trips of a window that not all partitions have reached; the series must too.
     if (totals.last_window) range.advanceTo(Date.parse(totals.last_window.window_end));
     await series.load(entity, id, range, signal);
@@ -101,7 +107,7 @@ const perTrip = (name, totals, text) => (totals[name] === null ? [] : [`${text(t
 /** Show the totals of an id and its ranks; `all` are the totals of all ids. */
 function show(totals, [trips, revenue], all) {
   if (!view.drawn) {
-    details.replaceChildren(el("div", { class: "heading whole" }, idTitle, facts), figures, series.node);
+    details.replaceChildren(el("div", { class: "heading whole" }, idTitle, facts), figures, series.node, week.node);
     view.drawn = true;
   }
   idTitle.replaceChildren(el("span", { class: "kind" }, titleOf(view.entity)), totals.id);
@@ -163,7 +169,15 @@ async function whyEmpty(entity) {
 }
 
 const refresh = throttle(load, 1000);
-range.onChoice(() => (view.id === null ? showBusiest(view.entity) : refresh()));
+/** Load the hours of the week; they are of all of the range, and new trips change them little. */
+const loadWeek = () => view.id !== null && week.load(view.entity, view.id, range);
+setInterval(() => range.now !== null && !range.ended && !document.hidden && loadWeek(), WEEK_INTERVAL);
+
+range.onChoice(() => {
+  if (view.id === null) return showBusiest(view.entity);
+  refresh();
+  loadWeek();
+});
 onStatus((status) => {
   const isFirst = range.now === null;
   if (!range.update(status)) {

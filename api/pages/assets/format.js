@@ -23,6 +23,8 @@ export const count = or((value) => whole.format(value));
 export const decimal = or((value) => one.format(value));
 export const money = or((value) => two.format(value));
 export const compact = or((value) => short.format(value));
+/** A number in a small space, such as 4.2, 312 or 1.2K. */
+export const brief = or((value) => (value < 10 && value % 1 ? one : short).format(value));
 export const percent = or((value) => `${one.format(value * 100)} %`);
 export const km = or((value) => `${value < 1000 ? one.format(value) : whole.format(value)} km`);
 export const minutes = or((value) => `${one.format(value)} min`);

@@ -4,7 +4,7 @@ import { hasAmount, metricsIn, partOf } from "./amounts.js";
 import { download, get, iso, urlOf } from "./api.js";
 import { Chart, timeAxis, tooltip, valueAxis } from "./chart.js";
 import { el, setOptions } from "./dom.js";
-import { clock, compact, count, day, decimal, metricOf, METRICS, moment, period, valueOf } from "./format.js";
+import { brief, clock, count, day, metricOf, METRICS, moment, period, valueOf } from "./format.js";
 import { DAY, granularitiesFor } from "./granularities.js";
 import { SUMS } from "./measures.js";
 import { bucketStarts, timeZone } from "./time-zone.js";
@@ -14,12 +14,12 @@ const COLUMNS = ["trip_count", "total_revenue", "total_distance", "avg_duration"
 const FORMATS = [["CSV", "csv", "text/csv"], ["Parquet", "parquet", "application/vnd.apache.parquet"], ["NDJSON", "ndjson", "application/x-ndjson"]];
 
 export class SeriesPanel {
-  constructor({ onChange }) {
+  constructor({ onChange, onMetric }) {
     Object.assign(this, { items: [], all: null, isFinal: false });
     const select = (options, chosen, act) => el("select", { onchange: act },
       options.map(([name, value]) => el("option", { value, selected: value === chosen }, name)));
     this.granularities = el("select", { onchange: onChange });
-    this.metrics = select(METRICS.map(({ name, key }) => [name, key]), "trip_count", () => this.draw());
+    this.metrics = select(METRICS.map(({ name, key }) => [name, key]), "trip_count", () => { this.draw(); onMetric(this.metric); });
     this.chart = new Chart({ title: "Over time" });
     this.fault = el("p", { class: "down", role: "alert" });
     const control = (name, node) => el("label", { class: "control" }, name, node);
@@ -46,6 +46,10 @@ export class SeriesPanel {
     const usual = this.offered.find(({ step }) => length / step <= MAX_USUAL) ?? this.offered.at(-1);
     const isOffered = this.offered.some(({ value }) => value === this.granularities.value);
     setOptions(this.granularities, this.offered.map(({ name, value }) => [name, value]), isOffered ? this.granularities.value : usual.value);
+  }
+
+  get metric() {
+    return metricOf(this.metrics.value);
   }
 
   get step() {
@@ -88,7 +92,7 @@ export class SeriesPanel {
 
   draw() {
     if (!this.loaded) return;
-    const metric = metricOf(this.metrics.value);
+    const { metric } = this;
     const buckets = this.withEmptyBuckets();
     const value = ({ item }) => (item ? valueOf(metric, item) : metric.of ? null : 0);
     const long = buckets.at(-1).end - buckets[0].start > 2 * DAY;
@@ -106,7 +110,7 @@ export class SeriesPanel {
         legend: { show: false },
         grid: { left: 4, right: 8, top: 14, bottom: 4, containLabel: true },
         xAxis: timeAxis(theme, long ? day : clock, { from: buckets[0].start, to: buckets.at(-1).start }),
-        yAxis: valueAxis(theme, (number) => (number < 10 && number % 1 ? decimal(number) : compact(number))),
+        yAxis: valueAxis(theme, brief),
         tooltip: tooltip(theme, title, metric.text, ""),
         series: [{
           name: metric.name, type: "bar", barCategoryGap: "18%", barMaxWidth: 60, itemStyle: { color: theme.accent },

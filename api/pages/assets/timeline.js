@@ -162,11 +162,14 @@ export class Timeline {
   drawTicks() {
     const { from, to } = this.stretch;
     const isDay = to - from <= DAY;
+    const hasClocks = to - from < 3 * DAY;
+    const width = this.ticks.clientWidth || TICK_WIDTH;
+    const edge = hasClocks ? 0.03 : TICK_WIDTH / 2 / width;
     const marks = [];
-    for (const time of roundTimes(from, to, isDay ? TICK : tickStep(from, to, this.ticks.clientWidth / TICK_WIDTH))) {
+    for (const time of roundTimes(from, to, isDay ? TICK : tickStep(from, to, width / TICK_WIDTH))) {
       const position = (time - from) / (to - from);
-      if (position < 0.03 || position > 0.97) continue;
-      const mark = el("span", {}, isDay || to - from < 3 * DAY ? clock(time) : day(time));
+      if (position < edge || position > 1 - edge) continue;
+      const mark = el("span", {}, hasClocks ? clock(time) : day(time));
       mark.style.left = `${position * 100}%`;
       marks.push(mark);
     }
