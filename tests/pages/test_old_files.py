@@ -69,6 +69,20 @@ def test_the_header_of_final_data(visit: Visit, start: str, end: str, shown: str
     expect(fresh).to_have_attribute("data-state", "live")
 
 
+def test_final_data_has_nothing_that_is_not_complete(visit: Visit, system: System) -> None:
+    """Also where a range ends after it, which the watermark has not reached."""
+    assert not system.get("/status")["extent"]["complete"]
+    tab = open_later(visit, "/", complete=True)
+    expect(tab.page.locator(".sums")).to_contain_text("CompleteYes")
+    tab.open("/entity?entity=vehicle_type&id=car")
+    tab.page.get_by_text("As a table").click()
+    last = tab.page.locator("details tbody td:last-child")
+    last.first.wait_for()
+    assert set(last.all_text_contents()) == {"yes"}
+    expect(tab.page.locator(".facts")).to_contain_text(", complete")
+    expect(tab.page.locator("main")).not_to_contain_text("not complete")
+
+
 def test_the_timeline_ends_with_the_trips(visit: Visit, system: System) -> None:
     """The watermark of a file's end is after the last trip; the shown period is not."""
     end = datetime.fromisoformat(

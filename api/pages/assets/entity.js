@@ -114,7 +114,7 @@ function show(totals, [trips, revenue], all) {
   const window = totals.last_window;
   facts.replaceChildren(
     ...EXTREMES.filter((name) => hasAmount(name, all)).map((name) => fact(MEASURES[name].name.toLowerCase(), extreme(name, totals[name]))),
-    fact("newest window", window ? `${period(window.window_start, window.window_end, { withDay: true })}${window.complete ? ", complete" : ", not complete yet"}` : "none"),
+    fact("newest window", window ? `${period(window.window_start, window.window_end, { withDay: true })}${window.complete || series.isFinal ? ", complete" : ", not complete yet"}` : "none"),
     fact("store", totals.store === "redis" ? "Redis" : "Postgres"));
   const rankText = (top) => {
     const item = top?.items[0];
