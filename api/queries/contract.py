@@ -12,6 +12,7 @@ from typing import Final, Generic, Literal, Protocol, TypeVar
 
 import polars as pl
 
+from api.queries.hours_of_week import ClockSpan
 from api.queries.local_times import Part
 from api.queries.time_range import ALL_TIME, TimeRange
 from mobility.entities import Entity
@@ -81,6 +82,14 @@ class Series:
     buckets: Sequence[Bucket]
     newest_window: int | None
     watermark: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSpan:
+    """The starts of the oldest and the newest window of an entity (epoch ms)."""
+
+    oldest_window: int
+    newest_window: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +210,15 @@ class EntitySummary:
     watermark: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class WeekSums:
+    """The sums of the hours of the week that have trips, by their index."""
+
+    sums: Mapping[int, Sums]
+    newest_window: int | None
+    watermark: datetime | None
+
+
 class ExportReader(Protocol):
     """All of an entity at one moment, which stays as it is until it is closed."""
 
@@ -306,6 +324,10 @@ class StoreReader(StatusReader, Protocol):
         """Return the number of ids with a prefix."""
         ...
 
+    async def span(self, entity: Entity) -> WindowSpan | None:
+        """Return from when to when there are windows; None without any, or if that is not known."""
+        ...
+
 
 class AnalyticsReader(QueriedStore, Protocol):
     """Slow queries over all ids."""
@@ -341,6 +363,12 @@ class AnalyticsReader(QueriedStore, Protocol):
 
     async def summary(self, entity: Entity, time_range: TimeRange) -> EntitySummary:
         """Return sums and percentiles (PERCENTILES) of the ids with trips in a range."""
+        ...
+
+    async def week(
+        self, entity: Entity, spans: Sequence[ClockSpan], only: str | None = None
+    ) -> WeekSums:
+        """Return the sums of the hours of the week over spans, of all ids or of one."""
         ...
 
     async def begin_export(self, entity: Entity) -> ExportReader:

@@ -13,7 +13,7 @@ from api.queries.time_range import to_datetime, to_epoch_ms
 Part = tuple[int, int]
 """A half-open range of starts of windows, in epoch ms."""
 
-_DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _HOURS_OF_DAY: Final = 24
 _HOURS: Final = re.compile(r"(\d{1,2})(?:-(\d{1,2}))?")
 
@@ -23,7 +23,7 @@ class LocalTimes:
     """Hours of the day, as sorted half-open ranges, on some days of the week (0 is Monday)."""
 
     hours: Sequence[tuple[int, int]] = ((0, _HOURS_OF_DAY),)
-    weekdays: frozenset[int] = frozenset(range(len(_DAYS)))
+    weekdays: frozenset[int] = frozenset(range(len(DAYS)))
 
     @classmethod
     def parse(cls, hours: str | None, weekdays: str | None, prefix: str = "") -> "LocalTimes":
@@ -120,11 +120,11 @@ def _parse_weekdays(name: str, text: str) -> frozenset[int]:
     days: set[int] = set()
     for item in text.lower().split(","):
         ends = [day.strip() for day in item.split("-")]
-        if not set(ends) <= set(_DAYS) or len(ends) > 2:  # noqa: PLR2004 - first and last
-            msg = f"{name}: not days such as mon-fri or sat,sun; the days are {', '.join(_DAYS)}"
+        if not set(ends) <= set(DAYS) or len(ends) > 2:  # noqa: PLR2004 - first and last
+            msg = f"{name}: not days such as mon-fri or sat,sun; the days are {', '.join(DAYS)}"
             raise InvalidParameterError(msg)
-        start, end = _DAYS.index(ends[0]), _DAYS.index(ends[-1])
+        start, end = DAYS.index(ends[0]), DAYS.index(ends[-1])
         if end < start:
-            end += len(_DAYS)
-        days |= {day % len(_DAYS) for day in range(start, end + 1)}
+            end += len(DAYS)
+        days |= {day % len(DAYS) for day in range(start, end + 1)}
     return frozenset(days)

@@ -16,6 +16,7 @@ from api.queries.contract import (
     StatusRecord,
     Totals,
     TotalsBatch,
+    WindowSpan,
 )
 from api.queries.postgres_client import (
     QUERY_SECONDS,
@@ -90,6 +91,14 @@ class PostgresReader:
         values = {"prefix": prefix, "prefix_end": prefix + MAX_CHARACTER}
         [row] = await self._database.fetch(entity_query(entity, "count.sql"), values)
         return int(row["number"])
+
+    async def span(self, entity: Entity) -> WindowSpan | None:
+        """Return from when to when there are windows; None without any."""
+        query = entity_query(entity, "window_span.sql")
+        [row] = await self._database.fetch(query, {"entity": entity.name})
+        if row["oldest_window"] is None:
+            return None
+        return WindowSpan(row["oldest_window"], row["newest_window"])
 
     async def watermarks(self) -> Mapping[str, datetime | None]:
         """Return the watermark of each entity, by name."""

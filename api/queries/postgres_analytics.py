@@ -21,7 +21,9 @@ from api.queries.contract import (
     TopIds,
     Totals,
     TotalsBatch,
+    WeekSums,
 )
+from api.queries.hours_of_week import ClockSpan
 from api.queries.measure_lists import ALL, PERCENTILES_OF
 from api.queries.postgres_client import (
     Database,
@@ -127,6 +129,22 @@ class PostgresAnalytics:
         percentiles = {name: row[PERCENTILES_OF + name] for name in SUMS} if active else {}
         watermark = known_time(row["watermark"])
         return EntitySummary(active, to_sums(row), percentiles, row["newest_window"], watermark)
+
+    async def week(
+        self, entity: Entity, spans: Sequence[ClockSpan], only: str | None = None
+    ) -> WeekSums:
+        """Return the sums of the hours of the week over spans, of all ids or of one."""
+        values = {
+            "entity": entity.name,
+            "starts": [span.start for span in spans],
+            "ends": [span.end for span in spans],
+            "shifts": [span.shift for span in spans],
+            "id": only,
+        }
+        ids = sql.SQL("true" if only is None else "id = %(id)s")
+        rows = await self._database.fetch(entity_query(entity, "week.sql", ids=ids), values)
+        sums = {row["hour_of_week"]: to_sums(row) for row in rows_with_value(rows, "hour_of_week")}
+        return WeekSums(sums, rows[0]["newest_window"], known_time(rows[0]["watermark"]))
 
     async def begin_export(self, entity: Entity) -> PostgresExportReader:
         """Begin to read all of an entity, on one more connection."""

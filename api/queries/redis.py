@@ -11,6 +11,7 @@ from api.queries.contract import (
     Sums,
     Totals,
     TotalsBatch,
+    WindowSpan,
 )
 from api.queries.redis_ledger import ledger_buckets
 from api.queries.redis_queries import RedisQueries, min_watermark, to_sums, to_totals
@@ -58,6 +59,10 @@ class RedisReader(RedisQueries[_StoredTotals]):
     async def count(self, entity: Entity, prefix: str) -> int:
         """Return the number of ids with a prefix."""
         return await self._with_timeout(self._count(entity, prefix))
+
+    async def span(self, _entity: Entity) -> WindowSpan | None:
+        """Return None: Redis has no index by time."""
+        return None
 
     async def _look_up(self, entity: Entity, ids: Sequence[str]) -> Mapping[str, _StoredTotals]:
         return (await self._with_timeout(self._stored_totals(entity, ids)))[1]

@@ -28,6 +28,7 @@ from api.queries.contract import (
     StoreReader,
     Totals,
     TotalsBatch,
+    WindowSpan,
 )
 from api.queries.sequence_number_poller import FollowerLags, SequenceNumberPoller
 from api.queries.time_range import TimeRange
@@ -203,6 +204,13 @@ class StoreReaders:
             return (await self._query(lambda reader: reader.count(entity, order.prefix))).value
         answer = await self.analyze("Lists of a range", lambda reader: reader.count(entity, order))
         return answer.value
+
+    async def span(self, entity: Entity) -> WindowSpan | None:
+        """Return from when to when there are windows; None without any, or if no store says so."""
+        try:
+            return (await self._query(lambda reader: reader.span(entity))).value
+        except StoresUnavailableError:
+            return None
 
     async def analyze(
         self, what: str, query: Callable[[AnalyticsReader], Awaitable[T]]

@@ -185,6 +185,29 @@ class SummaryResponse(RangeAmounts, frozen=True, kw_only=True):
     store: Store
 
 
+class HourOfWeek(Amounts, frozen=True, kw_only=True):
+    """An hour of the week: the sums of all such hours in a range, and how many hours those are.
+
+    Less of an hour counts if the range has less, or clocks skip a part of it.
+    """
+
+    weekday: str
+    hour: int
+    hours: float
+
+
+class WeekResponse(Freshness, frozen=True, kw_only=True):
+    """The hours of the week that a range has, from Monday on; without an id, of all ids."""
+
+    entity: str
+    id: str | None
+    from_: datetime = msgspec.field(name="from")
+    to: datetime
+    tz: str
+    items: Sequence[HourOfWeek]
+    complete: bool
+
+
 class ComparedRange(RangeAmounts, frozen=True, kw_only=True):
     """One side of a comparison; without an id, all ids of the entity."""
 

@@ -14,6 +14,7 @@ from api.routes.problems import problem_type, problem_types
 from api.routes.series import series, windows
 from api.routes.summary import summary
 from api.routes.top import top
+from api.routes.week import week
 
 QUERIES_ROUTER: Final = Router(
     path="/",
@@ -24,6 +25,7 @@ QUERIES_ROUTER: Final = Router(
         windows,
         top,
         summary,
+        week,
         compare,
         batch,
         problem_types,

@@ -11,6 +11,7 @@ from api.errors import StoresUnavailableError, StoreUnavailableError
 from api.queries.contract import StatusRecord
 from api.queries.store_readers import StoreReaders, Watermarks
 from api.status.checks import check_follower, find_problems
+from api.status.extent import query_extent
 from api.status.responses import (
     FlowProcess,
     RunningAudit,
@@ -34,16 +35,18 @@ async def query_overview(readers: StoreReaders, settings: Settings) -> StatusRes
     known = known_watermarks(watermarks)
     if known is None:
         raise StoresUnavailableError(store_failures(watermarks))
+    now = datetime.now(UTC)
     return StatusResponse(
         store=answer.store,
         as_of=dict(known),
+        extent=await query_extent(readers, processes, known, now, settings),
         processes=processes,
         audit=audit,
         follower_lags=dict(lags),
         problems=[
             *_check_stores(watermarks),
             *check_follower(lags),
-            *find_problems(processes, audit, known.values(), datetime.now(UTC), settings),
+            *find_problems(processes, audit, known.values(), now, settings),
         ],
     )
 

@@ -95,9 +95,23 @@ class RunningAudit(msgspec.Struct, frozen=True, kw_only=True):
     last_success: datetime | None
 
 
+class DataExtent(msgspec.Struct, frozen=True, kw_only=True):
+    """From when to when there are windows with trips; the range is half-open.
+
+    `ended` says that all trips are read and the newest ones are old, as at the end of a file,
+    `complete` that only a backfill can still change a window.
+    """
+
+    from_: datetime = msgspec.field(name="from")
+    to: datetime
+    ended: bool
+    complete: bool
+
+
 class StatusResponse(msgspec.Struct, frozen=True, kw_only=True):
     """The status of the whole system; `problems` is empty if no check found any.
 
+    `extent` is null where there are no windows, and without Postgres.
     `follower_lags` has for each entity the number of transactions of Postgres that Redis lacks for
     over five seconds, null where it does not follow this Postgres. It is empty where Redis does not
     follow, or where that is not known.
@@ -105,6 +119,7 @@ class StatusResponse(msgspec.Struct, frozen=True, kw_only=True):
 
     store: Store
     as_of: dict[str, datetime | None]
+    extent: DataExtent | None
     processes: list[FlowProcess]
     audit: RunningAudit | None
     follower_lags: dict[str, int | None]

@@ -21,6 +21,7 @@ from api.queries.contract import (
     StatusRecord,
     Totals,
     TotalsBatch,
+    WindowSpan,
 )
 from api.queries.sequence_number_poller import SequenceNumberPoller
 from api.queries.store_readers import FollowerSetup, StoreReaders
@@ -42,6 +43,7 @@ class MemoryReader:
     ids: dict[str, Totals] = field(default_factory=dict)
     watermark: datetime | None = WATERMARK
     records: list[StatusRecord] = field(default_factory=list)
+    window_span: WindowSpan | None = None
     is_down: bool = False
     error: Exception | None = None
     queries: int = 0
@@ -78,6 +80,11 @@ class MemoryReader:
         """Return the number of ids with a prefix."""
         self._count_query()
         return len(self._with_prefix(prefix))
+
+    async def span(self, _entity: Entity) -> WindowSpan | None:
+        """Return the span that it was given."""
+        self._count_query()
+        return self.window_span
 
     async def watermarks(self) -> Mapping[str, datetime | None]:
         """Return the same watermark for each entity."""

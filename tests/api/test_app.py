@@ -289,6 +289,7 @@ def test_the_schema_page_loads_local_files_only() -> None:
             "/windows/{entity_name}",
             "/top/{entity_name}",
             "/summary/{entity_name}",
+            "/week/{entity_name}",
             "/problems/{slug}",
         }
         for other in ("swagger", "redoc", "elements", "rapidoc"):

@@ -30,6 +30,7 @@ OF_ALL = (
     f"/top/driver?{RANGE}&hours=0-23",
     "/summary/driver",
     f"/summary/driver?{RANGE}",
+    f"/week/driver?{RANGE}",
     f"/compare/driver?id=a&other_id=b&{RANGE}",
     f"/windows/driver?{RANGE}&granularity=PT1H&format=ndjson",
 )

@@ -11,7 +11,7 @@ from litestar.testing import TestClient
 from redis import Redis
 
 from api.app import create_app
-from api.queries.contract import StatusRecord
+from api.queries.contract import StatusRecord, WindowSpan
 from mobility.settings import Settings, Store
 from mobility.status import AuditStatus, FlowStatus, Outcomes, PartitionStatus, encode_status
 from sinks.postgres_session import open_postgres_session
@@ -83,6 +83,49 @@ def test_checks_find_problems(slug: str, records: list[StatusRecord]) -> None:
     assert found["severity"] in {"error", "warning"}
     assert found["what"]
     assert found["do"]
+
+
+IDLE = PartitionStatus(
+    topic="trips_stream", partition=0, position=9, end=9, lag=0, watermark=AT, status="idle"
+)
+
+
+@pytest.mark.parametrize(
+    ("age", "partition", "ended", "complete"),
+    [
+        (timedelta(hours=7), {}, True, True),
+        (timedelta(hours=7), {"status": "caught_up"}, False, True),
+        (timedelta(hours=7), {"lag": 1}, False, True),
+        (timedelta(hours=5), {}, False, True),
+        (timedelta(hours=7, minutes=21), {}, True, False),
+    ],
+    ids=["ended", "not idle", "behind", "recent", "not punctuated"],
+)
+def test_the_extent_of_the_data(
+    age: timedelta, partition: dict[str, Any], *, ended: bool, complete: bool
+) -> None:
+    """From the start of the first window to the end of the last; whether more trips can come."""
+    window = timedelta(minutes=5)
+    end = NOW - (NOW - datetime.min.replace(tzinfo=UTC)) % window - timedelta(hours=7, minutes=20)
+    newest = round((end - window).timestamp() * 1_000)
+    flow = flow_status(lag=0, partitions=[msgspec.structs.replace(IDLE, **partition)])
+    store = MemoryReader(
+        "postgres",
+        watermark=NOW - age,
+        records=[to_record(flow)],
+        window_span=WindowSpan(newest - 86_400_000, newest),
+    )
+    with client(store) as http:
+        extent = http.get("/status").json()["extent"]
+    assert datetime.fromisoformat(extent["to"]) == end
+    assert datetime.fromisoformat(extent["from"]) == end - window - timedelta(days=1)
+    assert (extent["ended"], extent["complete"]) == (ended, complete)
+
+
+def test_without_windows_there_is_no_extent() -> None:
+    """As before the first trip, and where the store has no index by time."""
+    with client(MemoryReader("redis", records=[to_record(flow_status())])) as http:
+        assert http.get("/status").json()["extent"] is None
 
 
 def test_a_flow_that_has_read_everything_has_an_old_snapshot() -> None:

@@ -97,4 +97,4 @@ def test_city_opens_on_the_last_trips(visit: Visit, system: System) -> None:
     tab.page.route("**/status", lambda route: route.fulfill(json=status | {"as_of": later}))
     tab.open("/")
     expect(tab.page.locator("#sum-trips")).to_have_attribute("value", re.compile("^[1-9]"))
-    expect(tab.page.get_by_text("No trips in this period")).to_be_hidden()
+    expect(tab.page.get_by_text("No trips in this range")).to_be_hidden()

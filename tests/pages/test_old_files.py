@@ -31,10 +31,16 @@ def change(tab: BrowserTab, path: str, edit: Callable[[Any], Any]) -> None:
     tab.page.route(path, answer)
 
 
-def open_later(visit: Visit, path: str) -> BrowserTab:
+def ended(status: Any, **extent: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Return a status that says that the data has ended."""
+    return status | {"extent": status["extent"] | {"ended": True} | extent}
+
+
+def open_later(visit: Visit, path: str, **extent: object) -> BrowserTab:
     """Open a page when the trips are more than two years old, and all are read."""
     tab = visit("/pipeline")
     tab.page.clock.set_fixed_time(datetime.now(UTC) + LATER)
+    change(tab, "**/status", lambda status: ended(status, **extent))
     tab.open(path)
     return tab
 
@@ -45,6 +51,36 @@ def test_the_header_of_a_file_that_has_ended(visit: Visit) -> None:
     expect(fresh).to_contain_text(re.compile(r"\d{4} [\d:]{8} UTC, replay, all trips are read"))
     expect(fresh).not_to_contain_text("ago")
     expect(fresh).to_have_attribute("data-state", "live")
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "shown"),
+    [
+        ("2021-01-01T00:00:00Z", "2021-02-01T00:00:00Z", "1 to 31 January 2021"),
+        ("2021-01-31T08:00:00Z", "2021-02-01T00:05:00Z", "31 January to 1 February 2021"),
+        ("2021-01-31T08:00:00Z", "2021-01-31T23:55:00Z", "31 January 2021"),
+    ],
+)
+def test_the_header_of_final_data(visit: Visit, start: str, end: str, shown: str) -> None:
+    """It has the days of the data, and nothing to warn of."""
+    final = {"from": start, "to": end, "complete": True}
+    fresh = open_later(visit, "/pipeline", **final).page.locator("#fresh")
+    expect(fresh).to_have_text(f"Data of {shown}, finalUTC")
+    expect(fresh).to_have_attribute("data-state", "live")
+
+
+def test_final_data_has_nothing_that_is_not_complete(visit: Visit, system: System) -> None:
+    """Also where a range ends after it, which the watermark has not reached."""
+    assert not system.get("/status")["extent"]["complete"]
+    tab = open_later(visit, "/", complete=True)
+    expect(tab.page.locator(".sums")).to_contain_text("CompleteYes")
+    tab.open("/entity?entity=vehicle_type&id=car")
+    tab.page.get_by_text("As a table").click()
+    last = tab.page.locator("details tbody td:last-child")
+    last.first.wait_for()
+    assert set(last.all_text_contents()) == {"yes"}
+    expect(tab.page.locator(".facts")).to_contain_text(", complete")
+    expect(tab.page.locator("main")).not_to_contain_text("not complete")
 
 
 def test_the_timeline_ends_with_the_trips(visit: Visit, system: System) -> None:
@@ -60,7 +96,7 @@ def test_the_timeline_ends_with_the_trips(visit: Visit, system: System) -> None:
     later = dict.fromkeys(status["as_of"], watermark)
     tab = visit("/pipeline")
     tab.page.clock.set_fixed_time(datetime.now(UTC) + LATER)
-    tab.page.route("**/status", lambda route: route.fulfill(json=status | {"as_of": later}))
+    tab.page.route("**/status", lambda route: route.fulfill(json=ended(status) | {"as_of": later}))
     tab.open("/?span=60")
     expect(tab.page.locator(".time output")).to_have_text(
         f"{end - timedelta(hours=1):%-d %b %Y %H:%M}–{end:%H:%M}"  # noqa: RUF001 - as shown
@@ -71,17 +107,27 @@ def test_the_timeline_ends_with_the_trips(visit: Visit, system: System) -> None:
 
 def test_the_map_of_a_file_that_has_ended_has_all_of_it(visit: Visit, system: System) -> None:
     """Until people choose a period: the end of a file is thin. The period stays in the address."""
+    every = system.get("/summary/h3")["trip_count"]
+    extent = system.get("/status")["extent"]
+    begin, end = (datetime.fromisoformat(extent[name]) for name in ("from", "to"))
+    last = end - timedelta(milliseconds=1)
     tab = open_later(visit, "/")
-    tab.wait_for_value("#sum-trips", system.get("/summary/h3")["trip_count"])
-    expect(tab.page.locator(".time output")).to_have_text(re.compile(r"^all dates until .* \d{4}"))
-    period = tab.page.get_by_role("combobox", name="Period")
-    expect(period).to_have_value("all")
-    period.select_option("1 hour")
-    expect(tab.page.locator(".time output")).not_to_contain_text("all dates")
-    period.select_option("All dates")
-    assert "span=all" in tab.page.url
+    tab.wait_for_value("#sum-trips", every)
+    shown = tab.page.locator(".time output")
+    expect(shown).to_have_text(re.compile(rf"^{begin.day}\b.*{last:%B %Y}$"))
+    chosen = tab.page.get_by_role("group", name="Range", exact=True).locator(".chosen")
+    chosen.click()
+    tab.page.get_by_role("button", name="Last hour").click()
+    hour = f"{end - timedelta(hours=1):%Y-%m-%dT%H:%M}"
+    expect(shown).to_have_text(f"{end - timedelta(hours=1):%-d %b %Y %H:%M}–{end:%H:%M}")  # noqa: RUF001 - as shown
+    tab.wait_for_value("#sum-trips", system.get("/summary/h3", **{"from": hour})["trip_count"])
+    assert "from=now-1h" in tab.page.url
+    chosen.click()
+    tab.page.get_by_role("button", name="All data").click()
+    tab.wait_for_value("#sum-trips", every)
+    assert f"from={begin:%Y-%m-%d}&to={last + timedelta(days=1):%Y-%m-%d}" in tab.page.url
     tab.page.reload()
-    tab.wait_for_value("#sum-trips", system.get("/summary/h3")["trip_count"])
+    tab.wait_for_value("#sum-trips", every)
 
 
 def test_now_of_a_file_that_has_ended(visit: Visit) -> None:

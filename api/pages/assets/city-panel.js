@@ -1,5 +1,6 @@
-// The panel beside the map: metric and period, sums, the top cells, and ids that are not cells.
+// The panel beside the map: metric, sums, the top cells, and ids that are not cells.
 
+import { rangeQuery } from "./address.js";
 import { hasAmount, metricsIn, partNote } from "./amounts.js";
 import { urlOf } from "./api.js";
 import { meansText, revenueText } from "./cell-text.js";
@@ -10,18 +11,12 @@ import { count, metricOf, METRICS, money, shortId, valueOf } from "./format.js";
 const MAX_TOP_CELLS = 12;
 const MAX_PLACES = 60;
 const MIN_TRIPS = 5;
-const PERIODS = [["5 minutes", 5], ["15 minutes", 15], ["1 hour", 60], ["6 hours", 360], ["24 hours", 1440]];
-const ALL_DATES = "all";
 
 export class CityPanel {
-  /** `span` is the period in minutes, or "all"; without one, it is that of 15 minutes. */
-  constructor({ window, metric, span, onMetric, onPeriod, onCell }) {
+  constructor({ metric, onMetric, onCell }) {
     Object.assign(this, { onCell, selectedId: null });
-    const periods = [...PERIODS.filter(([, length]) => (length * 60_000) % window === 0), ["All dates", ALL_DATES]];
     this.metrics = el("select", { onchange: () => onMetric(metricOf(this.metrics.value)) },
       METRICS.map(({ key, name }) => el("option", { value: key, selected: key === metric.key }, name)));
-    this.periods = el("select", { onchange: () => onPeriod(this.length) },
-      periods.map(([name, length]) => el("option", { value: length, selected: String(length) === (span ?? "15") }, name)));
     this.sums = el("dl", { class: "sums" });
     this.unplaced = el("p", { class: "note", hidden: true });
     this.selected = el("section", { hidden: true, "aria-live": "polite" });
@@ -32,25 +27,10 @@ export class CityPanel {
     this.places = el("section", { hidden: true });
     this.node = el("aside", { class: "side", "aria-label": "Numbers" },
       el("section", {}, this.sums, this.unplaced, el("div", { class: "controls" },
-        el("label", { class: "control" }, "Colour by", this.metrics),
-        el("label", { class: "control" }, "Period", this.periods))),
+        el("label", { class: "control" }, "Colour by", this.metrics))),
       this.selected,
       this.top,
       this.places);
-  }
-
-  /** The length of the period, in ms; infinite for all dates. */
-  get length() {
-    return this.span === ALL_DATES ? Infinity : Number(this.span) * 60_000;
-  }
-
-  /** The period in minutes, or "all". */
-  get span() {
-    return this.periods.value;
-  }
-
-  chooseAllDates() {
-    this.periods.value = ALL_DATES;
   }
 
   /** Offer the metrics of which trips have the amount; `all` are the totals of all trips. */
@@ -90,7 +70,7 @@ export class CityPanel {
   /** Show the number of trips that have no place. */
   showUnplaced(trips) {
     this.unplaced.hidden = !trips;
-    this.unplaced.replaceChildren("Trips of the last 24 hours without a place, which are in no cell: ", data(trips, count(trips), { id: "unplaced" }));
+    this.unplaced.replaceChildren("Trips of this range without a place, which are in no cell: ", data(trips, count(trips), { id: "unplaced" }));
   }
 
   line(item, rank, metric, highest) {
@@ -132,4 +112,4 @@ export class CityPanel {
   }
 }
 
-const link = (id) => urlOf("/entity", { entity: "h3", id });
+const link = (id) => urlOf("/entity", { entity: "h3", id, ...rangeQuery() });

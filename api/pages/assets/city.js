@@ -1,27 +1,33 @@
-// City: a map of the cells, now and over the last day.
+// City: a map of the cells, over any range of time.
 
+import { query, setQuery } from "./address.js";
 import { allTrips, metricsIn } from "./amounts.js";
 import { get, iso, pageSettings, subscribe, throttle } from "./api.js";
 import { groupCells, isCell, parentCell } from "./cells.js";
 import { CityPanel } from "./city-panel.js";
+import { DateRange } from "./date-range.js";
 import { el, notice, svg } from "./dom.js";
 import { metricOf, METRICS, valueOf } from "./format.js";
-import { completeUntil, frame, hasEnded, newestEventTime, onStatus } from "./frame.js";
+import { completeUntil, frame, isFinal, onStatus } from "./frame.js";
+import { granularitiesFor } from "./granularities.js";
 import { Legend, tooltip } from "./legend.js";
 import { CellMap } from "./map.js";
 import { classBounds, classOf, colourOf } from "./colour-classes.js";
+import { RangePicker } from "./range-picker.js";
+import { WeekPanel } from "./week-panel.js";
+import { bucketStart, timeZone } from "./time-zone.js";
 import { Timeline } from "./timeline.js";
 
 const MAX_CELLS = 5000;
 const DAY = 24 * 3600_000;
-const DAY_INTERVAL = 60_000;
+const OVERVIEW_INTERVAL = 60_000;
 
 frame("City");
 document.body.classList.add("city");
 
-const query = new URLSearchParams(location.search);
-const view = { metric: metricOf(query.get("metric")), items: [], top: null, all: null, known: new Map(), ended: false, unplaced: 0 };
+const view = { metric: metricOf(query().get("metric")), items: [], top: null, all: null, known: new Map(), isFinal: false, unplaced: 0, overview: null };
 const settings = await waitForSettings();
+const range = new DateRange();
 
 const canvas = el("canvas", {
   tabIndex: 0, role: "img", "aria-label": "Map of cells. Arrow keys move it, plus and minus zoom, 0 shows all. The list beside it has the same numbers.",
@@ -38,15 +44,17 @@ let shown = new Map();
 let pointer = null;
 /** The tooltip of the cell under the pointer; called again when its numbers change. */
 const showTip = () => tip.show(pointer && shown.get(map.cellAt(pointer)), pointer, canvas);
-const timeline = new Timeline({ window: settings.window, onChange: () => load() });
+const picker = new RangePicker(range);
+const timeline = new Timeline(range);
+timeline.row.prepend(picker.node);
 const panel = new CityPanel({
-  window: settings.window, metric: view.metric, span: query.get("span"),
-  onMetric(metric) { view.metric = metric; updateUrl(); load(); },
-  onPeriod(length) { timeline.setLength(length); updateUrl(); load(); },
+  metric: view.metric,
+  onMetric(metric) { view.metric = metric; setQuery({ metric: metric.key }); load(); },
   onCell: (id) => select(isCell(id) ? parentCell(id, map.level) : null, true),
 });
+const week = new WeekPanel();
+panel.node.append(week.node);
 map.tiles = settings.tiles;
-timeline.setLength(panel.length);
 
 document.getElementById("main").append(
   el("h1", { class: "visually-hidden" }, "City"),
@@ -59,17 +67,15 @@ document.getElementById("main").append(
 map.resize();
 
 let request = null;
-/** Load the cells of the period, and show them; a newer request aborts an older one. */
+/** Load the cells of the range, and show them; a newer request aborts an older one. */
 async function load() {
-  if (timeline.newest === null) return;
+  if (range.now === null) return;
   request?.abort();
   request = new AbortController();
   const { signal } = request;
-  const { from, to } = timeline.range;
   try {
     await updateMetrics();
-    const bounds = Number.isFinite(from) ? { from: iso(from), to: iso(to) } : timeline.isLive ? {} : { to: iso(to) };
-    const parameters = { ...bounds, by: view.metric.by, limit: MAX_CELLS };
+    const parameters = { ...range.parameters, by: view.metric.by, limit: MAX_CELLS };
     view.top = await get("/top/h3", parameters, { signal });
   } catch (error) {
     if (error.name !== "AbortError") showNotice(notice("bad", error.title ?? "The page failed", error.message));
@@ -85,6 +91,7 @@ async function updateMetrics() {
   view.all = await allTrips();
   if (!metricsIn(view.all).includes(view.metric)) [view.metric] = METRICS;
   panel.offerMetrics(view.all, view.metric);
+  week.setMetric(view.metric);
 }
 
 function paint() {
@@ -98,7 +105,7 @@ function paint() {
   };
   map.setCells(new Map([...shown].map(([id, cell]) => [id, colour(cell)])));
   legend.show(view.metric, limits, { level: map.level, finest: map.finest, empty: !shown.size });
-  panel.show(view.top, view.metric, view.all, colour);
+  panel.show({ ...view.top, complete: view.top.complete || view.isFinal }, view.metric, view.all, colour);
   panel.select(shown.get(map.selected));
   showTip();
   showNotice(emptyMap());
@@ -108,7 +115,7 @@ function paint() {
 function emptyMap() {
   const places = view.items.length > 0;
   if (shown.size || (places && [...view.known.keys()].some(isCell))) return null;
-  if (!places && (view.known.size || !view.unplaced)) return notice("empty", "No trips in this period", "Move the slider below, or choose another period.");
+  if (!places && (view.known.size || !view.unplaced)) return notice("empty", "No trips in this range", "Choose another one below.");
   if (!places) return notice("empty", "No trip has a place", "The trips have neither coordinates nor ids of locations. The other pages show their numbers.");
   return notice("empty", "No trip has coordinates", el("span", {},
     "They have ids of locations. A table of these gives a map: ",
@@ -126,84 +133,105 @@ function select(id, centre = false) {
   panel.select(shown.get(id));
 }
 
-/** The background has all cells with trips in the last day, and later ones. */
+/** The background has all cells with trips in the stretch of the timeline, and later ones. */
 function addKnownCells(items) {
   const before = view.known.size;
   for (const { id, trip_count: trips } of items) if (!view.known.has(id)) view.known.set(id, trips);
   if (view.known.size !== before) map.setBackground(view.known);
 }
 
-async function loadDay() {
-  const range = { from: iso(timeline.newest - DAY), to: iso(timeline.newest) };
+/** The stretch of the timeline: the last day if the range is in it, else all of the data. */
+function stretch() {
+  const { now, extent, window } = range;
+  const { from } = range.bounds;
+  const first = from >= now - DAY ? now - DAY : extent?.from ?? from;
+  const [granularity] = granularitiesFor(now - first, window);
+  const { step } = granularity;
+  return { granularity: granularity.value, step, from: step === window ? first : bucketStart(first, step), to: now };
+}
+
+/** Show where the range is, and load the overview if the timeline has another stretch. */
+function showRange() {
+  const { from, to, step } = stretch();
+  timeline.setStretch({ from, to }, step);
+  picker.show();
+  // The control shows the times itself, unless it has the name of a preset.
+  timeline.output.classList.toggle("visually-hidden", !picker.preset);
+  if (view.overview === to - from) return;
+  view.overview = to - from;
+  loadOverview();
+}
+
+async function loadOverview() {
+  const { from, to, granularity } = stretch();
+  const { overview } = view;
+  const bounds = { from: iso(from), to: iso(to) };
   try {
     const [cells, kinds] = await Promise.all([
-      get("/top/h3", { ...range, by: "trips", limit: MAX_CELLS }),
-      get("/top/vehicle_type", { ...range, by: "trips", limit: 12 }),
+      get("/top/h3", { ...bounds, by: "trips", limit: MAX_CELLS }),
+      get("/top/vehicle_type", { ...bounds, by: "trips", limit: 12 }),
     ]);
     addKnownCells(cells.items);
-    const series = await Promise.all(kinds.items.map(({ id }) => get("/windows/vehicle_type", { id, ...range })));
+    const series = await Promise.all(kinds.items.map(({ id }) => get("/windows/vehicle_type", { id, ...bounds, granularity, tz: timeZone() })));
     const bars = new Map();
     for (const { window_start: start, trip_count: trips } of series.flatMap((one) => one.items)) {
       bars.set(start, (bars.get(start) ?? 0) + trips);
     }
-    timeline.setBars([...bars].map(([start, trips]) => ({ from: Date.parse(start), trips })));
-    await countUnplaced(range.from);
+    // Meanwhile the timeline may have got another stretch.
+    if (view.overview === overview) timeline.setBars([...bars].map(([start, trips]) => ({ from: Date.parse(start), trips })));
+    loadBeside();
   } catch {
     addKnownCells(view.items);
-    // The map shows the error; the bars are loaded again in a minute.
+    // The map shows the error; the bars are loaded again with the next status.
+    if (view.overview === overview) view.overview = null;
   }
 }
 
-/** Count the trips of the last day without any place, which are in no cell; of complete windows, as these are equal in both. */
-async function countUnplaced(from) {
-  const range = { from, to: iso(view.complete) };
-  if (range.from >= range.to) return;
-  const [all, placed] = await Promise.all([get("/summary/vehicle_type", range), get("/top/h3", { ...range, limit: 1 })]);
-  view.unplaced = Math.max(0, all.trip_count - placed.total.trip_count);
+/** Count the trips of the range without any place, which are in no cell; of complete windows, as these are equal in both. */
+async function countUnplaced() {
+  const { from, to } = range.bounds;
+  const bounds = { from: iso(from), to: iso(Math.min(to, view.complete)) };
+  const [all, placed] = from < Math.min(to, view.complete)
+    ? await Promise.all([get("/summary/vehicle_type", bounds), get("/top/h3", { ...bounds, limit: 1 })])
+    : [];
+  view.unplaced = all ? Math.max(0, all.trip_count - placed.total.trip_count) : 0;
   panel.showUnplaced(view.unplaced);
   paint();
 }
 
-/** Where the newest period has no trips, as after the end of a file, show the last one that has. */
-async function showLastTrips() {
-  if (!timeline.bars.length) return;
-  const end = Math.max(...timeline.bars.map(({ from }) => from)) + timeline.window;
-  // At the end of a file the timeline ends with its trips: what follows is empty, and would never be complete.
-  // The bars are of the most frequent types only, so the API says whether there are trips after them.
-  if (view.ended && end < timeline.newest && !(await get("/summary/vehicle_type", { from: iso(end) })).trip_count) timeline.endAt(end);
-  else if (timeline.isLive && end <= timeline.range.from) timeline.setEnd(end);
-}
+/** Load what is beside the map: the hours of the week of all trips, and how many of these have no place. */
+const loadBeside = throttle(() => Promise.all([
+  week.load("vehicle_type", null, range),
+  countUnplaced().catch(() => {}), // the map shows the error
+]), 1000);
+
+range.onChoice(() => {
+  showRange();
+  load();
+  loadBeside();
+});
 
 const refresh = throttle(load, 1000);
 onStatus((status) => {
-  // Not the watermark: the newest windows, with the live trips, are open.
-  const time = newestEventTime(status);
-  if (status.error || time === null) {
+  const before = range.now;
+  if (!range.update(status)) {
     if (!view.top) showNotice(waiting(status.error));
     return;
   }
-  const isFirst = timeline.newest === null;
-  const hadEnded = view.ended;
-  view.ended = hasEnded(status);
+  view.isFinal = isFinal(status);
   view.complete = completeUntil(status);
-  timeline.setEnded(view.ended);
-  // The end of a file is seldom what people look for.
-  if (isFirst && view.ended && !query.has("span")) {
-    panel.chooseAllDates();
-    timeline.setLength(panel.length);
-  }
-  const hasMoved = !(view.ended && hadEnded) && timeline.advanceTo(time);
-  if (hasMoved || (!view.top && !isFirst)) refresh();
-  if (isFirst || (view.ended && !hadEnded)) loadDay().then(showLastTrips).catch(() => {}); // the map shows the error
+  showRange();
+  if ((before !== range.now && range.follows) || !view.top) refresh();
 });
-setInterval(() => timeline.newest !== null && !document.hidden && loadDay(), DAY_INTERVAL);
+setInterval(() => range.now !== null && !range.ended && !document.hidden && loadOverview(), OVERVIEW_INTERVAL);
 
 subscribe("h3", null, {
   onGap: () => refresh(),
   onWindows(windows) {
-    const newest = Math.max(...windows.map((window) => Date.parse(window.window_start)));
-    if (timeline.newest !== null) timeline.advanceTo(newest);
-    const { from, to } = timeline.range;
+    if (range.now === null) return;
+    range.advanceTo(Math.max(...windows.map((window) => Date.parse(window.window_end))));
+    showRange();
+    const { from, to } = range.bounds;
     const inside = windows.filter(({ window_start: start }) => Date.parse(start) >= from && Date.parse(start) < to);
     if (!inside.length) return;
     map.highlight(inside.filter(({ id }) => isCell(id)).map(({ id }) => parentCell(id, map.level)));
@@ -215,10 +243,6 @@ function waiting(error) {
   return error
     ? notice("bad", error.title, error.message)
     : notice("empty", "Waiting for the first watermark", "The flow has not reported a watermark yet.");
-}
-
-function updateUrl() {
-  history.replaceState(null, "", `?${new URLSearchParams({ metric: view.metric.key, span: panel.span })}`);
 }
 
 function zoomButtons() {

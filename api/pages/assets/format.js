@@ -1,9 +1,10 @@
 // Formats of numbers, and of times in the time zone of the pages.
 
 import { MEASURES } from "./measures.js";
-import { inZone, isRepeated, localDay, zoneAt } from "./time-zone.js";
+import { inZone, isRepeated, localDay, localTime, rangeInZone, zoneAt } from "./time-zone.js";
 
 const LOCALE = "en-GB";
+const DAY = 24 * 3600_000;
 const whole = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 0 });
 const one = new Intl.NumberFormat(LOCALE, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const two = new Intl.NumberFormat(LOCALE, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
@@ -12,6 +13,7 @@ const hm = inZone({ hour: "2-digit", minute: "2-digit" });
 const hms = inZone({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const dayMonth = inZone({ day: "numeric", month: "short" });
 const fullDay = inZone({ day: "numeric", month: "short", year: "numeric" });
+const fromDayToDay = rangeInZone({ day: "numeric", month: "long", year: "numeric" });
 const yearOf = inZone({ year: "numeric" });
 
 const NONE = "–";
@@ -21,6 +23,8 @@ export const count = or((value) => whole.format(value));
 export const decimal = or((value) => one.format(value));
 export const money = or((value) => two.format(value));
 export const compact = or((value) => short.format(value));
+/** A number in a small space, such as 4.2, 312 or 1.2K. */
+export const brief = or((value) => (value < 10 && value % 1 ? one : short).format(value));
 export const percent = or((value) => `${one.format(value * 100)} %`);
 export const km = or((value) => `${value < 1000 ? one.format(value) : whole.format(value)} km`);
 export const minutes = or((value) => `${one.format(value)} min`);
@@ -46,6 +50,15 @@ export function period(from, to, { withDay = false, withZone = false } = {}) {
   const isNamed = withZone || [from, to].some(isRepeated);
   const start = `${withDay ? `${day(from)} ` : ""}${clock(from)}${isNamed && zoneBefore !== zone ? ` ${zoneBefore}` : ""}`;
   return `${start}–${clock(to)}${isNamed ? ` ${zone}` : ""}`;
+}
+
+/** The days of a half-open range, such as `1 to 31 January 2021`. */
+export const days = (from, to) => fromDayToDay(from, to - 1);
+
+/** A range: its days if it has whole ones, else its times. */
+export function rangeText(from, to) {
+  if (to > from && [from, to].every((time) => localTime(time) % DAY === 0)) return days(from, to);
+  return to - from >= DAY ? `${moment(from)} – ${moment(to)}` : period(from, to, { withDay: true });
 }
 
 /** Units of time: name, length in seconds, and the number of them from which on the next one is used. */

@@ -2,8 +2,8 @@
 
 import { get, onUnauthorized, pageSettings, post } from "./api.js";
 import { el, svg } from "./dom.js";
-import { ago, clock, date, seconds } from "./format.js";
-import { zoneAt } from "./time-zone.js";
+import { ago, clock, date, days, seconds } from "./format.js";
+import { timeZone, zoneAt } from "./time-zone.js";
 
 const PAGES = [["/", "City"], ["/now", "Now"], ["/entity", "Entity"], ["/pipeline", "Pipeline"]];
 const POLL_INTERVAL = 2000;
@@ -34,12 +34,10 @@ export function newestEventTime(status) {
 }
 
 /** Whether every trip is read and the newest is from long ago, as at the end of a file: nothing will change. */
-export function hasEnded(status) {
-  const time = minWatermark(status);
-  const partitions = (status.processes ?? []).flatMap((process) => process.partitions);
-  return time !== null && Date.now() - time > REPLAY_LAG && partitions.length > 0
-    && partitions.every((partition) => partition.status === "idle" && partition.lag === 0);
-}
+export const hasEnded = (status) => status.extent?.ended ?? false;
+
+/** Whether the data has ended and all of it is complete: there is nothing to warn of. */
+export const isFinal = (status) => hasEnded(status) && status.extent.complete;
 
 /** The end of the complete windows, in epoch ms. */
 export const completeUntil = ({ asOf, settings }) => Math.floor((asOf - settings.lateness) / settings.window) * settings.window;
@@ -100,6 +98,12 @@ function showFreshness(node, status, lastChange) {
   if (asOf === null) {
     node.dataset.state = "behind";
     node.replaceChildren(dot, el("strong", {}, "No watermark yet"), "the flow has not reported one");
+    return;
+  }
+  if (isFinal(status)) {
+    node.dataset.state = "live";
+    const [from, to] = [status.extent.from, status.extent.to].map(Date.parse);
+    node.replaceChildren(dot, el("span", {}, "Data of ", el("strong", {}, days(from, to)), ", final"), el("span", { class: "zone" }, timeZone()));
     return;
   }
   const behind = now - asOf;

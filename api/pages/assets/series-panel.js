@@ -1,35 +1,30 @@
-// The series of an id: metric, range and granularity, a chart, and downloads.
+// The series of an id: metric and granularity, a chart, and downloads.
 
 import { hasAmount, metricsIn, partOf } from "./amounts.js";
 import { download, get, iso, urlOf } from "./api.js";
 import { Chart, timeAxis, tooltip, valueAxis } from "./chart.js";
 import { el, setOptions } from "./dom.js";
-import { clock, compact, count, day, decimal, metricOf, METRICS, moment, period, valueOf } from "./format.js";
+import { brief, clock, count, day, metricOf, METRICS, moment, period, valueOf } from "./format.js";
+import { DAY, granularitiesFor } from "./granularities.js";
 import { SUMS } from "./measures.js";
-import { bucketStart, bucketStarts, timeZone } from "./time-zone.js";
+import { bucketStarts, timeZone } from "./time-zone.js";
 
-const MINUTE = 60_000;
-const RANGES = [["6 hours", 360], ["24 hours", 1440], ["7 days", 10_080], ["31 days", 44_640]];
-const GRANULARITIES = [["5 minutes", "PT5M", 5], ["15 minutes", "PT15M", 15], ["1 hour", "PT1H", 60], ["1 day", "P1D", 1440]];
-const MAX_BUCKETS = 750;
+const MAX_USUAL = 100;
 const COLUMNS = ["trip_count", "total_revenue", "total_distance", "avg_duration"].map(metricOf);
 const FORMATS = [["CSV", "csv", "text/csv"], ["Parquet", "parquet", "application/vnd.apache.parquet"], ["NDJSON", "ndjson", "application/x-ndjson"]];
 
 export class SeriesPanel {
-  constructor({ window, onChange }) {
-    Object.assign(this, { window, items: [], all: null });
-    const changed = () => { this.updateGranularities(); onChange(); };
+  constructor({ onChange, onMetric }) {
+    Object.assign(this, { items: [], all: null, isFinal: false });
     const select = (options, chosen, act) => el("select", { onchange: act },
       options.map(([name, value]) => el("option", { value, selected: value === chosen }, name)));
-    this.ranges = select(RANGES, 1440, changed);
     this.granularities = el("select", { onchange: onChange });
-    this.metrics = select(METRICS.map(({ name, key }) => [name, key]), "trip_count", () => this.draw());
+    this.metrics = select(METRICS.map(({ name, key }) => [name, key]), "trip_count", () => { this.draw(); onMetric(this.metric); });
     this.chart = new Chart({ title: "Over time" });
     this.fault = el("p", { class: "down", role: "alert" });
-    this.updateGranularities();
     const control = (name, node) => el("label", { class: "control" }, name, node);
     this.chart.node.querySelector("h2").after(el("div", { class: "controls series-controls" },
-      control("Show", this.metrics), control("Range", this.ranges), control("Granularity", this.granularities)));
+      control("Show", this.metrics), control("Granularity", this.granularities)));
     this.chart.node.append(el("div", { class: "exports" }, el("span", { class: "note" }, "Download:"),
       FORMATS.map(([name, ending, type]) => el("a", {
         class: "button", href: "#", "data-type": type, onclick: (event) => { event.preventDefault(); this.export(ending, type); },
@@ -45,42 +40,42 @@ export class SeriesPanel {
     setOptions(this.metrics, offered.map(({ name, key }) => [name, key]), chosen.key);
   }
 
-  /** Offer granularities that are multiples of a window and give a reasonable number of buckets. */
-  updateGranularities() {
-    const length = Number(this.ranges.value);
-    const before = this.granularities.value;
-    const offered = GRANULARITIES.filter(([, , step]) => (step * MINUTE) % this.window === 0 && length / step <= MAX_BUCKETS && length >= step * 2);
-    const usual = offered.find(([, , step]) => length / step <= 100) ?? offered.at(-1);
-    const chosen = offered.some(([, name]) => name === before) ? before : usual[1];
-    this.granularities.replaceChildren(...offered.map(([name, value]) => el("option", { value, selected: value === chosen }, name)));
+  /** Offer the granularities for a range, and choose a coarser one by itself rather than too many bars. */
+  offerGranularities(length, window) {
+    this.offered = granularitiesFor(length, window);
+    const usual = this.offered.find(({ step }) => length / step <= MAX_USUAL) ?? this.offered.at(-1);
+    const isOffered = this.offered.some(({ value }) => value === this.granularities.value);
+    setOptions(this.granularities, this.offered.map(({ name, value }) => [name, value]), isOffered ? this.granularities.value : usual.value);
+  }
+
+  get metric() {
+    return metricOf(this.metrics.value);
   }
 
   get step() {
-    return GRANULARITIES.find(([, name]) => name === this.granularities.value)[2] * MINUTE;
+    return this.offered.find(({ value }) => value === this.granularities.value).step;
   }
 
-  parameters(id, newest) {
-    const to = Math.floor(newest / this.window) * this.window + this.window;
-    const length = Number(this.ranges.value) * MINUTE;
-    // Windows are the same in all time zones. A range begins with a window, which a local day may not.
-    const from = this.step === this.window ? to - length : Math.ceil(bucketStart(to - length, this.step) / this.window) * this.window;
-    return { id, from: iso(from), to: iso(to), granularity: this.granularities.value, tz: timeZone() };
-  }
-
-  /** Load the range that ends with the window of the event time `newest` (epoch ms). */
-  async load(entity, id, newest, signal) {
-    this.loaded = { entity, parameters: this.parameters(id, newest) };
-    const { items } = await get(`/windows/${entity}`, this.loaded.parameters, { signal });
-    this.items = items;
-    for (const link of this.node.querySelectorAll("a[data-type]")) link.href = urlOf(`/windows/${entity}`, this.loaded.parameters);
+  /** Load the series of a DateRange. */
+  async load(entity, id, range, signal) {
+    const { from, to } = range.bounds;
+    this.offerGranularities(to - from, range.window);
+    const parameters = { id, from: iso(from), to: iso(to), granularity: this.granularities.value, tz: timeZone() };
+    const { items } = await get(`/windows/${entity}`, parameters, { signal });
+    Object.assign(this, { items, loaded: { entity, parameters, isOfWindows: this.step === range.window } });
+    for (const link of this.node.querySelectorAll("a[data-type]")) link.href = urlOf(`/windows/${entity}`, parameters);
     this.draw();
+  }
+
+  isComplete(item) {
+    return this.isFinal || item.complete;
   }
 
   /** All buckets of the range, with those that have no trips. */
   withEmptyBuckets() {
     const [from, to] = [this.loaded.parameters.from, this.loaded.parameters.to].map(Date.parse);
     const known = new Map(this.items.map((item) => [Date.parse(item.window_start), item]));
-    const starts = this.step === this.window
+    const starts = this.loaded.isOfWindows
       ? Array.from({ length: (to - from) / this.step }, (_, index) => from + index * this.step)
       : bucketStarts(from, to, this.step);
     return starts.map((start, index) => ({ start, end: starts[index + 1] ?? to, item: known.get(start) ?? null }));
@@ -92,34 +87,34 @@ export class SeriesPanel {
     const totals = Object.fromEntries(SUMS.map((sum) => [sum, this.items.reduce((before, item) => before + item[sum], 0)]));
     const part = partOf(metric.key, totals);
     const shown = part ? `${name} (${part}).` : `${name}.`;
-    return this.items.every(({ complete }) => complete) ? shown : `${shown} Pale bars are not complete yet.`;
+    return this.items.every((item) => this.isComplete(item)) ? shown : `${shown} Pale bars are not complete yet.`;
   }
 
   draw() {
     if (!this.loaded) return;
-    const metric = metricOf(this.metrics.value);
+    const { metric } = this;
     const buckets = this.withEmptyBuckets();
     const value = ({ item }) => (item ? valueOf(metric, item) : metric.of ? null : 0);
-    const long = Number(this.ranges.value) > 2 * 1440;
+    const long = buckets.at(-1).end - buckets[0].start > 2 * DAY;
     const columns = COLUMNS.filter(({ key }) => hasAmount(key, this.all));
     const ends = new Map(buckets.map(({ start, end }) => [start, end]));
-    const title = (start) => (this.step >= 1440 * MINUTE ? day(start) : period(start, ends.get(start), { withDay: true }));
+    const title = (start) => (this.step >= DAY ? day(start) : period(start, ends.get(start), { withDay: true }));
     const trips = this.items.reduce((sum, item) => sum + item.trip_count, 0);
     this.chart.show({
       note: this.note(metric),
       summary: `${metric.name}: ${this.items.length} buckets with trips, ${count(trips)} trips in total.`,
       columns: [`From (${timeZone()})`, ...columns.map(({ name }) => name), "Complete"].map((name) => ({ name })),
       rows: () => this.items.toReversed().map((item) => [moment(item.window_start),
-        ...columns.map(({ key, text }) => text(item[key])), item.complete ? "yes" : "not yet"]),
+        ...columns.map(({ key, text }) => text(item[key])), this.isComplete(item) ? "yes" : "not yet"]),
       option: (theme) => ({
         legend: { show: false },
         grid: { left: 4, right: 8, top: 14, bottom: 4, containLabel: true },
         xAxis: timeAxis(theme, long ? day : clock, { from: buckets[0].start, to: buckets.at(-1).start }),
-        yAxis: valueAxis(theme, (number) => (number < 10 && number % 1 ? decimal(number) : compact(number))),
+        yAxis: valueAxis(theme, brief),
         tooltip: tooltip(theme, title, metric.text, ""),
         series: [{
           name: metric.name, type: "bar", barCategoryGap: "18%", barMaxWidth: 60, itemStyle: { color: theme.accent },
-          data: buckets.map((one) => ({ value: [one.start, value(one)], itemStyle: { opacity: one.item && !one.item.complete ? 0.45 : 1 } })),
+          data: buckets.map((one) => ({ value: [one.start, value(one)], itemStyle: { opacity: one.item && !this.isComplete(one.item) ? 0.45 : 1 } })),
         }],
       }),
     });

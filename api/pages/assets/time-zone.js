@@ -5,7 +5,7 @@ const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 const MAX_TICKS = 8;
-const TICKS = [MINUTE / 2, MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 5 * DAY];
+const TICKS = [MINUTE / 2, MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 5 * DAY, 10 * DAY, 30 * DAY, 91 * DAY, 365 * DAY, 1826 * DAY];
 
 let zone = "UTC";
 
@@ -36,6 +36,13 @@ function formatter(options) {
 export function inZone(options) {
   const get = formatter(options);
   return (time) => get().format(new Date(time));
+}
+
+/** Return a function that formats the time from one time to another, such as `1 to 31 January 2021`. */
+export function rangeInZone(options) {
+  const get = formatter(options);
+  const word = ({ source, value }) => (source === "shared" ? value.replace(/\s*–\s*/, " to ") : value);
+  return (from, to) => get().formatRangeToParts(new Date(from), new Date(to)).map(word).join("");
 }
 
 const named = formatter({ hour: "2-digit", timeZoneName: "short" });
@@ -95,8 +102,11 @@ export function bucketStart(time, step) {
   return step < DAY ? midnight + Math.floor((time - midnight) / step) * step : midnight;
 }
 
+/** The shortest round step between two times that needs no more ticks than this. */
+export const tickStep = (from, to, most) => TICKS.find((each) => (to - from) / each <= most) ?? TICKS.at(-1);
+
 /** Times between two others at which clocks show round times, for an axis: multiples of `step`. */
-export function roundTimes(from, to, step = TICKS.find((each) => (to - from) / each <= MAX_TICKS) ?? TICKS.at(-1)) {
+export function roundTimes(from, to, step = tickStep(from, to, MAX_TICKS)) {
   const found = [];
   for (let local = Math.ceil(localTime(from) / step) * step, time = timeOf(local); time <= to; local += step, time = timeOf(local)) {
     if (time >= from && time !== found.at(-1)) found.push(time);
