@@ -1,0 +1,76 @@
+"""The late trips of an import by their windows, and the ranges in which these are recounted."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import polars as pl
+
+from audit.log_messages import read_log_messages
+from audit.oracle import assign_windows, validate_log
+from audit.rules_in_force import read_rules_in_force
+from backfill.callbacks import OnMessagesRead
+from backfill.trip_log import to_source
+from backfill.window_range import WindowRange
+from mobility.settings import Settings
+from mobility.topics import late_topic, trips_topic
+
+LATE_WINDOW_SCHEMA: Final = pl.Schema({"window_start": pl.Int64, "trips": pl.Int64})
+"""Windows (epoch ms) with the numbers of their late trips."""
+
+MAX_RANGES: Final = 8
+"""Into how many ranges late windows are split by gaps: for each, the whole log is read."""
+
+MAX_TRIPS: Final = 2_000_000
+"""Late trips in a range, unless one window has more: those of a range are in memory."""
+
+_GAP_MS: Final = 86_400_000
+_LATE_TRIP_SCHEMA: Final = pl.Schema(
+    {"partition": pl.Int32, "offset": pl.Int64, "window_start": pl.Int64}
+)
+
+
+def read_late_windows(
+    settings: Settings, since: Mapping[int, int], on_progress: OnMessagesRead
+) -> pl.DataFrame:
+    """Return the windows (LATE_WINDOW_SCHEMA) of the late trips at these offsets or higher ones.
+
+    Raises BrokerError, or JournalError where the recovery folder does not say its rules.
+    """
+    topic, rules = trips_topic(settings), read_rules_in_force(settings)
+    number = 0
+    frames = [
+        pl.DataFrame(schema={"partition": pl.Int32, "offset": pl.Int64, "window_start": pl.Int64})
+    ]
+    for batch in read_log_messages(settings, late_topic(settings)):
+        sources = (to_source(message, topic) for message in batch)
+        late = [each for each in sources if each and each.offset >= since.get(each.partition, 0)]
+        rows = assign_windows(validate_log([late], settings, rules).rows, settings)
+        frames.append(rows.select(_LATE_TRIP_SCHEMA.names()).drop_nulls())
+        number += len(batch)
+        on_progress(number)
+    # After a crash of the flow some are there twice.
+    trips = pl.concat(frames).unique(["partition", "offset"])
+    return count_by_window(trips)
+
+
+def count_by_window(trips: pl.DataFrame) -> pl.DataFrame:
+    """Return the windows (LATE_WINDOW_SCHEMA) of trips with a `window_start`, in their order."""
+    counts = trips.group_by("window_start").agg(pl.len().cast(pl.Int64).alias("trips"))
+    return counts.sort("window_start")
+
+
+def split_ranges(late: pl.DataFrame, window_ms: int) -> Iterator[WindowRange]:
+    """Yield the ranges that have all late windows (LATE_WINDOW_SCHEMA, in their order).
+
+    They are split at the longest gaps of more than a day, and where their trips are too many.
+    """
+    start = pl.col("window_start")
+    gap = start.diff().fill_null(0)
+    is_long = (gap > _GAP_MS) & (gap.rank("ordinal", descending=True) < MAX_RANGES)
+    ranges = late.group_by(
+        is_long.cum_sum().alias("piece"),
+        ((pl.col("trips").cum_sum() - 1) // MAX_TRIPS).alias("part"),
+        maintain_order=True,
+    ).agg(start.first().alias("first"), start.last().alias("last"))
+    for first, last in ranges.select("first", "last").iter_rows():
+        yield WindowRange(first, last + window_ms)
