@@ -11,7 +11,7 @@ from rich.console import Console
 from audit.rules_in_force import JournalError
 from backfill.errors import BackfillError
 from broker.errors import BrokerError, DeliveryError
-from imports.errors import ImportRefusedError
+from imports.errors import ImportRefusedError, ImportStoppedError
 from imports.options import parse_options
 from imports.run import ImportRun
 from imports.target import find_target
@@ -48,10 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except _FAILURES as error:
         console.print(f"import stopped: {error}\n{_CONTINUES}")
         return 1
-    except KeyboardInterrupt:
-        report = None
-    if report is None:
+    except (ImportStoppedError, KeyboardInterrupt):
         console.print(f"import interrupted: {_CONTINUES}")
         return 130
-    sys.stdout.write("".join(f"{line}\n" for line in report.lines()))
+    if report is not None:
+        sys.stdout.write("".join(f"{line}\n" for line in report.lines()))
     return 0

@@ -1,6 +1,6 @@
 """The late trips of an import by their windows, and the ranges in which these are recounted."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import polars as pl
@@ -8,11 +8,12 @@ import polars as pl
 from audit.log_messages import read_log_messages
 from audit.oracle import assign_windows, validate_log
 from audit.rules_in_force import read_rules_in_force
+from audit.validation import LogMessage
 from backfill.callbacks import OnMessagesRead
 from backfill.trip_log import to_source
 from backfill.window_range import WindowRange
 from mobility.settings import Settings
-from mobility.topics import late_topic, trips_topic
+from mobility.topics import dead_topic, late_topic, trips_topic
 
 LATE_WINDOW_SCHEMA: Final = pl.Schema({"window_start": pl.Int64, "trips": pl.Int64})
 """Windows (epoch ms) with the numbers of their late trips."""
@@ -38,12 +39,9 @@ def read_late_windows(
     """
     topic, rules = trips_topic(settings), read_rules_in_force(settings)
     number = 0
-    frames = [
-        pl.DataFrame(schema={"partition": pl.Int32, "offset": pl.Int64, "window_start": pl.Int64})
-    ]
+    frames = [pl.DataFrame(schema=_LATE_TRIP_SCHEMA)]
     for batch in read_log_messages(settings, late_topic(settings)):
-        sources = (to_source(message, topic) for message in batch)
-        late = [each for each in sources if each and each.offset >= since.get(each.partition, 0)]
+        late = _sources(batch, topic, since)
         rows = assign_windows(validate_log([late], settings, rules).rows, settings)
         frames.append(rows.select(_LATE_TRIP_SCHEMA.names()).drop_nulls())
         number += len(batch)
@@ -51,6 +49,18 @@ def read_late_windows(
     # After a crash of the flow some are there twice.
     trips = pl.concat(frames).unique(["partition", "offset"])
     return count_by_window(trips)
+
+
+def count_dead_letters(settings: Settings, since: Mapping[int, int]) -> int:
+    """Return how many messages at these offsets or higher ones are dead letters, each once.
+
+    Raises BrokerError.
+    """
+    topic = trips_topic(settings)
+    found: set[tuple[int, int]] = set()
+    for batch in read_log_messages(settings, dead_topic(settings)):
+        found |= {(each.partition, each.offset) for each in _sources(batch, topic, since)}
+    return len(found)
 
 
 def count_by_window(trips: pl.DataFrame) -> pl.DataFrame:
@@ -74,3 +84,9 @@ def split_ranges(late: pl.DataFrame, window_ms: int) -> Iterator[WindowRange]:
     ).agg(start.first().alias("first"), start.last().alias("last"))
     for first, last in ranges.select("first", "last").iter_rows():
         yield WindowRange(first, last + window_ms)
+
+
+def _sources(batch: Iterable[LogMessage], topic: str, since: Mapping[int, int]) -> list[LogMessage]:
+    """Return messages at their source positions, but for those below the offsets."""
+    sources = (to_source(message, topic) for message in batch)
+    return [each for each in sources if each and each.offset >= since.get(each.partition, 0)]

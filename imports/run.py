@@ -9,9 +9,9 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from backfill.journal import log_name
-from imports.errors import ImportRefusedError
+from imports.errors import ImportRefusedError, ImportStoppedError
 from imports.flow_progress import read_ends, require_group, wait_for_flow
-from imports.late_trips import read_late_windows, split_ranges
+from imports.late_trips import count_dead_letters, read_late_windows, split_ranges
 from imports.recounting import LateRecount
 from imports.report import ImportReport
 from imports.selection import Selection, check_tables, select_files
@@ -41,10 +41,10 @@ class ImportRun:
     clock: Clock
 
     def run(self) -> ImportReport | None:
-        """Import the files, from where an earlier run was; return None where it was stopped.
+        """Import the files, from where an earlier run was.
 
-        Raises ImportRefusedError or BackfillError where it is refused, before anything is sent, and
-        what its parts raise.
+        Returns None where there is nothing to send. Raises ImportRefusedError or BackfillError
+        where it is refused, before anything is sent; ImportStoppedError; and what its parts raise.
         """
         settings = self.target.settings
         group = require_group(settings)
@@ -57,10 +57,10 @@ class ImportRun:
             selection = select_files(given, self.target.files, imports)
             self._describe(selection)
             if not selection.files.files:
-                return ImportReport()
+                return None
             return self._import(selection, log, group)
 
-    def _import(self, selection: Selection, log: str, group: str) -> ImportReport | None:
+    def _import(self, selection: Selection, log: str, group: str) -> ImportReport:
         folder = selection.resumed or new_import(self.target.state)
         record = self._begin(folder, selection.files, log)
         sender = FileSender(
@@ -71,12 +71,11 @@ class ImportRun:
             is_final=self.target.workspace is not None,
         )
         summary = sender.send(record.files, folder.state_file)
-        self.console.print(summary)
         sent = folder.load_state()
         if sent is None or not sent.is_complete:
-            return None
+            raise ImportStoppedError
         wait_for_flow(self.target.settings, group, read_ends(self.target.settings), self.console)
-        report = self._recount(record, sent.source.rows)
+        report = self._recount(record, sent.source.rows, summary)
         folder.save(replace(record, is_done=sender.is_complete(sent.source.last)))
         return report
 
@@ -89,7 +88,7 @@ class ImportRun:
         folder.save(record)
         return record
 
-    def _recount(self, record: ImportRecord, sent: int) -> ImportReport:
+    def _recount(self, record: ImportRecord, trips: int, summary: str) -> ImportReport:
         settings = self.target.settings
         with self.console.status("looking for late trips") as status:
             late = read_late_windows(
@@ -99,7 +98,14 @@ class ImportRun:
             )
         ranges = list(split_ranges(late, settings.window_ms))
         recounted = LateRecount(settings, self.target.state, self.console).run(ranges)
-        return ImportReport(sent, int(late["trips"].sum()), recounted)
+        return ImportReport(
+            trips=trips,
+            sent=summary,
+            late=int(late["trips"].sum()),
+            invalid=count_dead_letters(settings, record.starts),
+            recounted=recounted,
+            is_shared=self.target.workspace is None,
+        )
 
     def _describe(self, selection: Selection) -> None:
         if selection.held:
@@ -109,6 +115,8 @@ class ImportRun:
             self.console.print(f"import {selection.resumed.id} into {self.target} goes on")
         elif selection.files.files:
             self.console.print(f"importing into {self.target}")
+        else:
+            self.console.print("nothing is sent: the log has all of these files")
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -1,6 +1,7 @@
 """`just import FILE` beside a workspace: files in any order, doubled, overlapping, killed amid."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -146,6 +147,22 @@ def assert_all_at_once(city: City, file: Path) -> None:
     )
 
 
+def numbers(report: str, pattern: str) -> list[int]:
+    """Return the numbers in the line of a report that begins like a pattern, N for each."""
+    found = re.search("^" + pattern.replace("N", r"([\d,]+)"), report, re.MULTILINE)
+    assert found is not None, report
+    return [int(each.replace(",", "")) for each in found.groups()]
+
+
+def assert_adds_up(report: str) -> None:
+    """Assert that rows are trips, and that these came in time or late, some of each."""
+    read, trips, left_out = numbers(report, r"N rows read = N trips \+ N left out")
+    sent, in_time, late = numbers(report, r"N trips = N in time \+ N late")
+    assert (read, sent) == (trips + left_out, trips)
+    assert trips == in_time + late
+    assert min(in_time, late) > 0
+
+
 def test_files_in_any_order_are_all_of_them_at_once(
     city: City, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -159,12 +176,14 @@ def test_files_in_any_order_are_all_of_them_at_once(
     city.run_until(lambda: list(backfills.glob("*/record.json")), second)  # while it writes windows
     assert city.run(second) == 0
     assert first.record.is_done
+    capsys.readouterr()
 
     copy = city.folder / "copy.parquet"
     copy.write_bytes(second.read_bytes())
     assert city.run(city.file("fourth", 3, 4), copy, city.file("first", 0, 2)) == 0
     printed = capsys.readouterr()
+    assert_adds_up(printed.out)
     assert f"in the log already, and not sent again: {copy}" in printed.err
     assert city.run(copy) == 0
-    assert capsys.readouterr().out.startswith("nothing is sent")
+    assert "nothing is sent: the log has all of these files" in capsys.readouterr().err
     assert_all_at_once(city, city.file("all", 0, 4))
