@@ -1,19 +1,21 @@
 """The late trips of an import by their windows, and the ranges in which these are recounted."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import polars as pl
 
 from audit.log_messages import read_log_messages
 from audit.oracle import assign_windows, validate_log
-from audit.rules_in_force import read_rules_in_force
+from audit.rules_in_force import RulesInForce, read_rules_in_force
 from audit.validation import LogMessage
 from backfill.callbacks import OnMessagesRead
 from backfill.trip_log import to_source
 from backfill.window_range import WindowRange
 from mobility.settings import Settings
 from mobility.topics import dead_topic, late_topic, trips_topic
+from mobility.trips import decode_trips
+from mobility.validation import TripRules
 
 LATE_WINDOW_SCHEMA: Final = pl.Schema({"window_start": pl.Int64, "trips": pl.Int64})
 """Windows (epoch ms) with the numbers of their late trips."""
@@ -41,14 +43,37 @@ def read_late_windows(
     number = 0
     frames = [pl.DataFrame(schema=_LATE_TRIP_SCHEMA)]
     for batch in read_log_messages(settings, late_topic(settings)):
-        late = _sources(batch, topic, since)
-        rows = assign_windows(validate_log([late], settings, rules).rows, settings)
-        frames.append(rows.select(_LATE_TRIP_SCHEMA.names()).drop_nulls())
+        frames.append(find_windows(_sources(batch, topic, since), settings, rules))
         number += len(batch)
         on_progress(number)
     # After a crash of the flow some are there twice.
     trips = pl.concat(frames).unique(["partition", "offset"])
     return count_by_window(trips)
+
+
+def find_windows(
+    late: Sequence[LogMessage], settings: Settings, rules: RulesInForce | None
+) -> pl.DataFrame:
+    """Return the positions of late trips and their windows.
+
+    Only where they are is asked, so they are decoded by columns, as in the flow; what a recount
+    counts in these windows, it validates one by one. So are those here that the decoder of now
+    rejects: other rules were in force when the flow read them.
+    """
+    decoded = decode_trips([each.value for each in late], TripRules.of(settings))
+    rows = decoded.trips["row"].to_list()
+    window = settings.window_ms
+    known = pl.DataFrame(
+        {
+            "partition": [late[row].partition for row in rows],
+            "offset": [late[row].offset for row in rows],
+            "window_start": decoded.trips["event_time"] // window * window,
+        },
+        schema=_LATE_TRIP_SCHEMA,
+    )
+    others = [late[row] for row in decoded.rejected["row"]]
+    validated = assign_windows(validate_log([others], settings, rules).rows, settings)
+    return pl.concat([known, validated.select(_LATE_TRIP_SCHEMA.names()).drop_nulls()])
 
 
 def count_dead_letters(settings: Settings, since: Mapping[int, int]) -> int:

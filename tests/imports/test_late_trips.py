@@ -5,10 +5,16 @@ from itertools import pairwise
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
+from audit.oracle import assign_windows, validate_log
+from audit.validation import LogMessage
 from backfill.window_range import WindowRange
 from imports import late_trips
-from imports.late_trips import LATE_WINDOW_SCHEMA, count_by_window, split_ranges
+from imports.late_trips import LATE_WINDOW_SCHEMA, count_by_window, find_windows, split_ranges
+from mobility.records import MAX_EVENT_TIME
+from mobility.settings import Settings
+from tests.strategies import MINUTE, NOON, Entry
 
 WINDOW = 300_000
 DAY = 86_400_000
@@ -62,3 +68,18 @@ def test_trips_are_counted_by_window() -> None:
     """In the order of the windows."""
     trips = pl.DataFrame({"window_start": [WINDOW, 0, WINDOW]})
     assert count_by_window(trips).rows() == [(0, 1), (WINDOW, 2)]
+
+
+def test_late_trips_are_in_the_windows_that_a_recount_finds() -> None:
+    """Each at its position; what no rules take as a trip has no window."""
+    values = [
+        Entry(NOON + MINUTE, "a", "d", "car", 5).value,
+        b"no trip",
+        Entry(NOON + 7 * MINUTE, "b", None, None, 5).value,
+    ]
+    late = [LogMessage(1, 10 + at, MAX_EVENT_TIME, value) for at, value in enumerate(values)]
+    settings = Settings()
+    windows = find_windows(late, settings, None)
+    assert windows.rows() == [(1, 10, NOON), (1, 12, NOON + 5 * MINUTE)]
+    validated = assign_windows(validate_log([late], settings).rows, settings)
+    assert_frame_equal(windows, validated.select(windows.columns).drop_nulls())
