@@ -14,7 +14,7 @@ from imports.flow_progress import read_ends, require_group, wait_for_flow
 from imports.late_trips import count_dead_letters, read_late_windows, split_ranges
 from imports.recounting import LateRecount
 from imports.report import ImportReport
-from imports.selection import Selection, check_tables, select_files
+from imports.selection import Selection, check_tables, interrupted_others, select_files
 from imports.sending import FileSender
 from imports.target import ImportTarget
 from mobility.files import try_file_lock
@@ -56,6 +56,8 @@ class ImportRun:
             imports = [each for each in read_imports(self.target.state) if each.record.log == log]
             selection = select_files(given, self.target.files, imports)
             self._describe(selection)
+            for line in interrupted_others(imports, selection.resumed):
+                self.console.print(line)
             if not selection.files.files:
                 return None
             return self._import(selection, log, group)

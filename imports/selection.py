@@ -1,6 +1,7 @@
 """Which of the given files are new, and which import they belong to."""
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +54,16 @@ def select_files(
     return Selection(msgspec.structs.replace(given, files=tuple(new.values())), held, None)
 
 
+def interrupted_others(
+    imports: Sequence[ImportFolder], resumed: ImportFolder | None
+) -> Iterator[str]:
+    """Yield a line for each import that is not done, but for the one that is resumed now."""
+    for each in imports:
+        if not each.record.is_done and each != resumed:
+            files = _names(each.record.files.files)
+            yield f"import {each.id} is not done: `just import {files}` goes on with it"
+
+
 def check_tables(given: TripFileSet, tables: dict[str, str | None]) -> None:
     """Raise ImportRefusedError where files name other tables than the system joins to all trips."""
     for name, path in given.tables.items():
@@ -79,7 +90,7 @@ def _check_options(given: TripFileSet, held: TripFileSet) -> None:
 
 
 def _names(files: Sequence[TripFile]) -> str:
-    return " ".join(each.path for each in files)
+    return shlex.join(each.path for each in files)
 
 
 def _options(files: TripFileSet) -> str:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from imports.errors import ImportRefusedError
-from imports.selection import check_tables, select_files
+from imports.selection import check_tables, interrupted_others, select_files
 from mobility.trip_files import TripFile, TripFileSet
 from stack.import_folder import ImportFolder, ImportRecord, new_import
 
@@ -57,6 +57,17 @@ def test_files_of_an_import_that_is_not_done_are_refused_with_others(tmp_path: P
         with pytest.raises(ImportRefusedError, match=r"0001 has .*`just import /d/b\.csv /d/a\.cs"):
             select_files(given, None, [begun])
     assert select_files(files(C), None, [begun]).resumed is None
+
+
+def test_other_imports_that_are_not_done_are_named(tmp_path: Path) -> None:
+    """Their late trips wait for the same command."""
+    spaced = TripFile("/d/a b.csv", 9, "a")
+    begun = imported(tmp_path, files(spaced, B), is_done=False)
+    done = imported(tmp_path, files(C), is_done=True)
+    assert list(interrupted_others([begun, done], begun)) == []
+    assert list(interrupted_others([begun, done], None)) == [
+        "import 0001 is not done: `just import '/d/a b.csv' /d/b.csv` goes on with it"
+    ]
 
 
 @pytest.mark.parametrize("is_done", [True, False])
