@@ -26,6 +26,11 @@ down *args:
 workspaces:
     python -m stack.workspaces list
 
+# Add files of trips to a running system, and recount what comes late: FILE... [--name N] for a workspace.
+[no-cd]
+import *args:
+    exec python -m imports --folder "{{ root }}/.mobility" "$@"
+
 # Delete a workspace with its data: NAME [--yes].
 reset *args:
     python -m stack.workspaces reset "$@"

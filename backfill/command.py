@@ -8,14 +8,12 @@ import polars as pl
 from rich.console import Console
 
 from backfill.errors import BackfillError
-from backfill.journal import Journal
+from backfill.journal import Journal, log_name
 from backfill.options import BackfillOptions, parse_options
 from backfill.report import print_records
 from backfill.run import BackfillRun
 from broker.errors import BrokerError, DeliveryError
-from broker.topics import cluster_id
 from mobility.settings import Settings, SettingsError, read_settings
-from mobility.topics import trips_topic
 from sinks.store import StoreError
 
 _FAILURES: Final = (
@@ -57,7 +55,7 @@ def _run(options: BackfillOptions, settings: Settings, console: Console) -> None
         journal = Journal(options.journal_folder, None, settings)
         print_records(journal.records(), journal.reverted(), console)
         return
-    journal = Journal(options.journal_folder, _log_name(settings), settings)
+    journal = Journal(options.journal_folder, log_name(settings), settings)
     run = BackfillRun(
         settings,
         journal,
@@ -69,8 +67,3 @@ def _run(options: BackfillOptions, settings: Settings, console: Console) -> None
         run.revert(options.reverts)
     else:
         run.recount(options.start, options.end, options.corrections)
-
-
-def _log_name(settings: Settings) -> str:
-    """Return the name of the log for records: the topic and the id of its cluster."""
-    return f"{trips_topic(settings)} on cluster {cluster_id(settings)}"

@@ -7,7 +7,7 @@ from audit.log_messages import read_log_messages
 from audit.topics import decode_windows
 from audit.window_sample import keep_highest_versions
 from backfill.callbacks import OnStatus
-from backfill.errors import BackfillError
+from backfill.errors import IncompleteRangeError
 from backfill.plan import ENTITY_WINDOW_SCHEMA
 from backfill.trip_log import find_first_offsets
 from backfill.window_range import WindowRange
@@ -45,7 +45,7 @@ def read_current_windows(
 def refuse_incomplete(
     window_range: WindowRange, settings: Settings, watermark: int | None, source: str
 ) -> None:
-    """Raise BackfillError where the range has windows that are not complete yet.
+    """Raise IncompleteRangeError where the range has windows that are not complete yet.
 
     `watermark` (epoch ms) is that of `source`, None where it is unknown.
     """
@@ -63,11 +63,11 @@ def refuse_incomplete(
         f"Not all windows of {window_range} are complete: {source} {state}, and a window accepts "
         f"trips until {settings.allowed_lateness} s after its end. {advice}"
     )
-    raise BackfillError(msg)
+    raise IncompleteRangeError(msg)
 
 
 def refuse_incomplete_in(store: WindowStore, window_range: WindowRange, settings: Settings) -> None:
-    """Raise BackfillError where the stores do not have all complete windows of the range yet.
+    """Raise IncompleteRangeError where the stores lack complete windows of the range yet.
 
     Stores that `dataflows.serving` writes to have no watermarks; then the log alone decides.
     """
@@ -78,7 +78,7 @@ def refuse_incomplete_in(store: WindowStore, window_range: WindowRange, settings
             f"Not all windows of {window_range} are complete: the stores have no watermark of "
             f"{', '.join(missing)} yet. Run again when the flow has recorded one."
         )
-        raise BackfillError(msg)
+        raise IncompleteRangeError(msg)
     watermarks = [each for watermarks in progress.values() for each in watermarks.values()]
     lowest = min(watermarks, default=MIN_EVENT_TIME)
     if lowest > MIN_EVENT_TIME:

@@ -17,9 +17,11 @@ from backfill.correction_file import CorrectionFile, read_correction_file
 from backfill.errors import BackfillError
 from backfill.plan import ENTITY_WINDOW_SCHEMA, WindowChanges
 from backfill.window_range import WindowRange, parse_window_range
+from broker.topics import cluster_id
 from mobility.files import sync_folder, try_file_lock, write_atomically
 from mobility.settings import Settings
 from mobility.times import iso_time
+from mobility.topics import trips_topic
 from mobility.totals import upgrade_windows
 
 _RECORD_FILE: Final = "record.json"
@@ -68,6 +70,14 @@ class BackfillRecord(msgspec.Struct, frozen=True, kw_only=True):
             )
             raise BackfillError(msg)
         return parse_window_range(self.start, self.end, settings)
+
+
+def log_name(settings: Settings) -> str:
+    """Return the name of the log for records: the topic and the id of its cluster.
+
+    Raises BrokerError.
+    """
+    return f"{trips_topic(settings)} on cluster {cluster_id(settings)}"
 
 
 class Journal:

@@ -26,16 +26,28 @@ from sinks.store import WindowStore
 
 
 @dataclass(frozen=True, slots=True)
+class Recounted:
+    """How many windows a recount has written, and how many of them are too old for Redis."""
+
+    windows: int = 0
+    refused: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class BackfillRun:
-    """A backfill against running services; without `apply` nothing is written."""
+    """A backfill against running services; without `apply` nothing is written.
+
+    `shows_changes`: some of the windows are printed as they were and as they will be.
+    """
 
     settings: Settings
     journal: Journal
     console: Console
     apply: bool
     allow_unrecorded: bool
+    shows_changes: bool = True
 
-    def recount(self, start: str, end: str, files: Sequence[Path]) -> None:
+    def recount(self, start: str, end: str, files: Sequence[Path]) -> Recounted:
         """Recount the windows of a range. Raises BackfillError where that is refused."""
         settings = self.settings
         window_range = parse_window_range(start, end, settings)
@@ -45,12 +57,11 @@ class BackfillRun:
             if unfinished is not None:
                 if not self._is_same(unfinished, window_range, given):
                     self._refuse_until_finished(unfinished)
-                self._finish(unfinished, stores)
-                return
+                return self._finish(unfinished, stores)
             for store in stores:
                 refuse_incomplete_in(store, window_range, settings)
             changes = self._plan(window_range, given)
-            self._apply(changes, stores, window_range, given)
+            return self._apply(changes, stores, window_range, given)
 
     def revert(self, backfill: str) -> None:
         """Restore the windows from before a backfill. Raises BackfillError where it is refused."""
@@ -130,23 +141,24 @@ class BackfillRun:
         window_range: WindowRange,
         given: Sequence[CorrectionFile] = (),
         reverts: str | None = None,
-    ) -> None:
+    ) -> Recounted:
         """Print the changes; with `apply` record and write them."""
         if changes.after.is_empty():
             self._print("No difference: the recount gives the current windows.")
-            return
-        print_changes(changes, self.console)
+            return Recounted()
+        if self.shows_changes:
+            print_changes(changes, self.console)
         if not self.apply:
             self._print("Nothing was written. Run it with --apply to write this.")
-            return
+            return Recounted()
         record = self.journal.begin(window_range, changes, given, reverts)
-        self._finish(record, stores)
+        return self._finish(record, stores)
 
-    def _finish(self, record: BackfillRecord, stores: Sequence[WindowStore]) -> None:
+    def _finish(self, record: BackfillRecord, stores: Sequence[WindowStore]) -> Recounted:
         """Write all windows of a record, and mark it as applied."""
         if not self.apply:
             self._print(f"Backfill {record.id} is not finished. Run it with --apply to finish it.")
-            return
+            return Recounted()
         windows = self.journal.read_changes(record).after
         with self._status(f"writing {windows.height:,} windows") as on_status:
             refused = write_windows(self.settings, stores, windows, on_status)
@@ -156,6 +168,7 @@ class BackfillRun:
             f"Backfill {record.id} is applied: {windows.height:,} windows, generation "
             f"{record.generation}. Its record is {self.journal.folder / record.id}."
         )
+        return Recounted(windows.height, refused.height)
 
     def _find_unfinished(self, window_range: WindowRange) -> BackfillRecord | None:
         """Return the backfill of these windows that a crash has interrupted, if there is one."""

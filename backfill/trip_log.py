@@ -93,7 +93,7 @@ def read_late_trips(
     topic = trips_topic(settings)
     scan = RangeScan(window_range, pl.Series("trip_id", [], dtype=pl.String))
     for batch in _with_progress(read_log_messages(settings, late_topic(settings)), on_progress):
-        sources = [_to_source(message, topic) for message in batch]
+        sources = [to_source(message, topic) for message in batch]
         found = [message for message in sources if message is not None]
         rows = _validate(found, settings, rules)
         scan.add(assign_windows(rows, settings))
@@ -146,8 +146,8 @@ def _validate(
     return validate_log([messages], settings, rules).rows
 
 
-def _to_source(message: LogMessage, topic: str) -> LogMessage | None:
-    """Return a late trip with its source position; None where its headers name none in the log."""
+def to_source(message: LogMessage, topic: str) -> LogMessage | None:
+    """Return a late trip with its source position; None where its headers name none in `topic`."""
     source, partition, offset, _, value = source_position(message)
     if source != topic or partition is None or offset is None:
         return None

@@ -7,13 +7,13 @@ it too, but librdkafka 2 aborts the process where the coordinator goes away mean
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from broker.access import Access, denial, is_denied
+from broker.access import Access, Operation, denial, is_denied
 from broker.admin import MISSING_SECONDS
 from broker.clients import ANSWER_SECONDS, client_config, configured, is_transient
 from broker.connection import ConnectionErrors
@@ -27,7 +27,7 @@ _JOINED: Final = frozenset({KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GEN
 
 
 class GroupOffsets:
-    """The offsets of a group; connects at the first commit."""
+    """The offsets of a group; connects at the first request."""
 
     def __init__(self, settings: Settings, group: str) -> None:
         self._settings = settings
@@ -61,6 +61,25 @@ class GroupOffsets:
                 raise self._refused(error)
             time.sleep(_PAUSE_SECONDS)
 
+    def read(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """Return the stored next offset of each partition; those without one are left out.
+
+        A passing error is waited for, 15 s at most. Raises AccessError where the client may not do
+        that, BrokerError where it failed otherwise.
+        """
+        places = [TopicPartition(*place) for place in partitions]
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            try:
+                stored = self._consumer.committed(places, ANSWER_SECONDS)
+            except KafkaException as error:
+                if not is_transient(error.args[0]) or time.monotonic() > deadline:
+                    raise self._refused(error.args[0], "Describe") from error
+            else:
+                known = (place for place in stored if place.offset >= 0)
+                return {(place.topic, place.partition): place.offset for place in known}
+            time.sleep(_PAUSE_SECONDS)
+
     def _ask(self, wanted: list[TopicPartition], deadline: float) -> KafkaError | None:
         """Return why not all offsets were stored, None where they were."""
         self._wait(deadline)  # for the answer to an earlier request that came too late
@@ -90,9 +109,9 @@ class GroupOffsets:
         self._pending -= 1
         self._error = error or next((place.error for place in stored if place.error), None)
 
-    def _refused(self, error: KafkaError) -> BrokerError:
+    def _refused(self, error: KafkaError, operation: Operation = "Read") -> BrokerError:
         if is_denied(error):
-            access = Access("Read", self._group, "Group")
+            access = Access(operation, self._group, "Group")
             return AccessError(denial(self._settings, access, error))
         if error.code() in _JOINED:
             return BrokerError(

@@ -1,6 +1,6 @@
 """Files of trips that people have named: what is in them and how they are read, as JSON.
 
-`python -m producer.identify` writes it, and the record of a workspace holds it.
+`python -m producer.identify` writes it, and the records of a workspace and of an import hold it.
 """
 
 from typing import Self
@@ -55,8 +55,8 @@ class TripFileSet(msgspec.Struct, frozen=True, kw_only=True):
 
     def is_read_as(self, other: Self) -> bool:
         """Tell whether the files become the same trips, with the same tables."""
-        return (self.options, self.mapping, self.tables) == (
-            other.options,
-            other.mapping,
-            other.tables,
-        )
+        return self.is_parsed_as(other) and self.tables == other.tables
+
+    def is_parsed_as(self, other: Self) -> bool:
+        """Tell whether the files become the same trips, whatever is joined to them."""
+        return (self.options, self.mapping) == (other.options, other.mapping)

@@ -29,6 +29,13 @@ from producer.state import ReplaySource, ReplayState, ReplayStateError, read_sta
 from producer.trip_writer import KafkaTripWriter, TripWriter
 from producer.trips_file import TripsFile, open_trips_file
 
+CheckTrips = Callable[[TripsFile], None]
+"""Looks at the trips of the files before they are sent."""
+
+
+def accept_all(_file: TripsFile) -> None:
+    """Refuse nothing."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Replay files; return 0, 1 if Kafka failed, 2 for an invalid call, 130 if interrupted."""
@@ -49,8 +56,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def replay(options: ProducerOptions, settings: Settings, console: Console, clock: Clock) -> str:
-    """Send the files to the trips topic; return a summary in lines."""
+def replay(
+    options: ProducerOptions,
+    settings: Settings,
+    console: Console,
+    clock: Clock,
+    check: CheckTrips = accept_all,
+) -> str:
+    """Send the files to the trips topic; return a summary in lines.
+
+    `check` is called once all are read, before the first is sent, and may raise to refuse them.
+    """
     if faults := list(unwritable(settings, "the producer")):
         raise SettingsError(faults)
     reading = replace(options.reading, refunds=settings.refunds)
@@ -78,6 +94,7 @@ def replay(options: ProducerOptions, settings: Settings, console: Console, clock
             bar.stop()
             for line in _preview(report, file):
                 _print(console, line)
+            check(file)
             sent = _send(options, settings, file, console, clock)
             return "\n".join((sent, *report.totals()))
 

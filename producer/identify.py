@@ -33,26 +33,8 @@ _DESCRIPTION: Final = "Run the whole system on the trips of files, in a workspac
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print what the files are; return 0, or 2 if one can't be read as trips."""
     found = _parser().parse_args(arguments)
-    reading = reading_options(found)
-    if reading.columns is not None:
-        reading = replace(reading, columns=reading.columns.absolute())
     try:
-        tables = table_options(found)
-        check_tables(tables)
-        refunds = read_settings(os.environ).refunds
-        with open_trip_files(found.files, replace(reading, refunds=refunds)) as reader:
-            reader.check_amounts()
-            timezones = reader.timezones
-        identified = TripFileSet(
-            given=tuple(map(str, found.files)),
-            # What is left aside, the producer says once it reads the files.
-            files=tuple(map(_identify, trip_files(found.files, lambda _name: None))),
-            options=(*reading.arguments(), *(["--as-is"] if found.as_is else [])),
-            mapping=_mapping(reading),
-            tables={name: str(path) for name, path in tables.items()},
-            rejects=found.rejects and str(found.rejects),
-            timezones=timezones,
-        )
+        identified = identify(found, refunds=read_settings(os.environ).refunds)
     except (OSError, SettingsError, TripsFileError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -60,6 +42,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     sys.stdout.buffer.write(msgspec.json.encode(identified))
     return 0
+
+
+def identify(found: argparse.Namespace, *, refunds: bool) -> TripFileSet:
+    """Return what files are, by the options that `add_file_options` has parsed.
+
+    Raises TripsFileError or OSError if one can't be read as trips.
+    """
+    reading = file_options(found)
+    tables = table_options(found)
+    check_tables(tables)
+    with open_trip_files(found.files, replace(reading, refunds=refunds)) as reader:
+        reader.check_amounts()
+        timezones = reader.timezones
+    return TripFileSet(
+        given=tuple(map(str, found.files)),
+        # What is left aside, the producer says once it reads the files.
+        files=tuple(map(_identify, trip_files(found.files, lambda _name: None))),
+        options=(*reading.arguments(), *(["--as-is"] if found.as_is else [])),
+        mapping=_mapping(reading),
+        tables={name: str(path) for name, path in tables.items()},
+        rejects=found.rejects and str(found.rejects),
+        timezones=timezones,
+    )
+
+
+def file_options(found: argparse.Namespace) -> ReadingOptions:
+    """Return the options that say how files are read, with absolute paths."""
+    reading = reading_options(found)
+    if reading.columns is None:
+        return reading
+    return replace(reading, columns=reading.columns.absolute())
+
+
+def add_file_options(parser: argparse.ArgumentParser) -> None:
+    """Add files of trips, and the options that say what is sent of them, to a command's parser."""
+    add = parser.add_argument
+    add("files", type=_path, nargs="+", metavar="FILE", help=FILES_HELP)
+    add("--as-is", action="store_true", help="send trips in the order of the files")
+    add(
+        "--rejects",
+        type=_path,
+        metavar="FILE",
+        help="write the rows that are left out there, with their reasons, as NDJSON",
+    )
+    add_table_options(parser)
+    add_reading_options(parser)
 
 
 def _identify(path: Path) -> TripFile:
@@ -82,17 +110,7 @@ def _parser() -> argparse.ArgumentParser:
         description=_DESCRIPTION,
         allow_abbrev=False,
     )
-    add = parser.add_argument
-    add("files", type=_path, nargs="+", metavar="FILE", help=FILES_HELP)
-    add("--as-is", action="store_true", help="send trips in the order of the files")
-    add(
-        "--rejects",
-        type=_path,
-        metavar="FILE",
-        help="write the rows that are left out there, with their reasons, as NDJSON",
-    )
-    add_table_options(parser)
-    add_reading_options(parser)
+    add_file_options(parser)
     return parser
 
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import shlex
 import urllib.request
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
@@ -10,7 +12,8 @@ from urllib.error import HTTPError
 
 from mobility.settings import Settings
 from stack.flow_status import ProcessStatus
-from stack.workspace import LoadState, Workspace, WorkspaceRecord
+from stack.load_state import LoadState
+from stack.workspace import Workspace, WorkspaceRecord
 
 _REQUEST_SECONDS: Final = 10.0
 
@@ -36,7 +39,8 @@ class LoadReport:
             self._record(state, settings)
         if not self._has_read_all(statuses):
             return None
-        return await self._counted(settings, state, _watermark(statuses) or 0)
+        loads = self._workspace.loads() or state
+        return await self._counted(settings, loads, _watermark(statuses) or 0)
 
     async def _counted(self, settings: Settings, state: LoadState, watermark: int) -> str | None:
         try:
@@ -78,8 +82,9 @@ class LoadReport:
         return not lag and is_newer and is_same and is_known
 
     def _text(self, settings: Settings, state: LoadState, counted: int | None) -> str:
-        name, sent = self._workspace.name, state.source.rows
+        name, sent = self._workspace.name, state.position.row
         lines = [f"{sent:,} trips, from {_time(state.source.first)} to {_time(state.source.last)}"]
+        lines += self._interrupted_imports()
         if counted is not None:
             lines.append(f"{counted:,} of them counted")
         if counted is not None and counted != sent:
@@ -92,6 +97,13 @@ class LoadReport:
             f"`just up --name {name}` starts it again"
         )
         return "\n".join(lines)
+
+    def _interrupted_imports(self) -> Iterator[str]:
+        name = self._workspace.name
+        for record in (each.record for each in self._workspace.imports()):
+            if not record.is_done:
+                files = shlex.join(each.path for each in record.files.files)
+                yield f"an import is not done: `just import {files} --name {name}` goes on with it"
 
 
 def _request_summary(settings: Settings) -> dict[str, Any]:

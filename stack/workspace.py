@@ -4,6 +4,7 @@ import argparse
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,8 @@ import msgspec
 
 from mobility.files import write_atomically
 from mobility.trip_files import TripFileSet
+from stack.import_folder import ImportFolder, read_imports
+from stack.load_state import LoadState, read_load_state
 from stack.services import open_folder
 
 _FOLDER: Final = "workspaces"
@@ -30,28 +33,6 @@ class WorkspaceRecord(msgspec.Struct, frozen=True):
 
     files: TripFileSet
     is_loaded: bool = False
-
-
-class _Source(msgspec.Struct, frozen=True):
-    rows: int
-    first: int
-    last: int
-
-
-class _Position(msgspec.Struct, frozen=True):
-    row: int
-
-
-class LoadState(msgspec.Struct, frozen=True):
-    """What the state file of the producer says; other fields of it are skipped."""
-
-    source: _Source
-    position: _Position
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether Kafka has confirmed every trip."""
-        return self.position.row == self.source.rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +60,17 @@ class Workspace:
 
     def load_state(self) -> LoadState | None:
         """Return how far the files are loaded; None before the first trip."""
-        try:
-            return msgspec.json.decode(self.state_file.read_bytes(), type=LoadState)
-        except FileNotFoundError:
-            return None
+        return read_load_state(self.state_file)
+
+    def imports(self) -> list[ImportFolder]:
+        """Return the imports of further files, the oldest first."""
+        return list(read_imports(self.folder))
+
+    def loads(self) -> LoadState | None:
+        """Return how far all files are loaded, imported ones too; None before the first trip."""
+        own = self.load_state()
+        imported = [state for each in self.imports() if (state := each.load_state())]
+        return None if own is None else reduce(LoadState.plus, imported, own)
 
     @property
     def _record(self) -> Path:

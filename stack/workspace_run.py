@@ -108,9 +108,10 @@ def check_same(workspace: Workspace, held: TripFileSet, given: TripFileSet) -> N
     if not held.has_files_of(given):
         names = ", ".join(held.given)
         msg = (
-            f"workspace {name} holds other files: {names}. Files can't be added to it "
-            "yet. Give these a workspace of their own with another `--name`, or delete this one "
-            f"with `just reset {name}`. `just up --name {name}` starts it as it is"
+            f"workspace {name} holds other files: {names}. `just up --name {name}` starts it as "
+            f"it is, and `just import FILE... --name {name}` adds files while it runs. Or give "
+            "these a workspace of their own with another `--name`, or delete this one with "
+            f"`just reset {name}`"
         )
         raise WorkspaceError(msg)
     if not held.is_read_as(given):

@@ -52,7 +52,7 @@ def _list(state: Path) -> int:
 
 
 def _cells(workspace: Workspace) -> Iterator[str]:
-    state = workspace.load_state()
+    state = workspace.loads()
     yield workspace.name
     yield _files(workspace)
     if state is None:
@@ -67,7 +67,9 @@ def _cells(workspace: Workspace) -> Iterator[str]:
 
 def _files(workspace: Workspace) -> str:
     record = workspace.record()
-    given = [] if record is None else [Path(path).name for path in record.files.given]
+    own = () if record is None else record.files.given
+    imported = (file.path for each in workspace.imports() for file in each.record.files.files)
+    given = [Path(path).name for path in (*own, *imported)]
     more = len(given) - _NAMED_FILES
     return ", ".join(given[:_NAMED_FILES]) + (f" and {more} more" if more > 0 else "")
 

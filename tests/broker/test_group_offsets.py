@@ -25,6 +25,8 @@ def test_offsets_are_stored_for_every_tool_to_read(services: Settings) -> None:
     for offsets in ({(name, 0): 5, (name, 1): 0}, {(name, 0): 3, (name, 1): 0}):
         group.commit(offsets)
         assert read_group(settings, f"{settings.topic_prefix}group") == offsets
+        # Of a partition that nobody has committed there is none.
+        assert group.read([*offsets, (name, 2)]) == offsets
     admin = AdminClient({"bootstrap.servers": settings.kafka})
     admin.delete_topics([name])[name].result()
 

@@ -10,9 +10,10 @@ from urllib.error import HTTPError, URLError
 import pytest
 
 from mobility.settings import Settings
-from mobility.trip_files import TripFileSet
+from mobility.trip_files import TripFile, TripFileSet
 from stack import load_report
 from stack.flow_status import ProcessStatus
+from stack.import_folder import ImportRecord, new_import
 from stack.load_report import LoadReport
 from stack.workspace import Workspace, WorkspaceRecord, open_workspace
 
@@ -131,3 +132,25 @@ def test_windows_that_are_not_past_are_completed_by_a_later_start(
     record = workspace.record()
     assert record is not None
     assert not record.is_loaded
+
+
+def test_imported_files_count_as_well(workspace: Workspace, api: Api) -> None:
+    """And the command that goes on with an import that is not done is named."""
+    load(workspace)
+    imported = new_import(workspace.folder)
+    files = TripFileSet(given=("/d",), files=(TripFile("/d/a b.csv", 9, "a"),))
+    imported.save(ImportRecord("log", files, {0: 7}))
+    source = {"rows": 9, "first": MARCH - 3_600_000, "last": MARCH}
+    imported.state_file.write_text(json.dumps({"source": source, "position": {"row": 2}}))
+    api.answer = {"as_of": "2025-03-01T01:00:00Z", "trip_count": 9}
+    *_, text = told(LoadReport(workspace, is_loading=False), status(1), status(2))
+    assert text is not None
+    assert text.startswith(
+        "9 trips, from 2025-02-28 23:00 UTC to 2025-03-01 01:00 UTC\n"
+        "an import is not done: `just import '/d/a b.csv' --name city` goes on with it\n"
+        "9 of them counted\nOpen"
+    )
+    imported.save(ImportRecord("log", files, {0: 7}, is_done=True))
+    *_, text = told(LoadReport(workspace, is_loading=False), status(1), status(2))
+    assert text is not None
+    assert "not done" not in text

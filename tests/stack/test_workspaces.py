@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mobility.trip_files import TripFileSet
+from mobility.trip_files import TripFile, TripFileSet
+from stack.import_folder import ImportRecord, new_import
 from stack.processes import identify, save_record
 from stack.workspace import Workspace, WorkspaceRecord, open_workspace
 from stack.workspaces import disk_usage, main
@@ -41,6 +42,22 @@ def test_a_line_says_what_a_workspace_holds(
     save_record(workspace.folder, "up", identify(os.getpid()))
     assert run(workspace, "list") == 0
     assert "running" in capsys.readouterr().out
+
+
+def test_imported_files_are_listed(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Behind those that the workspace was made of, and their trips are counted."""
+    workspace.save(WorkspaceRecord(TripFileSet(given=("/d/a.csv",), files=()), is_loaded=True))
+    imported = new_import(workspace.folder)
+    files = TripFileSet(given=("/e",), files=(TripFile("/e/feb.csv", 9, "f"),))
+    imported.save(ImportRecord("log", files, {}, is_done=True))
+    source = '{"rows": 34, "first": 1738368000000, "last": 1738371600000}'
+    imported.state_file.write_text(f'{{"source": {source}, "position": {{"row": 34}}}}')
+    assert run(workspace, "list") == 0
+    line = capsys.readouterr().out.splitlines()[-1]
+    for word in ("a.csv, feb.csv", "1,234", "2025-02-01 00:00", "2025-03-01 01:00"):
+        assert word in line
 
 
 def test_without_workspaces_the_way_to_one_is_said(
