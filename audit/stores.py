@@ -21,8 +21,15 @@ def read_postgres_totals(settings: Settings) -> pl.DataFrame:
 
 
 def read_postgres_windows(settings: Settings) -> pl.DataFrame:
-    """Return the rows of every `<entity>_windows`: the columns of the oracle's windows."""
-    return _read_views(settings, "windows", ["window_start", "window_end", *STARTS])
+    """Return the rows of every `<entity>_windows`: the columns of the oracle's windows.
+
+    Sketches stand in the ledger, from where they are joined.
+    """
+    windows = _read_views(settings, "windows", ["window_start", "window_end", *STARTS])
+    if not settings.measures:
+        return windows
+    sketches = _read_sketches(settings)
+    return windows.join(sketches, ["entity", "id", "window_start"], "left", nulls_equal=True)
 
 
 def read_redis_totals(settings: Settings) -> pl.DataFrame:
@@ -55,6 +62,27 @@ def _read_views(settings: Settings, view: str, times: list[str]) -> pl.DataFrame
             )
             for entity in ENTITIES
         ]
+    return pl.concat(frames)
+
+
+def _read_sketches(settings: Settings) -> pl.DataFrame:
+    names = sql.SQL(", ").join(map(sql.Identifier, settings.measures))
+    schema = pl.Schema(
+        {
+            "entity": pl.String(),
+            "id": pl.String(),
+            "window_start": pl.Int64(),
+            **dict.fromkeys(settings.measures, pl.Binary()),
+        }
+    )
+    frames = []
+    with psycopg.connect(settings.postgres) as connection:
+        for entity in ENTITIES:
+            query = sql.SQL("SELECT {}, id, window_start, {} FROM {}").format(
+                sql.Literal(entity.name), names, sql.Identifier(f"{entity.name}_ledger")
+            )
+            rows = connection.execute(query).fetchall()
+            frames.append(pl.DataFrame(rows, schema=schema, orient="row"))
     return pl.concat(frames)
 
 

@@ -1,0 +1,58 @@
+"""Distributions of single trips as JSON, derived from merged sketches."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from api.queries.contract import PERCENTILES, SketchOfWindows
+from api.representation.responses import Freshness
+from mobility.records import MICRO
+from mobility.sketched_measures import SKETCH_BY_NAME, SKETCHES
+from mobility.sketches import histogram, records
+
+
+class TripPercentiles(msgspec.Struct, frozen=True, kw_only=True):
+    """The smallest values that 50, 90 and 99 % of the trips do not exceed, within 2 %.
+
+    `trip_count` is how many trips they are of: those that have the amount, in windows that have its
+    histogram.
+    """
+
+    trip_count: int
+    p50: float
+    p90: float
+    p99: float
+
+
+class TripDistributionResponse(Freshness, frozen=True, kw_only=True):
+    """How the single trips of an id, or of all ids, are distributed over a range.
+
+    `trip_count` is the number of all trips. A distribution is null where no trip has the amount,
+    and where MOBILITY_MEASURES does not name it, or did not when the windows were counted.
+    """
+
+    entity: str
+    id: str | None
+    from_: datetime | None = msgspec.field(name="from")
+    to: datetime | None
+    trip_count: int
+    __annotations__ |= {each.answer: TripPercentiles | None for each in SKETCHES}
+    complete: bool
+
+
+def distributions_of(sketches: Mapping[str, SketchOfWindows]) -> dict[str, Any]:
+    """Return the distributions, by their fields in answers."""
+    nothing = {each.answer: None for each in SKETCHES}
+    found = {SKETCH_BY_NAME[name].answer: _percentiles(each) for name, each in sketches.items()}
+    return {**nothing, **found}
+
+
+def _percentiles(found: SketchOfWindows) -> TripPercentiles | None:
+    counted = records.from_bytes(pl.Series([b"".join(found.parts)])).explode().drop_nulls()
+    if counted.is_empty():
+        return None
+    p50, p90, p99 = (value / MICRO for value in histogram.percentiles(counted, PERCENTILES))
+    return TripPercentiles(trip_count=histogram.count(counted), p50=p50, p90=p90, p99=p99)
