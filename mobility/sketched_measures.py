@@ -27,7 +27,11 @@ class Sketch:
     answer: str
 
 
-SKETCHES: Final = (Sketch("duration_histogram", "histogram", "duration", answer="trip_duration"),)
+SKETCHES: Final = (
+    Sketch("duration_histogram", "histogram", "duration", answer="trip_duration"),
+    Sketch("distance_histogram", "histogram", "distance", answer="trip_distance"),
+    Sketch("price_histogram", "histogram", "revenue", answer="trip_price"),
+)
 
 SKETCH_BY_NAME: Final = {each.name: each for each in SKETCHES}
 

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.services
 DAY = 24 * 12 * LENGTH
 IDS = ("a", "a/b", "distribution", "a/distribution", "without price")
 PERCENTS = {"p50": 50, "p90": 90, "p99": 99}
-AMOUNTS = {"trip_duration": "duration"}
+AMOUNTS = {"trip_duration": "duration", "trip_distance": "distance", "trip_price": "revenue"}
 
 
 def random_trips() -> pl.DataFrame:
