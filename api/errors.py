@@ -64,9 +64,10 @@ class MeasuresRequiredError(RequestError):
     status = HTTPStatus.NOT_FOUND
     slug = "needs-measures"
 
-    def __init__(self) -> None:
+    def __init__(self, entity: str) -> None:
         super().__init__(
-            "Distributions of trips need optional measures, and MOBILITY_MEASURES names none"
+            "Distributions of trips need optional measures, and MOBILITY_MEASURES names none that "
+            f"is computed for {entity}"
         )
 
 

@@ -14,7 +14,7 @@ import polars_h3
 
 from audit.measures import measures_of_parts, measures_of_trips
 from audit.rules_in_force import RulesInForce, TableFiles
-from audit.sketches import sketches_of_trips
+from audit.sketches import TEXTS, sketches_of_trips
 from audit.times import event_time
 from audit.validation import (
     AMOUNTS,
@@ -130,18 +130,20 @@ def aggregate_windows(
     else:
         parts = rules.split_rows(trips)
         trips = pl.concat([enrich(rows, settings, line.tables) for line, rows in parts])
-    windows = pl.concat(
+    of_entities = [
         _aggregate(
             trips.select(
                 pl.lit(entity.name).alias("entity"),
                 pl.col(entity.id_column).alias("id"),
-                *("window_start", "start_time", *AMOUNTS),
+                *("window_start", "start_time", *AMOUNTS, *(TEXTS if sketches else ())),
             ).drop_nulls("id"),
             ["entity", "id", "window_start"],
-            sketches,
+            [each for each in sketches if entity.name in each.entities],
         )
         for entity in ENTITIES
-    )
+    ]
+    # A sketch that is not computed for an entity is null there.
+    windows = pl.concat(of_entities, how="diagonal")
     return windows.with_columns(window_end=pl.col("window_start") + settings.window_ms)
 
 

@@ -13,6 +13,7 @@ from mobility.entities import ENTITIES
 from mobility.keys import RedisKeys
 from mobility.measures import AMOUNTS, COUNTS, STARTS
 from mobility.settings import Settings
+from mobility.sketched_measures import sketches_of
 
 
 def read_postgres_totals(settings: Settings) -> pl.DataFrame:
@@ -66,24 +67,21 @@ def _read_views(settings: Settings, view: str, times: list[str]) -> pl.DataFrame
 
 
 def _read_sketches(settings: Settings) -> pl.DataFrame:
-    names = sql.SQL(", ").join(map(sql.Identifier, settings.measures))
-    schema = pl.Schema(
-        {
-            "entity": pl.String(),
-            "id": pl.String(),
-            "window_start": pl.Int64(),
-            **dict.fromkeys(settings.measures, pl.Binary()),
-        }
-    )
+    """Return the sketches of all windows; null are those that are not of an entity."""
     frames = []
     with psycopg.connect(settings.postgres) as connection:
         for entity in ENTITIES:
-            query = sql.SQL("SELECT {}, id, window_start, {} FROM {}").format(
-                sql.Literal(entity.name), names, sql.Identifier(f"{entity.name}_ledger")
+            schema = {"id": pl.String(), "window_start": pl.Int64()}
+            names = [each.name for each in sketches_of(entity, settings.measures)]
+            query = sql.SQL("SELECT {} FROM {}").format(
+                sql.SQL(", ").join(map(sql.Identifier, [*schema, *names])),
+                sql.Identifier(f"{entity.name}_ledger"),
             )
             rows = connection.execute(query).fetchall()
-            frames.append(pl.DataFrame(rows, schema=schema, orient="row"))
-    return pl.concat(frames)
+            columns = pl.Schema({**schema, **dict.fromkeys(names, pl.Binary())})
+            frame = pl.DataFrame(rows, schema=columns, orient="row")
+            frames.append(frame.with_columns(entity=pl.lit(entity.name)))
+    return pl.concat(frames, how="diagonal")
 
 
 def _copy_view(connection: psycopg.Connection, view: str, times: list[str]) -> pl.DataFrame:

@@ -26,7 +26,7 @@ from mobility.entities import Entity
 from mobility.messages import decode_windows
 from mobility.records import WindowUpdate
 from mobility.settings import Settings
-from mobility.sketched_measures import Sketch, sketches_named
+from mobility.sketched_measures import Sketch, sketches_of
 from mobility.status import MessageCounts
 from mobility.topics import aggregated_topic
 from mobility.totals import split_by_shard
@@ -106,7 +106,7 @@ class AggregatedSource(FixedPartitionedSource[WindowBatch, Any]):
         durable = self._commits.open(self._topic.name, int(for_part), reader.position)
         return AggregatedPartition(
             self._entity,
-            sketches_named(self._settings.measures),
+            sketches_of(self._entity, self._settings.measures),
             self._topic,
             int(for_part),
             reader,

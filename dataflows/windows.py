@@ -16,7 +16,7 @@ from dataflows.window_state import WindowState
 from mobility.entities import Entity
 from mobility.records import WindowUpdate
 from mobility.settings import Settings
-from mobility.sketched_measures import sketches_named
+from mobility.sketched_measures import sketches_of
 from mobility.totals import aggregated_columns, partial_totals, split_by_shard
 
 Emitted = tuple[list[WindowUpdate], bool]
@@ -49,7 +49,7 @@ def aggregate_windows(
         for shard in range(settings.shards):
             yield shard_key(shard), ShardPartial(shard, updates, rows.get(shard))
 
-    sketches = sketches_named(settings.measures)
+    sketches = sketches_of(entity, settings.measures)
     columns = aggregated_columns(entity, sketches)
     keyed = op.flat_map_batch(f"{entity.name}_partials", batches, partials)
     return op.stateful_batch(
@@ -85,7 +85,7 @@ class WindowLogic(StatefulBatchLogic[ShardPartial, WindowUpdate, dict[str, Any]]
         self._state = WindowState(
             settings.window_ms,
             settings.allowed_lateness * 1_000,
-            sketches=sketches_named(settings.measures),
+            sketches=sketches_of(entity, settings.measures),
         )
         if state is not None:
             self._state.resume(state)

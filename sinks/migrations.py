@@ -7,11 +7,13 @@ of measures that were added need no file: they are null in the rows that there a
 sketches, which a ledger has from the first start on that computes them.
 """
 
+from collections.abc import Collection
+
 from psycopg import sql
 
 from mobility.entities import ENTITIES, Entity
 from mobility.measures import ADDED
-from mobility.sketched_measures import Sketch
+from mobility.sketched_measures import Sketch, sketches_of
 from postgres.connection import Connection
 from sinks.sql_files import entity_statement, migration_files, sql_file
 from sinks.store import StoreError
@@ -20,11 +22,12 @@ from sinks.store import StoreError
 def migrate(
     connection: Connection,
     entities: tuple[Entity, ...] = ENTITIES,
-    sketches: tuple[Sketch, ...] = (),
+    measures: Collection[str] = (),
 ) -> None:
     """Run the missing migrations in the caller's transaction, under an advisory lock.
 
-    A concurrent start waits for the lock and then finds nothing left to run. Raises StoreError
+    `measures` are the names of those that are optional (MOBILITY_MEASURES). A concurrent start
+    waits for the lock and then finds nothing left to run. Raises StoreError
     where a newer version of this program has migrated the schema.
     """
     connection.execute(sql_file("acquire_schema_lock.sql"))
@@ -42,7 +45,7 @@ def migrate(
                 statement = entity_statement(entity, "entity", name)
                 _run(connection, entity.name, number, statement)
         _add_measures(connection, entity)
-        _add_sketches(connection, entity, sketches)
+        _add_sketches(connection, entity, sketches_of(entity, measures))
 
 
 def _run(

@@ -8,7 +8,6 @@ from typing import Final, TypeVar
 import psycopg
 
 from mobility.settings import Settings, masked
-from mobility.sketched_measures import sketches_named
 from postgres.connection import Connection, connect
 from postgres.server_check import UnsuitableServerError, check_connection
 from sinks.connection_pool import ConnectionPool
@@ -188,7 +187,7 @@ def open_postgres_session(
             if writer is not None:
                 _acquire_writer_lock(connection, writer, name)
             with connection.transaction():
-                migrate(connection, sketches=sketches_named(settings.measures))
+                migrate(connection, measures=settings.measures)
                 _initialize(connection, settings, name)
         except BaseException:
             connection.close()

@@ -29,7 +29,7 @@ from api.routes.parameters import (
 from api.routes.windows_query import HoursParameter, WeekdaysParameter, range_with_parts
 from mobility.entities import Entity
 from mobility.settings import Settings
-from mobility.sketched_measures import sketches_named
+from mobility.sketched_measures import sketches_of
 
 
 @get(
@@ -50,7 +50,10 @@ async def id_distribution(
     hours: HoursParameter = None,
     weekdays: WeekdaysParameter = None,
 ) -> TripDistributionResponse:
-    """Return percentiles of the single trips of an id, over a range or of all time."""
+    """Return percentiles of the single trips of an id, and how many people they were of.
+
+    Over a range, or of all time.
+    """
     entity = entity_by_name(entity_name)
     time_range = range_with_parts(
         windowing, (from_, to), zone_from_query(tz, default_zone), (hours, weekdays)
@@ -97,9 +100,9 @@ async def _respond(
     windowing: WindowingStrategy,
     settings: Settings,
 ) -> TripDistributionResponse:
-    sketches = sketches_named(settings.measures)
+    sketches = sketches_of(entity, settings.measures)
     if not sketches:
-        raise MeasuresRequiredError
+        raise MeasuresRequiredError(entity.name)
     if entity_id is not None and await readers.totals(entity, entity_id) is None:
         raise unknown_id(entity)
     answer = await readers.analyze(

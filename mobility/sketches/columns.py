@@ -10,7 +10,7 @@ from typing import Final
 import polars as pl
 
 from mobility.sketched_measures import SKETCHES, Sketch, SketchKind
-from mobility.sketches import histogram, records
+from mobility.sketches import distinct, histogram, records
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ class _Functions:
 
 _OF_KIND: Final[Mapping[SketchKind, _Functions]] = {
     "histogram": _Functions(histogram.record_of, histogram.canonical, records.to_bytes),
+    "distinct": _Functions(distinct.record_of, distinct.canonical, distinct.to_bytes),
 }
 
 

@@ -80,8 +80,12 @@ def united(parts: Iterable[bytes]) -> pl.Series:
 
 def count(found: pl.Series) -> int:
     """Return how many distinct texts canonical records (UInt64) are of: exact, or estimated."""
-    is_register = found >= _IS_REGISTER
-    return _estimate(found % _VALUES) if is_register.any() else found.len()
+    return _estimate(found % _VALUES) if is_estimate(found) else found.len()
+
+
+def is_estimate(found: pl.Series) -> bool:
+    """Return whether the number of canonical records (UInt64) is an estimate."""
+    return bool((found >= _IS_REGISTER).any())
 
 
 def _unite(rows: pl.LazyFrame) -> pl.LazyFrame:

@@ -84,6 +84,8 @@ def filled(settings: Settings) -> Settings:
 def check_distributions(body: dict[str, Any], trips: pl.DataFrame) -> None:
     """Compare an answer with the trips that it is of."""
     assert body["trip_count"] == trips.height
+    check_passengers(body["passengers"], trips)
+    assert body["drivers"] is None
     for field, column in AMOUNTS.items():
         amounts = trips[column].drop_nulls().sort().to_list()
         found = body[field]
@@ -94,6 +96,19 @@ def check_distributions(body: dict[str, Any], trips: pl.DataFrame) -> None:
         for name, percent in PERCENTS.items():
             exact = amounts[math.ceil(len(amounts) * percent / 100) - 1] / MICRO
             assert found[name] == pytest.approx(exact, rel=0.02), (field, name)
+
+
+def check_passengers(found: dict[str, Any] | None, trips: pl.DataFrame) -> None:
+    """Compare the number of passengers with that of the trips; there are none without trips."""
+    if trips.is_empty():
+        assert found is None
+        return
+    assert found is not None
+    assert found["trip_count"] == trips.height
+    exact = trips["passenger_id"].n_unique()
+    assert found["is_estimated"] == (exact >= 1_000)
+    # Three standard errors.
+    assert found["distinct"] == (pytest.approx(exact, rel=0.05) if exact >= 1_000 else exact)
 
 
 RANGES: list[dict[str, str]] = [
@@ -161,7 +176,7 @@ def test_a_ledger_without_the_columns_has_none(filled: Settings) -> None:
     """The API was started with the measures before the flow: that is no failure of Postgres."""
     with psycopg.connect(filled.postgres) as connection:
         for name in SKETCH_BY_NAME:
-            connection.execute(f"ALTER TABLE driver_ledger DROP COLUMN {name}")
+            connection.execute(f"ALTER TABLE driver_ledger DROP COLUMN IF EXISTS {name}")
     with client(filled) as http:
         for _ in range(2):
             body = get_json(http, "/distribution/driver", id="a")

@@ -3,6 +3,7 @@
 from typing import Any
 
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
@@ -10,8 +11,8 @@ from polars.testing import assert_frame_equal
 from audit.sketches import sketches_of_trips
 from mobility.entities import BY_NAME
 from mobility.records import MICRO
-from mobility.sketched_measures import SKETCHES
-from mobility.sketches.columns import encoded_columns
+from mobility.sketched_measures import SKETCHES, sketches_named
+from mobility.sketches.columns import canonical_columns, encoded_columns, records_of_trips
 from mobility.totals import aggregated_columns, merge_totals, partial_totals
 from mobility.trips import TRIP_SCHEMA
 from tests.strategies import batches
@@ -60,3 +61,15 @@ def test_both_have_the_same_bytes(data: st.DataObject, rows: list[dict[str, Any]
 def units(amount: int | None) -> float | None:
     """Return micro-units in units."""
     return None if amount is None else amount / MICRO
+
+
+@pytest.mark.parametrize("passengers", [999, 1_000, 5_000])
+def test_large_sets_have_the_same_bytes(passengers: int) -> None:
+    """Hashes of up to 999, then registers."""
+    trips = pl.DataFrame({"passenger_id": [f"p{number}" for number in range(passengers)]})
+    trips = trips.with_columns(id=pl.lit("car"), window_start=pl.lit(0))
+    (sketch,) = sketches_named(["distinct_passengers"])
+    expected = sketches_of_trips(trips, KEYS, [sketch])
+    records = trips.group_by(KEYS).agg(records_of_trips([sketch]))
+    found = encoded_columns(canonical_columns(records))
+    assert found["distinct_passengers"].to_list() == expected["distinct_passengers"].to_list()

@@ -11,7 +11,7 @@ from polars.testing import assert_frame_equal
 from mobility.entities import BY_NAME
 from mobility.measures import MEANS, MEASURE_SCHEMA
 from mobility.records import WINDOW_SCHEMA, window_schema
-from mobility.sketched_measures import SKETCHES, sketches_named
+from mobility.sketched_measures import SKETCHES, sketches_named, sketches_of
 from mobility.sketches.columns import encoded_columns, sketches_in
 from mobility.totals import (
     WINDOW_KEY,
@@ -59,7 +59,12 @@ def test_every_row_of_the_table_is_sound() -> None:
         assert re.fullmatch("[a-z][a-z0-9_]*", each.name)
         assert each.answer not in MEASURE_SCHEMA
         assert SCHEMA[each.input] == {"histogram": pl.Int64(), "distinct": pl.String()}[each.kind]
+        assert {*each.entities} <= {*BY_NAME}
+        # An id is not counted among its own trips.
+        assert each.kind == "histogram" or each.input.removesuffix("_id") not in each.entities
     assert sketches_named([*reversed(names), "trip_count"]) == SKETCHES
+    of_drivers = [each.name for each in sketches_of(DRIVER, names)]
+    assert of_drivers == [name for name in names if name != "distinct_drivers"]
     assert window_schema(SKETCHES).names() == [*WINDOW_SCHEMA, *names]
 
 
