@@ -8,7 +8,7 @@ import polars as pl
 from dataflows.window_runs import SMALL, Run, compacted, merged, totals_of, within, without
 from mobility.records import PARTIAL_SCHEMA, window_schema
 from mobility.sketched_measures import Sketch
-from mobility.sketches.columns import encoded_columns
+from mobility.totals import encoded
 
 STATE_VERSION: Final = 2
 
@@ -138,7 +138,7 @@ def _runs_of_version_1(totals: bytes, sketches: tuple[Sketch, ...]) -> tuple[lis
 
 def _panes(totals: pl.DataFrame, pane: pl.Expr) -> pl.DataFrame:
     """Return totals as panes (`window_schema`), sorted by window start."""
-    panes = encoded_columns(totals).select(
+    panes = encoded(totals).select(
         *(pl.col(name).cast(kind) for name, kind in PARTIAL_SCHEMA.items()),
         pane.alias("pane"),
         pl.lit(0, pl.Int64).alias("generation"),

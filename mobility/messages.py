@@ -17,7 +17,6 @@ from mobility.measures import (
 )
 from mobility.records import MICRO, window_schema
 from mobility.sketched_measures import Sketch
-from mobility.sketches.columns import sketches_in
 from mobility.times import epoch_ms, iso_text
 
 _UNITS: Final = pl.Decimal(38, 6)
@@ -39,7 +38,7 @@ def encode_windows(rows: pl.DataFrame, entity: Entity, window_ms: int) -> pl.Ser
         "avg_duration": mean_duration(),
         **{name: _json_value(name) for name in MEASURE_SCHEMA if name not in COUNTS},
         **{name: pl.col(name) for name in ("pane", "generation")},
-        **{each.name: _base64(each.name) for each in sketches_in(rows)},
+        **{name: _base64(name) for name, kind in rows.schema.items() if kind == pl.Binary},
     }
     members = (f',"{name}":"{{}}"' if name in _TEXTS else f',"{name}":{{}}' for name in fields)
     # A filter leaves empty chunks, with which `format` panics (Polars, issue 25525).

@@ -18,7 +18,12 @@ from mobility.measures import (
 )
 from mobility.records import PARTIAL_SCHEMA
 from mobility.sketched_measures import Sketch
-from mobility.sketches.columns import canonical_columns, records_of_trips, sketches_in
+from mobility.sketches.columns import (
+    canonical_columns,
+    encoded_columns,
+    records_of_trips,
+    sketches_in,
+)
 from mobility.sketches.records import RECORDS
 
 WINDOW_KEY: Final = ("id", "window_start")
@@ -113,6 +118,11 @@ def narrowed(totals: pl.DataFrame) -> pl.DataFrame:
         pl.col(name).cast(next((kind for kind, most in _NARROW if bound <= most), pl.Int128()))
         for name, bound in bounds.items()
     )
+
+
+def encoded(totals: pl.DataFrame) -> pl.DataFrame:
+    """Return totals whose sketches are the bytes that windows have."""
+    return encoded_columns(totals)
 
 
 def with_sketches(totals: pl.DataFrame, sketches: Iterable[Sketch]) -> pl.DataFrame:

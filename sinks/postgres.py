@@ -17,7 +17,6 @@ from mobility.keys import LAST_WINDOW
 from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
 from mobility.settings import Settings, Store
 from mobility.sketched_measures import Sketch, sketches_named
-from mobility.sketches.columns import sketches_in
 from mobility.totals import running_totals, with_substitutes
 from postgres.connection import Connection
 from sinks.measure_lists import sketch_lists
@@ -343,8 +342,9 @@ def _copy_in(connection: Connection, table: sql.Identifier, rows: pl.DataFrame) 
     """
     columns = sql.SQL(", ").join(map(sql.Identifier, rows.columns))
     rows = rows.with_columns(
-        pl.format(r"\x{}", pl.col(each.name).bin.encode("hex")).alias(each.name)
-        for each in sketches_in(rows)
+        pl.format(r"\x{}", pl.col(name).bin.encode("hex")).alias(name)
+        for name, kind in rows.schema.items()
+        if kind == pl.Binary
     )
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(table, columns)
     with connection.cursor() as cursor, cursor.copy(statement) as copy:

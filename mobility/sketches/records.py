@@ -46,10 +46,11 @@ def to_bytes(lists: pl.Series) -> pl.Series:
         rows.lazy()
         .explode("record")
         .drop_nulls("record")
-        .select("row", octet=pl.concat_list(octets))
+        # An array of eight is made ten times as fast as a list.
+        .select("row", octet=pl.concat_arr(octets))
         .group_by("row", maintain_order=True)
         .agg(pl.col("octet").explode())
-        .select("row", octets=pl.col("octet").cast(pl.Binary))
+        .select("row", octets=pl.col("octet").cast(pl.List(pl.UInt8())).cast(pl.Binary))
     )
     joined = rows.lazy().join(written, on="row", how="left", maintain_order="left")
     # A list without records has no row in `written`.
