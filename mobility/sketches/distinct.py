@@ -44,7 +44,8 @@ def record_of(column: str) -> pl.Expr:
 
 def canonical(lists: pl.Series) -> pl.Series:
     """Return lists of records in any order as sets: sorted hashes, or registers."""
-    return reduced(lists, _unite)
+    may_be_large = (lists.list.len() >= EXACT).any() or (lists.list.max() >= _IS_REGISTER).any()
+    return reduced(lists, _unite if may_be_large else _unite_hashes)
 
 
 def to_bytes(lists: pl.Series) -> pl.Series:
@@ -88,9 +89,13 @@ def is_estimate(found: pl.Series) -> bool:
     return bool((found >= _IS_REGISTER).any())
 
 
+def _unite_hashes(rows: pl.LazyFrame) -> pl.LazyFrame:
+    return rows.unique(["row", "record"])
+
+
 def _unite(rows: pl.LazyFrame) -> pl.LazyFrame:
     record = pl.col("record")
-    texts = rows.unique(["row", "record"])
+    texts = _unite_hashes(rows)
     is_large = (record.max() >= _IS_REGISTER) | (pl.len() >= EXACT)
     is_hash = record < _IS_REGISTER
     texts = texts.with_columns(
