@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-import polars as pl
 
 from api.queries.contract import PERCENTILES, SketchOfWindows
 from api.representation.responses import Freshness
@@ -70,7 +69,7 @@ def distributions_of(sketches: Mapping[str, SketchOfWindows]) -> dict[str, Any]:
 
 
 def _percentiles(found: SketchOfWindows) -> TripPercentiles | None:
-    counted = records.from_bytes(pl.Series([b"".join(found.parts)])).explode().drop_nulls()
+    counted = records.records_in(b"".join(found.parts))
     if counted.is_empty():
         return None
     p50, p90, p99 = (value / MICRO for value in histogram.percentiles(counted, PERCENTILES))

@@ -74,9 +74,15 @@ def united(parts: Iterable[bytes]) -> pl.Series:
 
     Sets of hashes may also come as one: their bytes, one after the other.
     """
-    lists = from_bytes(pl.Series(list(parts), dtype=pl.Binary))
-    whole = pl.Series([lists.explode().drop_nulls()], dtype=RECORDS)
-    return canonical(whole).explode().drop_nulls()
+    parts = list(parts)
+    exact = records.records_in(b"".join(each for each in parts if not _has_registers(each)))
+    dense = pl.Series([each for each in parts if _has_registers(each)], dtype=pl.Binary)
+    found = pl.concat([exact, from_bytes(dense).explode().drop_nulls()])
+    return canonical(pl.Series([found], dtype=RECORDS)).explode().drop_nulls()
+
+
+def _has_registers(data: bytes) -> bool:
+    return len(data) % RECORD_BYTES > 0
 
 
 def count(found: pl.Series) -> int:

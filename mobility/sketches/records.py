@@ -58,6 +58,14 @@ def to_bytes(lists: pl.Series) -> pl.Series:
     return joined.select(found.alias(lists.name)).collect().to_series()
 
 
+def records_in(data: bytes) -> pl.Series:
+    """Return the records (UInt64) that `to_bytes` has written, of one list or of several."""
+    if not data:
+        return pl.Series(dtype=pl.UInt64())
+    records = pl.Array(pl.UInt64(), len(data) // RECORD_BYTES)
+    return pl.Series([data]).bin.reinterpret(dtype=records, endianness="big").explode()
+
+
 def from_bytes(data: pl.Series) -> pl.Series:
     """Return what `to_bytes` has written, as lists (RECORDS)."""
     rows = data.alias("data").to_frame().with_row_index("row")
