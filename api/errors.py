@@ -58,6 +58,19 @@ class PostgresRequiredError(RequestError):
         super().__init__(f"{what} need Postgres, and MOBILITY_STORES does not name it")
 
 
+class MeasuresRequiredError(RequestError):
+    """A query about single trips, of which no optional measure is computed."""
+
+    status = HTTPStatus.NOT_FOUND
+    slug = "needs-measures"
+
+    def __init__(self, entity: str) -> None:
+        super().__init__(
+            "Distributions of trips need optional measures, and MOBILITY_MEASURES names none that "
+            f"is computed for {entity}"
+        )
+
+
 class NotAcceptableError(RequestError):
     """An Accept header that names no format of the response."""
 

@@ -7,7 +7,7 @@ import polars as pl
 from mobility.measures import AMOUNTS, EXTREMES, MEASURES, SUMS, Measure
 from mobility.records import MICRO
 
-_TRIP_FIELDS: Final = {
+TRIP_FIELDS: Final = {
     "duration": "duration_min",
     "distance": "distance_km",
     "revenue": "price",
@@ -33,7 +33,7 @@ def measures_of_parts() -> list[pl.Expr]:
 def _of_trips(measure: Measure) -> pl.Expr:
     if measure.input is None:
         return pl.len().cast(pl.Int64)
-    value = pl.col(_TRIP_FIELDS[measure.input])
+    value = pl.col(TRIP_FIELDS[measure.input])
     if measure.kind == "count":
         return value.is_not_null().sum().cast(pl.Int64)
     if measure.name in AMOUNTS:

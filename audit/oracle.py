@@ -4,7 +4,7 @@ The rules of the streaming flow, implemented a second time as a batch job: a pre
 comparison, a first occurrence, three joins and one `group_by`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,7 @@ import polars_h3
 
 from audit.measures import measures_of_parts, measures_of_trips
 from audit.rules_in_force import RulesInForce, TableFiles
+from audit.sketches import TEXTS, sketches_of_trips
 from audit.times import event_time
 from audit.validation import (
     AMOUNTS,
@@ -26,6 +27,7 @@ from audit.validation import (
 from mobility.entities import ENTITIES
 from mobility.records import MICRO, RULES_VERSION, RulesVersion
 from mobility.settings import Settings
+from mobility.sketched_measures import Sketch, sketches_named
 
 TABLES: Final = ("drivers", "locations")
 """The tables that decide on windows, by the settings that name them."""
@@ -52,8 +54,8 @@ class OracleResult:
     `messages`: the log's rows with `event_time` (epoch ms), `window_start` and `outcome`, which is
     counted, late, duplicate, dead or punctuation. `windows`: one row per (entity, id,
     window_start) with `window_end`, the starts of the earliest and the latest trip (`start_time`,
-    `last_start_time`; epoch ms), `trip_count`, micro-unit totals and `avg_duration` (minutes).
-    `totals`: the same per (entity, id).
+    `last_start_time`; epoch ms), `trip_count`, micro-unit totals, `avg_duration` (minutes) and the
+    bytes of the sketches that are on. `totals`: the same per (entity, id), without sketches.
     """
 
     messages: pl.DataFrame
@@ -106,32 +108,42 @@ def run_oracle(
     Without `rules` all of it is judged by the tables that the settings name.
     """
     messages = classify(log.rows, settings)
-    windows = aggregate_windows(messages.filter(pl.col("outcome") == "counted"), settings, rules)
+    counted = messages.filter(pl.col("outcome") == "counted")
+    windows = aggregate_windows(counted, settings, rules, sketches_named(settings.measures))
     totals = windows.group_by("entity", "id").agg(measures_of_parts())
     return OracleResult(messages, add_mean(windows), add_mean(totals))
 
 
 def aggregate_windows(
-    trips: pl.DataFrame, settings: Settings, rules: RulesInForce | None = None
+    trips: pl.DataFrame,
+    settings: Settings,
+    rules: RulesInForce | None = None,
+    sketches: Sequence[Sketch] = (),
 ) -> pl.DataFrame:
-    """Return the windows of counted trips, of all entities, without `avg_duration`."""
+    """Return the windows of counted trips, of all entities, without `avg_duration`.
+
+    They have a column for each of the sketches, which has its bytes.
+    """
     if rules is None or trips.is_empty():
         files = {name: Path(path) for name in TABLES if (path := getattr(settings, name))}
         trips = enrich(trips, settings, files)
     else:
         parts = rules.split_rows(trips)
         trips = pl.concat([enrich(rows, settings, line.tables) for line, rows in parts])
-    windows = pl.concat(
+    of_entities = [
         _aggregate(
             trips.select(
                 pl.lit(entity.name).alias("entity"),
                 pl.col(entity.id_column).alias("id"),
-                *("window_start", "start_time", *AMOUNTS),
+                *("window_start", "start_time", *AMOUNTS, *(TEXTS if sketches else ())),
             ).drop_nulls("id"),
             ["entity", "id", "window_start"],
+            [each for each in sketches if entity.name in each.entities],
         )
         for entity in ENTITIES
-    )
+    ]
+    # A sketch that is not computed for an entity is null there.
+    windows = pl.concat(of_entities, how="diagonal")
     return windows.with_columns(window_end=pl.col("window_start") + settings.window_ms)
 
 
@@ -211,8 +223,9 @@ def add_mean(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(pl.Series("avg_duration", means, dtype=pl.Float64))
 
 
-def _aggregate(trips: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
-    return trips.group_by(keys).agg(measures_of_trips())
+def _aggregate(trips: pl.DataFrame, keys: list[str], sketches: Sequence[Sketch]) -> pl.DataFrame:
+    measures = trips.group_by(keys).agg(measures_of_trips())
+    return measures.join(sketches_of_trips(trips, keys, sketches), keys) if sketches else measures
 
 
 def _read_table(path: Path | None, key: str, columns: pl.Schema) -> pl.DataFrame:

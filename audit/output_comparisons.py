@@ -43,9 +43,13 @@ def compare_windows(
     found: pl.DataFrame,
     *,
     means: Sequence[str] = _MEANS,
+    sketches: Sequence[str] = (),
 ) -> OutputComparison:
-    """Compare the windows of a store or topic, in micro-units; `means` are those that it has."""
-    fields = ("window_end", *_MEASURES)
+    """Compare the windows of a store or topic, in micro-units.
+
+    `means` and `sketches` are those that it has.
+    """
+    fields = ("window_end", *_MEASURES, *sketches)
     return compare(output, expected.windows, found, keys=_WINDOW, fields=fields, means=means)
 
 

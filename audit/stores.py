@@ -13,6 +13,7 @@ from mobility.entities import ENTITIES
 from mobility.keys import RedisKeys
 from mobility.measures import AMOUNTS, COUNTS, STARTS
 from mobility.settings import Settings
+from mobility.sketched_measures import sketches_of
 
 
 def read_postgres_totals(settings: Settings) -> pl.DataFrame:
@@ -21,8 +22,15 @@ def read_postgres_totals(settings: Settings) -> pl.DataFrame:
 
 
 def read_postgres_windows(settings: Settings) -> pl.DataFrame:
-    """Return the rows of every `<entity>_windows`: the columns of the oracle's windows."""
-    return _read_views(settings, "windows", ["window_start", "window_end", *STARTS])
+    """Return the rows of every `<entity>_windows`: the columns of the oracle's windows.
+
+    Sketches stand in the ledger, from where they are joined.
+    """
+    windows = _read_views(settings, "windows", ["window_start", "window_end", *STARTS])
+    if not settings.measures:
+        return windows
+    sketches = _read_sketches(settings)
+    return windows.join(sketches, ["entity", "id", "window_start"], "left", nulls_equal=True)
 
 
 def read_redis_totals(settings: Settings) -> pl.DataFrame:
@@ -56,6 +64,24 @@ def _read_views(settings: Settings, view: str, times: list[str]) -> pl.DataFrame
             for entity in ENTITIES
         ]
     return pl.concat(frames)
+
+
+def _read_sketches(settings: Settings) -> pl.DataFrame:
+    """Return the sketches of all windows; null are those that are not of an entity."""
+    frames = []
+    with psycopg.connect(settings.postgres) as connection:
+        for entity in ENTITIES:
+            schema = {"id": pl.String(), "window_start": pl.Int64()}
+            names = [each.name for each in sketches_of(entity, settings.measures)]
+            query = sql.SQL("SELECT {} FROM {}").format(
+                sql.SQL(", ").join(map(sql.Identifier, [*schema, *names])),
+                sql.Identifier(f"{entity.name}_ledger"),
+            )
+            rows = connection.execute(query).fetchall()
+            columns = pl.Schema({**schema, **dict.fromkeys(names, pl.Binary())})
+            frame = pl.DataFrame(rows, schema=columns, orient="row")
+            frames.append(frame.with_columns(entity=pl.lit(entity.name)))
+    return pl.concat(frames, how="diagonal")
 
 
 def _copy_view(connection: psycopg.Connection, view: str, times: list[str]) -> pl.DataFrame:

@@ -70,7 +70,9 @@ def compare_windows_and_totals(
     """Read the windows in topics and stores, and the totals in stores, and compare them."""
     with step("compare: aggregated topics") as show_progress:
         windows = topics.read_windows(settings, show_progress)
-        yield output_comparisons.compare_windows("aggregated topics", expected, windows)
+        yield output_comparisons.compare_windows(
+            "aggregated topics", expected, windows, sketches=settings.measures
+        )
     on_read("kafka", windows=windows)
     for store, (title, compare) in _COMPARISONS.items():
         if store in settings.stores:
@@ -82,7 +84,9 @@ def _compare_postgres(
     settings: Settings, expected: OracleResult, on_read: OnRead
 ) -> Iterator[OutputComparison]:
     windows = stores.read_postgres_windows(settings)
-    yield output_comparisons.compare_windows("Postgres windows", expected, windows)
+    yield output_comparisons.compare_windows(
+        "Postgres windows", expected, windows, sketches=settings.measures
+    )
     totals = stores.read_postgres_totals(settings)
     yield output_comparisons.compare_totals("Postgres totals", expected, totals)
     on_read("postgres", totals=totals, windows=windows)

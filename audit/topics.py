@@ -1,6 +1,6 @@
 """The topics that the flow writes, as frames."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import polars as pl
 
@@ -22,19 +22,22 @@ def read_windows(settings: Settings, show_topic: ShowTopic) -> pl.DataFrame:
 
     The columns are those of the oracle's windows; a value that a message lacks is null.
     """
-    frames = [decode_windows([], ENTITIES[0])]
+    sketches = settings.measures
+    frames = [decode_windows([], ENTITIES[0], sketches)]
     for entity in ENTITIES:
         topic = aggregated_topic(settings, entity)
         show_topic(topic)
         frames += [
-            decode_windows([message.value for message in batch], entity)
+            decode_windows([message.value for message in batch], entity, sketches)
             for batch in read_log_messages(settings, topic)
         ]
     return keep_highest_versions(pl.concat(frames))
 
 
-def decode_windows(values: list[bytes | None], entity: Entity) -> pl.DataFrame:
-    """Decode messages of `aggregated.<entity>`, totals as exact micro-units.
+def decode_windows(
+    values: list[bytes | None], entity: Entity, sketches: Sequence[str] = ()
+) -> pl.DataFrame:
+    """Decode messages of `aggregated.<entity>`, totals as exact micro-units, sketches as bytes.
 
     Raises ComputeError if a value is not UTF-8 or not JSON.
     """
@@ -44,6 +47,7 @@ def decode_windows(values: list[bytes | None], entity: Entity) -> pl.DataFrame:
         **dict.fromkeys(("window_start", "window_end", *STARTS), pl.String),
         **dict.fromkeys(("generation", *COUNTS), pl.Int64),
         "avg_duration": pl.Float64,
+        **dict.fromkeys(sketches, pl.String),
     }
     frame = text.str.json_decode(pl.Struct(fields)).struct.unnest()
     return frame.with_columns(text).select(
@@ -60,6 +64,7 @@ def decode_windows(values: list[bytes | None], entity: Entity) -> pl.DataFrame:
             if each.unit == "time"
         ),
         "avg_duration",
+        *(pl.col(name).str.decode("base64") for name in sketches),
     )
 
 

@@ -12,8 +12,9 @@ from backfill.plan import ENTITY_WINDOW_SCHEMA
 from backfill.trip_log import find_first_offsets
 from backfill.window_range import WindowRange
 from mobility.entities import ENTITIES, Entity
-from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
+from mobility.records import MIN_EVENT_TIME, window_schema
 from mobility.settings import Settings
+from mobility.sketched_measures import sketches_of
 from mobility.times import iso_time
 from mobility.topics import aggregated_topic
 from mobility.totals import with_substitutes
@@ -30,16 +31,22 @@ def read_current_windows(
     Without Postgres they are the highest versions in `aggregated.*`. Raises BackfillError where
     those topics no longer cover the range.
     """
+    names = settings.measures
     if "postgres" in settings.stores:
         on_status("windows in Postgres")
         session = open_postgres_session(settings)
         try:
-            frames = [_read_ledger(session, entity, window_range) for entity in ENTITIES]
+            frames = [
+                _read_ledger(
+                    session, entity, window_range, window_schema(sketches_of(entity, names))
+                )
+                for entity in ENTITIES
+            ]
         finally:
             session.close()
     else:
         frames = [_read_topic(settings, entity, window_range, on_status) for entity in ENTITIES]
-    return pl.concat(frames)
+    return pl.concat(frames, how="diagonal")
 
 
 def refuse_incomplete(
@@ -86,16 +93,16 @@ def refuse_incomplete_in(store: WindowStore, window_range: WindowRange, settings
 
 
 def _read_ledger(
-    session: PostgresSession, entity: Entity, window_range: WindowRange
+    session: PostgresSession, entity: Entity, window_range: WindowRange, schema: pl.Schema
 ) -> pl.DataFrame:
     query = sql.SQL("SELECT {} FROM {} WHERE window_start >= {} AND window_start < {}").format(
-        sql.SQL(", ").join(map(sql.Identifier, WINDOW_SCHEMA)),
+        sql.SQL(", ").join(map(sql.Identifier, schema)),
         sql.Identifier(f"{entity.name}_ledger"),
         sql.Literal(window_range.start),
         sql.Literal(window_range.end),
     )
-    rows = session.run(lambda connection: copy_out(connection, query, WINDOW_SCHEMA))
-    return with_substitutes(rows).select(pl.lit(entity.name).alias("entity"), *WINDOW_SCHEMA)
+    rows = session.run(lambda connection: copy_out(connection, query, schema))
+    return with_substitutes(rows).select(pl.lit(entity.name).alias("entity"), *schema)
 
 
 def _read_topic(
@@ -104,10 +111,11 @@ def _read_topic(
     topic = aggregated_topic(settings, entity)
     # A window that was deleted there would not be corrected, and still be counted elsewhere.
     find_first_offsets(settings, topic, window_range)
-    newest = decode_windows([], entity)
+    names = [each.name for each in sketches_of(entity, settings.measures)]
+    newest = decode_windows([], entity, names)
     for batch in read_log_messages(settings, topic):
         on_status(f"{topic}: {newest.height:,} windows of the range")
-        rows = decode_windows([message.value for message in batch], entity)
+        rows = decode_windows([message.value for message in batch], entity, names)
         newest = keep_highest_versions(pl.concat([newest, rows.filter(window_range.contains())]))
     # The pane is not read and does not matter: windows are written back as `late`.
-    return newest.with_columns(pane=pl.lit("late")).select(ENTITY_WINDOW_SCHEMA.names())
+    return newest.with_columns(pane=pl.lit("late")).select(*ENTITY_WINDOW_SCHEMA, *names)

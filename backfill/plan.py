@@ -15,9 +15,15 @@ from backfill.window_range import WindowRange
 from mobility.measures import MEASURE_SCHEMA, NULLABLE, STARTS, SUMS
 from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings
+from mobility.sketched_measures import sketches_named
+from mobility.sketches.columns import sketches_in
 
 ENTITY_WINDOW_SCHEMA: Final = pl.Schema([("entity", pl.String), *WINDOW_SCHEMA.items()])
-"""Windows of all entities in one frame."""
+"""Windows of all entities in one frame.
+
+Behind these columns are those of the optional measures that are on, null where one is not computed
+for an entity.
+"""
 
 _COMPARED: Final = (*ENTITY_WINDOW_KEY, *MEASURE_SCHEMA)
 _POSITION: Final = ("partition", "offset")
@@ -42,14 +48,16 @@ def recount(
     settings: Settings,
     rules: RulesInForce | None = None,
 ) -> pl.DataFrame:
-    """Return the windows of a range: ENTITY_WINDOW_KEY, and their measures.
+    """Return the windows of a range: ENTITY_WINDOW_KEY, and their measures, optional ones too.
 
     `logged` (LOGGED_TRIP_SCHEMA) has the trips of the log before those of `trips_late`. The
     corrections are in the order in which they were given, the newest last. Each trip of the log is
     judged by the `rules` that are in force for its offset, corrections by the newest.
     """
     trips = apply_corrections(logged, corrections).filter(window_range.contains())
-    return aggregate_windows(drop_duplicates(trips), settings, rules).select(_COMPARED)
+    sketches = sketches_named(settings.measures)
+    windows = aggregate_windows(drop_duplicates(trips), settings, rules, sketches)
+    return windows.select(*_COMPARED, *(each.name for each in sketches))
 
 
 def apply_corrections(logged: pl.DataFrame, corrections: Sequence[CorrectionFile]) -> pl.DataFrame:
@@ -95,21 +103,31 @@ def diff_windows(wanted: pl.DataFrame, current: pl.DataFrame, generation: int) -
 
     `current` has ENTITY_WINDOW_SCHEMA. `wanted` has ENTITY_WINDOW_KEY, the measures, and every
     window that has trips: a window that only `current` has is emptied. One that lacks a measure,
-    as it is from before that was added, differs, and gets it.
+    as it is from before that was added or switched on, differs, and gets it.
     """
+    sketches = [each.name for each in sketches_in(wanted)]
+    compared = [*_COMPARED, *sketches]
+    current = _with_columns(current, sketches)
     filled = current.filter(pl.col("trip_count") > 0)
     emptied = filled.join(wanted, on=ENTITY_WINDOW_KEY, how="anti").select(
         *ENTITY_WINDOW_KEY,
         *(pl.lit(0, ENTITY_WINDOW_SCHEMA[name]).alias(name) for name in SUMS),
         *(pl.col("window_start").alias(name) for name in STARTS),
         *(pl.lit(None, ENTITY_WINDOW_SCHEMA[each.name]).alias(each.name) for each in NULLABLE),
+        *(pl.when(pl.col(name).is_not_null()).then(b"").alias(name) for name in sketches),
     )
-    emptied = emptied.select(_COMPARED)
-    differing = wanted.select(_COMPARED).join(filled, on=_COMPARED, how="anti", nulls_equal=True)
+    emptied = emptied.select(compared)
+    differing = wanted.select(compared).join(filled, on=compared, how="anti", nulls_equal=True)
     after = pl.concat([differing, emptied]).with_columns(
         pane=pl.lit("late"), generation=pl.lit(generation, pl.Int64)
     )
     return WindowChanges(
         before=current.join(after, on=ENTITY_WINDOW_KEY, how="semi").sort(ENTITY_WINDOW_KEY),
-        after=after.select(ENTITY_WINDOW_SCHEMA.names()).sort(ENTITY_WINDOW_KEY),
+        after=after.select(*ENTITY_WINDOW_SCHEMA, *sketches).sort(ENTITY_WINDOW_KEY),
     )
+
+
+def _with_columns(windows: pl.DataFrame, sketches: Sequence[str]) -> pl.DataFrame:
+    """Return windows with a column for each of these sketches, null where there was none."""
+    missing = [name for name in sketches if name not in windows.columns]
+    return windows.with_columns(pl.lit(None, pl.Binary).alias(name) for name in missing)

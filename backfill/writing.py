@@ -13,8 +13,9 @@ from backfill.callbacks import OnStatus
 from broker.producer import CheckedProducer
 from mobility.entities import ENTITIES, Entity
 from mobility.messages import encode_windows
-from mobility.records import WINDOW_SCHEMA
+from mobility.records import window_schema
 from mobility.settings import Settings
+from mobility.sketched_measures import sketches_of
 from mobility.topics import aggregated_topic
 from mobility.totals import highest_versions
 from sinks.connecting import connect_authorities
@@ -44,7 +45,7 @@ def write_windows(
     Durable on return. Raises DeliveryError or StoreError where they can't be written.
     """
     by_entity = [
-        (entity, highest_versions(rows.select(WINDOW_SCHEMA.names())))
+        (entity, highest_versions(rows.select(_columns_of(entity, rows))))
         for entity in ENTITIES
         if (rows := windows.filter(pl.col("entity") == entity.name)).height
     ]
@@ -56,7 +57,12 @@ def write_windows(
             on_status(f"to {store.kind}: {entity.name}")
             old = [_apply(store, entity, chunk) for chunk in rows.iter_slices(MAX_ROWS)]
             too_old += [each.select(pl.lit(entity.name).alias("entity"), pl.all()) for each in old]
-    return pl.concat(too_old)
+    return pl.concat(too_old, how="diagonal")
+
+
+def _columns_of(entity: Entity, windows: pl.DataFrame) -> list[str]:
+    """Return the columns of windows of one entity."""
+    return window_schema(sketches_of(entity, windows.columns)).names()
 
 
 def _apply(store: WindowStore, entity: Entity, rows: pl.DataFrame) -> pl.DataFrame:

@@ -30,7 +30,7 @@ from mobility.event_time import (
 from mobility.measures import COUNTS, NULLABLE
 from mobility.settings import Settings
 from mobility.status import ReadStatus
-from mobility.totals import AGGREGATED, partial_totals, split_by_shard
+from mobility.totals import aggregated_columns, partial_totals, split_by_shard
 from mobility.trips import decode_trips
 from mobility.validation import TripRules
 
@@ -235,7 +235,7 @@ def _catch_up(ids: int, disorder: int) -> float:
         now += timedelta(seconds=_BATCH / 160_000)
         classified = classify(batch, _NO_PUNCTUATIONS, state, rules)
         state = classified.state
-        partials = partial_totals(classified.counted.select("driver_id", *AGGREGATED), entity)
+        partials = partial_totals(classified.counted.select(aggregated_columns(entity)), entity)
         parts = split_by_shard(partials, shards)
         updates = (_update(0, state.watermark(rules), "behind", (0,)),)
         for shard, logic in enumerate(logics):

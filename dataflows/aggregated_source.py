@@ -1,6 +1,6 @@
 """The source of the serving flow: the partitions of `aggregated.<entity>`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property, partial
@@ -26,6 +26,7 @@ from mobility.entities import Entity
 from mobility.messages import decode_windows
 from mobility.records import WindowUpdate
 from mobility.settings import Settings
+from mobility.sketched_measures import Sketch, sketches_of
 from mobility.status import MessageCounts
 from mobility.topics import aggregated_topic
 from mobility.totals import split_by_shard
@@ -35,7 +36,7 @@ from runtime.recovery import RecoveryInfo
 
 @dataclass(frozen=True, slots=True)
 class WindowBatch:
-    """A batch of one partition: `rows` (WINDOW_SCHEMA), and messages that hold no window."""
+    """A batch of one partition: `rows` (`window_schema`), and messages that hold no window."""
 
     rows: pl.DataFrame
     dead: SourceRecords
@@ -104,7 +105,14 @@ class AggregatedSource(FixedPartitionedSource[WindowBatch, Any]):
         metrics = self._metrics.partitions[int(for_part)] = PartitionMetrics()
         durable = self._commits.open(self._topic.name, int(for_part), reader.position)
         return AggregatedPartition(
-            self._entity, self._topic, int(for_part), reader, durable, metrics, self._stop_requested
+            self._entity,
+            sketches_of(self._entity, self._settings.measures),
+            self._topic,
+            int(for_part),
+            reader,
+            durable,
+            metrics,
+            self._stop_requested,
         )
 
 
@@ -114,6 +122,7 @@ class AggregatedPartition(StatefulSourcePartition[WindowBatch, Any]):
     def __init__(
         self,
         entity: Entity,
+        sketches: Sequence[Sketch],
         topic: TopicInfo,
         partition: int,
         reader: PartitionReader[Batch],
@@ -122,6 +131,7 @@ class AggregatedPartition(StatefulSourcePartition[WindowBatch, Any]):
         stop_requested: Callable[[], bool],
     ) -> None:
         self._entity = entity
+        self._sketches = sketches
         self._topic = topic
         self._partition = partition
         self._reader = reader
@@ -168,20 +178,24 @@ class AggregatedPartition(StatefulSourcePartition[WindowBatch, Any]):
 
     def _decode(self, messages: list[Message]) -> WindowBatch:
         try:
-            rows = decode_windows([message.value() or b"" for message in messages], self._entity)
+            rows = self._decode_windows(messages)
         except ValueError:
             return self._decode_one_by_one(messages)
         return WindowBatch(rows, self._dead([], []))
 
     def _decode_one_by_one(self, messages: list[Message]) -> WindowBatch:
-        frames, dead, details = [decode_windows([], self._entity)], [], []
+        frames, dead, details = [self._decode_windows([])], [], []
         for message in messages:
             try:
-                frames.append(decode_windows([message.value() or b""], self._entity))
+                frames.append(self._decode_windows([message]))
             except ValueError as error:
                 dead.append(message)
                 details.append(str(error))
         return WindowBatch(pl.concat(frames), self._dead(dead, details))
+
+    def _decode_windows(self, messages: list[Message]) -> pl.DataFrame:
+        values = [message.value() or b"" for message in messages]
+        return decode_windows(values, self._entity, self._sketches)
 
     def _dead(self, messages: list[Message], details: list[str]) -> SourceRecords:
         return SourceRecords(

@@ -13,7 +13,8 @@ from typing import Final
 import polars as pl
 
 from mobility.records import PARTIAL_SCHEMA
-from mobility.totals import WINDOW_KEY, merge_totals, narrowed, upgrade_windows
+from mobility.sketched_measures import SKETCH_BY_NAME, Sketch
+from mobility.totals import WINDOW_KEY, merge_totals, narrowed, upgrade_windows, with_sketches
 
 SMALL: Final = 20_000
 """A run of up to so many rows is always merged: the call costs more than the rows."""
@@ -23,13 +24,13 @@ _SEARCHED: Final = 8
 
 _SEED: Final = 1
 
-_STORED: Final = frozenset({*PARTIAL_SCHEMA, "changed"})
+_STORED: Final = frozenset({*PARTIAL_SCHEMA, *SKETCH_BY_NAME, "changed"})
 """The columns that are read; release 0.1 had a flag for what has changed."""
 
 
 @dataclass(slots=True)
 class Run:
-    """Partial aggregates (PARTIAL_SCHEMA, sums perhaps in fewer bits), one row an id and window.
+    """Partial aggregates (PARTIAL_SCHEMA, sums perhaps in fewer bits; sketches), one a window.
 
     `starts` are the window starts (epoch ms). The order of the rows by the hashes of their keys and
     the serialised form are computed when they are first needed, and kept.
@@ -46,12 +47,15 @@ class Run:
         return cls(rows, _starts(rows["window_start"]))
 
     @classmethod
-    def resume(cls, serialized: bytes) -> "Run":
-        """Return the run with these rows, which this release or an earlier one has serialised."""
+    def resume(cls, serialized: bytes, sketches: Sequence[Sketch] = ()) -> "Run":
+        """Return the run with these rows, which this release or an earlier one has serialised.
+
+        It has the columns of these sketches, whichever were computed then.
+        """
         stored = pl.read_ipc(serialized)
         # A measure may have been taken away since.
         known = [name for name in stored.columns if name in _STORED]
-        rows = upgrade_windows(stored.select(known))
+        rows = with_sketches(upgrade_windows(stored.select(known)), sketches)
         return cls(rows, _starts(rows["window_start"]), _serialized=serialized)
 
     @property

@@ -6,14 +6,14 @@ from typing import Any, Final
 import polars as pl
 
 from dataflows.window_runs import SMALL, Run, compacted, merged, totals_of, within, without
-from mobility.records import PARTIAL_SCHEMA, WINDOW_SCHEMA
+from mobility.records import PARTIAL_SCHEMA, window_schema
+from mobility.sketched_measures import Sketch
+from mobility.totals import encoded
 
 STATE_VERSION: Final = 2
 
 _MANY: Final = 100
 """Runs from which on they are compacted, however few rows they have."""
-
-NO_WINDOWS: Final = pl.DataFrame(schema=WINDOW_SCHEMA)
 
 
 @dataclass(slots=True)
@@ -29,6 +29,7 @@ class WindowState:
 
     length: int
     allowed_lateness: int
+    sketches: tuple[Sketch, ...] = ()
     emitted: list[Run] = field(default_factory=list)
     pending: list[Run] = field(default_factory=list)
     starts: set[int] = field(default_factory=set)
@@ -36,12 +37,17 @@ class WindowState:
     _unmerged_rows: int = 0
 
     @property
+    def no_windows(self) -> pl.DataFrame:
+        """A frame without windows, with the columns of those that are emitted."""
+        return pl.DataFrame(schema=window_schema(self.sketches))
+
+    @property
     def has_changes(self) -> bool:
         """Whether a window has grown since it was emitted."""
         return bool(self.pending)
 
     def add(self, partial: pl.DataFrame) -> None:
-        """Add partial aggregates (PARTIAL_SCHEMA); they are merged later."""
+        """Add partial aggregates (PARTIAL_SCHEMA, and sketches); they are merged later."""
         run = Run.of(partial)
         self.starts |= run.starts
         self.pending.append(run)
@@ -54,7 +60,7 @@ class WindowState:
         """Close the windows that end at or before the watermark; return their `on_time` panes."""
         closing = {s for s in self.starts - self.closed if s + self.length <= watermark}
         if not closing:
-            return NO_WINDOWS
+            return self.no_windows
         self.closed |= closing
         totals = merged(within([*self.emitted, *self.pending], closing))
         self.emitted = [*without(self.emitted, closing), totals]
@@ -68,7 +74,7 @@ class WindowState:
         horizon = watermark - self.length - self.allowed_lateness
         dropped = {start for start in self.starts if start < horizon}
         if not dropped:
-            return NO_WINDOWS
+            return self.no_windows
         # Without active partitions there is no closing watermark, but the cleanup watermark moves:
         # so the windows that it drops are closed here.
         panes = self.close(watermark - self.allowed_lateness - 1)
@@ -85,7 +91,7 @@ class WindowState:
         """Return the windows that have grown since they were emitted; open ones only if `early`."""
         grown = self.pending if early else within(self.pending, self.closed)
         if not grown:
-            return NO_WINDOWS
+            return self.no_windows
         growth = merged(grown)
         totals = totals_of(growth, self.emitted)
         self.emitted = compacted([*self.emitted, growth])
@@ -106,10 +112,11 @@ class WindowState:
     def resume(self, state: dict[str, Any]) -> None:
         """Continue from a snapshot, of this release or an earlier one."""
         if state["version"] == 1:
-            emitted, pending = _runs_of_version_1(state["totals"])
+            emitted, pending = _runs_of_version_1(state["totals"], self.sketches)
         else:
             emitted, pending = (
-                [Run.resume(each) for each in state[name]] for name in ("totals", "pending")
+                [Run.resume(each, self.sketches) for each in state[name]]
+                for name in ("totals", "pending")
             )
         self.emitted, self.pending = emitted, pending
         self.starts = set().union(*(run.starts for run in (*emitted, *pending)))
@@ -120,9 +127,9 @@ class WindowState:
         self._unmerged_rows = 0
 
 
-def _runs_of_version_1(totals: bytes) -> tuple[list[Run], list[Run]]:
+def _runs_of_version_1(totals: bytes, sketches: tuple[Sketch, ...]) -> tuple[list[Run], list[Run]]:
     """Return emitted and pending runs of version 1, which are full totals with a flag `changed`."""
-    stored = Run.resume(totals).rows
+    stored = Run.resume(totals, sketches).rows
     is_changed = stored["changed"]
     runs = [Run.of(stored.filter(part).drop("changed")) for part in (~is_changed, is_changed)]
     emitted, pending = ([run] if run.height else [] for run in runs)
@@ -130,10 +137,11 @@ def _runs_of_version_1(totals: bytes) -> tuple[list[Run], list[Run]]:
 
 
 def _panes(totals: pl.DataFrame, pane: pl.Expr) -> pl.DataFrame:
-    """Return totals as panes (WINDOW_SCHEMA), sorted by window start."""
-    panes = totals.select(
+    """Return totals as panes (`window_schema`), sorted by window start."""
+    panes = encoded(totals).select(
         *(pl.col(name).cast(kind) for name, kind in PARTIAL_SCHEMA.items()),
         pane.alias("pane"),
         pl.lit(0, pl.Int64).alias("generation"),
+        pl.exclude(PARTIAL_SCHEMA.names()),
     )
     return panes if panes["window_start"].is_sorted() else panes.sort("window_start")

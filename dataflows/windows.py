@@ -12,11 +12,12 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 from dataflows.items import IngestedBatch, ShardPartial, WatermarkUpdate
 from dataflows.kafka_sink import shard_key
 from dataflows.watermarks import WatermarkTracker
-from dataflows.window_state import NO_WINDOWS, WindowState
+from dataflows.window_state import WindowState
 from mobility.entities import Entity
 from mobility.records import WindowUpdate
 from mobility.settings import Settings
-from mobility.totals import AGGREGATED, partial_totals, split_by_shard
+from mobility.sketched_measures import sketches_of
+from mobility.totals import aggregated_columns, partial_totals, split_by_shard
 
 Emitted = tuple[list[WindowUpdate], bool]
 
@@ -44,11 +45,12 @@ def aggregate_windows(
         trips = pl.concat([batch.trips.select(columns) for batch in polled])
         if since is not None:
             trips = trips.filter(pl.col("window_start") >= since)
-        rows = split_by_shard(partial_totals(trips, entity), settings.shards)
+        rows = split_by_shard(partial_totals(trips, entity, sketches), settings.shards)
         for shard in range(settings.shards):
             yield shard_key(shard), ShardPartial(shard, updates, rows.get(shard))
 
-    columns = [entity.id_column, *AGGREGATED]
+    sketches = sketches_of(entity, settings.measures)
+    columns = aggregated_columns(entity, sketches)
     keyed = op.flat_map_batch(f"{entity.name}_partials", batches, partials)
     return op.stateful_batch(
         f"{entity.name}_windows", keyed, window_logic(entity, settings, on_watermarks)
@@ -80,7 +82,11 @@ class WindowLogic(StatefulBatchLogic[ShardPartial, WindowUpdate, dict[str, Any]]
         self._clock = clock
         self._on_watermarks = on_watermarks
         self._watermarks = WatermarkTracker()
-        self._state = WindowState(settings.window_ms, settings.allowed_lateness * 1_000)
+        self._state = WindowState(
+            settings.window_ms,
+            settings.allowed_lateness * 1_000,
+            sketches=sketches_of(entity, settings.measures),
+        )
         if state is not None:
             self._state.resume(state)
         self._emitted_at = clock()
@@ -136,7 +142,8 @@ class WindowLogic(StatefulBatchLogic[ShardPartial, WindowUpdate, dict[str, Any]]
             frames.append(self._state.changes(early=self._watermarks.is_caught_up))
             self._emitted_at = self._clock()
         rows = [frame for frame in frames if frame.height]
-        return self._update(pl.concat(rows) if rows else NO_WINDOWS, with_watermark=is_due)
+        changed = pl.concat(rows) if rows else self._state.no_windows
+        return self._update(changed, with_watermark=is_due)
 
     def _update(self, rows: pl.DataFrame, *, with_watermark: bool) -> list[WindowUpdate]:
         watermark = self._watermarks.cleanup_watermark

@@ -1,4 +1,7 @@
-"""The measures: what is computed of the trips of an id in a window. One table, one row each."""
+"""The measures: what is computed of the trips of an id in a window. One table, one row each.
+
+These are always computed; mobility/sketched_measures.py has those that are optional.
+"""
 
 from dataclasses import dataclass
 from typing import Final, Literal

@@ -1,12 +1,22 @@
 """Windows as JSON messages of `aggregated.<entity>`, by columns, and back."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import polars as pl
 
 from mobility.entities import Entity
-from mobility.measures import AMOUNTS, COUNTS, MEASURE_SCHEMA, MEASURES, NULLABLE, STARTS, Measure
-from mobility.records import MICRO, WINDOW_SCHEMA
+from mobility.measures import (
+    AMOUNTS,
+    COUNTS,
+    MEASURE_SCHEMA,
+    MEASURES,
+    NULLABLE,
+    STARTS,
+    Measure,
+)
+from mobility.records import MICRO, window_schema
+from mobility.sketched_measures import Sketch
 from mobility.times import epoch_ms, iso_text
 
 _UNITS: Final = pl.Decimal(38, 6)
@@ -16,17 +26,19 @@ _TEXTS: Final = frozenset({*STARTS, "pane"})
 
 
 def encode_windows(rows: pl.DataFrame, entity: Entity, window_ms: int) -> pl.Series:
-    """Return one JSON text a row of windows (WINDOW_SCHEMA), in their order.
+    """Return one JSON text a row of windows (`window_schema`), in their order.
 
     Totals are written in units (minutes, kilometres, currency) as exact decimal numbers, from which
     a reader gets back the micro-units. A reader that parses numbers as doubles gets the nearest
-    double: it is exact to the micro-unit up to 2^53 of those, which are 9.0 * 10^9 units.
+    double: it is exact to the micro-unit up to 2^53 of those, which are 9.0 * 10^9 units. Sketches
+    are written in base64.
     """
     fields = {
         **{name: pl.col(name) for name in COUNTS},
         "avg_duration": mean_duration(),
         **{name: _json_value(name) for name in MEASURE_SCHEMA if name not in COUNTS},
         **{name: pl.col(name) for name in ("pane", "generation")},
+        **{name: _base64(name) for name, kind in rows.schema.items() if kind == pl.Binary},
     }
     members = (f',"{name}":"{{}}"' if name in _TEXTS else f',"{name}":{{}}' for name in fields)
     # A filter leaves empty chunks, with which `format` panics (Polars, issue 25525).
@@ -44,21 +56,25 @@ def encode_windows(rows: pl.DataFrame, entity: Entity, window_ms: int) -> pl.Ser
     )
 
 
-def decode_windows(values: list[bytes], entity: Entity) -> pl.DataFrame:
-    """Return the windows (WINDOW_SCHEMA) that messages hold, in their order.
+def decode_windows(
+    values: list[bytes], entity: Entity, sketches: Sequence[Sketch] = ()
+) -> pl.DataFrame:
+    """Return the windows (`window_schema` of the sketches) that messages hold, in their order.
 
-    Raises ValueError where one of them isn't what `encode_windows` writes.
+    Raises ValueError where one of them isn't what `encode_windows` writes. A sketch may be missing.
     """
     schema = pl.Schema(
         {
             entity.id_field: pl.String,
             **dict.fromkeys(("window_start", *STARTS, "pane"), pl.String),
             **dict.fromkeys((*COUNTS, "generation"), pl.Int64),
+            **dict.fromkeys((each.name for each in sketches), pl.String),
         }
     )
     lines = b"\n".join(values)
     try:
         fields = pl.read_ndjson(lines, schema=schema) if values else pl.DataFrame(schema=schema)
+        data = fields.select(pl.col(each.name).str.decode("base64") for each in sketches)
         amounts = _exact_amounts(values)
     except pl.exceptions.PolarsError as error:
         msg = f"not windows of {entity.name}: {error}"
@@ -73,12 +89,14 @@ def decode_windows(values: list[bytes], entity: Entity) -> pl.DataFrame:
         *(_decoded(measure, fields) for measure in MEASURES),
         "pane",
         "generation",
+        *data,
     )
-    required = pl.exclude([each.name for each in NULLABLE])
+    optional = [*(each.name for each in NULLABLE), *(each.name for each in sketches)]
+    required = pl.exclude(optional)
     if rows.select(required.null_count()).sum_horizontal().item():
         msg = f"not windows of {entity.name}: a field is missing"
         raise ValueError(msg)
-    return rows.cast(WINDOW_SCHEMA)
+    return rows.cast(window_schema(sketches))
 
 
 def units(name: str) -> pl.Expr:
@@ -95,6 +113,10 @@ def _json_value(name: str) -> pl.Expr:
     if name in STARTS:
         return iso_text(pl.col(name))
     return units(name).cast(pl.String).fill_null("null")
+
+
+def _base64(name: str) -> pl.Expr:
+    return pl.format('"{}"', pl.col(name).bin.encode("base64")).fill_null("null")
 
 
 def mean_duration() -> pl.Expr:

@@ -1,5 +1,6 @@
 """The records of the system: what a trip and a window consist of, and in which units."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -7,6 +8,7 @@ import polars as pl
 
 from mobility.entities import Entity
 from mobility.measures import MEASURE_SCHEMA
+from mobility.sketched_measures import Sketch
 
 MICRO: Final = 1_000_000
 """Totals are integers, counts of a millionth of the unit: sums are the same bits in any order.
@@ -45,20 +47,29 @@ WINDOW_SCHEMA: Final = pl.Schema(
         "generation": pl.Int64(),  # rises with a backfill
     }
 )
-"""A frame of windows of one entity: a row is one id's whole totals of one window."""
+"""A frame of windows of one entity: a row is one id's whole totals of one window.
+
+Behind these columns are those of the sketches that are computed, if any (`window_schema`).
+"""
 
 PARTIAL_SCHEMA: Final = pl.Schema({"id": pl.String(), "window_start": pl.Int64(), **MEASURE_SCHEMA})
 """Partial aggregates: the measures of some trips of an id and window, which merge into totals.
 
-Where memory or time counts, sums have 32 or 64 bits as long as those are enough.
+Where memory or time counts, sums have 32 or 64 bits as long as those are enough. Behind these
+columns are those of the sketches that are computed, as canonical lists of records.
 """
+
+
+def window_schema(sketches: Iterable[Sketch]) -> pl.Schema:
+    """Return WINDOW_SCHEMA and a column for each of the sketches, which has its bytes."""
+    return pl.Schema({**WINDOW_SCHEMA, **{each.name: pl.Binary() for each in sketches}})
 
 
 @dataclass(frozen=True, slots=True)
 class WindowUpdate:
     """What one shard of an entity emits at once: changed windows, and its watermark.
 
-    `rows` has WINDOW_SCHEMA and may be empty, when only the watermark moved. `watermark` is the
+    `rows` has `window_schema` and may be empty, when only the watermark moved. `watermark` is the
     minimum over all partitions of the log in epoch ms, None until each has reported: a window
     whose end plus the allowed lateness lies before it is complete.
     """

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from mobility.entities import BY_NAME, ENTITIES
+from mobility.entities import BY_NAME
 from mobility.files import read_text
 from mobility.kafka_settings import KAFKA_FILES, contradictions, invalid_brokers
 from mobility.secrets import (
@@ -25,6 +25,7 @@ from mobility.secrets import (
     secret_in_file,
     unreadable,
 )
+from mobility.sketched_measures import SKETCH_BY_NAME
 from mobility.store_urls import URL_SETTINGS, location_fault, url_fault
 from mobility.time_zones import zone_fault
 from mobility.value_settings import REGISTRY_FILES, ValueSettings, registry_faults
@@ -100,6 +101,9 @@ class Settings(ValueSettings, frozen=True, kw_only=True):
     # The recovery folder of the flow, for an audit or a backfill: which tables and rules each
     # offset is judged by.
     recovery_dir: str | None = None
+
+    # Sketches that are computed beside the measures of every window.
+    measures: tuple[str, ...] = ()
 
     # How the flow reads and writes.
     read: Literal["forever", "once"] = "forever"
@@ -243,6 +247,12 @@ def _variable(field: str) -> str:
     return f"{PREFIX}{field.upper()}"
 
 
+_KNOWN: Final = {
+    "enriched": ("entity", tuple(BY_NAME)),
+    "measures": ("optional measure", tuple(SKETCH_BY_NAME)),
+}
+"""By setting that takes names, or `all`: what they are names of, and the names."""
+
 _FIELDS: Final = {_variable(field): field for field in _TYPES} | {
     file_variable(_variable(field)): field for field in SECRETS
 }
@@ -329,16 +339,15 @@ def _converted(field: str, text: str) -> object:
 
 def _names(field: str, text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    if field == "enriched":
-        if names == ("all",):
-            return tuple(entity.name for entity in ENTITIES)
-        for name in names:
-            if name not in BY_NAME:
-                known = ", ".join(BY_NAME)
-                msg = f"no such entity: {name} (there are {known}, or `all`)"
-                raise msgspec.ValidationError(msg)
-        return names
-    return msgspec.convert(names, _TYPES[field])  # type: ignore[no-any-return]
+    if field not in _KNOWN:
+        return msgspec.convert(names, _TYPES[field])  # type: ignore[no-any-return]
+    what, known = _KNOWN[field]
+    if names == ("all",):
+        return known
+    if unknown := [name for name in names if name not in known]:
+        msg = f"no such {what}: {', '.join(unknown)} (there are {', '.join(known)}, or `all`)"
+        raise msgspec.ValidationError(msg)
+    return names
 
 
 def _invalid_urls(settings: Settings) -> Iterator[str]:

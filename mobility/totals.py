@@ -1,5 +1,6 @@
 """Partial aggregates of trips, and how they merge into totals. Means are derived, never merged."""
 
+from collections.abc import Collection, Iterable
 from itertools import pairwise
 from typing import Final
 
@@ -7,15 +8,27 @@ import polars as pl
 import polars_hash as plh
 
 from mobility.entities import Entity
-from mobility.measures import MEASURE_SCHEMA, MEASURES, NULLABLE, SUBSTITUTES, SUMS, Measure
+from mobility.measures import (
+    MEASURE_SCHEMA,
+    MEASURES,
+    NULLABLE,
+    SUBSTITUTES,
+    SUMS,
+    Measure,
+)
 from mobility.records import PARTIAL_SCHEMA
+from mobility.sketched_measures import Sketch
+from mobility.sketches.columns import (
+    canonical_columns,
+    encoded_columns,
+    records_of_trips,
+    sketches_in,
+)
+from mobility.sketches.records import RECORDS
 
 WINDOW_KEY: Final = ("id", "window_start")
 
 _INPUTS: Final = tuple(dict.fromkeys(each.input for each in MEASURES if each.input is not None))
-
-AGGREGATED: Final = ("window_start", *_INPUTS)
-"""The columns of trips that are aggregated, beside the id."""
 
 _SUMMED: Final = tuple(each.input for each in MEASURES if each.input and each.kind == "sum")
 
@@ -23,24 +36,42 @@ _COUNT_OF_INPUT: Final = {each.input: each.name for each in MEASURES if each.kin
 
 _NARROW: Final = ((pl.Int32(), 2**31 - 1), (pl.Int64(), 2**63 - 1))
 
+_LACKS: Final = "_lacks"
+
 _VERSION: Final = ("generation", "trip_count")
 """What decides between two versions of a window: the higher one counts."""
 
 
-def partial_totals(trips: pl.DataFrame, entity: Entity) -> pl.DataFrame:
-    """Return the partial aggregates (PARTIAL_SCHEMA) of the trips of each id and window.
+def aggregated_columns(entity: Entity, sketches: Iterable[Sketch] = ()) -> list[str]:
+    """Return the columns of trips that `partial_totals` reads."""
+    return list(
+        dict.fromkeys(
+            [entity.id_column, "window_start", *_INPUTS, *(each.input for each in sketches)]
+        )
+    )
+
+
+def partial_totals(
+    trips: pl.DataFrame, entity: Entity, sketches: Collection[Sketch] = ()
+) -> pl.DataFrame:
+    """Return the partial aggregates (PARTIAL_SCHEMA, and sketches) of each id and window.
 
     `trips` are counted trips with `window_start`; a trip without an id is left out. Sums have 64
     bits where those are enough, which is cheaper.
     """
     wide = pl.Int64() if _fits_64_bits(trips) else pl.Int128()
-    return (
+    partials = (
         trips.lazy()
         .filter(pl.col(entity.id_column).is_not_null())
+        .with_columns(records_of_trips(sketches))
         .group_by(pl.col(entity.id_column).alias("id"), "window_start")
-        .agg(_partial(measure, wide).alias(measure.name) for measure in MEASURES)
+        .agg(
+            *(_partial(measure, wide).alias(measure.name) for measure in MEASURES),
+            *(pl.col(each.name).drop_nulls() for each in sketches),
+        )
         .collect()
     )
+    return canonical_columns(partials)
 
 
 def merge_totals(partials: list[pl.DataFrame]) -> pl.DataFrame:
@@ -49,8 +80,20 @@ def merge_totals(partials: list[pl.DataFrame]) -> pl.DataFrame:
         return pl.DataFrame(schema=PARTIAL_SCHEMA)
     rows = pl.concat(partials, how="vertical_relaxed")
     unknown = {each.name for each in NULLABLE if rows[each.name].null_count()}
-    totals = rows.lazy().group_by(WINDOW_KEY)
-    return totals.agg(_merged(each, may_lack=each.name in unknown) for each in MEASURES).collect()
+    sketches = sketches_in(rows)
+    totals = (
+        rows.lazy()
+        .group_by(WINDOW_KEY)
+        .agg(
+            *(_merged(each, may_lack=each.name in unknown) for each in MEASURES),
+            *(pl.col(each.name).explode().drop_nulls() for each in sketches),
+            *(pl.col(each.name).is_null().any().name.suffix(_LACKS) for each in sketches),
+        )
+        .with_columns(pl.when(~pl.col(each.name + _LACKS)).then(each.name) for each in sketches)
+        .drop(each.name + _LACKS for each in sketches)
+        .collect()
+    )
+    return canonical_columns(totals)
 
 
 def running_totals(windows: pl.DataFrame) -> pl.DataFrame:
@@ -75,6 +118,21 @@ def narrowed(totals: pl.DataFrame) -> pl.DataFrame:
         pl.col(name).cast(next((kind for kind, most in _NARROW if bound <= most), pl.Int128()))
         for name, bound in bounds.items()
     )
+
+
+def encoded(totals: pl.DataFrame) -> pl.DataFrame:
+    """Return totals whose sketches are the bytes that windows have."""
+    return encoded_columns(totals)
+
+
+def with_sketches(totals: pl.DataFrame, sketches: Iterable[Sketch]) -> pl.DataFrame:
+    """Return totals with a column for each of these sketches, and for no other.
+
+    It is null where there was none: the trips of before are not in it.
+    """
+    known = totals.drop(each.name for each in sketches_in(totals) if each not in sketches)
+    missing = (each.name for each in sketches if each.name not in known.columns)
+    return known.with_columns(pl.lit(None, RECORDS).alias(name) for name in missing)
 
 
 def upgrade_windows(windows: pl.DataFrame) -> pl.DataFrame:

@@ -17,6 +17,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from mobility.entities import ENTITIES, Entity
+from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings, Store
 from mobility.totals import WINDOW_KEY, running_totals
 from sinks.delta_rows import MAX_AMOUNT, TABLE_SCHEMA, decode, encode, newest, same_range
@@ -125,7 +126,11 @@ class DeltaStore:
         return self._retry.run(attempt, retry_seconds)
 
     def apply(self, entity: Entity, rows: pl.DataFrame) -> ApplyResult:
-        """Reconcile windows (WINDOW_SCHEMA, one row per window); none is too old to be applied."""
+        """Reconcile windows (WINDOW_SCHEMA, one row per window); none is too old to be applied.
+
+        Their sketches are left out.
+        """
+        rows = rows.select(WINDOW_SCHEMA.names())
         refuse_large_windows(self._name, entity, rows, MAX_AMOUNT)
 
         def append(table: DeltaTable) -> int:

@@ -3,10 +3,14 @@
 A window without trips, which a backfill can leave, counts for no minimum and no maximum.
 """
 
+from collections.abc import Iterable
 from typing import Final
+
+from psycopg import sql
 
 from mobility.measure_lists import measure_list
 from mobility.measures import ADDED, ADDITIVE, MEASURES, Measure
+from mobility.sketched_measures import SKETCHES, Sketch
 
 
 def _in_units(measure: Measure) -> str:
@@ -23,6 +27,7 @@ MEASURE_LISTS: Final = {
     "measure_columns": ", ".join(
         f"{each.name} bigint" if each.added else f"{each.name} bigint NOT NULL" for each in MEASURES
     ),
+    "sketch_columns": "".join(f", {each.name} bytea" for each in SKETCHES),
     "added_in_units": "".join(f", {_in_units(each)} AS {each.name}" for each in ADDED),
     "new_measures": measure_list("new.{name}"),
     "old_measures": measure_list("{of[old]}"),
@@ -65,3 +70,21 @@ MEASURE_LISTS: Final = {
     "totals_after": measure_list("moved.{name}"),
     "amounts": measure_list("('{name}', new.{name}, {of[old]}, {of[held]})", measures=ADDITIVE),
 }
+
+
+def sketch_lists(sketches: Iterable[Sketch]) -> dict[str, sql.Composable]:
+    """Return the lists of the sketches that a ledger has columns of, each with a comma before it.
+
+    One that the staged windows lack is null there: it is not known of them.
+    """
+    templates = {
+        "sketches": ", {name}",
+        "new_sketches": ", new.{name}",
+        "old_sketches": ", old.{name}",
+        "accepted_sketches": ", {name} = accepted.{name}",
+    }
+    names = [sql.Identifier(each.name) for each in sketches]
+    return {
+        key: sql.Composed([sql.SQL(template).format(name=name) for name in names])
+        for key, template in templates.items()
+    }

@@ -3,22 +3,31 @@
 A file of `sql/store` runs once. A file of `sql/entity` is a template and runs once for each entity,
 so a new entity gets its tables at the next start. The table `migrations` holds the numbers that
 have run. A released file never changes: an upgrade is a new file with the next number. The columns
-of measures that were added need no file: they are null in the rows that there are.
+of measures that were added need no file: they are null in the rows that there are. So are those of
+sketches, which a ledger has from the first start on that computes them.
 """
+
+from collections.abc import Collection
 
 from psycopg import sql
 
 from mobility.entities import ENTITIES, Entity
 from mobility.measures import ADDED
+from mobility.sketched_measures import Sketch, sketches_of
 from postgres.connection import Connection
 from sinks.sql_files import entity_statement, migration_files, sql_file
 from sinks.store import StoreError
 
 
-def migrate(connection: Connection, entities: tuple[Entity, ...] = ENTITIES) -> None:
+def migrate(
+    connection: Connection,
+    entities: tuple[Entity, ...] = ENTITIES,
+    measures: Collection[str] = (),
+) -> None:
     """Run the missing migrations in the caller's transaction, under an advisory lock.
 
-    A concurrent start waits for the lock and then finds nothing left to run. Raises StoreError
+    `measures` are the names of those that are optional (MOBILITY_MEASURES). A concurrent start
+    waits for the lock and then finds nothing left to run. Raises StoreError
     where a newer version of this program has migrated the schema.
     """
     connection.execute(sql_file("acquire_schema_lock.sql"))
@@ -36,6 +45,7 @@ def migrate(connection: Connection, entities: tuple[Entity, ...] = ENTITIES) -> 
                 statement = entity_statement(entity, "entity", name)
                 _run(connection, entity.name, number, statement)
         _add_measures(connection, entity)
+        _add_sketches(connection, entity, sketches_of(entity, measures))
 
 
 def _run(
@@ -49,14 +59,28 @@ def _run(
 
 def _add_measures(connection: Connection, entity: Entity) -> None:
     """Add the columns of measures that lack them, which rewrites no row, also to both views."""
-    view = {"view": f"{entity.name}_windows"}
-    columns = connection.execute(sql_file("select_columns.sql"), view).fetchall()
-    missing = [each.name for each in ADDED if (each.name,) not in columns]
+    columns = columns_of(connection, f"{entity.name}_windows")
+    missing = [each.name for each in ADDED if each.name not in columns]
     for name in missing:
         column = sql.Identifier(name)
         connection.execute(entity_statement(entity, "add_measure.sql", column=column))
     if missing:
         connection.execute(entity_statement(entity, "replace_views.sql"))
+
+
+def _add_sketches(connection: Connection, entity: Entity, sketches: tuple[Sketch, ...]) -> None:
+    """Add the columns of those sketches that the ledger lacks: who has none on has no column."""
+    columns = columns_of(connection, f"{entity.name}_ledger")
+    for each in sketches:
+        if each.name not in columns:
+            column = sql.Identifier(each.name)
+            connection.execute(entity_statement(entity, "add_sketch.sql", column=column))
+
+
+def columns_of(connection: Connection, relation: str) -> set[str]:
+    """Return the names of the columns of a table or a view; none where there is no such."""
+    found = connection.execute(sql_file("select_columns.sql"), {"relation": relation})
+    return {str(name) for (name,) in found}
 
 
 def _refuse_newer(done: set[tuple[object, ...]], store: int, templates: int) -> None:

@@ -16,8 +16,11 @@ from mobility.entities import Entity
 from mobility.keys import LAST_WINDOW
 from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
 from mobility.settings import Settings, Store
+from mobility.sketched_measures import Sketch, sketches_named
 from mobility.totals import running_totals, with_substitutes
 from postgres.connection import Connection
+from sinks.measure_lists import sketch_lists
+from sinks.migrations import columns_of
 from sinks.postgres_copy import copy_out
 from sinks.postgres_session import PostgresSession, open_postgres_session
 from sinks.retry import Sleep, StopRequested, no_stop
@@ -136,6 +139,7 @@ class PostgresStore:
         self._is_backfill = writer == "backfill"
         self._is_followed = is_followed
         self._sequence_numbers: dict[str, SequenceNumber] = {}
+        self._sketches: dict[str, tuple[Sketch, ...]] = {}
 
     @property
     def kind(self) -> Store:
@@ -143,7 +147,7 @@ class PostgresStore:
         return "postgres"
 
     def apply(self, entity: Entity, rows: pl.DataFrame) -> ApplyResult:
-        """Reconcile windows (WINDOW_SCHEMA, one row per window); none is too old to be applied."""
+        """Reconcile windows (`window_schema`, one row a window); none is too old to be applied."""
         refuse_large_windows(self._session.name, entity, rows, MAX_BIGINT)
         result = self._apply_in_halves(entity, rows, self.sequence_number(entity))
         if result.sequence_number is not None:
@@ -157,6 +161,17 @@ class PostgresStore:
             known = self._session.run(lambda connection: _read_sequence_number(connection, entity))
             self._sequence_numbers[entity.name] = known
         return known
+
+    def _sketches_in(self, entity: Entity) -> tuple[Sketch, ...]:
+        """Return the sketches that the ledger has columns of.
+
+        Also those that are not computed any more: an updated window must not keep an old one.
+        """
+        if entity.name not in self._sketches:
+            ledger = f"{entity.name}_ledger"
+            columns = self._session.run(lambda connection: columns_of(connection, ledger))
+            self._sketches[entity.name] = sketches_named(columns)
+        return self._sketches[entity.name]
 
     def _apply_in_halves(
         self, entity: Entity, rows: pl.DataFrame, known: SequenceNumber
@@ -175,11 +190,12 @@ class PostgresStore:
     def _apply(self, entity: Entity, rows: pl.DataFrame, known: SequenceNumber) -> ApplyResult:
         """Reconcile windows in one transaction, whose sequence number must be above `known`."""
         attempts = count()
+        lists = sketch_lists(self._sketches_in(entity))
 
         def reconcile(connection: Connection) -> ApplyResult:
             is_repeated = next(attempts) > 0
             _copy_in(connection, sql.Identifier("staged"), rows)
-            insert = entity_statement(entity, "insert_new_ids.sql")
+            insert = entity_statement(entity, "insert_new_ids.sql", **lists)
             inserted = _only_row(connection, class_row(_Inserted), insert)
             accepted = pl.DataFrame(schema=_ACCEPTED_SCHEMA)
             applied = inserted.windows
@@ -187,10 +203,12 @@ class PostgresStore:
                 if inserted.known + len(inserted.new_ids) < rows["id"].n_unique():
                     connection.execute(entity_statement(entity, "lock_staged_ids.sql"))
                 if self._is_followed:
-                    accepted = copy_out(connection, _reconcile(entity, "return"), _ACCEPTED_SCHEMA)
+                    statement = _reconcile(entity, "return", lists)
+                    accepted = copy_out(connection, statement, _ACCEPTED_SCHEMA)
                     applied += accepted.height
                 else:
-                    applied += _only_row(connection, scalar_row, _reconcile(entity, "count"))
+                    statement = _reconcile(entity, "count", lists)
+                    applied += _only_row(connection, scalar_row, statement)
             numbered = self._next_sequence_number(connection, entity, rows)
             sequence_number = SequenceNumber(numbered.instance_id, numbered.number)
             if sequence_number.is_behind(SequenceNumber(known.instance_id, known.number + 1)):
@@ -276,10 +294,12 @@ class PostgresStore:
         return with_substitutes(rows)
 
 
-def _reconcile(entity: Entity, answer: Literal["return", "count"]) -> sql.Composed:
+def _reconcile(
+    entity: Entity, answer: Literal["return", "count"], lists: Mapping[str, sql.Composable]
+) -> sql.Composed:
     """Return the statement that reconciles the staged windows, and what it answers."""
     accepted = entity_statement(entity, f"{answer}_accepted.sql")
-    return entity_statement(entity, "reconcile.sql", answer=accepted)
+    return entity_statement(entity, "reconcile.sql", answer=accepted, **lists)
 
 
 def _read_sequence_number(connection: Connection, entity: Entity) -> SequenceNumber:
@@ -290,7 +310,11 @@ def _read_sequence_number(connection: Connection, entity: Entity) -> SequenceNum
 def _touched(
     rows: pl.DataFrame, new_ids: list[str], accepted: pl.DataFrame, numbered: _Numbered
 ) -> Touched:
-    """Return what a transaction has changed: all windows of new ids, and the `accepted` ones."""
+    """Return what a transaction has changed: all windows of new ids, and the `accepted` ones.
+
+    A follower has no sketches.
+    """
+    rows = rows.select(WINDOW_SCHEMA.names())
     of_new = rows.filter(pl.col("id").is_in(pl.Series(new_ids, dtype=pl.String).implode()))
     of_known = rows.join(accepted.select("id", "window_start"), ["id", "window_start"], "semi")
     windows = pl.concat([of_new, of_known])
@@ -317,6 +341,11 @@ def _copy_in(connection: Connection, table: sql.Identifier, rows: pl.DataFrame) 
     https://www.postgresql.org/docs/current/sql-copy.html
     """
     columns = sql.SQL(", ").join(map(sql.Identifier, rows.columns))
+    rows = rows.with_columns(
+        pl.format(r"\x{}", pl.col(name).bin.encode("hex")).alias(name)
+        for name, kind in rows.schema.items()
+        if kind == pl.Binary
+    )
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(table, columns)
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         # In CSV format a quoted value is never read as NULL or as the end-of-data marker.

@@ -18,4 +18,10 @@ def copy_out(connection: Connection, query: sql.Composable, schema: pl.Schema) -
         text = b"".join(bytes(part) for part in copy)
     if not text:
         return pl.DataFrame(schema=schema)
-    return pl.read_csv(io.BytesIO(text), has_header=False, schema=schema)
+    texts = {name: pl.String() if kind == pl.Binary else kind for name, kind in schema.items()}
+    rows = pl.read_csv(io.BytesIO(text), has_header=False, schema=texts)
+    return rows.with_columns(
+        pl.col(name).str.strip_prefix(r"\x").str.decode("hex")
+        for name, kind in schema.items()
+        if kind == pl.Binary
+    )

@@ -187,7 +187,7 @@ def open_postgres_session(
             if writer is not None:
                 _acquire_writer_lock(connection, writer, name)
             with connection.transaction():
-                migrate(connection)
+                migrate(connection, measures=settings.measures)
                 _initialize(connection, settings, name)
         except BaseException:
             connection.close()

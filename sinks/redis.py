@@ -13,6 +13,7 @@ import polars as pl
 
 from mobility.entities import Entity
 from mobility.keys import BEFORE, INSTANCE_ID_FIELD, LAST_WINDOW, RedisKeys
+from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings, Store
 from mobility.totals import WINDOW_KEY
 from sinks.live_changes import change_commands
@@ -94,14 +95,14 @@ class RedisStore:
         return "redis"
 
     def apply(self, entity: Entity, rows: pl.DataFrame) -> ApplyResult:
-        """Reconcile windows (WINDOW_SCHEMA, one row per window).
+        """Reconcile windows (WINDOW_SCHEMA, one row per window); their sketches are left out.
 
         A window that starts over `redis_ledger_hours` before the newest of its id may have been
         counted before: it is refused.
         """
         self.sequence_number(entity)
         result = ApplyResult()
-        for chunk in rows.iter_slices(_CHUNK):
+        for chunk in rows.select(WINDOW_SCHEMA.names()).iter_slices(_CHUNK):
             result += self._session.run(partial(self._apply, entity, chunk))
         return result
 

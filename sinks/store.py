@@ -256,9 +256,9 @@ class WindowStore(Protocol):
         ...
 
     def apply(self, entity: Entity, rows: pl.DataFrame) -> ApplyResult:
-        """Reconcile windows (WINDOW_SCHEMA, one row per window as `highest_versions` returns them).
+        """Reconcile windows (`window_schema`, one row a window as `highest_versions` returns them).
 
-        They are durable on return.
+        They are durable on return. A store may leave out sketches.
         """
         ...
 

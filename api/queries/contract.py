@@ -18,6 +18,7 @@ from api.queries.time_range import ALL_TIME, TimeRange
 from mobility.entities import Entity
 from mobility.measures import EXTREMES, SUMS
 from mobility.settings import Store
+from mobility.sketched_measures import Sketch
 
 MAX_CHARACTER: Final = "\U0010ffff"
 """Sorts after every character of an id, and is in none."""
@@ -219,6 +220,27 @@ class WeekSums:
     watermark: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class SketchOfWindows:
+    """The bytes of a sketch in windows: `parts` merge to that of all that have it.
+
+    `trips` is the number of trips of these windows; others lack the sketch, so it is not known.
+    """
+
+    parts: Sequence[bytes]
+    trips: int
+
+
+@dataclass(frozen=True, slots=True)
+class SketchedTrips:
+    """The trips of a range, and their sketches by name, without those that no window has."""
+
+    trip_count: int
+    sketches: Mapping[str, SketchOfWindows]
+    newest_window: int | None
+    watermark: datetime | None
+
+
 class ExportReader(Protocol):
     """All of an entity at one moment, which stays as it is until it is closed."""
 
@@ -369,6 +391,16 @@ class AnalyticsReader(QueriedStore, Protocol):
         self, entity: Entity, spans: Sequence[ClockSpan], only: str | None = None
     ) -> WeekSums:
         """Return the sums of the hours of the week over spans, of all ids or of one."""
+        ...
+
+    async def distribution(
+        self,
+        entity: Entity,
+        entity_id: str | None,
+        time_range: TimeRange,
+        sketches: Sequence[Sketch],
+    ) -> SketchedTrips:
+        """Return these sketches of the trips of an id in a range, or of all ids."""
         ...
 
     async def begin_export(self, entity: Entity) -> ExportReader:

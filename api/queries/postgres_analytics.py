@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+import psycopg
 from psycopg import sql
 
+from api.errors import StoreUnavailableError
 from api.queries.contract import (
     NO_EXTREMES,
     PERCENTILES,
@@ -17,6 +19,7 @@ from api.queries.contract import (
     ListPosition,
     Page,
     RankedId,
+    SketchedTrips,
     SortKey,
     TopIds,
     Totals,
@@ -43,10 +46,12 @@ from api.queries.postgres_lists import (
     rows_query,
     sums_query,
 )
+from api.queries.postgres_sketches import distribution_query, to_sketches
 from api.queries.time_range import TimeRange, known_time
 from mobility.entities import Entity
 from mobility.measures import SUMS
 from mobility.settings import Store
+from mobility.sketched_measures import Sketch
 
 ANALYTICS_SECONDS: Final = 10.0
 
@@ -145,6 +150,37 @@ class PostgresAnalytics:
         rows = await self._database.fetch(entity_query(entity, "week.sql", ids=ids), values)
         sums = {row["hour_of_week"]: to_sums(row) for row in rows_with_value(rows, "hour_of_week")}
         return WeekSums(sums, rows[0]["newest_window"], known_time(rows[0]["watermark"]))
+
+    async def distribution(
+        self,
+        entity: Entity,
+        entity_id: str | None,
+        time_range: TimeRange,
+        sketches: Sequence[Sketch],
+    ) -> SketchedTrips:
+        """Return these sketches of the trips of an id in a range, or of all ids."""
+        parts = time_range.parts or (time_range.bounds,)
+        values = {
+            "entity": entity.name,
+            "id": entity_id,
+            "starts": [start for start, _ in parts],
+            "ends": [end for _, end in parts],
+        }
+        try:
+            [row] = await self._database.fetch(
+                distribution_query(entity, entity_id, sketches), values
+            )
+        except StoreUnavailableError as failure:
+            # The ledger gets the columns at the next start of the flow.
+            if not isinstance(failure.__cause__, psycopg.errors.UndefinedColumn):
+                raise
+            [row] = await self._database.fetch(distribution_query(entity, entity_id, ()), values)
+        return SketchedTrips(
+            int(row["trip_count"]),
+            to_sketches(row, sketches),
+            row["newest_window"],
+            known_time(row["watermark"]),
+        )
 
     async def begin_export(self, entity: Entity) -> PostgresExportReader:
         """Begin to read all of an entity, on one more connection."""

@@ -61,6 +61,12 @@ PROBLEM_TYPES: Final = {
         "Try again after the seconds in the Retry-After header. One export with `from`, `to`, "
         "`hours` and `weekdays` takes the place of many.",
     ),
+    "needs-measures": ProblemType(
+        HTTPStatus.NOT_FOUND,
+        "Distributions of single trips come from optional measures, and none is computed.",
+        "Set MOBILITY_MEASURES for the flow and the API, such as MOBILITY_MEASURES=all, and start "
+        "both again: windows from then on have them. /summary has percentiles over ids.",
+    ),
     "needs-redis": ProblemType(
         HTTPStatus.NOT_FOUND,
         "Live events come from Redis, and the system runs without Redis.",

@@ -8,6 +8,7 @@ from api.middleware import ETags
 from api.representation.responses import add_freshness_headers
 from api.routes.batch import batch
 from api.routes.compare import compare
+from api.routes.distribution import distribution, id_distribution
 from api.routes.listing import listing
 from api.routes.metrics import metrics
 from api.routes.problems import problem_type, problem_types
@@ -26,6 +27,8 @@ QUERIES_ROUTER: Final = Router(
         top,
         summary,
         week,
+        id_distribution,
+        distribution,
         compare,
         batch,
         problem_types,

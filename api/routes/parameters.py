@@ -1,5 +1,6 @@
 """Parameters that several routes take: entities, ids in paths and queries, ranges."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 from urllib.parse import unquote_to_bytes
@@ -76,7 +77,7 @@ QUERY_ID: Final = QueryParameter(
     examples=[Example(value="scooter"), Example(value="a/b")],
 )
 
-_ID_PATHS: Final = {b"/metrics/": b"/windows", b"/live/": b""}
+_ID_PATHS: Final = {b"/metrics/": (b"/windows", b"/distribution"), b"/live/": ()}
 """The beginnings of paths with an entity and an id, and what may follow the id."""
 
 
@@ -84,8 +85,8 @@ class EncodedIdPaths:
     """ASGI middleware that keeps the id in a path encoded, so that it is one path segment.
 
     ASGI servers decode a path before it is routed, which makes two segments of `a%2Fb`, and none of
-    `%2F`. All that follows `/metrics/<entity>/` is the id, except for `/windows` at the end; an id
-    that ends in `/windows` must have that slash encoded.
+    `%2F`. All that follows `/metrics/<entity>/` is the id, except for `/windows` or `/distribution`
+    at the end; an id that ends so must have that slash encoded.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -95,10 +96,10 @@ class EncodedIdPaths:
         """Route by the path as it was sent if it has an id."""
         if scope["type"] == ScopeType.HTTP:
             path, _, _ = scope["raw_path"].partition(b"?")
-            for start, tail in _ID_PATHS.items():
+            for start, tails in _ID_PATHS.items():
                 entity, _, rest = path.removeprefix(start).partition(b"/")
                 if path.startswith(start) and rest:
-                    encoded = start + entity + b"/" + _encode_slashes(rest, tail)
+                    encoded = start + entity + b"/" + _encode_slashes(rest, tails)
                     scope["path"] = encoded.decode("latin-1")
         await self._app(scope, receive, send)
 
@@ -140,8 +141,9 @@ def _query_names(handler: HTTPRouteHandler) -> list[str]:
     ]
 
 
-def _encode_slashes(rest: bytes, tail: bytes) -> bytes:
+def _encode_slashes(rest: bytes, tails: Sequence[bytes]) -> bytes:
     """Return an id and its tail with all slashes in the id encoded."""
+    tail = next((tail for tail in tails if rest.endswith(tail)), b"")
     entity_id = rest.removesuffix(tail)
     if not entity_id:
         return rest.replace(b"/", b"%2F")

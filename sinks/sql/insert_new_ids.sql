@@ -30,8 +30,8 @@ taken AS (
     RETURNING staged.*
 ),
 inserted AS (
-    INSERT INTO {ledger} (id, window_start, {measures}, pane, generation)
-    SELECT id, window_start, {measures}, pane, generation
+    INSERT INTO {ledger} (id, window_start, {measures}, pane, generation{sketches})
+    SELECT id, window_start, {measures}, pane, generation{sketches}
     FROM taken
     ORDER BY id, window_start
 )

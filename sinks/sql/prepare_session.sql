@@ -5,7 +5,7 @@ CREATE TEMPORARY TABLE staged (
     window_start bigint NOT NULL,
     {measure_columns},
     pane text NOT NULL,
-    generation bigint NOT NULL
+    generation bigint NOT NULL{sketch_columns}
 ) ON COMMIT DELETE ROWS;
 
 -- The windows that a batch looks up are recent, so they are in memory. With the default, which is

@@ -19,12 +19,13 @@ WITH accepted AS MATERIALIZED (
         OR (new.generation, new.trip_count) > (old.generation, old.trip_count)
         OR (
             (new.generation, new.trip_count) = (old.generation, old.trip_count)
-            AND ({new_measures}, new.pane) IS DISTINCT FROM ({old_measures}, old.pane)
+            AND ({new_measures}, new.pane{new_sketches})
+                IS DISTINCT FROM ({old_measures}, old.pane{old_sketches})
         )
 ),
 inserted AS (
-    INSERT INTO {ledger} (id, window_start, {measures}, pane, generation)
-    SELECT id, window_start, {measures}, pane, generation
+    INSERT INTO {ledger} (id, window_start, {measures}, pane, generation{sketches})
+    SELECT id, window_start, {measures}, pane, generation{sketches}
     FROM accepted
     WHERE old_ctid IS NULL
     ORDER BY id, window_start
@@ -33,7 +34,7 @@ updated AS (
     UPDATE {ledger} AS ledger SET
         {accepted_measures},
         pane = accepted.pane,
-        generation = accepted.generation
+        generation = accepted.generation{accepted_sketches}
     FROM accepted
     WHERE accepted.old_ctid IS NOT NULL AND ledger.ctid = accepted.old_ctid
 ),

@@ -290,6 +290,8 @@ def test_the_schema_page_loads_local_files_only() -> None:
             "/top/{entity_name}",
             "/summary/{entity_name}",
             "/week/{entity_name}",
+            "/metrics/{entity_name}/{entity_id}/distribution",
+            "/distribution/{entity_name}",
             "/problems/{slug}",
         }
         for other in ("swagger", "redoc", "elements", "rapidoc"):

@@ -17,6 +17,8 @@ READER = MemoryReader("redis", {"d1": totals()})
         ("/windows/driver?id=d1&step=PT1H", "step", ("id", "from", "to", "granularity", "tz")),
         ("/top/driver?sort=-trips", "sort", ("by", "limit", "id")),
         ("/summary/driver?id=d1", "id", ("from", "to")),
+        ("/distribution/driver?by=trips", "by", ("id", "from", "to", "tz", "hours", "weekdays")),
+        ("/metrics/driver/d1/distribution?id=a", "id", ("from", "to", "tz", "hours", "weekdays")),
         ("/compare/driver?ids=a,b", "ids", ("id", "other_id", "other_from", "other_to")),
         ("/live/driver?ids=a", "ids", ("id",)),
         ("/status?pretty", "pretty", ()),

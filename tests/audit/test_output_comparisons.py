@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import polars as pl
 import pytest
 
@@ -289,3 +290,19 @@ def test_a_row_sent_twice_is_found(log: ValidatedLog, tmp_path: Path) -> None:
     comparison = against(twice, trips_file(tmp_path))
     assert comparison.counts["extra"] == comparison.differences == 1
     assert comparison.examples[0].key.endswith("copy 1")
+
+
+def test_sketches_are_compared_where_they_are_on(log: ValidatedLog) -> None:
+    """The oracle has those of the setting; one that differs, or is not known, is a difference."""
+    settings = msgspec.structs.replace(SETTINGS, measures=("duration_histogram",))
+    expected = run_oracle(log, settings)
+    is_first = pl.int_range(pl.len()) == 0
+    histogram = pl.col("duration_histogram")
+    for other, differences in ((histogram, 0), (pl.lit(b""), 1), (pl.lit(None, pl.Binary), 1)):
+        found = expected.windows.with_columns(
+            pl.when(is_first).then(other).otherwise(histogram).alias("duration_histogram")
+        )
+        compared = output_comparisons.compare_windows(
+            "topics", expected, found, sketches=settings.measures
+        )
+        assert (compared.expected, compared.differences) == (found.height, differences)

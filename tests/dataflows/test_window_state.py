@@ -9,14 +9,19 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
 from dataflows import window_runs
 from dataflows.window_runs import Run, compacted, totals_of
 from dataflows.window_state import WindowState
+from mobility.entities import BY_NAME
 from mobility.measures import ADDED, NULLABLE, TOTALS
-from mobility.records import PARTIAL_SCHEMA, WINDOW_SCHEMA
-from mobility.totals import merge_totals
+from mobility.records import PARTIAL_SCHEMA, WINDOW_SCHEMA, window_schema
+from mobility.sketched_measures import SKETCHES
+from mobility.totals import WINDOW_KEY, aggregated_columns, merge_totals, partial_totals
+from mobility.trips import TRIP_SCHEMA
 from tests.dataflows.doubles import partial
+from tests.strategies import batches
 
 LENGTH, LATENESS = 10, 15
 Key = tuple[str, int]
@@ -317,3 +322,58 @@ def test_a_stored_run_is_read_in_every_version_of_polars() -> None:
         ("a", 0, 10**6, 10**21, -(10**21), 10**27, 0, 5),
         ("b", 300_000, 1, 1, 2, 3, 4, 5),
     ]
+
+
+def sketched(durations: list[int]) -> pl.DataFrame:
+    """Return the partial aggregates of trips, one a duration, of two ids and two windows."""
+    columns = aggregated_columns(BY_NAME["driver"], SKETCHES)
+    schema = pl.Schema({**TRIP_SCHEMA, "window_start": pl.Int64()})
+    rows = [
+        {"driver_id": "ab"[each % 2], "window_start": each % 3 // 2 * LENGTH, "duration": each}
+        | {"start_time": each, "distance": each, "passenger_id": str(each % 7)}
+        for each in durations
+    ]
+    trips = pl.DataFrame(rows, schema={name: schema[name] for name in columns})
+    return partial_totals(trips, BY_NAME["driver"], SKETCHES)
+
+
+@pytest.mark.usefixtures("any_runs")
+@given(st.data(), st.lists(st.integers(0, 10**9), min_size=1, max_size=40))
+def test_sketches_have_the_same_bytes_after_any_calls(
+    data: st.DataObject, durations: list[int]
+) -> None:
+    """Whatever is emitted and snapshotted in between: a layout and a batch change nothing."""
+    whole = WindowState(LENGTH, LATENESS, sketches=SKETCHES)
+    whole.add(sketched(durations))
+    state = WindowState(LENGTH, LATENESS, sketches=SKETCHES)
+    for batch in data.draw(batches(durations)):
+        state.add(sketched(batch))
+        if data.draw(st.booleans()):
+            assert state.changes(early=True).schema == window_schema(SKETCHES)
+        if data.draw(st.booleans()):
+            stored = state.snapshot()
+            state = WindowState(LENGTH, LATENESS, sketches=SKETCHES)
+            state.resume(stored)
+    expected, found = (each.close(2 * LENGTH).sort(WINDOW_KEY) for each in (whole, state))
+    assert_frame_equal(found, expected)
+    assert state.drop(10**6).schema == state.no_windows.schema
+
+
+def test_sketches_are_switched_on_and_off_at_a_start() -> None:
+    """A window with trips of before has none; one with a column that is not wanted loses it."""
+    state = WindowState(LENGTH, LATENESS)
+    state.add(sketched([1, 2]).select(PARTIAL_SCHEMA.names()))
+    switched_on = WindowState(LENGTH, LATENESS, sketches=SKETCHES)
+    switched_on.resume(state.snapshot())
+    switched_on.add(sketched([1, 6]))
+    panes = switched_on.changes(early=True).sort(WINDOW_KEY)
+    name = SKETCHES[0].name
+    assert panes.select("id", "window_start", pl.col(name).is_null()).rows() == [
+        ("a", 0, False),
+        ("a", LENGTH, True),
+        ("b", 0, True),
+    ]
+    switched_off = WindowState(LENGTH, LATENESS)
+    switched_off.resume(switched_on.snapshot())
+    switched_off.add(sketched([1, 6]).select(PARTIAL_SCHEMA.names()))
+    assert switched_off.changes(early=True).schema == WINDOW_SCHEMA

@@ -13,7 +13,8 @@ from polars.testing import assert_frame_equal, assert_series_equal
 from mobility.entities import BY_NAME, ENTITIES, Entity
 from mobility.measures import NULLABLE, SUMS
 from mobility.messages import decode_windows, encode_windows
-from mobility.records import WINDOW_SCHEMA
+from mobility.records import WINDOW_SCHEMA, window_schema
+from mobility.sketched_measures import SKETCHES
 from tests.ids import ids
 from tests.strategies import NOON
 
@@ -179,3 +180,23 @@ def test_what_is_no_window_is_refused(values: list[bytes]) -> None:
 def test_no_messages_are_no_windows() -> None:
     """An empty batch decodes to an empty frame of the declared schema."""
     assert decode_windows([], DRIVER).schema == WINDOW_SCHEMA
+
+
+def test_sketches_are_written_in_base64() -> None:
+    """Behind the other fields, null where they are not known; who does not want them reads on."""
+    names = [each.name for each in SKETCHES]
+    data = [b"", b"\x80\x01\xff", None]
+    columns = [pl.Series(name, data, dtype=pl.Binary) for name in names]
+    rows = pl.concat([one()] * len(data)).with_columns(columns)
+    values = [text.encode() for text in encode_windows(rows, DRIVER, WINDOW)]
+    assert [json.loads(value)[names[0]] for value in values] == ["", "gAH/", None]
+    assert list(json.loads(values[0]))[-len(names) :] == names
+    assert_frame_equal(decode_windows(values, DRIVER, SKETCHES), rows)
+    assert_frame_equal(decode_windows(values, DRIVER), rows.select(WINDOW_SCHEMA.names()))
+    (without,) = encode_windows(one(), DRIVER, WINDOW)
+    decoded = decode_windows([without.encode()], DRIVER, SKETCHES)
+    assert decoded.schema == window_schema(SKETCHES)
+    assert decoded.select(names).row(0) == (None,) * len(names)
+    broken = without.replace('"generation"', f'"{names[0]}":"?","generation"')
+    with pytest.raises(ValueError, match="not windows of driver"):
+        decode_windows([broken.encode()], DRIVER, SKETCHES)

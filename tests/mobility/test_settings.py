@@ -19,6 +19,7 @@ from mobility.settings import (
     read_settings,
     to_environ,
 )
+from mobility.sketched_measures import SKETCH_BY_NAME
 
 # A value other than the default, for each setting.
 OTHERS: dict[str, Any] = {
@@ -69,6 +70,7 @@ OTHERS: dict[str, Any] = {
     "schema_registry_certificate": "hub.pem",
     "schema_registry_key": "hub.key",
     "schema_registry_key_password": "s",
+    "measures": ("duration_histogram",),
     "enriched": ("h3", "driver"),
     "shards": 7,
     "batch_size": 1,
@@ -337,17 +339,32 @@ def test_urls_without_a_secret_stay_as_they_are(url: str) -> None:
 
 
 def test_lists_are_names_with_commas() -> None:
-    """Spaces and duplicates are ignored; `all` means every entity."""
+    """Spaces and duplicates are ignored; `all` means every entity, or every optional measure."""
     settings = read_settings(
         {
             "MOBILITY_STORES": " redis , postgres,redis,delta",
             "MOBILITY_DELTA": "lake",
             "MOBILITY_ENRICHED": "all",
+            "MOBILITY_MEASURES": "all",
         }
     )
     assert settings.stores == get_args(Store)
     assert settings.enriched == ("driver", "passenger", "vehicle_type", "h3")
+    assert settings.measures == tuple(SKETCH_BY_NAME)
     assert read_settings({"MOBILITY_STORES": ""}).stores == ()
+
+
+def test_unknown_names_are_refused_with_those_that_there_are() -> None:
+    """All of them at once, beside other faults. Measures that are always computed are not named."""
+    with pytest.raises(SettingsError) as raised:
+        read_settings({"MOBILITY_MEASURES": "p99, trip_count", "MOBILITY_SHARDS": "0"})
+    measures, shards = raised.value.faults
+    known = ", ".join(SKETCH_BY_NAME)
+    assert measures == (
+        "MOBILITY_MEASURES=p99, trip_count: no such optional measure: p99, trip_count "
+        f"(there are {known}, or `all`)"
+    )
+    assert shards.startswith("MOBILITY_SHARDS=0: ")
 
 
 @pytest.mark.parametrize("location", ["lake", "/var/lake", "s3://b", "gs://b/a/b", "az://c/lake"])

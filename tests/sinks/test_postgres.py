@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+import polars as pl
 import psycopg
 import pytest
 from polars.testing import assert_frame_equal
@@ -16,6 +17,7 @@ from mobility.entities import BY_NAME, ENTITIES, Entity
 from mobility.keys import LAST_WINDOW
 from mobility.measures import ADDED, STARTS
 from mobility.settings import Settings
+from mobility.sketched_measures import SKETCH_BY_NAME
 from mobility.totals import highest_versions
 from postgres.connection import Connection
 from sinks.fencing import take_fencing_token
@@ -323,3 +325,55 @@ def test_two_schemas_of_one_database(
         assert ours.fingerprint != other.fingerprint
         for store in (main, serving):
             store.close()
+
+
+SKETCH = "duration_histogram"
+TABLES = (
+    "SELECT DISTINCT table_name FROM information_schema.columns "
+    "WHERE column_name = 'duration_histogram' AND table_schema = current_schema() ORDER BY 1"
+)
+
+
+def with_sketch(rows: pl.DataFrame, data: bytes | None) -> pl.DataFrame:
+    """Return windows with one sketch, the same in all of them."""
+    return rows.with_columns(pl.lit(data, pl.Binary).alias(SKETCH))
+
+
+def sketches_in_ledger(settings: Settings) -> list[bytes | None]:
+    """Return the sketches of the windows in the ledger, in the order of ids and windows."""
+    return [
+        None if data is None else bytes(data)
+        for (data,) in query(settings, "SELECT duration_histogram FROM driver_ledger ORDER BY id")
+    ]
+
+
+def test_sketches_stand_in_the_ledger_alone(
+    settings: Settings, window: Build, frame: Build
+) -> None:
+    """A window has that of its version. One of an update without it is not known any more."""
+    store = connect_postgres(settings, "main")
+    store.apply(DRIVER, frame(window("a"), window("b")))
+    store.close()
+    assert not query(settings, TABLES)
+
+    switched_on = msgspec.structs.replace(settings, measures=tuple(SKETCH_BY_NAME))
+    store = connect_postgres(switched_on, "main")
+    assert sketches_in_ledger(settings) == [None, None]
+    rows = frame(window("a", trip_count=2), window("c"))
+    assert store.apply(DRIVER, with_sketch(rows, b"\x00\xff")).applied == 2
+    assert store.apply(DRIVER, with_sketch(rows, b"\x00\xff")).unchanged == 2
+    assert sketches_in_ledger(settings) == [b"\x00\xff", None, b"\x00\xff"]
+    store.apply(DRIVER, with_sketch(frame(window("c")), b""))
+    assert sketches_in_ledger(settings) == [b"\x00\xff", None, b""]
+    store.close()
+
+    store = connect_postgres(settings, "main")
+    store.apply(DRIVER, frame(window("a", trip_count=3), window("d")))
+    assert sketches_in_ledger(settings) == [None, None, b"", None]
+    store.close()
+    assert query(settings, TABLES) == [
+        ("driver_ledger",),
+        ("h3_ledger",),
+        ("passenger_ledger",),
+        ("vehicle_type_ledger",),
+    ]

@@ -13,6 +13,7 @@ from polars.testing import assert_frame_equal
 from mobility.entities import BY_NAME
 from mobility.measures import EXTREMES, NULLABLE, STARTS, SUMS
 from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
+from mobility.sketched_measures import SKETCH_BY_NAME, SKETCHES, sketches_of
 from mobility.totals import highest_versions
 from sinks.store import TOTALS_SCHEMA, ApplyResult, WindowStore
 from tests.sinks.memory_store import MemoryStore
@@ -273,3 +274,13 @@ def test_the_number_of_shards_changes(store: WindowStore, shards: int) -> None:
         store.record_progress(DRIVER, shard, 4, 1_000 + shard)
     store.record_progress(DRIVER, 1, shards, 5_000)
     assert store.progress(DRIVER) == dict.fromkeys(range(shards), 1_000) | {1: 5_000}
+
+
+def test_windows_may_come_with_sketches(store: WindowStore, window: Build, frame: Build) -> None:
+    """Who does not keep them leaves them out: measures and totals are what they are without."""
+    rows = frame(window("a"), window("a", at=1), window("b", trip_count=2))
+    given = rows.with_columns(pl.lit(b"\x80", pl.Binary).alias(each.name) for each in SKETCHES)
+    known = [each.name for each in sketches_of(DRIVER, SKETCH_BY_NAME)]
+    assert store.apply(DRIVER, given.select(*rows.columns, *known)).applied == 3
+    assert_frame_equal(store.windows(DRIVER), rows.sort("id", "window_start"))
+    assert store.totals(DRIVER)["trip_count"].to_list() == [2, 2]
