@@ -131,6 +131,6 @@ def test_every_query_with_a_range_takes_a_time_zone() -> None:
         for operation in operations
     ]
     ranges = [found for found in parameters if "from" in found]
-    assert len(ranges) == 9
+    assert len(ranges) == 11
     assert all("local time of `tz`" in found["from"]["description"] for found in ranges)
     assert all("MOBILITY_TIMEZONE" in found["tz"]["description"] for found in ranges)

@@ -204,9 +204,14 @@ def test_the_flow_goes_on_and_overwrites_nothing(
     stored.write(log)
     flow = stored.start()
     stored.wait_for_windows(BY_NAME["driver"])
-    until(lambda: backfill(*RANGE), "a backfill that succeeds", lambda code: code == 0)
     given = [Entry(NOON + 33 * MINUTE, "given", "d1", "car", 5)]
-    assert backfill(*RANGE, "--with", ndjson(tmp_path / "given", *given), "--apply") == 0
+    file = ndjson(tmp_path / "given", *given)
+    # It is refused until each store, one after the other, has all windows of the range.
+    until(
+        lambda: backfill(*RANGE, "--with", file, "--apply"),
+        "a backfill that succeeds",
+        lambda code: code == 0,
+    )
 
     more = trips_log(3, start=NOON + 120 * MINUTE)
     stored.write(more)
