@@ -54,9 +54,9 @@ class ImportRun:
             check_tables(given, {name: getattr(settings, name) for name in TABLES})
             log = log_name(settings)
             imports = [each for each in read_imports(self.target.state) if each.record.log == log]
-            selection = select_files(given, self.target.files, imports)
+            selection = select_files(given, self.target.files, imports, self.target.name)
             self._describe(selection)
-            for line in interrupted_others(imports, selection.resumed):
+            for line in interrupted_others(imports, selection.resumed, self.target.name):
                 self.console.print(line)
             if not selection.files.files:
                 return None

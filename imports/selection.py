@@ -25,12 +25,16 @@ class Selection:
 
 
 def select_files(
-    given: TripFileSet, own: TripFileSet | None, imports: Sequence[ImportFolder]
+    given: TripFileSet,
+    own: TripFileSet | None,
+    imports: Sequence[ImportFolder],
+    workspace: str | None = None,
 ) -> Selection:
     """Return which files are to be sent, whatever their names are; each content once.
 
-    `own` are the files of a workspace, `imports` those into the same log. Raises ImportRefusedError
-    where one of the files was read with other options, or is of another import that is not done.
+    `own` are the files of a `workspace`, `imports` those into the same log. Raises
+    ImportRefusedError where one of the files was read with other options, or is of another import
+    that is not done.
     """
     loaded = [each.record.files for each in imports if each.record.is_done]
     for files in (*loaded, *((own,) if own else ())):
@@ -46,7 +50,7 @@ def select_files(
         if set(new) != set(record.files.content):
             msg = (
                 f"import {each.id} has some of these files and is not done: finish it first, "
-                f"with `just import {_names(record.files.files)}`"
+                f"with `{record.command(workspace)}`"
             )
             raise ImportRefusedError(msg)
         in_order = tuple(new[sha256] for sha256 in record.files.content)
@@ -55,13 +59,13 @@ def select_files(
 
 
 def interrupted_others(
-    imports: Sequence[ImportFolder], resumed: ImportFolder | None
+    imports: Sequence[ImportFolder], resumed: ImportFolder | None, workspace: str | None = None
 ) -> Iterator[str]:
     """Yield a line for each import that is not done, but for the one that is resumed now."""
     for each in imports:
         if not each.record.is_done and each != resumed:
-            files = _names(each.record.files.files)
-            yield f"import {each.id} is not done: `just import {files}` goes on with it"
+            command = each.record.command(workspace)
+            yield f"import {each.id} is not done: `{command}` goes on with it"
 
 
 def check_tables(given: TripFileSet, tables: dict[str, str | None]) -> None:

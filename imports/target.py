@@ -25,6 +25,11 @@ class ImportTarget:
         record = None if self.workspace is None else self.workspace.record()
         return None if record is None else record.files
 
+    @property
+    def name(self) -> str | None:
+        """The name of its workspace."""
+        return None if self.workspace is None else self.workspace.name
+
     def __str__(self) -> str:
         """Return what people call it."""
         if self.workspace is None:

@@ -1,5 +1,6 @@
 """The imports of a system: which files were added to its log, in a folder of its state folder."""
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,11 @@ class ImportRecord(msgspec.Struct, frozen=True):
     files: TripFileSet
     starts: dict[int, int]
     is_done: bool = False
+
+    def command(self, workspace: str | None) -> str:
+        """Return the command that goes on with it, for a workspace or the system without a name."""
+        files = shlex.join(each.path for each in self.files.files)
+        return f"just import {files}" + (f" --name {workspace}" if workspace else "")
 
 
 @dataclass(frozen=True, slots=True)

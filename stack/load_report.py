@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import shlex
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -102,8 +101,7 @@ class LoadReport:
         name = self._workspace.name
         for record in (each.record for each in self._workspace.imports()):
             if not record.is_done:
-                files = shlex.join(each.path for each in record.files.files)
-                yield f"an import is not done: `just import {files} --name {name}` goes on with it"
+                yield f"an import is not done: `{record.command(name)}` goes on with it"
 
 
 def _request_summary(settings: Settings) -> dict[str, Any]:

@@ -68,6 +68,9 @@ def test_other_imports_that_are_not_done_are_named(tmp_path: Path) -> None:
     assert list(interrupted_others([begun, done], None)) == [
         "import 0001 is not done: `just import '/d/a b.csv' /d/b.csv` goes on with it"
     ]
+    assert list(interrupted_others([begun], None, "city")) == [
+        "import 0001 is not done: `just import '/d/a b.csv' /d/b.csv --name city` goes on with it"
+    ]
 
 
 @pytest.mark.parametrize("is_done", [True, False])
