@@ -6,15 +6,7 @@ from typing import Final
 import polars as pl
 
 from mobility.entities import Entity
-from mobility.measures import (
-    AMOUNTS,
-    COUNTS,
-    MEASURE_SCHEMA,
-    MEASURES,
-    NULLABLE,
-    STARTS,
-    Measure,
-)
+from mobility.measures import AMOUNTS, COUNTS, MEASURE_SCHEMA, MEASURES, NULLABLE, STARTS, Measure
 from mobility.records import MICRO, window_schema
 from mobility.sketched_measures import Sketch
 from mobility.times import epoch_ms, iso_text

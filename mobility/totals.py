@@ -8,14 +8,7 @@ import polars as pl
 import polars_hash as plh
 
 from mobility.entities import Entity
-from mobility.measures import (
-    MEASURE_SCHEMA,
-    MEASURES,
-    NULLABLE,
-    SUBSTITUTES,
-    SUMS,
-    Measure,
-)
+from mobility.measures import MEASURE_SCHEMA, MEASURES, NULLABLE, SUBSTITUTES, SUMS, Measure
 from mobility.records import PARTIAL_SCHEMA
 from mobility.sketched_measures import Sketch
 from mobility.sketches.columns import (

@@ -45,7 +45,8 @@ def migrate(
                 statement = entity_statement(entity, "entity", name)
                 _run(connection, entity.name, number, statement)
         _add_measures(connection, entity)
-        _add_sketches(connection, entity, sketches_of(entity, measures))
+        if sketches := sketches_of(entity, measures):
+            _add_sketches(connection, entity, sketches)
 
 
 def _run(
