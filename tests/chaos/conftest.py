@@ -2,12 +2,14 @@
 
     just chaos [quick|full] [--seed N] [-k NAME]
 
-Ordinary runs of pytest leave the suite out (`-m "not chaos"` in pyproject.toml).
+Ordinary runs of pytest leave the suite out (`-m "not chaos"` in pyproject.toml). Two tests run at
+once: each process of the tests has services of its own.
 """
 
 import random
 import secrets
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -28,8 +30,7 @@ EVERY_STORE = pytest.mark.parametrize(
 )
 """Marks tests in which the flow writes to every store there is."""
 
-_SEED = pytest.StashKey[int]()
-_FIGURES = pytest.StashKey[dict[str, list[str]]]()
+_FIGURE = "figure"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,25 +44,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose the seed once, for the header and all tests."""
-    given = config.getoption("--seed")
-    config.stash[_SEED] = secrets.randbelow(10**6) if given is None else given
-    config.stash[_FIGURES] = {}
+    """Choose the seed once, for the header and all tests: other processes get the options."""
+    if config.option.seed is None:
+        config.option.seed = secrets.randbelow(10**6)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
     """Return the command that repeats this run."""
-    return f"chaos: just chaos {config.getoption('--rounds')} --seed {config.stash[_SEED]}"
+    return f"chaos: just chaos {config.option.rounds} --seed {config.option.seed}"
 
 
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the figures."""
-    if report_figure := {name: each for name, each in config.stash[_FIGURES].items() if each}:
-        terminalreporter.section("figures")
-        for name, measured in report_figure.items():
-            terminalreporter.write_line(f"{name}: {', '.join(measured)}")
+    terminalreporter.section("figures")
+    reports = (*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed"))
+    for report in reports:
+        figures = [str(value) for name, value in report.user_properties if name == _FIGURE]
+        if figures:
+            terminalreporter.write_line(f"{report.nodeid}: {', '.join(figures)}")
 
 
 @pytest.fixture(scope="session")
@@ -74,13 +74,13 @@ def rounds(request: pytest.FixtureRequest) -> Rounds:
 @pytest.fixture
 def rng(request: pytest.FixtureRequest) -> random.Random:
     """Return this test's random generator: the same for a seed, whichever other tests run."""
-    return random.Random(f"{request.config.stash[_SEED]} {request.node.name}")  # noqa: S311
+    return random.Random(f"{request.config.option.seed} {request.node.name}")  # noqa: S311
 
 
 @pytest.fixture
-def report_figure(request: pytest.FixtureRequest) -> ReportFigure:
+def report_figure(record_property: Callable[[str, object], None]) -> ReportFigure:
     """Return a function that reports a figure of this test, such as `50 kills`."""
-    return request.config.stash[_FIGURES].setdefault(request.node.name, []).append
+    return partial(record_property, _FIGURE)
 
 
 @pytest.fixture(scope="session")
