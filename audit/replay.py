@@ -36,7 +36,7 @@ from mobility.settings import Settings, SettingsError, read_settings
 from mobility.topics import trips_topic
 from mobility.value_settings import unwritable
 from producer.formats.errors import TripsFileError
-from producer.formats.join_tables import check_tables
+from producer.formats.join_tables import prepare_tables
 from producer.formats.reading_report import ReadingReport
 from producer.formats.rejects import RejectsFile
 from producer.formats.trip_reader import TripReader, open_trip_files
@@ -58,9 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_options(arguments)
     console, errors = Console(), Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     with tempfile.TemporaryDirectory(prefix="mobility-replay-") as scratch, ExitStack() as opened:
-        environ = command_environ(os.environ, options, Path(scratch), find_free_port())
         try:
-            check_tables(options.tables)
+            tables = prepare_tables(options.tables, Path(scratch) / "tables")
+            options = replace(options, tables=tables)
+            environ = command_environ(os.environ, options, Path(scratch), find_free_port())
             settings = read_settings(environ)
             if faults := list(unwritable(settings, "a replay")):
                 raise SettingsError(faults)  # noqa: TRY301 - as any other fault of the settings

@@ -54,7 +54,8 @@ def run_workspace(state: Path, name: str | None, arguments: Sequence[str]) -> in
         lines = (_describe(workspace, to_load), *describe_zone(held, os.environ))
         sys.stdout.write("\n".join((*lines, "")))
         sys.stdout.flush()
-        return run_system(workspace.folder, lock, _plan(workspace, held, to_load))
+        tables = prepare_tables(workspace, held)
+        return run_system(workspace.folder, lock, _plan(workspace, held, tables, to_load))
 
 
 class UnreadableFilesError(WorkspaceError):
@@ -63,14 +64,28 @@ class UnreadableFilesError(WorkspaceError):
 
 def identify(arguments: Sequence[str]) -> TripFileSet:
     """Return what files are, by the producer; raises UnreadableFilesError."""
-    command = [sys.executable, "-m", "producer.identify", *arguments]
+    return msgspec.json.decode(_ask_producer("identify", *arguments), type=TripFileSet)
+
+
+def prepare_tables(workspace: Workspace, held: TripFileSet) -> dict[str, str]:
+    """Return the tables of files as the flow reads them; raises UnreadableFilesError."""
+    if not held.tables:
+        return {}
+    folder = ("--folder", str(workspace.folder / "tables"))
+    prepared = _ask_producer("prepare_tables", *folder, *_table_arguments(held))
+    return msgspec.json.decode(prepared, type=dict[str, str])
+
+
+def _ask_producer(module: str, *arguments: str) -> bytes:
+    """Return what a module of the producer prints; raises UnreadableFilesError."""
+    command = [sys.executable, "-m", f"producer.{module}", *arguments]
     found = subprocess.run(  # noqa: S603 - our own module
         command, stdout=subprocess.PIPE, env=module_environ(), check=False
     )
     if found.returncode:
         msg = "nothing was started"
         raise UnreadableFilesError(msg)
-    return msgspec.json.decode(found.stdout, type=TripFileSet)
+    return found.stdout
 
 
 def files_to_load(workspace: Workspace, given: TripFileSet | None) -> TripFileSet | None:
@@ -149,10 +164,15 @@ def _refuse_other_services(environ: Mapping[str, str]) -> None:
         raise WorkspaceError(msg)
 
 
-def _plan(workspace: Workspace, held: TripFileSet, to_load: TripFileSet | None) -> SystemPlan:
+def _plan(
+    workspace: Workspace,
+    held: TripFileSet,
+    tables: Mapping[str, str],
+    to_load: TripFileSet | None,
+) -> SystemPlan:
     return SystemPlan(
         partial(_components, workspace, to_load),
-        partial(workspace_environ, held.tables, timezone=held.timezone),
+        partial(workspace_environ, tables, timezone=held.timezone),
         LoadReport(workspace, is_loading=to_load is not None),
     )
 

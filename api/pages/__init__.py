@@ -18,7 +18,8 @@ from api.representation.problems import problem
 _FOLDER: Final = Path(__file__).parent
 _PAGES: Final = {
     "/": "index.html",
-    "/now": "now.html",
+    "/overview": "overview.html",
+    "/now": "overview.html",  # its name in links of earlier releases
     "/entity": "entity.html",
     "/pipeline": "pipeline.html",
 }

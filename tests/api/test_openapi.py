@@ -21,6 +21,10 @@ NOWHERE = {"redis": "redis://127.0.0.1:1/0", "postgres": "postgresql://127.0.0.1
 ALLOW_503 = ("--exclude-checks", "not_a_server_error")
 """The check of documented statuses still runs, and the only documented server error is 503."""
 
+FEWER_VALUES = ("--phases", "examples,fuzzing,stateful")
+"""Without the phase of boundary values: they come from the document, and are refused before a store
+is asked, so that it is enough to try them where all stores answer."""
+
 QUERIES = "^/(metrics|windows|distribution|top|summary|compare|batch|problems)"
 
 
@@ -86,11 +90,11 @@ def test_it_conforms_to_its_document_while_a_store_is_down(
     fill_stores(served, random_windows())
     without = msgspec.structs.replace(served, **{down: NOWHERE[down]})
     options = ALLOW_503 if down == "postgres" else ()
-    assert violations(without, *options) == ""
+    assert violations(without, *FEWER_VALUES, *options) == ""
 
 
 def test_it_conforms_to_its_document_without_stores(violations: Violations) -> None:
     """While both stores are down, the only server error is the documented 503."""
     nowhere = msgspec.structs.replace(Settings(), **NOWHERE)
     unreachable = with_stores(nowhere, "redis", "postgres")
-    assert violations(unreachable, *ALLOW_503) == ""
+    assert violations(unreachable, *FEWER_VALUES, *ALLOW_503) == ""

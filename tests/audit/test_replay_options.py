@@ -11,6 +11,7 @@ import pytest
 from audit import replay
 from audit.replay_options import ReplayOptions, command_environ, parse_options
 from mobility.settings import read_settings
+from producer.formats.errors import TripsFileError
 from producer.formats.join_tables import check_tables
 from producer.formats.options import ReadingOptions
 
@@ -72,10 +73,10 @@ def test_a_module_in_the_callers_folder_is_not_imported(tmp_path: Path) -> None:
 def test_unreadable_tables_are_named(tmp_path: Path) -> None:
     """Each table is checked before anything starts."""
     good, bad = tmp_path / "good.parquet", tmp_path / "bad.parquet"
-    pl.DataFrame({"x": [1]}).write_parquet(good)
+    pl.DataFrame({"driver_id": ["d"], "vehicle_type": ["car"]}).write_parquet(good)
     bad.write_text("no")
     check_tables(parse_options(["x", "--drivers", str(good)]).tables)
     for path in (bad, tmp_path / "none.parquet"):
         tables = parse_options(["x", "--drivers", str(good), "--locations", str(path)]).tables
-        with pytest.raises(OSError, match=rf"{path.name}: not a readable parquet file"):
+        with pytest.raises(TripsFileError, match=rf"{path.name}: "):
             check_tables(tables)

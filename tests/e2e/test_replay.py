@@ -97,7 +97,8 @@ def test_layout_changes_no_number(replay: Just, tmp_path: Path) -> None:
 def test_real_taxi_trips(replay: Just, public_trips: Path, options: list[str]) -> None:
     """10,000 real trips in any order give the oracle's result, with late trips excluded."""
     file = public_trips / "nyc_yellow_2025" / "yellow_tripdata_sample.parquet"
-    done = replay(file, *options)
+    zones = public_trips / "taxi_zones" / "taxi_zone_centroids_wgs84.csv"
+    done = replay(file, "--locations", zones, *options)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "nyc-yellow (NYC TLC yellow taxi trip records)" in done.stdout
     assert "0 differences." in done.stdout

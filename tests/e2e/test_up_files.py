@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -115,23 +116,43 @@ def counted(log: Path, up: subprocess.Popen[bytes]) -> int:
     return int(found[1].replace(",", ""))
 
 
-def api_trips(log: Path) -> int:
-    """Return how many trips the API has counted."""
+def ask(log: Path, path: str) -> Any:  # noqa: ANN401 - any JSON
+    """Return an answer of the API."""
     url = re.search(r"Open (http://[\d.:]+)", log.read_text())
     assert url is not None
-    with urllib.request.urlopen(f"{url[1]}/summary/vehicle_type", timeout=30) as reply:  # noqa: S310
-        found = json.load(reply)
+    with urllib.request.urlopen(f"{url[1]}{path}", timeout=30) as reply:  # noqa: S310
+        return json.load(reply)
+
+
+def api_trips(log: Path) -> int:
+    """Return how many trips the API has counted."""
+    found = ask(log, "/summary/vehicle_type")
     assert found["complete"]
     return int(found["trip_count"])
+
+
+def write_places(path: Path) -> int:
+    """Write a table of places as spreadsheets do, and return how many there are."""
+    places = pl.read_parquet(ROOT / "data" / "locations.parquet")
+    degrees = [
+        pl.col(name).cast(pl.String).str.replace(".", ",", literal=True) for name in ("lat", "lng")
+    ]
+    named = places.with_columns(degrees).rename(
+        {"location_id": "LocationID", "lat": "Latitude", "lng": "Longitude"}
+    )
+    named.write_csv(path, separator=";", include_bom=True)
+    return places.height
 
 
 def test_files_are_counted_once_after_a_kill_while_they_are_loaded(workspace: Workspace) -> None:
     """Trips without ids, true dates, complete windows; started again, nothing is sent again."""
     amounts = ("start_time", "duration_min", "distance_km", "price", "vehicle_type")
-    trips = pl.concat([pl.read_parquet(SAMPLE).select(amounts)] * 2)
+    trips = pl.concat([pl.read_parquet(SAMPLE).select(*amounts, "start_location_id")] * 2)
+    places = workspace.logs / "places.csv"
+    cells = write_places(places)
     trips.write_parquet(workspace.trips)
     rows = trips.height
-    workspace.up(workspace.trips)
+    workspace.up(workspace.trips, "--locations", places)
     until(workspace.log_bytes, "trips in the log", seconds=3 * DEADLINE)
     workspace.kill()
     assert workspace.position() < rows, "it was too late for a kill while loading"
@@ -141,7 +162,7 @@ def test_files_are_counted_once_after_a_kill_while_they_are_loaded(workspace: Wo
     assert "its loading goes on" in text
     assert "every window of the files is complete" in text
     again = subprocess.run(
-        workspace.command("up", workspace.trips),
+        workspace.command("up", workspace.trips, "--locations", places),
         env=own_environment(),
         capture_output=True,
         text=True,
@@ -154,6 +175,9 @@ def test_files_are_counted_once_after_a_kill_while_they_are_loaded(workspace: Wo
     workspace.trips.rename(workspace.trips.with_name("moved.parquet"))
     log = workspace.up("--name", "My-trips")
     assert counted(log, workspace.running[-1]) == rows
+    found = ask(log, f"/top/h3?limit={cells}")["items"]
+    assert found
+    assert all(re.fullmatch("89[0-9a-f]{13}", item["id"]) for item in found)
     assert "holds these files: nothing is sent again" in log.read_text()
     assert "starting" not in [line for line in log.read_text().splitlines() if "producer" in line]
     workspace.stop()

@@ -18,7 +18,7 @@ pytestmark = [
 
 PAGES = {
     "city": ("/?span=60", "#sum-trips"),
-    "now": ("/now", "#trips"),
+    "overview": ("/overview", "#trips"),
     "entity": ("/entity?entity=vehicle_type&id=car", "#trips"),
     "entities": ("/entity", "main table"),
     "pipeline": ("/pipeline", "#counted"),

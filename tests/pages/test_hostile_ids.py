@@ -18,7 +18,9 @@ COUNT_OF_ELEMENTS = """
 """
 
 
-@pytest.mark.parametrize("path", ["/?span=60", "/now", "/entity?entity=vehicle_type", "/pipeline"])
+@pytest.mark.parametrize(
+    "path", ["/?span=60", "/overview", "/entity?entity=vehicle_type", "/pipeline"]
+)
 def test_every_page_shows_ids_as_text(visit: Visit, path: str) -> None:
     """Lists show the ids; no id creates an element, a dialog or a request."""
     tab = visit(path)

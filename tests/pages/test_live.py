@@ -48,9 +48,9 @@ def test_a_page_shows_a_new_trip(
         print(f"\n{path}: seconds from produce to the page: {listed}")  # noqa: T201 - the figure
 
 
-def test_now_shows_the_rate(visit: Visit, system: System) -> None:
+def test_the_overview_shows_the_rate(visit: Visit, system: System) -> None:
     """New trips are in the chart of trips per second."""
-    tab = visit("/now")
+    tab = visit("/overview")
     tab.page.locator("#trips").wait_for()
     tab.page.locator("section[aria-label='Trips counted per second'] summary").click()
     system.produce([trip(vehicle_type="bike") for _ in range(20)])
@@ -72,17 +72,17 @@ def test_a_page_recovers(visit: Visit, system: System) -> None:
     tab.wait_for_value("#trips", before + 1)
 
 
-def test_now_is_event_time(visit: Visit, system: System) -> None:
+def test_the_overview_is_of_event_time(visit: Visit, system: System) -> None:
     """In a replay, "now" is the watermark: the day of the trips, not the current day."""
     status = system.get("/status")
     then = dict.fromkeys(status["as_of"], "2025-06-02T19:07:31Z")
-    tab = visit("/now")
+    tab = visit("/overview")
     tab.page.route("**/status", lambda route: route.fulfill(json=status | {"as_of": then}))
-    tab.open("/now")
+    tab.open("/overview")
     fresh = tab.page.locator("#fresh")
     expect(fresh).to_contain_text("2 Jun 2025 19:07:31 UTC, replay")
     expect(fresh).to_contain_text("complete until 18:55")
-    hour = re.compile("The last hour is 18:05.19:05 UTC")
+    hour = re.compile("2 Jun 2025 18:05.19:05 UTC of event time")
     expect(tab.page.locator("main")).to_contain_text(hour)
     tab.wait_for_value("#trips", 0)
     assert any("from=2025-06-02T18%3A05%3A00Z" in url for url in tab.requests)
@@ -93,7 +93,7 @@ def test_city_opens_on_the_last_trips(visit: Visit, system: System) -> None:
     end = datetime.now(UTC) + timedelta(hours=3)
     status = system.get("/status")
     later = dict.fromkeys(status["as_of"], end.isoformat(timespec="seconds"))
-    tab = visit("/now")
+    tab = visit("/overview")
     tab.page.route("**/status", lambda route: route.fulfill(json=status | {"as_of": later}))
     tab.open("/")
     expect(tab.page.locator("#sum-trips")).to_have_attribute("value", re.compile("^[1-9]"))

@@ -34,7 +34,7 @@ PAGES = {
     "/?span=1440&metric=total_revenue": "#sum-trips",
     "/?span=1440&metric=avg_revenue": "#sum-trips",
     "/?span=1440&metric=total_distance": "#sum-trips",
-    "/now": "#drivers",
+    "/overview": "#drivers",
     "/entity": "main tbody",
     "/entity?entity=vehicle_type&id=scooter": ".exports a[href*=from]",
     "/entity?entity=vehicle_type&id=bike": ".exports a[href*=from]",
@@ -123,7 +123,7 @@ def test_trips_without_prices(visit: Visit, system: System, path: str) -> None:
     assert (totals["revenue_count"], totals["total_revenue"]) == (0, None)
     text = show_all(visit("/pipeline"), path)
     assert not REVENUE.search(text)
-    assert path == "/now" or DISTANCE.search(text)
+    assert path == "/overview" or DISTANCE.search(text)
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -190,7 +190,7 @@ def test_totals_of_a_part_of_the_trips(visit: Visit, system: System) -> None:
     tab.wait_for_value("#distance", totals["total_distance"])
     part = f"of {priced} of {trips} trips"
     expect(tab.page.locator(".figure .part")).to_have_text([part, part, part])
-    tab.open("/now")
+    tab.open("/overview")
     tab.page.locator("#drivers").wait_for()
     revenue = tab.page.locator(".figure").filter(has=tab.page.locator("#revenue"))
     expect(revenue).to_contain_text(re.compile(r"of \d+ of \d+ trips"))
@@ -223,8 +223,8 @@ def test_an_id_without_the_amounts(visit: Visit, system: System) -> None:
 
 @pytest.mark.parametrize("system", ["half"], indirect=True, scope="module")
 def test_a_type_without_prices(visit: Visit, system: System) -> None:
-    """It is last on Now, with dashes for its revenue, share and change."""
-    tab = visit("/now")
+    """It is last on the overview, with dashes for its revenue, share and change."""
+    tab = visit("/overview")
     tab.page.locator("#drivers").wait_for()
     rows = tab.page.locator(".kinds tbody tr")
     expect(rows).to_have_count(len(by_type(system)))

@@ -94,9 +94,9 @@ def test_city_over_another_period(visit: Visit) -> None:
     expect(live).to_have_attribute("aria-pressed", "true")
 
 
-def test_now(visit: Visit, system: System) -> None:
-    """The last hour, and its vehicle types."""
-    tab = visit("/now")
+def test_overview(visit: Visit, system: System) -> None:
+    """While trips come: the last hour, and its vehicle types."""
+    tab = visit("/overview")
     tab.page.locator("#drivers").wait_for()
     # It requests the last hour and the hour before.
     hours = [parse_qs(urlsplit(url).query) for url in tab.requests if "/summary/driver?" in url]

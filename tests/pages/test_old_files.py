@@ -130,11 +130,13 @@ def test_the_map_of_a_file_that_has_ended_has_all_of_it(visit: Visit, system: Sy
     tab.wait_for_value("#sum-trips", every)
 
 
-def test_now_of_a_file_that_has_ended(visit: Visit) -> None:
-    """The hours have their date, and there is no rate of trips where none come."""
-    tab = open_later(visit, "/now")
-    tab.page.locator("#trips").wait_for()
-    expect(tab.page.locator(".heading .note")).to_contain_text(re.compile(r"event time, .* \d{4};"))
+def test_the_overview_of_a_file_that_has_ended(visit: Visit, system: System) -> None:
+    """It is of all the data, with its days, and there is no rate of trips where none come."""
+    tab = open_later(visit, "/overview")
+    tab.wait_for_value("#trips", system.get("/summary/vehicle_type")["trip_count"])
+    note = tab.page.locator(".heading .note")
+    expect(note).to_contain_text(re.compile(r"\d{4} UTC of event time\."))
+    expect(tab.page.get_by_role("columnheader", name="Change")).to_have_count(0)
     expect(tab.page.locator("#rate")).to_have_count(0)
     expect(tab.page.get_by_role("heading", name="Trips counted per second")).to_be_hidden()
 
@@ -144,7 +146,7 @@ def test_trips_without_drivers(visit: Visit, system: System) -> None:
     tab = visit("/pipeline")
     change(tab, "**/summary/driver?*", lambda answer: answer | {"active_ids": 0})
     change(tab, "**/top/driver?*", lambda answer: answer | {"active_ids": 0, "items": []})
-    tab.open("/now")
+    tab.open("/overview")
     expect(tab.page.locator("main")).to_contain_text("None of these trips has a driver id")
     expect(tab.page.locator("#drivers")).to_have_count(0)
     tab.open("/entity")
@@ -163,7 +165,7 @@ def test_a_type_without_revenue_is_not_new(visit: Visit) -> None:
 
     tab = visit("/pipeline")
     change(tab, "**/top/vehicle_type?*by=revenue*", for_nothing)
-    tab.open("/now")
+    tab.open("/overview")
     car = tab.page.locator(".kinds tbody tr").filter(has_text=re.compile("^car"))
     expect(car.locator("td").last).to_have_text("–")  # noqa: RUF001 - as shown
 
@@ -181,7 +183,7 @@ def test_a_map_without_coordinates(visit: Visit) -> None:
         tab.open("/?span=1440")
     places = without_cells(found.value.json())["items"]
     tab.page.get_by_text("No trip has coordinates").wait_for()
-    expect(tab.page.locator(".map")).to_contain_text("--locations TABLE.parquet")
+    expect(tab.page.locator(".map")).to_contain_text("--locations TABLE.csv")
     expect(tab.page.get_by_text("Locations with trips")).to_be_visible()
     tab.wait_for_value("#sum-places", sum(place["trip_count"] for place in places))
 

@@ -69,9 +69,10 @@ def test_old_links_to_all_dates(visit: Visit, system: System) -> None:
     ("path", "number", "api"),
     [
         ("/", "#sum-trips", "/summary/h3"),
+        ("/overview", "#trips", "/summary/vehicle_type"),
         ("/entity?entity=vehicle_type&id=car", "#trips", "/metrics/vehicle_type"),
     ],
-    ids=["city", "entity"],
+    ids=["city", "overview", "entity"],
 )
 def test_one_range_back_and_forth(
     visit: Visit, system: System, path: str, number: str, api: str

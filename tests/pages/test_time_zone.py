@@ -89,19 +89,19 @@ def series_query(tab: BrowserTab) -> dict[str, str]:
 
 @pytest.mark.parametrize("system", [BERLIN], indirect=True, scope="module")
 def test_the_time_has_its_zone(visit: Visit, system: System) -> None:
-    """In the header, beside the hour of Now, and over the columns."""
+    """In the header, beside the range of the overview, and over the columns."""
     as_of = datetime.fromisoformat(min(system.get("/status")["as_of"].values()))
-    tab = visit("/now")
+    tab = visit("/overview?from=now-1h")
     local = as_of + timedelta(hours=1)
     expect(tab.page.locator("#fresh")).to_contain_text(f"{local:%-d %b %Y %H:%M:%S} CET, replay")
     expect(tab.page.locator("#fresh time").first).to_have_attribute(
         "datetime", re.compile(f"^{as_of:%Y-%m-%dT%H:%M:%S}.*Z$")
     )
     expect(tab.page.locator("main")).to_contain_text(
-        re.compile(rf"The last hour is \d\d:\d\d.{local:%H}:\d\d CET of event time, 27 Oct 2024")
+        re.compile(rf"27 Oct 2024 \d\d:\d\d.{local:%H}:\d\d CET of event time")
     )
     tab.page.locator("section[aria-label='Trips by vehicle type'] summary").click()
-    expect(tab.page.get_by_text(f"Window ({BERLIN})")).to_be_visible()
+    expect(tab.page.get_by_text(f"Bucket ({BERLIN})")).to_be_visible()
     tab.open("/pipeline")
     expect(tab.page.get_by_text(f"Watermark ({BERLIN})")).to_be_visible()
 

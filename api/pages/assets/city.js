@@ -119,7 +119,7 @@ function emptyMap() {
   if (!places) return notice("empty", "No trip has a place", "The trips have neither coordinates nor ids of locations. The other pages show their numbers.");
   return notice("empty", "No trip has coordinates", el("span", {},
     "They have ids of locations. A table of these gives a map: ",
-    el("code", {}, "just up FILE --name NAME --locations TABLE.parquet"), ", with the columns ",
+    el("code", {}, "just up FILE --name NAME --locations TABLE.csv"), ", with the columns ",
     el("code", {}, "location_id"), ", ", el("code", {}, "lat"), " and ", el("code", {}, "lng"), "."));
 }
 

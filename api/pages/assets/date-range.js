@@ -4,19 +4,22 @@
 
 import { query, setQuery } from "./address.js";
 import { iso } from "./api.js";
-import { hasEnded, newestEventTime } from "./frame.js";
+import { hasEnded, minWatermark, newestEventTime } from "./frame.js";
 import { localDay, localTime, timeOf } from "./time-zone.js";
 
 const MINUTE = 60_000;
 const DAY = 1440 * MINUTE;
 const UNITS = { m: MINUTE, h: 60 * MINUTE, d: DAY };
-const LIVE = { from: "now-24h", to: null };
 const LOCAL = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?)?$/;
 const WITH_OFFSET = /^\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)$/;
 
 export class DateRange {
-  constructor() {
-    Object.assign(this, { now: null, extent: null, ended: false, window: MINUTE, listeners: [] });
+  /**
+   * `live` is the first bound while trips come. A range that `isClosed` ends with the newest window that
+   * has closed: it can be compared with the one before.
+   */
+  constructor({ live = "now-24h", isClosed = false } = {}) {
+    Object.assign(this, { live: { from: live, to: null }, isClosed, now: null, extent: null, ended: false, window: MINUTE, listeners: [] });
     this.read();
   }
 
@@ -45,6 +48,7 @@ export class DateRange {
     this.ended = hasEnded(status);
     // At the end of a file the watermark is after the last trip.
     if (this.ended) this.now = this.extent.to;
+    else if (this.isClosed) this.advanceTo(Math.floor(minWatermark(status) / this.window) * this.window);
     else [Math.floor(time / this.window) * this.window + this.window, this.extent?.to ?? 0].forEach((end) => this.advanceTo(end));
     if (this.wantsAll && this.all) {
       Object.assign(this, { chosen: this.all, wantsAll: false });
@@ -68,7 +72,7 @@ export class DateRange {
   /** The texts of both bounds. */
   get texts() {
     if (this.chosen) return this.chosen;
-    return (this.ended && this.all) || LIVE;
+    return (this.ended && this.all) || this.live;
   }
 
   /** Whether the range ends with the data. */
@@ -132,6 +136,14 @@ export class DateRange {
   step(direction) {
     const { from, to } = this.bounds;
     if (this.hasMore(direction)) this.chooseTimes(...neighbour(from, to, direction));
+  }
+
+  /** The range before, in epoch ms; null if it has no data. */
+  get before() {
+    const { from, to } = this.bounds;
+    if (!this.hasMore(-1)) return null;
+    const [first, last] = neighbour(from, to, -1);
+    return { from: first, to: last };
   }
 }
 
