@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.error import HTTPError
+from zoneinfo import ZoneInfo
 
 from mobility.settings import Settings
 from stack.flow_status import ProcessStatus
@@ -82,7 +83,9 @@ class LoadReport:
 
     def _text(self, settings: Settings, state: LoadState, counted: int | None) -> str:
         name, sent = self._workspace.name, state.position.row
-        lines = [f"{sent:,} trips, from {_time(state.source.first)} to {_time(state.source.last)}"]
+        zone = ZoneInfo(settings.timezone)
+        first, last = (_time(ms, zone) for ms in (state.source.first, state.source.last))
+        lines = [f"{sent:,} trips, from {first} to {last} {settings.timezone}"]
         lines += self._interrupted_imports()
         if counted is not None:
             lines.append(f"{counted:,} of them counted")
@@ -121,5 +124,5 @@ def _epoch_ms(time: str | None) -> float:
     return 0.0 if time is None else datetime.fromisoformat(time).timestamp() * 1_000
 
 
-def _time(ms: int) -> str:
-    return f"{datetime.fromtimestamp(ms / 1_000, UTC):%Y-%m-%d %H:%M} UTC"
+def _time(ms: int, zone: ZoneInfo) -> str:
+    return f"{datetime.fromtimestamp(ms / 1_000, zone):%Y-%m-%d %H:%M}"

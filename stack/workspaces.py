@@ -5,9 +5,10 @@ import asyncio
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from rich.console import Console
 from rich.table import Table
@@ -40,7 +41,7 @@ def _list(state: Path) -> int:
         sys.stdout.write("no workspaces: `just up FILE...` makes one\n")
         return 0
     table = Table(box=None)
-    for heading in ("workspace", "files", "trips", "from", "to", "state", "on disk"):
+    for heading in ("workspace", "files", "trips", "from", "to", "time zone", "state", "on disk"):
         table.add_column(heading, no_wrap=heading != "files", overflow="fold")
     for workspace in found:
         table.add_row(*_cells(workspace))
@@ -56,11 +57,14 @@ def _cells(workspace: Workspace) -> Iterator[str]:
     yield workspace.name
     yield _files(workspace)
     if state is None:
-        yield from ("none yet", "", "")
+        yield from ("none yet", "", "", "")
     else:
         sent, rows = state.position.row, state.source.rows
         yield f"{rows:,}" if state.is_complete else f"{sent:,} of {rows:,}"
-        yield from map(_time, (state.source.first, state.source.last))
+        record = workspace.record()
+        zone = "UTC" if record is None else record.files.timezone
+        yield from (_time(ms, ZoneInfo(zone)) for ms in (state.source.first, state.source.last))
+        yield zone
     yield "running" if is_running(workspace.folder) else "stopped"
     yield f"{disk_usage(workspace.folder) / 1e6:,.0f} MB"
 
@@ -116,8 +120,8 @@ def _is_confirmed(question: str) -> bool:
         return False
 
 
-def _time(ms: int) -> str:
-    return f"{datetime.fromtimestamp(ms / 1_000, UTC):%Y-%m-%d %H:%M}"
+def _time(ms: int, zone: ZoneInfo) -> str:
+    return f"{datetime.fromtimestamp(ms / 1_000, zone):%Y-%m-%d %H:%M}"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -77,7 +77,7 @@ def test_it_waits_for_the_flow_and_the_stores(workspace: Workspace, api: Api) ->
     api.answer = {"as_of": "2025-03-01T01:00:00Z", "trip_count": 7}
     (text,) = told(report, status(5))
     assert text == (
-        "7 trips, from 2025-03-01 00:00 UTC to 2025-03-01 01:00 UTC\n"
+        "7 trips, from 2025-03-01 00:00 to 2025-03-01 01:00 UTC\n"
         "7 of them counted\n"
         "Open http://127.0.0.1:8000   Ctrl-C stops the system, `just up --name city` starts it "
         "again"
@@ -146,7 +146,7 @@ def test_imported_files_count_as_well(workspace: Workspace, api: Api) -> None:
     *_, text = told(LoadReport(workspace, is_loading=False), status(1), status(2))
     assert text is not None
     assert text.startswith(
-        "9 trips, from 2025-02-28 23:00 UTC to 2025-03-01 01:00 UTC\n"
+        "9 trips, from 2025-02-28 23:00 to 2025-03-01 01:00 UTC\n"
         "an import is not done: `just import '/d/a b.csv' --name city` goes on with it\n"
         "9 of them counted\nOpen"
     )

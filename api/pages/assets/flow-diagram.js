@@ -1,7 +1,7 @@
 // A diagram of the flow: a box with numbers for each part, in the direction of the trips.
 
 import { data, el, svg } from "./dom.js";
-import { ago, count, decimal, percent, seconds } from "./format.js";
+import { ago, count, decimal, instant, percent } from "./format.js";
 
 /** The problems that mark each box, by their slugs. */
 const PROBLEMS_OF = {
@@ -44,7 +44,7 @@ export function flowDiagram(status, health) {
       box("stores", "Stores", [
         ["Redis", stateOf(health, "redis")],
         ["Postgres", stateOf(health, "postgres")],
-        ...Object.entries(status.as_of).map(([entity, time]) => [`${entity.replace("_", " ")} as of`, time ? seconds(time) : "–"]),
+        ...Object.entries(status.as_of).map(([entity, time]) => [`${entity.replace("_", " ")} as of`, instant(time)]),
       ]),
       arrow(isMoving),
       box("api", "API", [

@@ -69,8 +69,8 @@ async function load() {
 async function loadChart({ from, to }, signal) {
   const { window, follows } = range;
   // Windows that have not closed are shown as well, where the range ends with the data.
-  const last = follows && !view.ended ? Math.ceil((view.asOf + 1) / window) * window : to;
-  const first = last > to ? Math.min(from, to - HOURS_BEFORE * HOUR) : from;
+  const last = follows && !view.ended ? Math.ceil((view.asOf + 1) / window) * window : Math.min(to, range.now);
+  const first = last > to ? Math.min(from, to - HOURS_BEFORE * HOUR) : Math.min(Math.max(from, range.extent?.from ?? from), last - window);
   const granularities = granularitiesFor(last - first, window);
   const { value, step } = granularities.find((each) => (last - first) / each.step <= MAX_BARS) ?? granularities.at(-1);
   const bounds = { from: iso(first), to: iso(last) };
@@ -185,7 +185,7 @@ onStatus((status) => {
 });
 
 subscribe("vehicle_type", null, {
-  onGap: () => refresh(),
+  onGap: () => range.now !== null && refresh(),
   onWindows(windows) {
     tripRate.addChanges(windows);
     if (view.chart?.isLive) addToChart(windows);
