@@ -1,7 +1,7 @@
 // The charts of the overview, from its data.
 
 import { kindColour, timeAxis, tooltip, valueAxis } from "./chart.js";
-import { clock, compact, count, day, decimal, lasting, money, period, seconds } from "./format.js";
+import { clock, compact, count, day, decimal, money, period, seconds } from "./format.js";
 import { DAY } from "./granularities.js";
 import { timeZone } from "./time-zone.js";
 
@@ -30,9 +30,9 @@ export function tripsPerSecond(tripRate) {
 
 /**
  * Trips by bucket and vehicle type; buckets that have not ended at `asOf` are paler. `starts` are those of
- * the buckets, `to` is the end of the last one, and `series` has the trips of each type by start.
+ * the buckets, which have the length `step`, `to` is the end of the last one, and `series` has the trips of each type by start.
  */
-export function tripsByType({ kinds, series, starts, to, step, asOf }) {
+export function tripsByType({ kinds, series, starts, to, name, step, asOf }) {
   const ends = new Map(starts.map((start, index) => [start, starts[index + 1] ?? to]));
   const trips = (id, start) => series.get(id).get(start) ?? 0;
   const total = (start) => kinds.reduce((sum, id) => sum + trips(id, start), 0);
@@ -42,7 +42,7 @@ export function tripsByType({ kinds, series, starts, to, step, asOf }) {
   const title = (start) => (step >= DAY ? day(start) : period(start, ends.get(start), { withDay: long }));
   const isOpen = starts.some((start) => !hasEnded(start) && total(start));
   return {
-    note: `Buckets of ${lasting(step)}.${isOpen ? " Pale bars are windows that have not ended." : ""}`,
+    note: `Buckets of ${name}.${isOpen ? " Pale bars are windows that have not ended." : ""}`,
     summary: `${count(total(lastEnded))} trips in the last bucket that has ended.`,
     columns: [{ name: `Bucket (${timeZone()})` }, ...kinds.map((name) => ({ name })), { name: "All" }],
     rows: () => starts.toReversed().map((start) => [title(start), ...kinds.map((id) => count(trips(id, start))), count(total(start))]),

@@ -72,7 +72,7 @@ async function loadChart({ from, to }, signal) {
   const last = follows && !view.ended ? Math.ceil((view.asOf + 1) / window) * window : Math.min(to, range.now);
   const first = last > to ? Math.min(from, to - HOURS_BEFORE * HOUR) : Math.min(Math.max(from, range.extent?.from ?? from), last - window);
   const granularities = granularitiesFor(last - first, window);
-  const { value, step } = granularities.find((each) => (last - first) / each.step <= MAX_BARS) ?? granularities.at(-1);
+  const { name, value, step } = granularities.find((each) => (last - first) / each.step <= MAX_BARS) ?? granularities.at(-1);
   const bounds = { from: iso(first), to: iso(last) };
   const { items } = await get("/top/vehicle_type", { ...bounds, by: "trips", limit: MAX_TYPES }, { signal });
   const ids = items.map(({ id }) => id).sort();
@@ -86,7 +86,7 @@ async function loadChart({ from, to }, signal) {
   const starts = isOfWindows
     ? Array.from({ length: Math.max(1, Math.round((last - first) / step)) }, (_, index) => first + index * step)
     : bucketStarts(first, last, step);
-  return { kinds: ids, series, starts, to: last, step, isOfWindows, isLive: isOfWindows && last > to };
+  return { kinds: ids, series, starts, to: last, name, step, isOfWindows, isLive: isOfWindows && last > to };
 }
 
 function draw() {
