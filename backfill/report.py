@@ -7,9 +7,8 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from audit.window_sample import ENTITY_WINDOW_KEY
 from backfill.journal import BackfillRecord
-from backfill.plan import WindowChanges
+from backfill.plan import ENTITY_WINDOW_KEY, WindowChanges
 from mobility.entities import ENTITIES
 from mobility.records import MICRO
 from mobility.times import iso_time
