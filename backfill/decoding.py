@@ -44,7 +44,7 @@ class LogDecoder:
             timed = apply_time_rules(
                 decode_trips(part.values, rules.trip_rules, self._form),
                 headers=part.headers,
-                timestamps=lambda part=part: part.timestamps,  # type: ignore[misc] # of this loop
+                timestamps=part.timestamps,
                 tolerance=tolerance,
             )
             placed = timed.trips.select(

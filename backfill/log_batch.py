@@ -20,13 +20,13 @@ _MAX_DIGITS: Final = 18
 class LogBatch:
     """Messages with their positions in the log (POSITION_SCHEMA), in any order.
 
-    `timestamps` are those of the broker, in epoch ms. `headers` returns those of the message of a
-    row.
+    `timestamps` returns those of the broker, in epoch ms, `headers` those of the message of a row:
+    few messages need them.
     """
 
     positions: pl.DataFrame
     values: Sequence[bytes | None]
-    timestamps: Sequence[int]
+    timestamps: Callable[[], Sequence[int]]
     headers: Callable[[int], Headers | None]
 
     def at(self, rows: pl.Series) -> "LogBatch":
@@ -34,10 +34,15 @@ class LogBatch:
         if rows.len() == self.positions.height:
             return self
         numbers = rows.to_list()
+
+        def timestamps() -> list[int]:
+            found = self.timestamps()
+            return [found[row] for row in numbers]
+
         return LogBatch(
             self.positions[rows],
             [self.values[row] for row in numbers],
-            [self.timestamps[row] for row in numbers],
+            timestamps,
             lambda row: self.headers(numbers[row]),
         )
 
@@ -45,9 +50,12 @@ class LogBatch:
 def logged_batch(messages: Sequence[Message]) -> LogBatch:
     """Return messages of `trips_stream`."""
     return LogBatch(
-        _positions([(message.partition(), message.offset()) for message in messages]),
+        _positions(
+            [message.partition() for message in messages],
+            [message.offset() for message in messages],
+        ),
         [message.value() for message in messages],
-        [message.timestamp()[1] for message in messages],
+        lambda: [message.timestamp()[1] for message in messages],
         lambda row: messages[row].headers(),
     )
 
@@ -60,16 +68,16 @@ def late_batch(messages: Sequence[Message], topic: str) -> LogBatch:
     sources = [_source_position(message.headers(), topic.encode()) for message in messages]
     pairs = [(each, at) for each, at in zip(messages, sources, strict=True) if at is not None]
     return LogBatch(
-        _positions([at for _, at in pairs]),
+        _positions([partition for _, (partition, _) in pairs], [at for _, (_, at) in pairs]),
         [message.value() for message, _ in pairs],
         # The flow has compared their times with the timestamps: with this one they pass again.
-        [MAX_EVENT_TIME] * len(pairs),
+        lambda: [MAX_EVENT_TIME] * len(pairs),
         lambda _row: None,
     )
 
 
-def _positions(found: Sequence[tuple[int | None, int | None]]) -> pl.DataFrame:
-    return pl.DataFrame(found, schema=POSITION_SCHEMA, orient="row")
+def _positions(partitions: Sequence[int | None], offsets: Sequence[int | None]) -> pl.DataFrame:
+    return pl.DataFrame({"partition": partitions, "offset": offsets}, schema=POSITION_SCHEMA)
 
 
 def _source_position(headers: Headers | None, topic: bytes) -> tuple[int, int] | None:

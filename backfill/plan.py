@@ -34,7 +34,7 @@ _POSITION: Final = tuple(POSITION_SCHEMA)
 
 @dataclass(frozen=True, slots=True)
 class WindowChanges:
-    """The windows that differ (ENTITY_WINDOW_SCHEMA).
+    """The windows that differ (ENTITY_WINDOW_SCHEMA), in no particular order.
 
     `after` has all of them with the new generation; a window that no trip is left of has a trip
     count of 0. `before` has those that existed.
@@ -151,11 +151,10 @@ def drop_duplicates(trips: pl.DataFrame) -> pl.DataFrame:
 def joined_changes(parts: Iterable[WindowChanges]) -> WindowChanges:
     """Return the changes of all parts of a range, of which there is at least one."""
     found = list(parts)
-    before, after = (
-        pl.concat(frames).sort(ENTITY_WINDOW_KEY)
-        for frames in ([each.before for each in found], [each.after for each in found])
+    return WindowChanges(
+        before=pl.concat([each.before for each in found]),
+        after=pl.concat([each.after for each in found]),
     )
-    return WindowChanges(before, after)
 
 
 def diff_windows(wanted: pl.DataFrame, current: pl.DataFrame, generation: int) -> WindowChanges:
@@ -182,8 +181,8 @@ def diff_windows(wanted: pl.DataFrame, current: pl.DataFrame, generation: int) -
         pane=pl.lit("late"), generation=pl.lit(generation, pl.Int64)
     )
     return WindowChanges(
-        before=current.join(after, on=ENTITY_WINDOW_KEY, how="semi").sort(ENTITY_WINDOW_KEY),
-        after=after.select(*ENTITY_WINDOW_SCHEMA, *sketches).sort(ENTITY_WINDOW_KEY),
+        before=current.join(after, on=ENTITY_WINDOW_KEY, how="semi"),
+        after=after.select(*ENTITY_WINDOW_SCHEMA, *sketches),
     )
 
 

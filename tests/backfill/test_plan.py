@@ -141,7 +141,7 @@ def test_changes_are_exactly_what_differs(
     same = found.after.drop("pane", "generation").join(current, on=goal.columns, how="inner")
     assert same.is_empty()
     assert_frame_equal(
-        found.before,
+        found.before.sort(ENTITY_WINDOW_KEY),
         current.join(found.after, on=ENTITY_WINDOW_KEY, how="semi").sort(ENTITY_WINDOW_KEY),
     )
     emptied = found.after.filter(pl.col("trip_count") == 0)
