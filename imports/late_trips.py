@@ -21,7 +21,7 @@ MAX_RANGES: Final = 8
 """Into how many ranges late windows are split by gaps: for each, the whole log is read."""
 
 MAX_TRIPS: Final = 2_000_000
-"""Late trips in a range, unless one window has more: those of a range are in memory."""
+"""Late trips in a range, unless one window has more: the windows of a range are in memory."""
 
 _GAP_MS: Final = 86_400_000
 _LATE_TRIP_SCHEMA: Final = pl.Schema({**POSITION_SCHEMA, "window_start": pl.Int64()})

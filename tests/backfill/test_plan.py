@@ -171,6 +171,14 @@ def test_another_trip_at_the_same_position_is_not_a_copy() -> None:
     assert found.scan.max_event_times == {0: NOON}
 
 
+def test_sums_may_have_more_than_64_bits() -> None:
+    """Those of the largest amounts, from 9,224 trips on."""
+    trips = [Entry(NOON, None, "d1", "car", 10**15)] * 10_000
+    with recounting(SETTINGS, RANGE) as found:
+        found.read([message_of(0, at, trip) for at, trip in enumerate(trips)])
+        assert_windows(found.windows(), trips, RANGE)
+
+
 def test_nothing_changes_without_trips_and_windows() -> None:
     """The frames are empty and have their schemas."""
     with recounting(SETTINGS, RANGE) as recounted:
