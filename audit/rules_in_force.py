@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import polars as pl
 
@@ -17,10 +17,6 @@ from broker.topics import find_topic
 from mobility.records import RulesVersion
 from mobility.settings import Settings
 from mobility.topics import trips_topic
-
-NOT_KNOWN: Final = (
-    "MOBILITY_RECOVERY_DIR is not set: the whole log is judged by the tables and rules of now"
-)
 
 TableFiles = Mapping[str, Path]
 """The files of the tables by the settings that name them."""

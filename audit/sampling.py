@@ -32,12 +32,13 @@ from audit.incremental_topic_reader import IncrementalTopicReader, TopicChangedE
 from audit.recomputation import WindowRecomputation
 from audit.report import new_table, print_differences
 from audit.rounds import AuditRound, CheckResult
-from audit.rules_in_force import NOT_KNOWN, read_rules_in_force
+from audit.rules_in_force import read_rules_in_force
 from audit.window_sample import WindowSample, keep_highest_versions, merge_partials
 from broker.errors import BrokerError
 from mobility.arguments import integer_from, positive_int, time_ms
 from mobility.entities import BY_NAME
 from mobility.records import MAX_EVENT_TIME, MIN_EVENT_TIME
+from mobility.rules_journal import NOT_KNOWN
 from mobility.settings import Settings, SettingsError, Store, read_settings
 from mobility.times import iso_time
 from mobility.topics import trips_topic

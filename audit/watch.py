@@ -22,9 +22,9 @@ from audit.incremental_topic_reader import TopicChangedError
 from audit.metrics import AuditMetrics
 from audit.report import format_examples
 from audit.rounds import CheckResult
-from audit.rules_in_force import NOT_KNOWN
 from audit.sampling import FAILURES, configured_follower, configured_stores
 from broker.errors import AccessError, DeletedOffsetsError, MissingTopicError, RegistryError
+from mobility.rules_journal import NOT_KNOWN
 from mobility.settings import Settings, SettingsError, read_settings
 from mobility.status import AUDIT
 from postgres.server_check import UnsuitableServerError

@@ -1,26 +1,28 @@
 """The current windows of a range, and the check that they are complete."""
 
+from typing import Final
+
 import polars as pl
 from psycopg import sql
 
-from audit.log_messages import read_log_messages
-from audit.topics import decode_windows
-from audit.window_sample import keep_highest_versions
 from backfill.callbacks import OnStatus
-from backfill.errors import IncompleteRangeError
-from backfill.plan import ENTITY_WINDOW_SCHEMA
+from backfill.errors import BackfillError, IncompleteRangeError
 from backfill.trip_log import find_first_offsets
 from backfill.window_range import WindowRange
+from broker.topic_reader import read_topic
 from mobility.entities import ENTITIES, Entity
+from mobility.messages import decode_windows
 from mobility.records import MIN_EVENT_TIME, window_schema
 from mobility.settings import Settings
 from mobility.sketched_measures import sketches_of
 from mobility.times import iso_time
 from mobility.topics import aggregated_topic
-from mobility.totals import with_substitutes
+from mobility.totals import highest_versions, with_substitutes
 from sinks.postgres_copy import copy_out
 from sinks.postgres_session import PostgresSession, open_postgres_session
 from sinks.store import WindowStore
+
+_MERGED_ROWS: Final = 200_000
 
 
 def read_current_windows(
@@ -111,11 +113,19 @@ def _read_topic(
     topic = aggregated_topic(settings, entity)
     # A window that was deleted there would not be corrected, and still be counted elsewhere.
     find_first_offsets(settings, topic, window_range)
-    names = [each.name for each in sketches_of(entity, settings.measures)]
-    newest = decode_windows([], entity, names)
-    for batch in read_log_messages(settings, topic):
+    sketches = sketches_of(entity, settings.measures)
+    newest, waiting = pl.DataFrame(schema=window_schema(sketches)), []
+    for batch in read_topic(settings, topic):
         on_status(f"{topic}: {newest.height:,} windows of the range")
-        rows = decode_windows([message.value for message in batch], entity, names)
-        newest = keep_highest_versions(pl.concat([newest, rows.filter(window_range.contains())]))
-    # The pane is not read and does not matter: windows are written back as `late`.
-    return newest.with_columns(pane=pl.lit("late")).select(*ENTITY_WINDOW_SCHEMA, *names)
+        try:
+            rows = decode_windows([message.value() or b"" for message in batch], entity, sketches)
+        except ValueError as error:
+            msg = f"{topic} can't be read: {error}"
+            raise BackfillError(msg) from error
+        waiting.append(rows.filter(window_range.contains()))
+        # To merge them at once would sort all of them for each batch.
+        if sum(each.height for each in waiting) > max(newest.height, _MERGED_ROWS):
+            newest, waiting = highest_versions(pl.concat([newest, *waiting])), []
+    newest = highest_versions(pl.concat([newest, *waiting]))
+    # The pane does not matter: windows are written back as `late`.
+    return newest.select(pl.lit(entity.name).alias("entity"), pl.all())

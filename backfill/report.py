@@ -7,9 +7,8 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from audit.window_sample import ENTITY_WINDOW_KEY
 from backfill.journal import BackfillRecord
-from backfill.plan import WindowChanges
+from backfill.plan import ENTITY_WINDOW_KEY, WindowChanges
 from mobility.entities import ENTITIES
 from mobility.records import MICRO
 from mobility.times import iso_time
@@ -28,7 +27,9 @@ def print_changes(changes: WindowChanges, console: Console) -> None:
         table.add_row(entity.name, *_summary(joined.filter(pl.col("entity") == entity.name)))
     console.print(table)
     for entity in ENTITIES:
-        for row in joined.filter(pl.col("entity") == entity.name).head(EXAMPLES).to_dicts():
+        rows = joined.filter(pl.col("entity") == entity.name)
+        order = ["id", "window_start"]
+        for row in rows.bottom_k(EXAMPLES, by=order).sort(order).to_dicts():
             window = f"{entity.name} {row['id']}, {iso_time(row['window_start'])}"
             text = f"{window}: {_amounts(row, _BEFORE)} → {_amounts(row, '')}"
             console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -8,18 +8,25 @@ from pathlib import Path
 import polars as pl
 from rich.console import Console
 
-from audit.rules_in_force import NOT_KNOWN, JournalError, RulesInForce, read_rules_in_force
-from audit.window_sample import ENTITY_WINDOW_KEY
 from backfill.callbacks import OnStatus
 from backfill.correction_file import CorrectionFile, read_correction_file
 from backfill.current_windows import read_current_windows, refuse_incomplete, refuse_incomplete_in
+from backfill.decoding import LogDecoder, open_decoder
 from backfill.errors import BackfillError
 from backfill.journal import BackfillRecord, Journal
-from backfill.plan import WindowChanges, diff_windows, recount
+from backfill.plan import (
+    ENTITY_WINDOW_KEY,
+    WindowChanges,
+    diff_windows,
+    given_trips,
+    plan_changes,
+)
 from backfill.report import print_changes, print_outside_trips, print_refused
-from backfill.trip_log import read_late_trips, read_logged_trips
+from backfill.trip_files import TripFiles, open_trip_files
+from backfill.trip_log import RangeScan, read_late_trips, read_logged_trips
 from backfill.window_range import WindowRange, parse_window_range
 from backfill.writing import open_stores, write_windows
+from mobility.rules_journal import NOT_KNOWN
 from mobility.settings import Settings
 from mobility.topics import late_topic, trips_topic
 from sinks.store import WindowStore
@@ -87,38 +94,42 @@ class BackfillRun:
     def _plan(self, window_range: WindowRange, given: Sequence[CorrectionFile]) -> WindowChanges:
         """Recount the windows of a range, and return what differs from the current ones."""
         settings = self.settings
+        if settings.recovery_dir is None:
+            self._print(f"{NOT_KNOWN}.")
+        decoder = open_decoder(settings)
+        tables = decoder.rules.newest_tables
+        with open_trip_files(window_range, settings) as files:
+            self._read_trips(window_range, given, decoder, files)
+            with self._status("current windows") as on_status:
+                current = read_current_windows(settings, window_range, on_status)
+            generation = self._next_generation(window_range, current)
+            corrections = [*self.journal.effective_corrections(window_range), *given]
+            with self._status("recounting the windows"):
+                applied = [given_trips(each, tables, settings) for each in corrections]
+                return plan_changes(files, applied, current, settings, generation)
+
+    def _read_trips(
+        self,
+        window_range: WindowRange,
+        given: Sequence[CorrectionFile],
+        decoder: LogDecoder,
+        files: TripFiles,
+    ) -> None:
+        """Read the trips of a range to files; warn of those that corrections leave elsewhere.
+
+        Raises IncompleteRangeError where further trips of the range need not be late.
+        """
+        settings = self.settings
         ids = [file.trips["trip_id"] for file in given]
         trip_ids = pl.concat([pl.Series(dtype=pl.String), *ids]).drop_nulls().unique()
+        scan = RangeScan(settings, window_range, trip_ids, files)
         topic = trips_topic(settings)
-        rules = self._read_rules()
         with self._status(f"trips in {topic}") as on_status:
-            scan, watermark = read_logged_trips(
-                settings, window_range, trip_ids, lambda n: on_status(f"{n:,} read"), rules
-            )
+            watermark = read_logged_trips(scan, decoder, lambda n: on_status(f"{n:,} read"))
         refuse_incomplete(window_range, settings, watermark, topic)
         with self._status(f"trips in {late_topic(settings)}") as on_status:
-            late = read_late_trips(
-                settings, window_range, lambda n: on_status(f"{n:,} read"), rules
-            )
-        with self._status("current windows") as on_status:
-            current = read_current_windows(settings, window_range, on_status)
-        generation = self._next_generation(window_range, current)
-        earlier = self.journal.effective_corrections(window_range)
-        with self._status("recounting the windows"):
-            trips = pl.concat([*scan.trips, late])
-            wanted = recount(trips, [*earlier, *given], window_range, settings, rules)
-        print_outside_trips(pl.concat(scan.outside), self.console)
-        return diff_windows(wanted, current, generation)
-
-    def _read_rules(self) -> RulesInForce | None:
-        """Return what the log is judged by; say so where it is not known."""
-        try:
-            rules = read_rules_in_force(self.settings)
-        except JournalError as error:
-            raise BackfillError(str(error)) from error
-        if rules is None:
-            self._print(f"{NOT_KNOWN}.")
-        return rules
+            read_late_trips(scan, decoder, lambda n: on_status(f"{n:,} read"))
+        print_outside_trips(scan.outside_trips(), self.console)
 
     def _next_generation(self, window_range: WindowRange, current: pl.DataFrame) -> int:
         """Return a generation above all that the windows of the range have had."""

@@ -2,102 +2,92 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
 
 import polars as pl
+from confluent_kafka import Message
 
-from audit.log_messages import read_log_messages
-from audit.oracle import assign_windows, validate_log
-from audit.rules_in_force import RulesInForce
-from audit.topics import source_position
-from audit.validation import TRIP_SCHEMA, LogMessage
 from backfill.callbacks import OnMessagesRead
+from backfill.decoding import DecodedTrips, LogDecoder
 from backfill.errors import BackfillError
+from backfill.log_batch import late_batch, logged_batch
+from backfill.trip_files import TripFiles
 from backfill.window_range import WindowRange
-from broker.topic_reader import TopicReader
-from mobility.records import MAX_EVENT_TIME
+from broker.topic_reader import TopicReader, read_topic
+from mobility.enrichment import enrich
 from mobility.settings import Settings
 from mobility.times import iso_time
 from mobility.topics import late_topic, trips_topic
 
-LOGGED_TRIP_SCHEMA: Final = pl.Schema(
-    [
-        ("partition", pl.Int32),
-        ("offset", pl.Int64),
-        ("window_start", pl.Int64),
-        *TRIP_SCHEMA.items(),
-    ]
-)
-"""Trips with their positions in the log."""
-
 
 @dataclass(slots=True)
 class RangeScan:
-    """The result of a scan of a topic for the trips of a range.
+    """A scan for the trips of a range, which go to `files`.
 
-    `trips` (LOGGED_TRIP_SCHEMA) are those of the range. `outside` (`trip_id`, `window_start`) are
-    trips outside the range that have one of `trip_ids`. `max_event_times` are by partition.
+    `outside` (`trip_id`, `window_start`) are trips outside the range that have one of `trip_ids`.
+    `max_event_times` are by partition.
     """
 
+    settings: Settings
     window_range: WindowRange
     trip_ids: pl.Series
-    trips: list[pl.DataFrame] = field(default_factory=list)
+    files: TripFiles
     outside: list[pl.DataFrame] = field(default_factory=list)
     max_event_times: dict[int, int] = field(default_factory=dict)
 
-    def add(self, rows: pl.DataFrame) -> None:
-        """Add a batch of the topic, as `assign_windows` returns it."""
-        latest = rows.group_by("partition").agg(pl.col("event_time").max()).drop_nulls()
+    def outside_trips(self) -> pl.DataFrame:
+        """Return the trips outside the range as one frame."""
+        none = pl.DataFrame(schema={"trip_id": pl.String, "window_start": pl.Int64})
+        return pl.concat([none, *self.outside])
+
+    def add_logged(self, decoded: DecodedTrips) -> None:
+        """Add trips of `trips_stream`."""
+        times = [
+            each.select("partition", "event_time") for each in (decoded.trips, decoded.punctuations)
+        ]
+        latest = pl.concat(times).group_by("partition").agg(pl.col("event_time").max())
         for partition, time in latest.iter_rows():
-            highest = self.max_event_times.get(partition, time)
-            self.max_event_times[partition] = max(time, highest)
-        is_inside = self.window_range.contains()
-        trips = rows.filter(pl.col("reason").is_null(), pl.col("watermark").is_null())
-        self.trips.append(trips.filter(is_inside).select(LOGGED_TRIP_SCHEMA.names()))
-        outside = trips.filter(~is_inside, pl.col("trip_id").is_in(self.trip_ids.implode()))
+            self.max_event_times[partition] = max(time, self.max_event_times.get(partition, time))
+        is_named = pl.col("trip_id").is_in(self.trip_ids.implode())
+        outside = decoded.trips.filter(~self.window_range.contains(), is_named)
         self.outside.append(outside.select("trip_id", "window_start"))
+        self.add(decoded)
+
+    def add(self, decoded: DecodedTrips) -> None:
+        """Add the trips that are in the range, enriched."""
+        inside = decoded.trips.filter(self.window_range.contains())
+        if inside.height:
+            self.files.add(enrich(inside, decoded.tables, self.settings))
 
 
 def read_logged_trips(
-    settings: Settings,
-    window_range: WindowRange,
-    trip_ids: pl.Series,
-    on_progress: OnMessagesRead,
-    rules: RulesInForce | None = None,
-) -> tuple[RangeScan, int | None]:
-    """Read the trips of a range from `trips_stream`, late ones too, and the lowest watermark.
+    scan: RangeScan, decoder: LogDecoder, on_progress: OnMessagesRead
+) -> int | None:
+    """Read the trips of `trips_stream`, late ones too; return the lowest watermark.
 
-    The watermark is None while a partition has no event time. Raises BackfillError where the log
-    no longer covers the range.
+    It is None while a partition has no event time. Raises BackfillError where the log no longer
+    covers the range.
     """
+    settings = scan.settings
     topic = trips_topic(settings)
-    firsts = find_first_offsets(settings, topic, window_range)
-    scan = RangeScan(window_range, trip_ids)
-    for batch in _with_progress(read_log_messages(settings, topic, firsts), on_progress):
-        scan.add(assign_windows(_validate(batch, settings, rules), settings))
+    firsts = find_first_offsets(settings, topic, scan.window_range)
+    for batch in with_progress(read_topic(settings, topic, firsts), on_progress):
+        for decoded in decoder.decode(logged_batch(batch)):
+            scan.add_logged(decoded)
     if set(scan.max_event_times) != set(firsts):
-        return scan, None
-    return scan, min(scan.max_event_times.values()) - settings.out_of_orderness * 1_000
+        return None
+    return min(scan.max_event_times.values()) - settings.out_of_orderness * 1_000
 
 
-def read_late_trips(
-    settings: Settings,
-    window_range: WindowRange,
-    on_progress: OnMessagesRead,
-    rules: RulesInForce | None = None,
-) -> pl.DataFrame:
-    """Return the trips (LOGGED_TRIP_SCHEMA) of a range in `trips_late`, at their source positions.
+def read_late_trips(scan: RangeScan, decoder: LogDecoder, on_progress: OnMessagesRead) -> None:
+    """Read the trips of `trips_late`, at their source positions.
 
     Messages without a source position in this log are left out.
     """
-    topic = trips_topic(settings)
-    scan = RangeScan(window_range, pl.Series("trip_id", [], dtype=pl.String))
-    for batch in _with_progress(read_log_messages(settings, late_topic(settings)), on_progress):
-        sources = [to_source(message, topic) for message in batch]
-        found = [message for message in sources if message is not None]
-        rows = _validate(found, settings, rules)
-        scan.add(assign_windows(rows, settings))
-    return pl.concat([pl.DataFrame(schema=LOGGED_TRIP_SCHEMA), *scan.trips])
+    topic = trips_topic(scan.settings)
+    batches = read_topic(scan.settings, late_topic(scan.settings))
+    for batch in with_progress(batches, on_progress):
+        for decoded in decoder.decode(late_batch(batch, topic)):
+            scan.add(decoded)
 
 
 def find_first_offsets(settings: Settings, topic: str, window_range: WindowRange) -> dict[int, int]:
@@ -140,24 +130,10 @@ def _describe_start(reader: TopicReader, partition: int, low: int, high: int) ->
     return text if batch is None else f"{text}, appended {iso_time(batch[0].timestamp()[1])}"
 
 
-def _validate(
-    messages: list[LogMessage], settings: Settings, rules: RulesInForce | None
-) -> pl.DataFrame:
-    return validate_log([messages], settings, rules).rows
-
-
-def to_source(message: LogMessage, topic: str) -> LogMessage | None:
-    """Return a late trip with its source position; None where its headers name none in `topic`."""
-    source, partition, offset, _, value = source_position(message)
-    if source != topic or partition is None or offset is None:
-        return None
-    # The flow has checked its time against the append time already; with the latest one it passes.
-    return LogMessage(partition, offset, MAX_EVENT_TIME, value)
-
-
-def _with_progress(
-    batches: Iterable[list[LogMessage]], on_progress: OnMessagesRead
-) -> Iterator[list[LogMessage]]:
+def with_progress(
+    batches: Iterable[list[Message]], on_progress: OnMessagesRead
+) -> Iterator[list[Message]]:
+    """Yield the batches; after each its reader is told how many messages were read so far."""
     number = 0
     for batch in batches:
         number += len(batch)

@@ -13,7 +13,6 @@ from dataflows.items import IngestedBatch
 from dataflows.log_reader import LogReader
 from dataflows.offset_commits import OffsetCommits
 from dataflows.resume_validator import ResumePosition, ResumeValidator
-from dataflows.rules import RulesReader
 from dataflows.topic_watch import TopicWatch, check_timestamps, describe_or_refuse
 from dataflows.trip_decoder import TripDecoder
 from mobility.settings import Settings
@@ -21,6 +20,7 @@ from mobility.topics import trips_topic
 from runtime.flow_metrics import FlowMetrics
 from runtime.flows import TRIPS_STEP_ID
 from runtime.recovery import RecoveryInfo
+from runtime.rules import RulesReader
 
 
 class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):

@@ -14,12 +14,12 @@ from itertools import groupby
 from broker.offsets import Partition
 from dataflows.log_format import log_format
 from dataflows.partition_reader import Batch, offset_of
-from dataflows.rules import Rules
 from mobility.enrichment import Tables
 from mobility.settings import Settings
 from mobility.trips import Decoded, decode_trips
 from mobility.validation import TripRules
 from mobility.values import ValueFormat
+from runtime.rules import Rules
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from typing import Final
 import polars as pl
 from rich.console import Console
 
-from audit.rules_in_force import JournalError
 from backfill.errors import BackfillError
 from broker.errors import BrokerError, DeliveryError
 from imports.errors import ImportRefusedError, ImportStoppedError
@@ -25,7 +24,6 @@ from stack.workspace import WorkspaceError
 _REFUSALS: Final = (
     BackfillError,
     ImportRefusedError,
-    JournalError,
     ReplayStateError,
     SettingsError,
     TripsFileError,

@@ -1,21 +1,18 @@
 """The late trips of an import by their windows, and the ranges in which these are recounted."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import polars as pl
 
-from audit.log_messages import read_log_messages
-from audit.oracle import assign_windows, validate_log
-from audit.rules_in_force import RulesInForce, read_rules_in_force
-from audit.validation import LogMessage
 from backfill.callbacks import OnMessagesRead
-from backfill.trip_log import to_source
+from backfill.decoding import open_decoder
+from backfill.log_batch import POSITION_SCHEMA, LogBatch, late_batch
+from backfill.trip_log import with_progress
 from backfill.window_range import WindowRange
+from broker.topic_reader import read_topic
 from mobility.settings import Settings
 from mobility.topics import dead_topic, late_topic, trips_topic
-from mobility.trips import decode_trips
-from mobility.validation import TripRules
 
 LATE_WINDOW_SCHEMA: Final = pl.Schema({"window_start": pl.Int64, "trips": pl.Int64})
 """Windows (epoch ms) with the numbers of their late trips."""
@@ -24,12 +21,10 @@ MAX_RANGES: Final = 8
 """Into how many ranges late windows are split by gaps: for each, the whole log is read."""
 
 MAX_TRIPS: Final = 2_000_000
-"""Late trips in a range, unless one window has more: those of a range are in memory."""
+"""Late trips in a range, unless one window has more: the windows of a range are in memory."""
 
 _GAP_MS: Final = 86_400_000
-_LATE_TRIP_SCHEMA: Final = pl.Schema(
-    {"partition": pl.Int32, "offset": pl.Int64, "window_start": pl.Int64}
-)
+_LATE_TRIP_SCHEMA: Final = pl.Schema({**POSITION_SCHEMA, "window_start": pl.Int64()})
 
 
 def read_late_windows(
@@ -37,43 +32,22 @@ def read_late_windows(
 ) -> pl.DataFrame:
     """Return the windows (LATE_WINDOW_SCHEMA) of the late trips at these offsets or higher ones.
 
-    Raises BrokerError, or JournalError where the recovery folder does not say its rules.
+    Raises BrokerError, or BackfillError where the recovery folder does not say its rules.
     """
-    topic, rules = trips_topic(settings), read_rules_in_force(settings)
-    number = 0
+    topic, decoder = trips_topic(settings), open_decoder(settings)
     frames = [pl.DataFrame(schema=_LATE_TRIP_SCHEMA)]
-    for batch in read_log_messages(settings, late_topic(settings)):
-        frames.append(find_windows(_sources(batch, topic, since), settings, rules))
-        number += len(batch)
-        on_progress(number)
+    for batch in with_progress(read_topic(settings, late_topic(settings)), on_progress):
+        late = since_offsets(late_batch(batch, topic), since)
+        frames += [each.trips.select(_LATE_TRIP_SCHEMA.names()) for each in decoder.decode(late)]
     # After a crash of the flow some are there twice.
-    trips = pl.concat(frames).unique(["partition", "offset"])
-    return count_by_window(trips)
+    return count_by_window(pl.concat(frames).unique(POSITION_SCHEMA.names()))
 
 
-def find_windows(
-    late: Sequence[LogMessage], settings: Settings, rules: RulesInForce | None
-) -> pl.DataFrame:
-    """Return the positions of late trips and their windows.
-
-    Only where they are is asked, so they are decoded by columns, as in the flow; what a recount
-    counts in these windows, it validates one by one. So are those here that the decoder of now
-    rejects: other rules were in force when the flow read them.
-    """
-    decoded = decode_trips([each.value for each in late], TripRules.of(settings))
-    rows = decoded.trips["row"].to_list()
-    window = settings.window_ms
-    known = pl.DataFrame(
-        {
-            "partition": [late[row].partition for row in rows],
-            "offset": [late[row].offset for row in rows],
-            "window_start": decoded.trips["event_time"] // window * window,
-        },
-        schema=_LATE_TRIP_SCHEMA,
-    )
-    others = [late[row] for row in decoded.rejected["row"]]
-    validated = assign_windows(validate_log([others], settings, rules).rows, settings)
-    return pl.concat([known, validated.select(_LATE_TRIP_SCHEMA.names()).drop_nulls()])
+def since_offsets(batch: LogBatch, since: Mapping[int, int]) -> LogBatch:
+    """Return the messages of a batch at these offsets of the log, or at higher ones."""
+    first = pl.col("partition").replace_strict(since, default=0, return_dtype=pl.Int64)
+    is_kept = batch.positions.select(pl.col("offset") >= first).to_series()
+    return batch.at(is_kept.arg_true())
 
 
 def count_dead_letters(settings: Settings, since: Mapping[int, int]) -> int:
@@ -82,10 +56,11 @@ def count_dead_letters(settings: Settings, since: Mapping[int, int]) -> int:
     Raises BrokerError.
     """
     topic = trips_topic(settings)
-    found: set[tuple[int, int]] = set()
-    for batch in read_log_messages(settings, dead_topic(settings)):
-        found |= {(each.partition, each.offset) for each in _sources(batch, topic, since)}
-    return len(found)
+    frames = (
+        since_offsets(late_batch(batch, topic), since).positions
+        for batch in read_topic(settings, dead_topic(settings))
+    )
+    return pl.concat([pl.DataFrame(schema=POSITION_SCHEMA), *frames]).n_unique()
 
 
 def count_by_window(trips: pl.DataFrame) -> pl.DataFrame:
@@ -109,9 +84,3 @@ def split_ranges(late: pl.DataFrame, window_ms: int) -> Iterator[WindowRange]:
     ).agg(start.first().alias("first"), start.last().alias("last"))
     for first, last in ranges.select("first", "last").iter_rows():
         yield WindowRange(first, last + window_ms)
-
-
-def _sources(batch: Iterable[LogMessage], topic: str, since: Mapping[int, int]) -> list[LogMessage]:
-    """Return messages at their source positions, but for those below the offsets."""
-    sources = (to_source(message, topic) for message in batch)
-    return [each for each in sources if each and each.offset >= since.get(each.partition, 0)]

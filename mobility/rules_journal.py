@@ -16,6 +16,12 @@ JOURNAL_FILE: Final = "rules.ndjson"
 """The journal in a recovery folder: one JSON object a line, the newest last."""
 
 
+NOT_KNOWN: Final = (
+    "MOBILITY_RECOVERY_DIR is not set: the whole log is judged by the tables and rules of now"
+)
+"""What programs say that judge the log again, where no journal is named."""
+
+
 class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A line of the journal: what is in force from some offsets on.
 

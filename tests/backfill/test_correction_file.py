@@ -29,9 +29,9 @@ def test_ndjson_is_parsed_as_messages_are(tmp_path: Path) -> None:
     file.write_bytes(lines)
     found = read_correction_file(file, RANGE, Settings())
     assert found.json_lines == lines
-    assert found.trips.select("line", "trip_id", "window_start", "price").rows() == [
-        (1, "a", NOON, 2.0),
-        (3, None, NOON + 5 * MINUTE, 2.0),
+    assert found.trips.select("line", "trip_id", "window_start", "revenue").rows() == [
+        (1, "a", NOON, 2_000_000),
+        (3, None, NOON + 5 * MINUTE, 2_000_000),
     ]
 
 
@@ -51,9 +51,9 @@ def test_parquet_has_the_columns_of_a_trip(tmp_path: Path) -> None:
     file, copy = tmp_path / "given.parquet", tmp_path / "copy.ndjson"
     frame.write_parquet(file)
     found = read_correction_file(file, RANGE, Settings())
-    assert found.trips.select("line", "trip_id", "start_location_id", "price").rows() == [
-        (1, "a", "7", 3.0),
-        (2, None, None, 4.0),
+    assert found.trips.select("line", "trip_id", "start_location", "revenue").rows() == [
+        (1, "a", "7", 3_000_000),
+        (2, None, None, 4_000_000),
     ]
     copy.write_bytes(found.json_lines)
     assert read_correction_file(copy, RANGE, Settings()).trips.equals(found.trips)

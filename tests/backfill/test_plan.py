@@ -4,22 +4,20 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from confluent_kafka import Message
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from polars.testing import assert_frame_equal
 
-from audit.oracle import assign_windows
-from audit.validation import LogMessage, validate_messages
-from audit.window_sample import ENTITY_WINDOW_KEY
-from backfill.correction_file import CorrectionFile, read_correction_file
-from backfill.plan import ENTITY_WINDOW_SCHEMA, diff_windows, recount
-from backfill.trip_log import LOGGED_TRIP_SCHEMA, RangeScan
+from backfill.correction_file import read_correction_file
+from backfill.plan import ENTITY_WINDOW_KEY, ENTITY_WINDOW_SCHEMA, diff_windows
 from backfill.window_range import WindowRange
 from mobility.measures import NULLABLE, STARTS, TOTALS
-from mobility.records import MAX_EVENT_TIME, PARTIAL_SCHEMA
+from mobility.records import PARTIAL_SCHEMA
 from mobility.settings import Settings
 from tests.backfill import reference
+from tests.backfill.recounting import correction_file, recounting, to_late, to_message
 from tests.strategies import MINUTE, NOON, Entry, batches, logs
 
 SETTINGS = replace(Settings(), region="location")
@@ -44,20 +42,10 @@ def corrections(window_range: WindowRange) -> st.SearchStrategy[list[Entry]]:
     )
 
 
-def to_message(partition: int, offset: int, entry: Entry) -> LogMessage:
+def message_of(partition: int, offset: int, entry: Entry) -> Message:
     """Return an entry as a message of the log."""
-    headers = [("watermark", b"%d" % entry.time)] if entry.punctuation else []
-    return LogMessage(partition, offset, MAX_EVENT_TIME, entry.value, headers)
-
-
-def to_file(
-    folder: Path, entries: list[Entry], window_range: WindowRange, number: int
-) -> CorrectionFile:
-    """Write corrections to a file and read it."""
-    file = folder / f"{number}.ndjson"
-    # Blank lines give equal trips different hashes: a file that is given twice is another test.
-    file.write_bytes(b"\n" * number + b"\n".join(entry.value or b"" for entry in entries))
-    return read_correction_file(file, window_range, SETTINGS)
+    watermark = b"%d" % entry.time if entry.punctuation else None
+    return to_message(partition, offset, entry.value, watermark)
 
 
 def assert_windows(found: pl.DataFrame, trips: list[Entry], window_range: WindowRange) -> None:
@@ -79,27 +67,29 @@ def test_a_recount_is_the_batch_answer_with_corrections(
 ) -> None:
     """Late trips count, copies once, duplicates once a window; the newest correction wins."""
     messages = [
-        to_message(partition, offset, entry)
+        message_of(partition, offset, entry)
         for partition, entries in enumerate(log)
         for offset, entry in enumerate(entries)
     ]
-    scan = RangeScan(RANGE, pl.Series(["t1"]))
-    for batch in data.draw(batches(messages)):
-        scan.add(assign_windows(validate_messages(batch, SETTINGS), SETTINGS))
     late = data.draw(st.lists(st.sampled_from(messages), max_size=10)) if messages else []
-    copies = RangeScan(RANGE, pl.Series([], dtype=pl.String))
-    copies.add(assign_windows(validate_messages(late, SETTINGS), SETTINGS))
-    logged = pl.concat([pl.DataFrame(schema=LOGGED_TRIP_SCHEMA), *scan.trips, *copies.trips])
-
     folder = tmp_path_factory.mktemp("given")
-    sets = [to_file(folder, earlier, EARLIER, 0), to_file(folder, newer, RANGE, 1)]
+    files = [
+        correction_file(folder, [entry.value for entry in given], window_range, SETTINGS, number)
+        for number, (given, window_range) in enumerate(((earlier, EARLIER), (newer, RANGE)))
+    ]
+    with recounting(SETTINGS, RANGE, ["t1"]) as found:
+        for batch in data.draw(batches(messages)):
+            found.read(batch)
+        found.read_late([to_late(message) for message in late])
+        windows = found.windows(files)
+
     trips = reference.counted_trips(log, SETTINGS, with_late=True)
     trips = reference.with_corrections(trips, earlier, EARLIER.start, EARLIER.end)
     trips = reference.with_corrections(trips, newer, RANGE.start, RANGE.end)
-    assert_windows(recount(logged, sets, RANGE, SETTINGS), trips, RANGE)
+    assert_windows(windows, trips, RANGE)
 
     outside = [e for entries in log for e in entries if not RANGE.start <= e.time < RANGE.end]
-    assert sum(frame.height for frame in scan.outside) == sum(
+    assert found.scan.outside_trips().height == sum(
         entry.trip_id == "t1" and not entry.punctuation for entry in outside
     )
 
@@ -151,7 +141,7 @@ def test_changes_are_exactly_what_differs(
     same = found.after.drop("pane", "generation").join(current, on=goal.columns, how="inner")
     assert same.is_empty()
     assert_frame_equal(
-        found.before,
+        found.before.sort(ENTITY_WINDOW_KEY),
         current.join(found.after, on=ENTITY_WINDOW_KEY, how="semi").sort(ENTITY_WINDOW_KEY),
     )
     emptied = found.after.filter(pl.col("trip_count") == 0)
@@ -167,25 +157,32 @@ def test_a_file_given_again_counts_once(tmp_path: Path) -> None:
     trips = [Entry(NOON, None, "d1", "car", 1), Entry(NOON, None, "d1", "car", 1)]
     file.write_bytes(b"\n".join(trip.value or b"" for trip in trips))
     once = read_correction_file(file, RANGE, SETTINGS)
-    found = recount(pl.DataFrame(schema=LOGGED_TRIP_SCHEMA), [once, once], RANGE, SETTINGS)
-    assert_windows(found, trips, RANGE)
+    with recounting(SETTINGS, RANGE) as found:
+        assert_windows(found.windows([once, once]), trips, RANGE)
 
 
 def test_another_trip_at_the_same_position_is_not_a_copy() -> None:
     """A topic that was created again has other trips at the positions of old late trips."""
     before, now = Entry(NOON, "old", "d1", "car", 1), Entry(NOON, "new", "d1", "car", 1)
-    scan = RangeScan(RANGE, pl.Series([], dtype=pl.String))
-    for entry in (now, now, before):
-        rows = validate_messages([to_message(0, 5, entry)], SETTINGS)
-        scan.add(assign_windows(rows, SETTINGS))
-    found = recount(pl.concat(scan.trips), [], RANGE, SETTINGS)
-    assert_windows(found, [before, now], RANGE)
-    assert scan.max_event_times == {0: NOON}
+    with recounting(SETTINGS, RANGE) as found:
+        found.read([message_of(0, 5, now)])
+        found.read_late([to_late(message_of(0, 5, entry)) for entry in (now, before, now)])
+        assert_windows(found.windows(), [before, now], RANGE)
+    assert found.scan.max_event_times == {0: NOON}
+
+
+def test_sums_may_have_more_than_64_bits() -> None:
+    """Those of the largest amounts, from 9,224 trips on."""
+    trips = [Entry(NOON, None, "d1", "car", 10**15)] * 10_000
+    with recounting(SETTINGS, RANGE) as found:
+        found.read([message_of(0, at, trip) for at, trip in enumerate(trips)])
+        assert_windows(found.windows(), trips, RANGE)
 
 
 def test_nothing_changes_without_trips_and_windows() -> None:
     """The frames are empty and have their schemas."""
-    nothing = recount(pl.DataFrame(schema=LOGGED_TRIP_SCHEMA), [], RANGE, SETTINGS)
+    with recounting(SETTINGS, RANGE) as recounted:
+        nothing = recounted.windows()
     found = diff_windows(nothing, pl.DataFrame(schema=ENTITY_WINDOW_SCHEMA), 1)
     assert found.after.is_empty()
     assert found.before.schema == found.after.schema == ENTITY_WINDOW_SCHEMA

@@ -19,7 +19,9 @@ from polars.testing import assert_frame_equal
 from audit.delta_windows import read_delta
 from audit.stores import read_postgres_totals, read_postgres_windows, read_redis_totals
 from audit.topics import read_windows
-from backfill.trip_log import find_first_offsets, read_late_trips
+from backfill.decoding import open_decoder
+from backfill.trip_files import open_trip_files
+from backfill.trip_log import RangeScan, find_first_offsets, read_late_trips
 from backfill.window_range import WindowRange
 from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
@@ -105,8 +107,12 @@ def assert_late_trips_found(
     """Assert that the late trips of the range, of which there are some, are in `trips_late`."""
     on_time = {id(trip) for trip in counted}
     late = [t for t in everything if START <= t.time < END and id(t) not in on_time]
-    found = read_late_trips(settings, WindowRange(START, END), lambda _: None)
-    assert set(found["trip_id"]) >= {trip.trip_id for trip in late} != set()
+    window_range = WindowRange(START, END)
+    with open_trip_files(window_range, settings) as files:
+        scan = RangeScan(settings, window_range, pl.Series(dtype=pl.String), files)
+        read_late_trips(scan, open_decoder(settings), lambda _: None)
+        found = {name for part in files.parts() for name in files.read(part)["trip_id"]}
+    assert found >= {trip.trip_id for trip in late} != set()
 
 
 def write_log(hub: Hub, invalid: bytes) -> list[list[Entry | bytes]]:

@@ -6,17 +6,15 @@ import msgspec
 import polars as pl
 import pytest
 
-from audit.oracle import assign_windows
-from audit.validation import LogMessage, validate_messages
 from backfill.current_windows import read_current_windows
-from backfill.plan import diff_windows, recount
-from backfill.trip_log import LOGGED_TRIP_SCHEMA, RangeScan
+from backfill.plan import diff_windows
 from backfill.window_range import WindowRange
 from backfill.writing import open_stores, write_windows
 from mobility.entities import BY_NAME
-from mobility.records import MAX_EVENT_TIME, WINDOW_SCHEMA
+from mobility.records import WINDOW_SCHEMA
 from mobility.settings import Settings
 from mobility.sketched_measures import SKETCH_BY_NAME, SKETCHES
+from tests.backfill.recounting import recounting, to_message
 from tests.dataflows.conftest import Hub
 from tests.strategies import MINUTE, NOON
 
@@ -27,20 +25,10 @@ SETTINGS = Settings(region="location", measures=tuple(SKETCH_BY_NAME))
 
 def recounted(settings: Settings, *trips: dict[str, object]) -> pl.DataFrame:
     """Return the windows of trips, as a backfill counts them."""
-    messages = [
-        LogMessage(
-            0,
-            offset,
-            MAX_EVENT_TIME,
-            json.dumps({"start_time": NOON, "duration_min": 7} | trip).encode(),
-            [],
-        )
-        for offset, trip in enumerate(trips)
-    ]
-    scan = RangeScan(RANGE, pl.Series([], dtype=pl.String))
-    scan.add(assign_windows(validate_messages(messages, settings), settings))
-    logged = pl.concat([pl.DataFrame(schema=LOGGED_TRIP_SCHEMA), *scan.trips])
-    return recount(logged, [], RANGE, settings)
+    values = [json.dumps({"start_time": NOON, "duration_min": 7} | trip) for trip in trips]
+    with recounting(settings, RANGE) as found:
+        found.read([to_message(0, at, value.encode()) for at, value in enumerate(values)])
+        return found.windows()
 
 
 def stored(wanted: pl.DataFrame) -> pl.DataFrame:
@@ -60,7 +48,8 @@ def test_windows_that_lack_a_sketch_get_it() -> None:
     assert diff_windows(wanted, stored(wanted), 1).after.is_empty()
     lacking = stored(wanted).drop(NAMES)
     changes = diff_windows(wanted, lacking, 1)
-    assert changes.after.select(NAMES).equals(wanted.sort("entity").select(NAMES), null_equal=True)
+    after = changes.after.sort("entity")
+    assert after.select(NAMES).equals(wanted.sort("entity").select(NAMES), null_equal=True)
     assert changes.before[NAMES[0]].null_count() == changes.before.height == wanted.height
     only_one = stored(wanted).with_columns(
         pl.when(pl.col("entity") != "driver").then(NAMES[0]).alias(NAMES[0])

@@ -9,12 +9,12 @@ from polars.testing import assert_frame_equal
 from broker.offsets import Partition
 from dataflows.fetch_memory import FetchMemory, size_of
 from dataflows.partition_reader import Batch, PartitionBuffer, PartitionReader, offset_of
-from dataflows.rules import Rules
 from dataflows.trip_decoder import DecodedBatch, TripDecoder
 from mobility.enrichment import Tables
 from mobility.settings import Settings
 from mobility.trips import Decoded, decode_trips
 from mobility.validation import TripRules
+from runtime.rules import Rules
 from tests.dataflows.doubles import FakeMessage
 from tests.dataflows.test_ingest import trip
 from tests.strategies import NOON

@@ -5,16 +5,12 @@ from itertools import pairwise
 
 import polars as pl
 import pytest
-from polars.testing import assert_frame_equal
 
-from audit.oracle import assign_windows, validate_log
-from audit.validation import LogMessage
+from backfill.log_batch import logged_batch
 from backfill.window_range import WindowRange
 from imports import late_trips
-from imports.late_trips import LATE_WINDOW_SCHEMA, count_by_window, find_windows, split_ranges
-from mobility.records import MAX_EVENT_TIME
-from mobility.settings import Settings
-from tests.strategies import MINUTE, NOON, Entry
+from imports.late_trips import LATE_WINDOW_SCHEMA, count_by_window, since_offsets, split_ranges
+from tests.backfill.recounting import to_message
 
 WINDOW = 300_000
 DAY = 86_400_000
@@ -70,16 +66,9 @@ def test_trips_are_counted_by_window() -> None:
     assert count_by_window(trips).rows() == [(0, 1), (WINDOW, 2)]
 
 
-def test_late_trips_are_in_the_windows_that_a_recount_finds() -> None:
-    """Each at its position; what no rules take as a trip has no window."""
-    values = [
-        Entry(NOON + MINUTE, "a", "d", "car", 5).value,
-        b"no trip",
-        Entry(NOON + 7 * MINUTE, "b", None, None, 5).value,
-    ]
-    late = [LogMessage(1, 10 + at, MAX_EVENT_TIME, value) for at, value in enumerate(values)]
-    settings = Settings()
-    windows = find_windows(late, settings, None)
-    assert windows.rows() == [(1, 10, NOON), (1, 12, NOON + 5 * MINUTE)]
-    validated = assign_windows(validate_log([late], settings).rows, settings)
-    assert_frame_equal(windows, validated.select(windows.columns).drop_nulls())
+def test_what_was_there_before_an_import_is_not_its_own() -> None:
+    """By the offsets that partitions had then; those that were added since had none."""
+    messages = [to_message(at, offset, b"") for at, offset in ((0, 4), (0, 5), (1, 0), (2, 9))]
+    kept = since_offsets(logged_batch(messages), {0: 5, 2: 10})
+    assert kept.positions.rows() == [(0, 5), (1, 0)]
+    assert since_offsets(logged_batch([]), {0: 5}).positions.rows() == []

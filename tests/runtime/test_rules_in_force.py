@@ -10,7 +10,6 @@ from typing import Any
 import polars as pl
 import pytest
 
-from dataflows.rules import RulesReader
 from mobility.enrichment import TableError
 from mobility.records import RULES_VERSION
 from mobility.rules_journal import JOURNAL_FILE, JournalEntry, in_force
@@ -20,6 +19,7 @@ from runtime.flows import TRIPS_STEP_ID
 from runtime.folder_record import FolderRecord
 from runtime.recovery import make_partitions, stored_states
 from runtime.recovery_lock import lock_folder
+from runtime.rules import RulesReader
 from runtime.rules_in_force import check_tables, update_rules
 from runtime.rules_journal import copied_tables, copy_tables, read_journal, write_journal
 
