@@ -18,7 +18,7 @@ from api.access.listening import load_tokens
 from api.access.tokens import TokensError
 from api.app import create_app
 from api.shutdown import STOP_SECONDS, stop_on_signal, stop_while_starting
-from mobility.kafka_settings import without_kafka
+from mobility.kafka_settings import without_kafka, without_registry
 from mobility.settings import Settings, SettingsError, read_settings
 from postgres.server_check import UnsuitableServerError, check_server
 
@@ -30,7 +30,7 @@ def main() -> int:
     """
     stop_while_starting()
     try:
-        settings = read_settings(without_kafka(os.environ))
+        settings = _read_settings()
         load_tokens(settings)
         _check_postgres(settings)
     except (SettingsError, TokensError, UnsuitableServerError) as error:
@@ -67,12 +67,24 @@ def main() -> int:
 def app() -> Litestar:
     """Return the application with the settings of the environment, in the worker process."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    application = create_app(read_settings(without_kafka(os.environ)))
+    application = create_app(_read_settings())
     application.on_startup.append(stop_on_signal)
     # Objects that exist now stay: a garbage collection over them took 40 ms during requests.
     gc.collect()
     gc.freeze()
     return application
+
+
+def _read_settings() -> Settings:
+    """Return the settings, with those of Kafka where it is read; raises SettingsError."""
+    settings = read_settings(without_kafka(os.environ))
+    if not settings.api_kafka:
+        return settings
+    try:
+        return read_settings(without_registry(os.environ))
+    except SettingsError as error:
+        remedy = "MOBILITY_API_KAFKA=false: the API needs no setting of Kafka then"
+        raise SettingsError([*error.faults, remedy]) from error
 
 
 def _check_postgres(settings: Settings) -> None:

@@ -152,7 +152,7 @@ def _refuse_other_services(environ: Mapping[str, str]) -> None:
 def _plan(workspace: Workspace, held: TripFileSet, to_load: TripFileSet | None) -> SystemPlan:
     return SystemPlan(
         partial(_components, workspace, to_load),
-        partial(workspace_environ, held.tables, timezone=held.timezone),
+        partial(workspace_environ, held.tables, name=workspace.name, timezone=held.timezone),
         LoadReport(workspace, is_loading=to_load is not None),
     )
 
@@ -176,7 +176,12 @@ def _components(
 
 
 def workspace_environ(
-    tables: Mapping[str, str], folder: Path, environ: Mapping[str, str], timezone: str = "UTC"
+    tables: Mapping[str, str],
+    folder: Path,
+    environ: Mapping[str, str],
+    *,
+    name: str,
+    timezone: str = "UTC",
 ) -> dict[str, str]:
     """Return the environment of a workspace's components: with its tables, and no others.
 
@@ -185,6 +190,7 @@ def workspace_environ(
     others = {f"MOBILITY_{table.upper()}" for table in TABLES}
     kept = {name: value for name, value in environ.items() if name not in others}
     ours = {f"MOBILITY_{table.upper()}": path for table, path in tables.items()}
+    ours["MOBILITY_WORKSPACE"] = name
     # No watermark is too old: the trips are from when they are from.
     defaults = {"MOBILITY_READY_AGE": "0", "MOBILITY_TIMEZONE": timezone}
     forever = {"MOBILITY_RETENTION_HOURS": _FOREVER_HOURS}

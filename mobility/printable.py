@@ -20,6 +20,8 @@ def printable(text: str) -> str:
     >>> printable("\x1b[2J" + chr(0x202e))
     '\\x1b[2J\\u202e'
     """
+    if text.isprintable() and "\\" not in text:
+        return text
     return "".join(c if c.isprintable() and c != "\\" else _escape(c) for c in text)
 
 
