@@ -21,7 +21,7 @@ from mobility.settings import Settings
 from mobility.topics import trips_topic
 
 _FILE: Final = "letters.ndjson"
-_Number = Annotated[int, Meta(ge=0, lt=2**63)]
+_Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 class _Cursor(msgspec.Struct, frozen=True, array_like=True):
