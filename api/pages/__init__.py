@@ -21,6 +21,7 @@ _PAGES: Final = {
     "/now": "now.html",
     "/entity": "entity.html",
     "/pipeline": "pipeline.html",
+    "/rejected": "rejected.html",
 }
 _ASSETS: Final = {
     f"/{path.relative_to(_FOLDER / 'assets').as_posix()}": path

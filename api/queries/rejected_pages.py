@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from api.queries.time_range import EARLIEST, LATEST
 from mobility.rejected_messages import Message, ReplayMarker, SourcePosition, parse_message
 
 MAX_KEY_BYTES: Final = 256
@@ -86,7 +87,8 @@ class RejectedPage:
 
 def keep_message(message: Message) -> KeptMessage:
     """Return what is kept of a message of `trips_dlq` or `trips_late`."""
-    _, time = message.timestamp()
+    # A producer may set any timestamp, also one that is no date.
+    time = min(max(message.timestamp()[1], EARLIEST), LATEST)
     parsed = parse_message(message)
     if parsed is None or isinstance(parsed, ReplayMarker):
         return KeptMessage(time, parsed)

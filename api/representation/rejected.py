@@ -42,11 +42,11 @@ class Command(msgspec.Struct, frozen=True):
 class RejectedItem(msgspec.Struct, frozen=True, kw_only=True):
     r"""A rejected message. `topic`, `partition` and `offset` are those of the original message.
 
-    `time` is when it was appended to its topic. `key` and `value` have their first bytes, the sizes
-    are those of all; null is a message without one. Bytes that are no printable UTF-8 are escaped
-    (`\x00`, `\u202e`), and a backslash is doubled. `replayed` says how it was sent again, if that
-    was read: `stream`, or `backfill` with a file. `command` shows the whole message; it is null for
-    an original in another topic than that of the trips.
+    `time` is when it was appended to its topic. `key` and `value` are the first bytes, as many as
+    are shown of the whole size; null is a message without one. Bytes that are no printable UTF-8
+    are escaped (`\x00`, `\u202e`), and a backslash is doubled. `replayed` says how it was sent
+    again, if that was read: `stream`, or `backfill` with a file. `command` shows the whole message;
+    it is null for an original in another topic than that of the trips.
     """
 
     topic: str
@@ -57,8 +57,10 @@ class RejectedItem(msgspec.Struct, frozen=True, kw_only=True):
     detail: str | None
     key: str | None
     key_size: int
+    key_shown: int
     value: str | None
     value_size: int
+    value_shown: int
     replayed: str | None
     command: str | None
 
@@ -66,8 +68,8 @@ class RejectedItem(msgspec.Struct, frozen=True, kw_only=True):
 class RejectedResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A page of rejected messages, the newest first; `next` is the cursor of the next page.
 
-    `read` messages of the topic were looked at for this page, and `reasons` says how many dead
-    letters among these have which reason; `complete` that there are no others. `exists` is false
+    `read` messages of the topic were looked at for this page, and `reasons` says how many of these
+    dead letters have which reason; `complete` that there are no older ones. `exists` is false
     without the topic. `commands` correct all messages, or all of the reason that was asked for.
     """
 
@@ -94,7 +96,7 @@ def to_rejected_response(
         read=0 if page is None else page.read,
         complete=page is None or page.is_all,
         next=None if following is None else encode_position(kind, reason, following),
-        commands=list(_commands(kind, settings, reason)) if page and page.messages else [],
+        commands=list(_commands(kind, settings, reason)) if page and page.read else [],
     )
 
 
@@ -123,8 +125,10 @@ def _to_item(listed: ListedMessage, kind: RejectedKind, settings: Settings) -> R
         detail=None if message.detail is None else printable(message.detail),
         key=_to_text(message.key),
         key_size=message.key_size,
+        key_shown=len(message.key or b""),
         value=_to_text(message.value),
         value_size=message.value_size,
+        value_shown=len(message.value or b""),
         replayed=None if listed.replayed is None else printable(listed.replayed),
         command=_show(message, kind, settings),
     )
@@ -144,22 +148,22 @@ def _commands(kind: RejectedKind, settings: Settings, reason: str | None) -> Ite
     if not kind.has_reasons:
         yield Command(
             _line(settings, kind.command, "replay"),
-            "writes the late trips into a file, and prints the `just backfill` that counts them",
+            "Writes the late trips into a file, and prints the `just backfill` that counts them",
         )
         return
     if reason is not None and not reason.isprintable():
         return  # no terminal takes it as it is
     of_reason = () if reason is None else (f"--reason={reason}",)
     listing = _line(settings, kind.command, "list", *of_reason, "--json", "--with-values")
-    yield Command(f"{listing} > {_FILE}", "writes them into a file: correct the trip of each line")
+    yield Command(f"{listing} > {_FILE}", "Writes them into a file: correct the trip of each line")
     yield Command(
         _line(settings, kind.command, "replay", "--with", _FILE),
-        "sends the corrected trips; what came too late goes into a file, with the `just backfill` "
+        "Sends the corrected trips; what came too late goes into a file, with the `just backfill` "
         "that counts it",
     )
     yield Command(
         _line(settings, kind.command, "replay", *of_reason),
-        "sends them as they are: where a setting or a schema was wrong, and is right now",
+        "Sends them as they are: where a setting or a schema was wrong, and is right now",
     )
 
 

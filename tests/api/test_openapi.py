@@ -21,7 +21,7 @@ NOWHERE = {"redis": "redis://127.0.0.1:1/0", "postgres": "postgresql://127.0.0.1
 ALLOW_503 = ("--exclude-checks", "not_a_server_error")
 """The check of documented statuses still runs, and the only documented server error is 503."""
 
-QUERIES = "^/(metrics|windows|distribution|top|summary|compare|batch|problems)"
+QUERIES = "^/(metrics|windows|distribution|top|summary|compare|batch|rejected|problems)"
 
 
 Violations = Callable[..., str]

@@ -23,7 +23,13 @@ def client() -> TestClient[Litestar]:
 
 @pytest.mark.parametrize(
     ("path", "name"),
-    [("/", "index"), ("/now", "now"), ("/entity", "entity"), ("/pipeline", "pipeline")],
+    [
+        ("/", "index"),
+        ("/now", "now"),
+        ("/entity", "entity"),
+        ("/pipeline", "pipeline"),
+        ("/rejected", "rejected"),
+    ],
 )
 def test_pages_are_served_as_files(path: str, name: str) -> None:
     """A page is sent as it is in the package; a browser that has it gets 304."""

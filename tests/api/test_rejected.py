@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,13 @@ from mobility.settings import Settings
 from tests.api.memory_store import MemoryReader, problem_of
 from tests.chaos.tcp_proxy import TcpProxy
 from tests.dataflows.conftest import Hub, hub
+from tests.rejected import Rejected, reject
 from tests.waiting import DEADLINE
 
 __all__ = ["hub"]
 
 DEAD_LETTERS = "/rejected/dead-letters"
 LATE_TRIPS = "/rejected/late-trips"
-Header = tuple[str, str | bytes | None]
 
 ODD = {
     "NUL": (b"a\0b", r"a\x00b"),
@@ -69,37 +69,6 @@ def http(topics: Hub) -> Iterator[TestClient[Litestar]]:
         yield client
 
 
-def reject(
-    hub: Hub,
-    messages: Sequence[tuple[bytes | None, bytes | None, str | None]],
-    *,
-    topic: str = "trips_dlq",
-    first: int = 0,
-    partition: int = 0,
-) -> None:
-    """Append rejected messages (key, value and reason), as the flow does."""
-    producer = Producer(
-        {
-            "bootstrap.servers": hub.settings.kafka,
-            "enable.idempotence": True,
-            "message.max.bytes": 4 * 1024 * 1024,
-        }
-    )
-    for offset, (key, value, reason) in enumerate(messages, first):
-        headers: list[Header] = [
-            ("topic", f"{hub.settings.topic_prefix}trips_stream"),
-            ("partition", str(partition)),
-            ("offset", str(offset)),
-        ]
-        if reason is not None:
-            headers += [("error", reason), ("detail", f"why {offset}")]
-        producer.produce(
-            hub.settings.topic_prefix + topic, value, key, partition=partition, headers=headers
-        )
-        producer.poll(0)
-    assert producer.flush(DEADLINE) == 0
-
-
 def all_pages(http: TestClient[Litestar], path: str, **parameters: object) -> list[dict[str, Any]]:
     """Return the items of all pages."""
     items: list[dict[str, Any]] = []
@@ -119,7 +88,9 @@ def all_pages(http: TestClient[Litestar], path: str, **parameters: object) -> li
 def test_a_dead_letter_has_everything(topics: Hub, http: TestClient[Litestar]) -> None:
     """Where it comes from, why it is none, when it was appended, and its bytes."""
     before = time.time()
-    reject(topics, [(b"k\xff", b"x" * 2_000_000, "oversized"), (None, None, "missing_field")])
+    reject(
+        topics.settings, [(b"k\xff", b"x" * 2_000_000, "oversized"), (None, None, "missing_field")]
+    )
     body = http.get(DEAD_LETTERS).raise_for_status().json()
     missing, oversized = body.pop("items")
     name = topics.settings.topic_prefix
@@ -143,8 +114,10 @@ def test_a_dead_letter_has_everything(topics: Hub, http: TestClient[Litestar]) -
         "detail": "why 0",
         "key": r"k\xff",
         "key_size": 2,
+        "key_shown": 2,
         "value": "x" * 1_024,
         "value_size": 2_000_000,
+        "value_shown": 1_024,
         "replayed": None,
         "command": "just dlq show 0:0",
     }
@@ -156,7 +129,7 @@ def test_a_dead_letter_has_everything(topics: Hub, http: TestClient[Litestar]) -
 def test_odd_bytes_are_escaped(topics: Hub, http: TestClient[Litestar], name: str) -> None:
     """In the key and in the value; what is no text never is a raw byte of the answer."""
     data, shown = ODD[name]
-    reject(topics, [(data, data, "not_json")])
+    reject(topics.settings, [(data, data, "not_json")])
     found = http.get(DEAD_LETTERS)
     (item,) = found.json()["items"]
     assert (item["key"], item["value"]) == (shown, shown)
@@ -168,7 +141,7 @@ def test_odd_bytes_are_escaped(topics: Hub, http: TestClient[Litestar], name: st
 @pytest.mark.services
 def test_late_trips(topics: Hub, http: TestClient[Litestar]) -> None:
     """They have no reason, and can't be asked for one."""
-    reject(topics, [(b"k", b"{}", None)] * 3, topic="trips_late", partition=1)
+    reject(topics.settings, [(b"k", b"{}", None)] * 3, topic="trips_late", partition=1)
     body = http.get(LATE_TRIPS).raise_for_status().json()
     assert [item["offset"] for item in body["items"]] == [2, 1, 0]
     assert (body["reasons"], body["items"][0]["reason"]) == ({}, None)
@@ -181,10 +154,10 @@ def test_a_hundred_thousand_dead_letters(topics: Hub, http: TestClient[Litestar]
     """The newest come at once, with counts of some; pages lead to every one of a reason."""
     count, rare = 33_400, {17, 9_000, 33_000}
     for partition in range(3):
-        letters: list[tuple[bytes | None, bytes | None, str | None]] = [
+        letters: list[Rejected] = [
             (b"k", b'{"a": 1}', "negative" if n in rare else "not_json") for n in range(count)
         ]
-        reject(topics, letters, partition=partition)
+        reject(topics.settings, letters, partition=partition)
     body = http.get(DEAD_LETTERS).raise_for_status().json()
     assert len(body["items"]) == 50
     assert not body["complete"]
@@ -200,7 +173,7 @@ def test_a_hundred_thousand_dead_letters(topics: Hub, http: TestClient[Litestar]
 @pytest.mark.services
 def test_aborted_transactions_at_the_end(topics: Hub, http: TestClient[Litestar]) -> None:
     """They are no dead letters, and hide none."""
-    reject(topics, [(b"k", b"{}", "negative")])
+    reject(topics.settings, [(b"k", b"{}", "negative")])
     name = f"{topics.settings.topic_prefix}trips_dlq"
     producer = Producer({"bootstrap.servers": topics.settings.kafka, "transactional.id": name})
     producer.init_transactions()
@@ -235,7 +208,7 @@ def test_it_is_conditional_and_knows_its_parameters(
     topics: Hub, http: TestClient[Litestar]
 ) -> None:
     """As other answers are."""
-    reject(topics, [(b"k", b"{}", "negative")])
+    reject(topics.settings, [(b"k", b"{}", "negative")])
     found = http.get(DEAD_LETTERS)
     tag = found.headers["etag"]
     assert found.headers["cache-control"] == "no-cache"
@@ -252,8 +225,8 @@ def test_the_commands_are_those_of_the_command_line(
     topics: Hub, http: TestClient[Litestar]
 ) -> None:
     """Each of them is taken as it is printed; the recipe `just` is that of the module."""
-    reject(topics, [(b"k", b"{}", "negative")])
-    reject(topics, [(b"k", b"{}", None)], topic="trips_late")
+    reject(topics.settings, [(b"k", b"{}", "negative")])
+    reject(topics.settings, [(b"k", b"{}", None)], topic="trips_late")
     lines = []
     for path in (DEAD_LETTERS, f"{DEAD_LETTERS}?reason=negative", LATE_TRIPS):
         body = http.get(path).raise_for_status().json()
@@ -269,7 +242,7 @@ def test_the_commands_are_those_of_the_command_line(
 @pytest.mark.services
 def test_a_broker_that_stops_to_answer_delays_nothing_else(topics: Hub) -> None:
     """The request itself is a 503 with a reason; others are answered meanwhile."""
-    reject(topics, [(b"k", b"{}", "negative")])
+    reject(topics.settings, [(b"k", b"{}", "negative")])
     host, _, port = topics.settings.kafka.rpartition(":")
     assert host
     with TcpProxy(int(port)) as proxy:
