@@ -5,8 +5,11 @@ import logging
 import os
 import socket
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
+from typing import Final
 
+import msgspec
 import psycopg
 from granian import Granian
 from granian.constants import Interfaces, RuntimeModes
@@ -22,6 +25,8 @@ from mobility.kafka_settings import without_kafka, without_registry
 from mobility.settings import Settings, SettingsError, read_settings
 from postgres.server_check import UnsuitableServerError, check_server
 
+_log: Final = logging.getLogger("api")
+
 
 def main() -> int:
     """Serve the API; return the exit status: 2 if it is refused, 1 if the port is in use.
@@ -30,7 +35,7 @@ def main() -> int:
     """
     stop_while_starting()
     try:
-        settings = _read_settings()
+        settings, _ = _read_settings()
         load_tokens(settings)
         _check_postgres(settings)
     except (SettingsError, TokensError, UnsuitableServerError) as error:
@@ -67,7 +72,10 @@ def main() -> int:
 def app() -> Litestar:
     """Return the application with the settings of the environment, in the worker process."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    application = create_app(_read_settings())
+    settings, faults = _read_settings()
+    for fault in faults:
+        _log.warning("rejected messages (/rejected) are not read from Kafka: %s", fault)
+    application = create_app(settings)
     application.on_startup.append(stop_on_signal)
     # Objects that exist now stay: a garbage collection over them took 40 ms during requests.
     gc.collect()
@@ -75,16 +83,19 @@ def app() -> Litestar:
     return application
 
 
-def _read_settings() -> Settings:
-    """Return the settings, with those of Kafka where it is read; raises SettingsError."""
+def _read_settings() -> tuple[Settings, Sequence[str]]:
+    """Return the settings, and the faults in those of Kafka; raises SettingsError for others.
+
+    With such a fault the API does not read Kafka: all but rejected messages is in the stores, and
+    where programs share their variables it may lack the files that they name.
+    """
     settings = read_settings(without_kafka(os.environ))
     if not settings.api_kafka:
-        return settings
+        return settings, ()
     try:
-        return read_settings(without_registry(os.environ))
+        return read_settings(without_registry(os.environ)), ()
     except SettingsError as error:
-        remedy = "MOBILITY_API_KAFKA=false: the API needs no setting of Kafka then"
-        raise SettingsError([*error.faults, remedy]) from error
+        return msgspec.structs.replace(settings, api_kafka=False), error.faults
 
 
 def _check_postgres(settings: Settings) -> None:

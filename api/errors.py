@@ -78,7 +78,10 @@ class KafkaRequiredError(RequestError):
     slug = "needs-kafka"
 
     def __init__(self) -> None:
-        super().__init__("The API does not read Kafka: MOBILITY_API_KAFKA is false")
+        super().__init__(
+            "The API does not read Kafka: MOBILITY_API_KAFKA is false, or settings of Kafka have a "
+            "fault, which its log says"
+        )
 
 
 class KafkaUnavailableError(Exception):

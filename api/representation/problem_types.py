@@ -76,7 +76,8 @@ PROBLEM_TYPES: Final = {
     "needs-kafka": ProblemType(
         HTTPStatus.NOT_FOUND,
         "Dead letters and late trips are read from Kafka, which this API does not read.",
-        "Start it without MOBILITY_API_KAFKA=false, or use `just dlq` and `just late`.",
+        "Start it without MOBILITY_API_KAFKA=false and with valid settings of Kafka, or use `just "
+        "dlq` and `just late`.",
     ),
     "kafka-unavailable": ProblemType(
         HTTPStatus.SERVICE_UNAVAILABLE,
