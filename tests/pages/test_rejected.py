@@ -67,7 +67,7 @@ def test_late_trips(visit: Visit, system: System) -> None:
     topic = f"{system.settings.topic_prefix}trips_stream"
     expect(tab.page.locator(".messages > li").first).to_contain_text(f"{topic} 1:0")
     expect(tab.page.locator(".messages time").first).to_contain_text("UTC")
-    expect(tab.page.locator(".commands code")).to_have_text("just late replay")
+    expect(tab.page.locator(".commands .command code")).to_have_text("just late replay")
     expect(tab.page.get_by_role("region", name="Reasons")).to_have_count(0)
 
 

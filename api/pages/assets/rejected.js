@@ -27,7 +27,7 @@ const kinds = el("nav", { class: "choice", "aria-label": "Kinds of rejected mess
 const about = el("p", { class: "note" });
 const reasons = el("section", { class: "panel", "aria-label": "Reasons", hidden: true });
 const commands = el("section", { class: "panel", "aria-label": "Commands", hidden: true });
-const heading = el("h2", { tabIndex: -1 });
+const heading = el("h2", {});
 const extent = el("p", { class: "note", role: "status" });
 const list = el("div", {});
 const older = el("button", { type: "button", hidden: true, onclick: () => load(view.page.next) }, "Older messages");
@@ -164,7 +164,7 @@ function message(item) {
     el("p", { class: "facts" },
       item.reason === null ? null : el("strong", { class: "reason" }, item.reason),
       el("span", { class: "mono" }, `${item.topic} ${item.partition}:${item.offset}`),
-      el("time", { dateTime: item.time }, `${instant(item.time)} ${zoneAt(item.time)}`),
+      el("time", { dateTime: item.time }, `written ${instant(item.time)} ${zoneAt(item.time)}`),
       item.replayed === null ? null : el("span", { class: "replayed" }, `replayed: ${item.replayed}`)),
     item.detail === null ? null : el("p", { class: "detail" }, item.detail),
     el("dl", { class: "parts" }, part("Key", item.key, item.key_size, item.key_shown), part("Value", item.value, item.value_size, item.value_shown)),
