@@ -22,7 +22,9 @@ _FIRST_BLOCK: Final = 64
 """Offsets in the first block, of all partitions together: a message may have 15 MiB."""
 
 _GROWTH: Final = 4
-_BATCH: Final = 2_000
+_BATCH: Final = 500
+"""Messages in a call of the client, which keeps other threads of Python waiting."""
+
 _MEMORY_MB: Final = 8
 _CLIENT_ID: Final = "mobility-newest"
 

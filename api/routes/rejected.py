@@ -1,5 +1,6 @@
 """Rejected messages: dead letters and late trips, as they are in Kafka now."""
 
+import asyncio
 from typing import Annotated, Final
 
 from litestar import Response, get
@@ -82,5 +83,10 @@ async def _page(
         raise KafkaRequiredError
     before = None if cursor is None else decode_position(kind, reason, cursor)
     found = await rejected.newest(kind, before)
-    page = None if found is None else found.page(reason, limit)
-    return Response(to_rejected_response(kind, settings, reason, page), headers=_HEADERS)
+
+    def respond() -> RejectedResponse:
+        page = None if found is None else found.page(reason, limit)
+        return to_rejected_response(kind, settings, reason, page)
+
+    # To escape many bytes would hold up other requests.
+    return Response(await asyncio.to_thread(respond), headers=_HEADERS)
