@@ -5,8 +5,11 @@ import logging
 import os
 import socket
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
+from typing import Final
 
+import msgspec
 import psycopg
 from granian import Granian
 from granian.constants import Interfaces, RuntimeModes
@@ -18,9 +21,11 @@ from api.access.listening import load_tokens
 from api.access.tokens import TokensError
 from api.app import create_app
 from api.shutdown import STOP_SECONDS, stop_on_signal, stop_while_starting
-from mobility.kafka_settings import without_kafka
+from mobility.kafka_settings import without_kafka, without_registry
 from mobility.settings import Settings, SettingsError, read_settings
 from postgres.server_check import UnsuitableServerError, check_server
+
+_log: Final = logging.getLogger("api")
 
 
 def main() -> int:
@@ -30,7 +35,7 @@ def main() -> int:
     """
     stop_while_starting()
     try:
-        settings = read_settings(without_kafka(os.environ))
+        settings, _ = _read_settings()
         load_tokens(settings)
         _check_postgres(settings)
     except (SettingsError, TokensError, UnsuitableServerError) as error:
@@ -67,12 +72,30 @@ def main() -> int:
 def app() -> Litestar:
     """Return the application with the settings of the environment, in the worker process."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    application = create_app(read_settings(without_kafka(os.environ)))
+    settings, faults = _read_settings()
+    for fault in faults:
+        _log.warning("rejected messages (/rejected) are not read from Kafka: %s", fault)
+    application = create_app(settings)
     application.on_startup.append(stop_on_signal)
     # Objects that exist now stay: a garbage collection over them took 40 ms during requests.
     gc.collect()
     gc.freeze()
     return application
+
+
+def _read_settings() -> tuple[Settings, Sequence[str]]:
+    """Return the settings, and the faults in those of Kafka; raises SettingsError for others.
+
+    With such a fault the API does not read Kafka: all but rejected messages is in the stores, and
+    where programs share their variables it may lack the files that they name.
+    """
+    settings = read_settings(without_kafka(os.environ))
+    if not settings.api_kafka:
+        return settings, ()
+    try:
+        return read_settings(without_registry(os.environ)), ()
+    except SettingsError as error:
+        return msgspec.structs.replace(settings, api_kafka=False), error.faults
 
 
 def _check_postgres(settings: Settings) -> None:

@@ -36,6 +36,7 @@ from api.queries.postgres import PostgresReader
 from api.queries.postgres_analytics import PostgresAnalytics
 from api.queries.redis import RedisReader
 from api.queries.redis_follower import RedisFollower
+from api.queries.rejected_topics import RejectedTopics
 from api.queries.sequence_number_poller import SequenceNumberPoller
 from api.queries.store_readers import FollowerSetup, StoreReaders
 from api.queries.time_range import WindowingStrategy
@@ -59,10 +60,16 @@ def create_app(settings: Settings) -> Litestar:
     TokensError if the settings need tokens and there are none.
     """
     hub = LiveHub(settings) if "redis" in settings.stores else None
-    return build_app(_create_readers(settings), settings, hub)
+    rejected = RejectedTopics(settings) if settings.api_kafka else None
+    return build_app(_create_readers(settings), settings, hub, rejected)
 
 
-def build_app(readers: StoreReaders, settings: Settings, hub: LiveHub | None = None) -> Litestar:
+def build_app(
+    readers: StoreReaders,
+    settings: Settings,
+    hub: LiveHub | None = None,
+    rejected: RejectedTopics | None = None,
+) -> Litestar:
     """Return the application over these readers and this hub; it closes them at its shutdown."""
     windowing, tokens = WindowingStrategy.of(settings), load_tokens(settings)
     exports, default_zone = RunningExports(), ZoneInfo(settings.timezone)
@@ -75,6 +82,8 @@ def build_app(readers: StoreReaders, settings: Settings, hub: LiveHub | None = N
         finally:
             if hub is not None:
                 await hub.close()
+            if rejected is not None:
+                rejected.close()
             await readers.close()
 
     def provide_windowing(readers: NamedDependency[StoreReaders]) -> WindowingStrategy:
@@ -92,6 +101,7 @@ def build_app(readers: StoreReaders, settings: Settings, hub: LiveHub | None = N
         dependencies={
             "readers": Provide(lambda: readers, sync_to_thread=False),
             "hub": Provide(lambda: hub, sync_to_thread=False),
+            "rejected": Provide(lambda: rejected, sync_to_thread=False),
             "exports": Provide(lambda: exports, sync_to_thread=False),
             "settings": Provide(lambda: settings, sync_to_thread=False),
             "tokens": Provide(lambda: tokens, sync_to_thread=False),

@@ -71,6 +71,23 @@ class MeasuresRequiredError(RequestError):
         )
 
 
+class KafkaRequiredError(RequestError):
+    """A query of messages in Kafka, where the API has no client of it."""
+
+    status = HTTPStatus.NOT_FOUND
+    slug = "needs-kafka"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The API does not read Kafka: MOBILITY_API_KAFKA is false, or settings of Kafka have a "
+            "fault, which its log says"
+        )
+
+
+class KafkaUnavailableError(Exception):
+    """Kafka does not answer, or does not let the API read; the message says which."""
+
+
 class NotAcceptableError(RequestError):
     """An Accept header that names no format of the response."""
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from corrections.correction import Correction
 from corrections.private_files import create_private_file
+from mobility.settings import Settings
 from mobility.times import iso_time
 
 FOLDER: Final = Path(".mobility/corrections")
@@ -18,12 +19,14 @@ FOLDER: Final = Path(".mobility/corrections")
 class BackfillRequest:
     """A backfill to run: its file of corrections, if any, and its windows.
 
-    The windows start at `begin` or later and before `end` (epoch ms).
+    The windows start at `begin` or later and before `end` (epoch ms). `workspace` is the name of
+    that in which the system runs, or empty.
     """
 
     file: Path | None
     begin: int
     end: int
+    workspace: str = ""
 
     @property
     def how(self) -> str:
@@ -34,11 +37,12 @@ class BackfillRequest:
     def command(self) -> str:
         """The command that runs the backfill."""
         words = ["just", "backfill", "--from", iso_time(self.begin), "--to", iso_time(self.end)]
-        return shlex.join(words + ([] if self.file is None else ["--with", str(self.file)]))
+        words += [] if self.file is None else ["--with", str(self.file)]
+        return shlex.join(words + (["--name", self.workspace] if self.workspace else []))
 
 
 def request_backfill(
-    corrections: Sequence[Correction], window_ms: int, file: Path
+    corrections: Sequence[Correction], settings: Settings, file: Path
 ) -> BackfillRequest:
     """Write corrections to a new file, one message per line, and return the backfill for them.
 
@@ -51,7 +55,12 @@ def request_backfill(
     if written:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         create_private_file(file, b"".join(_to_line(each) for each in written))
-    return BackfillRequest(file if written else None, min(starts), max(starts) + window_ms)
+    return BackfillRequest(
+        file if written else None,
+        min(starts),
+        max(starts) + settings.window_ms,
+        settings.workspace,
+    )
 
 
 def default_file(now: int) -> Path:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from corrections.rejected_messages import RejectedMessage
+from mobility.rejected_messages import RejectedMessage
 from mobility.settings import Settings
 from mobility.trips import read_trip
 from mobility.validation import IN_FUTURE, Rejection, TripRules, validate

@@ -6,8 +6,8 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from corrections.printable import printable, printable_bytes
 from corrections.rejected_topic import ListedMessage
+from mobility.printable import printable, printable_bytes
 from mobility.times import iso_time
 
 _MAX_BYTES_SHOWN: Final = 16_384

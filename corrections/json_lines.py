@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from corrections.printable import printable
-from corrections.rejected_messages import SourcePosition, parse_position
 from corrections.rejected_topic import ListedMessage
+from mobility.printable import printable
+from mobility.rejected_messages import SourcePosition, parse_position
 from mobility.times import iso_time
 from mobility.validation import Rejection
 from mobility.values import ValueFormat

@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from corrections.json_lines import to_json_line
-from corrections.printable import printable
-from corrections.rejected_messages import RejectedKind
 from corrections.rejected_topic import ListedMessage
+from mobility.printable import printable
+from mobility.rejected_messages import RejectedKind
 from mobility.times import iso_time
 from mobility.values import ValueFormat
 

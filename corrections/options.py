@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from corrections.rejected_messages import (
+from corrections.rejected_topic import MessageFilter
+from mobility.arguments import positive_int, time_ms
+from mobility.rejected_messages import (
     REJECTED_KINDS,
     RejectedKind,
     SourcePosition,
     parse_position,
 )
-from corrections.rejected_topic import MessageFilter
-from mobility.arguments import positive_int, time_ms
 
 DEFAULT_LIMIT: Final = 100
 """The number of rows of a table where --limit is not given."""

@@ -5,7 +5,7 @@ from typing import Final
 
 import polars as pl
 
-from corrections.rejected_messages import SourcePosition
+from mobility.rejected_messages import SourcePosition
 
 _OFFSET_BITS: Final = 47
 _MERGE_FROM: Final = 100_000

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from broker.topic_reader import OnProgress, TopicReader
 from corrections.position_set import PositionSet
-from corrections.rejected_messages import (
+from mobility.rejected_messages import (
     RejectedKind,
     RejectedMessage,
     ReplayMarker,

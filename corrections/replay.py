@@ -12,8 +12,8 @@ from corrections.correction import Correction, make_correction
 from corrections.json_lines import CorrectedTrip
 from corrections.max_event_times import MaxEventTimes, read_max_event_times
 from corrections.partitioner import partition_of
-from corrections.rejected_messages import RejectedKind, ReplayMarker
 from corrections.rejected_topic import ListedMessage, MessageFilter, RejectedTopic
+from mobility.rejected_messages import RejectedKind, ReplayMarker
 from mobility.settings import Settings
 from mobility.times import iso_time
 from mobility.topics import trips_topic
@@ -85,7 +85,7 @@ class MessageReplayer:
         backfill = None
         if to_backfill:
             file = request.out or default_file(self.now())
-            backfill = request_backfill(to_backfill, self.settings.window_ms, file)
+            backfill = request_backfill(to_backfill, self.settings, file)
         self._send(to_send, to_backfill, backfill)
         complete = times.complete_until
         return ReplayResult(

@@ -71,8 +71,16 @@ def without_kafka(environ: Mapping[str, str]) -> dict[str, str]:
     Where all programs share their variables, the file of a password need not be there for this one.
     It has no client of the schema registry either, but what the log holds is a setting of its own.
     """
-    unneeded = (_variable("kafka"), _variable("schema_registry_"))
-    return {name: value for name, value in environ.items() if not name.startswith(unneeded)}
+    return _without(_variable("kafka"), without_registry(environ))
+
+
+def without_registry(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of a program that has no client of the schema registry."""
+    return _without(_variable("schema_registry_"), environ)
+
+
+def _without(prefix: str, environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environ.items() if not name.startswith(prefix)}
 
 
 def contradictions(settings: KafkaSettings) -> Iterator[str]:

@@ -143,9 +143,15 @@ class Settings(ValueSettings, frozen=True, kw_only=True):
     api_rate: ClientLimit = 200
     api_live_readers: ClientLimit = 1_000
 
+    # Whether the API reads dead letters and late trips from Kafka, whose client it needs for that.
+    api_kafka: bool = True
+
     # Whose local times the API reads and answers where a request names no time zone: no number of
     # the flow depends on it.
     timezone: str = "UTC"
+
+    # The workspace that this system is: commands that are printed or shown name it.
+    workspace: Annotated[str, Meta(pattern=r"\A(?:[A-Za-z0-9][A-Za-z0-9._-]{0,63})?\Z")] = ""
 
     # How far behind the flow may be while the API counts as ready (0: as far as it likes).
     ready_lag: Annotated[int, Meta(ge=0, le=10**12)] = 100_000

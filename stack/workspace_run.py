@@ -172,7 +172,7 @@ def _plan(
 ) -> SystemPlan:
     return SystemPlan(
         partial(_components, workspace, to_load),
-        partial(workspace_environ, tables, timezone=held.timezone),
+        partial(workspace_environ, tables, name=workspace.name, timezone=held.timezone),
         LoadReport(workspace, is_loading=to_load is not None),
     )
 
@@ -196,7 +196,12 @@ def _components(
 
 
 def workspace_environ(
-    tables: Mapping[str, str], folder: Path, environ: Mapping[str, str], timezone: str = "UTC"
+    tables: Mapping[str, str],
+    folder: Path,
+    environ: Mapping[str, str],
+    *,
+    name: str,
+    timezone: str = "UTC",
 ) -> dict[str, str]:
     """Return the environment of a workspace's components: with its tables, and no others.
 
@@ -205,6 +210,7 @@ def workspace_environ(
     others = {f"MOBILITY_{table.upper()}" for table in TABLES}
     kept = {name: value for name, value in environ.items() if name not in others}
     ours = {f"MOBILITY_{table.upper()}": path for table, path in tables.items()}
+    ours["MOBILITY_WORKSPACE"] = name
     # No watermark is too old: the trips are from when they are from.
     defaults = {"MOBILITY_READY_AGE": "0", "MOBILITY_TIMEZONE": timezone}
     forever = {"MOBILITY_RETENTION_HOURS": _FOREVER_HOURS}

@@ -17,6 +17,9 @@ COOKIE: Final = "mobility_token"
 PUBLIC: Final = "public"
 """Key of `opt` of routes that need no token."""
 
+EVERY_ENTITY: Final = "every_entity"
+"""Key of `opt` of routes whose answers are about all entities: a token needs all scopes."""
+
 _BEARER: Final = "bearer "
 
 
@@ -46,6 +49,12 @@ class Authentication(AbstractAuthenticationMiddleware):
             raise problem(
                 HTTPStatus.FORBIDDEN,
                 f"The scopes of this token do not include {entity}",
+                slug="out-of-scope",
+            )
+        if connection.route_handler.opt.get(EVERY_ENTITY) and token.scopes != ALL_SCOPES:
+            raise problem(
+                HTTPStatus.FORBIDDEN,
+                "The answer is about all entities, and the scopes of this token are not all",
                 slug="out-of-scope",
             )
         return AuthenticationResult(user=token.name, auth=token)

@@ -22,6 +22,7 @@ _PAGES: Final = {
     "/now": "overview.html",  # its name in links of earlier releases
     "/entity": "entity.html",
     "/pipeline": "pipeline.html",
+    "/rejected": "rejected.html",
 }
 _ASSETS: Final = {
     f"/{path.relative_to(_FOLDER / 'assets').as_posix()}": path

@@ -1,13 +1,14 @@
-"""Cursors: where a list of ids continues. They are opaque to clients, and the same for all stores.
+"""Cursors: where a list continues. They are opaque to clients.
 
-A cursor has the last id of a page, so that Postgres can continue a list that Redis began. It also
-has the number of ids: to count a million takes longer than to find the next page.
+A cursor of a list of ids is the same for all stores: it has the last id of a page, so that Postgres
+can continue a list that Redis began. It also has the number of ids: to count a million takes longer
+than to find the next page.
 """
 
 import base64
 import binascii
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -22,6 +23,26 @@ _Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 _Parts = tuple[str, _Int64, str, SortKey | None, bool, int]
 _Range = tuple[_Int64 | None, _Int64 | None]
 _PARTS: Final = 6
+
+
+T = TypeVar("T")
+
+
+def pack(parts: object) -> str:
+    """Return the text of a cursor with these parts."""
+    return base64.b64encode(msgspec.json.encode(parts), _ALPHABET).rstrip(b"=").decode()
+
+
+def unpack(text: str, kind: type[T]) -> T:
+    """Return the parts of a cursor; raises InvalidCursorError."""
+    try:
+        packed = base64.b64decode(text + "=" * (-len(text) % 4), _ALPHABET, validate=True)
+        parts = msgspec.json.decode(packed, type=kind)
+    except (binascii.Error, ValueError, msgspec.MsgspecError):
+        raise InvalidCursorError(_INVALID) from None
+    if pack(parts) != text:  # each position has one text
+        raise InvalidCursorError(_INVALID)
+    return parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +68,7 @@ def encode_cursor(cursor: Cursor) -> str:
         cursor.total,
         *(() if bounds.is_unbounded else (bounds.start, bounds.end)),
     )
-    return base64.b64encode(msgspec.json.encode(parts), _ALPHABET).rstrip(b"=").decode()
+    return pack(parts)
 
 
 def decode_cursor(text: str, order: ListOrder) -> Cursor:
@@ -56,18 +77,17 @@ def decode_cursor(text: str, order: ListOrder) -> Cursor:
     Raises InvalidCursorError.
     """
     try:
-        packed = base64.b64decode(text + "=" * (-len(text) % 4), _ALPHABET, validate=True)
-        parts = msgspec.json.decode(packed, type=list[str | int | bool | None])
+        parts = unpack(text, list[str | int | bool | None])
         last_id, value, prefix, sort_key, is_descending, total = msgspec.convert(
             parts[:_PARTS], _Parts
         )
         start, end = msgspec.convert(parts[_PARTS:] or (None, None), _Range)
-    except (binascii.Error, ValueError, msgspec.MsgspecError):
+    except (ValueError, msgspec.MsgspecError):
         raise InvalidCursorError(_INVALID) from None
     position = ListPosition(last_id, value)
     order_of_list = ListOrder(prefix, sort_key, is_descending, TimeRange(start, end))
     cursor = Cursor(position, order_of_list, total)
-    # Each position has one text; and no store has an empty id or one with a NUL.
+    # No store has an empty id or one with a NUL, and a range has one form.
     if not last_id or "\0" in last_id or encode_cursor(cursor) != text:
         raise InvalidCursorError(_INVALID)
     if cursor.order != order:

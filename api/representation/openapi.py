@@ -72,15 +72,24 @@ class PublicOperation(Operation):
 class QueryOperation(PublicOperation):
     """An operation that queries the stores."""
 
+    unavailable = "service-unavailable"
+
     def __post_init__(self) -> None:
-        """Add the problems of tokens, and of stores that do not answer."""
+        """Add the problems of tokens, and of what does not answer."""
         super().__post_init__()
         seconds = OpenAPIHeader(
             schema=Schema(type=OpenAPIType.INTEGER), description="Seconds to wait."
         )
-        status, unavailable = problem_response("service-unavailable", **{"Retry-After": seconds})
+        status, unavailable = problem_response(self.unavailable, **{"Retry-After": seconds})
         denied = dict(map(problem_response, _WITH_TOKENS))
         self.responses = {**(self.responses or {}), **denied, status: unavailable}
+
+
+@dataclass
+class KafkaOperation(QueryOperation):
+    """An operation that reads Kafka."""
+
+    unavailable = "kafka-unavailable"
 
 
 @dataclass

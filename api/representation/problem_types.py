@@ -34,7 +34,8 @@ PROBLEM_TYPES: Final = {
     ),
     "out-of-scope": ProblemType(
         HTTPStatus.FORBIDDEN,
-        "The token is valid, but its scopes do not include this entity.",
+        "The token is valid, but its scopes do not include this entity, or not all entities where "
+        "the answer is about all, as that of rejected messages.",
         "GET /session lists the entities in its scopes; ask the operator for a token with more.",
     ),
     "unknown-host": ProblemType(
@@ -71,6 +72,20 @@ PROBLEM_TYPES: Final = {
         HTTPStatus.NOT_FOUND,
         "Live events come from Redis, and the system runs without Redis.",
         "Run it with Redis (MOBILITY_STORES=redis,postgres), or poll.",
+    ),
+    "needs-kafka": ProblemType(
+        HTTPStatus.NOT_FOUND,
+        "Dead letters and late trips are read from Kafka, which this API does not read.",
+        "Start it without MOBILITY_API_KAFKA=false and with valid settings of Kafka, or use `just "
+        "dlq` and `just late`.",
+    ),
+    "kafka-unavailable": ProblemType(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "Dead letters and late trips are read from Kafka, which does not answer in time, or does "
+        "not let this API read them. The detail says which. All other answers come from the "
+        "stores.",
+        "Try again after the seconds in the Retry-After header, if Kafka does not answer. If it "
+        "refuses the API, see the ACLs in docs/security.md.",
     ),
     "not-found": ProblemType(
         HTTPStatus.NOT_FOUND,

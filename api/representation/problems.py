@@ -12,7 +12,7 @@ from litestar.plugins.problem_details import (
     ProblemDetailsPlugin,
 )
 
-from api.errors import RequestError, StoresUnavailableError
+from api.errors import KafkaUnavailableError, RequestError, StoresUnavailableError
 from api.queries.store_readers import COOLDOWN
 
 _log = logging.getLogger(__name__)
@@ -75,6 +75,13 @@ def _from_stores_unavailable(error: StoresUnavailableError) -> ProblemDetailsExc
     return unavailable("; ".join(str(failure) for failure in error.failures))
 
 
+def _from_kafka_unavailable(error: KafkaUnavailableError) -> ProblemDetailsException:
+    headers = {"Retry-After": f"{COOLDOWN:.0f}"}
+    return problem(
+        HTTPStatus.SERVICE_UNAVAILABLE, str(error), slug="kafka-unavailable", headers=headers
+    )
+
+
 def _from_unexpected_error(error: Exception) -> ProblemDetailsException:
     _log.error("unexpected error", exc_info=error)
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "Unexpected error; the API has logged it")
@@ -92,6 +99,7 @@ PROBLEM_DETAILS: Final = ProblemDetailsPlugin(
             HTTPException: _from_http_exception,
             RequestError: _from_request_error,
             StoresUnavailableError: _from_stores_unavailable,
+            KafkaUnavailableError: _from_kafka_unavailable,
             Exception: _from_unexpected_error,
         }
     )

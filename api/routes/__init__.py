@@ -12,6 +12,7 @@ from api.routes.distribution import distribution, id_distribution
 from api.routes.listing import listing
 from api.routes.metrics import metrics
 from api.routes.problems import problem_type, problem_types
+from api.routes.rejected import dead_letters, late_trips
 from api.routes.series import series, windows
 from api.routes.summary import summary
 from api.routes.top import top
@@ -31,6 +32,8 @@ QUERIES_ROUTER: Final = Router(
         distribution,
         compare,
         batch,
+        dead_letters,
+        late_trips,
         problem_types,
         problem_type,
     ],

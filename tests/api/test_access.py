@@ -158,7 +158,8 @@ def test_only_listed_routes_are_public(tokens: dict[str, str]) -> None:
         if handler.opt.get("public") and not route.path.startswith(("/schema", "/problems"))
     }
     assert found <= {
-        *("/", "/overview", "/now", "/entity", "/pipeline", "/assets/{name:path}", "/session"),
+        *("/", "/overview", "/now", "/entity", "/pipeline", "/rejected"),
+        *("/assets/{name:path}", "/session"),
         *("/health", "/health/live", "/health/ready", "/page-settings", "/assets/measures.js"),
     }
 

@@ -289,6 +289,8 @@ def test_the_schema_page_loads_local_files_only() -> None:
             "/windows/{entity_name}",
             "/top/{entity_name}",
             "/summary/{entity_name}",
+            "/rejected/dead-letters",
+            "/rejected/late-trips",
             "/week/{entity_name}",
             "/metrics/{entity_name}/{entity_id}/distribution",
             "/distribution/{entity_name}",

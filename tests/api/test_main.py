@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,6 +59,13 @@ def wait_for_health(port: int) -> dict[str, object]:
     found = until(health, f"a response of {url}", lambda seen: isinstance(seen, dict))
     assert isinstance(found, dict)
     return found
+
+
+def get(port: int, path: str) -> Any:  # noqa: ANN401 - any JSON
+    """Return the answer of a path, also a problem."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)) as client:
+        client.request("GET", path)
+        return json.load(client.getresponse())
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -191,5 +199,23 @@ def test_it_needs_no_kafka(tmp_path: Path) -> None:
         "MOBILITY_KAFKA_SECURITY": "sasl_ssl",
         "MOBILITY_KAFKA_PASSWORD_FILE": str(tmp_path / "missing"),
     }
-    with api({"MOBILITY_API_PORT": str(port), **kafka}):
+    with api({"MOBILITY_API_PORT": str(port), **kafka}) as process:
         assert "components" in wait_for_health(port)
+        assert get(port, "/rejected/dead-letters")["type"] == "/problems/needs-kafka"
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=DEADLINE)
+    assert "(/rejected) are not read from Kafka: MOBILITY_KAFKA_PASSWORD_FILE" in errors
+
+
+def test_a_stop_does_not_wait_for_kafka() -> None:
+    """A broker that accepts connections and says nothing holds a thread for half a minute."""
+    port = find_free_port()
+    with socket.create_server(("127.0.0.1", 0)) as broker:
+        kafka = f"127.0.0.1:{broker.getsockname()[1]}"
+        with api({"MOBILITY_API_PORT": str(port), "MOBILITY_KAFKA": kafka}) as process:
+            wait_for_health(port)
+            found = get(port, "/rejected/late-trips")
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=DEADLINE)
+    assert found["type"] == "/problems/kafka-unavailable"
+    assert (process.returncode, errors) == (0, "")

@@ -32,6 +32,7 @@ def headers_of(response: httpx.Response) -> dict[str, str]:
         "/schema/openapi.json",
         "/",
         "/assets/api.js",
+        "/rejected/dead-letters",
         "/live/driver",
         "/nowhere",
     ],

@@ -1,16 +1,20 @@
 """The running API conforms to its OpenAPI document, by all checks of Schemathesis."""
 
+import secrets
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from benchmarks.benchmark_log import delete_topics
+from broker.topic_setup import ensure_topics
 from mobility.settings import Settings, to_environ
+from mobility.topics import dead_topic, late_topic, topic_table
 from stack.ports import find_free_port
 from tests.api.expected import fill_stores, random_windows, with_stores
 from tests.api.test_main import api
@@ -25,10 +29,21 @@ FEWER_VALUES = ("--phases", "examples,fuzzing,stateful")
 """Without the phase of boundary values: they come from the document, and are refused before a store
 is asked, so that it is enough to try them where all stores answer."""
 
-QUERIES = "^/(metrics|windows|distribution|top|summary|compare|batch|problems)"
+QUERIES = "^/(metrics|windows|distribution|top|summary|compare|batch|rejected|problems)"
 
 
 Violations = Callable[..., str]
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Iterator[Settings]:
+    """Return settings with topics of rejected messages of their own."""
+    own = msgspec.structs.replace(settings, topic_prefix=f"openapi_{secrets.token_hex(4)}.")
+    wanted = {dead_topic(own), late_topic(own)}
+    topics = [topic for topic in topic_table(own) if topic.name in wanted]
+    ensure_topics(own, topics)
+    yield own
+    delete_topics(own, [topic.name for topic in topics])
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ def client() -> TestClient[Litestar]:
         ("/now", "overview"),
         ("/entity", "entity"),
         ("/pipeline", "pipeline"),
+        ("/rejected", "rejected"),
     ],
 )
 def test_pages_are_served_as_files(path: str, name: str) -> None:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 
 from corrections.json_lines import InvalidLinesError, read_corrected_trips, to_json_line
-from corrections.rejected_messages import RejectedMessage, SourcePosition
 from corrections.rejected_topic import ListedMessage
+from mobility.rejected_messages import RejectedMessage, SourcePosition
 from mobility.validation import Rejection, TripRules, validate
 from mobility.values import JSON
 from tests.strategies import good_messages, messages

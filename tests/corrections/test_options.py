@@ -3,8 +3,8 @@
 import pytest
 
 from corrections.options import parse_options
-from corrections.rejected_messages import DEAD, LATE, SourcePosition
 from corrections.rejected_topic import MessageFilter
+from mobility.rejected_messages import DEAD, LATE, SourcePosition
 from tests.strategies import NOON
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from corrections import position_set
 from corrections.position_set import PositionSet
-from corrections.rejected_messages import SourcePosition
+from mobility.rejected_messages import SourcePosition
 
 positions = st.builds(
     SourcePosition, st.integers(0, 3), st.integers(0, 40) | st.integers(0, 10**14 - 1)

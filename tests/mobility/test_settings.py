@@ -97,6 +97,8 @@ OTHERS: dict[str, Any] = {
     "api_tokens": "a folder/tokens",
     "api_rate": 0,
     "api_live_readers": 0,
+    "api_kafka": False,
+    "workspace": "january",
     "map_tiles": "https://tiles.example:8443/{z}/{x}/{y}.png",
     "map_credit": "© people who survey",
     "timezone": "America/New_York",

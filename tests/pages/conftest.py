@@ -9,7 +9,8 @@ from playwright.sync_api import Browser, sync_playwright
 
 from mobility.settings import Settings
 from tests.pages.browser_tab import FLAGS, BrowserTab
-from tests.pages.system import System, city_trips, new_system
+from tests.pages.system import DEAD_LETTERS, LATE_TRIPS, System, city_trips, new_system
+from tests.rejected import reject
 
 BROWSERS = ("chromium-headless-shell", "chromium")
 """Debian's packages: the first has no window, and takes a third of the CPU time a page."""
@@ -41,7 +42,10 @@ def system(
 ) -> Iterator[System]:
     """Return a system that has counted three hours of trips; it needs the browser."""
     del browser
-    yield from new_system(services, tmp_path_factory.mktemp("pages"), city_trips)
+    for made in new_system(services, tmp_path_factory.mktemp("pages"), city_trips):
+        reject(made.settings, DEAD_LETTERS)
+        reject(made.settings, LATE_TRIPS, topic="trips_late", partition=1)
+        yield made
 
 
 Visit = Callable[..., BrowserTab]

@@ -26,6 +26,7 @@ from mobility.entities import BY_NAME
 from mobility.settings import Settings, to_environ
 from mobility.topics import topic_table, trips_topic
 from stack.ports import find_free_port
+from tests.rejected import Rejected
 from tests.waiting import DEADLINE, until
 
 ROOT: Final = Path(__file__).parents[2]
@@ -39,6 +40,20 @@ HOSTILE: Final = (
     "Ünïcode 🛴 مرحبا",
 )
 """Ids that would run, or break the page, if a page interpreted them as markup or code."""
+
+DEAD_LETTERS: Final[Sequence[Rejected]] = (
+    *((b"d000001", text.encode(), "not_json") for text in HOSTILE),
+    (b"d000002", b'{"trip_id": "t1", "start_time": "2025-06-02T17:10:00Z"}', "missing_field"),
+    (b"\xff\0\x1b[31m", "🚴\u200d♀️ \u202e\x1b[31m\0".encode() + b"\xff", "not_json"),
+    (None, None, "oversized"),
+    (b"", b"", "not_json"),
+    (b"k" * 400, b'{"note": "' + b"long " * 60_000 + b'"}', "oversized"),
+    (b"d000003", b'{"price": -4}', "<img src=x onerror=alert(5)>; rm -rf ~"),
+)
+LATE_TRIPS: Final[Sequence[Rejected]] = (
+    (b"t1", b'{"trip_id": "t1", "start_time": "2025-06-02T17:10:00Z"}', None),
+)
+"""Messages of `trips_dlq` and `trips_late`; the flow has not rejected them."""
 
 HOSTILE_TRIPS: Final = 20
 """Trips of each of these ids, all within the last hour."""

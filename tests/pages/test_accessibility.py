@@ -22,6 +22,8 @@ PAGES = {
     "entity": ("/entity?entity=vehicle_type&id=car", "#trips"),
     "entities": ("/entity", "main table"),
     "pipeline": ("/pipeline", "#counted"),
+    "rejected": ("/rejected", ".messages"),
+    "late": ("/rejected?kind=late", ".messages"),
 }
 THEMES = {"light": (1280, 800), "dark": (1280, 800), "phone": (390, 844)}
 

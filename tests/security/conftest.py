@@ -42,6 +42,7 @@ WAYS: Final = {
     "flow": "SCRAM-SHA-512",
     "serving": "PLAIN",
     "audit": "certificate",
+    "api": "SCRAM-SHA-512",
     "corrections": "OAUTHBEARER",
     "backfill": "SCRAM-SHA-256",
 }

@@ -8,7 +8,9 @@ from pathlib import Path
 import msgspec
 import polars as pl
 import pytest
+from litestar.testing import TestClient
 
+from api.app import create_app
 from audit.metrics import AuditMetrics
 from audit.watch import AuditLoop
 from mobility.entities import BY_NAME
@@ -76,6 +78,7 @@ def test_every_part_does_its_work(city: Hub, secured: Secured, file: Path, tmp_p
     run_flow(city, secured)
     assert len(city.messages("enriched.driver")) == TRIPS
 
+    assert reasons_in_the_api(parts["api"]) == (200, {"missing_field": 1})
     listed = succeeded(parts["corrections"], "corrections", "dlq", "list", "--json")
     position = json.loads(listed.splitlines()[0])["position"]
     corrected = tmp_path / "corrected.ndjson"
@@ -103,6 +106,26 @@ def test_every_part_does_its_work(city: Hub, secured: Secured, file: Path, tmp_p
     assert done.returncode == 0, done.stderr[-3_000:]
     assert len(city.messages("trips_dlq")) == 3  # the trip, the marker of its correction, and this
     assert_committed(city, "serving")
+
+
+def reasons_in_the_api(settings: Settings) -> tuple[int, dict[str, int] | str]:
+    """Return the status of the API about dead letters, and their reasons, or why there are none."""
+    with TestClient(create_app(settings), "http://127.0.0.1") as http:
+        answer = http.get("/rejected/dead-letters")
+    body = answer.json()
+    return answer.status_code, body.get("reasons", body.get("detail"))
+
+
+def test_the_api_says_which_acl_it_lacks(city: Hub, secured: Secured) -> None:
+    """Without it, dead letters are a 503; the topic is neither empty nor missing."""
+    prefix = f"y{city.settings.topic_prefix}"
+    city.settings = msgspec.structs.replace(city.settings, topic_prefix=prefix)
+    secured.allow(prefix, but=Acl("api", "Topic", "trips_dlq", "Read"))
+    city.make_topics()
+    status, why = reasons_in_the_api(secured.as_part(city.settings, "api"))
+    assert status == 503
+    assert "does not let the user api" in str(why)
+    assert f"on Topic {prefix}trips_dlq" in str(why)
 
 
 def assert_committed(city: Hub, flow: FlowName) -> None:

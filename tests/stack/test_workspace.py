@@ -171,12 +171,13 @@ def test_the_log_is_kept_and_only_named_tables_are_joined(tmp_path: Path) -> Non
         "MOBILITY_RETENTION_HOURS": "1",
         "MOBILITY_WINDOW": "60",
     }
-    environ = workspace_environ({"locations": "/zones"}, tmp_path, given)
+    environ = workspace_environ({"locations": "/zones"}, tmp_path, given, name="january")
     settings = read_settings({k: v for k, v in environ.items() if k.startswith("MOBILITY_")})
     assert (settings.drivers, settings.passengers, settings.locations) == (None, None, "/zones")
     assert (settings.retention_hours, settings.ready_age, settings.window) == (876_600, 0, 60)
     assert settings.recovery_dir == str(tmp_path / "recovery")
     assert settings.stores == ("redis", "postgres")
+    assert settings.workspace == "january"
 
 
 @pytest.mark.parametrize(
@@ -200,7 +201,7 @@ def test_the_api_has_the_time_zone_of_the_files(
 ) -> None:
     """UTC if they have several, which a line says; what the caller has set comes first."""
     files = msgspec.structs.replace(JANUARY, timezones=zones)
-    environ = workspace_environ({}, tmp_path, given, files.timezone)
+    environ = workspace_environ({}, tmp_path, given, name="january", timezone=files.timezone)
     assert environ["MOBILITY_TIMEZONE"] == timezone
     told = list(describe_zone(files, given))
     assert len(told) == bool(line)

@@ -32,6 +32,9 @@ export function data(value, text, properties = {}) {
   return el("data", { value: String(value ?? ""), ...properties }, text);
 }
 
+/** A text as nodes, with `commands` in it as code. */
+export const withCode = (text) => text.split("`").map((part, index) => (index % 2 ? el("code", {}, part) : part));
+
 /** A panel with a number and a text about it; it is loading if the value is undefined, and not known if it is null. */
 export function figure(name, id, value, text, more) {
   return el("div", { class: "figure panel" }, el("dt", {}, name),

@@ -55,11 +55,11 @@ export function flowDiagram(status, health) {
     el("div", { class: "branch" },
       box("late", "Late trips", [
         ["trips_late", data(outcomes("late"), count(outcomes("late")), { id: "late" })], ["Share of messages", share(outcomes("late"))],
-      ]),
+      ], ["/rejected?kind=late", "Show late trips"]),
       box("dead", "Dead letters", [
         ["trips_dlq", data(outcomes("dead"), count(outcomes("dead")), { id: "dead" })], ["Share of messages", share(outcomes("dead"))],
         ["Duplicates", count(outcomes("duplicates"))],
-      ]),
+      ], ["/rejected", "Show dead letters"]),
       box("audit", "Audit", audit ? [
         ["Windows that differ", data(audit.drift, count(audit.drift), { id: "drift" })],
         ["Windows recounted", count(audit.checked)],
@@ -68,14 +68,15 @@ export function flowDiagram(status, health) {
   ];
 }
 
-/** Return a function that makes boxes; one with a problem is marked as an error or a warning. */
+/** Return a function that makes boxes, perhaps with a link; one with a problem is marked as an error or a warning. */
 function boxMaker(problems) {
-  return (name, title, lines) => {
+  return (name, title, lines, link) => {
     const found = problems.filter(({ slug }) => PROBLEMS_OF[name]?.includes(slug));
     const hasError = found.some(({ severity }) => severity === "error");
     return el("section", { class: `box ${hasError ? "bad" : found.length ? "warn" : ""}`, id: `box-${name}`, "aria-label": title },
       el("h3", {}, title, found.length ? el("span", { class: "wrong" }, hasError ? "error" : "warning") : null),
-      el("dl", {}, lines.flatMap(([term, value]) => [el("dt", {}, term), el("dd", {}, value)])));
+      el("dl", {}, lines.flatMap(([term, value]) => [el("dt", {}, term), el("dd", {}, value)])),
+      link ? el("a", { href: link[0], "data-id": link[0] }, link[1]) : null);
   };
 }
 

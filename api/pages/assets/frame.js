@@ -5,7 +5,7 @@ import { el, svg } from "./dom.js";
 import { ago, clock, date, days, seconds } from "./format.js";
 import { timeZone, zoneAt } from "./time-zone.js";
 
-const PAGES = [["/", "City"], ["/overview", "Overview"], ["/entity", "Entity"], ["/pipeline", "Pipeline"]];
+const PAGES = [["/", "City"], ["/overview", "Overview"], ["/entity", "Entity"], ["/pipeline", "Pipeline"], ["/rejected", "Rejected"]];
 const POLL_INTERVAL = 2000;
 const REPLAY_LAG = 6 * 3600_000;
 const STALE = 150_000;

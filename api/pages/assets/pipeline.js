@@ -1,7 +1,7 @@
 // Pipeline: the parts of the flow, its partitions and processes, and problems with their remedies.
 
 import { get } from "./api.js";
-import { data, el, notice, table } from "./dom.js";
+import { data, el, keepFocus, notice, table, withCode } from "./dom.js";
 import { ago, count, decimal, instant, lasting } from "./format.js";
 import { frame, onStatus } from "./frame.js";
 import { flowDiagram } from "./flow-diagram.js";
@@ -37,7 +37,7 @@ function draw() {
   showVerdict(errors ? "bad" : found.length ? "warn" : "good",
     !found.length ? "No problems found" : `${count(found.length)} ${found.length === 1 ? "problem" : "problems"}`);
   problems.replaceChildren(...found.map(problem));
-  flow.replaceChildren(...flowDiagram(status, view.health));
+  keepFocus(flow, () => flow.replaceChildren(...flowDiagram(status, view.health)));
   drawPartitions(status.processes);
   drawProcesses(status.processes);
 }
@@ -49,11 +49,8 @@ function showVerdict(kind, text) {
 
 function problem({ severity, what, do: remedy }) {
   return el("li", { class: `panel ${severity === "error" ? "bad" : "warn"}` },
-    el("span", { class: "sign" }, severity === "error" ? "Error" : "Warning"), el("strong", {}, what), el("span", {}, commands(remedy)));
+    el("span", { class: "sign" }, severity === "error" ? "Error" : "Warning"), el("strong", {}, what), el("span", {}, withCode(remedy)));
 }
-
-/** A text with `commands` as nodes. */
-const commands = (text) => text.split("`").map((part, index) => (index % 2 ? el("code", {}, part) : part));
 
 function drawPartitions(all) {
   const rows = all.flatMap((process) => process.partitions.map((partition) => ({ ...partition, process: process.process })));

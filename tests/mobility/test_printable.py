@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corrections.printable import printable, printable_bytes
+from mobility.printable import printable, printable_bytes
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,28 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple, Protocol, cast
 
-from confluent_kafka import Message
-
-from broker.producer import Headers
 from mobility.settings import Settings
 from mobility.topics import REPLAYED_HEADER, dead_topic, late_topic
 
 _POSITION: Final = re.compile(r"([0-9]{1,9}):([0-9]{1,14})", re.ASCII)
+
+
+class Message(Protocol):
+    """A message as a client of Kafka gives it."""
+
+    def headers(self) -> object:
+        """Return the headers, as pairs of a name and bytes."""
+
+    def timestamp(self) -> tuple[int, int]:
+        """Return the type of the timestamp, and the timestamp in epoch ms."""
+
+    def key(self) -> bytes | None:
+        """Return the key."""
+
+    def value(self) -> bytes | None:
+        """Return the value."""
 
 
 class SourcePosition(NamedTuple):
@@ -74,7 +87,7 @@ class ReplayMarker:
     at: str
     how: str
 
-    def headers(self) -> Headers:
+    def headers(self) -> list[tuple[str, str | bytes]]:
         """Return the headers of the marker's message, which has no value."""
         return [
             (REPLAYED_HEADER, str(self.position)),

@@ -20,7 +20,7 @@ def printable(text: str) -> str:
     >>> printable("\x1b[2J" + chr(0x202e))
     '\\x1b[2J\\u202e'
     """
-    return "".join(c if c.isprintable() and c != "\\" else _escape(c) for c in text)
+    return text.translate(_SHOWN)
 
 
 def printable_bytes(data: bytes) -> str:
@@ -37,3 +37,18 @@ def _escape(char: str) -> str:
     if number < _ASCII_END:
         return rf"\x{number:02x}"
     return rf"\u{number:04x}" if number < _BMP_END else rf"\U{number:08x}"
+
+
+class _Shown(dict[int, str]):
+    """How characters are shown, by their numbers: they are found out once, as far as few differ."""
+
+    def __missing__(self, number: int) -> str:
+        char = chr(number)
+        shown = char if char.isprintable() and char != "\\" else _escape(char)
+        if len(self) < _MAX_KNOWN:
+            self[number] = shown
+        return shown
+
+
+_MAX_KNOWN: Final = 4_096
+_SHOWN: Final = _Shown()
