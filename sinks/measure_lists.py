@@ -27,6 +27,7 @@ MEASURE_LISTS: Final = {
     "measure_columns": ", ".join(
         f"{each.name} bigint" if each.added else f"{each.name} bigint NOT NULL" for each in MEASURES
     ),
+    "total_columns": measure_list("{name} bigint"),
     "sketch_columns": "".join(f", {each.name} bytea" for each in SKETCHES),
     "added_in_units": "".join(f", {_in_units(each)} AS {each.name}" for each in ADDED),
     "new_measures": measure_list("new.{name}"),
@@ -65,6 +66,10 @@ MEASURE_LISTS: Final = {
             )
             ELSE {better_of}(totals.{name}, by.{name})
         END""",
+    ),
+    "moved_by_new_windows": measure_list(
+        "{name} = {of[totals]} + excluded.{name}",
+        "{name} = {better_of}(totals.{name}, excluded.{name})",
     ),
     "totals_of_ids": measure_list("{of[totals]} AS {name}"),
     "totals_after": measure_list("moved.{name}"),

@@ -1,0 +1,74 @@
+"""New windows go straight into the ledger of Postgres: none is looked up, none is compared.
+
+In a catch-up nearly all windows are new. They are copied into the ledger and their sums are added
+to the totals, in one transaction. Where the ledger has one of them, its primary key refuses it:
+then nothing of the transaction stays, and the batch is reconciled.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+import polars as pl
+from psycopg import sql
+
+from mobility.entities import Entity
+from mobility.records import WINDOW_SCHEMA
+from mobility.sketched_measures import Sketch
+from mobility.totals import running_totals
+from postgres.connection import Connection
+from sinks.postgres_copy import copy_in, copy_out
+from sinks.sql_files import entity_statement
+from sinks.store import TOUCHED_SCHEMA
+
+MOST_SKIPPED: Final = 16
+"""Batches at most that are reconciled without an attempt to copy after one that has failed."""
+
+
+class CopyChoice:
+    """Chooses the batches to copy: by their panes, and by what became of those before.
+
+    An attempt that fails costs up to what it would have saved. So after each failure in a row twice
+    as many batches are reconciled at once, up to MOST_SKIPPED.
+    """
+
+    def __init__(self) -> None:
+        """Expect new windows at first."""
+        self._skipped = 0
+        self._left = 0
+
+    def expects_new(self, rows: pl.DataFrame) -> bool:
+        """Return whether all windows of a batch (`window_schema`) are probably new.
+
+        Early panes come in a live phase, where most windows were sent before.
+        """
+        if (rows["pane"] == "early").any():
+            return False
+        if self._left > 0:
+            self._left -= 1
+            return False
+        return True
+
+    def learn(self, *, were_new: bool) -> None:
+        """Take the outcome of a batch that was to be copied."""
+        self._skipped = 0 if were_new else min(2 * self._skipped or 1, MOST_SKIPPED)
+        self._left = self._skipped
+
+
+def copy_windows(
+    connection: Connection, entity: Entity, rows: pl.DataFrame, sketches: Iterable[Sketch]
+) -> None:
+    """Copy windows (`window_schema`) and add them to the totals, in the caller's transaction.
+
+    `sketches` are those that the ledger has columns of. Raises psycopg's UniqueViolation where the
+    ledger has one of the windows, and NumericValueOutOfRange where totals do not fit.
+    """
+    copy_in(connection, sql.Identifier("staged_totals"), running_totals(rows))
+    connection.execute(entity_statement(entity, "add_to_totals.sql"))
+    known = [*WINDOW_SCHEMA.names(), *(each.name for each in sketches)]
+    ledger = sql.Identifier(f"{entity.name}_ledger")
+    copy_in(connection, ledger, rows.select(name for name in known if name in rows.columns))
+
+
+def select_touched(connection: Connection, entity: Entity) -> pl.DataFrame:
+    """Return the totals (TOUCHED_SCHEMA) of the ids of the windows that were copied before it."""
+    return copy_out(connection, entity_statement(entity, "select_touched.sql"), TOUCHED_SCHEMA)
