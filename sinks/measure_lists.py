@@ -32,9 +32,6 @@ MEASURE_LISTS: Final = {
     "added_in_units": "".join(f", {_in_units(each)} AS {each.name}" for each in ADDED),
     "new_measures": measure_list("new.{name}"),
     "old_measures": measure_list("{of[old]}"),
-    "measures_of_windows": measure_list(
-        "sum({name})::bigint", "{best}({name}) FILTER (WHERE trip_count > 0)"
-    ),
     # What reconcile.sql needs of the windows before and after: sums, 0 where there was none;
     # minima and maxima, null where they do not count.
     "measures_before": measure_list(

@@ -62,7 +62,9 @@ def copy_windows(
     `sketches` are those that the ledger has columns of. Raises psycopg's UniqueViolation where the
     ledger has one of the windows, and NumericValueOutOfRange where totals do not fit.
     """
-    copy_in(connection, sql.Identifier("staged_totals"), running_totals(rows))
+    newest = rows.group_by("id").agg(pl.col("window_start").max().alias("newest_window"))
+    totals = running_totals(rows).join(newest, "id")
+    copy_in(connection, sql.Identifier("staged_totals"), totals)
     connection.execute(entity_statement(entity, "add_to_totals.sql"))
     known = [*WINDOW_SCHEMA.names(), *(each.name for each in sketches)]
     ledger = sql.Identifier(f"{entity.name}_ledger")

@@ -13,11 +13,10 @@ from psycopg import sql
 from psycopg.rows import BaseRowFactory, class_row, scalar_row
 
 from mobility.entities import Entity
-from mobility.keys import LAST_WINDOW
 from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
 from mobility.settings import Settings, Store
 from mobility.sketched_measures import Sketch, sketches_named
-from mobility.totals import running_totals, with_substitutes
+from mobility.totals import with_substitutes
 from postgres.connection import Connection
 from sinks.measure_lists import sketch_lists
 from sinks.migrations import columns_of
@@ -56,14 +55,9 @@ _FOR_RECONCILING: Final = (
 """What copying windows fails with where one is in the ledger, and where totals do not fit."""
 
 _ACCEPTED_SCHEMA: Final = pl.Schema(
-    {
-        "id": pl.String(),
-        "window_start": pl.Int64(),
-        **{name: kind for name, kind in TOTALS_SCHEMA.items() if name != "id"},
-        "newest": pl.Int64(),
-    }
+    {"id": pl.String(), "window_start": pl.Int64(), **TOUCHED_SCHEMA}
 )
-"""The rows of reconcile.sql."""
+"""The rows of return_accepted.sql."""
 
 R = TypeVar("R")
 
@@ -100,18 +94,6 @@ def connect_postgres(
     """Connect as `writer`, with a session of its own. Raises StoreError as `open_session`."""
     session = open_session(settings, writer, sleep=sleep, stop_requested=stop_requested)
     return PostgresStore(session, writer, is_followed=settings.is_followed)
-
-
-@dataclass(frozen=True, slots=True)
-class _Inserted:
-    """The answer of insert_new_ids.sql.
-
-    `windows` counts the windows of the `new_ids`, which are inserted; `known` counts other ids.
-    """
-
-    windows: int
-    known: int
-    new_ids: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +207,7 @@ class PostgresStore:
             numbered = self._next_sequence_number(connection, entity, rows, known)
             touched = None
             if totals is not None:
-                windows = rows.select(WINDOW_SCHEMA.names())
-                touched = _touched(totals, windows, numbered)
+                touched = _touched(totals, rows, numbered)
             return ApplyResult(
                 rows.height, sequence_number=numbered.sequence_number, touched=touched
             )
@@ -248,24 +229,19 @@ class PostgresStore:
         def reconcile(connection: Connection) -> ApplyResult:
             is_repeated = next(attempts) > 0
             copy_in(connection, sql.Identifier("staged"), rows)
-            insert = entity_statement(entity, "insert_new_ids.sql", **lists)
-            inserted = _only_row(connection, class_row(_Inserted), insert)
-            accepted = pl.DataFrame(schema=_ACCEPTED_SCHEMA)
-            applied = inserted.windows
-            if inserted.windows < rows.height:
-                if inserted.known + len(inserted.new_ids) < rows["id"].n_unique():
-                    connection.execute(entity_statement(entity, "lock_staged_ids.sql"))
-                if self._is_followed:
-                    statement = _reconcile(entity, "return", lists)
-                    accepted = copy_out(connection, statement, _ACCEPTED_SCHEMA)
-                    applied += accepted.height
-                else:
-                    statement = _reconcile(entity, "count", lists)
-                    applied += _only_row(connection, scalar_row, statement)
+            _lock_staged_ids(connection, entity, rows["id"].n_unique())
+            if self._is_followed:
+                statement = _reconcile(entity, "return", lists)
+                accepted = copy_out(connection, statement, _ACCEPTED_SCHEMA)
+                applied = accepted.height
+            else:
+                statement = _reconcile(entity, "count", lists)
+                applied = _only_row(connection, scalar_row, statement)
             numbered = self._next_sequence_number(connection, entity, rows, known)
             touched = None
             if self._is_followed:
-                touched = _reconciled(rows, inserted.new_ids, accepted, numbered)
+                windows = rows.join(accepted, ["id", "window_start"], "semi")
+                touched = _touched(accepted.unique("id"), windows, numbered)
                 if is_repeated:
                     # The first attempt may have been committed, and this one has changed nothing.
                     touched = replace(touched, reread=numbered.number)
@@ -365,31 +341,22 @@ def _read_sequence_number(connection: Connection, entity: Entity) -> SequenceNum
     return _only_row(connection, class_row(SequenceNumber), statement, params)
 
 
-def _reconciled(
-    rows: pl.DataFrame, new_ids: list[str], accepted: pl.DataFrame, numbered: _Numbered
-) -> Touched:
-    """Return what a transaction has changed: all windows of new ids, and the `accepted` ones.
-
-    A follower has no sketches.
-    """
-    rows = rows.select(WINDOW_SCHEMA.names())
-    of_new = rows.filter(pl.col("id").is_in(pl.Series(new_ids, dtype=pl.String).implode()))
-    of_known = rows.join(accepted.select("id", "window_start"), ["id", "window_start"], "semi")
-    windows = pl.concat([of_new, of_known])
-    newest = windows.group_by("id").agg(pl.col("window_start").max().alias(LAST_WINDOW))
-    moved = accepted.unique("id").join(newest, "id")
-    totals = [
-        running_totals(of_new).join(newest, "id").select(TOUCHED_SCHEMA.names()),
-        moved.with_columns(pl.max_horizontal(LAST_WINDOW, "newest").alias(LAST_WINDOW)).select(
-            TOUCHED_SCHEMA.names()
-        ),
-    ]
-    return _touched(pl.concat(each.cast(TOUCHED_SCHEMA) for each in totals), windows, numbered)
+def _lock_staged_ids(connection: Connection, entity: Entity, ids: int) -> None:
+    """Lock all ids of the staged windows; `ids` is how many they are."""
+    statement = entity_statement(entity, "lock_staged_ids.sql")
+    while _only_row(connection, scalar_row, statement) < ids:
+        pass  # Another transaction has added one meanwhile.
 
 
 def _touched(totals: pl.DataFrame, windows: pl.DataFrame, numbered: _Numbered) -> Touched:
-    """Return what the transaction of this number has changed."""
-    return Touched(totals, windows, numbered.number, numbered.number, reread=numbered.backfilled)
+    """Return what the transaction of this number has changed. A follower has no sketches."""
+    return Touched(
+        totals.select(TOUCHED_SCHEMA.names()),
+        windows.select(WINDOW_SCHEMA.names()),
+        numbered.number,
+        numbered.number,
+        reread=numbered.backfilled,
+    )
 
 
 def _refuse_large_totals(

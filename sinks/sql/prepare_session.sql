@@ -11,7 +11,8 @@ CREATE TEMPORARY TABLE staged (
 -- The totals of a batch whose windows are copied straight into the ledger.
 CREATE TEMPORARY TABLE staged_totals (
     id text COLLATE "C" NOT NULL,
-    {total_columns}
+    {total_columns},
+    newest_window bigint NOT NULL
 ) ON COMMIT DELETE ROWS;
 
 -- The windows that a batch looks up are recent, so they are in memory. With the default, which is
