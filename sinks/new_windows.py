@@ -24,8 +24,12 @@ MOST_SKIPPED: Final = 16
 """Batches at most that are reconciled without an attempt to copy after one that has failed."""
 
 
+WORTH_COPYING: Final = 1_000
+"""Windows from which those on time are copied in a transaction beside one for the late ones."""
+
+
 class CopyChoice:
-    """Chooses the batches to copy: by their panes, and by what became of those before.
+    """Chooses the windows to copy: by their panes, and by what became of those before.
 
     An attempt that fails costs up to what it would have saved. So after each failure in a row twice
     as many batches are reconciled at once, up to MOST_SKIPPED.
@@ -36,17 +40,22 @@ class CopyChoice:
         self._skipped = 0
         self._left = 0
 
-    def expects_new(self, rows: pl.DataFrame) -> bool:
-        """Return whether all windows of a batch (`window_schema`) are probably new.
+    def expected_new(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return those windows of a batch (`window_schema`) that are probably all new; or none.
 
-        Early panes come in a live phase, where most windows were sent before.
+        A batch with early panes is of a live phase, where most windows were sent before. Late panes
+        are of windows that were, also in a catch-up; they leave the others to be copied where those
+        are worth a transaction of their own.
         """
-        if (rows["pane"] == "early").any():
-            return False
+        on_time = pl.col("pane") == "on_time"
+        new = rows.filter(on_time)
+        is_live = (rows["pane"] == "early").any()
+        if is_live or (new.height < rows.height and new.height < WORTH_COPYING):
+            return rows.clear()
         if self._left > 0:
             self._left -= 1
-            return False
-        return True
+            return rows.clear()
+        return new
 
     def learn(self, *, were_new: bool) -> None:
         """Take the outcome of a batch that was to be copied."""

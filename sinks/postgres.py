@@ -16,7 +16,7 @@ from mobility.entities import Entity
 from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
 from mobility.settings import Settings, Store
 from mobility.sketched_measures import Sketch, sketches_named
-from mobility.totals import with_substitutes
+from mobility.totals import WINDOW_KEY, with_substitutes
 from postgres.connection import Connection
 from sinks.measure_lists import sketch_lists
 from sinks.migrations import columns_of
@@ -183,16 +183,25 @@ class PostgresStore:
             return self._apply(entity, rows.tail(-half), known) + other.result()
 
     def _apply(self, entity: Entity, rows: pl.DataFrame, known: SequenceNumber) -> ApplyResult:
-        """Write windows in one transaction, whose sequence number must be above `known`."""
-        attempts = count()
+        """Write windows; the sequence numbers of the transactions must be above `known`.
+
+        Those that are expected to be new are copied, in one transaction; all others are reconciled
+        in another one.
+        """
         choice = self._choices.setdefault(entity.name, CopyChoice())
-        if choice.expects_new(rows):
-            result = self._copy(entity, rows, known, attempts)
-            choice.learn(were_new=result is not None)
-            if result is not None:
-                return result
-        # One attempt to copy has certainly changed nothing. Of several, the reply to one is lost.
-        return self._reconcile(entity, rows, known, is_repeated=next(attempts) > 1)
+        new = choice.expected_new(rows)
+        if new.is_empty():
+            return self._reconcile(entity, rows, known)
+        attempts = count()
+        copied = self._copy(entity, new, known, attempts)
+        choice.learn(were_new=copied is not None)
+        if copied is None:
+            # One attempt to copy has certainly changed nothing. Of several, one lacks its reply.
+            return self._reconcile(entity, rows, known, is_repeated=next(attempts) > 1)
+        if new.height == rows.height:
+            return copied
+        others = rows.join(new, list(WINDOW_KEY), "anti", maintain_order="left")
+        return copied + self._reconcile(entity, others, known)
 
     def _copy(
         self, entity: Entity, rows: pl.DataFrame, known: SequenceNumber, attempts: Iterator[int]
@@ -220,7 +229,12 @@ class PostgresStore:
         return None
 
     def _reconcile(
-        self, entity: Entity, rows: pl.DataFrame, known: SequenceNumber, *, is_repeated: bool
+        self,
+        entity: Entity,
+        rows: pl.DataFrame,
+        known: SequenceNumber,
+        *,
+        is_repeated: bool = False,
     ) -> ApplyResult:
         """Reconcile windows; with `is_repeated` an earlier attempt may have been committed."""
         attempts = count(int(is_repeated))
@@ -240,7 +254,7 @@ class PostgresStore:
             numbered = self._next_sequence_number(connection, entity, rows, known)
             touched = None
             if self._is_followed:
-                windows = rows.join(accepted, ["id", "window_start"], "semi")
+                windows = rows.join(accepted, list(WINDOW_KEY), "semi")
                 touched = _touched(accepted.unique("id"), windows, numbered)
                 if is_repeated:
                     # The first attempt may have been committed, and this one has changed nothing.

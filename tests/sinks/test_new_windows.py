@@ -25,7 +25,7 @@ from mobility.totals import highest_versions
 from postgres.connection import Connection
 from sinks import new_windows
 from sinks import postgres as postgres_module
-from sinks.new_windows import MOST_SKIPPED, CopyChoice, copy_windows
+from sinks.new_windows import MOST_SKIPPED, WORTH_COPYING, CopyChoice, copy_windows
 from sinks.postgres import SPLIT_ROWS, PostgresStore, connect_postgres
 from sinks.postgres_copy import copy_in
 from sinks.postgres_session import PostgresSession
@@ -103,7 +103,7 @@ def version(entity_id: str, at: int, generation: int, count: int) -> dict[str, A
         "max_distance": count - generation,
         "distance_count": count // 2,
         "revenue_count": count,
-        "pane": "on_time",
+        "pane": "late" if count > 3 else "on_time",
         "generation": generation,
     }
 
@@ -125,29 +125,46 @@ batches = st.lists(
 )
 
 
+def panes(**numbers: int) -> pl.DataFrame:
+    """Return so many windows of each pane, late ones among them first."""
+    rows = [
+        version("a", at, 0, 1) | {"pane": pane}
+        for pane, number in numbers.items()
+        for at in range(number)
+    ]
+    return pl.DataFrame(rows, schema=WINDOW_SCHEMA)
+
+
 def test_most_batches_after_a_conflict_are_not_copied() -> None:
     """The worse the guesses were, the rarer the attempts; one that succeeds ends that."""
-    rows = pl.DataFrame([version("a", 0, 0, 1)], schema=WINDOW_SCHEMA)
+    rows = panes(on_time=1)
     choice = CopyChoice()
     skipped = []
     for _ in range(8):
-        assert choice.expects_new(rows)
+        assert choice.expected_new(rows).height == 1
         choice.learn(were_new=False)
         skipped.append(0)
-        while not choice.expects_new(rows):
+        while choice.expected_new(rows).is_empty():
             skipped[-1] += 1
     assert skipped == [1, 2, 4, 8, *[MOST_SKIPPED] * 4]
     choice.learn(were_new=True)
-    assert choice.expects_new(rows)
+    assert choice.expected_new(rows).height == 1
 
 
-def test_early_panes_are_not_copied() -> None:
-    """Their windows come again, and most came before; what was learned stays as it was."""
-    rows = pl.DataFrame([version("a", at, 0, 1) for at in range(2)], schema=WINDOW_SCHEMA)
+@pytest.mark.parametrize("live", [{"early": 1}, {"on_time": 5_000, "early": 1}, {"late": 5_000}])
+def test_batches_without_new_windows(live: dict[str, int]) -> None:
+    """None is copied, and what was learned stays as it was."""
     choice = CopyChoice()
-    early = rows.with_columns(pane=pl.Series(["on_time", "early"]))
-    assert not choice.expects_new(early)
-    assert choice.expects_new(rows)
+    choice.learn(were_new=False)
+    assert choice.expected_new(panes(**live)).is_empty()
+    assert choice.expected_new(panes(on_time=1)).is_empty()
+    assert choice.expected_new(panes(on_time=1)).height == 1
+
+
+@pytest.mark.parametrize(("on_time", "copied"), [(WORTH_COPYING, WORTH_COPYING), (999, 0)])
+def test_late_windows_leave_the_others_to_be_copied(on_time: int, copied: int) -> None:
+    """Where those are many: else one transaction is better than two."""
+    assert CopyChoice().expected_new(panes(late=2, on_time=on_time)).height == copied
 
 
 @pytest.mark.services
@@ -173,8 +190,9 @@ def test_any_mix_of_both_ways_is_as_reconciled(
         rows = highest_versions(pl.DataFrame(named, schema=WINDOW_SCHEMA))
         before = reference.windows(DRIVER)
         with pytest.MonkeyPatch.context() as patch:
-            tried = data.draw(st.booleans())
-            patch.setattr(CopyChoice, "expects_new", lambda _self, _rows, tried=tried: tried)
+            tried = data.draw(st.sampled_from(([], ["on_time"], ["on_time", "late"])))
+            new = rows.filter(pl.col("pane").is_in(tried))
+            patch.setattr(CopyChoice, "expected_new", lambda _self, _rows, new=new: new)
             result = postgres.apply(DRIVER, rows)
         assert result == reference.apply(DRIVER, rows)
         assert result.touched is not None
@@ -183,7 +201,7 @@ def test_any_mix_of_both_ways_is_as_reconciled(
         )
         key = ["id", "window_start"]
         assert_frame_equal(result.touched.windows.sort(key), replaced.sort(key))
-        touched = result.touched.totals.sort("id")
+        touched = result.touched.totals.unique("id", keep="last").sort("id")
         ids = replaced["id"].unique().implode()
         totals = reference.totals(DRIVER).filter(pl.col("id").is_in(ids))
         assert_frame_equal(touched.select(TOTALS_SCHEMA.names()), totals)
@@ -207,6 +225,35 @@ def test_new_windows_are_copied(
     assert len(copied) == 6
     assert sum(copied) == 3 * SPLIT_ROWS + 3
     assert postgres.totals(DRIVER)["trip_count"].sum() == 3 * SPLIT_ROWS + 3
+
+
+@pytest.mark.services
+def test_late_windows_beside_new_ones(
+    postgres: PostgresStore, copied: list[int], window: Build, frame: Build
+) -> None:
+    """New ones are copied first, the late ones reconciled then; what both touched is what is there.
+
+    The sequence number is that of the second transaction.
+    """
+    ids = [f"d{n:04}" for n in range(WORTH_COPYING)]
+    postgres.apply(DRIVER, frame(*(window(name, pane="on_time") for name in ids)))
+    late = [window(name, pane="late", trip_count=2) for name in ids[:3]]
+    rows = highest_versions(
+        frame(
+            *late, *(window(name, at=1, pane="on_time") for name in ids), window("e", pane="late")
+        )
+    )
+    result = postgres.apply(DRIVER, rows)
+    assert copied == [WORTH_COPYING] * 2
+    assert result == ApplyResult(applied=WORTH_COPYING + 4)
+    assert result.sequence_number is not None
+    assert result.sequence_number.number == 3
+    assert result.touched is not None
+    assert (result.touched.first, result.touched.number) == (2, 3)
+    touched = result.touched.totals.unique("id", keep="last").sort("id")
+    assert_frame_equal(touched.select(TOTALS_SCHEMA.names()), postgres.totals(DRIVER))
+    assert touched["trip_count"].to_list() == [3] * 3 + [2] * (WORTH_COPYING - 3) + [1]
+    assert_frame_equal(result.touched.windows.sort("id", "window_start"), rows)
 
 
 @pytest.mark.services
