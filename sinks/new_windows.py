@@ -23,7 +23,6 @@ from sinks.store import TOUCHED_SCHEMA
 MOST_SKIPPED: Final = 16
 """Batches at most that are reconciled without an attempt to copy after one that has failed."""
 
-
 WORTH_COPYING: Final = 1_000
 """Windows from which those on time are copied in a transaction beside one for the late ones."""
 
@@ -32,7 +31,8 @@ class CopyChoice:
     """Chooses the windows to copy: by their panes, and by what became of those before.
 
     An attempt that fails costs up to what it would have saved. So after each failure in a row twice
-    as many batches are reconciled at once, up to MOST_SKIPPED.
+    as many batches are reconciled at once, up to MOST_SKIPPED. Threads may share it: a choice
+    decides on time only, so a count that two of them change at once need not be exact.
     """
 
     def __init__(self) -> None:
