@@ -27,13 +27,11 @@ MEASURE_LISTS: Final = {
     "measure_columns": ", ".join(
         f"{each.name} bigint" if each.added else f"{each.name} bigint NOT NULL" for each in MEASURES
     ),
+    "total_columns": measure_list("{name} bigint"),
     "sketch_columns": "".join(f", {each.name} bytea" for each in SKETCHES),
     "added_in_units": "".join(f", {_in_units(each)} AS {each.name}" for each in ADDED),
     "new_measures": measure_list("new.{name}"),
     "old_measures": measure_list("{of[old]}"),
-    "measures_of_windows": measure_list(
-        "sum({name})::bigint", "{best}({name}) FILTER (WHERE trip_count > 0)"
-    ),
     # What reconcile.sql needs of the windows before and after: sums, 0 where there was none;
     # minima and maxima, null where they do not count.
     "measures_before": measure_list(
@@ -65,6 +63,10 @@ MEASURE_LISTS: Final = {
             )
             ELSE {better_of}(totals.{name}, by.{name})
         END""",
+    ),
+    "moved_by_new_windows": measure_list(
+        "{name} = {of[totals]} + excluded.{name}",
+        "{name} = {better_of}(totals.{name}, excluded.{name})",
     ),
     "totals_of_ids": measure_list("{of[totals]} AS {name}"),
     "totals_after": measure_list("moved.{name}"),

@@ -1,7 +1,7 @@
 """The Postgres store: windows and totals, kept for ever."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import count
@@ -13,15 +13,15 @@ from psycopg import sql
 from psycopg.rows import BaseRowFactory, class_row, scalar_row
 
 from mobility.entities import Entity
-from mobility.keys import LAST_WINDOW
 from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
 from mobility.settings import Settings, Store
 from mobility.sketched_measures import Sketch, sketches_named
-from mobility.totals import running_totals, with_substitutes
+from mobility.totals import WINDOW_KEY, with_substitutes
 from postgres.connection import Connection
 from sinks.measure_lists import sketch_lists
 from sinks.migrations import columns_of
-from sinks.postgres_copy import copy_out
+from sinks.new_windows import CopyChoice, copy_windows, select_touched
+from sinks.postgres_copy import copy_in, copy_out
 from sinks.postgres_session import PostgresSession, open_postgres_session
 from sinks.retry import Sleep, StopRequested, no_stop
 from sinks.sql_files import entity_statement, sql_file
@@ -48,15 +48,16 @@ meanwhile; one is for the status (sinks/status.py)."""
 
 MAX_BIGINT: Final = 2**63 - 1
 
-_ACCEPTED_SCHEMA: Final = pl.Schema(
-    {
-        "id": pl.String(),
-        "window_start": pl.Int64(),
-        **{name: kind for name, kind in TOTALS_SCHEMA.items() if name != "id"},
-        "newest": pl.Int64(),
-    }
+_FOR_RECONCILING: Final = (
+    psycopg.errors.UniqueViolation,
+    psycopg.errors.NumericValueOutOfRange,
 )
-"""The rows of reconcile.sql."""
+"""What copying windows fails with where one is in the ledger, and where totals do not fit."""
+
+_ACCEPTED_SCHEMA: Final = pl.Schema(
+    {"id": pl.String(), "window_start": pl.Int64(), **TOUCHED_SCHEMA}
+)
+"""The rows of return_accepted.sql."""
 
 R = TypeVar("R")
 
@@ -96,24 +97,17 @@ def connect_postgres(
 
 
 @dataclass(frozen=True, slots=True)
-class _Inserted:
-    """The answer of insert_new_ids.sql.
-
-    `windows` counts the windows of the `new_ids`, which are inserted; `known` counts other ids.
-    """
-
-    windows: int
-    known: int
-    new_ids: list[str]
-
-
-@dataclass(frozen=True, slots=True)
 class _Numbered:
     """The answer of next_sequence_number.sql."""
 
     number: int
     backfilled: int
     instance_id: str
+
+    @property
+    def sequence_number(self) -> SequenceNumber:
+        """The number, and whose it is."""
+        return SequenceNumber(self.instance_id, self.number)
 
 
 class PostgresStore:
@@ -140,6 +134,7 @@ class PostgresStore:
         self._is_followed = is_followed
         self._sequence_numbers: dict[str, SequenceNumber] = {}
         self._sketches: dict[str, tuple[Sketch, ...]] = {}
+        self._choices: dict[str, CopyChoice] = {}
 
     @property
     def kind(self) -> Store:
@@ -188,39 +183,87 @@ class PostgresStore:
             return self._apply(entity, rows.tail(-half), known) + other.result()
 
     def _apply(self, entity: Entity, rows: pl.DataFrame, known: SequenceNumber) -> ApplyResult:
-        """Reconcile windows in one transaction, whose sequence number must be above `known`."""
+        """Write windows; the sequence numbers of the transactions must be above `known`.
+
+        Those that are expected to be new are copied, in one transaction; all others are reconciled
+        in another one.
+        """
+        choice = self._choices.setdefault(entity.name, CopyChoice())
+        new = choice.expected_new(rows)
+        if new.is_empty():
+            return self._reconcile(entity, rows, known)
         attempts = count()
+        copied = self._copy(entity, new, known, attempts)
+        choice.learn(were_new=copied is not None)
+        if copied is None:
+            # One attempt to copy has certainly changed nothing. Of several, one lacks its reply.
+            return self._reconcile(entity, rows, known, is_repeated=next(attempts) > 1)
+        if new.height == rows.height:
+            return copied
+        others = rows.join(new, list(WINDOW_KEY), "anti", maintain_order="left")
+        return copied + self._reconcile(entity, others, known)
+
+    def _copy(
+        self, entity: Entity, rows: pl.DataFrame, known: SequenceNumber, attempts: Iterator[int]
+    ) -> ApplyResult | None:
+        """Copy windows into the ledger; return None, with nothing changed, where one was there."""
+        sketches = self._sketches_in(entity)
+
+        def copy(connection: Connection) -> ApplyResult:
+            next(attempts)
+            copy_windows(connection, entity, rows, sketches)
+            totals = select_touched(connection, entity) if self._is_followed else None
+            numbered = self._next_sequence_number(connection, entity, rows, known)
+            touched = None
+            if totals is not None:
+                touched = _touched(totals, rows, numbered)
+            return ApplyResult(
+                rows.height, sequence_number=numbered.sequence_number, touched=touched
+            )
+
+        try:
+            return self._session.run(copy)
+        except StoreError as error:
+            if not isinstance(error.__cause__, _FOR_RECONCILING):
+                raise
+        return None
+
+    def _reconcile(
+        self,
+        entity: Entity,
+        rows: pl.DataFrame,
+        known: SequenceNumber,
+        *,
+        is_repeated: bool = False,
+    ) -> ApplyResult:
+        """Reconcile windows; with `is_repeated` an earlier attempt may have been committed."""
+        attempts = count(int(is_repeated))
         lists = sketch_lists(self._sketches_in(entity))
 
         def reconcile(connection: Connection) -> ApplyResult:
             is_repeated = next(attempts) > 0
-            _copy_in(connection, sql.Identifier("staged"), rows)
-            insert = entity_statement(entity, "insert_new_ids.sql", **lists)
-            inserted = _only_row(connection, class_row(_Inserted), insert)
-            accepted = pl.DataFrame(schema=_ACCEPTED_SCHEMA)
-            applied = inserted.windows
-            if inserted.windows < rows.height:
-                if inserted.known + len(inserted.new_ids) < rows["id"].n_unique():
-                    connection.execute(entity_statement(entity, "lock_staged_ids.sql"))
-                if self._is_followed:
-                    statement = _reconcile(entity, "return", lists)
-                    accepted = copy_out(connection, statement, _ACCEPTED_SCHEMA)
-                    applied += accepted.height
-                else:
-                    statement = _reconcile(entity, "count", lists)
-                    applied += _only_row(connection, scalar_row, statement)
-            numbered = self._next_sequence_number(connection, entity, rows)
-            sequence_number = SequenceNumber(numbered.instance_id, numbered.number)
-            if sequence_number.is_behind(SequenceNumber(known.instance_id, known.number + 1)):
-                refuse_behind(self._session.name, entity, known)
+            copy_in(connection, sql.Identifier("staged"), rows)
+            _lock_staged_ids(connection, entity, rows["id"].n_unique())
+            if self._is_followed:
+                statement = _reconcile(entity, "return", lists)
+                accepted = copy_out(connection, statement, _ACCEPTED_SCHEMA)
+                applied = accepted.height
+            else:
+                statement = _reconcile(entity, "count", lists)
+                applied = _only_row(connection, scalar_row, statement)
+            numbered = self._next_sequence_number(connection, entity, rows, known)
             touched = None
             if self._is_followed:
-                touched = _touched(rows, inserted.new_ids, accepted, numbered)
+                windows = rows.join(accepted, list(WINDOW_KEY), "semi")
+                touched = _touched(accepted.unique("id"), windows, numbered)
                 if is_repeated:
                     # The first attempt may have been committed, and this one has changed nothing.
                     touched = replace(touched, reread=numbered.number)
             return ApplyResult(
-                applied, rows.height - applied, sequence_number=sequence_number, touched=touched
+                applied,
+                rows.height - applied,
+                sequence_number=numbered.sequence_number,
+                touched=touched,
             )
 
         try:
@@ -233,13 +276,18 @@ class PostgresStore:
         return self._session.run(reconcile)
 
     def _next_sequence_number(
-        self, connection: Connection, entity: Entity, rows: pl.DataFrame
+        self, connection: Connection, entity: Entity, rows: pl.DataFrame, known: SequenceNumber
     ) -> _Numbered:
+        """Give the transaction that has written `rows` its number. Raises StoreBehindError."""
         ids = "\n".join(rows["id"].unique()) if self._is_followed else None
         params = {"entity": entity.name, "is_backfill": self._is_backfill, "ids": ids}
-        return _only_row(
+        numbered = _only_row(
             connection, class_row(_Numbered), sql_file("next_sequence_number.sql"), params
         )
+        least = SequenceNumber(known.instance_id, known.number + 1)
+        if numbered.sequence_number.is_behind(least):
+            refuse_behind(self._session.name, entity, known)
+        return numbered
 
     def record_progress(
         self, entity: Entity, shard: int, shards: int, watermark: int | None
@@ -307,49 +355,22 @@ def _read_sequence_number(connection: Connection, entity: Entity) -> SequenceNum
     return _only_row(connection, class_row(SequenceNumber), statement, params)
 
 
-def _touched(
-    rows: pl.DataFrame, new_ids: list[str], accepted: pl.DataFrame, numbered: _Numbered
-) -> Touched:
-    """Return what a transaction has changed: all windows of new ids, and the `accepted` ones.
+def _lock_staged_ids(connection: Connection, entity: Entity, ids: int) -> None:
+    """Lock all ids of the staged windows; `ids` is how many they are."""
+    statement = entity_statement(entity, "lock_staged_ids.sql")
+    while _only_row(connection, scalar_row, statement) < ids:
+        pass  # Another transaction has added one meanwhile.
 
-    A follower has no sketches.
-    """
-    rows = rows.select(WINDOW_SCHEMA.names())
-    of_new = rows.filter(pl.col("id").is_in(pl.Series(new_ids, dtype=pl.String).implode()))
-    of_known = rows.join(accepted.select("id", "window_start"), ["id", "window_start"], "semi")
-    windows = pl.concat([of_new, of_known])
-    newest = windows.group_by("id").agg(pl.col("window_start").max().alias(LAST_WINDOW))
-    moved = accepted.unique("id").join(newest, "id")
-    totals = [
-        running_totals(of_new).join(newest, "id").select(TOUCHED_SCHEMA.names()),
-        moved.with_columns(pl.max_horizontal(LAST_WINDOW, "newest").alias(LAST_WINDOW)).select(
-            TOUCHED_SCHEMA.names()
-        ),
-    ]
+
+def _touched(totals: pl.DataFrame, windows: pl.DataFrame, numbered: _Numbered) -> Touched:
+    """Return what the transaction of this number has changed. A follower has no sketches."""
     return Touched(
-        pl.concat(each.cast(TOUCHED_SCHEMA) for each in totals),
-        windows,
+        totals.select(TOUCHED_SCHEMA.names()),
+        windows.select(WINDOW_SCHEMA.names()),
         numbered.number,
         numbered.number,
         reread=numbered.backfilled,
     )
-
-
-def _copy_in(connection: Connection, table: sql.Identifier, rows: pl.DataFrame) -> None:
-    """Append a frame to a table, whose columns have the names of the frame's.
-
-    https://www.postgresql.org/docs/current/sql-copy.html
-    """
-    columns = sql.SQL(", ").join(map(sql.Identifier, rows.columns))
-    rows = rows.with_columns(
-        pl.format(r"\x{}", pl.col(name).bin.encode("hex")).alias(name)
-        for name, kind in rows.schema.items()
-        if kind == pl.Binary
-    )
-    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(table, columns)
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        # In CSV format a quoted value is never read as NULL or as the end-of-data marker.
-        copy.write(rows.write_csv(include_header=False, quote_style="non_numeric").encode())
 
 
 def _refuse_large_totals(
@@ -359,7 +380,7 @@ def _refuse_large_totals(
 
     So it does where the differences of windows to the stored ones do not fit.
     """
-    _copy_in(connection, sql.Identifier("staged"), rows)
+    copy_in(connection, sql.Identifier("staged"), rows)
     query = entity_statement(entity, "select_large_total.sql")
     for entity_id, measure in connection.execute(query):
         refuse_amount(store, entity, str(entity_id), str(measure), MAX_BIGINT)

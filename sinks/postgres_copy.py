@@ -1,4 +1,4 @@
-"""Rows of Postgres to Polars frames through COPY.
+"""Rows of Postgres to Polars frames, and back, through COPY.
 
 https://www.postgresql.org/docs/current/sql-copy.html
 """
@@ -25,3 +25,17 @@ def copy_out(connection: Connection, query: sql.Composable, schema: pl.Schema) -
         for name, kind in schema.items()
         if kind == pl.Binary
     )
+
+
+def copy_in(connection: Connection, table: sql.Identifier, rows: pl.DataFrame) -> None:
+    """Append a frame to a table, whose columns have the names of the frame's."""
+    columns = sql.SQL(", ").join(map(sql.Identifier, rows.columns))
+    rows = rows.with_columns(
+        pl.format(r"\x{}", pl.col(name).bin.encode("hex")).alias(name)
+        for name, kind in rows.schema.items()
+        if kind == pl.Binary
+    )
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(table, columns)
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        # In CSV format a quoted value is never read as NULL or as the end-of-data marker.
+        copy.write(rows.write_csv(include_header=False, quote_style="non_numeric").encode())

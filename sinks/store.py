@@ -55,7 +55,7 @@ class StoreBehindError(StoreRefusedError):
 
 
 class AmountTooLargeError(StoreRefusedError):
-    """A window or a total is larger than the store can hold; nothing of that id was written.
+    """A window or a total is larger than the store can hold; that window was not written.
 
     A flow waits until it fits: somebody can make room, as by a backfill without a wrong trip.
     """

@@ -8,6 +8,13 @@ CREATE TEMPORARY TABLE staged (
     generation bigint NOT NULL{sketch_columns}
 ) ON COMMIT DELETE ROWS;
 
+-- The totals of a batch whose windows are copied straight into the ledger.
+CREATE TEMPORARY TABLE staged_totals (
+    id text COLLATE "C" NOT NULL,
+    {total_columns},
+    newest_window bigint NOT NULL
+) ON COMMIT DELETE ROWS;
+
 -- The windows that a batch looks up are recent, so they are in memory. With the default, which is
 -- meant for disks, the planner would prefer a scan of the whole ledger to its index.
 SET random_page_cost = 1.1;

@@ -2,9 +2,11 @@
 SELECT
     totals.id,
     {totals_of_ids},
-    newest.start,
+    coalesce(
+        newest_window,
+        (SELECT max(window_start) FROM {ledger} AS ledger WHERE ledger.id = totals.id)
+    ),
     greatest(1, {expiry} - extract(epoch FROM now() - totals.updated_at))::bigint AS left_seconds,
     (SELECT number FROM sequence_numbers WHERE entity = {name}) AS number
 FROM {totals} AS totals
-CROSS JOIN LATERAL (SELECT max(window_start) AS start FROM {ledger} WHERE id = totals.id) AS newest
 WHERE totals.id = ANY ({ids})

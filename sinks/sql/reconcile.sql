@@ -39,16 +39,23 @@ updated AS (
     WHERE accepted.old_ctid IS NOT NULL AND ledger.ctid = accepted.old_ctid
 ),
 differences AS (
-    SELECT id, {differences}
+    SELECT id, {differences}, max(window_start) AS newest_window
     FROM accepted
     GROUP BY id
 ),
 moved AS (
     UPDATE {totals} AS totals SET
         {moved_measures},
+        newest_window = greatest(
+            coalesce(
+                totals.newest_window,
+                (SELECT max(window_start) FROM {ledger} AS kept WHERE kept.id = totals.id)
+            ),
+            by.newest_window
+        ),
         updated_at = now()
     FROM differences AS by
     WHERE totals.id = by.id
-    RETURNING totals.id, {totals_of_ids}
+    RETURNING totals.id, {totals_of_ids}, totals.newest_window
 )
 {answer}
