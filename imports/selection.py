@@ -9,6 +9,7 @@ import msgspec
 
 from imports.errors import ImportRefusedError
 from mobility.trip_files import TripFile, TripFileSet
+from producer.formats.join_tables import is_prepared_as
 from stack.import_folder import ImportFolder
 
 
@@ -72,13 +73,20 @@ def check_tables(given: TripFileSet, tables: dict[str, str | None]) -> None:
     """Raise ImportRefusedError where files name other tables than the system joins to all trips."""
     for name, path in given.tables.items():
         joined = tables[name]
-        if joined is None or Path(joined).resolve() != Path(path).resolve():
+        if joined is None or not _is_same_table(name, Path(path), Path(joined)):
             has = "no such table" if joined is None else joined
             msg = (
                 f"--{name} {path}: the system joins one table of {name} to all of its trips, and "
                 f"has {has}. Leave the option out"
             )
             raise ImportRefusedError(msg)
+
+
+def _is_same_table(name: str, path: Path, joined: Path) -> bool:
+    """Tell whether the system joins this table: that file, or the copy that a workspace has."""
+    if path.resolve() == joined.resolve():
+        return True
+    return joined.is_file() and is_prepared_as(name, path, joined)
 
 
 def _check_options(given: TripFileSet, held: TripFileSet) -> None:

@@ -15,7 +15,7 @@ from producer.formats.join_tables import add_table_options, prepare_tables, tabl
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write tables that need it; return 0, or 2 if one can't be joined."""
+    """Write the tables; return 0, or 2 if one can't be joined."""
     parser = argparse.ArgumentParser(prog="prepare_tables", allow_abbrev=False)
     parser.add_argument("--folder", type=Path, required=True, metavar="DIR")
     add_table_options(parser)

@@ -5,6 +5,7 @@ names of columns, is written as such a file first.
 """
 
 import argparse
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -62,19 +63,26 @@ def check_tables(tables: Mapping[str, Path]) -> None:
 
 
 def prepare_tables(tables: Mapping[str, Path], folder: Path) -> dict[str, Path]:
-    """Return the tables as files that the flow reads; those that it can't are written to `folder`.
+    """Return the tables as files that the flow reads, which are written to `folder`.
 
-    Raises TripsFileError as `check_tables`, and OSError where the folder can't be written.
+    A file that was moved since is taken from there. Raises TripsFileError as `check_tables`, and
+    OSError where the folder can't be written.
     """
-    prepared: dict[str, Path] = {}
+    folder.mkdir(parents=True, exist_ok=True)
+    prepared = {name: folder / f"{name}.parquet" for name in tables}
     for name, path in tables.items():
         if _is_ready(name, path):
-            prepared[name] = path
-            continue
-        folder.mkdir(parents=True, exist_ok=True)
-        prepared[name] = folder / f"{name}.parquet"
-        read_table(name, path).write_parquet(prepared[name])
+            shutil.copyfile(path, prepared[name])
+        elif path.exists() or not prepared[name].exists():
+            read_table(name, path).write_parquet(prepared[name])
     return prepared
+
+
+def is_prepared_as(name: str, path: Path, prepared: Path) -> bool:
+    """Tell whether `prepared` is what a table is written as. Raises TripsFileError."""
+    with scratch_folder("mobility-table-") as scratch:
+        (found,) = prepare_tables({name: path}, scratch).values()
+        return found.read_bytes() == prepared.read_bytes()
 
 
 def read_table(name: str, path: Path) -> pl.DataFrame:

@@ -173,6 +173,7 @@ def test_files_are_counted_once_after_a_kill_while_they_are_loaded(workspace: Wo
     assert "running already" in again.stdout
     workspace.stop()
     workspace.trips.rename(workspace.trips.with_name("moved.parquet"))
+    places.unlink()
     log = workspace.up("--name", "My-trips")
     assert counted(log, workspace.running[-1]) == rows
     found = ask(log, f"/top/h3?limit={cells}")["items"]

@@ -8,6 +8,7 @@ import pytest
 from imports.errors import ImportRefusedError
 from imports.selection import check_tables, interrupted_others, select_files
 from mobility.trip_files import TripFile, TripFileSet
+from producer.formats.join_tables import prepare_tables
 from stack.import_folder import ImportFolder, ImportRecord, new_import
 
 A, B, C = (TripFile(f"/d/{name}.csv", 9, name) for name in "abc")
@@ -83,7 +84,18 @@ def test_other_options_for_the_same_file_are_refused(tmp_path: Path, is_done: bo
 
 
 def test_tables_are_those_of_the_system(tmp_path: Path) -> None:
-    """The same file may be named; another one, or one where the system has none, may not."""
+    """The same file may be named; another one, or one where the system has none, may not.
+
+    A workspace has a copy of what was named, as parquet.
+    """
+    places = tmp_path / "places.csv"
+    places.write_text("id,lat,lng\n1,2,3\n")
+    copy = prepare_tables({"locations": places}, tmp_path / "copy")["locations"]
+    with_places = msgspec.structs.replace(files(A), tables={"locations": str(places)})
+    check_tables(with_places, {"locations": str(copy)})
+    places.write_text("id,lat,lng\n1,2,4\n")
+    with pytest.raises(ImportRefusedError, match=r"--locations .*places.csv"):
+        check_tables(with_places, {"locations": str(copy)})
     given = msgspec.structs.replace(files(A), tables={"drivers": str(tmp_path / "t")})
     check_tables(given, {"drivers": f"{tmp_path}/x/../t", "locations": None})
     for joined, has in ((str(tmp_path / "u"), f"{tmp_path}/u"), (None, "no such table")):

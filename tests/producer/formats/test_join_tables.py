@@ -8,7 +8,12 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from producer.formats.errors import TripsFileError
-from producer.formats.join_tables import check_tables, prepare_tables, read_table
+from producer.formats.join_tables import (
+    check_tables,
+    is_prepared_as,
+    prepare_tables,
+    read_table,
+)
 
 PLACES = pl.DataFrame({"location_id": ["1", "02"], "lat": [40.5, -1.25], "lng": [-74.0, 36.5]})
 
@@ -59,16 +64,30 @@ def test_drivers_and_passengers(tmp_path: Path) -> None:
     assert read_table("passengers", passengers).rows() == [("007", "x")]
 
 
-def test_a_file_that_the_flow_can_read_is_taken_as_it_is(tmp_path: Path) -> None:
-    """Others are written to the folder."""
-    ready, other = tmp_path / "places [1].parquet", tmp_path / "places.csv"
-    PLACES.write_parquet(ready)
-    PLACES.rename({"lng": "lon"}).write_csv(other)
-    assert prepare_tables({"locations": ready}, tmp_path / "new") == {"locations": ready}
-    assert not (tmp_path / "new").exists()
-    prepared = prepare_tables({"locations": other}, tmp_path / "new")
-    assert prepared == {"locations": tmp_path / "new" / "locations.parquet"}
+@pytest.mark.parametrize("name", ["places [1].parquet", "places.csv"])
+def test_prepared_tables_outlast_their_files(tmp_path: Path, name: str) -> None:
+    """The folder has them as the flow reads them; a file that has changed is written again."""
+    file, folder = tmp_path / name, tmp_path / "new"
+
+    def write(places: pl.DataFrame) -> None:
+        if name.endswith("csv"):
+            places.rename({"lng": "lon"}).write_csv(file)
+        else:
+            places.write_parquet(file)
+
+    write(PLACES)
+    prepared = prepare_tables({"locations": file}, folder)
+    assert prepared == {"locations": folder / "locations.parquet"}
     assert_frame_equal(pl.read_parquet(prepared["locations"]), PLACES)
+    assert is_prepared_as("locations", file, prepared["locations"])
+    write(PLACES.head(1))
+    assert not is_prepared_as("locations", file, prepared["locations"])
+    prepare_tables({"locations": file}, folder)
+    file.unlink()
+    assert prepare_tables({"locations": file}, folder) == prepared
+    assert_frame_equal(pl.read_parquet(prepared["locations"]), PLACES.head(1))
+    with pytest.raises(TripsFileError, match="no such file"):
+        prepare_tables({"locations": file}, tmp_path / "other")
 
 
 @pytest.mark.parametrize(
