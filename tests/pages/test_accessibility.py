@@ -52,7 +52,7 @@ def test_a_phone_scrolls_vertically_only(visit: Visit, name: str) -> None:
     assert width == 360
 
 
-@pytest.mark.parametrize("name", ["now", "entities"])
+@pytest.mark.parametrize("name", ["overview", "entities"])
 def test_a_phone_shows_every_column(visit: Visit, name: str) -> None:
     """The tables fit, so that no column is cut off."""
     path, loaded = PAGES[name]

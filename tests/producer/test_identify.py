@@ -35,12 +35,13 @@ def test_files_options_and_tables(
     """Paths are absolute, and what changes the trips is said apart from where rejects go."""
     folder = trips.parent
     monkeypatch.chdir(folder)
-    arguments = ("trips.parquet", "--as-is", "--rejects", "out", "--drivers", "trips.parquet")
+    (folder / "drivers.csv").write_text("driver_id,vehicle_type\nd,car\n")
+    arguments = ("trips.parquet", "--as-is", "--rejects", "out", "--drivers", "drivers.csv")
     assert identified(capsys, *arguments) == TripFileSet(
         given=(str(trips),),
         files=identified(capsys, trips).files,
         options=("--as-is",),
-        tables={"drivers": str(trips)},
+        tables={"drivers": str(folder / "drivers.csv")},
         rejects=str(folder / "out"),
         timezones=("UTC",),
     )
@@ -103,7 +104,7 @@ def test_what_is_no_file_of_trips_exits_with_2(
     for arguments, message in (
         ([tmp_path / "none.csv"], "none.csv: no such file"),
         ([starts], "nyc-fhv (NYC TLC for-hire vehicle trip records), which has neither durations"),
-        ([trips, "--locations", table], "table.txt: not a readable parquet file"),
+        ([trips, "--locations", table], "table.txt: the file has no rows"),
     ):
         assert main([*map(str, arguments)]) == 2
         found = capsys.readouterr()
