@@ -28,7 +28,8 @@ _REFRESH_SECONDS: Final = 1_800.0
 _RETRY_SECONDS: Final = 60.0
 # All partitions end their epoch within this time, and are committed together.
 _COLLECT_SECONDS: Final = 0.5
-_LAST_COMMIT_SECONDS: Final = 2.0
+# The commit before it may still be under way, and the machine busy.
+_LAST_COMMIT_SECONDS: Final = 5.0
 
 _log: Final = logging.getLogger(__name__)
 
@@ -123,7 +124,7 @@ class OffsetCommits:
         return offset
 
     def close(self) -> None:
-        """Commit for the last time, for which there are two seconds.
+        """Commit for the last time, for which there are five seconds.
 
         Called when the interpreter exits. After an error the last snapshots may not be durable.
         """

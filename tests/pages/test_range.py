@@ -152,12 +152,17 @@ def test_the_brush(visit: Visit, system: System) -> None:
     """Dragging over the bars chooses whole ones, and the numbers are theirs."""
     tab = visit("/")
     tab.page.locator(".day rect").first.wait_for()
-    box = tab.page.locator(".day").bounding_box()
+    bars = tab.page.locator(".day")
+    box = bars.bounding_box()
     assert box is not None
-    y = box["y"] + box["height"] / 2
-    tab.page.mouse.move(box["x"] + box["width"] * 0.95, y)
+
+    def hover(part: float) -> None:
+        # It waits until the bars keep their place: what is above them comes with the numbers.
+        bars.hover(position={"x": box["width"] * part, "y": box["height"] / 2})
+
+    hover(0.95)
     tab.page.mouse.down()
-    tab.page.mouse.move(box["x"] + box["width"] * 0.98, y, steps=3)
+    hover(0.98)
     tab.page.mouse.up()
     chosen = url_range(tab)
     first, last = (datetime.fromisoformat(chosen[name]) for name in ("from", "to"))

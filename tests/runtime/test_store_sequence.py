@@ -88,7 +88,8 @@ def redis_copy(settings: Settings) -> Iterator[Restore]:
             client.delete(*client.scan_iter(pattern))
             for key, value in dumped.items():
                 assert value is not None
-                client.restore(key, 0, value)
+                # Beside a flow, which may have written the key meanwhile.
+                client.restore(key, 0, value, replace=True)
 
         yield restore
 
