@@ -17,8 +17,9 @@ from producer.formats.csv_layout import read_layout
 from producer.formats.errors import TripsFileError
 from producer.formats.input_files import InputFile, open_inputs
 from producer.formats.raw_batches import open_rows
+from producer.formats.reading_plan import find_column
 from producer.formats.scratch_folder import scratch_folder
-from producer.formats.trip_format import normal_name
+from producer.formats.trip_format import Column
 from producer.formats.values import as_location, as_numbers, as_text, has_decimal_comma, has_value
 
 _NAMES: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
@@ -110,17 +111,16 @@ def _is_ready(name: str, path: Path) -> bool:
 
 def _converted(name: str, file: InputFile) -> pl.DataFrame:
     rows = _read_rows(file)
-    by_name = {normal_name(column): column for column in reversed(rows.columns)}
     wanted: dict[str, str] = {}
     for column, names in _NAMES[name].items():
-        found = next((by_name[key] for key in map(normal_name, names) if key in by_name), None)
+        found = find_column(Column(names), rows.columns)
         if found is None:
             msg = (
                 f"{file.name}: the table of {name} has no {column} (nor another of "
                 f"{', '.join(names)}); its columns are {', '.join(rows.columns)}"
             )
             raise TripsFileError(msg)
-        wanted[column] = found
+        wanted[column] = found.names[0]
     others = [each for each in rows.columns if each not in (*wanted.values(), *wanted)]
     columns = [_values(file, column, rows[found]) for column, found in wanted.items()]
     return pl.DataFrame([*columns, *(rows[each] for each in others)])

@@ -56,12 +56,16 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the figures."""
-    terminalreporter.section("figures")
     reports = (*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed"))
+    lines = []
     for report in reports:
         figures = [str(value) for name, value in report.user_properties if name == _FIGURE]
         if figures:
-            terminalreporter.write_line(f"{report.nodeid}: {', '.join(figures)}")
+            lines.append(f"{report.nodeid}: {', '.join(figures)}")
+    if lines:
+        terminalreporter.section("figures")
+        for line in lines:
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

@@ -168,7 +168,6 @@ const showNotice = (node) => {
 
 const refresh = throttle(load, 5000);
 range.onChoice(load);
-addEventListener("popstate", () => { range.read(); load(); });
 onStatus((status) => {
   const shown = range.now;
   if (!range.update(status)) {
