@@ -4,11 +4,12 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 _MAX_AGE_MS: Final = 10_000
-_MANY_DAYS: Final = 2
+_OLD_SECONDS: Final = 2 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class ProcessStatus:
 
 @dataclass(frozen=True, slots=True)
 class FlowSummary:
-    """The status of the whole flow: rates per second, and the watermark lag in seconds.
+    """The status of the whole flow: rates per second, the watermark and its lag in seconds.
 
     `drift` is the number of differences that the running audit found, None before its first round.
     """
@@ -39,16 +40,25 @@ class FlowSummary:
     windows: float
     late: int
     dead: int
+    watermark: datetime | None
     watermark_lag: float | None
     log_lag: int
     drift: int | None = None
+
+    def _watermark(self) -> str:
+        """Return the lag for people; behind an old file, the time that it has reached instead."""
+        if self.watermark is None or self.watermark_lag is None:
+            return "watermark unknown"
+        if self.watermark_lag < _OLD_SECONDS:
+            return f"watermark lag {self.watermark_lag:,.0f} s"
+        return f"watermark {self.watermark:%Y-%m-%d %H:%M} UTC"
 
     def __str__(self) -> str:
         """Return the status line."""
         drift = "" if self.drift is None else f"  drift {self.drift:,}"
         return (
             f"in {self.trips:,.0f} trips/s  out {self.windows:,.0f} windows/s  "
-            f"watermark lag {_lag(self.watermark_lag)}  log lag {self.log_lag:,}  "
+            f"{self._watermark()}  log lag {self.log_lag:,}  "
             f"late {self.late:,}  dead {self.dead:,}{drift}"
         )
 
@@ -86,14 +96,14 @@ class FlowStatusReader:
         rates = [self._rates[status.pid] for status in statuses]
         watermarks = [status.watermark for status in statuses if status.watermark is not None]
         # If one process has no watermark yet, the flow has none.
-        is_known = len(watermarks) == len(statuses)
-        lag = self._clock() - min(watermarks) / 1_000 if is_known else None
+        seconds = min(watermarks) / 1_000 if len(watermarks) == len(statuses) else None
         return FlowSummary(
             trips=sum(trips for trips, _ in rates),
             windows=sum(windows for _, windows in rates),
             late=sum(status.late for status in statuses),
             dead=sum(status.dead for status in statuses),
-            watermark_lag=lag,
+            watermark=None if seconds is None else datetime.fromtimestamp(seconds, UTC),
+            watermark_lag=None if seconds is None else self._clock() - seconds,
             log_lag=sum(status.lag for status in statuses),
             drift=self._read_drift(),
         )
@@ -115,14 +125,6 @@ class FlowStatusReader:
                 (status.windows_out - last.windows_out) / seconds,
             )
         self._last[status.pid] = status
-
-
-def _lag(seconds: float | None) -> str:
-    """Return a watermark lag for people: years of seconds, as behind an old file, are days."""
-    if seconds is None:
-        return "unknown"
-    days = seconds / 86_400
-    return f"{days:,.0f} days" if days >= _MANY_DAYS else f"{seconds:,.0f} s"
 
 
 def _parse(path: Path) -> ProcessStatus | None:

@@ -122,6 +122,16 @@ def test_ages_dates_and_short_ids(visit: Visit) -> None:
     ]
 
 
+def test_numbers_in_a_small_space(visit: Visit) -> None:
+    """A number above 0 is never shown as 0.0."""
+    script = """async (values) => {
+      const { brief } = await import("/assets/format.js");
+      return values.map(brief);
+    }"""
+    shown = {0: "0", 0.0042: "0.0042", 0.04: "0.04", 0.25: "0.3", 3: "3", 4.26: "4.3", 312.4: "312"}
+    assert visit("/pipeline").evaluate(script, [*shown]) == [*shown.values()]
+
+
 def test_amounts_of_a_part_of_the_trips(visit: Visit) -> None:
     """Means are of the trips that have the amount; without any there is neither sum nor mean."""
     tab = visit("/")

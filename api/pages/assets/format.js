@@ -9,6 +9,7 @@ const whole = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 0 });
 const one = new Intl.NumberFormat(LOCALE, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const two = new Intl.NumberFormat(LOCALE, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const short = new Intl.NumberFormat(LOCALE, { notation: "compact", maximumSignificantDigits: 3 });
+const tiny = new Intl.NumberFormat(LOCALE, { maximumSignificantDigits: 2 });
 const hm = inZone({ hour: "2-digit", minute: "2-digit" });
 const hms = inZone({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const dayMonth = inZone({ day: "numeric", month: "short" });
@@ -23,8 +24,12 @@ export const count = or((value) => whole.format(value));
 export const decimal = or((value) => one.format(value));
 export const money = or((value) => two.format(value));
 export const compact = or((value) => short.format(value));
-/** A number in a small space, such as 4.2, 312 or 1.2K. */
-export const brief = or((value) => (value < 10 && value % 1 ? one : short).format(value));
+/** A number in a small space, such as 0.04, 4.2, 312 or 1.2K. */
+export const brief = or((value) => briefFormat(value).format(value));
+const briefFormat = (value) => {
+  if (Math.abs(value) >= 10 || value % 1 === 0) return short;
+  return Math.abs(value) < 0.1 ? tiny : one;
+};
 export const percent = or((value) => `${one.format(value * 100)} %`);
 export const km = or((value) => `${value < 1000 ? one.format(value) : whole.format(value)} km`);
 export const minutes = or((value) => `${one.format(value)} min`);
