@@ -1,7 +1,6 @@
 """The audit on real services: no difference in a correct system, and every injected one found."""
 
 import json
-import subprocess
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -20,6 +19,7 @@ from tests.audit.conftest import run_flow
 from tests.broker.topic_contents import delete_before
 from tests.dataflows.conftest import Hub, trips_log
 from tests.follower import fill_follower
+from tests.process_tree import kill_all
 from tests.strategies import MINUTE, NOON
 from tests.waiting import until
 
@@ -263,14 +263,6 @@ def test_live_traffic_and_kills_are_no_drift(audited: Hub, audit: Audit) -> None
     finally:
         stop.set()
         sender.join()
-
-
-def kill_all(flow: subprocess.Popen[str]) -> None:
-    """Kill the launcher and its child processes at once."""
-    listing = ["ps", "-o", "pid=", "--ppid", str(flow.pid)]
-    children = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.split()
-    flow.kill()
-    subprocess.run(["kill", "-9", *children], check=True)
 
 
 def compared_now(audit: Audit) -> int:

@@ -25,6 +25,7 @@ from mobility.messages import decode_windows
 from mobility.records import PARTIAL_SCHEMA
 from mobility.settings import Settings, to_environ
 from mobility.topics import aggregated_topic, topic_table, trips_topic
+from tests.process_tree import stop_or_kill
 from tests.strategies import MINUTE, NOON, Entry
 from tests.waiting import DEADLINE, until
 
@@ -167,8 +168,7 @@ def hub(services: Settings, tmp_path: Path) -> Iterator[Hub]:
         connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
         yield made
         for process in made.started:
-            with process:
-                process.terminate()
+            stop_or_kill(process)
         connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(name)))
     with redis.Redis.from_url(services.redis) as client:
         for key in client.scan_iter(f"{name}:*"):

@@ -22,8 +22,9 @@ from tests.chaos.paused_commit import is_paused, pause_between_commits
 from tests.chaos.recovery_reader import rows
 from tests.dataflows.conftest import PARTITIONS, ROOT, Hub, trips_log
 from tests.dataflows.test_log_changes import recreate
-from tests.dataflows.test_services import assert_exact, assert_succeeded, concat_logs, kill_all
+from tests.dataflows.test_services import assert_exact, assert_succeeded, concat_logs
 from tests.group_offsets import read_group
+from tests.process_tree import kill_all
 from tests.strategies import MINUTE, NOON, Entry
 from tests.waiting import DEADLINE, until
 

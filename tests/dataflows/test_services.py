@@ -18,6 +18,7 @@ from mobility.settings import Settings
 from mobility.topics import trips_topic
 from tests.dataflows.conftest import Hub, trips_log
 from tests.dataflows.doubles import batch_answer
+from tests.process_tree import kill_all
 from tests.strategies import MINUTE, NOON, Entry
 from tests.waiting import DEADLINE, until
 
@@ -133,15 +134,6 @@ def snapshots(hub: Hub) -> int:
         with closing(sqlite3.connect(path)) as connection:
             count += connection.execute("SELECT count(*) FROM snaps").fetchone()[0]
     return count
-
-
-def kill_all(flow: subprocess.Popen[str]) -> None:
-    """Kill the launcher and its processes at once."""
-    listing = ["ps", "-o", "pid=", "--ppid", str(flow.pid)]
-    children = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.split()
-    flow.kill()
-    subprocess.run(["kill", "-9", *children], check=True)
-    flow.wait()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
