@@ -1,13 +1,89 @@
 """Connections to Redis, and the reasons that clients get for its failures."""
 
+import asyncio
 from typing import Final
 
 from redis import exceptions
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from redis_cluster.connection import host_urls, is_cluster, other_hosts
+
 _CONNECT_SECONDS: Final = 1.0
+
+_CLUSTER_CONNECTIONS: Final = 256
+"""To each master: its client refuses what has no free connection, instead of waiting for one."""
+
+FAILURES: Final = (
+    exceptions.RedisError,
+    exceptions.RedisClusterException,
+    TimeoutError,
+    OSError,
+)
+"""What calls of a client raise where Redis does not answer, or refuses."""
+
+
+class RedisServer:
+    """The Redis of a URL: one server, or a cluster, which the first connection finds out."""
+
+    def __init__(self, url: str, size: int, seconds: float, *, decode_responses: bool) -> None:
+        """Have up to `size` connections to each server, which must answer within `seconds`."""
+        self._url = url
+        self._size = size
+        self._seconds = seconds
+        self._decode_responses = decode_responses
+        self._client: Redis | RedisCluster | None = None
+        self._connecting = asyncio.Lock()
+
+    async def client(self) -> Redis | RedisCluster:
+        """Return the client. Raises one of FAILURES where no server says what it is."""
+        async with self._connecting:
+            if self._client is None:
+                self._client = await self._connect()
+        return self._client
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            await self._client.aclose()
+
+    async def _connect(self) -> Redis | RedisCluster:
+        failure: Exception | None = None
+        for url in host_urls(self._url):
+            client = connect_redis(
+                url, self._size, self._seconds, decode_responses=self._decode_responses
+            )
+            try:
+                if not is_cluster(await client.execute_command("HELLO")):  # type: ignore[no-untyped-call] # redis has no annotations there
+                    return client
+            except (exceptions.AuthenticationError, exceptions.NoPermissionError):
+                await client.aclose()
+                raise
+            except exceptions.ResponseError:
+                # It is older than Redis 6, or a proxy that does not know the command: one server.
+                return client
+            except (exceptions.ConnectionError, TimeoutError, OSError) as error:
+                failure = error
+            else:
+                await client.aclose()
+                return self._connect_cluster()
+            await client.aclose()
+        raise failure or exceptions.ConnectionError(self._url)
+
+    def _connect_cluster(self) -> RedisCluster:
+        first, *_ = host_urls(self._url)
+        return RedisCluster.from_url(
+            first,
+            startup_nodes=[ClusterNode(host, port) for host, port in other_hosts(self._url)],
+            max_connections=_CLUSTER_CONNECTIONS,
+            require_full_coverage=False,
+            socket_connect_timeout=_CONNECT_SECONDS,
+            socket_timeout=self._seconds,
+            retry=Retry(NoBackoff(), retries=0),
+            decode_responses=self._decode_responses,
+        )
 
 
 def connect_redis(url: str, size: int, seconds: float, *, decode_responses: bool) -> Redis:

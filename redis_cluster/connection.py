@@ -1,0 +1,140 @@
+"""Connects to the Redis that MOBILITY_REDIS names, and sees whether it is a cluster.
+
+A URL may name several hosts, `redis://one:6379,two:6379`: nodes of a cluster, of which one that
+answers is enough. One host may be a node of a cluster as well: the server says what it is.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import redis
+from redis.asyncio.cluster import NodesManager as AsyncNodesManager
+from redis.backoff import NoBackoff
+from redis.cluster import ClusterNode, NodesManager, RedisCluster
+from redis.retry import Retry
+
+from redis_cluster.slots import SLOTS, hash_tag, ranges
+
+DEFAULT_PORT: Final = 6379
+
+_HOSTS: Final = re.compile(
+    r"(?P<start>rediss?://(?:[^/?#]*@)?)(?P<hosts>[^/?#@]*)(?P<end>.*)", re.DOTALL
+)
+_HOST: Final = re.compile(r"(?P<host>\[[^\]]*\]|[^:]*)(?::(?P<port>[0-9]+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Master:
+    """A master of a cluster: its address, and its slots, as text and each.
+
+    `tag` is the hash tag of its highest slot: keys with it are on this master. The highest, because
+    `redis-cli` moves the lowest ones first.
+    """
+
+    host: str
+    port: int
+    slots: str
+    tag: str
+    owned: Sequence[int] = field(default=(), compare=False, repr=False)
+
+
+def host_urls(url: str) -> list[str]:
+    """Return a URL for each host that a URL names.
+
+    >>> host_urls("redis://:secret@one:7000,two/0")
+    ['redis://:secret@one:7000/0', 'redis://:secret@two/0']
+    """
+    parts = _HOSTS.fullmatch(url)
+    if parts is None:
+        return [url]
+    return [f"{parts['start']}{host}{parts['end']}" for host in parts["hosts"].split(",")]
+
+
+def node_url(url: str, host: str, port: int) -> str:
+    """Return a URL with another host, and with the login and the options that it has."""
+    parts = _HOSTS.fullmatch(url)
+    if parts is None:
+        return url
+    return f"{parts['start']}{f'[{host}]' if ':' in host else host}:{port}{parts['end']}"
+
+
+def other_hosts(url: str) -> list[tuple[str, int]]:
+    """Return the hosts of a URL but the first, with their ports."""
+    parts = _HOSTS.fullmatch(url)
+    found = [] if parts is None else map(_HOST.fullmatch, parts["hosts"].split(",")[1:])
+    return [(each["host"].strip("[]"), int(each["port"] or DEFAULT_PORT)) for each in found if each]
+
+
+def connect(url: str, **options: Any) -> redis.Redis | RedisCluster:  # noqa: ANN401 - redis-py's own
+    """Return a client of a server, or of the cluster of which it is a part.
+
+    It does not retry. Raises redis.RedisError where no host answers.
+    """
+    failure: redis.RedisError | None = None
+    for each in host_urls(url):
+        client = redis.Redis.from_url(each, retry=no_retry(), **options)
+        try:
+            if asks_cluster(client):
+                client.close()
+                return _connect_cluster(url, **options)
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            client.close()
+            failure = error
+            continue
+        return client
+    raise failure or redis.ConnectionError(url)
+
+
+def asks_cluster(client: redis.Redis) -> bool:
+    """Return whether a server is a part of a cluster: it is asked."""
+    try:
+        return is_cluster(client.execute_command("HELLO"))  # type: ignore[no-untyped-call] # redis has no annotations there
+    except redis.ResponseError as error:
+        if isinstance(error, redis.AuthenticationError | redis.exceptions.NoPermissionError):
+            raise
+        # It is older than Redis 6, or a proxy that does not know the command: one server.
+        return False
+
+
+def is_cluster(greeting: Mapping[Any, Any] | Sequence[Any]) -> bool:
+    """Return whether a server, by its answer to HELLO, is a part of a cluster."""
+    words = [
+        each.decode() if isinstance(each, bytes) else each
+        for each in (
+            (word for pair in greeting.items() for word in pair)
+            if isinstance(greeting, Mapping)
+            else greeting
+        )
+    ]
+    return "mode" in words and words[words.index("mode") + 1] == "cluster"
+
+
+def masters(nodes: NodesManager | AsyncNodesManager) -> list[Master]:
+    """Return the masters that have slots, as a client knows them."""
+    slots: dict[tuple[str, int], list[int]] = {}
+    for slot in range(SLOTS):
+        if slot in nodes.slots_cache:
+            node: Any = nodes.slots_cache[slot][0]
+            slots.setdefault((node.host, int(node.port)), []).append(slot)
+    return [
+        Master(host, port, ranges(owned), hash_tag(owned[-1]), owned)
+        for (host, port), owned in slots.items()
+    ]
+
+
+def no_retry() -> Retry:
+    """Return the policy of a client whose callers decide what to do about a failure."""
+    return Retry(NoBackoff(), 0)
+
+
+def _connect_cluster(url: str, **options: Any) -> RedisCluster:  # noqa: ANN401 - redis-py's own
+    first, *_ = host_urls(url)
+    others = [
+        ClusterNode(host, port)  # type: ignore[no-untyped-call] # redis has no annotations there
+        for host, port in other_hosts(url)
+    ]
+    return RedisCluster.from_url(
+        first, startup_nodes=others, retry=no_retry(), require_full_coverage=False, **options
+    )
