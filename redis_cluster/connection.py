@@ -27,7 +27,7 @@ _HOST: Final = re.compile(r"(?P<host>\[[^\]]*\]|[^:]*)(?::(?P<port>[0-9]+))?")
 
 @dataclass(frozen=True, slots=True)
 class Master:
-    """A master of a cluster: its address, and its slots, as text and each.
+    """A master of a cluster: its address, and its slots, as text and as runs.
 
     `tag` is the hash tag of its highest slot: keys with it are on this master. The highest, because
     `redis-cli` moves the lowest ones first.
@@ -37,7 +37,7 @@ class Master:
     port: int
     slots: str
     tag: str
-    owned: Sequence[int] = field(default=(), compare=False, repr=False)
+    owned: tuple[range, ...] = field(default=(), compare=False, repr=False)
 
 
 def host_urls(url: str) -> list[str]:
@@ -113,15 +113,27 @@ def is_cluster(greeting: Mapping[Any, Any] | Sequence[Any]) -> bool:
 
 def masters(nodes: NodesManager | AsyncNodesManager) -> list[Master]:
     """Return the masters that have slots, as a client knows them."""
-    slots: dict[tuple[str, int], list[int]] = {}
-    for slot in range(SLOTS):
-        if slot in nodes.slots_cache:
-            node: Any = nodes.slots_cache[slot][0]
-            slots.setdefault((node.host, int(node.port)), []).append(slot)
+    owned: dict[tuple[str, int], list[range]] = {}
+    known: Any = None
+    start = 0
+    for slot in range(SLOTS + 1):
+        found = nodes.slots_cache.get(slot)
+        if found is known and slot < SLOTS:
+            continue
+        if known:
+            _append(owned.setdefault((known[0].host, int(known[0].port)), []), range(start, slot))
+        known, start = found, slot
     return [
-        Master(host, port, ranges(owned), hash_tag(owned[-1]), owned)
-        for (host, port), owned in slots.items()
+        Master(host, port, ranges(runs), hash_tag(runs[-1][-1]), tuple(runs))
+        for (host, port), runs in owned.items()
     ]
+
+
+def _append(runs: list[range], run: range) -> None:
+    """Add a run of slots, to the last one where it goes on."""
+    if runs and runs[-1].stop == run.start:
+        run = range(runs.pop().start, run.stop)
+    runs.append(run)
 
 
 def no_retry() -> Retry:

@@ -4,7 +4,7 @@ Source: https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spe
 """
 
 from binascii import crc_hqx
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cache, lru_cache
 from itertools import count
 from typing import Final
@@ -39,16 +39,13 @@ def hash_tag(slot: int) -> str:
     return _tags()[slot]
 
 
-def ranges(slots: Sequence[int]) -> str:
-    """Return sorted slots as text.
+def ranges(runs: Iterable[range]) -> str:
+    """Return runs of slots as text.
 
-    >>> ranges([0, 1, 2, 7, 9, 10])
-    '0-2,7,9-10'
+    >>> ranges([range(0, 3), range(7, 8)])
+    '0-2,7'
     """
-    starts = [slot for at, slot in enumerate(slots) if not at or slots[at - 1] != slot - 1]
-    ends = [slot for at, slot in enumerate(slots) if slots[at + 1 : at + 2] != [slot + 1]]
-    pairs = zip(starts, ends, strict=True)
-    return ",".join(str(start) if start == end else f"{start}-{end}" for start, end in pairs)
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
 @lru_cache(maxsize=64)

@@ -204,8 +204,8 @@ class FollowerServers:
                 new.append(server)
             server.master = master
             servers.append(server)
-            for slot in master.owned:
-                owners[slot] = index
+            for run in master.owned:
+                owners[run.start : run.stop] = [index] * len(run)
         for server in (*known.values(), *self._joining.values()):
             server.close()
         self._joining.clear()

@@ -67,7 +67,9 @@ class Server(Redis):
 class Cluster:
     """Nodes of a Redis Cluster: three masters, and perhaps a replica of each."""
 
-    def __init__(self, folder: Path, *, with_replicas: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, with_replicas: bool = False, program: Path | None = None
+    ) -> None:
         """Start them and divide the slots."""
         options = {
             "cluster-enabled": "yes",
@@ -76,7 +78,7 @@ class Cluster:
             "repl-diskless-sync-delay": "0",
         }
         number = 6 if with_replicas else 3
-        self.nodes = [Server(folder / f"node{each}", options=options) for each in range(number)]
+        self.nodes = [Server(folder / f"node{each}", program, options) for each in range(number)]
         for node in self.nodes:
             node.start()
         first, *others = self.nodes
@@ -135,7 +137,8 @@ class Cluster:
                 slot
                 for each in masters(client.nodes_manager)
                 if each.port == node.port
-                for slot in each.owned
+                for run in each.owned
+                for slot in run
             ]
 
     def move_slot(self, slot: int, source: Server, target: Server) -> None:
@@ -158,9 +161,11 @@ class Cluster:
 
 
 @contextmanager
-def running_cluster(folder: Path, *, with_replicas: bool = False) -> Iterator[Cluster]:
+def running_cluster(
+    folder: Path, *, with_replicas: bool = False, program: Path | None = None
+) -> Iterator[Cluster]:
     """Yield a cluster, which is stopped in the end."""
-    cluster = Cluster(folder, with_replicas=with_replicas)
+    cluster = Cluster(folder, with_replicas=with_replicas, program=program)
     try:
         yield cluster
     finally:

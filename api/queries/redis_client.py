@@ -112,6 +112,8 @@ def failure_reason(error: Exception) -> str:
         return "is still loading its data"
     if isinstance(error, TimeoutError | exceptions.TimeoutError):
         return "does not answer in time"
-    if isinstance(error, exceptions.ConnectionError | OSError):
+    if isinstance(error, exceptions.ClusterDownError | exceptions.SlotNotCoveredError):
+        return "is a cluster that lacks a master"
+    if isinstance(error, exceptions.ConnectionError | exceptions.RedisClusterException | OSError):
         return "cannot be reached"
     return "answers with an error"

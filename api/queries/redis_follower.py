@@ -1,5 +1,6 @@
 """Redis as a follower of Postgres: the totals of ids. All else is in Postgres alone."""
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -116,7 +117,7 @@ class _Masters:
             if self._is_outdated:
                 self._is_outdated = False
                 await client.nodes_manager.initialize()
-            found = masters(client.nodes_manager)
+            found = await asyncio.to_thread(masters, client.nodes_manager)
             self._of_masters = [self._keys.of_master(each.tag) for each in found]
         return self._of_masters
 

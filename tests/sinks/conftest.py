@@ -39,12 +39,18 @@ def delta_only(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return the URL of a Redis of the machine's own packages: the stack has Valkey."""
+def redis_program() -> Path:
+    """Return the Redis of the machine's own packages: the stack has Valkey."""
     program = shutil.which("redis-server")
     if program is None:
         pytest.skip("no redis-server: install it with `apt-get install redis-server`")
-    server = Server(tmp_path_factory.mktemp("redis") / "server", Path(program))
+    return Path(program)
+
+
+@pytest.fixture(scope="session")
+def redis_server(redis_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the URL of such a server."""
+    server = Server(tmp_path_factory.mktemp("redis") / "server", redis_program)
     server.start()
     yield server.url
     server.stop()

@@ -127,6 +127,22 @@ def test_ids_are_on_all_masters(
             assert node.call("DBSIZE") > len(IDS) // 6
 
 
+def test_a_cluster_of_redis(
+    redis_program: Path, tmp_path: Path, both: Settings, window: Build, frame: Build
+) -> None:
+    """That of the machine's packages: written, emptied in part, and with a slot that moves."""
+    with running_cluster(tmp_path / "nodes", program=redis_program) as cluster:
+        settings = msgspec.structs.replace(both, redis=cluster.nodes[1].url)
+        source, target = cluster.nodes[:2]
+        with followed_store(settings, DRIVER) as store:
+            write(store, window, frame, 1)
+            until_followed(store, settings, DRIVER)
+            cluster.move_slot(cluster.slots_of(source)[-1], source, target)
+            cluster.nodes[2].call("FLUSHALL")
+            write(store, window, frame, 2)
+            until_followed(store, settings, DRIVER)
+
+
 @pytest.mark.parametrize("lost", [0, 1, 2])
 def test_a_master_that_was_emptied(
     cluster: Cluster, both: Settings, window: Build, frame: Build, lost: int
@@ -270,7 +286,7 @@ def test_processes_of_a_flow_leave_each_other_alone(
             rows = highest_versions(frame(*(window(name, trip_count=count) for name in IDS)))
             for shard, store in enumerate((first, second)):
                 store.apply(DRIVER, rows.filter(shard_of("id", 2) == shard))
-        until_followed(first, both, DRIVER)
+        until_followed(second, both, DRIVER)
 
 
 def test_it_can_not_be_the_only_store(cluster: Cluster, both: Settings) -> None:
