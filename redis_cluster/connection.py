@@ -76,14 +76,14 @@ def connect(url: str, **options: Any) -> redis.Redis | RedisCluster:  # noqa: AN
     for each in host_urls(url):
         client = redis.Redis.from_url(each, retry=no_retry(), **options)
         try:
-            if asks_cluster(client):
-                client.close()
-                return _connect_cluster(url, **options)
+            if not asks_cluster(client):
+                return client
         except (redis.ConnectionError, redis.TimeoutError) as error:
-            client.close()
             failure = error
-            continue
-        return client
+            client.close()
+        else:
+            client.close()
+            return _connect_cluster(url, **options)
     raise failure or redis.ConnectionError(url)
 
 
@@ -91,9 +91,7 @@ def asks_cluster(client: redis.Redis) -> bool:
     """Return whether a server is a part of a cluster: it is asked."""
     try:
         return is_cluster(client.execute_command("HELLO"))  # type: ignore[no-untyped-call] # redis has no annotations there
-    except redis.ResponseError as error:
-        if isinstance(error, redis.AuthenticationError | redis.exceptions.NoPermissionError):
-            raise
+    except redis.ResponseError:
         # It is older than Redis 6, or a proxy that does not know the command: one server.
         return False
 
@@ -147,6 +145,9 @@ def _connect_cluster(url: str, **options: Any) -> RedisCluster:  # noqa: ANN401 
         ClusterNode(host, port)  # type: ignore[no-untyped-call] # redis has no annotations there
         for host, port in other_hosts(url)
     ]
-    return RedisCluster.from_url(
-        first, startup_nodes=others, retry=no_retry(), require_full_coverage=False, **options
-    )
+    try:
+        return RedisCluster.from_url(
+            first, startup_nodes=others, retry=no_retry(), require_full_coverage=False, **options
+        )
+    except redis.exceptions.RedisClusterException as error:
+        raise redis.ConnectionError(str(error)) from error

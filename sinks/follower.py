@@ -26,7 +26,7 @@ from redis_cluster.records import FollowerRecord
 from sinks.authority import Authority, AuthorityState
 from sinks.follower_connection import LostDataError, Position
 from sinks.follower_queue import FollowerQueue
-from sinks.follower_servers import REDIRECTED, Batch, FollowerServers
+from sinks.follower_servers import Batch, FollowerServers, RecordMovedError
 from sinks.live_changes import change_commands, gap_command
 from sinks.store import StoreError, Touched
 
@@ -45,6 +45,8 @@ _MAX_REASONS: Final = 5
 _CLOSE_SECONDS: Final = 10.0
 _SILENT_SECONDS: Final = 2.0
 _DELETE_SECONDS: Final = 60.0
+
+_NOWHERE: Final = Position({}, {})
 
 _log: Final = logging.getLogger(__name__)
 
@@ -96,7 +98,7 @@ class Follower:
         self._pending: list[str] = []
         self._read_at = 0
         self._instance_id = ""
-        self._written_positions: dict[int, int] = {}
+        self._written = _NOWHERE
         self._next_check = self._next_deletion = 0.0
         self._answered_at = time.monotonic()
         self._failures: list[str] = []
@@ -187,6 +189,7 @@ class Follower:
         stored = self._servers.state(self._entity).sequence
         known = min((stored.get(shard, 0) for shard in self._owned), default=0)
         self._pending = []
+        self._written = _NOWHERE
         self._add_pending(self._changed_ids(known, state.number))
         self._read_at = 0
         self._number = state.number
@@ -223,8 +226,8 @@ class Follower:
         owned = shard_of("id", self._settings.shards).is_in([*self._owned])
         added = ids.to_frame("id").filter(owned)["id"].to_list()
         if added:
+            self._pending += added
             self._write([Batch(changes=gap_command(self._keys.live(self._entity)))])
-        self._pending += added
 
     def _set_progress(self, state: AuthorityState) -> None:
         self._progress = {
@@ -280,31 +283,32 @@ class Follower:
         """Write batches, each in a transaction where the server is no cluster."""
         for batch in batches:
             try:
-                if self._servers.write(self._entity, batch):
-                    self._use_masters()
-            except REDIRECTED:
-                # Only the position was not written: what is before it was redirected.
+                is_redirected = self._servers.write(self._entity, batch)
+            except RecordMovedError:
                 if not self._use_masters():
                     raise
+                is_redirected = self._servers.write(self._entity, Batch(position=batch.position))
+            self._written = batch.position or self._written
+            if is_redirected:
+                self._use_masters()
             # Each answer counts: what a busy machine takes long for is not silence of Redis.
             self._answered_at = time.monotonic()
 
     def _use_masters(self) -> bool:
         """Use the masters that a cluster has now; return whether they are others than before."""
-        if not self._servers.refresh(self._entity, self._instance_id, self._written_positions):
+        if not self._servers.refresh(self._entity, self._instance_id, self._written.numbers):
             return False
         self._servers.claim(self._instance_id)
         self._servers.prepare(self._entity)
-        if (position := self._position()) is not None:
-            self._servers.write(self._entity, Batch(position=position))
+        if self._written.numbers:
+            self._servers.write(self._entity, Batch(position=self._written))
         return True
 
     def _position(self) -> Position | None:
         """Return how far Redis is; None while ids are pending."""
         if self._pending or not self._owned:
             return None
-        self._written_positions = dict.fromkeys(self._owned, self._number)
-        return Position(self._written_positions, dict(self._progress))
+        return Position(dict.fromkeys(self._owned, self._number), dict(self._progress))
 
     def _check(self) -> None:
         """See whether Redis has lost data and what others have written, if nothing is queued."""
@@ -349,9 +353,7 @@ class Follower:
         if (
             stored.follows != self._instance_id
             or stored.shards != self._settings.shards
-            or any(
-                stored.sequence.get(shard, -1) < n for shard, n in self._written_positions.items()
-            )
+            or any(stored.sequence.get(shard, -1) < n for shard, n in self._written.numbers.items())
             or not self._progress.items() <= stored.progress.items()
         ):
             msg = f"{self._servers.name} has lost data"
@@ -373,6 +375,8 @@ class Follower:
 
 def _reason(error: Exception) -> str:
     """Return why Redis is not written, in one line."""
-    known = isinstance(error, redis.RedisError | OSError | StoreError | LostDataError)
+    known = isinstance(
+        error, redis.RedisError | OSError | StoreError | LostDataError | RecordMovedError
+    )
     text = " ".join(str(error).split())
     return text if known and text else f"{type(error).__name__}: {text}"

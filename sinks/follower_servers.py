@@ -27,14 +27,18 @@ from sinks.follower_connection import FollowerConnection, LostDataError, Positio
 from sinks.live_changes import gap_command
 from sinks.redis_commands import NO_COMMANDS, Commands, command, totals_commands
 
-REDIRECTED: Final = (
+_REDIRECTED: Final = (
     redis.exceptions.MovedError,
     redis.exceptions.AskError,
     redis.exceptions.TryAgainError,
 )
-"""What a master answers for a key that is not there, or not there alone."""
+"""What a master answers for keys that are not there, or not there alone."""
 
 _MAX_REDIRECTIONS: Final = 16
+
+
+class RecordMovedError(RuntimeError):
+    """The record of a master is on another one now: the position was not written, all else was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +96,18 @@ class FollowerServers:
         """Use the masters that the cluster has now; return whether they are others than before.
 
         If so, they are to be claimed and prepared, and the position written: no record is about
-        slots that have moved. Raises LostDataError where a record has not the numbers `written`, or
-        a new master follows another Postgres.
+        slots that have moved. Raises LostDataError where a replica has taken over, a record has not
+        the numbers `written`, or a new master follows another Postgres.
         """
         if self._cluster is None or (topology := self._servers[0].topology()) == self._topology:
             return False
         self._cluster.nodes_manager.initialize()
         before = [server.master for server in self._servers if server.master is not None]
-        new = self._use(masters(self._cluster.nodes_manager))
+        found = masters(self._cluster.nodes_manager)
+        if _has_failed_over(before, found):
+            msg = f"a master of {self.name} was replaced by its replica, which may lack something"
+            raise LostDataError(msg)
+        new = self._use(found)
         if {server.open() for server in new} - {None, instance_id}:
             msg = f"{self.name} has got a master with other data"
             raise LostDataError(msg)
@@ -134,7 +142,8 @@ class FollowerServers:
     def write(self, entity: Entity, batch: Batch) -> bool:
         """Write a batch; return whether some of it was redirected.
 
-        Raises LostDataError, and then the position was not written. Of one server nothing was.
+        Raises LostDataError, and then the position was not written, and to one server nothing; and
+        RecordMovedError.
         """
         prefix = self._keys.totals(entity, "")
         if self._cluster is None:
@@ -153,8 +162,11 @@ class FollowerServers:
         if batch.changes.count:
             is_redirected |= self._write_changes(entity, batch.changes)
         if batch.position is not None:
-            for server in self._servers:
-                server.write(server.position_commands(entity, batch.position))
+            try:
+                for server in self._servers:
+                    server.write(server.position_commands(entity, batch.position))
+            except _REDIRECTED as error:
+                raise RecordMovedError(str(error)) from error
         return is_redirected
 
     def close(self) -> None:
@@ -297,3 +309,10 @@ class FollowerServers:
             self._joining[address] = FollowerConnection(self._settings, master, self._holder)
             self._joining[address].join()
         return self._joining[address]
+
+
+def _has_failed_over(before: Sequence[Master], now: Sequence[Master]) -> bool:
+    """Return whether a server that was no master has the record of one."""
+    addresses = {(each.host, each.port) for each in before}
+    tags = {each.tag for each in before}
+    return any((each.host, each.port) not in addresses and each.tag in tags for each in now)

@@ -1,6 +1,7 @@
 """Connections to Redis, and the reasons that clients get for its failures."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Final
 
 from redis import exceptions
@@ -42,7 +43,7 @@ class RedisServer:
         async with self._connecting:
             if self._client is None:
                 self._client = await self._connect()
-        return self._client
+            return self._client
 
     async def close(self) -> None:
         """Close the connections."""
@@ -52,24 +53,19 @@ class RedisServer:
     async def _connect(self) -> Redis | RedisCluster:
         failure: Exception | None = None
         for url in host_urls(self._url):
-            client = connect_redis(
+            server = connect_redis(
                 url, self._size, self._seconds, decode_responses=self._decode_responses
             )
-            try:
-                if not is_cluster(await client.execute_command("HELLO")):  # type: ignore[no-untyped-call] # redis has no annotations there
-                    return client
-            except (exceptions.AuthenticationError, exceptions.NoPermissionError):
-                await client.aclose()
-                raise
-            except exceptions.ResponseError:
-                # It is older than Redis 6, or a proxy that does not know the command: one server.
-                return client
-            except (exceptions.ConnectionError, TimeoutError, OSError) as error:
-                failure = error
-            else:
-                await client.aclose()
-                return self._connect_cluster()
-            await client.aclose()
+            async with AsyncExitStack() as closing:
+                closing.push_async_callback(server.aclose)
+                try:
+                    if await _asks_cluster(server):
+                        return self._connect_cluster()
+                except FAILURES as error:
+                    failure = error
+                else:
+                    closing.pop_all()
+                    return server
         raise failure or exceptions.ConnectionError(self._url)
 
     def _connect_cluster(self) -> RedisCluster:
@@ -84,6 +80,14 @@ class RedisServer:
             retry=Retry(NoBackoff(), retries=0),
             decode_responses=self._decode_responses,
         )
+
+
+async def _asks_cluster(server: Redis) -> bool:
+    try:
+        return is_cluster(await server.execute_command("HELLO"))  # type: ignore[no-untyped-call] # redis has no annotations there
+    except exceptions.ResponseError:
+        # It is older than Redis 6, or a proxy that does not know the command: one server.
+        return False
 
 
 def connect_redis(url: str, size: int, seconds: float, *, decode_responses: bool) -> Redis:
