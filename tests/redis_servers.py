@@ -1,7 +1,8 @@
 """Redis servers of a test's own: another program, and the nodes of a cluster."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+import signal
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -24,24 +25,16 @@ NODE_TIMEOUT_MS = 1_000
 class Server(Redis):
     """A server in a folder of its own, on a free port."""
 
-    def __init__(
-        self, folder: Path, program: Path | None = None, options: Mapping[str, str] | None = None
-    ) -> None:
-        """Start it with `run`; `program` is by default that of the stack."""
+    def __init__(self, folder: Path, program: Path | None = None) -> None:
+        """Use the program of the stack, if no other is given."""
         folder.mkdir(parents=True)
         super().__init__(folder, {self.name: find_free_port()})
         self._program = program
-        self._options = options or {}
 
     @property
     def program(self) -> Path:
         """The given one."""
         return self._program or super().program
-
-    @property
-    def options(self) -> dict[str, str]:
-        """Those of the stack, and the given ones."""
-        return super().options | dict(self._options)
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -58,10 +51,41 @@ class Server(Redis):
         process.kill()
         asyncio.run(process.wait_for_exit(10))
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop it from running meanwhile: connections to it stay open, and get no answer."""
+        process = find_process(self.folder, self.name)
+        assert process is not None
+        process.send(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            process.send(signal.SIGCONT)
+
     def call(self, *words: object) -> Any:  # noqa: ANN401 - any reply
         """Send one command over a connection of its own."""
         with redis.Redis(port=self.port, decode_responses=True) as client:
             return client.execute_command(*words)
+
+
+class Node(Server):
+    """A node of a cluster."""
+
+    def __init__(self, folder: Path, program: Path | None = None) -> None:
+        """Choose a port for the other nodes as well: the usual one may be that of a client."""
+        super().__init__(folder, program)
+        self.bus_port = find_free_port(frozenset({self.port}))
+
+    @property
+    def options(self) -> dict[str, str]:
+        """Those of the stack, and those of a cluster."""
+        return super().options | {
+            "cluster-enabled": "yes",
+            "cluster-port": str(self.bus_port),
+            "cluster-node-timeout": str(NODE_TIMEOUT_MS),
+            "cluster-replica-validity-factor": "0",
+            "repl-diskless-sync-delay": "0",
+        }
 
 
 class Cluster:
@@ -71,19 +95,13 @@ class Cluster:
         self, folder: Path, *, with_replicas: bool = False, program: Path | None = None
     ) -> None:
         """Start them and divide the slots."""
-        options = {
-            "cluster-enabled": "yes",
-            "cluster-node-timeout": str(NODE_TIMEOUT_MS),
-            "cluster-replica-validity-factor": "0",
-            "repl-diskless-sync-delay": "0",
-        }
         number = 6 if with_replicas else 3
-        self.nodes = [Server(folder / f"node{each}", program, options) for each in range(number)]
+        self.nodes = [Node(folder / f"node{each}", program) for each in range(number)]
         for node in self.nodes:
             node.start()
         first, *others = self.nodes
         for node in others:
-            first.call("CLUSTER", "MEET", HOST, node.port)
+            first.call("CLUSTER", "MEET", HOST, node.port, node.bus_port)
         for index, node in enumerate(self.nodes[:3]):
             start, end = SLOTS * index // 3, SLOTS * (index + 1) // 3 - 1
             node.call("CLUSTER", "ADDSLOTSRANGE", start, end)

@@ -31,6 +31,10 @@ class ChangeStream:
             oldest, newest = await pipeline.execute()
         return _first_id(oldest), _first_id(newest)
 
+    def look_again(self) -> None:
+        """Find out again where the stream is, after a failure."""
+        self._server.look_again()
+
     async def read_after(self, position: StreamId) -> list[StreamEntry]:
         """Return the next entries that exist already."""
         client = await self._server.client()

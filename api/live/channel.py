@@ -117,6 +117,7 @@ class Channel:
                 while True:
                     await self._read()
             except FAILURES as error:
+                self._stream.look_again()
                 self._report_away(error)
             await asyncio.sleep(_RETRY_SECONDS)
 

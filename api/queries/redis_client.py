@@ -1,6 +1,7 @@
 """Connections to Redis, and the reasons that clients get for its failures."""
 
 import asyncio
+import time
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -13,6 +14,7 @@ from redis.backoff import NoBackoff
 from redis_cluster.connection import host_urls, is_cluster, other_hosts
 
 _CONNECT_SECONDS: Final = 1.0
+_LOOK_SECONDS: Final = 1.0
 
 _CLUSTER_CONNECTIONS: Final = 256
 """To each master: its client refuses what has no free connection, instead of waiting for one."""
@@ -37,13 +39,27 @@ class RedisServer:
         self._decode_responses = decode_responses
         self._client: Redis | RedisCluster | None = None
         self._connecting = asyncio.Lock()
+        self._is_outdated = False
+        self._next_look = 0.0
 
     async def client(self) -> Redis | RedisCluster:
         """Return the client. Raises one of FAILURES where no server says what it is."""
         async with self._connecting:
             if self._client is None:
                 self._client = await self._connect()
+            is_due = self._is_outdated and time.monotonic() >= self._next_look
+            if is_due and isinstance(self._client, RedisCluster):
+                self._next_look = time.monotonic() + _LOOK_SECONDS
+                await self._client.nodes_manager.initialize()
+                self._is_outdated = False
             return self._client
+
+    def look_again(self) -> None:
+        """See within a second who is a master: one may have failed, or have given slots away.
+
+        redis-py notices by itself only what a server tells it.
+        """
+        self._is_outdated = True
 
     async def close(self) -> None:
         """Close the connections."""

@@ -12,6 +12,7 @@ from redis.asyncio.client import Pipeline
 from redis.asyncio.cluster import ClusterPipeline, RedisCluster
 
 from api.queries.contract import FollowerPosition, FollowerResult, Totals, TotalsBatch
+from api.queries.redis_client import RedisServer
 from api.queries.redis_queries import RedisQueries, to_totals
 from api.queries.time_range import known_time
 from mobility.entities import ENTITIES, Entity
@@ -31,7 +32,7 @@ class RedisFollower(RedisQueries[_Stored]):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self._masters = _Masters(self._keys)
+        self._masters = _Masters(self._keys, self._server)
 
     async def totals(self, entity: Entity, entity_id: str) -> FollowerResult[Totals] | None:
         """Return the totals of an id; None if Redis does not have it."""
@@ -101,11 +102,11 @@ class RedisFollower(RedisQueries[_Stored]):
 class _Masters:
     """The keys of the records: one, or one for each master of a cluster."""
 
-    def __init__(self, keys: RedisKeys) -> None:
+    def __init__(self, keys: RedisKeys, server: RedisServer) -> None:
         self._keys = keys
+        self._server = server
         self._of_masters: list[RedisKeys] = []
         self._known_until = 0.0
-        self._is_outdated = False
 
     async def keys(self, client: Redis | RedisCluster) -> list[RedisKeys]:
         """Return the keys of each record; which masters there are is looked at once a second."""
@@ -114,9 +115,6 @@ class _Masters:
         if time.monotonic() >= self._known_until:
             self._known_until = time.monotonic() + _LOOK_SECONDS
             await client.initialize()
-            if self._is_outdated:
-                self._is_outdated = False
-                await client.nodes_manager.initialize()
             found = await asyncio.to_thread(masters, client.nodes_manager)
             self._of_masters = [self._keys.of_master(each.tag) for each in found]
         return self._of_masters
@@ -129,8 +127,9 @@ class _Masters:
             [(meta, sequence, progress, _)] = replies
             return to_record(meta, sequence, progress, None)
         record = combined([to_record(*each) for each in replies])
-        # Slots may have moved to a master that this client does not know.
-        self._is_outdated |= not record.number
+        if not record.number:
+            # Slots may have moved to a master that this client does not know.
+            self._server.look_again()
         return record
 
 

@@ -141,6 +141,7 @@ class RedisQueries(ABC, Generic[T]):
             async with asyncio.timeout(QUERY_SECONDS):
                 return await query
         except FAILURES as error:
+            self._server.look_again()
             raise StoreUnavailableError(self.store, failure_reason(error)) from error
 
 

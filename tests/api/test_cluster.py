@@ -2,12 +2,16 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import nullcontext, suppress
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import polars as pl
 import pytest
 
+from api.errors import StoreUnavailableError
 from api.live.change_stream import ChangeStream
 from api.live.stream_entry import STREAM_START
 from api.queries.redis_client import RedisServer
@@ -20,7 +24,7 @@ from redis_cluster.slots import slot_of
 from sinks.status_writers import RedisStatusWriter
 from tests.redis_servers import Cluster, running_cluster
 from tests.sinks.following import followed_store, until_followed
-from tests.waiting import DEADLINE
+from tests.waiting import DEADLINE, until
 
 pytestmark = pytest.mark.services
 
@@ -148,3 +152,35 @@ def test_the_stream_of_changes(cluster: Cluster, both: Settings, entity: Any) ->
         await server.close()
 
     asyncio.run(read())
+
+
+@pytest.mark.parametrize("fault", ["killed", "frozen"])
+def test_a_master_fails(settings: Settings, tmp_path: Path, fault: str) -> None:
+    """The API finds the replica that has taken over, also if nobody tells it."""
+
+    async def read(cluster: Cluster, both: Settings) -> None:
+        follower = RedisFollower(both)
+        await follower.batch(DRIVER, IDS)
+        master, replica = cluster.nodes[0], cluster.nodes[3]
+        with master.frozen() if fault == "frozen" else nullcontext():
+            if fault == "killed":
+                await asyncio.to_thread(master.kill)
+            await asyncio.to_thread(
+                until, lambda: replica.call("ROLE")[0], "the failover", "master".__eq__
+            )
+            async with asyncio.timeout(DEADLINE):
+                found = None
+                while found is None:
+                    with suppress(StoreUnavailableError):
+                        found = await follower.batch(DRIVER, IDS)
+            assert found.value.totals.keys() == {*IDS}
+        await follower.close()
+
+    with running_cluster(tmp_path / "nodes", with_replicas=True) as cluster:
+        both = msgspec.structs.replace(settings, redis=cluster.url, shards=2, fence=5)
+        with followed_store(both, DRIVER) as store:
+            store.apply(DRIVER, windows(1))
+            until_followed(store, both, DRIVER)
+        for master, replica in zip(cluster.nodes[:3], cluster.nodes[3:], strict=True):
+            until(partial(replica.call, "DBSIZE"), "the copy", master.call("DBSIZE").__eq__)
+        asyncio.run(read(cluster, both))
