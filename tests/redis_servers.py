@@ -94,9 +94,12 @@ class Cluster:
     def __init__(
         self, folder: Path, *, with_replicas: bool = False, program: Path | None = None
     ) -> None:
-        """Start them and divide the slots."""
+        """Prepare them; `start` starts them."""
         number = 6 if with_replicas else 3
         self.nodes = [Node(folder / f"node{each}", program) for each in range(number)]
+
+    def start(self) -> None:
+        """Start the nodes and divide the slots."""
         for node in self.nodes:
             node.start()
         first, *others = self.nodes
@@ -185,6 +188,7 @@ def running_cluster(
     """Yield a cluster, which is stopped in the end."""
     cluster = Cluster(folder, with_replicas=with_replicas, program=program)
     try:
+        cluster.start()
         yield cluster
     finally:
         cluster.stop()
