@@ -20,6 +20,7 @@ COPY LICENSE ./
 COPY mobility/ mobility/
 COPY broker/ broker/
 COPY postgres/ postgres/
+COPY redis_cluster/ redis_cluster/
 COPY runtime/ runtime/
 COPY data/*.parquet data/
 COPY producer/ producer/

@@ -6,6 +6,7 @@ it can be evicted.
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -13,6 +14,7 @@ import polars as pl
 import psycopg
 import redis
 from psycopg import sql
+from redis.cluster import RedisCluster
 
 from audit.audited_stores import check_fingerprint
 from audit.comparison import OutputComparison, compare
@@ -24,6 +26,8 @@ from mobility.keys import LAST_WINDOW, RedisKeys
 from mobility.measure_lists import measure_list
 from mobility.records import MICRO
 from mobility.settings import Settings
+from redis_cluster.connection import connect
+from redis_cluster.records import record_keys
 
 _FIELDS: Final = (*WINDOW_FIELDS, LAST_WINDOW)
 _ROWS: Final = pl.Schema({name: TOTALS_SCHEMA[name] for name in ("id", *_FIELDS)})
@@ -77,13 +81,14 @@ class AuditedFollower:
             psycopg.connect(
                 self._settings.postgres, autocommit=True, application_name="mobility-hub audit"
             ) as connection,
-            redis.Redis.from_url(
-                self._settings.redis, socket_connect_timeout=10, socket_timeout=30
+            closing(
+                connect(self._settings.redis, socket_connect_timeout=10, socket_timeout=30)
             ) as client,
         ):
-            fingerprint = client.hget(self._keys.meta, "fingerprint")
-            text = None if fingerprint is None else fingerprint.decode()
-            check_fingerprint("Redis", text, self._settings)
+            for keys in record_keys(client, self._keys):
+                fingerprint = client.hget(keys.meta, "fingerprint")
+                text = None if fingerprint is None else fingerprint.decode()  # type: ignore[union-attr] # replies are bytes
+                check_fingerprint("Redis", text, self._settings)
             for entity in entities:
                 ids = expected.filter(pl.col("entity") == entity.name)["id"].unique().to_list()
                 comparison = _EntityComparison(connection, client, self._keys, entity)
@@ -111,7 +116,7 @@ class _EntityComparison:
     def __init__(
         self,
         connection: psycopg.Connection[Any],
-        client: redis.Redis,
+        client: redis.Redis | RedisCluster,
         keys: RedisKeys,
         entity: Entity,
     ) -> None:

@@ -1,15 +1,19 @@
 """How far Redis is behind Postgres, which it follows."""
 
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
 import redis
+from redis.cluster import RedisCluster
 
 from mobility.entities import ENTITIES, Entity
 from mobility.keys import RedisKeys
 from mobility.settings import Settings
+from redis_cluster.connection import connect
+from redis_cluster.records import read_record
 
 WAIT_SECONDS: Final = 5.0
 """How long a comparison waits for Redis: much longer than it is behind while all is well."""
@@ -33,7 +37,7 @@ def read_authority(connection: psycopg.Connection[Any]) -> AuthorityPosition:
 
 
 def has_caught_up(
-    client: redis.Redis,
+    client: redis.Redis | RedisCluster,
     keys: RedisKeys,
     entity: Entity,
     authority: AuthorityPosition,
@@ -55,7 +59,7 @@ def lagging_entities(settings: Settings, seconds: float = WAIT_SECONDS) -> tuple
     keys, deadline = RedisKeys.of(settings), time.monotonic() + seconds
     with (
         psycopg.connect(settings.postgres) as connection,
-        redis.Redis.from_url(settings.redis) as client,
+        closing(connect(settings.redis)) as client,
     ):
         authority = read_authority(connection)
         return tuple(
@@ -66,15 +70,14 @@ def lagging_entities(settings: Settings, seconds: float = WAIT_SECONDS) -> tuple
 
 
 def _has(
-    client: redis.Redis, keys: RedisKeys, entity: Entity, authority: AuthorityPosition
+    client: redis.Redis | RedisCluster,
+    keys: RedisKeys,
+    entity: Entity,
+    authority: AuthorityPosition,
 ) -> bool:
-    pipeline = client.pipeline(transaction=False)
-    pipeline.hget(keys.meta, "follows")
-    pipeline.hkeys(keys.progress(entity))
-    pipeline.hgetall(keys.sequence(entity))
-    follows, shards, numbers = pipeline.execute()
+    record = read_record(client, keys, entity)
     needed = authority.numbers.get(entity.name, 0)
     # A shard without a number has nothing that is known of.
-    has_all = all(int(numbers.get(shard, 0)) >= needed for shard in shards)
-    is_followed = follows is not None and follows.decode() == authority.instance_id
-    return is_followed and has_all and (bool(shards) or not needed)
+    has_all = all(record.sequence.get(shard, 0) >= needed for shard in record.progress)
+    is_followed = record.follows == authority.instance_id
+    return is_followed and has_all and (bool(record.progress) or not needed)

@@ -6,6 +6,7 @@ from typing import Final
 
 import polars as pl
 import redis
+from redis.cluster import RedisCluster
 
 from audit.conversions import amounts_to_micro, counts_or_substitutes, iso_to_ms
 from mobility.entities import Entity
@@ -31,7 +32,7 @@ _CHUNK: Final = 1_000
 _TEXTS: Final = pl.Schema(dict.fromkeys(TOTALS_SCHEMA, pl.String()))
 
 
-def scan_ids(client: redis.Redis, keys: RedisKeys, entity: Entity) -> set[str]:
+def scan_ids(client: redis.Redis | RedisCluster, keys: RedisKeys, entity: Entity) -> set[str]:
     """Return the ids of all hashes of an entity."""
     prefix = keys.totals(entity, "")
     pattern = re.sub(r"([*?\[\]\\])", r"\\\1", prefix) + "*"
@@ -40,7 +41,7 @@ def scan_ids(client: redis.Redis, keys: RedisKeys, entity: Entity) -> set[str]:
 
 
 def read_totals(
-    client: redis.Redis, keys: RedisKeys, entity: Entity, ids: Sequence[str]
+    client: redis.Redis | RedisCluster, keys: RedisKeys, entity: Entity, ids: Sequence[str]
 ) -> pl.DataFrame:
     """Return the totals (TOTALS_SCHEMA) of those ids that have a hash."""
     rows: list[tuple[str | None, ...]] = []

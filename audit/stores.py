@@ -1,10 +1,10 @@
 """The contents of Redis and Postgres as frames, read through their public keys and views."""
 
 import io
+from contextlib import closing
 
 import polars as pl
 import psycopg
-import redis
 from psycopg import sql
 
 from audit.conversions import amounts_to_micro
@@ -14,6 +14,7 @@ from mobility.keys import RedisKeys
 from mobility.measures import AMOUNTS, COUNTS, STARTS
 from mobility.settings import Settings
 from mobility.sketched_measures import sketches_of
+from redis_cluster.connection import connect
 
 
 def read_postgres_totals(settings: Settings) -> pl.DataFrame:
@@ -36,7 +37,7 @@ def read_postgres_windows(settings: Settings) -> pl.DataFrame:
 def read_redis_totals(settings: Settings) -> pl.DataFrame:
     """Return every `<entity>:<id>` hash (redis_totals.TOTALS_SCHEMA)."""
     keys = RedisKeys.of(settings)
-    with redis.Redis.from_url(settings.redis) as client:
+    with closing(connect(settings.redis)) as client:
         return pl.concat(
             read_totals(client, keys, entity, sorted(scan_ids(client, keys, entity)))
             for entity in ENTITIES
@@ -46,9 +47,9 @@ def read_redis_totals(settings: Settings) -> pl.DataFrame:
 def read_redis_index(settings: Settings) -> pl.DataFrame:
     """Return the ids of every index: entity and id."""
     keys = RedisKeys.of(settings)
-    with redis.Redis.from_url(settings.redis) as client:
+    with closing(connect(settings.redis)) as client:
         rows = [
-            (entity.name, member.decode())
+            (entity.name, member.decode())  # type: ignore[union-attr] # replies are bytes
             for entity in ENTITIES
             for member in client.zrange(keys.index(entity), 0, -1)
         ]

@@ -27,6 +27,10 @@ class RedisKeys:
         """Return the keys that these settings use."""
         return cls(settings.redis_prefix)
 
+    def of_master(self, tag: str) -> "RedisKeys":
+        """Return keys that are on one master of a cluster, that with the slot of a hash tag."""
+        return RedisKeys(f"{{{tag}}}{self.prefix}")
+
     def totals(self, entity: Entity, entity_id: str) -> str:
         """Return the hash of an id's running totals."""
         return f"{self.prefix}{entity.name}:{entity_id}"
@@ -54,6 +58,10 @@ class RedisKeys:
     def sequence(self, entity: Entity) -> str:
         """Return the hash from shard to the sequence number up to which a follower has it."""
         return f"{self.prefix}sequence:{entity.name}"
+
+    def slots(self, entity: Entity) -> str:
+        """Return the hash from shard to the slots that its number is about, in a cluster."""
+        return f"{self.prefix}slots:{entity.name}"
 
     def status(self, process: str) -> str:
         """Return the status record of a process."""

@@ -26,7 +26,12 @@ from mobility.secrets import (
     unreadable,
 )
 from mobility.sketched_measures import SKETCH_BY_NAME
-from mobility.store_urls import URL_SETTINGS, location_fault, url_fault
+from mobility.store_urls import (
+    URL_SETTINGS,
+    location_fault,
+    names_several_hosts,
+    url_fault,
+)
 from mobility.time_zones import zone_fault
 from mobility.value_settings import REGISTRY_FILES, ValueSettings, registry_faults
 
@@ -362,6 +367,11 @@ def _invalid_urls(settings: Settings) -> Iterator[str]:
         if (fault := url_fault(field, url)) is not None:
             # Without `//` it is no URL, so it may be a password alone.
             yield f"{_variable(field)}={masked(url) if '//' in url else '***'}: {fault}"
+    if "redis" in settings.authorities and names_several_hosts(settings.redis):
+        yield (
+            f"MOBILITY_REDIS={masked(settings.redis)}: several hosts are a Redis Cluster, which "
+            "can't be the only store: set MOBILITY_STORES=redis,postgres, or name one server"
+        )
     if settings.delta is None and "delta" in settings.stores:
         yield "MOBILITY_STORES=delta needs MOBILITY_DELTA: a folder, or a URL of an object store"
     if settings.delta is not None and (fault := location_fault(settings.delta)) is not None:

@@ -59,14 +59,27 @@ def url_fault(field: str, url: str) -> str | None:
     return None
 
 
+def names_several_hosts(url: str) -> bool:
+    """Return whether a URL of Redis names several hosts, which are nodes of a cluster."""
+    parts = _PARTS.fullmatch(url)
+    return parts is not None and "," in parts["authority"].rpartition("@")[2]
+
+
 def _redis_fault(authority: str, path: str) -> str | None:
-    login, _, host = authority.rpartition("@")
-    match = _HOST.fullmatch(host)
-    if "[" in login or "]" in login or match is None or int(match["port"] or 0) > _MAX_PORT:
+    login, _, names = authority.rpartition("@")
+    hosts = names.split(",")
+    if "[" in login or "]" in login or not all(map(_is_host, hosts)):
         return (
-            "expected redis://[[user]:password@]host[:port][/number]; percent-encode ?, [ and ] "
-            "in the password (as %3F, %5B and %5D)"
+            "expected redis://[[user]:password@]host[:port][,host[:port]][/number]; percent-encode "
+            "?, [ and ] in the password (as %3F, %5B and %5D)"
         )
     if not _DATABASE.fullmatch(path):
         return "the database is a number, as in redis://host:6379/0"
+    if len(hosts) > 1 and ("" in hosts or path.strip("/0")):
+        return "several hosts are nodes of a cluster, which has the database 0 only"
     return None
+
+
+def _is_host(text: str) -> bool:
+    match = _HOST.fullmatch(text)
+    return match is not None and int(match["port"] or 0) <= _MAX_PORT

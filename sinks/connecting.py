@@ -8,7 +8,7 @@ from mobility.settings import Settings
 from sinks.authority import Authority
 from sinks.followed_store import FollowedStore
 from sinks.follower import ClosingTime, Follower
-from sinks.follower_connection import FollowerConnection
+from sinks.follower_servers import FollowerServers
 from sinks.postgres import PostgresStore
 from sinks.postgres_session import PostgresSession
 from sinks.registry import store_kind
@@ -25,8 +25,7 @@ def follow(
 ) -> tuple[FollowedStore, Follower]:
     """Return Postgres, connected over a session that is shared, as a store that Redis follows."""
     authority = Authority(session.share(), settings, entity)
-    connection = FollowerConnection(settings)
-    follower = Follower(settings, entity, authority, connection, closing_time)
+    follower = Follower(settings, entity, authority, FollowerServers(settings), closing_time)
     return FollowedStore(store, follower), follower
 
 

@@ -20,14 +20,14 @@ import redis
 
 from mobility.entities import ENTITIES, Entity
 from mobility.keys import RedisKeys
-from mobility.records import MIN_EVENT_TIME
 from mobility.settings import Settings
 from mobility.totals import shard_of
+from redis_cluster.records import FollowerRecord
 from sinks.authority import Authority, AuthorityState
-from sinks.follower_connection import FollowerConnection, FollowerState, LostDataError
+from sinks.follower_connection import LostDataError, Position
 from sinks.follower_queue import FollowerQueue
+from sinks.follower_servers import Batch, FollowerServers, RecordMovedError
 from sinks.live_changes import change_commands, gap_command
-from sinks.redis_commands import NO_COMMANDS, Commands, command, totals_commands
 from sinks.store import StoreError, Touched
 
 QUEUE_ROWS: Final = 100_000
@@ -37,7 +37,7 @@ REFILL_IDS: Final = 500
 """Ids that are read from Postgres at once."""
 
 _BLOCK_IDS: Final = 1_000
-"""Ids of one transaction of Redis: other clients wait some milliseconds for it."""
+"""Ids that a server is given at once: other clients wait some milliseconds for it."""
 
 _CHECK_SECONDS: Final = 0.5
 _MAX_DELAY: Final = 4.0
@@ -46,11 +46,7 @@ _CLOSE_SECONDS: Final = 10.0
 _SILENT_SECONDS: Final = 2.0
 _DELETE_SECONDS: Final = 60.0
 
-_CLUSTER: Final = (
-    redis.exceptions.AskError,
-    redis.exceptions.ClusterDownError,
-    redis.exceptions.ClusterCrossSlotError,
-)
+_NOWHERE: Final = Position({}, {})
 
 _log: Final = logging.getLogger(__name__)
 
@@ -83,15 +79,15 @@ class Follower:
         settings: Settings,
         entity: Entity,
         authority: Authority,
-        connection: FollowerConnection,
+        servers: FollowerServers,
         closing_time: ClosingTime | None = None,
     ) -> None:
-        """Start to follow; `close` closes the authority and the connection."""
+        """Start to follow; `close` closes the authority and the connections."""
         self._settings = settings
         self._entity = entity
         self._keys = RedisKeys.of(settings)
         self._authority = authority
-        self._connection = connection
+        self._servers = servers
         self._closing_time = closing_time or ClosingTime()
         self._committing = threading.Lock()
         self._queue = FollowerQueue(QUEUE_ROWS)
@@ -102,7 +98,7 @@ class Follower:
         self._pending: list[str] = []
         self._read_at = 0
         self._instance_id = ""
-        self._written_positions: dict[int, int] = {}
+        self._written = _NOWHERE
         self._next_check = self._next_deletion = 0.0
         self._answered_at = time.monotonic()
         self._failures: list[str] = []
@@ -154,7 +150,7 @@ class Follower:
                 self._report(_reason(error))
             if self._queue.pause(delay):
                 break
-        self._connection.close()
+        self._servers.close()
 
     def _follow(self) -> None:
         """Write until `close` is called and nothing is left."""
@@ -185,14 +181,15 @@ class Follower:
             state = self._authority.state()
             # Shards that come later are marked after they were read.
             self._owned = self._queue.restart()
-        follows = self._connection.open()
+        follows = self._servers.open()
         if follows is not None and follows != state.instance_id:
             self._clear()
-        self._connection.claim(state.instance_id)
-        self._prepare_shards()
-        stored = self._connection.state(self._entity).sequence
+        self._servers.claim(state.instance_id)
+        self._servers.prepare(self._entity)
+        stored = self._servers.state(self._entity).sequence
         known = min((stored.get(shard, 0) for shard in self._owned), default=0)
         self._pending = []
+        self._written = _NOWHERE
         self._add_pending(self._changed_ids(known, state.number))
         self._read_at = 0
         self._number = state.number
@@ -201,10 +198,10 @@ class Follower:
         if not self._failures and self._pending:
             _log.warning(
                 "%s is given %d ids of %s that it lacks",
-                *(self._connection.name, len(self._pending), self._entity.name),
+                *(self._servers.name, len(self._pending), self._entity.name),
             )
         if not self._pending:
-            self._connection.write(self._position_commands())
+            self._write([Batch(position=self._position())])
             self._report(None)
 
     def _clear(self) -> None:
@@ -212,26 +209,9 @@ class Follower:
         if self._entity != ENTITIES[0] or 0 not in self._owned:
             msg = "it has data of another store or layout, which is being deleted"
             raise LostDataError(msg)
-        _log.warning("%s has data of another store or layout: it is deleted", self._connection.name)
-        self._connection.clear()
-        self._connection.open()
-
-    def _prepare_shards(self) -> None:
-        """Let each shard have its two fields, and none from another number of shards.
-
-        Their ids were others: the number of a shard would say nothing about those that it has now.
-        """
-        shards = range(self._settings.shards)
-        sequence, progress = self._keys.sequence(self._entity), self._keys.progress(self._entity)
-        commands = NO_COMMANDS
-        if self._connection.state(self._entity).shards != len(shards):
-            field = self._keys.shards_field(self._entity)
-            commands += command("DEL", sequence, progress)
-            commands += command("HSET", self._keys.meta, field, len(shards))
-        for shard in shards:
-            commands += command("HSETNX", sequence, shard, 0)
-            commands += command("HSETNX", progress, shard, MIN_EVENT_TIME)
-        self._connection.write(commands)
+        _log.warning("%s has data of another store or layout: it is deleted", self._servers.name)
+        self._servers.clear()
+        self._servers.open()
 
     def _changed_ids(self, after: int, until: int) -> pl.Series:
         """Return the ids that have changed between two numbers, or all recent ones."""
@@ -246,8 +226,8 @@ class Follower:
         owned = shard_of("id", self._settings.shards).is_in([*self._owned])
         added = ids.to_frame("id").filter(owned)["id"].to_list()
         if added:
-            self._connection.write(gap_command(self._keys.live(self._entity)))
-        self._pending += added
+            self._pending += added
+            self._write([Batch(changes=gap_command(self._keys.live(self._entity)))])
 
     def _set_progress(self, state: AuthorityState) -> None:
         self._progress = {
@@ -261,7 +241,7 @@ class Follower:
             self._progress[shard] = max(watermark, self._progress.get(shard, watermark))
         if touched is None:
             if progress:
-                self._write([], self._position_commands())
+                self._write([Batch(position=self._position())])
             return
         if touched.reread > self._number:
             self._add_pending(self._changed_ids(self._number, touched.reread))
@@ -271,9 +251,10 @@ class Follower:
         if touched.first <= self._read_at:
             # These ids may have been read since, with later changes.
             self._write_ids(totals["id"].to_list())
-            self._write([changes], self._position_commands())
+            self._write([Batch(changes=changes, position=self._position())])
         else:
-            self._write([*self._blocks(totals), changes], self._position_commands())
+            last = Batch(changes=changes, position=self._position())
+            self._write([*self._blocks(totals), last])
 
     def _refill(self) -> None:
         """Write the next ids that Redis lacks, if there are any."""
@@ -282,7 +263,7 @@ class Follower:
         ids, self._pending = self._pending[:REFILL_IDS], self._pending[REFILL_IDS:]
         self._write_ids(ids)
         if not self._pending:
-            self._connection.write(self._position_commands())
+            self._write([Batch(position=self._position())])
             self._report(None)
 
     def _write_ids(self, ids: list[str]) -> None:
@@ -291,33 +272,43 @@ class Follower:
             found = self._authority.totals(ids[start : start + REFILL_IDS])
             if not found.is_empty():
                 self._read_at = max(self._read_at, int(found["number"][0] or 0))
-                self._write(self._blocks(found, "left_seconds"), NO_COMMANDS)
+                self._write(self._blocks(found, "left_seconds"))
 
-    def _blocks(self, totals: pl.DataFrame, expiry: str | int = 0) -> list[Commands]:
+    def _blocks(self, totals: pl.DataFrame, expiry: str | int = 0) -> list[Batch]:
         seconds = expiry or self._settings.redis_expiry
-        prefix = self._keys.totals(self._entity, "")
-        return [totals_commands(prefix, block, seconds) for block in totals.iter_slices(_BLOCK_IDS)]
+        size = _BLOCK_IDS * self._servers.count
+        return [Batch(block, seconds) for block in totals.iter_slices(size)]
 
-    def _write(self, blocks: list[Commands], last: Commands) -> None:
-        """Write blocks of commands, each in a transaction, the last one with `last`."""
-        *first, final = blocks or [NO_COMMANDS]
-        for block in (*first, final + last):
-            if block.count:
-                self._connection.write(block)
-                # Each answer counts: what a busy machine takes long for is not silence of Redis.
-                self._answered_at = time.monotonic()
+    def _write(self, batches: list[Batch]) -> None:
+        """Write batches, each in a transaction where the server is no cluster."""
+        for batch in batches:
+            try:
+                is_redirected = self._servers.write(self._entity, batch)
+            except RecordMovedError:
+                if not self._use_masters():
+                    raise
+                is_redirected = self._servers.write(self._entity, Batch(position=batch.position))
+            self._written = batch.position or self._written
+            if is_redirected:
+                self._use_masters()
+            # Each answer counts: what a busy machine takes long for is not silence of Redis.
+            self._answered_at = time.monotonic()
 
-    def _position_commands(self) -> Commands:
-        """Return the commands that say how far Redis is; none while ids are pending."""
+    def _use_masters(self) -> bool:
+        """Use the masters that a cluster has now; return whether they are others than before."""
+        if not self._servers.refresh(self._entity, self._instance_id, self._written.numbers):
+            return False
+        self._servers.claim(self._instance_id)
+        self._servers.prepare(self._entity)
+        if self._written.numbers:
+            self._servers.write(self._entity, Batch(position=self._written))
+        return True
+
+    def _position(self) -> Position | None:
+        """Return how far Redis is; None while ids are pending."""
         if self._pending or not self._owned:
-            return NO_COMMANDS
-        self._written_positions = dict.fromkeys(self._owned, self._number)
-        numbers = (word for pair in self._written_positions.items() for word in pair)
-        watermarks = (word for pair in self._progress.items() for word in pair)
-        commands = command("HSET", self._keys.sequence(self._entity), *numbers)
-        if self._progress:
-            commands += command("HSET", self._keys.progress(self._entity), *watermarks)
-        return commands
+            return None
+        return Position(dict.fromkeys(self._owned, self._number), dict(self._progress))
 
     def _check(self) -> None:
         """See whether Redis has lost data and what others have written, if nothing is queued."""
@@ -328,7 +319,8 @@ class Follower:
                 return
             state = self._authority.state()
         self._next_check = time.monotonic() + _CHECK_SECONDS
-        stored = self._connection.state(self._entity)
+        self._use_masters()
+        stored = self._servers.state(self._entity)
         self._check_positions(stored)
         if state.number < self._number:
             msg = "Postgres lacks transactions that Redis has"
@@ -338,7 +330,7 @@ class Follower:
         if state.number != self._number:
             self._number = state.number
             self._set_progress(state)
-            self._write([], self._position_commands())
+            self._write([Batch(position=self._position())])
         self._raise_others(stored.sequence, state.number)
 
     def _raise_others(self, sequence: Mapping[int, int], number: int) -> None:
@@ -355,38 +347,36 @@ class Follower:
             shards = {shard for shard, n in lower.items() if n == after} - self._owned
             current = shards - {*of_ids.to_series()}
             if current:
-                self._connection.raise_numbers(self._entity, dict.fromkeys(current, after), number)
+                self._servers.raise_numbers(self._entity, dict.fromkeys(current, after), number)
 
-    def _check_positions(self, stored: FollowerState) -> None:
+    def _check_positions(self, stored: FollowerRecord) -> None:
         if (
             stored.follows != self._instance_id
             or stored.shards != self._settings.shards
-            or any(
-                stored.sequence.get(shard, -1) < n for shard, n in self._written_positions.items()
-            )
+            or any(stored.sequence.get(shard, -1) < n for shard, n in self._written.numbers.items())
             or not self._progress.items() <= stored.progress.items()
         ):
-            msg = f"{self._connection.name} has lost data"
+            msg = f"{self._servers.name} has lost data"
             raise LostDataError(msg)
 
     def _report(self, failure: str | None) -> None:
         """Log that Redis falls behind, once for each reason, or follows again."""
         if failure is None:
             if self._failures:
-                _log.warning("%s has all %s again", self._connection.name, self._entity.name)
+                _log.warning("%s has all %s again", self._servers.name, self._entity.name)
             self._failures.clear()
         elif failure not in self._failures and len(self._failures) < _MAX_REASONS:
             self._failures.append(failure)
             _log.warning(
                 "%s falls behind with %s, and Postgres answers meanwhile: %s",
-                *(self._connection.name, self._entity.name, failure),
+                *(self._servers.name, self._entity.name, failure),
             )
 
 
 def _reason(error: Exception) -> str:
     """Return why Redis is not written, in one line."""
-    if isinstance(error, _CLUSTER):
-        return f"it is a Redis Cluster, which can't follow: name a server of its own ({error})"
-    known = isinstance(error, redis.RedisError | OSError | StoreError | LostDataError)
+    known = isinstance(
+        error, redis.RedisError | OSError | StoreError | LostDataError | RecordMovedError
+    )
     text = " ".join(str(error).split())
     return text if known and text else f"{type(error).__name__}: {text}"

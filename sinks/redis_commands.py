@@ -54,12 +54,16 @@ def command(*words: str | int) -> Commands:
     return Commands(b"*%d\r\n" % len(encoded) + b"".join(parts), 1)
 
 
-def totals_commands(key_prefix: str, totals: pl.DataFrame, expiry: str | int) -> Commands:
+def totals_commands(
+    key_prefix: str, totals: pl.DataFrame, expiry: str | int, *, asking: bool = False
+) -> Commands:
     """Return an HSET and an EXPIRE for each id of `totals` (TOUCHED_SCHEMA).
 
     `expiry` are the seconds, or the column that has them. Amounts are written as decimals in units,
-    times in ISO 8601; a minimum or maximum is empty where there is none.
+    times in ISO 8601; a minimum or maximum is empty where there is none. With `asking` there is an
+    ASKING before each, for a server that is about to get the slot of a key.
     """
+    ask = "*1\r\n" + _bulk("ASKING") if asking else ""
     seconds = pl.col(expiry) if isinstance(expiry, str) else pl.lit(expiry)
     words = totals.select(
         pl.concat_str(pl.lit(key_prefix), "id").alias("key"),
@@ -71,13 +75,13 @@ def totals_commands(key_prefix: str, totals: pl.DataFrame, expiry: str | int) ->
     ]
     lines = words.select(
         pl.concat_str(
-            pl.lit(f"*{2 + 2 * len(_TOTALS_FIELDS)}\r\n{_bulk('HSET')}"),
+            pl.lit(f"{ask}*{2 + 2 * len(_TOTALS_FIELDS)}\r\n{_bulk('HSET')}"),
             *(*_bulk_column("key"), *fields),
-            pl.lit(f"*3\r\n{_bulk('EXPIRE')}"),
+            pl.lit(f"{ask}*3\r\n{_bulk('EXPIRE')}"),
             *(*_bulk_column("key"), *_bulk_column("seconds")),
         )
     )
-    return Commands("".join(lines.to_series()).encode(), 2 * totals.height)
+    return Commands("".join(lines.to_series()).encode(), (4 if asking else 2) * totals.height)
 
 
 def _field_text(name: str) -> pl.Expr:

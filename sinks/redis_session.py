@@ -16,6 +16,7 @@ from redis.retry import Retry
 from mobility.entities import Entity
 from mobility.keys import INSTANCE_ID_FIELD, RedisKeys
 from mobility.settings import Settings, masked
+from redis_cluster.connection import asks_cluster
 from sinks.redis_commands import NO_COMMANDS, Commands, command
 from sinks.redis_transactions import Transaction, execute
 from sinks.retry import RETRY_SECONDS, RetryPolicy, Sleep, StopRequested, no_stop
@@ -25,6 +26,7 @@ from sinks.store import (
     StoreError,
     WriterRole,
     refuse_backfill,
+    refuse_cluster,
     refuse_fencing_token,
     refuse_fingerprint,
     refuse_follower,
@@ -45,10 +47,13 @@ _META: Final = ("fingerprint", "answers", INSTANCE_ID_FIELD, "follows", "fence_h
 T = TypeVar("T")
 
 
-def redis_client(settings: Settings) -> redis.Redis:
-    """Return a client without retries of its own: `RetryPolicy` is the only one that retries."""
+def redis_client(settings: Settings, url: str | None = None) -> redis.Redis:
+    """Return a client without retries of its own: `RetryPolicy` is the only one that retries.
+
+    `url` names another server than the one of the settings.
+    """
     return redis.Redis.from_url(
-        settings.redis,
+        settings.redis if url is None else url,
         decode_responses=True,
         socket_connect_timeout=5,
         socket_timeout=10,
@@ -95,6 +100,7 @@ class RedisSession:
         Raises StoreError where the store was filled with other settings, follows Postgres, or
         another flow writes to it.
         """
+        self._refuse_cluster(retry_seconds)
         self.run(lambda transaction: transaction.commit(NO_COMMANDS), retry_seconds)
 
     def take_fencing_token(self, offered: int, holder: str) -> int:
@@ -103,6 +109,7 @@ class RedisSession:
         It is higher than every token taken before in this Redis. Raises StoreError where the store
         was filled with other settings.
         """
+        self._refuse_cluster()
         keys, settings = self._keys, self._settings
 
         def take(connection: Connection) -> int:
@@ -178,6 +185,11 @@ class RedisSession:
             raise
         finally:
             pool.release(connection)
+
+    def _refuse_cluster(self, retry_seconds: float | None = None) -> None:
+        """Raise StoreRefusedError for a node of a cluster: no transaction is across its slots."""
+        if self.call(lambda: asks_cluster(self.client), retry_seconds):
+            refuse_cluster(self.name)
 
     def _begin(self, connection: Connection) -> Transaction:
         """Begin a transaction. Raises StoreError where this writer may not write."""

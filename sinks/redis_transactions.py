@@ -19,8 +19,13 @@ def execute(connection: Connection, commands: Commands, *, strict: bool = True) 
     Where it raises, replies may be left on the connection, which is to be closed.
     """
     connection.send_packed_command([commands.payload])  # type: ignore[no-untyped-call] # redis has no annotations there
+    return read_replies(connection, commands.count, strict=strict)
+
+
+def read_replies(connection: Connection, count: int, *, strict: bool = False) -> list[Any]:
+    """Return the replies to so many commands, errors among them if not `strict`."""
     replies: list[Any] = []
-    for _ in range(commands.count):
+    for _ in range(count):
         try:
             replies.append(connection.read_response())
         except redis.ResponseError as error:

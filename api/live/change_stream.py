@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from redis.asyncio import Redis
-
 from api.live.stream_entry import STREAM_START, StreamEntry, StreamId
+from api.queries.redis_client import RedisServer
 from mobility.entities import Entity
 
 BLOCK_SECONDS: Final = 2.0
@@ -16,31 +15,37 @@ _COUNT: Final = 8
 
 
 class ChangeStream:
-    """Reads entries; raises RedisError, OSError or TimeoutError if Redis does not answer."""
+    """Reads entries; raises one of redis_client.FAILURES if Redis does not answer."""
 
-    def __init__(self, redis: Redis, key: str, entity: Entity, window_ms: int) -> None:
-        self._redis = redis
+    def __init__(self, server: RedisServer, key: str, entity: Entity, window_ms: int) -> None:
+        self._server = server
         self._key = key
         self._entity = entity
         self._window_ms = window_ms
 
     async def bounds(self) -> tuple[StreamId, StreamId]:
         """Return the ids of the oldest and the newest entry; STREAM_START if there is none."""
-        async with self._redis.pipeline(transaction=True) as pipeline:
+        async with (await self._server.client()).pipeline(transaction=True) as pipeline:
             pipeline.xrange(self._key, count=1)
             pipeline.xrevrange(self._key, count=1)
             oldest, newest = await pipeline.execute()
         return _first_id(oldest), _first_id(newest)
 
+    def look_again(self) -> None:
+        """Find out again where the stream is, after a failure."""
+        self._server.look_again()
+
     async def read_after(self, position: StreamId) -> list[StreamEntry]:
         """Return the next entries that exist already."""
-        found: Any = await self._redis.xrange(self._key, f"({position}", count=_COUNT)
+        client = await self._server.client()
+        found: Any = await client.xrange(self._key, f"({position}", count=_COUNT)
         return list(self._decode(found))
 
     async def wait_after(self, position: StreamId) -> list[StreamEntry]:
         """Return the next entries; wait for up to BLOCK_SECONDS if there are none."""
         block = round(BLOCK_SECONDS * 1_000)
-        answer: Any = await self._redis.xread({self._key: str(position)}, _COUNT, block)
+        client = await self._server.client()
+        answer: Any = await client.xread({self._key: str(position)}, _COUNT, block)
         return [entry for _, found in answer or () for entry in self._decode(found)]
 
     def _decode(self, found: Iterable[Any]) -> Iterator[StreamEntry]:

@@ -7,11 +7,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
-from redis.exceptions import RedisError
-
 from api.live.change_stream import ChangeStream
 from api.live.stream_entry import STREAM_START, StreamEntry, StreamId, encode_event
 from api.live.subscriber import Subscriber
+from api.queries.redis_client import FAILURES
 
 _MAX_KEPT_BYTES: Final = 8 * 1024 * 1024
 """Size of the entries that are kept for subscribers that resume."""
@@ -117,7 +116,8 @@ class Channel:
                 await self._start()
                 while True:
                     await self._read()
-            except (RedisError, OSError, TimeoutError) as error:
+            except FAILURES as error:
+                self._stream.look_again()
                 self._report_away(error)
             await asyncio.sleep(_RETRY_SECONDS)
 
@@ -139,7 +139,7 @@ class Channel:
         self._started.set()
 
     async def _newest_id(self) -> StreamId:
-        with suppress(RedisError, OSError, TimeoutError):
+        with suppress(*FAILURES):
             return (await self._stream.bounds())[1]
         return STREAM_START
 

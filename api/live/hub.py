@@ -2,7 +2,7 @@
 
 from api.live.change_stream import BLOCK_SECONDS, ChangeStream
 from api.live.channel import Channel
-from api.queries.redis_client import connect_redis
+from api.queries.redis_client import RedisServer
 from mobility.entities import ENTITIES, Entity
 from mobility.keys import RedisKeys
 from mobility.settings import Settings
@@ -17,12 +17,13 @@ class LiveHub:
         # The timeout of a connection must be longer than a blocking read.
         seconds = BLOCK_SECONDS + _GRACE_SECONDS
         size = 2 * len(ENTITIES)
-        self._redis = redis = connect_redis(settings.redis, size, seconds, decode_responses=False)
+        self._server = RedisServer(settings.redis, size, seconds, decode_responses=False)
         keys = RedisKeys.of(settings)
         self.max_subscribers = settings.api_live_readers
         self.channels = {
             entity.name: Channel(
-                ChangeStream(redis, keys.live(entity), entity, settings.window_ms), entity.name
+                ChangeStream(self._server, keys.live(entity), entity, settings.window_ms),
+                entity.name,
             )
             for entity in ENTITIES
         }
@@ -46,4 +47,4 @@ class LiveHub:
         """Stop following the streams and close the connections."""
         for channel in self.channels.values():
             await channel.close()
-        await self._redis.aclose()
+        await self._server.close()

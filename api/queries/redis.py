@@ -16,7 +16,7 @@ from api.queries.contract import (
 from api.queries.redis_ledger import ledger_buckets
 from api.queries.redis_queries import RedisQueries, min_watermark, to_sums, to_totals
 from api.queries.time_range import to_datetime, to_epoch_ms
-from mobility.entities import Entity
+from mobility.entities import ENTITIES, Entity
 from mobility.keys import LAST_WINDOW
 from mobility.measures import SUMS
 from mobility.settings import Settings
@@ -64,13 +64,23 @@ class RedisReader(RedisQueries[_StoredTotals]):
         """Return None: Redis has no index by time."""
         return None
 
+    async def _watermarks(self) -> Mapping[str, datetime | None]:
+        async with (await self._server.client()).pipeline(transaction=False) as pipeline:
+            for entity in ENTITIES:
+                pipeline.hvals(self._keys.progress(entity))
+            results = await pipeline.execute()
+        return {
+            entity.name: min_watermark(watermarks)
+            for entity, watermarks in zip(ENTITIES, results, strict=True)
+        }
+
     async def _look_up(self, entity: Entity, ids: Sequence[str]) -> Mapping[str, _StoredTotals]:
         return (await self._with_timeout(self._stored_totals(entity, ids)))[1]
 
     async def _stored_totals(
         self, entity: Entity, ids: Sequence[str]
     ) -> tuple[datetime | None, dict[str, _StoredTotals]]:
-        async with self._redis.pipeline(transaction=False) as pipeline:
+        async with (await self._server.client()).pipeline(transaction=False) as pipeline:
             # The watermark is read first: the totals, which only grow, contain all trips up to it.
             pipeline.hvals(self._keys.progress(entity))
             for entity_id in ids:
@@ -86,7 +96,7 @@ class RedisReader(RedisQueries[_StoredTotals]):
         }
 
     async def _series(self, entity: Entity, entity_id: str, bounds: Sequence[int]) -> Series | None:
-        async with self._redis.pipeline(transaction=True) as pipeline:
+        async with (await self._server.client()).pipeline(transaction=True) as pipeline:
             pipeline.hvals(self._keys.progress(entity))
             pipeline.hget(self._keys.totals(entity, entity_id), LAST_WINDOW)
             pipeline.hgetall(self._keys.ledger(entity, entity_id))
@@ -100,12 +110,12 @@ class RedisReader(RedisQueries[_StoredTotals]):
         return Series(ledger_buckets(ledger, bounds), newest, min_watermark(watermarks))
 
     async def _page(self, entity: Entity, prefix: str, after: str, limit: int) -> Page:
-        watermarks = await self._redis.hvals(self._keys.progress(entity))
+        watermarks = await (await self._server.client()).hvals(self._keys.progress(entity))
         found: list[tuple[str, Sums]] = []
         start = f"({after}" if after else f"[{prefix}"
         # One more than the limit tells whether others follow. The index may name expired ids.
         while len(found) <= limit:
-            names: list[str] = await self._redis.zrangebylex(  # type: ignore[assignment]
+            names: list[str] = await (await self._server.client()).zrangebylex(  # type: ignore[assignment]
                 self._keys.index(entity), start, f"({prefix}{MAX_CHARACTER}", start=0, num=limit + 1
             )  # the types do not know of decode_responses
             if not names:
@@ -116,19 +126,19 @@ class RedisReader(RedisQueries[_StoredTotals]):
 
     async def _count(self, entity: Entity, prefix: str) -> int:
         if prefix:
-            count: int = await self._redis.zlexcount(
+            count: int = await (await self._server.client()).zlexcount(
                 self._keys.index(entity), f"[{prefix}", f"({prefix}{MAX_CHARACTER}"
             )
             return count
         # The sink removes expired ids at its next write; this leaves them out before that.
-        now, _ = await self._redis.time()
-        total: int = await self._redis.zcount(
+        now, _ = await (await self._server.client()).time()
+        total: int = await (await self._server.client()).zcount(
             self._keys.seen(entity), f"({now - self._expiry}", "+inf"
         )
         return total
 
     async def _existing(self, entity: Entity, names: list[str]) -> Iterator[tuple[str, Sums]]:
-        async with self._redis.pipeline(transaction=False) as pipeline:
+        async with (await self._server.client()).pipeline(transaction=False) as pipeline:
             for name in names:
                 pipeline.hmget(self._keys.totals(entity, name), SUMS)
                 pipeline.exists(self._keys.ledger(entity, name))

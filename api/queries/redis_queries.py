@@ -8,11 +8,9 @@ from decimal import Decimal
 from functools import partial
 from typing import Final, Generic, TypeVar
 
-from redis.exceptions import RedisError
-
 from api.errors import StoreUnavailableError
 from api.queries.contract import Extremes, StatusRecord, Sums, Totals
-from api.queries.redis_client import connect_redis, failure_reason
+from api.queries.redis_client import FAILURES, RedisServer, failure_reason
 from api.queries.time_range import known_time, to_epoch_ms
 from mobility.entities import ENTITIES, Entity
 from mobility.keys import LAST_WINDOW, RedisKeys
@@ -93,7 +91,7 @@ class RedisQueries(ABC, Generic[T]):
 
     def __init__(self, settings: Settings) -> None:
         self._keys = RedisKeys.of(settings)
-        self._redis = connect_redis(
+        self._server = RedisServer(
             settings.redis, _CONNECTIONS, QUERY_SECONDS, decode_responses=True
         )
         self._lookups = {
@@ -112,26 +110,21 @@ class RedisQueries(ABC, Generic[T]):
         """Close the connections."""
         for lookups in self._lookups.values():
             await lookups.close()
-        await self._redis.aclose()
+        await self._server.close()
+
+    @abstractmethod
+    async def _watermarks(self) -> Mapping[str, datetime | None]:
+        """Return the watermark of each entity, by name."""
 
     @abstractmethod
     async def _look_up(self, entity: Entity, ids: Sequence[str]) -> Mapping[str, T]:
         """Return what Redis has of those ids that it has."""
 
-    async def _watermarks(self) -> Mapping[str, datetime | None]:
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            for entity in ENTITIES:
-                pipeline.hvals(self._keys.progress(entity))
-            results = await pipeline.execute()
-        return {
-            entity.name: min_watermark(watermarks)
-            for entity, watermarks in zip(ENTITIES, results, strict=True)
-        }
-
     async def _statuses(self) -> Sequence[StatusRecord]:
-        members: set[str] = await self._redis.smembers(self._keys.processes)  # type: ignore[assignment]
+        client = await self._server.client()
+        members: set[str] = await client.smembers(self._keys.processes)  # type: ignore[assignment]
         processes = sorted(members)  # the types do not know of decode_responses
-        async with self._redis.pipeline(transaction=True) as pipeline:
+        async with client.pipeline(transaction=False) as pipeline:
             for process in processes:
                 pipeline.get(self._keys.status(process))
                 pipeline.pttl(self._keys.status(process))
@@ -147,7 +140,8 @@ class RedisQueries(ABC, Generic[T]):
         try:
             async with asyncio.timeout(QUERY_SECONDS):
                 return await query
-        except (RedisError, TimeoutError, OSError) as error:
+        except FAILURES as error:
+            self._server.look_again()
             raise StoreUnavailableError(self.store, failure_reason(error)) from error
 
 

@@ -65,7 +65,7 @@ def check_follower(lags: FollowerLags) -> Iterator[StatusProblem]:
             slug="follower-behind",
             what=f"redis {lag}; until it has caught up, Postgres answers",
             do="It catches up by itself while the flow runs. If it does not, see whether Redis "
-            "takes writes: its memory, or whether it is a replica",
+            "takes writes: its memory, whether it is a replica, or a cluster that lacks a master",
         )
 
 

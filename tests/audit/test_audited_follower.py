@@ -1,7 +1,9 @@
 """Redis as a follower, compared with Postgres while both are written to."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
+import msgspec
 import polars as pl
 import psycopg
 import pytest
@@ -17,6 +19,8 @@ from mobility.keys import RedisKeys
 from mobility.settings import Settings
 from sinks.postgres import connect_postgres
 from tests.follower import fill_follower
+from tests.redis_servers import running_cluster
+from tests.sinks.following import followed_store, until_followed
 from tests.strategies import MINUTE, NOON
 from tests.waiting import DEADLINE
 from tests.windows import window, window_frame
@@ -117,3 +121,19 @@ def test_an_id_that_changes_meanwhile_is_read_again(
     monkeypatch.setattr(audited_follower, "read_totals", read_during_a_change)
     assert numbers(compare(filled)) == (5, 0, 0)
     assert next(changes, None) is None
+
+
+def test_a_cluster(settings: Settings, tmp_path: Path) -> None:
+    """Ids are read from all masters, and so is how far they are."""
+    with running_cluster(tmp_path / "nodes") as cluster:
+        both = msgspec.structs.replace(settings, redis=cluster.url, shards=2)
+        with followed_store(both, DRIVER) as store:
+            store.apply(DRIVER, window_frame([window(name, NOON, 1) for name in IDS]))
+            for shard in range(2):
+                store.record_progress(DRIVER, shard, 2, NOON)
+            until_followed(store, both, DRIVER)
+        assert numbers(compare(both)) == (5, 0, 0)
+        with cluster.client() as client:
+            client.hset(RedisKeys.of(both).totals(DRIVER, "d1"), "trip_count", 9)
+        assert numbers(compare(both)) == (5, 1, 0)
+        assert lagging_entities(both) == ()

@@ -1,5 +1,6 @@
 """Empty stores of each kind, and builders of windows."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from sinks.delta import connect_delta
 from sinks.postgres import connect_postgres
 from sinks.redis import connect_redis
 from sinks.store import WindowStore
+from tests.redis_servers import Server
 from tests.sinks.memory_store import MemoryStore
 
 Window = Callable[..., dict[str, Any]]
@@ -36,10 +38,34 @@ def delta_only(tmp_path: Path) -> Settings:
     return Settings(delta=str(tmp_path / "lake"), stores=("delta",))
 
 
+@pytest.fixture(scope="session")
+def redis_program() -> Path:
+    """Return the Redis of the machine's own packages: the stack has Valkey."""
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("no redis-server: install it with `apt-get install redis-server`")
+    return Path(program)
+
+
+@pytest.fixture(scope="session")
+def redis_server(redis_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the URL of such a server."""
+    server = Server(tmp_path_factory.mktemp("redis") / "server", redis_program)
+    server.start()
+    yield server.url
+    server.stop()
+
+
 @pytest.fixture
-def both(settings: Settings) -> Settings:
-    """Return settings with both stores and two shards."""
-    return msgspec.structs.replace(settings, stores=("redis", "postgres"), shards=2)
+def both(settings: Settings, request: pytest.FixtureRequest) -> Settings:
+    """Return settings with both stores and two shards.
+
+    With the parameter `redis_server` Redis is that of the machine's packages.
+    """
+    both = msgspec.structs.replace(settings, stores=("redis", "postgres"), shards=2)
+    if getattr(request, "param", "valkey") == "valkey":
+        return both
+    return msgspec.structs.replace(both, redis=request.getfixturevalue(request.param))
 
 
 @pytest.fixture
@@ -54,6 +80,7 @@ def client(settings: Settings) -> Iterator[redis.Redis]:
         "memory",
         "delta",
         pytest.param("redis", marks=pytest.mark.services),
+        pytest.param("redis_server", marks=pytest.mark.services),
         pytest.param("postgres", marks=pytest.mark.services),
     ]
 )
@@ -66,6 +93,10 @@ def store(request: pytest.FixtureRequest) -> Iterator[WindowStore]:
         store = connect_delta(request.getfixturevalue("delta_only"), "main")
     elif request.param == "redis":
         store = connect_redis(request.getfixturevalue("redis_only"), "main")
+    elif request.param == "redis_server":
+        alone = request.getfixturevalue("redis_only")
+        url = request.getfixturevalue("redis_server")
+        store = connect_redis(msgspec.structs.replace(alone, redis=url), "main")
     else:
         store = connect_postgres(request.getfixturevalue("settings"), "main")
     yield store

@@ -1,12 +1,11 @@
 """Postgres and a Redis that follows it, and what Redis holds."""
 
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from decimal import Decimal
 
 import msgspec
 import polars as pl
-import redis
 
 from mobility.entities import ENTITIES, Entity
 from mobility.keys import LAST_WINDOW, RedisKeys
@@ -14,6 +13,8 @@ from mobility.measures import AMOUNTS, COUNTS
 from mobility.records import MICRO
 from mobility.settings import Settings
 from mobility.times import epoch_ms
+from redis_cluster.connection import connect
+from redis_cluster.records import read_record
 from sinks.connecting import follow
 from sinks.fencing import take_fencing_token
 from sinks.followed_store import FollowedStore
@@ -41,7 +42,7 @@ def followed_store(
 def redis_totals(settings: Settings, entity: Entity) -> pl.DataFrame:
     """Return the totals in Redis (TOUCHED_SCHEMA), sorted by id."""
     prefix = RedisKeys.of(settings).totals(entity, "")
-    with redis.Redis.from_url(settings.redis, decode_responses=True) as client:
+    with closing(connect(settings.redis, decode_responses=True)) as client:
         names = sorted(str(name) for name in client.scan_iter(f"{prefix}*"))
         hashes = [client.hgetall(name) for name in names]
     rows = [
@@ -78,12 +79,13 @@ def until_followed(store: FollowedStore, settings: Settings, entity: Entity) -> 
     until(lambda: redis_totals(settings, entity), "the totals in Redis", expected.equals)
     number = store.sequence_number(entity).number
     keys = RedisKeys.of(settings)
-    with redis.Redis.from_url(settings.redis, decode_responses=True) as client:
-        wanted = {str(shard): str(number) for shard in range(settings.shards)}
-        until(lambda: client.hgetall(keys.sequence(entity)), "the numbers", wanted.__eq__)
-        progress = {str(shard): str(mark) for shard, mark in store.progress(entity).items()}
-        if progress:
-            until(lambda: client.hgetall(keys.progress(entity)), "the progress", progress.__eq__)
+    with closing(connect(settings.redis)) as client:
+        wanted = dict.fromkeys(range(settings.shards), number)
+        until(lambda: read_record(client, keys, entity).sequence, "the numbers", wanted.__eq__)
+        if progress := store.progress(entity):
+            until(
+                lambda: read_record(client, keys, entity).progress, "the progress", progress.__eq__
+            )
 
 
 def catch_up(settings: Settings) -> None:

@@ -39,6 +39,10 @@ IDS = [f"d{number:02}" for number in range(40)]
 Build = Any
 
 
+on_each_server = pytest.mark.parametrize("both", ["valkey", "redis_server"], indirect=True)
+"""Runs a test on Valkey, and on the Redis of the machine's packages."""
+
+
 @pytest.fixture
 def store(both: Settings) -> Iterator[FollowedStore]:
     """Return an empty Postgres that Redis follows."""
@@ -60,10 +64,12 @@ def fill(store: FollowedStore, window: Build, frame: Build, count: int = 1) -> N
         store.record_progress(DRIVER, shard, 2, 5_000 * count + shard)
 
 
+@on_each_server
 def test_the_hash_is_readable(
-    store: FollowedStore, both: Settings, client: redis.Redis, window: Build, frame: Build
+    store: FollowedStore, both: Settings, window: Build, frame: Build
 ) -> None:
     """Totals as exact decimals in units, the mean, and times in ISO 8601; it expires."""
+    client = redis.Redis.from_url(both.redis, decode_responses=True)
     rows = frame(
         window("d 1", trip_count=3, total_revenue=-50_000, total_distance=7),
         window("é\"'", at=1, trip_count=0, total_duration=0),
@@ -89,8 +95,10 @@ def test_the_hash_is_readable(
     without_trips: Any = client.hgetall(RedisKeys.of(both).totals(DRIVER, "é\"'"))
     assert (without_trips["avg_duration"], without_trips["start_time"]) == ("0", "")
     assert client.keys(f"{both.redis_prefix}ledger:*") == []
+    client.close()
 
 
+@on_each_server
 @given(batches=batches, data=st.data())
 @hypothesis_settings(
     max_examples=15,
