@@ -47,7 +47,7 @@ demo *args:
 # Recompute complete windows from the log, compare topics and stores: [--windows N | --all] ...
 [no-cd]
 audit *args:
-    python -m stack.with_settings "{{ root }}/.mobility" python -m audit.sampling "$@"
+    python -m stack.with_settings "{{ root }}/.mobility" python -m audit.sampling --records "{{ root }}/.mobility/backfills" "$@"
 
 # Run the flow on running services: -r DIR [--processes N] [--flow serving] [--accept-gap] [--add-entity NAME].
 [no-cd]

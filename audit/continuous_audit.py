@@ -15,8 +15,12 @@ from audit.audited_stores import (
     EntityWatermarks,
     delivered_watermarks,
 )
+from audit.backfill_records import BackfillRecords
 from audit.incremental_topic_reader import IncrementalTopicReader
 from audit.recomputation import WindowRecomputation
+from audit.recount_computation import RecountedWindows
+from audit.recount_reading import RecountReading
+from audit.recounts import Recounts, applied_among
 from audit.rounds import AuditRound, CheckResult
 from audit.rules_in_force import read_rules_in_force
 from audit.window_sample import WindowSample, keep_highest_versions, merge_partials
@@ -48,21 +52,30 @@ class RulesChangedError(Exception):
     """The flow was started with other tables or rules than when the audit began to read."""
 
 
+class BackfillAppliedError(Exception):
+    """A backfill was applied since the audit began to read: its windows have other values now."""
+
+
 class ContinuousAudit:
     """The positions in the topics and the sampled windows that are not compared yet.
 
     Every round reads every store, for a few ids; a window is dropped once it was compared. While a
-    store makes no progress, reading of the log stops too, so that memory stays bounded.
+    store makes no progress, reading of the log stops too, so that memory stays bounded. `records`
+    are those of backfills; what they have recounted is computed once, in the first round.
     """
 
     def __init__(
         self,
         settings: Settings,
         stores: Sequence[AuditedStore],
+        records: BackfillRecords,
         seed: int,
         follower: Follower | None = None,
     ) -> None:
         self._settings = settings
+        self._records = records
+        self._known = records.read()
+        self._recounted: RecountedWindows | None = None
         self._stores = stores
         self._follower = follower
         self._compared_until = MIN_EVENT_TIME
@@ -85,8 +98,10 @@ class ContinuousAudit:
         """Read on and compare the windows that are complete; None if asked to stop meanwhile.
 
         Raises RulesChangedError where others came into force since it began: what was read ahead of
-        the flow may be judged by them.
+        the flow may be judged by them. Raises BackfillAppliedError where windows of what was read
+        were recounted since.
         """
+        self._refuse_recounted()
         watermarks = [store.progress() for store in self._stores]
         delivered = delivered_watermarks(self._settings)
         # Read after the watermarks: the windows that are complete by them were computed with rules
@@ -95,6 +110,7 @@ class ContinuousAudit:
             raise RulesChangedError
         try:
             self._read(pause)
+            recounted = self._recount(pause)
         except _StopRequestedError:
             return None
         window_range = self._complete_range(watermarks, delivered)
@@ -109,6 +125,7 @@ class ContinuousAudit:
             delivered,
             self._topics.truncated_until,
             self._settings,
+            Recounts(self._records, self._known, recounted),
             self._recomputed.rules,
             self._follower,
         )
@@ -126,21 +143,49 @@ class ContinuousAudit:
         self._log.close()
         self._topics.close()
 
+    def _refuse_recounted(self) -> None:
+        """Raise BackfillAppliedError where windows that were read, or will be, were recounted."""
+        known = {record.id for record in applied_among(self._known)}
+        since = self._recomputed.truncated_until
+        for record in applied_among(self._records.read()):
+            if record.id not in known and record.overlaps(since, MAX_EVENT_TIME):
+                raise BackfillAppliedError
+
+    def _recount(self, pause: Pause) -> RecountedWindows:
+        """Compute the windows that backfills have recounted, of those that can be complete."""
+        if self._recounted is None:
+            first = max(self._recomputed.truncated_until + 1, MIN_EVENT_TIME)
+            reading = RecountReading(
+                applied_among(self._known),
+                self._records,
+                self._settings,
+                AuditedRange(first, MAX_EVENT_TIME),
+                self._keep_sampled,
+                MAX_BACKLOG,
+            )
+            started = time.monotonic()
+
+            def on_read(_number: int) -> None:
+                nonlocal started
+                _wait(pause, time.monotonic() - started)
+                started = time.monotonic()
+
+            self._recounted = reading.run(on_read, lambda: _wait(pause, 0))
+        return self._recounted
+
+    def _keep_sampled(self, windows: pl.DataFrame) -> pl.DataFrame:
+        return self._from_topics.keep_sampled(self._recomputed.sample.keep_sampled(windows))
+
     def _read(self, pause: Pause) -> None:
         """Read the topics to their ends, and the log unless too many windows are waiting."""
-
-        def wait(seconds: float) -> None:
-            if pause(seconds):
-                raise _StopRequestedError
-
         window_range = AuditedRange(self._compared_until, MAX_EVENT_TIME)
-        batches = [self._topics.read(window_range, lambda: wait(0))]
+        batches = [self._topics.read(window_range, lambda: _wait(pause, 0))]
         if self._recomputed.sample.rows.height < _MAX_SAMPLED:
-            batches.insert(0, self._recomputed.read_to(self._log.ends(), lambda: wait(0)))
+            batches.insert(0, self._recomputed.read_to(self._log.ends(), lambda: _wait(pause, 0)))
         started = time.monotonic()
         for _ in chain.from_iterable(batches):
             # At most half of the time is used, however much there is to read.
-            wait(time.monotonic() - started)
+            _wait(pause, time.monotonic() - started)
             started = time.monotonic()
 
     def _complete_range(
@@ -168,3 +213,9 @@ class ContinuousAudit:
         self._recomputed.sample.drop_before(time_ms)
         self._recomputed.window_starts.clear()
         self._from_topics.drop_before(time_ms)
+
+
+def _wait(pause: Pause, seconds: float) -> None:
+    """Wait; raises _StopRequestedError where the audit is asked to stop."""
+    if pause(seconds):
+        raise _StopRequestedError

@@ -18,8 +18,8 @@ class AuditCounters:
 
     Fields are named as in `audit.json` and in the status record. `drift` counts the windows that
     differed, and of totals the most that differed at once; `drifts` is the same per store or topic.
-    `amended` counts windows of a backfill; `behind` are the window starts that are read but not
-    compared yet.
+    `amended` counts windows of backfills that were left out; `behind` are the window starts that
+    are read but not compared yet.
     """
 
     rounds: int = 0

@@ -29,7 +29,7 @@ class AuditMetrics:
         )
         self._backfilled = Counter(
             "mobility_audit_windows_amended",
-            "Windows that were not compared, because a backfill has counted them again.",
+            "Windows of backfills that were left out: nothing says what they should be.",
             ["place"],
             registry=self.registry,
         )

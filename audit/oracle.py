@@ -124,12 +124,24 @@ def aggregate_windows(
 
     They have a column for each of the sketches, which has its bytes.
     """
+    return aggregate_enriched(enrich_by_rules(trips, settings, rules), settings, sketches)
+
+
+def enrich_by_rules(
+    trips: pl.DataFrame, settings: Settings, rules: RulesInForce | None
+) -> pl.DataFrame:
+    """Return trips as `enrich` does, each by the tables that are in force for it."""
     if rules is None or trips.is_empty():
         files = {name: Path(path) for name in TABLES if (path := getattr(settings, name))}
-        trips = enrich(trips, settings, files)
-    else:
-        parts = rules.split_rows(trips)
-        trips = pl.concat([enrich(rows, settings, line.tables) for line, rows in parts])
+        return enrich(trips, settings, files)
+    parts = rules.split_rows(trips)
+    return pl.concat([enrich(rows, settings, line.tables) for line, rows in parts])
+
+
+def aggregate_enriched(
+    trips: pl.DataFrame, settings: Settings, sketches: Sequence[Sketch] = ()
+) -> pl.DataFrame:
+    """Return the windows of trips as `aggregate_windows` does; `enrich_by_rules` returns trips."""
     of_entities = [
         _aggregate(
             trips.select(

@@ -106,7 +106,7 @@ def read_rules_in_force(settings: Settings) -> RulesInForce | None:
     topic_id = find_topic(settings, trips_topic(settings)).id
     try:
         texts = (folder / "rules.ndjson").read_text().splitlines()
-        lines = [_line(json.loads(text), folder, topic_id) for text in texts]
+        lines = [read_line(json.loads(text), folder, topic_id) for text in texts]
         record = json.loads((folder / "flow.json").read_text())
     except (OSError, ValueError, KeyError) as error:
         msg = (
@@ -119,10 +119,14 @@ def read_rules_in_force(settings: Settings) -> RulesInForce | None:
     return RulesInForce(tuple(lines), since)
 
 
-def _line(line: dict[str, Any], folder: Path, topic_id: str | None) -> Line:
-    tables = {
-        name: folder / "tables" / f"{sha256}.parquet" for name, sha256 in line["tables"].items()
-    }
+def copied_table(folder: Path, sha256: str) -> Path:
+    """Return the copy of a table in a recovery folder."""
+    return folder / "tables" / f"{sha256}.parquet"
+
+
+def read_line(line: dict[str, Any], folder: Path, topic_id: str | None) -> Line:
+    """Return a line of the journal for the topic with this id."""
+    tables = {name: copied_table(folder, sha256) for name, sha256 in line["tables"].items()}
     # Offsets of a deleted topic do not apply to a new topic of the same name.
     is_same = line["topic_id"] is None or topic_id in {None, line["topic_id"]}
     firsts = line["first_offsets"] if is_same else {}

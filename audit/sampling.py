@@ -9,6 +9,7 @@ import secrets
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import polars as pl
@@ -27,16 +28,19 @@ from audit.audited_stores import (
     FingerprintError,
     delivered_watermarks,
 )
+from audit.backfill_records import RECORDS_FOLDER, open_records
 from audit.comparison import DIFFERENCE_KINDS
 from audit.incremental_topic_reader import IncrementalTopicReader, TopicChangedError
 from audit.recomputation import WindowRecomputation
+from audit.recount_reading import RecountReading
+from audit.recounts import Recounts, applied_among
 from audit.report import new_table, print_differences
 from audit.rounds import AuditRound, CheckResult
 from audit.rules_in_force import read_rules_in_force
 from audit.window_sample import WindowSample, keep_highest_versions, merge_partials
 from broker.errors import BrokerError
 from mobility.arguments import integer_from, positive_int, time_ms
-from mobility.entities import BY_NAME
+from mobility.entities import BY_NAME, Entity
 from mobility.records import MAX_EVENT_TIME, MIN_EVENT_TIME
 from mobility.rules_journal import NOT_KNOWN
 from mobility.settings import Settings, SettingsError, Store, read_settings
@@ -67,6 +71,7 @@ class AuditOptions:
     seed: int
     entities: tuple[str, ...]
     window_range: AuditedRange
+    records: Path
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -125,6 +130,9 @@ def run_audit(
     # Watermarks first, then the log: what is complete by the watermarks is in the log then.
     watermarks = [store.progress() for store in stores]
     delivered = delivered_watermarks(settings)
+    # Records, then topics and stores: what is applied is in them then, and was read from the log.
+    folder = open_records(options.records, settings)
+    records = folder.read()
     window_range = _limit_range(options.window_range, [*watermarks, delivered], settings)
     log = IncrementalTopicReader(settings, trips_topic(settings))
     try:
@@ -138,27 +146,21 @@ def run_audit(
                 status.update(f"reading the log: {number:,} messages")
     finally:
         log.close()
-    with console.status("reading topics and stores"):
-        results = _compare(options, settings, recomputed, stores, watermarks, delivered)
-    return results, recomputed
-
-
-def _compare(
-    options: AuditOptions,
-    settings: Settings,
-    recomputed: WindowRecomputation,
-    stores: Sequence[AuditedStore],
-    watermarks: Sequence[EntityWatermarks],
-    delivered: EntityWatermarks,
-) -> list[CheckResult]:
     from_topics = WindowSample(options.windows, options.seed, _GROUPS, keep_highest_versions)
     entities = [BY_NAME[name] for name in options.entities]
-    topics = AggregatedTopics(settings, entities, from_topics)
-    try:
-        for _ in topics.read(recomputed.complete_range):
-            pass
-    finally:
-        topics.close()
+    with console.status("reading topics"):
+        truncated_until = _read_topics(settings, entities, from_topics, recomputed.complete_range)
+    reading = RecountReading(
+        applied_among(records),
+        folder,
+        settings,
+        recomputed.complete_range,
+        lambda windows: from_topics.keep_sampled(recomputed.sample.keep_sampled(windows)),
+    )
+    with console.status("reading again what backfills have read") as status:
+        recounted = reading.run(
+            lambda number: status.update(f"what backfills have read: {number:,} messages")
+        )
     audit_round = AuditRound(
         recomputed.sample,
         from_topics,
@@ -166,12 +168,31 @@ def _compare(
         stores,
         watermarks,
         delivered,
-        topics.truncated_until,
+        truncated_until,
         settings,
+        Recounts(folder, records, recounted),
         recomputed.rules,
         configured_follower(settings),
     )
-    return audit_round.run(entities, all_ids=options.windows is None)
+    with console.status("reading stores"):
+        results = audit_round.run(entities, all_ids=options.windows is None)
+    return results, recomputed
+
+
+def _read_topics(
+    settings: Settings,
+    entities: list[Entity],
+    sample: WindowSample,
+    window_range: AuditedRange,
+) -> int:
+    """Read the windows of `aggregated.*`; return up to when some may be missing (epoch ms)."""
+    topics = AggregatedTopics(settings, entities, sample)
+    try:
+        for _ in topics.read(window_range):
+            pass
+    finally:
+        topics.close()
+    return topics.truncated_until
 
 
 def _limit_range(
@@ -214,6 +235,8 @@ def _print_report(
         lines.append(NOT_KNOWN)
     if incomplete:
         lines.append(f"not complete yet, or after --until: {incomplete:,} window starts")
+    reasons = dict(pair for result in results for pair in result.left_out.items())
+    lines += [f"not compared, because {reason}" for reason in reasons]
     if not any(result.comparison.expected for result in results):
         lines.append("nothing was compared: no window is complete in the log and in a store")
     for line in lines:
@@ -247,12 +270,20 @@ def _parse_options(arguments: Sequence[str] | None) -> AuditOptions:
     add("--entity", action="append", choices=list(BY_NAME), help="this entity; can be repeated")
     add("--since", metavar="TIME", type=time_ms, default=MIN_EVENT_TIME, help="first window start")
     add("--until", metavar="TIME", type=time_ms, default=MAX_EVENT_TIME, help="last window start")
+    add(
+        "--records",
+        metavar="DIR",
+        type=Path,
+        default=RECORDS_FOLDER,
+        help="the folder of the records of backfills (%(default)s)",
+    )
     found = parser.parse_args(arguments)
     return AuditOptions(
         windows=None if found.all else found.windows,
         seed=secrets.randbelow(1_000_000) if found.seed is None else found.seed,
         entities=tuple(found.entity or BY_NAME),
         window_range=AuditedRange(found.since, found.until),
+        records=found.records,
     )
 
 

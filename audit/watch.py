@@ -5,18 +5,20 @@ log, as metrics (MOBILITY_AUDIT_PORT), in `audit.json` next to the flow's status
 stores for the API.
 """
 
+import argparse
 import os
 import secrets
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 
-from audit.continuous_audit import ContinuousAudit, RulesChangedError
+from audit.backfill_records import RECORDS_FOLDER, open_records
+from audit.continuous_audit import BackfillAppliedError, ContinuousAudit, RulesChangedError
 from audit.counters import AuditCounters
 from audit.incremental_topic_reader import TopicChangedError
 from audit.metrics import AuditMetrics
@@ -34,8 +36,9 @@ _LOWEST_PRIORITY: Final = 19
 _RETRY_SECONDS: Final = 5.0
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Audit until SIGTERM or SIGINT; return 0, or 2 if settings or Postgres can't be used."""
+    records = _parse_options(arguments)
     console = Console(soft_wrap=True, markup=False, highlight=False)
     try:
         settings = read_settings(os.environ)
@@ -49,7 +52,7 @@ def main() -> int:
     metrics = AuditMetrics()
     if settings.audit_port:
         metrics.serve(settings.audit_port)
-    loop = AuditLoop(settings, metrics, console.print, stop)
+    loop = AuditLoop(settings, records, metrics, console.print, stop)
     publisher = StatusPublisher(settings, AUDIT, loop.counters.status_record)
     publisher.start()
     try:
@@ -68,12 +71,14 @@ class AuditLoop:
     def __init__(
         self,
         settings: Settings,
+        records: Path,
         metrics: AuditMetrics,
         write_line: Callable[[str], None],
         stop: threading.Event,
     ) -> None:
         self.counters = AuditCounters()
         self._settings = settings
+        self._records = records
         self._metrics = metrics
         self._write_line = write_line
         self._stop = stop
@@ -93,6 +98,10 @@ class AuditLoop:
                     self._write_line("other tables or rules are in force: reading again")
                     self._close()
                     continue
+                except BackfillAppliedError:
+                    self._write_line("a backfill was applied: reading again")
+                    self._close()
+                    continue
                 except FAILURES as error:
                     wait = min(wait, _RETRY_SECONDS)
                     self._on_failure(error)
@@ -106,7 +115,8 @@ class AuditLoop:
         if self._audit is None:
             stores = configured_stores(self._settings)
             follower = configured_follower(self._settings)
-            self._audit = ContinuousAudit(self._settings, stores, seed, follower)
+            records = open_records(self._records, self._settings)
+            self._audit = ContinuousAudit(self._settings, stores, records, seed, follower)
         results = self._audit.run_round(self._stop.wait)
         if results is None:
             return
@@ -116,6 +126,8 @@ class AuditLoop:
         self._report(results)
 
     def _report(self, results: list[CheckResult]) -> None:
+        for reason in dict.fromkeys(each for result in results for each in result.left_out):
+            self._write_line(f"not compared, because {reason}")
         for result in results:
             for line in format_examples(result.comparison):
                 self._write_line(line)
@@ -144,6 +156,20 @@ class AuditLoop:
         if self._audit is not None:
             self._audit.close()
             self._audit = None
+
+
+def _parse_options(arguments: Sequence[str] | None) -> Path:
+    """Return the folder of the records of backfills."""
+    parser = argparse.ArgumentParser(prog="python -m audit.watch", description=__doc__)
+    parser.add_argument(
+        "--records",
+        metavar="DIR",
+        type=Path,
+        default=RECORDS_FOLDER,
+        help="the folder of the records of backfills (%(default)s)",
+    )
+    records: Path = parser.parse_args(arguments).records
+    return records
 
 
 if __name__ == "__main__":

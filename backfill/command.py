@@ -8,11 +8,12 @@ import polars as pl
 from rich.console import Console
 
 from backfill.errors import BackfillError
-from backfill.journal import Journal, log_name
+from backfill.journal import Journal
 from backfill.options import BackfillOptions, parse_options
 from backfill.report import print_records
 from backfill.run import BackfillRun
 from broker.errors import BrokerError, DeliveryError
+from broker.topics import log_name
 from mobility.settings import Settings, SettingsError, read_settings
 from sinks.store import StoreError
 

@@ -8,12 +8,12 @@ from typing import Final
 
 import polars as pl
 
-from backfill.decoding import window_start_of
+from backfill.decoding import TRIP_COLUMNS, window_start_of
 from backfill.errors import BackfillError
 from backfill.window_range import WindowRange
 from mobility.settings import Settings
 from mobility.times import iso_time
-from mobility.trips import TRIP_SCHEMA, decode_trips
+from mobility.trips import decode_trips
 from mobility.validation import TripRules
 from producer.formats.known_formats import OWN
 from producer.formats.options import ReadingOptions
@@ -30,7 +30,7 @@ _PARQUET_MAGIC: Final = b"PAR1"
 class CorrectionFile:
     """The trips of one file, and the range of windows that it was given for.
 
-    `trips`: `line`, `window_start` and TRIP_SCHEMA without `row`, in the order of the file.
+    `trips`: `line`, `window_start` and TRIP_COLUMNS, in the order of the file.
     `json_lines`: the same trips as one JSON message per line. `sha256` is that of the file itself.
     """
 
@@ -91,8 +91,7 @@ def _parse(json_lines: bytes, settings: Settings) -> tuple[pl.DataFrame, pl.Data
         rows.select(numbers.gather(rows["row"]), *(name for name in rows.columns if name != "row"))
         for rows in (decoded.trips, decoded.rejected)
     )
-    columns = [name for name in TRIP_SCHEMA if name != "row"]
-    return trips.select("line", window_start_of(settings), *columns), rejected
+    return trips.select("line", window_start_of(settings), *TRIP_COLUMNS), rejected
 
 
 def _rejections(rejected: pl.DataFrame) -> Iterator[tuple[int, str]]:

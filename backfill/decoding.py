@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import polars as pl
 
@@ -14,12 +15,15 @@ from mobility.settings import Settings
 from mobility.trips import TRIP_SCHEMA, decode_trips
 from mobility.values import ValueFormat
 
+TRIP_COLUMNS: Final = tuple(name for name in TRIP_SCHEMA if name != "row")
+"""The columns of trips; which message of a batch they were does not matter here."""
+
 
 @dataclass(frozen=True, slots=True)
 class DecodedTrips:
     """The valid trips among messages that are judged alike, late ones too.
 
-    `trips`: POSITION_SCHEMA, `window_start` and TRIP_SCHEMA without `row`. `punctuations`:
+    `trips`: POSITION_SCHEMA, `window_start` and TRIP_COLUMNS. `punctuations`:
     `partition` and `event_time`. `tables` are those that are in force for them.
     """
 
@@ -50,7 +54,7 @@ class LogDecoder:
             placed = timed.trips.select(
                 *part.positions[timed.trips["row"]],
                 window_start_of(self._settings),
-                *(name for name in TRIP_SCHEMA if name != "row"),
+                *TRIP_COLUMNS,
             )
             partitions = part.positions["partition"].gather(timed.punctuations["row"])
             punctuations = timed.punctuations.select(partitions, "event_time")

@@ -15,13 +15,12 @@ import polars as pl
 
 from backfill.correction_file import CorrectionFile, read_correction_file
 from backfill.errors import BackfillError
+from backfill.log_read import LogRead
 from backfill.plan import ENTITY_WINDOW_SCHEMA, WindowChanges
 from backfill.window_range import WindowRange, parse_window_range
-from broker.topics import cluster_id
 from mobility.files import sync_folder, try_file_lock, write_atomically
 from mobility.settings import Settings
 from mobility.times import iso_time
-from mobility.topics import trips_topic
 from mobility.totals import upgrade_windows
 
 _RECORD_FILE: Final = "record.json"
@@ -41,7 +40,8 @@ class BackfillRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The content of `record.json`. Its JSON names are stored and must not change.
 
     `log` names the topic and cluster of the backfill; one folder may serve several. `reverts` is
-    the id of the backfill that this one reverts.
+    the id of the backfill that this one reverts. `read` is what a recount has read; records of
+    earlier releases lack it.
     """
 
     id: str
@@ -57,6 +57,12 @@ class BackfillRecord(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str
     inputs: tuple[RecordedFile, ...]
     counts: dict[str, dict[str, int]]
+    read: LogRead | None = None
+
+    @property
+    def says_what_was_read(self) -> bool:
+        """Whether an audit can compute what this record has written."""
+        return self.read is not None or self.reverts is not None
 
     def window_range(self, settings: Settings) -> WindowRange:
         """Return the range that was recounted.
@@ -70,14 +76,6 @@ class BackfillRecord(msgspec.Struct, frozen=True, kw_only=True):
             )
             raise BackfillError(msg)
         return parse_window_range(self.start, self.end, settings)
-
-
-def log_name(settings: Settings) -> str:
-    """Return the name of the log for records: the topic and the id of its cluster.
-
-    Raises BrokerError.
-    """
-    return f"{trips_topic(settings)} on cluster {cluster_id(settings)}"
 
 
 class Journal:
@@ -136,6 +134,25 @@ class Journal:
             if record.reverts is not None and record.status == "applied"
         }
 
+    def has_unsaid(self, window_range: WindowRange) -> bool:
+        """Tell whether windows of a range are right by a record that lacks what was read."""
+        reverted = self.reverted()
+        records = self.overlapping(window_range)
+        saying = [
+            None if each.read is None or each.id in reverted else each.window_range(self._settings)
+            for each in records
+        ]
+        return any(
+            not record.says_what_was_read
+            and record.id not in reverted
+            and not any(
+                later is not None
+                and later.covers(record.window_range(self._settings).within(window_range))
+                for later in saying[number + 1 :]
+            )
+            for number, record in enumerate(records)
+        )
+
     def effective_corrections(self, window_range: WindowRange) -> list[CorrectionFile]:
         """Return the corrections of applied backfills of these windows, oldest first.
 
@@ -155,8 +172,10 @@ class Journal:
         changes: WindowChanges,
         corrections: Sequence[CorrectionFile],
         reverts: str | None,
+        generation: int,
+        read: LogRead | None,
     ) -> BackfillRecord:
-        """Record a backfill that is about to write `changes`, of which there must be some.
+        """Record a backfill that is about to write `changes`.
 
         After a crash the record is there as a whole or not at all.
         """
@@ -166,7 +185,7 @@ class Journal:
             start=iso_time(window_range.start),
             end=iso_time(window_range.end),
             status="applying",
-            generation=changes.after["generation"].item(0),
+            generation=generation,
             reverts=reverts,
             by=f"{getpass.getuser()}@{socket.gethostname()}",
             started=_now(),
@@ -182,6 +201,7 @@ class Journal:
                 for number, file in enumerate(corrections, 1)
             ),
             counts=_counts(changes),
+            read=read,
         )
         self._write_folder(record, changes, corrections)
         return record

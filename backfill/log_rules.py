@@ -1,6 +1,8 @@
 """By which rules and tables each offset of the log is judged: those that the flow judges it by."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -9,12 +11,15 @@ import polars as pl
 from backfill.errors import BackfillError
 from broker.topics import find_topic
 from mobility.enrichment import TableError, Tables
+from mobility.records import RULES_VERSION
+from mobility.rules_journal import JournalEntry
 from mobility.settings import Settings
 from mobility.topics import trips_topic
 from mobility.validation import TripRules
 from runtime.failures import RefusalError
 from runtime.rules import Rules, RulesReader
-from runtime.rules_journal import read_journal
+from runtime.rules_journal import hash_tables
+from runtime.tables import configured_tables
 
 _ANY_OTHER: Final = -1
 """A partition that no rules begin in: it is judged by the newest from its beginning."""
@@ -29,11 +34,12 @@ class LogRules:
 
     def __init__(self, settings: Settings, topic_id: str | None = None) -> None:
         folder = None if settings.recovery_dir is None else Path(settings.recovery_dir)
+        self._settings = settings
         self._reader = RulesReader(settings, folder)
         self._topic_id = topic_id
         self._known: dict[int, list[Rules]] = {}
         try:
-            is_known = folder is None or read_journal(folder)
+            is_known = folder is None or self._reader.journal
         except RefusalError as error:
             raise BackfillError(str(error)) from error
         if not is_known:
@@ -42,6 +48,18 @@ class LogRules:
                 "Is it the recovery folder of the flow, and was the flow started on it?"
             )
             raise BackfillError(msg)
+
+    @cached_property
+    def lines(self) -> tuple[JournalEntry, ...]:
+        """The lines of the journal; without a folder one that has the tables of now.
+
+        Raises OSError where one of these can't be read.
+        """
+        if self._reader.journal:
+            return self._reader.journal
+        tables = hash_tables(configured_tables(self._settings))
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        return (JournalEntry(at=now, version=RULES_VERSION, tables=tables),)
 
     @property
     def newest_tables(self) -> Tables:

@@ -14,6 +14,7 @@ from backfill.current_windows import read_current_windows, refuse_incomplete, re
 from backfill.decoding import LogDecoder, open_decoder
 from backfill.errors import BackfillError
 from backfill.journal import BackfillRecord, Journal
+from backfill.log_read import LogRead
 from backfill.plan import (
     ENTITY_WINDOW_KEY,
     WindowChanges,
@@ -38,6 +39,15 @@ class Recounted:
 
     windows: int = 0
     refused: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What a backfill writes, with which generation, and what it has read of the log, if it did."""
+
+    changes: WindowChanges
+    generation: int
+    read: LogRead | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +77,8 @@ class BackfillRun:
                 return self._finish(unfinished, stores)
             for store in stores:
                 refuse_incomplete_in(store, window_range, settings)
-            changes = self._plan(window_range, given)
-            return self._apply(changes, stores, window_range, given)
+            plan = self._plan(window_range, given)
+            return self._apply(plan, stores, window_range, given)
 
     def revert(self, backfill: str) -> None:
         """Restore the windows from before a backfill. Raises BackfillError where it is refused."""
@@ -88,10 +98,10 @@ class BackfillRun:
             generation = self._next_generation(window_range, current)
             touched = current.join(made.after, on=ENTITY_WINDOW_KEY, how="semi")
             wanted = made.before.filter(pl.col("trip_count") > 0)
-            changes = diff_windows(wanted, touched, generation)
-            self._apply(changes, stores, window_range, reverts=record.id)
+            plan = _Plan(diff_windows(wanted, touched, generation), generation)
+            self._apply(plan, stores, window_range, reverts=record.id)
 
-    def _plan(self, window_range: WindowRange, given: Sequence[CorrectionFile]) -> WindowChanges:
+    def _plan(self, window_range: WindowRange, given: Sequence[CorrectionFile]) -> _Plan:
         """Recount the windows of a range, and return what differs from the current ones."""
         settings = self.settings
         if settings.recovery_dir is None:
@@ -99,14 +109,15 @@ class BackfillRun:
         decoder = open_decoder(settings)
         tables = decoder.rules.newest_tables
         with open_trip_files(window_range, settings) as files:
-            self._read_trips(window_range, given, decoder, files)
+            read = self._read_trips(window_range, given, decoder, files)
             with self._status("current windows") as on_status:
                 current = read_current_windows(settings, window_range, on_status)
             generation = self._next_generation(window_range, current)
             corrections = [*self.journal.effective_corrections(window_range), *given]
             with self._status("recounting the windows"):
                 applied = [given_trips(each, tables, settings) for each in corrections]
-                return plan_changes(files, applied, current, settings, generation)
+                changes = plan_changes(files, applied, current, settings, generation)
+            return _Plan(changes, generation, read)
 
     def _read_trips(
         self,
@@ -114,10 +125,11 @@ class BackfillRun:
         given: Sequence[CorrectionFile],
         decoder: LogDecoder,
         files: TripFiles,
-    ) -> None:
-        """Read the trips of a range to files; warn of those that corrections leave elsewhere.
+    ) -> LogRead:
+        """Read the trips of a range to files, and return what was read of the log.
 
-        Raises IncompleteRangeError where further trips of the range need not be late.
+        Warns of trips that corrections leave elsewhere. Raises IncompleteRangeError where further
+        trips of the range need not be late.
         """
         settings = self.settings
         ids = [file.trips["trip_id"] for file in given]
@@ -125,11 +137,12 @@ class BackfillRun:
         scan = RangeScan(settings, window_range, trip_ids, files)
         topic = trips_topic(settings)
         with self._status(f"trips in {topic}") as on_status:
-            watermark = read_logged_trips(scan, decoder, lambda n: on_status(f"{n:,} read"))
-        refuse_incomplete(window_range, settings, watermark, topic)
+            logged = read_logged_trips(scan, decoder, lambda n: on_status(f"{n:,} read"))
+        refuse_incomplete(window_range, settings, scan.watermark(logged.ends), topic)
         with self._status(f"trips in {late_topic(settings)}") as on_status:
-            read_late_trips(scan, decoder, lambda n: on_status(f"{n:,} read"))
+            late = read_late_trips(scan, decoder, lambda n: on_status(f"{n:,} read"))
         print_outside_trips(scan.outside_trips(), self.console)
+        return LogRead(logged, late, decoder.rules.lines)
 
     def _next_generation(self, window_range: WindowRange, current: pl.DataFrame) -> int:
         """Return a generation above all that the windows of the range have had."""
@@ -147,23 +160,43 @@ class BackfillRun:
 
     def _apply(
         self,
-        changes: WindowChanges,
+        plan: _Plan,
         stores: Sequence[WindowStore],
         window_range: WindowRange,
         given: Sequence[CorrectionFile] = (),
         reverts: str | None = None,
     ) -> Recounted:
         """Print the changes; with `apply` record and write them."""
-        if changes.after.is_empty():
+        if plan.changes.after.is_empty():
             self._print("No difference: the recount gives the current windows.")
+            if self.apply and not given and plan.read is not None:
+                self._record_read(plan, window_range)
             return Recounted()
         if self.shows_changes:
-            print_changes(changes, self.console)
+            print_changes(plan.changes, self.console)
         if not self.apply:
             self._print("Nothing was written. Run it with --apply to write this.")
             return Recounted()
-        record = self.journal.begin(window_range, changes, given, reverts)
+        record = self.journal.begin(
+            window_range, plan.changes, given, reverts, plan.generation, plan.read
+        )
         return self._finish(record, stores)
+
+    def _record_read(self, plan: _Plan, window_range: WindowRange) -> None:
+        """Record a recount without a difference, where no record says what was read before."""
+        records = self.journal.overlapping(window_range)
+        recorded = max((record.generation for record in records), default=0)
+        is_recorded = plan.generation == recorded + 1
+        if is_recorded and not self.journal.has_unsaid(window_range):
+            return
+        record = self.journal.begin(
+            window_range, plan.changes, (), None, plan.generation, plan.read
+        )
+        self.journal.finish(record)
+        self._print(
+            f"Backfill {record.id} is recorded: it says what was read, so that an audit can "
+            f"compare these windows. Its record is {self.journal.folder / record.id}."
+        )
 
     def _finish(self, record: BackfillRecord, stores: Sequence[WindowStore]) -> Recounted:
         """Write all windows of a record, and mark it as applied."""

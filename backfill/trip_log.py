@@ -1,7 +1,8 @@
 """The trips of a range, read from `trips_stream` and `trips_late`."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 import polars as pl
 from confluent_kafka import Message
@@ -10,13 +11,17 @@ from backfill.callbacks import OnMessagesRead
 from backfill.decoding import DecodedTrips, LogDecoder
 from backfill.errors import BackfillError
 from backfill.log_batch import late_batch, logged_batch
+from backfill.log_read import TopicRead
 from backfill.trip_files import TripFiles
 from backfill.window_range import WindowRange
-from broker.topic_reader import TopicReader, read_topic
+from broker.topic_reader import TopicReader
 from mobility.enrichment import enrich
 from mobility.settings import Settings
 from mobility.times import iso_time
 from mobility.topics import late_topic, trips_topic
+
+_BATCH: Final = 20_000
+_MEMORY_MB: Final = 128
 
 
 @dataclass(slots=True)
@@ -33,6 +38,12 @@ class RangeScan:
     files: TripFiles
     outside: list[pl.DataFrame] = field(default_factory=list)
     max_event_times: dict[int, int] = field(default_factory=dict)
+
+    def watermark(self, partitions: Collection[int]) -> int | None:
+        """Return the lowest watermark of partitions; None while one has no event time."""
+        if set(self.max_event_times) != set(partitions):
+            return None
+        return min(self.max_event_times.values()) - self.settings.out_of_orderness * 1_000
 
     def outside_trips(self) -> pl.DataFrame:
         """Return the trips outside the range as one frame."""
@@ -61,36 +72,46 @@ class RangeScan:
 
 def read_logged_trips(
     scan: RangeScan, decoder: LogDecoder, on_progress: OnMessagesRead
-) -> int | None:
-    """Read the trips of `trips_stream`, late ones too; return the lowest watermark.
+) -> TopicRead:
+    """Read the trips of `trips_stream`, late ones too; return how far it was read.
 
-    It is None while a partition has no event time. Raises BackfillError where the log no longer
-    covers the range.
+    Raises BackfillError where the log no longer covers the range.
     """
-    settings = scan.settings
-    topic = trips_topic(settings)
-    firsts = find_first_offsets(settings, topic, scan.window_range)
-    for batch in with_progress(read_topic(settings, topic, firsts), on_progress):
-        for decoded in decoder.decode(logged_batch(batch)):
-            scan.add_logged(decoded)
-    if set(scan.max_event_times) != set(firsts):
-        return None
-    return min(scan.max_event_times.values()) - settings.out_of_orderness * 1_000
+    with _open(scan.settings, trips_topic(scan.settings)) as reader:
+        firsts = first_offsets(reader, scan.settings, scan.window_range)
+        for batch in with_progress(reader.read(firsts, batch_size=_BATCH), on_progress):
+            for decoded in decoder.decode(logged_batch(batch)):
+                scan.add_logged(decoded)
+        return TopicRead(reader.topic_id, dict(reader.positions))
 
 
-def read_late_trips(scan: RangeScan, decoder: LogDecoder, on_progress: OnMessagesRead) -> None:
-    """Read the trips of `trips_late`, at their source positions.
+def read_late_trips(scan: RangeScan, decoder: LogDecoder, on_progress: OnMessagesRead) -> TopicRead:
+    """Read the trips of `trips_late`, at their source positions; return how far it was read.
 
     Messages without a source position in this log are left out.
     """
     topic = trips_topic(scan.settings)
-    batches = read_topic(scan.settings, late_topic(scan.settings))
-    for batch in with_progress(batches, on_progress):
-        for decoded in decoder.decode(late_batch(batch, topic)):
-            scan.add(decoded)
+    with _open(scan.settings, late_topic(scan.settings)) as reader:
+        batches = reader.read(reader.beginnings(), batch_size=_BATCH)
+        for batch in with_progress(batches, on_progress):
+            for decoded in decoder.decode(late_batch(batch, topic)):
+                scan.add(decoded)
+        return TopicRead(reader.topic_id, dict(reader.positions))
+
+
+def _open(settings: Settings, topic: str) -> TopicReader:
+    return TopicReader(settings, topic, memory_mb=_MEMORY_MB)
 
 
 def find_first_offsets(settings: Settings, topic: str, window_range: WindowRange) -> dict[int, int]:
+    """Return `first_offsets` of a topic."""
+    with TopicReader(settings, topic) as reader:
+        return first_offsets(reader, settings, window_range)
+
+
+def first_offsets(
+    reader: TopicReader, settings: Settings, window_range: WindowRange
+) -> dict[int, int]:
     """Return the offset in each partition before which no trip of a range can be.
 
     An event time is ahead of its append time by at most the future tolerance, so a message that
@@ -100,22 +121,18 @@ def find_first_offsets(settings: Settings, topic: str, window_range: WindowRange
     """
     since = window_range.start - settings.future_tolerance * 1_000
     firsts, short = {}, []
-    with TopicReader(settings, topic) as reader:
-        for partition in reader.partitions:
-            low, high = reader.bounds(partition)
-            # Only log-append times bound event times: with timestamps of producers all is read.
-            has_append_times = settings.timestamp == "log_append"
-            firsts[partition] = (
-                reader.offset_for_time(partition, since) if has_append_times else low
-            )
-            if 0 < low >= firsts[partition]:
-                short.append(_describe_start(reader, partition, low, high))
+    for partition in reader.partitions:
+        low, high = reader.bounds(partition)
+        # Only log-append times bound event times: with timestamps of producers all is read.
+        has_append_times = settings.timestamp == "log_append"
+        firsts[partition] = reader.offset_for_time(partition, since) if has_append_times else low
+        if 0 < low >= firsts[partition]:
+            short.append(_describe_start(reader, partition, low, high))
     if short:
         msg = (
-            f"{topic} no longer covers {window_range}: messages were deleted, and none is left "
-            f"that was appended before {iso_time(since)}, so trips of the range may be missing.\n  "
-            + "\n  ".join(sorted(short))
-            + "\nChoose a later range."
+            f"{reader.topic} no longer covers {window_range}: messages were deleted, and none is "
+            f"left that was appended before {iso_time(since)}, so trips of the range may be "
+            "missing.\n  " + "\n  ".join(sorted(short)) + "\nChoose a later range."
         )
         raise BackfillError(msg)
     return firsts

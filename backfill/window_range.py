@@ -23,6 +23,14 @@ class WindowRange:
         """Return whether a window start lies in the range."""
         return pl.col(column).is_between(self.start, self.end, closed="left")
 
+    def within(self, other: "WindowRange") -> "WindowRange":
+        """Return the part of a range that overlaps with another one."""
+        return WindowRange(max(self.start, other.start), min(self.end, other.end))
+
+    def covers(self, other: "WindowRange") -> bool:
+        """Return whether this range contains all windows of another one."""
+        return self.start <= other.start and other.end <= self.end
+
     def overlaps(self, other: "WindowRange") -> bool:
         """Return whether both ranges contain some window."""
         return self.start < other.end and other.start < self.end

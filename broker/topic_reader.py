@@ -37,7 +37,8 @@ OnProgress = Callable[[int, int], None]
 class TopicReader:
     """Reads a topic's committed messages, without a consumer group.
 
-    `positions` are the next offsets of the partitions that were read. Everything raises BrokerError
+    `positions` are the next offsets of the partitions that were read, `topic_id` is that of
+    `TopicInfo`. Everything raises BrokerError
     where Kafka does not answer for 30 s, or a topic can't be read on from where it was, AccessError
     where it may not be read; errors that pass by themselves are waited out. The constructor raises
     MissingTopicError without the topic.
@@ -52,7 +53,8 @@ class TopicReader:
         memory_mb: int = _MEMORY_MB,
     ) -> None:
         self.topic = topic
-        self.partitions = find_topic(settings, topic).partitions
+        found = find_topic(settings, topic)
+        self.partitions, self.topic_id = found.partitions, found.id
         self.positions: dict[int, int] = {}
         self._settings = settings
         self._last_error: KafkaError | None = None

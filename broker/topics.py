@@ -16,6 +16,7 @@ from broker.admin import ClusterAdmin, is_missing
 from broker.clients import ANSWER_SECONDS, reason_of
 from broker.errors import MissingTopicError
 from mobility.settings import Settings
+from mobility.topics import trips_topic
 
 TIMESTAMP_TYPE: Final = "message.timestamp.type"
 
@@ -95,6 +96,14 @@ def find_topic(settings: Settings, name: str) -> TopicInfo:
 def cluster_id(settings: Settings) -> str:
     """Return the id of the Kafka cluster. Raises AccessError, BrokerError."""
     return ClusterAdmin(settings).log_in()
+
+
+def log_name(settings: Settings) -> str:
+    """Return the name of the log for records of it: the topic and the id of its cluster.
+
+    Raises AccessError, BrokerError.
+    """
+    return f"{trips_topic(settings)} on cluster {cluster_id(settings)}"
 
 
 def topic_info(description: TopicDescription) -> TopicInfo:

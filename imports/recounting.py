@@ -9,9 +9,10 @@ from typing import Final
 from rich.console import Console
 
 from backfill.errors import IncompleteRangeError
-from backfill.journal import Journal, log_name
+from backfill.journal import Journal
 from backfill.run import BackfillRun, Recounted
 from backfill.window_range import WindowRange
+from broker.topics import log_name
 from mobility.settings import Settings
 from mobility.times import iso_time
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 from rich.console import Console
 
-from backfill.journal import log_name
+from broker.topics import log_name
 from imports.errors import ImportRefusedError, ImportStoppedError
 from imports.flow_progress import read_ends, require_group, wait_for_flow
 from imports.late_trips import count_dead_letters, read_late_windows, split_ranges

@@ -33,7 +33,8 @@ class RulesReader:
         self._tables: dict[tuple[Path, ...], Tables] = {}
 
     @cached_property
-    def _journal(self) -> tuple[JournalEntry, ...]:
+    def journal(self) -> tuple[JournalEntry, ...]:
+        """The entries of the journal, the newest last; none without a folder."""
         # Read when the first partition is opened: by then the first process has written it.
         return () if self._folder is None else read_journal(self._folder)
 
@@ -44,7 +45,7 @@ class RulesReader:
         """
         if self._folder is None:
             return [Rules(0, TripRules.of(self._settings), self._new_tables)]
-        found = in_force(self._journal, partition, topic_id)
+        found = in_force(self.journal, partition, topic_id)
         begun = sum(first <= offset for first, _ in found)
         return [
             Rules(

@@ -68,7 +68,11 @@ def consumers(folder: Path, settings: Settings) -> tuple[SystemComponent, ...]:
             "flow", ("dataflows", "-r", str(folder / "recovery")), is_ready=flow_reports, grace=60.0
         ),
         SystemComponent("api", ("api",), is_ready=api_responds, url=api),
-        SystemComponent("audit", ("audit.watch",), is_ready=audit_listens),
+        SystemComponent(
+            "audit",
+            ("audit.watch", "--records", str(folder / "backfills")),
+            is_ready=audit_listens,
+        ),
     )
 
 

@@ -12,17 +12,19 @@ import msgspec
 import psycopg
 import pytest
 
+from audit.continuous_audit import BackfillAppliedError
 from audit.metrics import AuditMetrics
 from audit.watch import AuditLoop
 from mobility.settings import to_environ
+from mobility.times import iso_time
 from stack.checkout import clean_environ
 from stack.ports import find_free_port
-from tests.audit.conftest import run_flow
+from tests.audit.conftest import Backfill, run_flow
 from tests.dataflows.conftest import ROOT, Hub, trips_log
 from tests.dataflows.test_schema_registry import framed_log, of_tenant
 from tests.follower import fill_follower
 from tests.registry import running_registry
-from tests.strategies import MINUTE, NOON
+from tests.strategies import MINUTE, NOON, Entry
 from tests.waiting import DEADLINE, until
 
 pytestmark = pytest.mark.services
@@ -44,10 +46,10 @@ def read_status(hub: Hub) -> dict[str, int]:
     return record
 
 
-def test_each_round_continues_where_the_last_one_ended(filled: Hub) -> None:
+def test_each_round_continues_where_the_last_one_ended(filled: Hub, records: Path) -> None:
     """A round compares the windows that are complete; the next one only later windows."""
     lines: list[str] = []
-    loop = AuditLoop(filled.settings, AuditMetrics(), lines.append, threading.Event())
+    loop = AuditLoop(filled.settings, records, AuditMetrics(), lines.append, threading.Event())
     loop._run_round(1)
     first = loop.counters.checked
     assert first > 100
@@ -67,6 +69,33 @@ def test_each_round_continues_where_the_last_one_ended(filled: Hub) -> None:
     assert loop.counters.drift > 0
     assert any(line.startswith("Postgres: different") for line in lines), lines
     assert read_status(filled)["drift"] == loop.counters.drift
+    loop._close()
+
+
+def test_recounted_windows_are_compared_once_a_backfill_is_applied(
+    filled: Hub, records: Path, backfill: Backfill, tmp_path: Path
+) -> None:
+    """It begins again then; the windows of a backfill that is not applied yet are pending."""
+    lines: list[str] = []
+    loop = AuditLoop(filled.settings, records, AuditMetrics(), lines.append, threading.Event())
+    loop._run_round(1)
+    first = loop.counters.checked
+    file = tmp_path / "corrections"
+    file.write_bytes(Entry(NOON + 33 * MINUTE, "12-1-60", "d-other", "car", 7).value or b"")
+    times = ("--from", iso_time(NOON + 10 * MINUTE), "--to", iso_time(NOON + 60 * MINUTE))
+    assert backfill(*times, "--with", file, "--apply")[0] == 0
+    with pytest.raises(BackfillAppliedError):
+        loop._run_round(1)
+    loop._close()
+    loop._run_round(1)
+    assert loop.counters.checked > 2 * first - 100
+    assert (loop.counters.drift, loop.counters.amended) == (0, 0), lines
+    loop._close()
+    with psycopg.connect(filled.settings.postgres, autocommit=True) as postgres:
+        postgres.execute("DELETE FROM driver_ledger WHERE id = 'd-other'")
+    loop._run_round(1)
+    assert loop.counters.drift > 0
+    assert any(line.startswith("Postgres: missing") for line in lines), lines
     loop._close()
 
 
@@ -108,12 +137,12 @@ def scraped(port: int) -> dict[str, float]:
     return {name: float(value) for name, value in pairs}
 
 
-def test_it_waits_for_services_that_are_down(filled: Hub) -> None:
+def test_it_waits_for_services_that_are_down(filled: Hub, records: Path) -> None:
     """A store that does not answer makes rounds fail, and the audit goes on."""
     away = msgspec.structs.replace(filled.settings, redis="redis://127.0.0.1:1/0")
     lines: list[str] = []
     stop = threading.Event()
-    loop = AuditLoop(away, AuditMetrics(), lines.append, stop)
+    loop = AuditLoop(away, records, AuditMetrics(), lines.append, stop)
     thread = threading.Thread(target=loop.run, args=(1,))
     thread.start()
     until(lambda: loop.counters.failures, "two failures", lambda count: count > 1)
@@ -123,14 +152,14 @@ def test_it_waits_for_services_that_are_down(filled: Hub) -> None:
     assert any(line.startswith("round failed: ") for line in lines), lines
 
 
-def test_what_could_not_be_decoded_is_read_again(audited: Hub) -> None:
+def test_what_could_not_be_decoded_is_read_again(audited: Hub, records: Path) -> None:
     """A registry that refuses for some time leaves no window with too few trips."""
     with running_registry() as registry:
         of_tenant(audited, registry)
         audited.write(framed_log(12))
         run_flow(audited)
         stop, lines = threading.Event(), list[str]()
-        loop = AuditLoop(audited.settings, AuditMetrics(), lines.append, stop)
+        loop = AuditLoop(audited.settings, records, AuditMetrics(), lines.append, stop)
         registry.status = 403
         thread = threading.Thread(target=loop.run, args=(1,))
         thread.start()

@@ -11,9 +11,11 @@ from msgspec.structs import replace
 from backfill.correction_file import CorrectionFile, read_correction_file
 from backfill.errors import BackfillError
 from backfill.journal import BackfillRecord, Journal
+from backfill.log_read import LogRead, TopicRead
 from backfill.plan import ENTITY_WINDOW_SCHEMA, WindowChanges
 from backfill.window_range import WindowRange
 from mobility.measures import TOTALS
+from mobility.rules_journal import JournalEntry
 from mobility.settings import Settings
 from tests.strategies import MINUTE, NOON, Entry
 from tests.windows import window, window_frame
@@ -21,6 +23,10 @@ from tests.windows import window, window_frame
 SETTINGS = Settings()
 HOUR = WindowRange(NOON, NOON + 60 * MINUTE)
 NEXT = WindowRange(HOUR.end, HOUR.end + 60 * MINUTE)
+
+READ = LogRead(
+    TopicRead("a", {0: 7}), TopicRead(None, {}), (JournalEntry(at="", version=3, tables={}),)
+)
 
 Given = Callable[[WindowRange, str], CorrectionFile]
 
@@ -60,8 +66,9 @@ def apply(
     reverts: str | None = None,
 ) -> BackfillRecord:
     """Record a backfill as applied."""
+    generation = 1 + len(journal.records())
     record = journal.begin(
-        window_range, one_window(1 + len(journal.records())), corrections, reverts
+        window_range, one_window(generation), corrections, reverts, generation, READ
     )
     journal.finish(record)
     return record
@@ -70,7 +77,7 @@ def apply(
 def test_a_record_is_read_as_it_was_written(journal: Journal, given: Given) -> None:
     """The windows, the range, the corrections with the name and hash of their file."""
     corrections = given(HOUR, "corrected")
-    record = journal.begin(HOUR, one_window(3, trips=0), [corrections], None)
+    record = journal.begin(HOUR, one_window(3, trips=0), [corrections], None, 3, None)
     assert (record.id, record.status, record.generation) == ("0001", "applying", 3)
     assert record.counts == {"driver": {"windows": 1, "emptied": 1}}
     assert journal.records() == [record]
@@ -104,7 +111,13 @@ def test_the_stored_names_of_a_record(journal: Journal, given: Given) -> None:
         "fingerprint",
         "inputs",
         "counts",
+        "read",
     ]
+    assert record["read"] == {
+        "trips_stream": {"topic_id": "a", "ends": {"0": 7}},
+        "trips_late": {"topic_id": None, "ends": {}},
+        "rules": [{"at": "", "version": 3, "tables": {}, "first_offsets": {}, "topic_id": None}],
+    }
     assert [list(each) for each in record["inputs"]] == [["name", "source", "trips", "file"]]
     assert record["takes_back"] == "0007"
     assert sorted(path.name for path in folder.iterdir()) == [
@@ -115,9 +128,29 @@ def test_the_stored_names_of_a_record(journal: Journal, given: Given) -> None:
     ]
 
 
+def test_a_record_of_an_earlier_release_says_nothing_of_what_was_read(journal: Journal) -> None:
+    """It is read all the same; an audit can't compute its windows, but those of a revert."""
+    made = apply(journal, HOUR)
+    path = journal.folder / made.id / "record.json"
+    record = json.loads(path.read_bytes())
+    del record["read"]
+    path.write_text(json.dumps(record))
+    (read,) = journal.records()
+    assert (read.read, read.says_what_was_read) == (None, False)
+    assert journal.has_unsaid(HOUR)
+    assert not journal.has_unsaid(NEXT)
+    apply(journal, WindowRange(HOUR.start, HOUR.start + 30 * MINUTE))
+    assert journal.has_unsaid(HOUR)
+    assert not journal.has_unsaid(WindowRange(HOUR.start, HOUR.start + 30 * MINUTE))
+    apply(journal, HOUR)
+    assert not journal.has_unsaid(HOUR)
+    assert made.says_what_was_read
+    assert replace(read, reverts="0007").says_what_was_read
+
+
 def test_windows_of_an_earlier_release_have_one_start(journal: Journal) -> None:
     """Its backfills can be reverted: the earliest start is taken for the latest too."""
-    record = journal.begin(HOUR, one_window(3), (), None)
+    record = journal.begin(HOUR, one_window(3), (), None, 3, None)
     stored = journal.folder / record.id / "after.parquet"
     pl.read_parquet(stored).drop("last_start_time").write_parquet(stored)
     assert journal.read_changes(record).after.equals(one_window(3).after)
@@ -131,7 +164,7 @@ def test_corrections_count_in_order_until_they_are_reverted(journal: Journal, gi
     names = [Path(each.name).name for each in journal.effective_corrections(both)]
     assert names == ["a", "b", "c"]
     assert [Path(each.name).name for each in journal.effective_corrections(NEXT)] == ["c"]
-    begun = journal.begin(HOUR, one_window(9), (), "0001")
+    begun = journal.begin(HOUR, one_window(9), (), "0001", 9, None)
     assert len(journal.effective_corrections(both)) == 3
     assert journal.reverted() == {}
     journal.finish(begun)

@@ -32,6 +32,7 @@ from mobility.times import iso_time
 from mobility.topics import trips_topic
 from tests.backfill import reference
 from tests.backfill.conftest import RunBackfill
+from tests.backfill.killing import KILLED
 from tests.dataflows.conftest import ROOT, Hub, trips_log
 from tests.sinks.following import catch_up
 from tests.strategies import MINUTE, NOON, Entry
@@ -241,15 +242,6 @@ def test_the_flow_goes_on_and_overwrites_nothing(
     stored.recovery = tmp_path / "anew"
     run_flow(stored)
     assert_everywhere(stored.settings, expected)
-
-
-KILLED = """
-import os, pkgutil, signal, sys
-from backfill.command import main
-owner, _, name = sys.argv[1].rpartition(".")
-setattr(pkgutil.resolve_name(owner), name, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-main(sys.argv[2:])
-"""
 
 
 def run_killed(hub: Hub, function: str, *arguments: object) -> None:

@@ -61,3 +61,16 @@ def test_ranges_overlap_where_both_contain_a_window() -> None:
     noon = WindowRange(NOON, NOON + WINDOW)
     assert not noon.overlaps(WindowRange(NOON + WINDOW, NOON + 2 * WINDOW))
     assert noon.overlaps(WindowRange(NOON - WINDOW, NOON + 2 * WINDOW))
+
+
+def test_a_range_covers_its_part_of_another_one() -> None:
+    """It covers itself, and nothing that begins before it or ends behind it."""
+    noon, later = (
+        WindowRange(NOON, NOON + 2 * WINDOW),
+        WindowRange(NOON + WINDOW, NOON + 9 * WINDOW),
+    )
+    assert later.within(noon) == WindowRange(NOON + WINDOW, NOON + 2 * WINDOW)
+    assert noon.covers(noon)
+    assert noon.covers(later.within(noon))
+    assert not noon.covers(later)
+    assert not later.covers(noon)
