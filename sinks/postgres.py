@@ -1,7 +1,7 @@
 """The Postgres store: windows and totals, kept for ever."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import count
@@ -21,6 +21,7 @@ from postgres.connection import Connection
 from sinks.measure_lists import sketch_lists
 from sinks.migrations import columns_of
 from sinks.new_windows import CopyChoice, copy_windows, select_touched
+from sinks.partitions import create_partitions, week_of
 from sinks.postgres_copy import copy_in, copy_out
 from sinks.postgres_session import PostgresSession, open_postgres_session
 from sinks.retry import Sleep, StopRequested, no_stop
@@ -55,7 +56,12 @@ _FOR_RECONCILING: Final = (
 """What copying windows fails with where one is in the ledger, and where totals do not fit."""
 
 _ACCEPTED_SCHEMA: Final = pl.Schema(
-    {"id": pl.String(), "window_start": pl.Int64(), **TOUCHED_SCHEMA}
+    {
+        "id": pl.String(),
+        "window_start": pl.Int64(),
+        **TOUCHED_SCHEMA,
+        "has_lost": pl.Int64(),
+    }
 )
 """The rows of return_accepted.sql."""
 
@@ -110,6 +116,14 @@ class _Numbered:
         return SequenceNumber(self.instance_id, self.number)
 
 
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """The answer of count_accepted.sql."""
+
+    applied: int
+    uncertain: list[str]
+
+
 class PostgresStore:
     """Reconciles a batch in one transaction or two, committed before `apply` returns.
 
@@ -135,6 +149,7 @@ class PostgresStore:
         self._sequence_numbers: dict[str, SequenceNumber] = {}
         self._sketches: dict[str, tuple[Sketch, ...]] = {}
         self._choices: dict[str, CopyChoice] = {}
+        self._weeks: dict[str, set[int]] = {}
 
     @property
     def kind(self) -> Store:
@@ -144,6 +159,7 @@ class PostgresStore:
     def apply(self, entity: Entity, rows: pl.DataFrame) -> ApplyResult:
         """Reconcile windows (`window_schema`, one row a window); none is too old to be applied."""
         refuse_large_windows(self._session.name, entity, rows, MAX_BIGINT)
+        self._create_partitions(entity, rows)
         result = self._apply_in_halves(entity, rows, self.sequence_number(entity))
         if result.sequence_number is not None:
             self._sequence_numbers[entity.name] = result.sequence_number
@@ -167,6 +183,29 @@ class PostgresStore:
             columns = self._session.run(lambda connection: columns_of(connection, ledger))
             self._sketches[entity.name] = sketches_named(columns)
         return self._sketches[entity.name]
+
+    def _create_partitions(self, entity: Entity, rows: pl.DataFrame) -> None:
+        """Create the partitions of the ledger for windows, unless this object knows of them."""
+        known = self._weeks.setdefault(entity.name, set())
+        weeks = {week_of(start) for start in rows["window_start"].unique()} - known
+        if weeks:
+            self._session.run(lambda connection: create_partitions(connection, entity, weeks))
+            known |= weeks
+
+    def _run(self, entity: Entity, rows: pl.DataFrame, work: Callable[[Connection], R]) -> R:
+        """Run a transaction that writes windows.
+
+        The partitions that this object knows of are gone where the store was replaced by an
+        earlier copy of it: then they are created again.
+        """
+        try:
+            return self._session.run(work)
+        except StoreError as error:
+            if not isinstance(error.__cause__, psycopg.errors.CheckViolation):
+                raise
+        self._weeks[entity.name].clear()
+        self._create_partitions(entity, rows)
+        return self._session.run(work)
 
     def _apply_in_halves(
         self, entity: Entity, rows: pl.DataFrame, known: SequenceNumber
@@ -222,7 +261,7 @@ class PostgresStore:
             )
 
         try:
-            return self._session.run(copy)
+            return self._run(entity, rows, copy)
         except StoreError as error:
             if not isinstance(error.__cause__, _FOR_RECONCILING):
                 raise
@@ -245,12 +284,16 @@ class PostgresStore:
             copy_in(connection, sql.Identifier("staged"), rows)
             _lock_staged_ids(connection, entity, rows["id"].n_unique())
             if self._is_followed:
-                statement = _reconcile(entity, "return", lists)
+                statement = _reconcile(entity, rows, "return", lists)
                 accepted = copy_out(connection, statement, _ACCEPTED_SCHEMA)
                 applied = accepted.height
+                uncertain = accepted.filter(pl.col("has_lost") > 0)["id"].unique().to_list()
+                accepted = accepted.update(_restore_extremes(connection, entity, uncertain), "id")
             else:
-                statement = _reconcile(entity, "count", lists)
-                applied = _only_row(connection, scalar_row, statement)
+                statement = _reconcile(entity, rows, "count", lists)
+                counted = _only_row(connection, class_row(_Counted), statement)
+                applied = counted.applied
+                _restore_extremes(connection, entity, counted.uncertain)
             numbered = self._next_sequence_number(connection, entity, rows, known)
             touched = None
             if self._is_followed:
@@ -267,7 +310,7 @@ class PostgresStore:
             )
 
         try:
-            return self._session.run(reconcile)
+            return self._run(entity, rows, reconcile)
         except StoreError as error:
             if not isinstance(error.__cause__, psycopg.errors.NumericValueOutOfRange):
                 raise
@@ -280,7 +323,13 @@ class PostgresStore:
     ) -> _Numbered:
         """Give the transaction that has written `rows` its number. Raises StoreBehindError."""
         ids = "\n".join(rows["id"].unique()) if self._is_followed else None
-        params = {"entity": entity.name, "is_backfill": self._is_backfill, "ids": ids}
+        params = {
+            "entity": entity.name,
+            "is_backfill": self._is_backfill,
+            "ids": ids,
+            "oldest": rows["window_start"].min(),
+            "newest": rows["window_start"].max(),
+        }
         numbered = _only_row(
             connection, class_row(_Numbered), sql_file("next_sequence_number.sql"), params
         )
@@ -343,11 +392,28 @@ class PostgresStore:
 
 
 def _reconcile(
-    entity: Entity, answer: Literal["return", "count"], lists: Mapping[str, sql.Composable]
+    entity: Entity,
+    rows: pl.DataFrame,
+    answer: Literal["return", "count"],
+    lists: Mapping[str, sql.Composable],
 ) -> sql.Composed:
     """Return the statement that reconciles the staged windows, and what it answers."""
     accepted = entity_statement(entity, f"{answer}_accepted.sql")
-    return entity_statement(entity, "reconcile.sql", answer=accepted, **lists)
+    return entity_statement(entity, "reconcile.sql", answer=accepted, **_span(rows), **lists)
+
+
+def _span(rows: pl.DataFrame) -> dict[str, sql.Composable]:
+    """Return between which starts the windows are: by these the planner chooses the partitions."""
+    starts = rows["window_start"]
+    return {"first": sql.Literal(starts.min()), "last": sql.Literal(starts.max())}
+
+
+def _restore_extremes(connection: Connection, entity: Entity, ids: list[str]) -> pl.DataFrame:
+    """Find the minima and maxima of ids again; return their totals (TOUCHED_SCHEMA) after it."""
+    if not ids:
+        return pl.DataFrame(schema=TOUCHED_SCHEMA)
+    statement = entity_statement(entity, "restore_extremes.sql", ids=sql.Literal(ids))
+    return copy_out(connection, statement, TOUCHED_SCHEMA)
 
 
 def _read_sequence_number(connection: Connection, entity: Entity) -> SequenceNumber:
@@ -381,7 +447,7 @@ def _refuse_large_totals(
     So it does where the differences of windows to the stored ones do not fit.
     """
     copy_in(connection, sql.Identifier("staged"), rows)
-    query = entity_statement(entity, "select_large_total.sql")
+    query = entity_statement(entity, "select_large_total.sql", **_span(rows))
     for entity_id, measure in connection.execute(query):
         refuse_amount(store, entity, str(entity_id), str(measure), MAX_BIGINT)
 

@@ -144,6 +144,8 @@ class PostgresAnalytics:
             "starts": [span.start for span in spans],
             "ends": [span.end for span in spans],
             "shifts": [span.shift for span in spans],
+            "start": min((span.start for span in spans), default=0),
+            "end": max((span.end for span in spans), default=0),
             "id": only,
         }
         ids = sql.SQL("true" if only is None else "id = %(id)s")
@@ -159,10 +161,13 @@ class PostgresAnalytics:
         sketches: Sequence[Sketch],
     ) -> SketchedTrips:
         """Return these sketches of the trips of an id in a range, or of all ids."""
-        parts = time_range.parts or (time_range.bounds,)
+        start, end = time_range.bounds
+        parts = time_range.parts or ((start, end),)
         values = {
             "entity": entity.name,
             "id": entity_id,
+            "start": start,
+            "end": end,
             "starts": [start for start, _ in parts],
             "ends": [end for _, end in parts],
         }

@@ -72,6 +72,8 @@ class PostgresExportReader:
         """
         values = {
             "bounds": list(bounds),
+            "start": bounds[0],
+            "end": bounds[-1],
             "starts": [start for start, _ in parts],
             "ends": [end for _, end in parts],
         }

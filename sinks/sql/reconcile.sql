@@ -5,16 +5,23 @@
 -- that the totals contain, because the statements before this one have locked the totals of these
 -- ids: at READ COMMITTED this statement starts with a newer snapshot than the locks, so it sees
 -- whatever another writer has committed for these ids, and nothing can follow. For the same reason
--- the windows need no ON CONFLICT, and can be updated by the row address (ctid) at which `old`
--- found them.
+-- the windows need no ON CONFLICT, and can be updated by the row address (partition and ctid) at
+-- which `old` found them.
+--
+-- That all windows start between {first} and {last} is said as well: by this the planner chooses
+-- the partitions.
 -- https://www.postgresql.org/docs/current/transaction-iso.html#XACT-READ-COMMITTED
 WITH accepted AS MATERIALIZED (
     SELECT
         new.*,
         {measures_before},
+        old.tableoid AS old_partition,
         old.ctid AS old_ctid
     FROM staged AS new
-    LEFT JOIN {ledger} AS old USING (id, window_start)
+    LEFT JOIN {ledger} AS old
+        ON old.id = new.id
+        AND old.window_start = new.window_start
+        AND old.window_start BETWEEN {first} AND {last}
     WHERE old.id IS NULL
         OR (new.generation, new.trip_count) > (old.generation, old.trip_count)
         OR (
@@ -36,7 +43,9 @@ updated AS (
         pane = accepted.pane,
         generation = accepted.generation{accepted_sketches}
     FROM accepted
-    WHERE accepted.old_ctid IS NOT NULL AND ledger.ctid = accepted.old_ctid
+    WHERE ledger.ctid = accepted.old_ctid
+        AND ledger.tableoid = accepted.old_partition
+        AND ledger.window_start BETWEEN {first} AND {last}
 ),
 differences AS (
     SELECT id, {differences}, max(window_start) AS newest_window
@@ -46,16 +55,10 @@ differences AS (
 moved AS (
     UPDATE {totals} AS totals SET
         {moved_measures},
-        newest_window = greatest(
-            coalesce(
-                totals.newest_window,
-                (SELECT max(window_start) FROM {ledger} AS kept WHERE kept.id = totals.id)
-            ),
-            by.newest_window
-        ),
+        newest_window = greatest(totals.newest_window, by.newest_window),
         updated_at = now()
     FROM differences AS by
     WHERE totals.id = by.id
-    RETURNING totals.id, {totals_of_ids}, totals.newest_window
+    RETURNING totals.id, {totals_of_ids}, totals.newest_window, {lost_extremes} AS has_lost
 )
 {answer}

@@ -2,13 +2,16 @@
 -- into a bigint afterwards, or reconcile.sql could not add the differences to the stored windows.
 WITH differences AS (
     SELECT
-        id,
+        new.id,
         measure,
         held_amount,
         new_amount::numeric - coalesce(old_amount, 0) AS amount
     FROM staged AS new
-    LEFT JOIN {ledger} AS old USING (id, window_start)
-    LEFT JOIN {totals} AS held USING (id)
+    LEFT JOIN {ledger} AS old
+        ON old.id = new.id
+        AND old.window_start = new.window_start
+        AND old.window_start BETWEEN {first} AND {last}
+    LEFT JOIN {totals} AS held ON held.id = new.id
     CROSS JOIN LATERAL (
         VALUES {amounts}
     ) AS amounts (measure, new_amount, old_amount, held_amount)

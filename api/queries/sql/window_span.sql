@@ -1,5 +1,5 @@
--- The oldest and the newest window of an entity, both from the index by time, and the watermark.
+-- The oldest and the newest window of an entity, and the watermark.
 SELECT
-    (SELECT min(window_start) FROM {ledger}) AS oldest_window,
-    (SELECT max(window_start) FROM {ledger}) AS newest_window,
+    (SELECT oldest_window FROM sequence_numbers WHERE entity = %(entity)s) AS oldest_window,
+    (SELECT newest_window FROM sequence_numbers WHERE entity = %(entity)s) AS newest_window,
     (SELECT min(watermark) FROM progress WHERE entity = %(entity)s) AS watermark
