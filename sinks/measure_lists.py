@@ -56,6 +56,7 @@ MEASURE_LISTS: Final = {
     "lost_extremes": "(false"
     + "".join(f" OR (by.removed_{name} IS NOT NULL AND totals.{name} IS NULL)" for name in EXTREMES)
     + ")::integer",
+    "extremes": ", ".join(EXTREMES),
     "found_extremes": ", ".join(f"{name} = found.{name}" for name in EXTREMES),
     "extremes_of_windows": measure_list(
         "", "{best}({name}) AS {name}", [each for each in MEASURES if each.name in EXTREMES]
@@ -63,6 +64,13 @@ MEASURE_LISTS: Final = {
     "moved_by_new_windows": measure_list(
         "{name} = {of[totals]} + excluded.{name}",
         "{name} = {better_of}(totals.{name}, excluded.{name})",
+    ),
+    "merged_measures": measure_list(
+        "sum({column})::bigint AS {name}", "{best}({name}) FILTER (WHERE trip_count > 0) AS {name}"
+    ),
+    "added_to_before": measure_list(
+        "{name} = before.{name} + excluded.{name}",
+        "{name} = {better_of}(before.{name}, excluded.{name})",
     ),
     "totals_of_ids": measure_list("{of[totals]} AS {name}"),
     "totals_after": measure_list("moved.{name}"),

@@ -5,7 +5,9 @@ them is done here, in several transactions; `sql/entity/0006_partitions.sql` the
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 
+import psycopg
 from psycopg import sql
 
 from mobility.entities import Entity
@@ -61,7 +63,8 @@ def prepare_partitioning(connection: Connection, entity: Entity) -> None:
             return
         if not _has_check(connection, entity):
             connection.execute(entity_statement(entity, "check_earlier.sql", **values))
-    with connection.without_bound():
+    # Without the check, another start has partitioned the ledger meanwhile.
+    with connection.without_bound(), suppress(psycopg.errors.UndefinedObject):
         connection.execute(
             sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}").format(
                 sql.Identifier(f"{entity.name}_ledger"), values["earlier_check"]

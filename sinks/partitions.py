@@ -74,22 +74,42 @@ def read_partitions(connection: Connection, entity: Entity) -> list[Partition]:
         return cursor.execute(entity_statement(entity, "select_partitions.sql")).fetchall()
 
 
-def create_partitions(connection: Connection, entity: Entity, weeks: Iterable[int]) -> None:
-    """Create the partitions of these weeks that there are not yet, in the caller's transaction.
+def create_partitions(
+    connection: Connection, entity: Entity, weeks: Iterable[int]
+) -> dict[int, Partition]:
+    """Create the partitions of weeks that there are not yet, in the caller's transaction.
 
-    Others that do so at once wait for its end.
+    Returns the partition of each week; those that were dropped have none. Others that create some
+    at once wait for the end of the transaction.
     """
     connection.execute(sql_file("acquire_schema_lock.sql"))
+    kept_from = read_kept_from(connection, entity)
     held = read_partitions(connection, entity)
+    found: dict[int, Partition] = {}
     for week in sorted(weeks):
-        if not any(each.holds(week) for each in held):
-            new = partition_of(entity, week)
-            connection.execute(
-                entity_statement(
-                    entity,
-                    "create_partition.sql",
-                    partition=sql.Identifier(new.name),
-                    start=sql.SQL("MINVALUE") if new.start is None else sql.Literal(new.start),
-                    end=sql.Literal(new.end),
-                )
-            )
+        partition = next((each for each in held if each.holds(week)), None)
+        if partition is None:
+            partition = partition_of(entity, week)
+            if kept_from is None or partition.end > kept_from:
+                _create(connection, entity, partition)
+        if kept_from is None or partition.end > kept_from:
+            found[week] = partition
+    return found
+
+
+def _create(connection: Connection, entity: Entity, partition: Partition) -> None:
+    start = partition.start
+    statement = entity_statement(
+        entity,
+        "create_partition.sql",
+        partition=sql.Identifier(partition.name),
+        start=sql.SQL("MINVALUE") if start is None else sql.Literal(start),
+        end=sql.Literal(partition.end),
+    )
+    connection.execute(statement)
+
+
+def read_kept_from(connection: Connection, entity: Entity) -> int | None:
+    """Return from when on the ledger has all windows (epoch ms); None where none was dropped."""
+    rows = connection.execute(sql_file("read_kept_from.sql"), {"entity": entity.name}).fetchall()
+    return next((int(str(start)) for (start,) in rows if start is not None), None)

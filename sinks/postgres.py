@@ -1,11 +1,11 @@
-"""The Postgres store: windows and totals, kept for ever."""
+"""The Postgres store: windows and totals. Totals are kept for ever."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Final, Literal, TypeVar
+from typing import Final, TypeVar
 
 import polars as pl
 import psycopg
@@ -21,7 +21,8 @@ from postgres.connection import Connection
 from sinks.measure_lists import sketch_lists
 from sinks.migrations import columns_of
 from sinks.new_windows import CopyChoice, copy_windows, select_touched
-from sinks.partitions import create_partitions, week_of
+from sinks.partition_reconciling import chosen_parts, reconcile_part
+from sinks.partitions import Partition, create_partitions, week_of
 from sinks.postgres_copy import copy_in, copy_out
 from sinks.postgres_session import PostgresSession, open_postgres_session
 from sinks.retry import Sleep, StopRequested, no_stop
@@ -55,15 +56,8 @@ _FOR_RECONCILING: Final = (
 )
 """What copying windows fails with where one is in the ledger, and where totals do not fit."""
 
-_ACCEPTED_SCHEMA: Final = pl.Schema(
-    {
-        "id": pl.String(),
-        "window_start": pl.Int64(),
-        **TOUCHED_SCHEMA,
-        "has_lost": pl.Int64(),
-    }
-)
-"""The rows of return_accepted.sql."""
+_NO_PARTITION: Final = (psycopg.errors.CheckViolation, psycopg.errors.UndefinedTable)
+"""What writing windows fails with where the partition of one is closed or gone."""
 
 R = TypeVar("R")
 
@@ -116,14 +110,6 @@ class _Numbered:
         return SequenceNumber(self.instance_id, self.number)
 
 
-@dataclass(frozen=True, slots=True)
-class _Counted:
-    """The answer of count_accepted.sql."""
-
-    applied: int
-    uncertain: list[str]
-
-
 class PostgresStore:
     """Reconciles a batch in one transaction or two, committed before `apply` returns.
 
@@ -149,7 +135,7 @@ class PostgresStore:
         self._sequence_numbers: dict[str, SequenceNumber] = {}
         self._sketches: dict[str, tuple[Sketch, ...]] = {}
         self._choices: dict[str, CopyChoice] = {}
-        self._weeks: dict[str, set[int]] = {}
+        self._partitions: dict[str, dict[int, Partition]] = {}
 
     @property
     def kind(self) -> Store:
@@ -157,13 +143,19 @@ class PostgresStore:
         return "postgres"
 
     def apply(self, entity: Entity, rows: pl.DataFrame) -> ApplyResult:
-        """Reconcile windows (`window_schema`, one row a window); none is too old to be applied."""
+        """Reconcile windows (`window_schema`, one row a window).
+
+        Those from before what the ledger keeps are not counted: they may have been, and dropped.
+        """
         refuse_large_windows(self._session.name, entity, rows, MAX_BIGINT)
-        self._create_partitions(entity, rows)
-        result = self._apply_in_halves(entity, rows, self.sequence_number(entity))
-        if result.sequence_number is not None:
-            self._sequence_numbers[entity.name] = result.sequence_number
-        return result
+        try:
+            return self._apply_kept(entity, rows)
+        except StoreError as error:
+            if not isinstance(error.__cause__, _NO_PARTITION):
+                raise
+        # It was dropped, or the store was replaced by an earlier copy of it.
+        self._partitions[entity.name].clear()
+        return self._apply_kept(entity, rows)
 
     def sequence_number(self, entity: Entity) -> SequenceNumber:
         """Return the sequence number after the last windows that this object has applied."""
@@ -184,28 +176,33 @@ class PostgresStore:
             self._sketches[entity.name] = sketches_named(columns)
         return self._sketches[entity.name]
 
-    def _create_partitions(self, entity: Entity, rows: pl.DataFrame) -> None:
-        """Create the partitions of the ledger for windows, unless this object knows of them."""
-        known = self._weeks.setdefault(entity.name, set())
-        weeks = {week_of(start) for start in rows["window_start"].unique()} - known
-        if weeks:
-            self._session.run(lambda connection: create_partitions(connection, entity, weeks))
-            known |= weeks
+    def _apply_kept(self, entity: Entity, rows: pl.DataFrame) -> ApplyResult:
+        """Reconcile the windows of weeks that the ledger still keeps, and count the others."""
+        known = self._partitions.setdefault(entity.name, {})
+        starts = rows["window_start"].unique().to_list()
+        if missing := {week_of(start) for start in starts} - known.keys():
+            known |= self._session.run(
+                lambda connection: create_partitions(connection, entity, missing)
+            )
+        dropped = [start for start in starts if week_of(start) not in known]
+        kept = rows.filter(~pl.col("window_start").is_in(dropped)) if dropped else rows
+        too_old = rows.height - kept.height
+        if too_old:
+            values = {"entity": entity.name, "refused": too_old}
+            statement = sql_file("count_refused.sql")
+            self._session.run(lambda connection: connection.execute(statement, values))
+        if kept.is_empty():
+            return ApplyResult(too_old=too_old)
+        result = self._apply_in_halves(entity, kept, self.sequence_number(entity))
+        if result.sequence_number is not None:
+            self._sequence_numbers[entity.name] = result.sequence_number
+        return result + ApplyResult(too_old=too_old)
 
-    def _run(self, entity: Entity, rows: pl.DataFrame, work: Callable[[Connection], R]) -> R:
-        """Run a transaction that writes windows.
-
-        The partitions that this object knows of are gone where the store was replaced by an
-        earlier copy of it: then they are created again.
-        """
-        try:
-            return self._session.run(work)
-        except StoreError as error:
-            if not isinstance(error.__cause__, psycopg.errors.CheckViolation):
-                raise
-        self._weeks[entity.name].clear()
-        self._create_partitions(entity, rows)
-        return self._session.run(work)
+    def _partitions_of(self, entity: Entity, rows: pl.DataFrame) -> list[Partition]:
+        """Return the partitions of windows, which are known."""
+        known = self._partitions[entity.name]
+        found = {known[week_of(start)] for start in rows["window_start"].unique()}
+        return sorted(found, key=lambda each: each.end)
 
     def _apply_in_halves(
         self, entity: Entity, rows: pl.DataFrame, known: SequenceNumber
@@ -261,7 +258,7 @@ class PostgresStore:
             )
 
         try:
-            return self._run(entity, rows, copy)
+            return self._session.run(copy)
         except StoreError as error:
             if not isinstance(error.__cause__, _FOR_RECONCILING):
                 raise
@@ -278,27 +275,24 @@ class PostgresStore:
         """Reconcile windows; with `is_repeated` an earlier attempt may have been committed."""
         attempts = count(int(is_repeated))
         lists = sketch_lists(self._sketches_in(entity))
+        partitions = self._partitions_of(entity, rows)
 
         def reconcile(connection: Connection) -> ApplyResult:
             is_repeated = next(attempts) > 0
             copy_in(connection, sql.Identifier("staged"), rows)
             _lock_staged_ids(connection, entity, rows["id"].n_unique())
-            if self._is_followed:
-                statement = _reconcile(entity, rows, "return", lists)
-                accepted = copy_out(connection, statement, _ACCEPTED_SCHEMA)
-                applied = accepted.height
-                uncertain = accepted.filter(pl.col("has_lost") > 0)["id"].unique().to_list()
-                accepted = accepted.update(_restore_extremes(connection, entity, uncertain), "id")
-            else:
-                statement = _reconcile(entity, rows, "count", lists)
-                counted = _only_row(connection, class_row(_Counted), statement)
-                applied = counted.applied
-                _restore_extremes(connection, entity, counted.uncertain)
+            parts = [
+                reconcile_part(connection, entity, chosen, lists, are_returned=self._is_followed)
+                for chosen in chosen_parts(partitions)
+            ]
+            applied = sum(part.applied for part in parts)
             numbered = self._next_sequence_number(connection, entity, rows, known)
             touched = None
             if self._is_followed:
+                accepted = pl.concat(part.accepted for part in parts)
                 windows = rows.join(accepted, list(WINDOW_KEY), "semi")
-                touched = _touched(accepted.unique("id"), windows, numbered)
+                # Of an id that is in several parts, the last one has its totals.
+                touched = _touched(accepted.unique("id", keep="last"), windows, numbered)
                 if is_repeated:
                     # The first attempt may have been committed, and this one has changed nothing.
                     touched = replace(touched, reread=numbered.number)
@@ -310,7 +304,7 @@ class PostgresStore:
             )
 
         try:
-            return self._run(entity, rows, reconcile)
+            return self._session.run(reconcile)
         except StoreError as error:
             if not isinstance(error.__cause__, psycopg.errors.NumericValueOutOfRange):
                 raise
@@ -391,31 +385,6 @@ class PostgresStore:
         return with_substitutes(rows)
 
 
-def _reconcile(
-    entity: Entity,
-    rows: pl.DataFrame,
-    answer: Literal["return", "count"],
-    lists: Mapping[str, sql.Composable],
-) -> sql.Composed:
-    """Return the statement that reconciles the staged windows, and what it answers."""
-    accepted = entity_statement(entity, f"{answer}_accepted.sql")
-    return entity_statement(entity, "reconcile.sql", answer=accepted, **_span(rows), **lists)
-
-
-def _span(rows: pl.DataFrame) -> dict[str, sql.Composable]:
-    """Return between which starts the windows are: by these the planner chooses the partitions."""
-    starts = rows["window_start"]
-    return {"first": sql.Literal(starts.min()), "last": sql.Literal(starts.max())}
-
-
-def _restore_extremes(connection: Connection, entity: Entity, ids: list[str]) -> pl.DataFrame:
-    """Find the minima and maxima of ids again; return their totals (TOUCHED_SCHEMA) after it."""
-    if not ids:
-        return pl.DataFrame(schema=TOUCHED_SCHEMA)
-    statement = entity_statement(entity, "restore_extremes.sql", ids=sql.Literal(ids))
-    return copy_out(connection, statement, TOUCHED_SCHEMA)
-
-
 def _read_sequence_number(connection: Connection, entity: Entity) -> SequenceNumber:
     statement, params = sql_file("read_sequence_number.sql"), {"entity": entity.name}
     return _only_row(connection, class_row(SequenceNumber), statement, params)
@@ -447,7 +416,7 @@ def _refuse_large_totals(
     So it does where the differences of windows to the stored ones do not fit.
     """
     copy_in(connection, sql.Identifier("staged"), rows)
-    query = entity_statement(entity, "select_large_total.sql", **_span(rows))
+    query = entity_statement(entity, "select_large_total.sql")
     for entity_id, measure in connection.execute(query):
         refuse_amount(store, entity, str(entity_id), str(measure), MAX_BIGINT)
 

@@ -1,6 +1,6 @@
 -- That all windows so far are before the end of their last week, also those that are written from
 -- now on. They are not read for that: VALIDATE CONSTRAINT does, and nobody waits for it.
-SET LOCAL lock_timeout = '1s';
+SET LOCAL lock_timeout = '1500ms';
 
 DO $check$
 DECLARE

@@ -5,23 +5,19 @@
 -- that the totals contain, because the statements before this one have locked the totals of these
 -- ids: at READ COMMITTED this statement starts with a newer snapshot than the locks, so it sees
 -- whatever another writer has committed for these ids, and nothing can follow. For the same reason
--- the windows need no ON CONFLICT, and can be updated by the row address (partition and ctid) at
--- which `old` found them.
+-- the windows need no ON CONFLICT, and can be updated by the row address (ctid) at which `old`
+-- found them.
 --
--- That all windows start between {first} and {last} is said as well: by this the planner chooses
--- the partitions.
+-- The windows are those of one partition, which is named: of the ledger the planner would exclude
+-- the others by a range of starts only, and read all ids of that range.
 -- https://www.postgresql.org/docs/current/transaction-iso.html#XACT-READ-COMMITTED
 WITH accepted AS MATERIALIZED (
     SELECT
         new.*,
         {measures_before},
-        old.tableoid AS old_partition,
         old.ctid AS old_ctid
-    FROM staged AS new
-    LEFT JOIN {ledger} AS old
-        ON old.id = new.id
-        AND old.window_start = new.window_start
-        AND old.window_start BETWEEN {first} AND {last}
+    FROM (SELECT * FROM staged WHERE {chosen}) AS new
+    LEFT JOIN {partition} AS old USING (id, window_start)
     WHERE old.id IS NULL
         OR (new.generation, new.trip_count) > (old.generation, old.trip_count)
         OR (
@@ -31,21 +27,19 @@ WITH accepted AS MATERIALIZED (
         )
 ),
 inserted AS (
-    INSERT INTO {ledger} (id, window_start, {measures}, pane, generation{sketches})
+    INSERT INTO {partition} (id, window_start, {measures}, pane, generation{sketches})
     SELECT id, window_start, {measures}, pane, generation{sketches}
     FROM accepted
     WHERE old_ctid IS NULL
     ORDER BY id, window_start
 ),
 updated AS (
-    UPDATE {ledger} AS ledger SET
+    UPDATE {partition} AS ledger SET
         {accepted_measures},
         pane = accepted.pane,
         generation = accepted.generation{accepted_sketches}
     FROM accepted
-    WHERE ledger.ctid = accepted.old_ctid
-        AND ledger.tableoid = accepted.old_partition
-        AND ledger.window_start BETWEEN {first} AND {last}
+    WHERE accepted.old_ctid IS NOT NULL AND ledger.ctid = accepted.old_ctid
 ),
 differences AS (
     SELECT id, {differences}, max(window_start) AS newest_window

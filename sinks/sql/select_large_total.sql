@@ -2,16 +2,13 @@
 -- into a bigint afterwards, or reconcile.sql could not add the differences to the stored windows.
 WITH differences AS (
     SELECT
-        new.id,
+        id,
         measure,
         held_amount,
         new_amount::numeric - coalesce(old_amount, 0) AS amount
     FROM staged AS new
-    LEFT JOIN {ledger} AS old
-        ON old.id = new.id
-        AND old.window_start = new.window_start
-        AND old.window_start BETWEEN {first} AND {last}
-    LEFT JOIN {totals} AS held ON held.id = new.id
+    LEFT JOIN {ledger} AS old USING (id, window_start)
+    LEFT JOIN {totals} AS held USING (id)
     CROSS JOIN LATERAL (
         VALUES {amounts}
     ) AS amounts (measure, new_amount, old_amount, held_amount)

@@ -221,8 +221,10 @@ def make_previous_schema(settings: Settings) -> None:
         migrate(connection, before=MIGRATION)
         connection.execute("DELETE FROM migrations WHERE scope = 'store' AND number >= 6")
         connection.execute(
-            "ALTER TABLE sequence_numbers DROP COLUMN oldest_window, DROP COLUMN newest_window"
+            "ALTER TABLE sequence_numbers DROP COLUMN oldest_window, DROP COLUMN newest_window, "
+            "DROP COLUMN kept_from, DROP COLUMN refused"
         )
+        connection.execute("DROP FUNCTION refuse_dropped_window")
 
 
 def make_schema_of_0_1(settings: Settings) -> None:

@@ -1,5 +1,8 @@
--- The oldest and the newest window of an entity, and the watermark.
+-- The oldest and the newest window of an entity, from when on all are kept, and the watermark.
 SELECT
-    (SELECT oldest_window FROM sequence_numbers WHERE entity = %(entity)s) AS oldest_window,
-    (SELECT newest_window FROM sequence_numbers WHERE entity = %(entity)s) AS newest_window,
+    numbers.oldest_window,
+    numbers.newest_window,
+    numbers.kept_from,
     (SELECT min(watermark) FROM progress WHERE entity = %(entity)s) AS watermark
+FROM (SELECT) AS one
+LEFT JOIN sequence_numbers AS numbers ON numbers.entity = %(entity)s

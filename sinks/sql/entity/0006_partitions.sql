@@ -2,9 +2,10 @@
 -- is not copied: the table becomes the partition of all time up to the end of its last week. Nothing
 -- is read for that, where sinks/partitioning_upgrade.py has checked it before.
 --
--- The wait for a lock is short, because whoever reads waits behind it. The view is locked first, as
+-- The wait for a lock is short, because whoever reads waits behind it; and longer than the second
+-- (deadlock_timeout) after which autovacuum gives way. The view is locked first, as
 -- its readers do.
-SET LOCAL lock_timeout = '1s';
+SET LOCAL lock_timeout = '1500ms';
 
 LOCK TABLE {windows} IN ACCESS EXCLUSIVE MODE;
 
