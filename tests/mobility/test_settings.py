@@ -90,6 +90,7 @@ OTHERS: dict[str, Any] = {
     "audit_port": 9,
     "redis_expiry": 1,
     "redis_ledger_hours": 1,
+    "retention": "panes:14d",
     "api_host": "::1",
     "api_port": 0,
     "api_hosts": ("city.example", "*.example.org"),
