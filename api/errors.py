@@ -38,14 +38,13 @@ class RangeTooLongError(InvalidParameterError):
 
 
 class BeyondLedgerError(RequestError):
-    """A range that begins before the windows that Redis keeps, in a system without Postgres."""
+    """A range that begins before the windows that are kept: in Redis alone, or by a retention."""
 
     status = HTTPStatus.NOT_FOUND
     slug = "beyond-ledger"
 
-    def __init__(self, reaches: datetime) -> None:
-        detail = f"Without Postgres, the windows of this id reach back to {reaches:%FT%TZ} only"
-        super().__init__(detail, reaches=reaches)
+    def __init__(self, windows: str, reaches: datetime) -> None:
+        super().__init__(f"{windows} reach back to {reaches:%FT%TZ} only", reaches=reaches)
 
 
 class PostgresRequiredError(RequestError):

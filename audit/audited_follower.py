@@ -32,8 +32,12 @@ from redis_cluster.records import record_keys
 _FIELDS: Final = (*WINDOW_FIELDS, LAST_WINDOW)
 _ROWS: Final = pl.Schema({name: TOTALS_SCHEMA[name] for name in ("id", *_FIELDS)})
 
+# Of an id whose windows were all dropped (MOBILITY_RETENTION) the totals alone have the newest one.
 _TOTALS: Final = """
-SELECT id, {fields}, (SELECT max(window_start) FROM {ledger} WHERE id = totals.id)
+SELECT
+    id,
+    {fields},
+    coalesce((SELECT max(window_start) FROM {ledger} WHERE id = totals.id), newest_window)
 FROM {totals} AS totals
 WHERE %(ids)s::text[] IS NULL OR id = ANY(%(ids)s)
 """

@@ -17,9 +17,10 @@ from audit.audited_stores import (
     minimum_watermarks,
 )
 from audit.comparison import OutputComparison, compare
-from audit.window_sample import SAMPLE_SCHEMA, WINDOW_FIELDS
+from audit.window_sample import ENTITY_WINDOW_KEY, SAMPLE_SCHEMA, WINDOW_FIELDS
 from mobility.entities import Entity
 from mobility.measure_lists import measure_list
+from mobility.records import MIN_EVENT_TIME
 from mobility.settings import Settings
 from postgres.server_check import check_server
 
@@ -43,14 +44,24 @@ SELECT {columns} FROM {ledger}
 WHERE window_start BETWEEN %(first)s AND %(last)s AND (%(ids)s::text[] IS NULL OR id = ANY(%(ids)s))
 """
 
-# One statement reads one snapshot: totals and windows match, whatever is written meanwhile. After a
-# backfill the trip of a minimum or a maximum may no longer be counted: then they are not compared.
+# One statement reads one snapshot: totals and windows match, whatever is written meanwhile. Windows
+# that were dropped are there as one an id; those of a partition that is still to go are left out.
+# After a backfill the trip of a minimum or a maximum may no longer be counted: then they are not
+# compared.
 _TOTALS_AND_SUMS: Final = """
 SELECT id, {totals}, {windows}
 FROM (SELECT * FROM {store} WHERE %(ids)s::text[] IS NULL OR id = ANY(%(ids)s)) AS totals
 FULL JOIN (
     SELECT id, {measures}, max(generation) AS generation
-    FROM {ledger}
+    FROM (
+        SELECT id, {of_windows}, generation
+        FROM {ledger}
+        WHERE window_start >= coalesce(
+            (SELECT kept_from FROM sequence_numbers WHERE entity = {name}), %(all)s
+        )
+        UNION ALL
+        SELECT id, {of_windows}, generation FROM {before}
+    ) AS counted
     WHERE %(ids)s::text[] IS NULL OR id = ANY(%(ids)s)
     GROUP BY id
 ) AS windows USING (id)
@@ -93,7 +104,7 @@ class AuditedPostgres:
 
         Totals are compared at any time, with windows that are not complete yet.
         """
-        frames, totals = [NO_WINDOWS], []
+        frames, totals, dropped = [NO_WINDOWS], [], [StoreContents(NO_WINDOWS).expired]
         with self._connect() as connection:
             for entity in entities:
                 ids = expected.filter(pl.col("entity") == entity.name)["id"].unique().sort()
@@ -103,7 +114,10 @@ class AuditedPostgres:
                     frames += _read_windows(connection, entity, part, window_range)
                     sums += _read_totals_and_sums(connection, entity, part)
                 totals.append((entity, pl.concat(sums)))
-        return StoreContents(pl.concat(frames), totals=(_compare_totals(totals),))
+                dropped.append(_dropped(connection, entity, expected))
+        return StoreContents(
+            pl.concat(frames), pl.concat(dropped), totals=(_compare_totals(totals),)
+        )
 
     def _connect(self) -> psycopg.Connection[Any]:
         return psycopg.connect(
@@ -138,6 +152,16 @@ def _read_windows(
         yield rows.select(pl.lit(entity.name).alias("entity"), pl.all())
 
 
+def _dropped(
+    connection: psycopg.Connection[Any], entity: Entity, expected: pl.DataFrame
+) -> pl.DataFrame:
+    """Return the expected windows (ENTITY_WINDOW_KEY) that may have been dropped by now."""
+    query = "SELECT kept_from FROM sequence_numbers WHERE entity = %s AND kept_from IS NOT NULL"
+    kept_from = [start for (start,) in connection.execute(query, [entity.name])]
+    is_dropped = pl.col("window_start") < max(kept_from, default=MIN_EVENT_TIME)
+    return expected.filter(pl.col("entity") == entity.name, is_dropped).select(ENTITY_WINDOW_KEY)
+
+
 def _read_totals_and_sums(
     connection: psycopg.Connection[Any], entity: Entity, ids: Sequence[str] | None
 ) -> Iterator[pl.DataFrame]:
@@ -148,13 +172,14 @@ def _read_totals_and_sums(
     query = sql.SQL(_TOTALS_AND_SUMS).format(
         totals=sql.SQL(totals),
         windows=sql.SQL(windows),
-        measures=sql.SQL(
-            measure_list("sum({column})::bigint AS {name}", "{best}({name}) AS {name}")
-        ),
+        measures=sql.SQL(measure_list("sum({name})::bigint AS {name}", "{best}({name}) AS {name}")),
+        of_windows=sql.SQL(measure_list("{column} AS {name}")),
+        before=sql.Identifier(f"{entity.name}_before"),
+        name=sql.Literal(entity.name),
         store=sql.Identifier(f"{entity.name}_totals"),
         ledger=sql.Identifier(f"{entity.name}_ledger"),
     )
-    return _read_frames(connection, query, {"ids": ids}, _TOTALS_SCHEMA)
+    return _read_frames(connection, query, {"ids": ids, "all": MIN_EVENT_TIME}, _TOTALS_SCHEMA)
 
 
 def _read_frames(

@@ -91,6 +91,8 @@ def command_environ(
         "MOBILITY_API_PORT": str(port),
         # The replay requests every id as fast as the API answers, and is its only client.
         "MOBILITY_API_RATE": "0",
+        # All windows are compared.
+        "MOBILITY_RETENTION": "",
         **{f"MOBILITY_{name.upper()}": str(path) for name, path in options.tables.items()},
     }
     if options.partitions is not None:

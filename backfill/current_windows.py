@@ -18,6 +18,7 @@ from mobility.sketched_measures import sketches_of
 from mobility.times import iso_time
 from mobility.topics import aggregated_topic
 from mobility.totals import highest_versions, with_substitutes
+from sinks.partitions import read_kept_from
 from sinks.postgres_copy import copy_out
 from sinks.postgres_session import PostgresSession, open_postgres_session
 from sinks.store import WindowStore
@@ -92,6 +93,30 @@ def refuse_incomplete_in(store: WindowStore, window_range: WindowRange, settings
     lowest = min(watermarks, default=MIN_EVENT_TIME)
     if lowest > MIN_EVENT_TIME:
         refuse_incomplete(window_range, settings, lowest, "the flow that writes to the stores")
+
+
+def refuse_dropped(window_range: WindowRange, settings: Settings) -> None:
+    """Raise BackfillError where Postgres has dropped windows of the range (MOBILITY_RETENTION).
+
+    Whether a trip was counted in one of them can't be known any more.
+    """
+    if "postgres" not in settings.stores:
+        return
+    session = open_postgres_session(settings)
+    try:
+        kept = session.run(
+            lambda connection: [read_kept_from(connection, entity) for entity in ENTITIES]
+        )
+    finally:
+        session.close()
+    kept_from = max((start for start in kept if start is not None), default=MIN_EVENT_TIME)
+    if window_range.start < kept_from:
+        msg = (
+            f"Postgres keeps windows from {iso_time(kept_from)} on (MOBILITY_RETENTION), and "
+            f"{window_range} begins before that: what was dropped can't be recounted. Begin at "
+            f"--from {iso_time(kept_from)} or later."
+        )
+        raise BackfillError(msg)
 
 
 def _read_ledger(

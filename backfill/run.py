@@ -10,7 +10,12 @@ from rich.console import Console
 
 from backfill.callbacks import OnStatus
 from backfill.correction_file import CorrectionFile, read_correction_file
-from backfill.current_windows import read_current_windows, refuse_incomplete, refuse_incomplete_in
+from backfill.current_windows import (
+    read_current_windows,
+    refuse_dropped,
+    refuse_incomplete,
+    refuse_incomplete_in,
+)
 from backfill.decoding import LogDecoder, open_decoder
 from backfill.errors import BackfillError
 from backfill.journal import BackfillRecord, Journal
@@ -75,6 +80,7 @@ class BackfillRun:
                 if not self._is_same(unfinished, window_range, given):
                     self._refuse_until_finished(unfinished)
                 return self._finish(unfinished, stores)
+            refuse_dropped(window_range, settings)
             for store in stores:
                 refuse_incomplete_in(store, window_range, settings)
             plan = self._plan(window_range, given)
@@ -91,6 +97,7 @@ class BackfillRun:
                     self._refuse_until_finished(unfinished)
                 self._finish(unfinished, stores)
                 return
+            refuse_dropped(window_range, self.settings)
             made = self.journal.read_changes(record)
             self._refuse_recounted_later(record, made)
             with self._status("current windows") as on_status:

@@ -19,7 +19,9 @@ from benchmarks.tenant import empty_tenant, tenant_settings
 from benchmarks.timed_command import BenchmarkError
 from mobility.entities import BY_NAME
 from mobility.settings import Settings
+from postgres.connection import Connection
 from sinks.connecting import connect_authority
+from sinks.partitions import create_partitions, week_of
 from stack.ports import find_free_port
 
 _TENANT: Final = "bench_series"
@@ -45,8 +47,10 @@ _TEXT: Final = (
 _TOTALS: Final[LiteralString] = """
     INSERT INTO passenger_totals
         (id, trip_count, total_duration, total_distance, total_revenue, start_time,
-        last_start_time)
-    SELECT 'p' || to_char(number, 'FM0000000'), %(windows)s, 1, 1, 1, %(start)s, %(start)s
+        last_start_time, newest_window)
+    SELECT
+        'p' || to_char(number, 'FM0000000'), %(windows)s, 1, 1, 1, %(start)s, %(start)s,
+        %(start)s + (%(windows)s - 1) * %(distance)s
     FROM generate_series(1, %(ids)s) AS number
 """
 _LEDGER: Final[LiteralString] = """
@@ -56,10 +60,11 @@ _LEDGER: Final[LiteralString] = """
     SELECT id, %(start)s + %(index)s * %(distance)s, 1, 1, 1, 1, %(start)s, %(start)s, 'on_time', 0
     FROM passenger_totals
 """
-_SCANS: Final[LiteralString] = """
+_SCANS: Final[LiteralString] = r"""
     SELECT coalesce(sum(seq_scan), 0)::int
     FROM pg_stat_user_tables
-    WHERE schemaname = current_schema() AND relname IN ('passenger_totals', 'passenger_ledger')
+    WHERE schemaname = current_schema()
+        AND (relname = 'passenger_totals' OR relname LIKE 'passenger\_ledger\_%')
 """
 
 
@@ -125,6 +130,9 @@ def _fill(settings: Settings, update: ShowProgress) -> None:
         "start": _NOON,
         "distance": _DISTANCE_MS,
     }
+    weeks = {week_of(_NOON + index * _DISTANCE_MS) for index in range(_WINDOWS)}
+    with Connection.connect(settings.postgres) as connection:
+        create_partitions(connection, _ENTITY, weeks)
     with psycopg.connect(settings.postgres, autocommit=True) as connection:
         connection.execute("ALTER TABLE passenger_ledger DROP CONSTRAINT passenger_ledger_pkey")
         connection.execute(_TOTALS, values)

@@ -138,6 +138,7 @@ class Settings(ValueSettings, frozen=True, kw_only=True):
     # How long the stores remember.
     redis_expiry: Seconds = 86_400
     redis_ledger_hours: Hours = 48
+    retention: Annotated[str, Meta(pattern=r"\A(?:panes:[1-9][0-9]{0,4}d)?\Z")] = ""
 
     # Where the API listens, by which names and from which pages it may be asked, and by whom.
     api_host: str = "127.0.0.1"
@@ -184,6 +185,12 @@ class Settings(ValueSettings, frozen=True, kw_only=True):
     def open_ms(self) -> int:
         """How long after its start a window takes trips: its length and the allowed lateness."""
         return self.window_ms + self.allowed_lateness * 1_000
+
+    @property
+    def panes_retention_ms(self) -> int | None:
+        """How long Postgres keeps windows, in milliseconds of event time; None: for ever."""
+        days = self.retention.removeprefix("panes:").removesuffix("d")
+        return int(days) * 86_400_000 if days else None
 
     @property
     def authorities(self) -> tuple[Store, ...]:
@@ -371,6 +378,12 @@ def _invalid_urls(settings: Settings) -> Iterator[str]:
         yield (
             f"MOBILITY_REDIS={masked(settings.redis)}: several hosts are a Redis Cluster, which "
             "can't be the only store: set MOBILITY_STORES=redis,postgres, or name one server"
+        )
+    retention = settings.panes_retention_ms
+    if retention is not None and retention < settings.open_ms:
+        yield (
+            f"MOBILITY_RETENTION={settings.retention} is shorter than a window takes trips: "
+            f"{settings.open_ms / 86_400_000:.1f} days (MOBILITY_WINDOW, MOBILITY_ALLOWED_LATENESS)"
         )
     if settings.delta is None and "delta" in settings.stores:
         yield "MOBILITY_STORES=delta needs MOBILITY_DELTA: a folder, or a URL of an object store"

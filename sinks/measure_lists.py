@@ -9,7 +9,7 @@ from typing import Final
 from psycopg import sql
 
 from mobility.measure_lists import measure_list
-from mobility.measures import ADDED, ADDITIVE, MEASURES, Measure
+from mobility.measures import ADDED, ADDITIVE, EXTREMES, MEASURES, Measure
 from mobility.sketched_measures import SKETCHES, Sketch
 
 
@@ -46,27 +46,31 @@ MEASURE_LISTS: Final = {
         "{best}(new_{name}) AS {name}, {best}(old_{name}) "
         "FILTER (WHERE coalesce(new_{name} {is_worse} old_{name}, true)) AS removed_{name}",
     ),
-    # Where a new generation has removed the best value, find the next one in the windows.
+    # Where a new generation has removed the best value, the next one is found in the windows, by
+    # another statement (restore_extremes.sql): until then there is none.
     "moved_measures": measure_list(
         "{name} = {of[totals]} + by.{name}",
-        """{name} = CASE
-            WHEN by.removed_{name} {reaches} totals.{name} THEN {better_of}(
-                by.{name},
-                (
-                    SELECT {best}(other.{name})
-                    FROM {{ledger}} AS other
-                    WHERE other.id = by.id AND other.trip_count > 0 AND NOT EXISTS (
-                        SELECT FROM accepted
-                        WHERE accepted.id = other.id AND accepted.window_start = other.window_start
-                    )
-                )
-            )
-            ELSE {better_of}(totals.{name}, by.{name})
-        END""",
+        "{name} = CASE WHEN by.removed_{name} {reaches} totals.{name} THEN NULL "
+        "ELSE {better_of}(totals.{name}, by.{name}) END",
+    ),
+    "lost_extremes": "(false"
+    + "".join(f" OR (by.removed_{name} IS NOT NULL AND totals.{name} IS NULL)" for name in EXTREMES)
+    + ")::integer",
+    "extremes": ", ".join(EXTREMES),
+    "found_extremes": ", ".join(f"{name} = found.{name}" for name in EXTREMES),
+    "extremes_of_windows": measure_list(
+        "", "{best}({name}) AS {name}", [each for each in MEASURES if each.name in EXTREMES]
     ),
     "moved_by_new_windows": measure_list(
         "{name} = {of[totals]} + excluded.{name}",
         "{name} = {better_of}(totals.{name}, excluded.{name})",
+    ),
+    "merged_measures": measure_list(
+        "sum({column})::bigint AS {name}", "{best}({name}) FILTER (WHERE trip_count > 0) AS {name}"
+    ),
+    "added_to_before": measure_list(
+        "{name} = before.{name} + excluded.{name}",
+        "{name} = {better_of}(before.{name}, excluded.{name})",
     ),
     "totals_of_ids": measure_list("{of[totals]} AS {name}"),
     "totals_after": measure_list("moved.{name}"),

@@ -15,18 +15,42 @@ from mobility.entities import ENTITIES, Entity
 from mobility.measures import ADDED
 from mobility.sketched_measures import Sketch, sketches_of
 from postgres.connection import Connection
+from sinks.partitioning_upgrade import (
+    MIGRATION,
+    plain_ledgers,
+    prepare_partitioning,
+    upgrade_values,
+)
 from sinks.sql_files import entity_statement, migration_files, sql_file
 from sinks.store import StoreError
+
+
+def upgrade(connection: Connection, entities: tuple[Entity, ...] = ENTITIES) -> None:
+    """Do what a later `migrate` would hold locks for too long: in several transactions.
+
+    The connection is in autocommit mode. Raises StoreError as `migrate`.
+    """
+    plain = plain_ledgers(connection, entities)
+    if plain:
+        with connection.transaction():
+            migrate(connection, entities, before=MIGRATION)
+    for entity in plain:
+        prepare_partitioning(connection, entity)
+        with connection.transaction():
+            migrate(connection, (entity,))
 
 
 def migrate(
     connection: Connection,
     entities: tuple[Entity, ...] = ENTITIES,
     measures: Collection[str] = (),
+    *,
+    before: int | None = None,
 ) -> None:
     """Run the missing migrations in the caller's transaction, under an advisory lock.
 
-    `measures` are the names of those that are optional (MOBILITY_MEASURES). A concurrent start
+    `measures` are the names of those that are optional (MOBILITY_MEASURES). With `before`, those of
+    entities run only up to that number. A concurrent start
     waits for the lock and then finds nothing left to run. Raises StoreError
     where a newer version of this program has migrated the schema.
     """
@@ -41,8 +65,8 @@ def migrate(
             _run(connection, "store", number, sql.SQL(sql_file("store", name)))
     for entity in entities:
         for number, name in templates.items():
-            if (entity.name, number) not in done:
-                statement = entity_statement(entity, "entity", name)
+            if (entity.name, number) not in done and (before is None or number < before):
+                statement = entity_statement(entity, "entity", name, **upgrade_values(entity))
                 _run(connection, entity.name, number, statement)
         _add_measures(connection, entity)
         if sketches := sketches_of(entity, measures):

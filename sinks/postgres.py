@@ -1,11 +1,11 @@
-"""The Postgres store: windows and totals, kept for ever."""
+"""The Postgres store: windows and totals. Totals are kept for ever."""
 
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Final, Literal, TypeVar
+from typing import Final, TypeVar
 
 import polars as pl
 import psycopg
@@ -21,6 +21,8 @@ from postgres.connection import Connection
 from sinks.measure_lists import sketch_lists
 from sinks.migrations import columns_of
 from sinks.new_windows import CopyChoice, copy_windows, select_touched
+from sinks.partition_reconciling import chosen_parts, reconcile_part
+from sinks.partitions import Partition, create_partitions, week_of
 from sinks.postgres_copy import copy_in, copy_out
 from sinks.postgres_session import PostgresSession, open_postgres_session
 from sinks.retry import Sleep, StopRequested, no_stop
@@ -44,7 +46,8 @@ SPLIT_ROWS: Final = 2_000
 
 PROCESS_CONNECTIONS: Final = 4
 """Connections of a process of a flow. Two take the halves of a large batch, another what is done
-meanwhile; one is for the status (sinks/status.py)."""
+meanwhile; one is for the status (sinks/status.py). With a retention there is one more for moments
+(sinks/retention.py)."""
 
 MAX_BIGINT: Final = 2**63 - 1
 
@@ -54,10 +57,8 @@ _FOR_RECONCILING: Final = (
 )
 """What copying windows fails with where one is in the ledger, and where totals do not fit."""
 
-_ACCEPTED_SCHEMA: Final = pl.Schema(
-    {"id": pl.String(), "window_start": pl.Int64(), **TOUCHED_SCHEMA}
-)
-"""The rows of return_accepted.sql."""
+_NO_PARTITION: Final = (psycopg.errors.CheckViolation, psycopg.errors.UndefinedTable)
+"""What writing windows fails with where the partition of one is closed or gone."""
 
 R = TypeVar("R")
 
@@ -135,6 +136,7 @@ class PostgresStore:
         self._sequence_numbers: dict[str, SequenceNumber] = {}
         self._sketches: dict[str, tuple[Sketch, ...]] = {}
         self._choices: dict[str, CopyChoice] = {}
+        self._partitions: dict[str, dict[int, Partition]] = {}
 
     @property
     def kind(self) -> Store:
@@ -142,12 +144,19 @@ class PostgresStore:
         return "postgres"
 
     def apply(self, entity: Entity, rows: pl.DataFrame) -> ApplyResult:
-        """Reconcile windows (`window_schema`, one row a window); none is too old to be applied."""
+        """Reconcile windows (`window_schema`, one row a window).
+
+        Those from before what the ledger keeps are not counted: they may have been, and dropped.
+        """
         refuse_large_windows(self._session.name, entity, rows, MAX_BIGINT)
-        result = self._apply_in_halves(entity, rows, self.sequence_number(entity))
-        if result.sequence_number is not None:
-            self._sequence_numbers[entity.name] = result.sequence_number
-        return result
+        try:
+            return self._apply_kept(entity, rows)
+        except StoreError as error:
+            if not isinstance(error.__cause__, _NO_PARTITION):
+                raise
+        # It was dropped, or the store was replaced by an earlier copy of it.
+        self._partitions[entity.name].clear()
+        return self._apply_kept(entity, rows)
 
     def sequence_number(self, entity: Entity) -> SequenceNumber:
         """Return the sequence number after the last windows that this object has applied."""
@@ -167,6 +176,34 @@ class PostgresStore:
             columns = self._session.run(lambda connection: columns_of(connection, ledger))
             self._sketches[entity.name] = sketches_named(columns)
         return self._sketches[entity.name]
+
+    def _apply_kept(self, entity: Entity, rows: pl.DataFrame) -> ApplyResult:
+        """Reconcile the windows of weeks that the ledger still keeps, and count the others."""
+        known = self._partitions.setdefault(entity.name, {})
+        starts = rows["window_start"].unique().to_list()
+        if missing := {week_of(start) for start in starts} - known.keys():
+            known |= self._session.run(
+                lambda connection: create_partitions(connection, entity, missing)
+            )
+        dropped = [start for start in starts if week_of(start) not in known]
+        kept = rows.filter(~pl.col("window_start").is_in(dropped)) if dropped else rows
+        too_old = rows.height - kept.height
+        if too_old:
+            values = {"entity": entity.name, "refused": too_old}
+            statement = sql_file("count_refused.sql")
+            self._session.run(lambda connection: connection.execute(statement, values))
+        if kept.is_empty():
+            return ApplyResult(too_old=too_old)
+        result = self._apply_in_halves(entity, kept, self.sequence_number(entity))
+        if result.sequence_number is not None:
+            self._sequence_numbers[entity.name] = result.sequence_number
+        return result + ApplyResult(too_old=too_old)
+
+    def _partitions_of(self, entity: Entity, rows: pl.DataFrame) -> list[Partition]:
+        """Return the partitions of windows, which are known."""
+        known = self._partitions[entity.name]
+        found = {known[week_of(start)] for start in rows["window_start"].unique()}
+        return sorted(found, key=lambda each: each.end)
 
     def _apply_in_halves(
         self, entity: Entity, rows: pl.DataFrame, known: SequenceNumber
@@ -239,23 +276,24 @@ class PostgresStore:
         """Reconcile windows; with `is_repeated` an earlier attempt may have been committed."""
         attempts = count(int(is_repeated))
         lists = sketch_lists(self._sketches_in(entity))
+        partitions = self._partitions_of(entity, rows)
 
         def reconcile(connection: Connection) -> ApplyResult:
             is_repeated = next(attempts) > 0
             copy_in(connection, sql.Identifier("staged"), rows)
             _lock_staged_ids(connection, entity, rows["id"].n_unique())
-            if self._is_followed:
-                statement = _reconcile(entity, "return", lists)
-                accepted = copy_out(connection, statement, _ACCEPTED_SCHEMA)
-                applied = accepted.height
-            else:
-                statement = _reconcile(entity, "count", lists)
-                applied = _only_row(connection, scalar_row, statement)
+            parts = [
+                reconcile_part(connection, entity, chosen, lists, are_returned=self._is_followed)
+                for chosen in chosen_parts(partitions)
+            ]
+            applied = sum(part.applied for part in parts)
             numbered = self._next_sequence_number(connection, entity, rows, known)
             touched = None
             if self._is_followed:
+                accepted = pl.concat(part.accepted for part in parts)
                 windows = rows.join(accepted, list(WINDOW_KEY), "semi")
-                touched = _touched(accepted.unique("id"), windows, numbered)
+                # Of an id that is in several parts, the last one has its totals.
+                touched = _touched(accepted.unique("id", keep="last"), windows, numbered)
                 if is_repeated:
                     # The first attempt may have been committed, and this one has changed nothing.
                     touched = replace(touched, reread=numbered.number)
@@ -280,7 +318,13 @@ class PostgresStore:
     ) -> _Numbered:
         """Give the transaction that has written `rows` its number. Raises StoreBehindError."""
         ids = "\n".join(rows["id"].unique()) if self._is_followed else None
-        params = {"entity": entity.name, "is_backfill": self._is_backfill, "ids": ids}
+        params = {
+            "entity": entity.name,
+            "is_backfill": self._is_backfill,
+            "ids": ids,
+            "oldest": rows["window_start"].min(),
+            "newest": rows["window_start"].max(),
+        }
         numbered = _only_row(
             connection, class_row(_Numbered), sql_file("next_sequence_number.sql"), params
         )
@@ -340,14 +384,6 @@ class PostgresStore:
         query = sql.SQL("SELECT {} FROM {}").format(columns, table)
         rows = self._session.run(lambda connection: copy_out(connection, query, schema))
         return with_substitutes(rows)
-
-
-def _reconcile(
-    entity: Entity, answer: Literal["return", "count"], lists: Mapping[str, sql.Composable]
-) -> sql.Composed:
-    """Return the statement that reconciles the staged windows, and what it answers."""
-    accepted = entity_statement(entity, f"{answer}_accepted.sql")
-    return entity_statement(entity, "reconcile.sql", answer=accepted, **lists)
 
 
 def _read_sequence_number(connection: Connection, entity: Entity) -> SequenceNumber:

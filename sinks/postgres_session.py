@@ -11,7 +11,7 @@ from mobility.settings import Settings, masked
 from postgres.connection import Connection, connect
 from postgres.server_check import UnsuitableServerError, check_connection
 from sinks.connection_pool import ConnectionPool
-from sinks.migrations import migrate
+from sinks.migrations import migrate, upgrade
 from sinks.retry import (
     RETRY_SECONDS,
     START_RETRY_SECONDS,
@@ -186,6 +186,7 @@ def open_postgres_session(
             connection.execute(sql_file("prepare_session.sql"))
             if writer is not None:
                 _acquire_writer_lock(connection, writer, name)
+            upgrade(connection)
             with connection.transaction():
                 migrate(connection, measures=settings.measures)
                 _initialize(connection, settings, name)

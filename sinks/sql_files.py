@@ -32,5 +32,6 @@ def entity_statement(entity: Entity, *path: str, **values: sql.Composable) -> sq
         totals=sql.Identifier(f"{entity.name}_totals"),
         windows=sql.Identifier(f"{entity.name}_windows"),
         metrics=sql.Identifier(f"{entity.name}_metrics"),
+        before=sql.Identifier(f"{entity.name}_before"),
         **values,
     )

@@ -3,13 +3,17 @@
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import LiteralString
 from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import sql
 
+from mobility.entities import Entity
 from mobility.settings import Settings
+from postgres.connection import Connection
+from sinks.partitions import create_partitions, week_of
 
 
 @contextmanager
@@ -45,3 +49,15 @@ def set_read_only(services: Settings, url: str, value: bool) -> None:
 def encoded(encoding: LiteralString) -> LiteralString:
     """Return the options of a database with an encoding, which not every locale allows."""
     return f"ENCODING '{encoding}' LOCALE_PROVIDER libc LOCALE 'C'"
+
+
+def prepare_ledger(url: str, entity: Entity, first: datetime, last: datetime) -> None:
+    """Create the partitions for windows that a test writes itself, and say which these are."""
+    with Connection.connect(url) as connection:
+        starts = [int(time.timestamp() * 1_000) for time in (first, last)]
+        create_partitions(connection, entity, {week_of(start) for start in starts})
+        connection.execute(
+            "INSERT INTO sequence_numbers (entity, number, oldest_window, newest_window) "
+            "VALUES (%s, 1, %s, %s)",
+            [entity.name, *starts],
+        )

@@ -255,6 +255,11 @@ class ExportReader(Protocol):
         ...
 
     @property
+    def kept_from(self) -> int | None:
+        """From when on all windows are kept (epoch ms); None where none was dropped."""
+        ...
+
+    @property
     def watermark(self) -> datetime | None:
         """The watermark of that moment."""
         ...

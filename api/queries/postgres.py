@@ -29,6 +29,7 @@ from api.queries.postgres_client import (
     to_page,
     to_sums,
 )
+from api.queries.postgres_retention import refuse_dropped
 from api.queries.time_range import known_time
 from mobility.entities import ENTITIES, Entity
 from mobility.settings import Store
@@ -68,6 +69,7 @@ class PostgresReader:
         rows = await self._database.fetch(entity_query(entity, "series.sql"), values)
         if not rows:
             return None
+        await refuse_dropped(self._database, entity, bounds[0])
         buckets = [
             Bucket(row["bucket"], to_sums(row), to_extremes(row))
             for row in rows_with_value(rows, "bucket")

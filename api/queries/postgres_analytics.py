@@ -46,6 +46,7 @@ from api.queries.postgres_lists import (
     rows_query,
     sums_query,
 )
+from api.queries.postgres_retention import refuse_dropped, refuse_dropped_in
 from api.queries.postgres_sketches import distribution_query, to_sketches
 from api.queries.time_range import TimeRange, known_time
 from mobility.entities import Entity
@@ -82,6 +83,7 @@ class PostgresAnalytics:
         first = entity_query(entity, first_file, amount=amount)
         query = entity_query(entity, "top.sql", sums=sums_query(entity, time_range), first=first)
         rows = await self._database.fetch(query, values)
+        await refuse_dropped_in(self._database, entity, time_range)
         ids = [
             RankedId(row["id"], row["rank"], to_sums(row)) for row in rows_with_value(rows, "id")
         ]
@@ -102,17 +104,20 @@ class PostgresAnalytics:
             "limit": limit + 1,
         }
         rows = await self._database.fetch(page_query(entity, order, after), values)
+        await refuse_dropped_in(self._database, entity, order.time_range)
         return to_page(rows, limit)
 
     async def count(self, entity: Entity, order: ListOrder) -> int:
         """Return the number of ids in a list."""
         [row] = await self._database.fetch(count_query(entity, order), list_values(entity, order))
+        await refuse_dropped_in(self._database, entity, order.time_range)
         return int(row["number"])
 
     async def batch(self, entity: Entity, ids: Sequence[str], time_range: TimeRange) -> TotalsBatch:
         """Return the totals over a range of those ids that have any."""
         values = {**range_values(entity, time_range), "ids": list(ids)}
         rows = await self._database.fetch(entity_query(entity, "batch_in_range.sql"), values)
+        await refuse_dropped_in(self._database, entity, time_range)
         watermark = known_time(rows[0]["watermark"])
         found = {row["id"]: _totals_of(row, watermark) for row in rows_with_value(rows, "id")}
         return TotalsBatch(found, watermark)
@@ -121,6 +126,7 @@ class PostgresAnalytics:
         """Return the sums of all ids over a range."""
         query = entity_query(entity, "total.sql", rows=rows_query(entity, time_range))
         rows = await self._database.fetch(query, range_values(entity, time_range))
+        await refuse_dropped_in(self._database, entity, time_range)
         [row] = rows
         return EntityTotal(to_sums(row), row["newest_window"], known_time(row["watermark"]))
 
@@ -130,6 +136,7 @@ class PostgresAnalytics:
         values = {**range_values(entity, time_range), "shares": shares}
         query = entity_query(entity, "summary.sql", sums=sums_query(entity, time_range))
         [row] = await self._database.fetch(query, values)
+        await refuse_dropped_in(self._database, entity, time_range)
         active = row["active_ids"]
         percentiles = {name: row[PERCENTILES_OF + name] for name in SUMS} if active else {}
         watermark = known_time(row["watermark"])
@@ -144,10 +151,14 @@ class PostgresAnalytics:
             "starts": [span.start for span in spans],
             "ends": [span.end for span in spans],
             "shifts": [span.shift for span in spans],
+            "start": min((span.start for span in spans), default=0),
+            "end": max((span.end for span in spans), default=0),
             "id": only,
         }
         ids = sql.SQL("true" if only is None else "id = %(id)s")
         rows = await self._database.fetch(entity_query(entity, "week.sql", ids=ids), values)
+        if spans:
+            await refuse_dropped(self._database, entity, spans[0].start)
         sums = {row["hour_of_week"]: to_sums(row) for row in rows_with_value(rows, "hour_of_week")}
         return WeekSums(sums, rows[0]["newest_window"], known_time(rows[0]["watermark"]))
 
@@ -159,10 +170,13 @@ class PostgresAnalytics:
         sketches: Sequence[Sketch],
     ) -> SketchedTrips:
         """Return these sketches of the trips of an id in a range, or of all ids."""
-        parts = time_range.parts or (time_range.bounds,)
+        start, end = time_range.bounds
+        parts = time_range.parts or ((start, end),)
         values = {
             "entity": entity.name,
             "id": entity_id,
+            "start": start,
+            "end": end,
             "starts": [start for start, _ in parts],
             "ends": [end for _, end in parts],
         }
@@ -175,6 +189,7 @@ class PostgresAnalytics:
             if not isinstance(failure.__cause__, psycopg.errors.UndefinedColumn):
                 raise
             [row] = await self._database.fetch(distribution_query(entity, entity_id, ()), values)
+        await refuse_dropped(self._database, entity, start)
         return SketchedTrips(
             int(row["trip_count"]),
             to_sketches(row, sketches),

@@ -42,6 +42,7 @@ class PostgresExportReader:
     ) -> None:
         self.oldest_window: Final[int | None] = span["oldest_window"]
         self.newest_window: Final[int | None] = span["newest_window"]
+        self.kept_from: Final[int | None] = span["kept_from"]
         self.watermark: Final = known_time(span["watermark"])
         self._connection = connection
         self._entity = entity
@@ -57,6 +58,8 @@ class PostgresExportReader:
             with store_failures():
                 async with time_limit(connection, seconds):
                     await connection.execute(sql.SQL(_BEGIN))
+                    # Before the moment is chosen: from then on no partition is dropped.
+                    await connection.execute(entity_query(entity, "lock_ledger.sql"))
                     query = entity_query(entity, "window_span.sql")
                     cursor = await connection.execute(query, {"entity": entity.name})
                     [span] = await cursor.fetchall()
@@ -72,6 +75,8 @@ class PostgresExportReader:
         """
         values = {
             "bounds": list(bounds),
+            "start": bounds[0],
+            "end": bounds[-1],
             "starts": [start for start, _ in parts],
             "ends": [end for _, end in parts],
         }

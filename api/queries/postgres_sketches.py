@@ -33,9 +33,13 @@ def distribution_query(
         )
         for each in sketches
     ]
-    chosen = sql.SQL("true" if entity_id is None else "id = %(id)s")
+    is_of_all = entity_id is None
     return entity_query(
-        entity, "distribution.sql", sketches=sql.Composed(of_sketches), chosen=chosen
+        entity,
+        "distribution.sql",
+        sketches=sql.Composed(of_sketches),
+        chosen=sql.SQL("true" if is_of_all else "id = %(id)s"),
+        newest_window=entity_query(entity, f"newest_window{'' if is_of_all else '_of_id'}.sql"),
     )
 
 

@@ -106,7 +106,8 @@ class RedisReader(RedisQueries[_StoredTotals]):
         newest = to_epoch_ms(datetime.fromisoformat(newest_text))
         reaches = newest - self._retention
         if bounds[0] < reaches:
-            raise BeyondLedgerError(to_datetime(reaches))
+            msg = "Without Postgres, the windows of this id"
+            raise BeyondLedgerError(msg, to_datetime(reaches))
         return Series(ledger_buckets(ledger, bounds), newest, min_watermark(watermarks))
 
     async def _page(self, entity: Entity, prefix: str, after: str, limit: int) -> Page:

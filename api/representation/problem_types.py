@@ -96,9 +96,11 @@ PROBLEM_TYPES: Final = {
     ),
     "beyond-ledger": ProblemType(
         HTTPStatus.NOT_FOUND,
-        "The range begins before the windows that Redis keeps of this id, and there is no Postgres "
-        "to query. The member `reaches` is the time from which on Redis has all windows.",
-        "Begin the range at `reaches` or later, or run the system with Postgres "
+        "The range begins before the windows that are kept: those before were dropped "
+        "(MOBILITY_RETENTION), or Redis is the only store and keeps those of hours. The member "
+        "`reaches` is the time from which on there are all windows.",
+        "Begin the range at `reaches` or later. Totals of all time, which have no range, count "
+        "everything. With Redis alone, run the system with Postgres "
         "(MOBILITY_STORES=redis,postgres) for series of any age.",
     ),
     "needs-postgres": ProblemType(

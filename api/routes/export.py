@@ -9,8 +9,9 @@ import polars as pl
 from api.errors import StoresUnavailableError, StoreUnavailableError
 from api.exports import Export, ExportResponse, RunningExports
 from api.queries.contract import ExportReader, ListOrder
+from api.queries.postgres_retention import refuse_before
 from api.queries.store_readers import StoreReaders
-from api.queries.time_range import TimeRange, to_datetime
+from api.queries.time_range import ALL_TIME, TimeRange, to_datetime
 from api.representation.formats import Form, content_type, format_headers
 from api.representation.responses import TIME_ZONE, complete_header, freshness_headers
 from api.representation.row_stream import stream_rows
@@ -28,6 +29,7 @@ class _Rows:
     schema: pl.Schema
     read: Callable[[ExportReader], AsyncIterator[pl.DataFrame]]
     headers: Callable[[ExportReader], Mapping[str, str]]
+    time_range: Callable[[ExportReader], TimeRange]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class Exporter:
                     **complete_header(_is_complete(source, query)),
                     TIME_ZONE: query.tz,
                 },
+                lambda source: _range_of(source, query),
             )
         )
 
@@ -63,6 +66,7 @@ class Exporter:
                 LIST_ROW_SCHEMA,
                 lambda source: _read_ids(source, order, limit),
                 lambda _: {},
+                lambda _: order.time_range,
             )
         )
 
@@ -74,6 +78,9 @@ class Exporter:
             )
             source = answer.value
             try:
+                time_range = rows.time_range(source)
+                if not time_range.is_unbounded:
+                    refuse_before(source.kept_from, time_range.bounds[0])
                 headers = {
                     **freshness_headers(source.watermark, answer.store),
                     **rows.headers(source),
@@ -130,6 +137,12 @@ def _to_buckets(bounds: Sequence[int], source: ExportReader, query: WindowsQuery
             ],
         }
     ).with_columns(pl.col("window_start", "window_end").cast(pl.Datetime("ms", "UTC")))
+
+
+def _range_of(source: ExportReader, query: WindowsQuery) -> TimeRange:
+    """Return the range of windows that is asked for; that of all time where there are none."""
+    newest = source.newest_window
+    return ALL_TIME if newest is None else query.range_until(newest)
 
 
 def _is_complete(source: ExportReader, query: WindowsQuery) -> bool:

@@ -2,3 +2,5 @@
 ALTER TABLE {totals} ADD COLUMN IF NOT EXISTS {column} bigint;
 
 ALTER TABLE {ledger} ADD COLUMN IF NOT EXISTS {column} bigint;
+
+ALTER TABLE IF EXISTS {before} ADD COLUMN IF NOT EXISTS {column} bigint;

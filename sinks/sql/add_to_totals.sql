@@ -10,11 +10,5 @@ FROM staged_totals
 ORDER BY id
 ON CONFLICT (id) DO UPDATE SET
     {moved_by_new_windows},
-    newest_window = greatest(
-        coalesce(
-            totals.newest_window,
-            (SELECT max(window_start) FROM {ledger} AS ledger WHERE ledger.id = totals.id)
-        ),
-        excluded.newest_window
-    ),
+    newest_window = greatest(totals.newest_window, excluded.newest_window),
     updated_at = now()

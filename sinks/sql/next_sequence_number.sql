@@ -2,10 +2,12 @@
 -- last statement, so that others wait for the row only while this one is committed. Numbers become
 -- visible in their order, as each transaction holds the row until its commit.
 WITH numbered AS (
-    INSERT INTO sequence_numbers (entity, number, backfilled)
-    VALUES (%(entity)s, 1, %(is_backfill)s::integer)
+    INSERT INTO sequence_numbers (entity, number, backfilled, oldest_window, newest_window)
+    VALUES (%(entity)s, 1, %(is_backfill)s::integer, %(oldest)s, %(newest)s)
     ON CONFLICT (entity) DO UPDATE SET
         number = sequence_numbers.number + 1,
+        oldest_window = least(sequence_numbers.oldest_window, excluded.oldest_window),
+        newest_window = greatest(sequence_numbers.newest_window, excluded.newest_window),
         backfilled = CASE
             WHEN %(is_backfill)s THEN sequence_numbers.number + 1
             ELSE sequence_numbers.backfilled

@@ -2,10 +2,7 @@
 SELECT
     totals.id,
     {totals_of_ids},
-    coalesce(
-        newest_window,
-        (SELECT max(window_start) FROM {ledger} AS ledger WHERE ledger.id = totals.id)
-    ),
+    newest_window,
     greatest(1, {expiry} - extract(epoch FROM now() - totals.updated_at))::bigint AS left_seconds,
     (SELECT number FROM sequence_numbers WHERE entity = {name}) AS number
 FROM {totals} AS totals

@@ -7,14 +7,17 @@
 -- whatever another writer has committed for these ids, and nothing can follow. For the same reason
 -- the windows need no ON CONFLICT, and can be updated by the row address (ctid) at which `old`
 -- found them.
+--
+-- The windows are those of one partition, which is named: of the ledger the planner would exclude
+-- the others by a range of starts only, and read all ids of that range.
 -- https://www.postgresql.org/docs/current/transaction-iso.html#XACT-READ-COMMITTED
 WITH accepted AS MATERIALIZED (
     SELECT
         new.*,
         {measures_before},
         old.ctid AS old_ctid
-    FROM staged AS new
-    LEFT JOIN {ledger} AS old USING (id, window_start)
+    FROM (SELECT * FROM staged WHERE {chosen}) AS new
+    LEFT JOIN {partition} AS old USING (id, window_start)
     WHERE old.id IS NULL
         OR (new.generation, new.trip_count) > (old.generation, old.trip_count)
         OR (
@@ -24,14 +27,14 @@ WITH accepted AS MATERIALIZED (
         )
 ),
 inserted AS (
-    INSERT INTO {ledger} (id, window_start, {measures}, pane, generation{sketches})
+    INSERT INTO {partition} (id, window_start, {measures}, pane, generation{sketches})
     SELECT id, window_start, {measures}, pane, generation{sketches}
     FROM accepted
     WHERE old_ctid IS NULL
     ORDER BY id, window_start
 ),
 updated AS (
-    UPDATE {ledger} AS ledger SET
+    UPDATE {partition} AS ledger SET
         {accepted_measures},
         pane = accepted.pane,
         generation = accepted.generation{accepted_sketches}
@@ -46,16 +49,10 @@ differences AS (
 moved AS (
     UPDATE {totals} AS totals SET
         {moved_measures},
-        newest_window = greatest(
-            coalesce(
-                totals.newest_window,
-                (SELECT max(window_start) FROM {ledger} AS kept WHERE kept.id = totals.id)
-            ),
-            by.newest_window
-        ),
+        newest_window = greatest(totals.newest_window, by.newest_window),
         updated_at = now()
     FROM differences AS by
     WHERE totals.id = by.id
-    RETURNING totals.id, {totals_of_ids}, totals.newest_window
+    RETURNING totals.id, {totals_of_ids}, totals.newest_window, {lost_extremes} AS has_lost
 )
 {answer}

@@ -4,7 +4,7 @@ import secrets
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import msgspec
@@ -16,6 +16,7 @@ from sinks.postgres import connect_postgres
 from stack.ports import find_free_port
 from tests.api.expected import DRIVER, with_stores
 from tests.api.test_main import api, wait_for_health
+from tests.databases import prepare_ledger
 from tests.waiting import DEADLINE, until
 
 pytestmark = pytest.mark.services
@@ -48,6 +49,9 @@ def large(settings: Settings) -> Settings:
     store.record_progress(DRIVER, 0, 1, START)
     store.close()
     with psycopg.connect(one.postgres, autocommit=True) as connection:
+        day = datetime.fromtimestamp(START / 1_000, UTC)
+        newest = day + timedelta(minutes=5 * (WINDOWS - 1))
+        prepare_ledger(one.postgres, DRIVER, day, newest)
         connection.execute(_LEDGER, {"start": START, "ids": IDS, "windows": WINDOWS})
         connection.execute("ANALYZE driver_ledger")
     name = f"export_{secrets.token_hex(4)}"

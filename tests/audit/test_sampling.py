@@ -14,6 +14,7 @@ from confluent_kafka import Producer
 
 from mobility.settings import Settings, Store
 from mobility.topics import trips_topic
+from sinks.retention import drop_old_windows
 from tests.audit.conftest import Audit, numbers, run_flow
 from tests.broker.topic_contents import delete_before
 from tests.dataflows.conftest import Hub, trips_log
@@ -261,3 +262,27 @@ def send_trips(hub: Hub, stop: threading.Event) -> None:
             producer.produce(trips_topic(hub.settings), value, partition=partition)
         producer.poll(0)
     producer.flush(30)
+
+
+def test_windows_that_were_dropped_are_left_out(audited: Hub, audit: Audit) -> None:
+    """Totals are still those of all windows; one that is wrong is found."""
+    fill(audited, "postgres")
+    kept = msgspec.structs.replace(audited.settings, retention="panes:1d")
+    with psycopg.connect(kept.postgres, autocommit=True) as postgres:
+        watermarks = postgres.execute("SELECT entity, shard, watermark FROM progress").fetchall()
+        postgres.execute("UPDATE progress SET watermark = watermark + 30 * 86400000::bigint")
+        drop_old_windows(kept)
+        for entity, shard, watermark in watermarks:
+            postgres.execute(
+                "UPDATE progress SET watermark = %s WHERE entity = %s AND shard = %s",
+                [watermark, entity, shard],
+            )
+        windows = postgres.execute("SELECT count(*) FROM driver_ledger").fetchall()
+        assert windows == [(0,)]
+        code, printed = audit("--all")
+        assert code == 0, printed
+        assert numbers(printed)["Postgres totals"] > 0
+        postgres.execute("UPDATE driver_before SET total_revenue = total_revenue + 1")
+        code, printed = audit("--all")
+        assert code == 1
+        assert "Postgres totals" in printed

@@ -1,13 +1,18 @@
 """The range of a backfill is whole windows; another one is refused with a suggestion."""
 
+from datetime import UTC, datetime
+
+import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from backfill.current_windows import refuse_dropped
 from backfill.errors import BackfillError
 from backfill.window_range import WindowRange, parse_window_range
 from mobility.settings import Settings
+from sinks.postgres import connect_postgres
 from tests.strategies import MINUTE, NOON
 
 WINDOW = 5 * MINUTE
@@ -74,3 +79,20 @@ def test_a_range_covers_its_part_of_another_one() -> None:
     assert noon.covers(later.within(noon))
     assert not noon.covers(later)
     assert not later.covers(noon)
+
+
+@pytest.mark.services
+def test_a_range_of_which_windows_were_dropped_is_refused(settings: Settings) -> None:
+    """By the time from which on Postgres keeps windows."""
+    kept = replace(settings, stores=("postgres",))
+    connect_postgres(kept, "main").close()
+    old = parse_window_range("2025-01-05T23:55:00Z", "2025-01-07T00:00:00Z", kept)
+    refuse_dropped(old, kept)
+    with psycopg.connect(kept.postgres) as connection:
+        connection.execute(
+            "INSERT INTO sequence_numbers (entity, number, kept_from) VALUES ('h3', 1, %s)",
+            [int(datetime(2025, 1, 6, tzinfo=UTC).timestamp() * 1_000)],
+        )
+    with pytest.raises(BackfillError, match=r"from 2025-01-06T00:00:00Z on \(MOBILITY_RETENTION\)"):
+        refuse_dropped(old, kept)
+    refuse_dropped(parse_window_range("2025-01-06T00:00Z", "2025-01-07T00:00Z", kept), kept)

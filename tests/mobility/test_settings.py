@@ -90,6 +90,7 @@ OTHERS: dict[str, Any] = {
     "audit_port": 9,
     "redis_expiry": 1,
     "redis_ledger_hours": 1,
+    "retention": "panes:14d",
     "api_host": "::1",
     "api_port": 0,
     "api_hosts": ("city.example", "*.example.org"),
@@ -268,6 +269,9 @@ def test_every_fault_is_reported_at_once() -> None:
         ("POSTGRES", "mysql://h/d"),
         ("REDIS", ""),
         ("STORES", "delta"),  # without MOBILITY_DELTA
+        ("RETENTION", "14d"),
+        ("RETENTION", "panes:0d"),
+        ("RETENTION", "panes:14d,hours:400d"),
         ("DELTA", ""),
         ("DELTA", "s3://"),
         ("DELTA", "http://h/lake"),
@@ -367,6 +371,16 @@ def test_unknown_names_are_refused_with_those_that_there_are() -> None:
         f"(there are {known}, or `all`)"
     )
     assert shards.startswith("MOBILITY_SHARDS=0: ")
+
+
+def test_a_retention_is_longer_than_a_window_takes_trips() -> None:
+    """Otherwise windows that are still open would be dropped."""
+    kept = {"MOBILITY_RETENTION": "panes:1d", "MOBILITY_WINDOW": "43200"}
+    most = read_settings(kept | {"MOBILITY_ALLOWED_LATENESS": "43200"})
+    assert most.panes_retention_ms == 86_400_000
+    with pytest.raises(SettingsError, match="shorter than a window takes trips"):
+        read_settings(kept | {"MOBILITY_ALLOWED_LATENESS": "43201"})
+    assert Settings().panes_retention_ms is None
 
 
 @pytest.mark.parametrize("location", ["lake", "/var/lake", "s3://b", "gs://b/a/b", "az://c/lake"])

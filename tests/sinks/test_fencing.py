@@ -182,7 +182,8 @@ def waiting_locks(connection: psycopg.Connection[tuple[object, ...]]) -> list[st
     An advisory lock of one bigint has its low half in `objid`, and 1 as `objsubid`.
     """
     rows = connection.execute(
-        "SELECT locktype FROM pg_locks WHERE NOT granted AND (relation = 'driver_ledger'::regclass "
+        "SELECT locktype FROM pg_locks WHERE NOT granted "
+        "AND (relation::regclass::text LIKE 'driver_ledger%' "
         "OR locktype = 'advisory' AND objsubid = 1 AND objid::bigint = "
         "hashtext('mobility-hub fence ' || current_schema())::bigint & 4294967295) ORDER BY 1"
     ).fetchall()

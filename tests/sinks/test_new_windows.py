@@ -25,11 +25,10 @@ from mobility.totals import highest_versions
 from postgres.connection import Connection
 from sinks import new_windows
 from sinks import postgres as postgres_module
-from sinks.authority import Authority
 from sinks.new_windows import MOST_SKIPPED, WORTH_COPYING, CopyChoice, copy_windows
 from sinks.postgres import SPLIT_ROWS, PostgresStore, connect_postgres
 from sinks.postgres_copy import copy_in
-from sinks.postgres_session import PostgresSession, open_postgres_session
+from sinks.postgres_session import PostgresSession
 from sinks.store import TOTALS_SCHEMA, AmountTooLargeError, ApplyResult, StoreError
 from tests.sinks.memory_store import MemoryStore
 from tests.waiting import until
@@ -255,25 +254,6 @@ def test_late_windows_beside_new_ones(
     assert_frame_equal(touched.select(TOTALS_SCHEMA.names()), postgres.totals(DRIVER))
     assert touched["trip_count"].to_list() == [3] * 3 + [2] * (WORTH_COPYING - 3) + [1]
     assert_frame_equal(result.touched.windows.sort("id", "window_start"), rows)
-
-
-@pytest.mark.services
-@pytest.mark.parametrize("pane", ["on_time", "late"])
-def test_totals_of_an_earlier_release_have_no_newest_window(
-    postgres: PostgresStore, followed: Settings, window: Build, frame: Build, pane: str
-) -> None:
-    """It is looked up in the ledger, until the id has its next window: an older one here."""
-    newest = window("d", at=9)
-    postgres.apply(DRIVER, frame(newest))
-    with psycopg.connect(followed.postgres) as connection:
-        connection.execute("UPDATE driver_totals SET newest_window = NULL")
-    session = open_postgres_session(followed)
-    read = Authority(session, followed, DRIVER).totals(["d"])
-    session.close()
-    assert read[LAST_WINDOW].to_list() == [newest["window_start"]]
-    touched = postgres.apply(DRIVER, frame(window("d", at=1, pane=pane))).touched
-    assert touched is not None
-    assert touched.totals[LAST_WINDOW].to_list() == [newest["window_start"]]
 
 
 @pytest.mark.services

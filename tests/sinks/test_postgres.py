@@ -15,7 +15,7 @@ from polars.testing import assert_frame_equal
 from benchmarks.tenant import empty_tenant, tenant_settings
 from mobility.entities import BY_NAME, ENTITIES, Entity
 from mobility.keys import LAST_WINDOW
-from mobility.measures import ADDED, STARTS
+from mobility.measures import ADDED
 from mobility.settings import Settings
 from mobility.sketched_measures import SKETCH_BY_NAME
 from mobility.totals import highest_versions
@@ -131,26 +131,6 @@ def test_a_fifth_entity_gets_its_tables(settings: Settings) -> None:
     with Connection.connect(settings.postgres) as connection:
         migrate(connection, (*ENTITIES, fifth))
     assert query(settings, 'SELECT * FROM "odd ""name""_metrics"') == []
-
-
-def test_tables_of_an_earlier_release_get_their_latest_starts(settings: Settings) -> None:
-    """They had only earliest starts, which become the latest as well; empty windows have none."""
-    with Connection.connect(settings.postgres) as connection:
-        migrate(connection)
-        connection.execute("DROP VIEW driver_metrics, driver_windows")
-        connection.execute("ALTER TABLE driver_totals DROP last_start_time, DROP newest_window")
-        connection.execute("ALTER TABLE driver_ledger DROP COLUMN last_start_time")
-        connection.execute("DELETE FROM migrations WHERE scope = 'driver' AND number >= 4")
-        connection.execute(
-            "INSERT INTO driver_ledger VALUES ('d', 0, 1, 1, 1, 1, 7, 'late', 0), "
-            "('d', 300000, 2, 1, 1, 1, 300008, 'late', 0), "
-            "('d', 600000, 0, 0, 0, 0, 600000, 'late', 1)"
-        )
-        connection.execute("INSERT INTO driver_totals VALUES ('d', 3, 2, 2, 2, 7)")
-    store = connect_postgres(settings, "main")
-    assert store.totals(DRIVER).select(STARTS).row(0) == (7, 300_008)
-    assert store.windows(DRIVER)["last_start_time"].to_list() == [7, 300_008, 600_000]
-    store.close()
 
 
 def drop_added_columns(settings: Settings) -> None:
@@ -371,6 +351,7 @@ def test_sketches_stand_in_the_ledger_alone(
     store.close()
     assert query(settings, TABLES) == [
         ("driver_ledger",),
+        ("driver_ledger_20241230",),
         ("h3_ledger",),
         ("passenger_ledger",),
         ("vehicle_type_ledger",),

@@ -2,8 +2,8 @@
 -- records are one value, one after the other: so the API merges few values. Each other is one more.
 SELECT
     coalesce(sum(trip_count), 0) AS trip_count,
-    {sketches}(SELECT max(window_start) FROM {ledger} WHERE {chosen}) AS newest_window,
+    {sketches}{newest_window} AS newest_window,
     (SELECT min(watermark) FROM progress WHERE entity = %(entity)s) AS watermark
 FROM unnest(%(starts)s::bigint[], %(ends)s::bigint[]) AS part (part_start, part_end)
 JOIN {ledger} ON window_start >= part_start AND window_start < part_end
-WHERE trip_count > 0 AND {chosen}
+WHERE window_start >= %(start)s AND window_start < %(end)s AND trip_count > 0 AND {chosen}

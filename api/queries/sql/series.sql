@@ -2,7 +2,7 @@
 -- one row, which has the other columns only; for an unknown id there is no row.
 SELECT
     buckets.*,
-    (SELECT max(window_start) FROM {ledger} WHERE id = %(id)s) AS newest_window,
+    known.newest_window,
     (SELECT min(watermark) FROM progress WHERE entity = %(entity)s) AS watermark
 FROM {totals} AS known
 LEFT JOIN (

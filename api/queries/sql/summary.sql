@@ -5,6 +5,6 @@ SELECT
     count(*) AS active_ids,
     {additive_of_ids},
     {percentiles},
-    (SELECT max(window_start) FROM {ledger}) AS newest_window,
+    (SELECT newest_window FROM sequence_numbers WHERE entity = %(entity)s) AS newest_window,
     (SELECT min(watermark) FROM progress WHERE entity = %(entity)s) AS watermark
 FROM sums

@@ -4,7 +4,7 @@ WITH sums AS MATERIALIZED ({sums}),
 first AS ({first})
 SELECT
     whole.*,
-    (SELECT max(window_start) FROM {ledger}) AS newest_window,
+    (SELECT newest_window FROM sequence_numbers WHERE entity = %(entity)s) AS newest_window,
     (SELECT min(watermark) FROM progress WHERE entity = %(entity)s) AS watermark,
     first.id,
     first.rank,

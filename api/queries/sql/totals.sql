@@ -2,7 +2,7 @@
 -- have.
 SELECT
     {measures},
-    (SELECT max(window_start) FROM {ledger} WHERE id = %(id)s) AS newest_window,
+    newest_window,
     (SELECT min(watermark) FROM progress WHERE entity = %(entity)s) AS watermark
 FROM {totals}
 WHERE id = %(id)s

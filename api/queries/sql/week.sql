@@ -2,7 +2,7 @@
 -- changed. Without any trip there is one row, which has the other columns only.
 SELECT
     hours.*,
-    (SELECT max(window_start) FROM {ledger}) AS newest_window,
+    (SELECT newest_window FROM sequence_numbers WHERE entity = %(entity)s) AS newest_window,
     (SELECT min(watermark) FROM progress WHERE entity = %(entity)s) AS watermark
 FROM (SELECT) AS one
 LEFT JOIN (
@@ -12,7 +12,8 @@ LEFT JOIN (
         FROM unnest(%(starts)s::bigint[], %(ends)s::bigint[], %(shifts)s::bigint[])
             AS span (span_start, span_end, shift)
         JOIN {ledger} ON window_start >= span_start AND window_start < span_end
-        WHERE trip_count > 0 AND {ids}
+        WHERE window_start >= %(start)s AND window_start < %(end)s
+            AND trip_count > 0 AND {ids}
     ) AS windows
     GROUP BY hour_of_week
 ) AS hours ON true

@@ -1,5 +1,8 @@
--- The oldest and the newest window of an entity, both from the index by time, and the watermark.
+-- The oldest and the newest window of an entity, from when on all are kept, and the watermark.
 SELECT
-    (SELECT min(window_start) FROM {ledger}) AS oldest_window,
-    (SELECT max(window_start) FROM {ledger}) AS newest_window,
+    numbers.oldest_window,
+    numbers.newest_window,
+    numbers.kept_from,
     (SELECT min(watermark) FROM progress WHERE entity = %(entity)s) AS watermark
+FROM (SELECT) AS one
+LEFT JOIN sequence_numbers AS numbers ON numbers.entity = %(entity)s

@@ -6,6 +6,6 @@ SELECT
     {additive_of_windows}
 FROM unnest(%(starts)s::bigint[], %(ends)s::bigint[]) AS part (part_start, part_end)
 JOIN {ledger} ON window_start >= part_start AND window_start < part_end
-WHERE trip_count > 0
+WHERE window_start >= %(start)s AND window_start < %(end)s AND trip_count > 0
 GROUP BY bucket, id
 ORDER BY bucket, id

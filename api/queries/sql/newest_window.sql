@@ -1,0 +1,1 @@
+(SELECT newest_window FROM sequence_numbers WHERE entity = %(entity)s)

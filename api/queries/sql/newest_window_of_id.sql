@@ -1,0 +1,1 @@
+(SELECT newest_window FROM {totals} WHERE id = %(id)s)

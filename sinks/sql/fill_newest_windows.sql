@@ -1,0 +1,12 @@
+-- Of the next ids, say which window is the newest where that is not known yet. The last of these
+-- ids is the answer; null after the last one.
+WITH next AS (
+    SELECT id FROM {totals} WHERE id > %(after)s ORDER BY id LIMIT 5000
+),
+filled AS (
+    UPDATE {totals} AS totals
+    SET newest_window = (SELECT max(window_start) FROM {ledger} AS ledger WHERE ledger.id = next.id)
+    FROM next
+    WHERE totals.id = next.id AND newest_window IS NULL
+)
+SELECT max(id) FROM next

@@ -1,0 +1,1 @@
+SELECT kept_from FROM sequence_numbers WHERE entity = %(entity)s

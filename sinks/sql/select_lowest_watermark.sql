@@ -1,0 +1,1 @@
+SELECT min(watermark) FROM progress WHERE entity = %(entity)s
