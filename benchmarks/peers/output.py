@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import polars as pl
+import psycopg
 
 from audit.log_messages import read_log_messages
 from audit.oracle import OracleResult
@@ -29,6 +30,16 @@ def read_windows(settings: Settings, prefix: str, entities: Sequence[str]) -> pl
             values = [message.value for message in batch if message.value is not None]
             frames.append(decode(values, entity))
     return keep_last_updates(pl.concat(frames))
+
+
+def read_stored_windows(settings: Settings) -> pl.DataFrame:
+    """Return the same of the table `windows` in Postgres."""
+    names = [*_KEYS, "trip_count", *TOTALS]
+    query = f"SELECT {', '.join(names)} FROM windows"  # noqa: S608 - names of ours
+    with psycopg.connect(settings.postgres) as connection:
+        rows = connection.execute(query).fetchall()
+    found = pl.DataFrame(rows, names, orient="row")
+    return found.with_columns(pl.col("window_start").dt.epoch("ms"))
 
 
 def decode(values: list[bytes], entity: str) -> pl.DataFrame:

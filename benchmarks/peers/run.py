@@ -1,18 +1,21 @@
 """Runs a peer over a log and compares its output."""
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import polars as pl
 from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined] # exported
 
 from audit.command_runner import ShowProgress
 from benchmarks.benchmark_log import BenchmarkLog, delete_topics
 from benchmarks.figures import RunFigures
 from benchmarks.peers.environments import flink_connector, python_with
-from benchmarks.peers.output import describe, read_windows
+from benchmarks.peers.output import describe, read_stored_windows, read_windows
 from benchmarks.peers.table import Peer
+from benchmarks.tenant import empty_tenant, tenant_settings
 from benchmarks.timed_command import BenchmarkError, run_timed
 from broker.clients import admin_client
 from mobility.settings import Settings
@@ -44,23 +47,44 @@ class PeerRunner:
 
     def run(self, log: BenchmarkLog, update: ShowProgress) -> RunFigures:
         """Run over a log from its beginning to its end, and compare the output."""
+        run = self._run_into_stores if self.peer.stores else self._run_into_topics
+        measured, found = run(log, update)
+        self.check = describe(log.expected, found, self.peer.entities)
+        if self.check.startswith("differs") and not self.peer.drops:
+            msg = f"{self.peer.name} {self.check}"
+            raise BenchmarkError(msg)
+        return measured
+
+    def _run_into_topics(
+        self, log: BenchmarkLog, update: ShowProgress
+    ) -> tuple[RunFigures, pl.DataFrame]:
         prefix = f"{log.settings.topic_prefix}{self.peer.name}."
         topics = [prefix + entity for entity in self.peer.entities]
         update("topics")
         delete_topics(log.settings, topics)
         _create_topics(log.settings, topics)
+        measured = self._measure(log, log.settings, prefix, update)
+        return measured, read_windows(log.settings, prefix, self.peer.entities)
+
+    def _run_into_stores(
+        self, log: BenchmarkLog, update: ShowProgress
+    ) -> tuple[RunFigures, pl.DataFrame]:
+        name = re.sub(r"\W", "_", f"{log.settings.topic_prefix}{self.peer.name}".lower())
+        settings = tenant_settings(log.settings, name)
+        with empty_tenant(log.settings, name):
+            measured = self._measure(log, settings, "", update)
+            return measured, read_stored_windows(settings)
+
+    def _measure(
+        self, log: BenchmarkLog, settings: Settings, prefix: str, update: ShowProgress
+    ) -> RunFigures:
         update("running")
         measured = run_timed(
             self._command(log, prefix),
             log.runner.folder / f"{self.peer.name}.log",
-            environ=self._environ(log),
+            environ=self._environ(log, settings),
         )
         update("comparing")
-        found = read_windows(log.settings, prefix, self.peer.entities)
-        self.check = describe(log.expected, found, self.peer.entities)
-        if self.check.startswith("differs") and not self.peer.drops:
-            msg = f"{self.peer.name} {self.check}"
-            raise BenchmarkError(msg)
         return measured
 
     def _command(self, log: BenchmarkLog, prefix: str) -> list[str | Path]:
@@ -76,8 +100,8 @@ class PeerRunner:
             *self.peer.arguments,
         ]
 
-    def _environ(self, log: BenchmarkLog) -> dict[str, str]:
-        environ = log.environ(log.settings)
+    def _environ(self, log: BenchmarkLog, settings: Settings) -> dict[str, str]:
+        environ = log.environ(settings)
         # A peer has its own packages, and must not import this project's modules.
         environ.pop("PYTHONPATH", None)
         environ.pop("PYTHONSAFEPATH", None)

@@ -14,6 +14,7 @@ class Peer:
 
     Without packages it uses this project's environment. `most_trips` limits its log, for peers that
     would take hours; a peer that `drops` trips in a catch-up by design may differ from the oracle.
+    One with `stores` writes no topics: its windows are in Postgres.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Peer:
     most_trips: int | None = None
     drops: bool = False
     java: bool = False
+    stores: bool = False
     note: str = ""
 
 
@@ -38,8 +40,18 @@ NAIVE: Final = Peer(
     note="Bytewax 0.21.1 as documented: one object per trip, `fold_window`",
 )
 
+CONSUMER: Final = Peer(
+    "python-consumer",
+    "run_consumer.py",
+    most_trips=20_000,
+    stores=True,
+    note="the consumer that people write first: an object, a `SET` and an upsert per entity "
+    "for each message, all rows in Redis and Postgres",
+)
+
 PEERS: Final = (
     NAIVE,
+    CONSUMER,
     Peer(
         "flink-documented",
         "run_flink.py",

@@ -15,7 +15,7 @@ from benchmarks.benchmark_log import delete_topics
 from benchmarks.benchmark_run import BenchmarkRun, MeasuredSystem
 from benchmarks.measured_flow import MeasuredFlow
 from benchmarks.peers.run import PeerRunner
-from benchmarks.peers.table import NAIVE
+from benchmarks.peers.table import CONSUMER, NAIVE
 from benchmarks.systems import DECODE, Ceiling
 from benchmarks.timed_command import BenchmarkError
 from benchmarks.workload import Workload
@@ -56,6 +56,13 @@ def test_the_naive_flow_and_the_ceiling_run_beside_it(benchmark: BenchmarkRun) -
     naive, ceiling = benchmark.measure_in_turn([(system, log, "") for system in systems])
     assert naive.check.startswith("equal")
     assert ceiling.check == "every trip read"
+
+
+def test_a_consumer_that_writes_to_the_stores_is_compared(benchmark: BenchmarkRun) -> None:
+    """By its windows in Postgres."""
+    log = benchmark.log(TRIPS)
+    (consumer,) = benchmark.measure_in_turn([(PeerRunner.ready(CONSUMER), log, "")])
+    assert consumer.check.startswith("equal")
 
 
 def test_a_wrong_output_ends_the_measurement(benchmark: BenchmarkRun) -> None:
