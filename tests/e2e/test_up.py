@@ -18,8 +18,8 @@ from tests.waiting import DEADLINE, until
 pytestmark = pytest.mark.e2e
 
 ROOMS = (
-    *("mobility", "broker", "postgres", "data", "producer", "runtime", "dataflows", "sinks", "api"),
-    *("audit", "stack"),
+    *("mobility", "broker", "postgres", "redis_cluster", "data", "producer", "runtime"),
+    *("dataflows", "sinks", "api", "audit", "stack"),
 )
 PARTS = ("justfile", *ROOMS)
 

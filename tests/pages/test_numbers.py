@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Response, expect
+from playwright.sync_api import Response, Route, expect
 
 from tests.pages.browser_tab import BrowserTab
 from tests.pages.conftest import Visit
@@ -194,6 +194,26 @@ def test_other_formats_of_a_series(visit: Visit, system: System) -> None:
         assert download.value.path().read_bytes().startswith(magic)
         assert download.value.suggested_filename.startswith("vehicle_type-car-")
     assert system.trips > 0
+
+
+def test_a_series_is_downloaded_once_it_is_there(visit: Visit) -> None:
+    """Before, there is no link that could be clicked in vain."""
+    tab = visit("/pipeline")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    tab.page.route("**/windows/vehicle_type?*", hold)
+    tab.open("/entity?entity=vehicle_type&id=car")
+    tab.page.locator("#trips").wait_for()
+    link = tab.page.get_by_role("link", name="Parquet")
+    expect(tab.page.get_by_text("Parquet", exact=True)).to_be_visible()
+    expect(link).to_have_count(0)
+    assert held
+    for route in held:
+        route.continue_()
+    expect(link).to_have_attribute("href", re.compile("^/windows/vehicle_type"))
 
 
 def test_pipeline(visit: Visit, system: System) -> None:

@@ -25,9 +25,10 @@ export class SeriesPanel {
     const control = (name, node) => el("label", { class: "control" }, name, node);
     this.chart.node.querySelector("h2").after(el("div", { class: "controls series-controls" },
       control("Show", this.metrics), control("Granularity", this.granularities)));
+    // Links only once they have an address: before the series is loaded there is nothing to download.
     this.chart.node.append(el("div", { class: "exports" }, el("span", { class: "note" }, "Download:"),
       FORMATS.map(([name, ending, type]) => el("a", {
-        class: "button", href: "#", "data-type": type, onclick: (event) => { event.preventDefault(); this.export(ending, type); },
+        class: "button", "data-type": type, onclick: (event) => { event.preventDefault(); this.export(ending, type); },
       }, name))), this.fault);
     this.node = this.chart.node;
   }
