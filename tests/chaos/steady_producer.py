@@ -74,6 +74,9 @@ class SteadyProducer:
                 "enable.idempotence": True,
                 "max.in.flight.requests.per.connection": 1,
                 "linger.ms": 5,
+                # A topic that a broker does not know while it starts is asked for again soon, not
+                # after five minutes.
+                "topic.metadata.refresh.interval.ms": 5_000,
                 "on_delivery": self._delivered,
                 "log_level": 0,  # without messages about brokers that a test has killed
                 **(config or {}),
@@ -94,7 +97,8 @@ class SteadyProducer:
         self._thread.join()
         left = self._producer.flush(_FLUSH)
         if error is None:
-            assert (left, self._failures) == (0, [])
+            what = f"{left} messages not delivered after {_FLUSH:g} s; failed: {self._failures[:3]}"
+            assert (left, self._failures) == (0, []), what
 
     def wait_until_sent(self, more: int) -> None:
         """Wait until so many more messages are sent."""
