@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import LiteralString
+from typing import Any, LiteralString
 from urllib.parse import urlsplit
 
 import psycopg
@@ -61,3 +61,9 @@ def prepare_ledger(url: str, entity: Entity, first: datetime, last: datetime) ->
             "VALUES (%s, 1, %s, %s)",
             [entity.name, *starts],
         )
+
+
+def query(settings: Settings, statement: str) -> list[tuple[Any, ...]]:
+    """Return the rows of a statement, as any client would get them."""
+    with psycopg.connect(settings.postgres, autocommit=True) as connection:
+        return connection.execute(statement).fetchall()

@@ -8,15 +8,12 @@ import json
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 import psycopg
 import redis
 from confluent_kafka import Consumer
 from peer_options import ENTITIES, parse_options
-
-Trip = dict[str, Any]
-Totals = dict[str, Any]
+from peer_totals import Totals, Trip, no_trips, with_trip
 
 LENGTH = 300
 
@@ -57,15 +54,6 @@ def trips_of(brokers: str, topic: str, number: int) -> Iterator[Trip]:
     consumer.close()
 
 
-def with_trip(totals: Totals, trip: Trip) -> Totals:
-    """Add a trip to totals."""
-    totals["trip_count"] += 1
-    totals["total_duration"] += trip["duration_min"]
-    totals["total_distance"] += trip["distance_km"]
-    totals["total_revenue"] += trip["price"]
-    return totals
-
-
 def start_of(trip: Trip) -> datetime:
     """Return the start of the window of a trip."""
     at = int(datetime.fromisoformat(trip["start_time"]).timestamp())
@@ -85,8 +73,7 @@ def main() -> None:
             start = start_of(trip)
             for entity, field in ENTITIES.items():
                 key = entity, str(trip[field]), start
-                none = {"total_duration": 0.0, "total_distance": 0.0, "total_revenue": 0.0}
-                totals = with_trip(windows.setdefault(key, {"trip_count": 0, **none}), trip)
+                totals = with_trip(windows.setdefault(key, no_trips()), trip)
                 client.set(f"{prefix}{entity}:{trip[field]}", json.dumps(totals))
                 database.execute(UPSERT, (*key, *totals.values()))
             database.commit()

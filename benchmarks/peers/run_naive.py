@@ -13,9 +13,7 @@ from bytewax.dataflow import Dataflow
 from bytewax.operators.windowing import EventClock, TumblingWindower
 from bytewax.run import cli_main
 from peer_options import ENTITIES, parse_options
-
-Trip = dict[str, Any]
-Totals = dict[str, Any]
+from peer_totals import Totals, Trip, no_trips, with_trip
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LENGTH = timedelta(minutes=5)
@@ -34,20 +32,6 @@ def trip_of(message: Any) -> Trip:  # noqa: ANN401 - of the connector
 def id_in(field: str) -> Callable[[Trip], str]:
     """Return the function that returns a trip's id."""
     return lambda trip: str(trip[field])
-
-
-def no_trips() -> Totals:
-    """Return empty totals."""
-    return {"trip_count": 0, "total_duration": 0.0, "total_distance": 0.0, "total_revenue": 0.0}
-
-
-def with_trip(totals: Totals, trip: Trip) -> Totals:
-    """Add a trip to totals."""
-    totals["trip_count"] += 1
-    totals["total_duration"] += trip["duration_min"]
-    totals["total_distance"] += trip["distance_km"]
-    totals["total_revenue"] += trip["price"]
-    return totals
 
 
 def of_both(one: Totals, other: Totals) -> Totals:

@@ -23,6 +23,7 @@ from sinks.partitioning_upgrade import MIGRATION, prepare_partitioning
 from sinks.partitions import FIRST_WEEK, Partition, read_partitions
 from sinks.postgres import connect_postgres
 from sinks.sql_files import entity_statement, migration_files, sql_file
+from tests.databases import query
 from tests.waiting import until
 
 pytestmark = pytest.mark.services
@@ -42,12 +43,6 @@ def partitions(settings: Settings) -> list[Partition]:
     """Return the partitions of drivers."""
     with Connection.connect(settings.postgres) as connection:
         return read_partitions(connection, DRIVER)
-
-
-def query(settings: Settings, statement: str) -> list[tuple[Any, ...]]:
-    """Return the rows of a statement, as any client would get them."""
-    with psycopg.connect(settings.postgres, autocommit=True) as connection:
-        return connection.execute(statement).fetchall()
 
 
 def test_a_partition_is_a_week(settings: Settings, window: Build, frame: Build) -> None:

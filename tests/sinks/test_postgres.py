@@ -26,18 +26,13 @@ from sinks.postgres import SPLIT_ROWS, connect_postgres
 from sinks.postgres_session import open_postgres_session
 from sinks.sql_files import migration_files
 from sinks.store import TOTALS_SCHEMA, AmountTooLargeError, StoreError
+from tests.databases import query
 from tests.waiting import until
 
 pytestmark = pytest.mark.services
 
 DRIVER = BY_NAME["driver"]
 Build = Any
-
-
-def query(settings: Settings, statement: str) -> list[tuple[Any, ...]]:
-    """Return the rows of a statement, as any client would get them."""
-    with psycopg.connect(settings.postgres, autocommit=True) as connection:
-        return connection.execute(statement).fetchall()
 
 
 def writer_locks(settings: Settings) -> list[int]:

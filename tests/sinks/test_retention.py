@@ -21,6 +21,7 @@ from mobility.totals import highest_versions
 from sinks.postgres import PostgresStore, connect_postgres
 from sinks.retention import RetentionThread, drop_old_windows
 from sinks.store import TOTALS_SCHEMA, ApplyResult
+from tests.databases import query
 from tests.waiting import until
 
 pytestmark = pytest.mark.services
@@ -45,12 +46,6 @@ def store(kept: Settings) -> Iterator[PostgresStore]:
     store = connect_postgres(kept, "main")
     yield store
     store.close()
-
-
-def query(settings: Settings, statement: str) -> list[tuple[Any, ...]]:
-    """Return the rows of a statement, as any client would get them."""
-    with psycopg.connect(settings.postgres, autocommit=True) as connection:
-        return connection.execute(statement).fetchall()
 
 
 def tables(settings: Settings) -> list[str]:
