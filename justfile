@@ -101,7 +101,7 @@ bench *args:
 
 # Kill, freeze and fill real services, and compare every number, two tests at once: [quick|full] [--seed N].
 chaos *args:
-    case "${1-}" in quick|full) rounds=$1; shift; set -- --rounds "$rounds" "$@" ;; esac; PYTHONDONTWRITEBYTECODE= python -m pytest -n 2 --dist loadgroup --maxschedchunk 1 -m chaos tests/chaos "$@"
+    case "${1-}" in quick|full) rounds=$1; shift; set -- --rounds "$rounds" "$@" ;; esac; PYTHONDONTWRITEBYTECODE= python -m pytest -v -n 2 --dist loadgroup --maxschedchunk 1 -m chaos tests/chaos "$@"
 
 # Check lint, format, types and import contracts, as CI does before the tests.
 check:

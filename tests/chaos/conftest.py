@@ -47,6 +47,23 @@ def pytest_configure(config: pytest.Config) -> None:
     """Choose the seed once, for the header and all tests: other processes get the options."""
     if config.option.seed is None:
         config.option.seed = secrets.randbelow(10**6)
+    if not hasattr(config, "workerinput"):  # not in the processes that run the tests
+        config.pluginmanager.register(FailurePrinter(config))
+
+
+class FailurePrinter:
+    """Prints a failure at once: a run takes an hour, and may be ended before its summary."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Print the text of a failure, below the line with its name."""
+        if report.failed:
+            writer = self._config.get_terminal_writer()
+            writer.line()
+            writer.line(report.longreprtext)
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -22,6 +22,11 @@ ROOT: Final = Path(__file__).parents[2]
 
 _END: Final = 60.0
 
+_STUCK: Final = 300.0
+"""After so many seconds without a change a flow will not end: no retry lasts that long."""
+
+_PAUSE: Final = 0.1
+
 
 class FlowProcess:
     """`python -m dataflows` with one recovery folder, one run at a time.
@@ -54,10 +59,20 @@ class FlowProcess:
                 start_new_session=True,
             )
 
-    def run_to_end(self, *arguments: str, seconds: float = 300, **replaced: object) -> None:
-        """Run the flow to the present end of the log, and check that it exits with 0."""
+    def run_to_end(self, *arguments: str, **replaced: object) -> None:
+        """Run the flow to the present end of the log, and check that it exits with 0.
+
+        How long that takes depends on how much was sent: it fails once nothing has moved for long.
+        """
         self.start(*arguments, **({"read": "once"} | replaced))
-        assert self.wait(seconds) == 0, read_log_tail(self.log, 40)
+        counters, moved = self.counters(), time.monotonic()
+        while self.running:
+            if counters != (now := self.counters()):
+                counters, moved = now, time.monotonic()
+            stuck = time.monotonic() - moved
+            assert stuck < _STUCK, f"{counters} for {stuck:.0f} s\n{read_log_tail(self.log, 40)}"
+            time.sleep(_PAUSE)
+        assert self.wait() == 0, read_log_tail(self.log, 40)
 
     @property
     def running(self) -> bool:
