@@ -8,6 +8,7 @@ has not reported one.
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Final, Generic, Literal, Protocol, TypeVar
 
 import polars as pl
@@ -43,6 +44,25 @@ WINDOW_BATCH_SCHEMA: Final = pl.Schema(
     {"id": pl.String(), "bucket": pl.Int64(), **dict.fromkeys(SUMS, pl.Int64())}
 )
 """The columns of a batch of windows: the id, the index of the bucket, and the sums."""
+
+
+def parts_of(sketch: Sketch) -> str:
+    """Return the column with the bytes of a sketch in the windows of a bucket (List(Binary))."""
+    return f"parts_of_{sketch.name}"
+
+
+def trips_of(sketch: Sketch) -> str:
+    """Return the column with the number of trips of the windows that have a sketch (Int64)."""
+    return f"trips_of_{sketch.name}"
+
+
+def window_batch_schema(sketches: Sequence[Sketch]) -> pl.Schema:
+    """Return the columns of a batch of windows with sketches."""
+    columns = [
+        {parts_of(each): pl.List(pl.Binary()), trips_of(each): pl.Int64()} for each in sketches
+    ]
+    return pl.Schema(chain(WINDOW_BATCH_SCHEMA.items(), *(each.items() for each in columns)))
+
 
 Sums = Mapping[str, int]
 """The measures that are added up (SUMS), by name: numbers of trips, and amounts in millionths."""
@@ -265,12 +285,17 @@ class ExportReader(Protocol):
         ...
 
     def windows(
-        self, bounds: Sequence[int], parts: Sequence[Part]
+        self,
+        bounds: Sequence[int],
+        parts: Sequence[Part],
+        entity_id: str | None = None,
+        sketches: Sequence[Sketch] = (),
     ) -> AsyncGenerator[pl.DataFrame, None]:
-        """Yield the buckets between bounds of all ids, in order of time (WINDOW_BATCH_SCHEMA).
+        """Yield the buckets between bounds of an id, or of all ids, in order of time.
 
         Only windows that start in the parts count, which are in order and between the bounds.
-        Buckets without trips are left out.
+        Buckets without trips are left out. The columns are those of `window_batch_schema`, for
+        those of the sketches that the store has.
         """
         ...
 

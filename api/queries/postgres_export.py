@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
-from api.queries.contract import LIST_BATCH_SCHEMA, WINDOW_BATCH_SCHEMA, ListOrder
+from api.queries.contract import LIST_BATCH_SCHEMA, ListOrder, window_batch_schema
 from api.queries.local_times import Part
 from api.queries.postgres_client import (
     Query,
@@ -20,11 +20,16 @@ from api.queries.postgres_client import (
     time_limit,
 )
 from api.queries.postgres_lists import list_query, list_values
+from api.queries.postgres_sketches import windows_query
 from api.queries.time_range import known_time
 from mobility.entities import Entity
+from mobility.sketched_measures import Sketch
 
 BATCH_ROWS: Final = 2_000
 """Rows that are fetched and written at once: few, so that other requests do not wait for them."""
+
+SKETCH_BATCH_ROWS: Final = 200
+"""The same of rows with sketches, which can have kilobytes for each window of a bucket."""
 
 _BEGIN: Final[LiteralString] = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _CURSOR: Final = "windows"
@@ -44,6 +49,7 @@ class PostgresExportReader:
         self.newest_window: Final[int | None] = span["newest_window"]
         self.kept_from: Final[int | None] = span["kept_from"]
         self.watermark: Final = known_time(span["watermark"])
+        self._columns = frozenset(span["columns"])
         self._connection = connection
         self._entity = entity
         self._seconds = seconds
@@ -61,27 +67,37 @@ class PostgresExportReader:
                     # Before the moment is chosen: from then on no partition is dropped.
                     await connection.execute(entity_query(entity, "lock_ledger.sql"))
                     query = entity_query(entity, "window_span.sql")
-                    cursor = await connection.execute(query, {"entity": entity.name})
+                    cursor = await connection.execute(
+                        query, {"entity": entity.name, "ledger": f"{entity.name}_ledger"}
+                    )
                     [span] = await cursor.fetchall()
             stack.pop_all()
         return cls(connection, entity, span, seconds)
 
     async def windows(
-        self, bounds: Sequence[int], parts: Sequence[Part]
+        self,
+        bounds: Sequence[int],
+        parts: Sequence[Part],
+        entity_id: str | None = None,
+        sketches: Sequence[Sketch] = (),
     ) -> AsyncGenerator[pl.DataFrame, None]:
-        """Yield the buckets between bounds in batches (WINDOW_BATCH_SCHEMA).
+        """Yield the buckets between bounds in batches (`window_batch_schema`).
 
         Only windows in the parts count. Raises StoreUnavailableError.
         """
+        # The ledger gets their columns at the next start of the flow.
+        known = [each for each in sketches if each.name in self._columns]
         values = {
+            "id": entity_id,
             "bounds": list(bounds),
             "start": bounds[0],
             "end": bounds[-1],
             "starts": [start for start, _ in parts],
             "ends": [end for _, end in parts],
         }
-        query = entity_query(self._entity, "windows_of_all_ids.sql")
-        async with aclosing(self._read(query, values, WINDOW_BATCH_SCHEMA)) as frames:
+        query = windows_query(self._entity, entity_id, known)
+        schema, size = window_batch_schema(known), SKETCH_BATCH_ROWS if known else BATCH_ROWS
+        async with aclosing(self._read(query, values, schema, size)) as frames:
             async for frame in frames:
                 yield frame
 
@@ -101,18 +117,18 @@ class PostgresExportReader:
         await self._connection.close()
 
     async def _read(
-        self, query: Query, values: Mapping[str, Any], schema: pl.Schema
+        self, query: Query, values: Mapping[str, Any], schema: pl.Schema, size: int = BATCH_ROWS
     ) -> AsyncGenerator[pl.DataFrame, None]:
         cursor = self._connection.cursor(_CURSOR, row_factory=tuple_row)
         with store_failures():
             async with time_limit(self._connection, self._seconds):
                 await cursor.execute(query, values)
-        while rows := await self._fetch(cursor):
+        while rows := await self._fetch(cursor, size):
             yield await asyncio.to_thread(pl.DataFrame, rows, schema, orient="row")
         with store_failures():
             await cursor.close()
 
-    async def _fetch(self, cursor: psycopg.AsyncServerCursor[Any]) -> list[Any]:
+    async def _fetch(self, cursor: psycopg.AsyncServerCursor[Any], size: int) -> list[Any]:
         with store_failures():
             async with time_limit(self._connection, self._seconds):
-                return await cursor.fetchmany(BATCH_ROWS)
+                return await cursor.fetchmany(size)

@@ -5,12 +5,14 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
+import polars as pl
 
 from api.queries.contract import PERCENTILES, SketchOfWindows
 from api.representation.responses import Freshness
 from mobility.records import MICRO
 from mobility.sketched_measures import SKETCH_BY_NAME, SKETCHES, SketchKind
 from mobility.sketches import distinct, histogram, records
+from mobility.sketches.records import RECORDS
 
 
 class TripPercentiles(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +74,8 @@ def _percentiles(found: SketchOfWindows) -> TripPercentiles | None:
     counted = records.records_in(b"".join(found.parts))
     if counted.is_empty():
         return None
-    p50, p90, p99 = (value / MICRO for value in histogram.percentiles(counted, PERCENTILES))
+    [amounts] = histogram.percentiles(pl.Series([counted], dtype=RECORDS), PERCENTILES).iter_rows()
+    p50, p90, p99 = (value / MICRO for value in amounts)
     return TripPercentiles(trip_count=histogram.count(counted), p50=p50, p90=p90, p99=p99)
 
 

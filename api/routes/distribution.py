@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 from litestar import get
 from litestar.di import NamedDependency
 
-from api.errors import MeasuresRequiredError
 from api.queries.store_readers import StoreReaders
 from api.queries.time_range import TimeRange, WindowingStrategy
 from api.representation.distributions import TripDistributionResponse, distributions_of
@@ -23,13 +22,13 @@ from api.routes.parameters import (
     entity_by_name,
     id_from_path,
     id_from_query,
+    required_sketches,
     unknown_id,
     zone_from_query,
 )
 from api.routes.windows_query import HoursParameter, WeekdaysParameter, range_with_parts
 from mobility.entities import Entity
 from mobility.settings import Settings
-from mobility.sketched_measures import sketches_of
 
 
 @get(
@@ -100,9 +99,7 @@ async def _respond(
     windowing: WindowingStrategy,
     settings: Settings,
 ) -> TripDistributionResponse:
-    sketches = sketches_of(entity, settings.measures)
-    if not sketches:
-        raise MeasuresRequiredError(entity.name)
+    sketches = required_sketches(entity, settings)
     if entity_id is not None and await readers.totals(entity, entity_id) is None:
         raise unknown_id(entity)
     answer = await readers.analyze(

@@ -1,5 +1,6 @@
 """Exports: all windows of an entity, or all ids of a list, in one response."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -12,12 +13,14 @@ from api.queries.contract import ExportReader, ListOrder
 from api.queries.postgres_retention import refuse_before
 from api.queries.store_readers import StoreReaders
 from api.queries.time_range import ALL_TIME, TimeRange, to_datetime
+from api.representation.distribution_columns import distribution_columns, distribution_schema
 from api.representation.formats import Form, content_type, format_headers
 from api.representation.responses import TIME_ZONE, complete_header, freshness_headers
 from api.representation.row_stream import stream_rows
 from api.representation.rows import LIST_ROW_SCHEMA, ROW_SCHEMA, to_list_rows, to_rows_of_batch
 from api.routes.windows_query import WindowsQuery
 from mobility.entities import Entity
+from mobility.sketched_measures import Sketch
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +44,19 @@ class Exporter:
     readers: StoreReaders
     running: RunningExports
 
-    def windows(self, query: WindowsQuery) -> ExportResponse:
-        """Return the response with the windows of all ids, in order of time and then of the id."""
+    def windows(
+        self, query: WindowsQuery, entity_id: str | None = None, sketches: Sequence[Sketch] = ()
+    ) -> ExportResponse:
+        """Return the response with the windows of an id or of all, in order of time and of the id.
+
+        With sketches each row has the distributions of its trips.
+        """
         return self._export(
             _Rows(
                 "Windows of all ids",
                 f"{self.entity.name}-windows",
-                ROW_SCHEMA,
-                lambda source: _read_windows(source, query),
+                pl.Schema(ROW_SCHEMA | distribution_schema(sketches)),
+                lambda source: _read_windows(source, query, entity_id, sketches),
                 lambda source: {
                     **complete_header(_is_complete(source, query)),
                     TIME_ZONE: query.tz,
@@ -106,7 +114,9 @@ async def _read_ids(
         raise StoresUnavailableError([failure]) from failure
 
 
-async def _read_windows(source: ExportReader, query: WindowsQuery) -> AsyncIterator[pl.DataFrame]:
+async def _read_windows(
+    source: ExportReader, query: WindowsQuery, entity_id: str | None, sketches: Sequence[Sketch]
+) -> AsyncIterator[pl.DataFrame]:
     """Yield the rows of windows; raises StoresUnavailableError."""
     oldest, newest = source.oldest_window, source.newest_window
     if oldest is None or newest is None:
@@ -118,9 +128,13 @@ async def _read_windows(source: ExportReader, query: WindowsQuery) -> AsyncItera
             if not parts:
                 continue
             buckets = _to_buckets(bounds, source, query)
-            async with aclosing(source.windows(bounds, parts)) as batches:
+            async with aclosing(source.windows(bounds, parts, entity_id, sketches)) as batches:
                 async for batch in batches:
-                    yield to_rows_of_batch(batch, buckets)
+                    rows = to_rows_of_batch(batch, buckets)
+                    if sketches:
+                        derived = await asyncio.to_thread(distribution_columns, batch, sketches)
+                        rows = rows.hstack(derived)
+                    yield rows
     except StoreUnavailableError as failure:
         raise StoresUnavailableError([failure]) from failure
 

@@ -13,11 +13,13 @@ from litestar.openapi.spec import Example
 from litestar.params import ParameterKwarg, PathParameter, QueryParameter
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from api.errors import InvalidParameterError
+from api.errors import InvalidParameterError, MeasuresRequiredError
 from api.queries.buckets import time_zone
 from api.representation.formats import Format
 from api.representation.problems import problem
 from mobility.entities import BY_NAME, Entity
+from mobility.settings import Settings
+from mobility.sketched_measures import Sketch, sketches_of
 
 EntityName = Annotated[
     str,
@@ -210,6 +212,14 @@ def id_from_query(entity: Entity, entity_id: str) -> str:
 def unknown_id(entity: Entity) -> Exception:
     """Return the problem that no store knows the id."""
     return problem(HTTPStatus.NOT_FOUND, f"No trips were counted for this {entity.name}")
+
+
+def required_sketches(entity: Entity, settings: Settings) -> Sequence[Sketch]:
+    """Return the optional measures of an entity; raises MeasuresRequiredError without any."""
+    sketches = sketches_of(entity, settings.measures)
+    if not sketches:
+        raise MeasuresRequiredError(entity.name)
+    return sketches
 
 
 def check_prefix(prefix: str) -> str:

@@ -42,16 +42,19 @@ from api.routes.parameters import (
     entity_by_name,
     id_from_path,
     id_from_query,
+    required_sketches,
     unknown_id,
     zone_from_query,
 )
 from api.routes.windows_query import (
+    DistributionsParameter,
     GranularityParameter,
     HoursParameter,
     WeekdaysParameter,
     WindowsQuery,
 )
 from mobility.entities import Entity
+from mobility.settings import Settings
 
 _OPERATION: Final[dict[str, Any]] = {
     "summary": "An id's windows",
@@ -103,6 +106,7 @@ async def windows(
     windowing: NamedDependency[WindowingStrategy],
     default_zone: NamedDependency[ZoneInfo],
     exports: NamedDependency[RunningExports],
+    settings: NamedDependency[Settings],
     id_: Annotated[str | None, QUERY_ID] = None,
     from_: From = None,
     to: To = None,
@@ -110,12 +114,14 @@ async def windows(
     tz: TimeZoneParameter = None,
     hours: HoursParameter = None,
     weekdays: WeekdaysParameter = None,
+    distributions: DistributionsParameter = False,
     format_: FormatParameter = None,
     raw: RawParameter = False,
 ) -> Response[SeriesResponse]:
     """Return the windows of all ids, in order of time; or with `id`, of one with any characters.
 
-    Those of all ids come in NDJSON, or by `format` or the Accept header in CSV or Parquet.
+    Those of all ids, and those with distributions, come in NDJSON, or by `format` or the Accept
+    header in CSV or Parquet.
     """
     entity = entity_by_name(entity_name)
     accept = request.headers.get("accept")
@@ -128,11 +134,15 @@ async def windows(
         hours=hours,
         weekdays=weekdays,
     )
-    if id_ is None:
+    found_id = None if id_ is None else id_from_query(entity, id_)
+    if found_id is None or distributions:
         form = Form(choose_format(format_, accept, ROW_FORMATS), raw)
-        return Exporter(entity, form, readers, exports).windows(query)
+        sketches = required_sketches(entity, settings) if distributions else ()
+        if found_id is not None and await readers.totals(entity, found_id) is None:
+            raise unknown_id(entity)
+        return Exporter(entity, form, readers, exports).windows(query, found_id, sketches)
     form = Form(choose_format(format_, accept), raw)
-    return await _respond(entity, id_from_query(entity, id_), query, readers, form)
+    return await _respond(entity, found_id, query, readers, form)
 
 
 async def _respond(

@@ -41,6 +41,14 @@ WeekdaysParameter = Annotated[
         examples=[Example(value="mon-fri"), Example(value="sat,sun")],
     ),
 ]
+DistributionsParameter = Annotated[
+    bool,
+    QueryParameter(
+        description="With `distributions=1` rows have percentiles of their single trips (such as "
+        "`trip_duration_p90`, within 2 %) and numbers of different people, for the measures that "
+        "MOBILITY_MEASURES names. In NDJSON, CSV and Parquet.",
+    ),
+]
 MAX_PARTS: Final = 4_000
 """How often the hours may be in a range: one a day is eleven years."""
 

@@ -81,6 +81,11 @@ def united(parts: Iterable[bytes]) -> pl.Series:
     return canonical(pl.Series([found], dtype=RECORDS)).explode().drop_nulls()
 
 
+def united_lists(parts: pl.Series) -> pl.Series:
+    """Return what `united` returns for each list of parts (List(Binary)); null without any."""
+    return canonical(records.joined(parts, from_bytes))
+
+
 def _has_registers(data: bytes) -> bool:
     return len(data) % RECORD_BYTES > 0
 
@@ -88,6 +93,13 @@ def _has_registers(data: bytes) -> bool:
 def count(found: pl.Series) -> int:
     """Return how many distinct texts canonical records (UInt64) are of: exact, or estimated."""
     return _estimate(found % _VALUES) if is_estimate(found) else found.len()
+
+
+def counts(lists: pl.Series) -> pl.Series:
+    """Return what `count` returns for each canonical list (RECORDS), as Int64; null where it is."""
+    numbers = lists.list.len().cast(pl.Int64)
+    estimates = (lists.list.max() >= _IS_REGISTER).arg_true()
+    return numbers.scatter(estimates, [count(lists[row]) for row in estimates])
 
 
 def is_estimate(found: pl.Series) -> bool:

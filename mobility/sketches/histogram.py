@@ -40,22 +40,30 @@ def canonical(lists: pl.Series) -> pl.Series:
     return reduced(lists, _add_counts)
 
 
-def percentiles(records: pl.Series, percents: Sequence[int]) -> list[int]:
+def percentiles(lists: pl.Series, percents: Sequence[int]) -> pl.DataFrame:
     """Return the smallest values that so many per cent of the counted ones do not exceed.
 
-    `records` (UInt64) may have a bucket several times; there is at least one. Each value is the
-    middle of the bucket of the true one (that of the nearest rank): within 1.6 % of it.
+    A row for each list of records (RECORDS), which may have a bucket several times, and a column
+    for each of the percents, `p50` for 50 (Int64); null where a list is empty or null. Each value
+    is the middle of the bucket of the true one (that of the nearest rank): within 1.6 % of it.
     """
-    rows = (
-        _add_counts(pl.LazyFrame({"row": 0, "record": records}))
-        .select(bucket=pl.col("record") // _COUNTS, reached=pl.col("record") % _COUNTS)
-        .sort("bucket")
-        .with_columns(pl.col("reached").cum_sum())
-        .collect()
+    rows = lists.alias("record").to_frame().with_row_index("row")
+    reached, total = pl.col("reached"), pl.col("reached").last()
+    # Rounded up: the rank of the value.
+    ranks = {f"p{each}": (total * each + 99) // 100 for each in percents}
+    found = (
+        _add_counts(rows.lazy().explode("record").drop_nulls("record"))
+        .select("row", bucket=pl.col("record") // _COUNTS, count=pl.col("record") % _COUNTS)
+        .sort("row", "bucket")
+        .with_columns(middle=_middle(), reached=pl.col("count").cum_sum().over("row"))
+        .group_by("row")
+        .agg(
+            pl.col("middle").filter(reached >= rank).first().alias(name)
+            for name, rank in ranks.items()
+        )
     )
-    ranks = [max(1, -(-rows["reached"][-1] * percent // 100)) for percent in percents]
-    found = rows["reached"].search_sorted(pl.Series(ranks, dtype=pl.UInt64))
-    return [_middle(bucket - _FIRST) for bucket in rows["bucket"].gather(found)]
+    joined = rows.lazy().select("row").join(found, on="row", how="left", maintain_order="left")
+    return joined.drop("row").collect()
 
 
 def count(records: pl.Series) -> int:
@@ -73,13 +81,10 @@ def _add_counts(rows: pl.LazyFrame) -> pl.LazyFrame:
     return sums.select("row", record=pl.col("bucket") * _COUNTS + pl.col("count"))
 
 
-def _middle(bucket: int) -> int:
-    """Return the middle of a bucket.
-
-    >>> [_middle(bucket) for bucket in (-64, 0, 63, 64, 65, 96)]
-    [-65, 0, 63, 65, 67, 130]
-    """
-    size = abs(bucket)
-    bits = max(0, size // _STEPS - 1)
-    middle = ((size - bits * _STEPS) << bits) + ((1 << bits) >> 1)
-    return middle if bucket >= 0 else -middle
+def _middle() -> pl.Expr:
+    """Return the middle of the bucket (UInt64) in a column of that name."""
+    bucket = pl.col("bucket").cast(pl.Int64) - _FIRST
+    size = bucket.abs()
+    bits = (size // _STEPS - 1).clip(lower_bound=0)
+    width = pl.lit(2, pl.Int64).pow(bits)
+    return ((size - bits * _STEPS) * width + width // 2) * bucket.sign()

@@ -66,6 +66,19 @@ def records_in(data: bytes) -> pl.Series:
     return pl.Series([data]).bin.reinterpret(dtype=records, endianness="big").explode()
 
 
+def joined(parts: pl.Series, read: Callable[[pl.Series], pl.Series]) -> pl.Series:
+    """Return the records of all parts of each list (List(Binary)) as one list (RECORDS).
+
+    `read` returns those of each part. Null where there is no part.
+    """
+    rows = parts.alias("data").to_frame().with_row_index("row")
+    found = rows.explode("data").drop_nulls("data")
+    lists = found.select("row", record=read(found["data"])).group_by("row")
+    of_row = lists.agg(pl.col("record").explode())
+    ordered = rows.select("row").join(of_row, on="row", how="left", maintain_order="left")
+    return ordered["record"].alias(parts.name)
+
+
 def from_bytes(data: pl.Series) -> pl.Series:
     """Return what `to_bytes` has written, as lists (RECORDS)."""
     rows = data.alias("data").to_frame().with_row_index("row")

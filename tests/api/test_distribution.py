@@ -1,13 +1,18 @@
 """Distributions of single trips, against those of the trips themselves."""
 
+import io
 import math
 import random
 from typing import Any
 
 import msgspec
 import polars as pl
+import polars.selectors as cs
 import psycopg
 import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+from polars.testing import assert_frame_equal
 
 from mobility.records import MICRO, PARTIAL_SCHEMA, WINDOW_SCHEMA
 from mobility.settings import Settings
@@ -157,6 +162,92 @@ def test_an_id_a_range_and_a_whole_entity(filled: Settings) -> None:
         problem_of(http.get("/metrics/driver/nobody/distribution"), 404)
 
 
+def rows_with_distributions(
+    http: TestClient[Litestar], entity: str = "driver", **query: str
+) -> pl.DataFrame:
+    """Return the rows of windows with distributions, which are the same in each format."""
+    answers = [
+        http.get(
+            f"/windows/{entity}", params={**query, "distributions": "1", "format": name, "raw": "1"}
+        )
+        for name in ("parquet", "csv", "ndjson")
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    parquet, csv, ndjson = (io.BytesIO(answer.content) for answer in answers)
+    rows = pl.read_parquet(parquet)
+    texts = rows.with_columns(cs.datetime().dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    assert_frame_equal(pl.read_csv(csv, schema=texts.schema), texts)
+    assert_frame_equal(pl.read_ndjson(ndjson, schema=texts.schema), texts)
+    return rows
+
+
+@pytest.mark.parametrize(("granularity", "length"), [("PT1H", 12), ("P1D", 288)])
+def test_buckets_of_an_id_and_of_all(filled: Settings, granularity: str, length: int) -> None:
+    """Each row has those of the trips of its id and its bucket."""
+    query = {"from": iso(NOON - DAY), "to": iso(NOON), "granularity": granularity, "tz": "UTC"}
+    bucket = pl.col("window_start") // (length * LENGTH) * (length * LENGTH)
+    day = TRIPS.filter(pl.col("window_start").is_between(NOON - DAY, NOON, "left"))
+    groups = day.sort("window_start").group_by(bucket, "driver_id")
+    expected = {
+        # The range cuts the first bucket of a day.
+        (max(int(str(start)), NOON - DAY), str(driver)): trips
+        for (start, driver), trips in groups
+    }
+    with client(filled) as http:
+        rows = rows_with_distributions(http, **query)
+        keys = rows.select(pl.col("window_start").dt.epoch("ms"), "id").rows()
+        assert sorted(keys) == sorted(expected)
+        for key, row in zip(keys, rows.to_dicts(), strict=True):
+            check_row(row, expected[key])
+        for entity_id in IDS:
+            of_id = rows_with_distributions(http, id=entity_id, **query)
+            assert_frame_equal(of_id, rows.filter(pl.col("id") == entity_id))
+        plain = http.get("/windows/driver", params={**query, "format": "parquet"})
+        assert_frame_equal(pl.read_parquet(io.BytesIO(plain.content)), rows[:, : -len(COLUMNS)])
+
+
+COLUMNS = [
+    *(f"{field}_{name}" for field in AMOUNTS for name in PERCENTS),
+    "distinct_passengers",
+]
+"""The columns of distributions of drivers, which are the last ones."""
+
+
+def check_row(row: dict[str, Any], trips: pl.DataFrame) -> None:
+    """Compare the distributions in a row with the trips that it is of."""
+    assert list(row)[-len(COLUMNS) :] == COLUMNS
+    assert row["trip_count"] == trips.height
+    assert row["distinct_passengers"] == trips["passenger_id"].n_unique() < 1_000
+    for field, column in AMOUNTS.items():
+        amounts = trips[column].drop_nulls().sort().to_list()
+        for name, percent in PERCENTS.items():
+            found = row[f"{field}_{name}"]
+            if not amounts:
+                assert found is None
+                continue
+            exact = amounts[math.ceil(len(amounts) * percent / 100) - 1] / MICRO
+            assert found == pytest.approx(exact, rel=0.02), (field, name)
+
+
+def test_a_bucket_with_a_window_without_the_measure(filled: Settings) -> None:
+    """It is not known what all of its trips are like, but that of other buckets is."""
+    first = windows_of(TRIPS)["window_start"].sort()[-1]
+    one = TRIPS.filter(pl.col("window_start") == first).with_columns(
+        driver_id=pl.lit("new"), passenger_id=pl.lit("p")
+    )
+    later = one.with_columns(pl.col("window_start") + LENGTH)
+    fill_stores(filled, windows_of(one))
+    fill_stores(filled, windows_of(later).select(WINDOW_SCHEMA.names()))
+    with client(filled) as http:
+        rows = rows_with_distributions(http, id="new", granularity="PT5M")
+        assert rows["trip_count"].to_list() == [one.height, one.height]
+        assert rows["distinct_passengers"].to_list() == [1, None]
+        assert rows["trip_duration_p50"].is_null().to_list() == [False, True]
+        [day] = rows_with_distributions(http, id="new", granularity="P1D").to_dicts()
+        assert day["trip_count"] == 2 * one.height
+        assert {day[name] for name in COLUMNS} == {None}
+
+
 def test_windows_without_the_measure_are_left_out(filled: Settings) -> None:
     """The count says how many trips the percentiles are of; without any window they are null."""
     later = TRIPS.with_columns(pl.col("window_start") + 10 * DAY)
@@ -182,9 +273,20 @@ def test_a_ledger_without_the_columns_has_none(filled: Settings) -> None:
             body = get_json(http, "/distribution/driver", id="a")
             assert body["trip_count"] == TRIPS.filter(pl.col("driver_id") == "a").height
             assert body["trip_duration"] is None
+        rows = rows_with_distributions(http)
+        assert rows.height > 0
+        assert rows.select(COLUMNS).null_count().row(0) == (rows.height,) * len(COLUMNS)
 
 
-@pytest.mark.parametrize("path", ["/distribution/driver", "/metrics/driver/a/distribution"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/distribution/driver",
+        "/metrics/driver/a/distribution",
+        "/windows/driver?distributions=1",
+        "/windows/driver?distributions=1&id=a",
+    ],
+)
 def test_what_is_missing_is_named(filled: Settings, path: str) -> None:
     """Without optional measures there are no distributions, and Redis has none."""
     with client(msgspec.structs.replace(filled, measures=())) as http:

@@ -26,6 +26,8 @@ from mobility.entities import BY_NAME
 from mobility.measures import COUNTS, MEANS
 from mobility.records import MICRO
 from mobility.settings import Settings, to_environ
+from mobility.sketches import histogram
+from mobility.sketches.columns import canonical_columns, encoded_columns
 from stack.ports import find_free_port
 from tests.api.expected import COUNT_OF, SUMS, amounts_of, expected_amounts, fill_stores
 from tests.api.test_main import api, wait_for_health
@@ -139,7 +141,9 @@ TRIPS: Final = random_trips()
 def windows_of(entity: str) -> pl.DataFrame:
     """Return the windows of an entity (WINDOW_SCHEMA), as the flow makes them of the trips."""
     start = pl.col("start").dt.epoch("ms")
+    duration = histogram.record_of("total_duration").alias("duration_histogram")
     found = TRIPS.group_by(id=entity, window_start=start // 300_000 * 300_000).agg(
+        duration,
         *(pl.col(name).sum() for name in SUMS),
         start_time=start.min(),
         last_start_time=start.max(),
@@ -148,7 +152,8 @@ def windows_of(entity: str) -> pl.DataFrame:
         pane=pl.lit("on_time"),
         generation=0,
     )
-    return window_frame(found.iter_rows(named=True))
+    windows = window_frame(found.iter_rows(named=True))
+    return encoded_columns(canonical_columns(windows.hstack([found["duration_histogram"]])))
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +164,10 @@ def answers(services: Settings, tmp_path_factory: pytest.TempPathFactory) -> Map
     name, port = f"test_{secrets.token_hex(4)}", find_free_port()
     with empty_tenant(services, name):
         settings = msgspec.structs.replace(
-            tenant_settings(services, name), stores=("postgres",), api_port=port
+            tenant_settings(services, name),
+            stores=("postgres",),
+            api_port=port,
+            measures=("duration_histogram",),
         )
         for entity in ("driver", "vehicle_type", "h3"):
             fill_stores(settings, windows_of(entity), int(END.timestamp() * 1_000), BY_NAME[entity])
@@ -264,7 +272,18 @@ def check_week(body: dict[str, Any]) -> None:
 def check_duration(rows: list[dict[str, Any]]) -> None:
     """Check the hours of a day."""
     day = between(date(2025, 3, 20), date(2025, 3, 20))
+    percentiles = [
+        {percent: row.pop(f"trip_duration_p{percent}") for percent in (50, 90, 99)} for row in rows
+    ]
     assert rows == rows_of(day, "vehicle_type", "1h")
+    hour = LOCAL.dt.truncate("1h").dt.convert_time_zone("UTC").dt.strftime(_ISO)
+    for row, found in zip(rows, percentiles, strict=True):
+        trips = day.filter(pl.col("vehicle_type") == row["id"], hour == row["window_start"])
+        ordered = trips["total_duration"].sort() / MICRO
+        assert found == {
+            percent: pytest.approx(ordered[math.ceil(len(ordered) * percent / 100) - 1], rel=0.02)
+            for percent in found
+        }
 
 
 def check_top_drivers(body: dict[str, Any]) -> None:

@@ -96,3 +96,20 @@ def test_bytes_are_pinned() -> None:
     ]
     dense = encoded(records(numbered(0, 1_000)))
     assert hashlib.sha256(dense).hexdigest()[:16] == "2283c87eb39942e7"
+
+
+@settings(max_examples=12)
+@given(st.data())
+def test_unions_of_many_are_those_of_each(data: st.DataObject) -> None:
+    """Each list of sets has a union of its own, in the order of the lists."""
+    sizes = st.lists(st.sampled_from([0, 1, 5, 999, 1_000]), max_size=3)
+    lists = [
+        [encoded(records(numbered(0, size))) for size in each]
+        for each in data.draw(st.lists(sizes, max_size=4))
+    ]
+    found = distinct.united_lists(pl.Series(lists, dtype=pl.List(pl.Binary())))
+    unions = [distinct.united(each) if each else None for each in lists]
+    assert found.to_list() == [None if each is None else each.to_list() for each in unions]
+    assert distinct.counts(found).to_list() == [
+        None if each is None else distinct.count(each) for each in unions
+    ]

@@ -54,6 +54,13 @@ def test_bytes_are_read_back(counted: list[list[int | None] | None]) -> None:
     assert data.null_count() == sum(each is None for each in lists)
 
 
+def percentiles(counted: list[int | None], percents: list[int]) -> dict[str, int]:
+    """Return the percentiles of values, each counted by a record of its own."""
+    lists = pl.Series([records(counted).to_list()], dtype=RECORDS)
+    [found] = histogram.percentiles(lists, percents).iter_rows(named=True)
+    return found
+
+
 def test_bytes_are_pinned() -> None:
     """They are stored data: 16 bits of the bucket and 48 of the count, in the order of buckets."""
     (data,) = to_bytes(histograms(records([64, 65, 66, 1, -1, 0, LARGEST])))
@@ -70,7 +77,7 @@ def test_bytes_are_pinned() -> None:
 @given(st.integers(-LARGEST, LARGEST))
 def test_a_value_is_within_two_per_cent_of_its_bucket(value: int) -> None:
     """Whatever its size and sign; small integers are exact."""
-    (found,) = histogram.percentiles(records([value]), [50])
+    found = percentiles([value], [50])["p50"]
     assert abs(found - value) <= abs(value) / 64
     assert found == value or abs(value) >= 64
 
@@ -88,7 +95,18 @@ SHAPES: dict[str, Callable[[], float]] = {
 def test_percentiles_are_within_two_per_cent(shape: str, size: int) -> None:
     """Of skewed values, against those of the nearest rank among all values."""
     counted = sorted(round(SHAPES[shape]() * 1_000_000) for _ in range(size))
-    found = histogram.percentiles(records([*counted]), [1, 50, 90, 99, 100])
-    ranks = [math.ceil(size * percent / 100) for percent in (1, 50, 90, 99, 100)]
-    for value, rank in zip(found, ranks, strict=True):
-        assert value == pytest.approx(counted[rank - 1], rel=0.02)
+    found = percentiles([*counted], [1, 50, 90, 99, 100])
+    for percent in (1, 50, 90, 99, 100):
+        rank = math.ceil(size * percent / 100)
+        assert found[f"p{percent}"] == pytest.approx(counted[rank - 1], rel=0.02)
+
+
+@given(st.lists(st.none() | st.lists(values, max_size=9), max_size=9))
+def test_percentiles_of_many_are_those_of_each(counted: list[list[int | None] | None]) -> None:
+    """In the order of the lists; null where nothing was counted, or nothing is known."""
+    lists = [None if each is None else records(each).to_list() for each in counted]
+    found = histogram.percentiles(pl.Series(lists, dtype=RECORDS), [50, 99])
+    nothing = {"p50": None, "p99": None}
+    assert found.to_dicts() == [
+        percentiles(each, [50, 99]) if each and {*each} - {None} else nothing for each in counted
+    ]
