@@ -18,7 +18,7 @@ def _in_units(measure: Measure) -> str:
     if measure.kind == "count":
         return measure_list("{column}", measures=[measure])
     if measure.unit == "time":
-        return f"epoch_ms_to_time({measure.name})"
+        return f"epoch_ms_to_time({measure_list('{column}', measures=[measure])})"
     return f"({measure.name} * 0.000001)::numeric(19, 6)"
 
 
@@ -37,7 +37,7 @@ MEASURE_LISTS: Final = {
     "measures_before": measure_list(
         "coalesce({of[old]}, 0) AS old_{name}",
         "CASE WHEN new.trip_count > 0 THEN new.{name} END AS new_{name}, "
-        "CASE WHEN old.trip_count > 0 THEN old.{name} END AS old_{name}",
+        "CASE WHEN old.trip_count > 0 THEN {of[old]} END AS old_{name}",
     ),
     "accepted_measures": measure_list("{name} = accepted.{name}"),
     # `removed_…` is the best value that a new version of a window does not have any more.
@@ -59,14 +59,15 @@ MEASURE_LISTS: Final = {
     "extremes": ", ".join(EXTREMES),
     "found_extremes": ", ".join(f"{name} = found.{name}" for name in EXTREMES),
     "extremes_of_windows": measure_list(
-        "", "{best}({name}) AS {name}", [each for each in MEASURES if each.name in EXTREMES]
+        "", "{best}({column}) AS {name}", [each for each in MEASURES if each.name in EXTREMES]
     ),
     "moved_by_new_windows": measure_list(
         "{name} = {of[totals]} + excluded.{name}",
         "{name} = {better_of}(totals.{name}, excluded.{name})",
     ),
     "merged_measures": measure_list(
-        "sum({column})::bigint AS {name}", "{best}({name}) FILTER (WHERE trip_count > 0) AS {name}"
+        "sum({column})::bigint AS {name}",
+        "{best}({column}) FILTER (WHERE trip_count > 0) AS {name}",
     ),
     "added_to_before": measure_list(
         "{name} = before.{name} + excluded.{name}",

@@ -18,7 +18,8 @@ MEASURE_LISTS: Final = {
     "additive_of_windows": measure_list("sum({column})::bigint AS {name}", measures=ADDITIVE),
     # A window without trips, which a backfill can leave, has no start.
     "measures_of_windows": measure_list(
-        "sum({column})::bigint AS {name}", "{best}({name}) FILTER (WHERE trip_count > 0) AS {name}"
+        "sum({column})::bigint AS {name}",
+        "{best}({column}) FILTER (WHERE trip_count > 0) AS {name}",
     ),
     # Sums of all ids can exceed a bigint.
     "additive_of_ids": measure_list("coalesce(sum({name}), 0) AS {name}", measures=ADDITIVE),

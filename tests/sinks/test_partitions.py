@@ -22,8 +22,7 @@ from sinks.new_windows import copy_windows
 from sinks.partitioning_upgrade import MIGRATION, prepare_partitioning
 from sinks.partitions import FIRST_WEEK, Partition, read_partitions
 from sinks.postgres import connect_postgres
-from sinks.sql_files import entity_statement, migration_files, sql_file
-from tests.databases import query
+from tests.databases import create_schema_of_0_1, query
 from tests.waiting import until
 
 pytestmark = pytest.mark.services
@@ -222,22 +221,6 @@ def make_previous_schema(settings: Settings) -> None:
         connection.execute("DROP FUNCTION refuse_dropped_window")
 
 
-def make_schema_of_0_1(settings: Settings) -> None:
-    """Create the tables of release 0.1."""
-    with Connection.connect(settings.postgres) as connection:
-        connection.execute(sql_file("create_migrations_table.sql"))
-        for number, name in migration_files("store").items():
-            if number <= 3:
-                connection.execute(sql_file("store", name))
-                connection.execute("INSERT INTO migrations VALUES ('store', %s)", [number])
-        for entity in BY_NAME.values():
-            for number, name in migration_files("entity").items():
-                if number <= 3:
-                    connection.execute(entity_statement(entity, "entity", name))
-                    row = [entity.name, number]
-                    connection.execute("INSERT INTO migrations VALUES (%s, %s)", row)
-
-
 def fill_earlier_tables(settings: Settings) -> None:
     """Write what an earlier release has written: of one id in two weeks, and of another one."""
     columns = (
@@ -274,7 +257,7 @@ def fill_earlier_tables(settings: Settings) -> None:
                 )
 
 
-EARLIER = pytest.mark.parametrize("make_schema", [make_previous_schema, make_schema_of_0_1])
+EARLIER = pytest.mark.parametrize("make_schema", [make_previous_schema, create_schema_of_0_1])
 
 
 @EARLIER
@@ -323,7 +306,7 @@ def test_an_earlier_ledger_becomes_a_partition(
 
 def test_tables_of_an_earlier_release_get_their_latest_starts(settings: Settings) -> None:
     """They had only earliest starts, which become the latest as well; empty windows have none."""
-    make_schema_of_0_1(settings)
+    create_schema_of_0_1(settings)
     fill_earlier_tables(settings)
     with closing(connect_postgres(settings, "main")) as store:
         starts = store.totals(DRIVER).select("id", *STARTS).rows()
