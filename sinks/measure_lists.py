@@ -9,16 +9,14 @@ from typing import Final
 from psycopg import sql
 
 from mobility.measure_lists import measure_list
-from mobility.measures import ADDED, ADDITIVE, EXTREMES, MEASURES, Measure
+from mobility.measures import ADDED, ADDITIVE, EXTREMES, MEASURES, STARTS, Measure
 from mobility.sketched_measures import SKETCHES, Sketch
 
 
 def _in_units(measure: Measure) -> str:
-    """Return a measure as people read it: a number, a time, or an exact amount in units."""
+    """Return a measure as people read it: a number, or an exact amount in units."""
     if measure.kind == "count":
         return measure_list("{column}", measures=[measure])
-    if measure.unit == "time":
-        return f"epoch_ms_to_time({measure_list('{column}', measures=[measure])})"
     return f"({measure.name} * 0.000001)::numeric(19, 6)"
 
 
@@ -29,7 +27,10 @@ MEASURE_LISTS: Final = {
     ),
     "total_columns": measure_list("{name} bigint"),
     "sketch_columns": "".join(f", {each.name} bytea" for each in SKETCHES),
-    "added_in_units": "".join(f", {_in_units(each)} AS {each.name}" for each in ADDED),
+    # The start is in the views since migration 4.
+    "added_in_units": "".join(
+        f", {_in_units(each)} AS {each.name}" for each in ADDED if each.name not in STARTS
+    ),
     "new_measures": measure_list("new.{name}"),
     "old_measures": measure_list("{of[old]}"),
     # What reconcile.sql needs of the windows before and after: sums, 0 where there was none;

@@ -12,7 +12,8 @@ SELECT
     (total_revenue * 0.000001)::numeric(19, 6) AS total_revenue,
     epoch_ms_to_time(start_time) AS start_time,
     pane,
-    generation{added_in_units}
+    generation,
+    epoch_ms_to_time(coalesce(last_start_time, start_time)) AS last_start_time{added_in_units}
 FROM {ledger};
 
 CREATE OR REPLACE VIEW {metrics} AS
@@ -23,5 +24,6 @@ SELECT
     (total_duration * 0.000001)::numeric(19, 6) AS total_duration,
     (total_distance * 0.000001)::numeric(19, 6) AS total_distance,
     (total_revenue * 0.000001)::numeric(19, 6) AS total_revenue,
-    epoch_ms_to_time(start_time) AS start_time{added_in_units}
+    epoch_ms_to_time(start_time) AS start_time,
+    epoch_ms_to_time(coalesce(last_start_time, start_time)) AS last_start_time{added_in_units}
 FROM {totals};
