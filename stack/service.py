@@ -33,7 +33,8 @@ class Service(ABC):
     """A server on this machine, with its data and log in a state folder.
 
     `ports` has the preferred port of each listener; `stop_signal` requests a graceful end;
-    `start_limit` is the maximum time of its start in seconds, without preparation.
+    `start_limit` is the maximum time of its start in seconds, without preparation and without the
+    time in which it says that it loads its data.
     """
 
     name: ClassVar[str]
@@ -75,6 +76,10 @@ class Service(ABC):
     @abstractmethod
     async def is_healthy(self) -> bool:
         """Check with the service's own protocol whether it answers requests."""
+
+    async def is_loading(self) -> bool:
+        """Check whether it answers that it still loads its data, of which there may be much."""
+        return False
 
 
 async def start_service(service: Service) -> RecordedProcess:
@@ -121,6 +126,8 @@ async def _until_healthy(service: Service, process: RecordedProcess) -> None:
     while process.is_alive:
         if await service.is_healthy():
             return
+        if await service.is_loading():
+            deadline = time.monotonic() + service.start_limit
         if time.monotonic() > deadline:
             raise start_failure(service, f"does not answer after {service.start_limit:.0f} s")
         await asyncio.sleep(_POLL_SECONDS)

@@ -105,10 +105,17 @@ def report_figure(record_property: Callable[[str, object], None]) -> ReportFigur
 
 
 @pytest.fixture(scope="session")
-def services_to_kill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KillableServices]:
-    """Return running services, which a test may kill and has to start again."""
+def services_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KillableServices]:
+    """Return services that run until the end."""
     with KillableServices(tmp_path_factory.mktemp("services")) as services_to_kill:
         yield services_to_kill
+
+
+@pytest.fixture
+def services_to_kill(services_of_session: KillableServices) -> KillableServices:
+    """Return running services, which a test may kill and has to start again."""
+    services_of_session.start_all()
+    return services_of_session
 
 
 @pytest.fixture

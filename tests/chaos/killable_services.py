@@ -78,6 +78,12 @@ class KillableServices:
         """Start a service; return once it is healthy."""
         asyncio.run(start_service(_KIND[name](self.folder, saved_ports(self.folder))))
 
+    def start_all(self) -> None:
+        """Start those that do not run: a test that failed has not started them again."""
+        for name in _KIND:
+            if find_process(self.folder, name) is None:
+                self.start(name)
+
     def stop(self, name: str) -> None:
         """Stop a service gracefully."""
         assert asyncio.run(stop_service(self.folder, name)), f"{name} had to be killed"

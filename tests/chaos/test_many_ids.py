@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from audit.follower_lag import lagging_entities
 from mobility.entities import ENTITIES
 from mobility.settings import Settings
 from tests.chaos.conftest import ReportFigure, Rounds
@@ -15,6 +16,7 @@ from tests.chaos.recovery_reader import snapshots_of_states
 from tests.chaos.steady_producer import SteadyProducer
 from tests.chaos.tenant import new_tenant, one_day_ago
 from tests.chaos.trip_stream import MINUTE, TripMix, stream_messages
+from tests.waiting import until
 
 pytestmark = pytest.mark.chaos
 
@@ -51,6 +53,10 @@ def test_a_million_ids_through_half_a_day(
                 flow.wait_until_read(sample * TRIPS // SAMPLES)
                 kept.append(snapshots_of_states(flow.recovery))
                 memory.append(sum(map(resident, flow.workers())))
+        # A stop ends it within ten seconds, however far behind it is.
+        until(
+            lambda: not lagging_entities(tenant.settings), "Redis to follow Postgres", seconds=600
+        )
         code, _ = flow.stop()
         assert code == 0
         flow.run_to_end()

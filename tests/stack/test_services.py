@@ -211,6 +211,37 @@ def test_a_start_that_takes_too_long_is_given_up(
     assert find_process(folder, "redis") is None
 
 
+class SlowRedis(Redis):
+    """A Redis with little time for its start, which loads each command in 150 microseconds more."""
+
+    start_limit = 1.0
+
+    @property
+    def options(self) -> dict[str, str]:
+        """The options of the server."""
+        return {**super().options, "key-load-delay": "150"}
+
+
+def test_much_data_are_waited_for(folder: Path) -> None:
+    """The time limit does not count while a server says that it loads its data."""
+    keys = 20_000
+
+    async def run_services() -> float:
+        async with running(Redis, folder) as first:
+            with RedisClient.from_url(first.url) as client, client.pipeline() as pipeline:
+                for number in range(keys):
+                    pipeline.set(f"key {number}", number)
+                pipeline.execute()
+        started = asyncio.get_running_loop().time()
+        async with running(SlowRedis, folder) as second:
+            with RedisClient.from_url(second.url) as client:
+                assert client.dbsize() == keys
+            return asyncio.get_running_loop().time() - started
+
+    # Longer than the limit, or this would show nothing.
+    assert asyncio.run(run_services()) > 150e-6 * keys > SlowRedis.start_limit
+
+
 def stack_run(tmp_path: Path, script: str, **given: str) -> subprocess.Popen[str]:
     """Run a script with new services, except for those that are external."""
     clean = clean_environ()
