@@ -10,11 +10,10 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
-from mobility.entities import ENTITIES, Entity
+from mobility.entities import Entity
 from mobility.settings import Settings
 from postgres.connection import Connection
 from sinks.partitions import create_partitions, week_of
-from sinks.sql_files import entity_statement, migration_files, sql_file
 
 
 @contextmanager
@@ -62,22 +61,6 @@ def prepare_ledger(url: str, entity: Entity, first: datetime, last: datetime) ->
             "VALUES (%s, 1, %s, %s)",
             [entity.name, *starts],
         )
-
-
-def create_schema_of_0_1(settings: Settings) -> None:
-    """Create the tables of release 0.1."""
-    with Connection.connect(settings.postgres) as connection:
-        connection.execute(sql_file("create_migrations_table.sql"))
-        for number, name in migration_files("store").items():
-            if number <= 3:
-                connection.execute(sql_file("store", name))
-                connection.execute("INSERT INTO migrations VALUES ('store', %s)", [number])
-        for entity in ENTITIES:
-            for number, name in migration_files("entity").items():
-                if number <= 3:
-                    connection.execute(entity_statement(entity, "entity", name))
-                    row = [entity.name, number]
-                    connection.execute("INSERT INTO migrations VALUES (%s, %s)", row)
 
 
 def query(settings: Settings, statement: str) -> list[tuple[Any, ...]]:

@@ -15,7 +15,8 @@ from mobility.settings import Settings
 from tests.chaos.conftest import ReportFigure, Rounds
 from tests.chaos.exact import assert_exact
 from tests.chaos.tenant import Tenant, one_day_ago
-from tests.databases import create_schema_of_0_1, query
+from tests.databases import query
+from tests.sinks.earlier_schemas import make_schema_of_0_1
 
 pytestmark = [
     pytest.mark.chaos,
@@ -88,7 +89,7 @@ def test_the_stores_of_release_0_1(
     """Under load. No reader waits for long, no total changes, and new trips count."""
     settings, flow = tenant.settings, tenant.flow
     windows = {"quick": 200_000, "full": 20_000_000}[rounds]
-    create_schema_of_0_1(settings)
+    make_schema_of_0_1(settings)
     with psycopg.connect(settings.postgres) as connection:
         values = {
             "start": one_day_ago() - _YEAR,
