@@ -86,13 +86,20 @@ def _run(
 
 def _add_measures(connection: Connection, entity: Entity) -> None:
     """Add the columns of measures that lack them, which rewrites no row, also to both views."""
-    shown = [columns_of(connection, f"{entity.name}_{view}") for view in ("metrics", "windows")]
-    missing = [each.name for each in ADDED if not all(each.name in columns for columns in shown)]
-    for name in missing:
-        column = sql.Identifier(name)
+    # Readers lock the totals before the ledger.
+    views = [f"{entity.name}_{kind}" for kind in ("metrics", "windows")]
+    shown = {view: columns_of(connection, view) for view in views}
+    missing = [each for each in ADDED if not all(each.name in shown[view] for view in views)]
+    if not missing:
+        return
+    for view in views:
+        if shown[view]:
+            name = sql.Identifier(view)
+            connection.execute(entity_statement(entity, "lock_view.sql", view=name))
+    for each in missing:
+        column = sql.Identifier(each.name)
         connection.execute(entity_statement(entity, "add_measure.sql", column=column))
-    if missing:
-        connection.execute(entity_statement(entity, "replace_views.sql"))
+    connection.execute(entity_statement(entity, "replace_views.sql"))
 
 
 def _add_sketches(connection: Connection, entity: Entity, sketches: tuple[Sketch, ...]) -> None:

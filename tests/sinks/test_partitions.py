@@ -296,7 +296,7 @@ def test_an_earlier_ledger_becomes_a_partition(
 
 def test_tables_of_an_earlier_release_get_their_latest_starts(settings: Settings) -> None:
     """They had only earliest starts, which become the latest as well; empty windows have none."""
-    create_schema_of_0_1(settings)
+    make_schema_of_0_1(settings)
     fill_earlier_tables(settings)
     with closing(connect_postgres(settings, "main")) as store:
         starts = store.totals(DRIVER).select("id", *STARTS).rows()
