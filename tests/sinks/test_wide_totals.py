@@ -143,7 +143,9 @@ def test_an_upgrade(settings: Settings, window: Build, frame: Build) -> None:
     with psycopg.connect(settings.postgres) as connection:
         connection.execute(totals, ["d", 12_500_000, 3_250_000, MAX_BIGINT])
         connection.execute(totals, ["e", 1, -1, -MAX_BIGINT])
-        connection.execute("CREATE VIEW own AS SELECT id, total_revenue FROM driver_metrics")
+        connection.execute(
+            "CREATE VIEW own AS SELECT id, total_revenue, max_price FROM driver_metrics"
+        )
         connection.execute(own_of_own)
         connection.execute("GRANT SELECT ON driver_metrics, own_of_own TO PUBLIC")
     columns = (
