@@ -155,7 +155,7 @@ class _EntityComparison:
 
     def _read_postgres(self, ids: list[str] | None) -> pl.DataFrame:
         query = sql.SQL(_TOTALS).format(
-            fields=sql.SQL(measure_list("{column} AS {name}")),
+            fields=sql.SQL(measure_list("{whole} AS {name}")),
             totals=sql.Identifier(f"{self._entity.name}_totals"),
             ledger=sql.Identifier(f"{self._entity.name}_ledger"),
         )

@@ -32,8 +32,8 @@ _TOTALS_SCHEMA: Final = pl.Schema(
         *((f"window_{name}", SAMPLE_SCHEMA[name]) for name in WINDOW_FIELDS),
     ]
 )
-_SIDES: Final = ("totals", "windows")
-"""The tables whose columns _TOTALS_SCHEMA has, in this order."""
+_SIDES: Final = {"totals": "{{whole_of[{side}]}}", "windows": "{side}.{{name}}"}
+"""The tables whose columns _TOTALS_SCHEMA has, in this order, and what they have of a sum."""
 
 _CONNECT_SECONDS: Final = 10
 _IDS_PER_QUERY: Final = 500
@@ -60,7 +60,7 @@ FULL JOIN (
             (SELECT kept_from FROM sequence_numbers WHERE entity = {name}), %(all)s
         )
         UNION ALL
-        SELECT id, {of_windows}, generation FROM {before}
+        SELECT id, {of_before}, generation FROM {before}
     ) AS counted
     WHERE %(ids)s::text[] IS NULL OR id = ANY(%(ids)s)
     GROUP BY id
@@ -167,13 +167,21 @@ def _read_totals_and_sums(
 ) -> Iterator[pl.DataFrame]:
     if_live = "CASE WHEN generation = 0 THEN {side}.{{name}} END"
     totals, windows = (
-        measure_list(f"{{of[{side}]}}", if_live.format(side=side)) for side in _SIDES
+        measure_list(f"{{of[{side}]}}", if_live.format(side=side), total=total.format(side=side))
+        for side, total in _SIDES.items()
     )
     query = sql.SQL(_TOTALS_AND_SUMS).format(
         totals=sql.SQL(totals),
         windows=sql.SQL(windows),
-        measures=sql.SQL(measure_list("sum({name})::bigint AS {name}", "{best}({name}) AS {name}")),
+        measures=sql.SQL(
+            measure_list(
+                "sum({name})::bigint AS {name}",
+                "{best}({name}) AS {name}",
+                total="sum({name}) AS {name}",
+            )
+        ),
         of_windows=sql.SQL(measure_list("{column} AS {name}")),
+        of_before=sql.SQL(measure_list("{whole} AS {name}")),
         before=sql.Identifier(f"{entity.name}_before"),
         name=sql.Literal(entity.name),
         store=sql.Identifier(f"{entity.name}_totals"),

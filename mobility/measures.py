@@ -59,7 +59,11 @@ MEASURES: Final = (
         count="revenue_count",
     ),
     Measure("start_time", "min", "time", "start_time", "First trip"),
-    Measure("last_start_time", "max", "time", "start_time", "Last trip", substitute="start_time"),
+    Measure(
+        *("last_start_time", "max", "time", "start_time", "Last trip"),
+        substitute="start_time",
+        added=True,
+    ),
     Measure("max_price", "max", "currency", "revenue", "Highest price", added=True),
     Measure("max_distance", "max", "kilometres", "distance", "Longest distance", added=True),
     Measure(

@@ -50,7 +50,7 @@ def migrate(
     """Run the missing migrations in the caller's transaction, under an advisory lock.
 
     `measures` are the names of those that are optional (MOBILITY_MEASURES). With `before`, those of
-    entities run only up to that number. A concurrent start
+    entities run only up to that number, and columns of measures are not added. A concurrent start
     waits for the lock and then finds nothing left to run. Raises StoreError
     where a newer version of this program has migrated the schema.
     """
@@ -68,6 +68,8 @@ def migrate(
             if (entity.name, number) not in done and (before is None or number < before):
                 statement = entity_statement(entity, "entity", name, **upgrade_values(entity))
                 _run(connection, entity.name, number, statement)
+        if before is not None:
+            continue
         _add_measures(connection, entity)
         if sketches := sketches_of(entity, measures):
             _add_sketches(connection, entity, sketches)
@@ -84,13 +86,20 @@ def _run(
 
 def _add_measures(connection: Connection, entity: Entity) -> None:
     """Add the columns of measures that lack them, which rewrites no row, also to both views."""
-    columns = columns_of(connection, f"{entity.name}_windows")
-    missing = [each.name for each in ADDED if each.name not in columns]
-    for name in missing:
-        column = sql.Identifier(name)
+    # Readers lock the totals before the ledger.
+    views = [f"{entity.name}_{kind}" for kind in ("metrics", "windows")]
+    shown = {view: columns_of(connection, view) for view in views}
+    missing = [each for each in ADDED if not all(each.name in shown[view] for view in views)]
+    if not missing:
+        return
+    for view in views:
+        if shown[view]:
+            name = sql.Identifier(view)
+            connection.execute(entity_statement(entity, "lock_view.sql", view=name))
+    for each in missing:
+        column = sql.Identifier(each.name)
         connection.execute(entity_statement(entity, "add_measure.sql", column=column))
-    if missing:
-        connection.execute(entity_statement(entity, "replace_views.sql"))
+    connection.execute(entity_statement(entity, "replace_views.sql"))
 
 
 def _add_sketches(connection: Connection, entity: Entity, sketches: tuple[Sketch, ...]) -> None:

@@ -10,6 +10,7 @@ from psycopg.rows import class_row
 
 from mobility.entities import Entity
 from postgres.connection import Connection
+from sinks.measure_lists import DIFFERENCE_LISTS, WIDE_DIFFERENCE_LISTS
 from sinks.partitions import Partition
 from sinks.postgres_copy import copy_out
 from sinks.sql_files import entity_statement
@@ -68,12 +69,14 @@ def reconcile_part(
     chosen: ChosenPart,
     sketches: Mapping[str, sql.Composable],
     *,
+    are_wide: bool,
     are_returned: bool,
 ) -> ReconciledPart:
     """Reconcile a part of the staged windows, whose ids are locked.
 
     `sketches` are the lists of `sketch_lists`. The accepted windows are returned only where
-    `are_returned`.
+    `are_returned`. Raises psycopg's NumericValueOutOfRange where totals exceed a bigint that does
+    not need to be one, unless they `are_wide`.
     """
     answer = entity_statement(entity, f"{'return' if are_returned else 'count'}_accepted.sql")
     statement = entity_statement(
@@ -82,6 +85,7 @@ def reconcile_part(
         answer=answer,
         partition=chosen.partition,
         chosen=chosen.condition,
+        **(WIDE_DIFFERENCE_LISTS if are_wide else DIFFERENCE_LISTS),
         **sketches,
     )
     if are_returned:

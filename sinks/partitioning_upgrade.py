@@ -54,7 +54,7 @@ def prepare_partitioning(connection: Connection, entity: Entity) -> None:
     """Find what partitioning would else wait for. It may be run again, and by several at once."""
     after: object = ""
     while after is not None:
-        statement = entity_statement(entity, "fill_newest_windows.sql")
+        statement = entity_statement(entity, "fill_totals.sql")
         ((after,),) = connection.execute(statement, {"after": after}).fetchall()
     values = upgrade_values(entity)
     with connection.transaction():

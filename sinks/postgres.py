@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 from typing import Final, TypeVar
 
@@ -16,7 +17,7 @@ from mobility.entities import Entity
 from mobility.records import MIN_EVENT_TIME, WINDOW_SCHEMA
 from mobility.settings import Settings, Store
 from mobility.sketched_measures import Sketch, sketches_named
-from mobility.totals import WINDOW_KEY, with_substitutes
+from mobility.totals import WINDOW_KEY
 from postgres.connection import Connection
 from sinks.measure_lists import sketch_lists
 from sinks.migrations import columns_of
@@ -36,7 +37,6 @@ from sinks.store import (
     StoreError,
     Touched,
     WriterRole,
-    refuse_amount,
     refuse_behind,
     refuse_large_windows,
 )
@@ -50,12 +50,13 @@ meanwhile; one is for the status (sinks/status.py). With a retention there is on
 (sinks/retention.py)."""
 
 MAX_BIGINT: Final = 2**63 - 1
+"""The largest amount of a window."""
 
 _FOR_RECONCILING: Final = (
     psycopg.errors.UniqueViolation,
     psycopg.errors.NumericValueOutOfRange,
 )
-"""What copying windows fails with where one is in the ledger, and where totals do not fit."""
+"""What copying windows fails with where one is in the ledger, and where totals need a carry."""
 
 _NO_PARTITION: Final = (psycopg.errors.CheckViolation, psycopg.errors.UndefinedTable)
 """What writing windows fails with where the partition of one is closed or gone."""
@@ -278,12 +279,16 @@ class PostgresStore:
         lists = sketch_lists(self._sketches_in(entity))
         partitions = self._partitions_of(entity, rows)
 
-        def reconcile(connection: Connection) -> ApplyResult:
+        def reconcile(connection: Connection, *, are_wide: bool = False) -> ApplyResult:
             is_repeated = next(attempts) > 0
             copy_in(connection, sql.Identifier("staged"), rows)
             _lock_staged_ids(connection, entity, rows["id"].n_unique())
             parts = [
-                reconcile_part(connection, entity, chosen, lists, are_returned=self._is_followed)
+                reconcile_part(
+                    *(connection, entity, chosen, lists),
+                    are_wide=are_wide,
+                    are_returned=self._is_followed,
+                )
                 for chosen in chosen_parts(partitions)
             ]
             applied = sum(part.applied for part in parts)
@@ -309,9 +314,8 @@ class PostgresStore:
         except StoreError as error:
             if not isinstance(error.__cause__, psycopg.errors.NumericValueOutOfRange):
                 raise
-        name = self._session.name
-        self._session.run(lambda connection: _refuse_large_totals(connection, name, entity, rows))
-        return self._session.run(reconcile)
+        # A carry takes longer, and is needed once in 10^12 units of an id at most.
+        return self._session.run(partial(reconcile, are_wide=True))
 
     def _next_sequence_number(
         self, connection: Connection, entity: Entity, rows: pl.DataFrame, known: SequenceNumber
@@ -368,22 +372,19 @@ class PostgresStore:
 
     def totals(self, entity: Entity) -> pl.DataFrame:
         """Return every id's running totals (TOTALS_SCHEMA), sorted by id."""
-        return self._read_table(entity, "totals", TOTALS_SCHEMA).sort("id")
+        return self._read(entity, "read_all_totals.sql", TOTALS_SCHEMA).sort("id")
 
     def windows(self, entity: Entity) -> pl.DataFrame:
         """Return the ledger (WINDOW_SCHEMA), sorted by id and window start."""
-        return self._read_table(entity, "ledger", WINDOW_SCHEMA).sort("id", "window_start")
+        return self._read(entity, "read_all_windows.sql", WINDOW_SCHEMA).sort("id", "window_start")
 
     def close(self) -> None:
         """Close the session, which releases the writer's advisory lock."""
         self._session.close()
 
-    def _read_table(self, entity: Entity, name: str, schema: pl.Schema) -> pl.DataFrame:
-        columns = sql.SQL(", ").join(map(sql.Identifier, schema.names()))
-        table = sql.Identifier(f"{entity.name}_{name}")
-        query = sql.SQL("SELECT {} FROM {}").format(columns, table)
-        rows = self._session.run(lambda connection: copy_out(connection, query, schema))
-        return with_substitutes(rows)
+    def _read(self, entity: Entity, name: str, schema: pl.Schema) -> pl.DataFrame:
+        query = entity_statement(entity, name)
+        return self._session.run(lambda connection: copy_out(connection, query, schema))
 
 
 def _read_sequence_number(connection: Connection, entity: Entity) -> SequenceNumber:
@@ -407,19 +408,6 @@ def _touched(totals: pl.DataFrame, windows: pl.DataFrame, numbered: _Numbered) -
         numbered.number,
         reread=numbered.backfilled,
     )
-
-
-def _refuse_large_totals(
-    connection: Connection, store: str, entity: Entity, rows: pl.DataFrame
-) -> None:
-    """Raise AmountTooLargeError where running totals would not fit after these windows.
-
-    So it does where the differences of windows to the stored ones do not fit.
-    """
-    copy_in(connection, sql.Identifier("staged"), rows)
-    query = entity_statement(entity, "select_large_total.sql")
-    for entity_id, measure in connection.execute(query):
-        refuse_amount(store, entity, str(entity_id), str(measure), MAX_BIGINT)
 
 
 def _only_row(

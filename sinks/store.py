@@ -55,7 +55,7 @@ class StoreBehindError(StoreRefusedError):
 
 
 class AmountTooLargeError(StoreRefusedError):
-    """A window or a total is larger than the store can hold; that window was not written.
+    """A window is larger than the store can hold; it was not written.
 
     A flow waits until it fits: somebody can make room, as by a backfill without a wrong trip.
     """
@@ -67,21 +67,16 @@ REBUILD: Final = (
 )
 
 
-def refuse_amount(store: str, entity: Entity, entity_id: str, measure: str, limit: int) -> NoReturn:
-    """Raise AmountTooLargeError: `measure` of an id would be beyond `limit` (micro-units)."""
-    msg = (
-        f"{store} can't hold {measure} of {entity.name} {entity_id!r}: its limit is {limit} "
-        "millionths of the unit"
-    )
-    raise AmountTooLargeError(msg)
-
-
 def refuse_large_windows(store: str, entity: Entity, rows: pl.DataFrame, limit: int) -> None:
     """Raise AmountTooLargeError where a window (WINDOW_SCHEMA) has an amount beyond `limit`."""
     for measure in AMOUNTS:
         large = rows.filter(~pl.col(measure).is_between(-limit, limit))
         if not large.is_empty():
-            refuse_amount(store, entity, large["id"][0], measure, limit)
+            msg = (
+                f"{store} can't hold {measure} of {entity.name} {large['id'][0]!r}: the limit of a "
+                f"window is {limit} millionths of the unit"
+            )
+            raise AmountTooLargeError(msg)
 
 
 def refuse_fingerprint(

@@ -56,7 +56,12 @@ def _totals(connection: psycopg.Connection[dict[str, Any]], entity: Entity) -> l
     ).format(
         *map(sql.Identifier, (f"{entity.name}_ledger", LAST_WINDOW, f"{entity.name}_totals")),
     )
-    return connection.execute(query).fetchall()
+    rows = connection.execute(query).fetchall()
+    carried = ("total_duration", "total_distance", "total_revenue")
+    return [
+        row | {name: row[name] + (row[f"{name}_carry"] or 0) * 10**18 for name in carried}
+        for row in rows
+    ]
 
 
 def _number(connection: psycopg.Connection[dict[str, Any]], entity: Entity) -> int:

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from api.queries.time_range import known_time
+from api.representation.responses import exact_units
 from mobility.entities import Entity
 from mobility.measures import MEANS, TOTALS
 from mobility.records import MICRO
@@ -128,7 +129,7 @@ class StreamEntry:
 
     def _to_window(self, row: _Row) -> ChangedWindow:
         count = row.trip_count
-        totals = {name: getattr(row, name) / MICRO for name in TOTALS}
+        totals = {name: exact_units(getattr(row, name)) for name in TOTALS}
         return ChangedWindow(
             id=row.id,
             window_start=known_time(row.window_start),

@@ -1,8 +1,8 @@
 """The contract of the stores that the API queries: protocols, and the types of their results.
 
-Amounts are exact: int64 sums in millionths. `newest_window` is the start of the newest window
-(epoch ms). `watermark` is the one that all shards of the entity have reached; None while some shard
-has not reported one.
+Amounts are exact: sums in millionths, of any size. `newest_window` is the start of the newest
+window (epoch ms). `watermark` is the one that all shards of the entity have reached; None while
+some shard has not reported one.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -17,7 +17,7 @@ from api.queries.hours_of_week import ClockSpan
 from api.queries.local_times import Part
 from api.queries.time_range import ALL_TIME, TimeRange
 from mobility.entities import Entity
-from mobility.measures import EXTREMES, SUMS
+from mobility.measures import ADDITIVE, EXTREMES, SUMS
 from mobility.settings import Store
 from mobility.sketched_measures import Sketch
 
@@ -36,13 +36,12 @@ SUM_OF_KEY: Final[Mapping[SortKey, str]] = {
     "duration": "total_duration",
 }
 
+_SUMS: Final = {each.name: each.dtype for each in ADDITIVE}
 
-LIST_BATCH_SCHEMA: Final = pl.Schema({"id": pl.String(), **dict.fromkeys(SUMS, pl.Int64())})
+LIST_BATCH_SCHEMA: Final = pl.Schema({"id": pl.String(), **_SUMS})
 """The columns of a batch of a list: the id and the sums."""
 
-WINDOW_BATCH_SCHEMA: Final = pl.Schema(
-    {"id": pl.String(), "bucket": pl.Int64(), **dict.fromkeys(SUMS, pl.Int64())}
-)
+WINDOW_BATCH_SCHEMA: Final = pl.Schema({"id": pl.String(), "bucket": pl.Int64(), **_SUMS})
 """The columns of a batch of windows: the id, the index of the bucket, and the sums."""
 
 

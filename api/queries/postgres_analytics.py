@@ -138,7 +138,11 @@ class PostgresAnalytics:
         [row] = await self._database.fetch(query, values)
         await refuse_dropped_in(self._database, entity, time_range)
         active = row["active_ids"]
-        percentiles = {name: row[PERCENTILES_OF + name] for name in SUMS} if active else {}
+        percentiles = (
+            {name: [int(each) for each in row[PERCENTILES_OF + name]] for name in SUMS}
+            if active
+            else {}
+        )
         watermark = known_time(row["watermark"])
         return EntitySummary(active, to_sums(row), percentiles, row["newest_window"], watermark)
 

@@ -1,11 +1,11 @@
-"""Differences and ratios of exact sums and of their means, each rounded once."""
+"""Differences and ratios of exact sums and of their means. Those that are rounded are so once."""
 
 from fractions import Fraction
 from typing import Any
 
 from api.queries.contract import Sums
-from api.representation.responses import is_absent
-from mobility.measures import COUNT_OF, COUNTS, MEANS, TOTALS
+from api.representation.responses import in_units, is_absent
+from mobility.measures import COUNT_OF, COUNTS, MEANS, SUMS, TOTALS
 from mobility.records import MICRO
 
 
@@ -23,7 +23,8 @@ def differences(left: Sums, right: Sums) -> dict[str, Any]:
         name: None if amount is None or other is None else float(amount - other)
         for (name, amount), other in zip(exact_left.items(), exact_right.values(), strict=True)
     }
-    return {**amounts, **{name: left[name] - right[name] for name in COUNTS}}
+    sums = in_units({name: left[name] - right[name] for name in SUMS})
+    return {**amounts, **{name: each for name, each in sums.items() if amounts[name] is not None}}
 
 
 def ratios(left: Sums, right: Sums) -> dict[str, float | None]:

@@ -20,9 +20,12 @@ from api.queries.time_range import TimeRange
 _ALPHABET: Final = b"-_"
 _INVALID: Final = "cursor: not issued by this API; use the value of `next` in the previous page"
 _Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-_Parts = tuple[str, _Int64, str, SortKey | None, bool, int]
+_Parts = tuple[str, int, str, SortKey | None, bool, int]
 _Range = tuple[_Int64 | None, _Int64 | None]
 _PARTS: Final = 6
+
+_LIMIT: Final = 2**127
+"""No sum is as large as that."""
 
 
 T = TypeVar("T")
@@ -88,7 +91,8 @@ def decode_cursor(text: str, order: ListOrder) -> Cursor:
     order_of_list = ListOrder(prefix, sort_key, is_descending, TimeRange(start, end))
     cursor = Cursor(position, order_of_list, total)
     # No store has an empty id or one with a NUL, and a range has one form.
-    if not last_id or "\0" in last_id or encode_cursor(cursor) != text:
+    is_possible = last_id and "\0" not in last_id and abs(value) < _LIMIT
+    if not is_possible or encode_cursor(cursor) != text:
         raise InvalidCursorError(_INVALID)
     if cursor.order != order:
         msg = "cursor: issued for a list with another `prefix`, `sort`, `from` or `to`"

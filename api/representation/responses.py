@@ -1,6 +1,7 @@
 """Response bodies as JSON, and the headers that say how fresh a response is.
 
-Amounts are minutes, kilometres and currency units, each the double nearest to the exact number. A
+Amounts are minutes, kilometres and currency units. Sums are exact numbers: beyond 2^53 micro-units
+they have more digits than a double. Means are the doubles nearest to the exact ones. A
 sum or a mean is null where there are trips, but none of them has a distance, or a price.
 `as_of` is the watermark: all trips of windows that ended more than the allowed lateness before it
 are counted; null while some shard has not reported one. `complete` says that the whole range is
@@ -37,6 +38,9 @@ COMPLETE: Final = "Mobility-Complete"
 
 TIME_ZONE: Final = "Mobility-Timezone"
 """Names the zone of `tz`, also where the body has rows only."""
+
+EXACT_DOUBLES: Final = 2**53
+"""Up to here a double has every integer, and of millionths another double for each."""
 
 _EXTREMES: Final = {name: datetime | None if name in STARTS else float | None for name in EXTREMES}
 """The fields of minima and maxima, which are null without trips: a backfill can leave an id so."""
@@ -249,9 +253,22 @@ class BatchResponse(Freshness, frozen=True, kw_only=True):
     items: Sequence[BatchItem | None]
 
 
+def exact_units(amount: int) -> float | msgspec.Raw:
+    """Return micro-units in units: as a double where it tells all of them apart, else as JSON.
+
+    >>> exact_units(-12_500_000), bytes(exact_units(2**53 + 1))
+    (-12.5, b'9007199254.740993')
+    """
+    if abs(amount) <= EXACT_DOUBLES:
+        return amount / MICRO
+    whole, part = divmod(abs(amount), MICRO)
+    digits = f"{whole}.{part:06}".rstrip("0").removesuffix(".")
+    return msgspec.Raw(f"{'-' if amount < 0 else ''}{digits}".encode())
+
+
 def in_units(sums: Sums) -> dict[str, Any]:
     """Return sums in units."""
-    return {name: sums[name] / MICRO if name in AMOUNTS else sums[name] for name in SUMS}
+    return {name: exact_units(sums[name]) if name in AMOUNTS else sums[name] for name in SUMS}
 
 
 def is_absent(total: str, sums: Sums) -> bool:

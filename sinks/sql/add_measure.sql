@@ -1,4 +1,4 @@
--- Readers lock the totals first: so does this, and there is no deadlock.
+-- The views are locked already (lock_view.sql).
 ALTER TABLE {totals} ADD COLUMN IF NOT EXISTS {column} bigint;
 
 ALTER TABLE {ledger} ADD COLUMN IF NOT EXISTS {column} bigint;

@@ -1,5 +1,5 @@
 -- Add up the windows of a partition that will be dropped.
-INSERT INTO {before} AS before (id, {measures}, generation)
+INSERT INTO {before} AS before (id, {measures_of_totals}, generation)
 SELECT id, {merged_measures}, max(generation)
 FROM {partition}
 GROUP BY id

@@ -1,8 +1,10 @@
 """Windows in real stores, and the expected amounts, calculated by one Polars expression."""
 
+import io
 import random
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -106,6 +108,15 @@ def expected_amounts(rows: pl.DataFrame, by: Sequence[str] = ()) -> list[dict[st
     sums = [pl.col(name).sum() for name in SUMS]
     frame = rows.group_by(by).agg(sums).sort(by) if by else rows.select(sums)
     return [to_amounts(row) for row in frame.to_dicts()]
+
+
+def rows_of_parquet(content: bytes) -> list[dict[str, Any]]:
+    """Return the rows of a Parquet file; of exact sums the nearest doubles, as JSON is read."""
+    rows = pl.read_parquet(io.BytesIO(content)).to_dicts()
+    return [
+        {name: float(each) if isinstance(each, Decimal) else each for name, each in row.items()}
+        for row in rows
+    ]
 
 
 def to_amounts(row: dict[str, Any]) -> dict[str, Any]:

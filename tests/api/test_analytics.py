@@ -1,6 +1,5 @@
 """Queries over all ids: sorted lists, top ids and summaries, from Postgres."""
 
-import io
 import math
 from collections.abc import Container
 from datetime import datetime
@@ -27,6 +26,7 @@ from tests.api.expected import (
     get_json,
     iso,
     random_windows,
+    rows_of_parquet,
     to_amounts,
     with_stores,
 )
@@ -117,7 +117,7 @@ def test_top_ids_as_rows(filled: Settings) -> None:
     assert csv.headers["mobility-complete"] == "true"
     assert csv.headers["mobility-as-of"] == iso(NOON)
     assert [msgspec.json.decode(line) for line in ndjson.content.splitlines()] == items
-    assert pl.read_parquet(io.BytesIO(parquet.content)).to_dicts() == items
+    assert rows_of_parquet(parquet.content) == items
 
 
 @pytest.mark.parametrize("time_range", RANGES, ids=str)

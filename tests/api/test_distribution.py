@@ -175,7 +175,9 @@ def rows_with_distributions(
     assert [answer.status_code for answer in answers] == [200, 200, 200]
     parquet, csv, ndjson = (io.BytesIO(answer.content) for answer in answers)
     rows = pl.read_parquet(parquet)
-    texts = rows.with_columns(cs.datetime().dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    texts = rows.with_columns(
+        cs.datetime().dt.strftime("%Y-%m-%dT%H:%M:%SZ"), cs.decimal().cast(pl.Float64)
+    )
     assert_frame_equal(pl.read_csv(csv, schema=texts.schema), texts)
     assert_frame_equal(pl.read_ndjson(ndjson, schema=texts.schema), texts)
     return rows

@@ -96,7 +96,9 @@ class Question:
             return pl.read_csv(answer).to_dicts()
         if "format=parquet" in self.command:
             rows = pl.read_parquet(io.BytesIO(answer))
-            return rows.with_columns(cs.datetime().dt.strftime(_ISO)).to_dicts()
+            # The shown rows are NDJSON, whose numbers are read as doubles.
+            doubles = cs.decimal().cast(pl.Float64)
+            return rows.with_columns(cs.datetime().dt.strftime(_ISO), doubles).to_dicts()
         if "/windows/" in self.command:
             return [json.loads(line) for line in answer.splitlines()]
         return json.loads(answer)

@@ -114,6 +114,22 @@ def test_overview(visit: Visit, system: System) -> None:
     ]
 
 
+def test_totals_with_more_digits_than_a_double(visit: Visit, system: System) -> None:
+    """The page of an id shows what the API says, to the last digit."""
+    busiest = system.get("/top/driver", by="trips", limit=1)["items"][0]
+    tab = visit("/pipeline")
+
+    def enlarge(route: Route) -> None:
+        text = route.fetch().text()
+        large = re.sub(r'"total_revenue":[^,]+', '"total_revenue":1000000000000000000001.13', text)
+        route.fulfill(body=large, content_type="application/json")
+
+    tab.page.route(re.compile(r"/metrics/driver[?/](?!.*granularity)"), enlarge)
+    tab.open(f"/entity?entity=driver&id={busiest['id']}")
+    expect(tab.page.locator("#revenue")).to_have_text("1,000,000,000,000,000,000,001.13")
+    expect(tab.page.locator("#revenue")).to_have_attribute("value", "1000000000000000000001.13")
+
+
 def test_entity(visit: Visit, system: System) -> None:
     """Totals, rank and series of the busiest driver, found by the prefix of the id."""
     busiest = system.get("/top/driver", by="trips", limit=1)["items"][0]

@@ -47,6 +47,38 @@ def test_class_bounds(visit: Visit) -> None:
             assert limits[-1] <= max(values)
 
 
+def test_numbers_with_more_digits_than_a_double(visit: Visit) -> None:
+    """All of them are shown, and they count as any number; a small one is a double as ever."""
+    tab = visit("/pipeline")
+    script = """async (text) => {
+      const { parse } = await import("/assets/digits.js");
+      const { hours, km, metricOf, money, valueOf } = await import("/assets/format.js");
+      const totals = parse(text);
+      return [
+        money(totals.total_revenue), `${totals.total_revenue}`, hours(totals.total_duration),
+        km(totals.total_distance), valueOf(metricOf("avg_revenue"), totals),
+        totals.total_revenue + 1, totals.total_revenue > totals.small,
+        typeof totals.small, money(totals.small),
+      ];
+    }"""
+    text = (
+        '{"total_revenue":1000000000000000000000.555001,"revenue_count":1000000000000,'
+        '"total_duration":123456789012345678901.5,"total_distance":-9223372036854775.807,'
+        '"small":9007199254.740992}'
+    )
+    assert tab.evaluate(script, text) == [
+        "1,000,000,000,000,000,000,000.56",
+        "1000000000000000000000.555001",
+        "2,057,613,150,205,761,315 h",
+        "-9,223,372,036,854,775.8 km",
+        10**9,
+        10**21,
+        True,
+        "number",
+        "9,007,199,254.74",
+    ]
+
+
 def test_the_rate_counts_each_trip_once(visit: Visit) -> None:
     """An event has the total count of a window: repeats and late panes add new trips only."""
     tab = visit("/pipeline")

@@ -29,7 +29,7 @@ from sinks.new_windows import MOST_SKIPPED, WORTH_COPYING, CopyChoice, copy_wind
 from sinks.postgres import SPLIT_ROWS, PostgresStore, connect_postgres
 from sinks.postgres_copy import copy_in
 from sinks.postgres_session import PostgresSession
-from sinks.store import TOTALS_SCHEMA, AmountTooLargeError, ApplyResult, StoreError
+from sinks.store import TOTALS_SCHEMA, ApplyResult, StoreError
 from tests.sinks.memory_store import MemoryStore
 from tests.waiting import until
 
@@ -407,21 +407,6 @@ def test_a_reply_that_is_lost_after_the_commit(
     assert result.touched is not None
     assert result.touched.reread == result.touched.number == 2
     assert postgres.totals(DRIVER)["trip_count"].to_list() == [1, 1]
-
-
-@pytest.mark.services
-def test_totals_that_do_not_fit_are_refused_by_name(
-    postgres: PostgresStore, window: Build, frame: Build
-) -> None:
-    """Of a new id and of a known one; nothing of the batch is written."""
-    most, more = (window("b", at=at, pane="on_time", total_distance=2**63 - 1) for at in range(2))
-    with pytest.raises(AmountTooLargeError, match="total_distance of driver 'b'"):
-        postgres.apply(DRIVER, frame(most, more))
-    assert postgres.windows(DRIVER).is_empty()
-    postgres.apply(DRIVER, frame(most))
-    with pytest.raises(AmountTooLargeError, match="total_distance of driver 'b'"):
-        postgres.apply(DRIVER, frame(more))
-    assert postgres.windows(DRIVER).height == 1
 
 
 @pytest.mark.services

@@ -17,13 +17,12 @@ from mobility.settings import Settings
 from mobility.sketched_measures import Sketch
 from postgres.connection import Connection
 from sinks import postgres as postgres_module
-from sinks.migrations import migrate
 from sinks.new_windows import copy_windows
-from sinks.partitioning_upgrade import MIGRATION, prepare_partitioning
+from sinks.partitioning_upgrade import prepare_partitioning
 from sinks.partitions import FIRST_WEEK, Partition, read_partitions
 from sinks.postgres import connect_postgres
-from sinks.sql_files import entity_statement, migration_files, sql_file
 from tests.databases import query
+from tests.sinks.earlier_schemas import make_schema_of_0_1, make_schema_without_partitions
 from tests.waiting import until
 
 pytestmark = pytest.mark.services
@@ -210,34 +209,6 @@ def _uses(settings: Settings) -> dict[str, tuple[int, ...]]:
     return {name: tuple(uses) for name, *uses in rows}
 
 
-def make_previous_schema(settings: Settings) -> None:
-    """Create the tables as they were before the ledger was partitioned."""
-    with Connection.connect(settings.postgres) as connection:
-        migrate(connection, before=MIGRATION)
-        connection.execute("DELETE FROM migrations WHERE scope = 'store' AND number >= 6")
-        connection.execute(
-            "ALTER TABLE sequence_numbers DROP COLUMN oldest_window, DROP COLUMN newest_window, "
-            "DROP COLUMN kept_from, DROP COLUMN refused"
-        )
-        connection.execute("DROP FUNCTION refuse_dropped_window")
-
-
-def make_schema_of_0_1(settings: Settings) -> None:
-    """Create the tables of release 0.1."""
-    with Connection.connect(settings.postgres) as connection:
-        connection.execute(sql_file("create_migrations_table.sql"))
-        for number, name in migration_files("store").items():
-            if number <= 3:
-                connection.execute(sql_file("store", name))
-                connection.execute("INSERT INTO migrations VALUES ('store', %s)", [number])
-        for entity in BY_NAME.values():
-            for number, name in migration_files("entity").items():
-                if number <= 3:
-                    connection.execute(entity_statement(entity, "entity", name))
-                    row = [entity.name, number]
-                    connection.execute("INSERT INTO migrations VALUES (%s, %s)", row)
-
-
 def fill_earlier_tables(settings: Settings) -> None:
     """Write what an earlier release has written: of one id in two weeks, and of another one."""
     columns = (
@@ -274,7 +245,9 @@ def fill_earlier_tables(settings: Settings) -> None:
                 )
 
 
-EARLIER = pytest.mark.parametrize("make_schema", [make_previous_schema, make_schema_of_0_1])
+EARLIER = pytest.mark.parametrize(
+    "make_schema", [make_schema_without_partitions, make_schema_of_0_1]
+)
 
 
 @EARLIER
@@ -350,7 +323,7 @@ def test_an_upgrade_that_ended_midway_goes_on(
     settings: Settings, window: Build, frame: Build
 ) -> None:
     """What is prepared may be there already; and windows may have come since, in the same week."""
-    make_previous_schema(settings)
+    make_schema_without_partitions(settings)
     fill_earlier_tables(settings)
     with Connection.connect(settings.postgres, autocommit=True) as connection:
         prepare_partitioning(connection, DRIVER)
@@ -369,7 +342,7 @@ def test_an_upgrade_that_ended_midway_goes_on(
 
 def test_an_upgrade_waits_for_a_reader_and_holds_up_no_other(settings: Settings) -> None:
     """It gives its place in the queue up after a second, again and again."""
-    make_previous_schema(settings)
+    make_schema_without_partitions(settings)
     fill_earlier_tables(settings)
     waits: list[float] = []
     waited = threading.Event()

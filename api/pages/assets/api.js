@@ -1,5 +1,6 @@
 // Requests to the API. Errors are problem details; after a 401 the page shows the sign-in dialog.
 
+import { parse } from "./digits.js";
 import { setTimeZone } from "./time-zone.js";
 
 /** An error of a request; the texts are the problem details of the API if there are any. */
@@ -16,7 +17,7 @@ export const onUnauthorized = (handler) => { handleUnauthorized = handler; };
 
 /** GET a response as JSON; throws Problem, or AbortError if `signal` is aborted. */
 export async function get(path, params = {}, { signal } = {}) {
-  return (await request(urlOf(path, params), { signal })).json();
+  return parse(await (await request(urlOf(path, params), { signal })).text());
 }
 
 /** GET a response in another format, as a Blob. */

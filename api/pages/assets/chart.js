@@ -73,6 +73,9 @@ export const timeAxis = (theme, format, { from, to }, more = {}) => ({
   axisLabel: { color: theme.muted, hideOverlap: true, customValues: roundTimes(from, to), formatter: (value) => format(value) }, ...more,
 });
 
+/** A value for ECharts, which takes no objects. */
+export const plotted = (value) => (value === null ? null : Number(value));
+
 export const valueAxis = (theme, format) => ({
   type: "value", min: 0, splitNumber: 4, axisLabel: { color: theme.muted, formatter: (value) => format(value) },
   splitLine: { lineStyle: { color: theme.line } },

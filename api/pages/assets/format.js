@@ -18,7 +18,8 @@ const fromDayToDay = rangeInZone({ day: "numeric", month: "long", year: "numeric
 const yearOf = inZone({ year: "numeric" });
 
 const NONE = "–";
-const or = (format) => (value) => (value === null || value === undefined ? NONE : format(value));
+/** Format a value if there is one; of a number with more digits than a double, the text. */
+const or = (format) => (value) => (value === null || value === undefined ? NONE : format(value.text ?? value));
 
 export const count = or((value) => whole.format(value));
 export const decimal = or((value) => one.format(value));
@@ -34,7 +35,8 @@ export const percent = or((value) => `${one.format(value * 100)} %`);
 export const km = or((value) => `${value < 1000 ? one.format(value) : whole.format(value)} km`);
 export const minutes = or((value) => `${one.format(value)} min`);
 /** Minutes; from 600 on in hours. */
-export const hours = or((value) => (value < 600 ? minutes(value) : `${whole.format(value / 60)} h`));
+export const hours = or((value) => (value < 600 ? minutes(value) : `${whole.format(typeof value === "string" ? wholeHours(value) : value / 60)} h`));
+const wholeHours = (text) => (BigInt(text.split(".")[0]) + 30n) / 60n;
 
 export const clock = or(hm);
 export const seconds = or(hms);

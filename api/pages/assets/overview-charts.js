@@ -1,6 +1,6 @@
 // The charts of the overview, from its data.
 
-import { kindColour, timeAxis, tooltip, valueAxis } from "./chart.js";
+import { kindColour, plotted, timeAxis, tooltip, valueAxis } from "./chart.js";
 import { clock, compact, count, day, decimal, money, period, seconds } from "./format.js";
 import { DAY } from "./granularities.js";
 import { timeZone } from "./time-zone.js";
@@ -76,7 +76,7 @@ export function revenueByType({ top, topBefore }) {
       xAxis: valueAxis(theme, compact),
       yAxis: { type: "category", inverse: true, data: shown.map(({ id }) => id), axisTick: { show: false }, axisLine: { lineStyle: { color: theme.line } }, axisLabel: { color: theme.ink, width: 92, overflow: "truncate" } },
       tooltip: { ...tooltip(theme, (name) => name, money, ""), axisPointer: { type: "shadow" } },
-      series: bars.map(({ name, value, style }) => ({ name, type: "bar", data: shown.map(value), itemStyle: style(theme) })),
+      series: bars.map(({ name, value, style }) => ({ name, type: "bar", data: shown.map((item) => plotted(value(item))), itemStyle: style(theme) })),
     }),
   };
 }

@@ -2,7 +2,7 @@
 
 import { hasAmount, metricsIn, partOf } from "./amounts.js";
 import { download, get, iso, urlOf } from "./api.js";
-import { Chart, timeAxis, tooltip, valueAxis } from "./chart.js";
+import { Chart, plotted, timeAxis, tooltip, valueAxis } from "./chart.js";
 import { el, setOptions } from "./dom.js";
 import { brief, clock, count, day, metricOf, METRICS, moment, period, valueOf } from "./format.js";
 import { DAY, granularitiesFor } from "./granularities.js";
@@ -95,7 +95,7 @@ export class SeriesPanel {
     if (!this.loaded) return;
     const { metric } = this;
     const buckets = this.withEmptyBuckets();
-    const value = ({ item }) => (item ? valueOf(metric, item) : metric.of ? null : 0);
+    const value = ({ item }) => (item ? plotted(valueOf(metric, item)) : metric.of ? null : 0);
     const long = buckets.at(-1).end - buckets[0].start > 2 * DAY;
     const columns = COLUMNS.filter(({ key }) => hasAmount(key, this.all));
     const ends = new Map(buckets.map(({ start, end }) => [start, end]));

@@ -1,6 +1,6 @@
 SELECT
     id,
-    {measures},
+    {totals_of_ids},
     newest_window,
     progress.watermark
 FROM (SELECT min(watermark) AS watermark FROM progress WHERE entity = %(entity)s) AS progress

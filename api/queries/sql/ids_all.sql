@@ -1,1 +1,1 @@
-SELECT id, {additive} FROM {totals}
+SELECT id, {additive_of_totals} FROM {totals}

@@ -5,7 +5,7 @@ SELECT
     (SELECT min(watermark) FROM progress WHERE entity = %(entity)s) AS watermark
 FROM (SELECT) AS one
 LEFT JOIN (
-    SELECT id, {additive}
+    SELECT id, {additive_of_totals}
     FROM {totals}
     WHERE id > %(after)s AND id >= %(prefix)s AND id < %(prefix_end)s
     ORDER BY id

@@ -1,3 +1,3 @@
-SELECT id, {additive}
+SELECT id, {additive_of_totals}
 FROM {totals}
 WHERE trip_count > 0

@@ -1,21 +1,17 @@
--- When the latest trip started. Existing rows have only the earliest start, which is used for both.
--- The tables are locked in the order in which readers lock them, so that there is no deadlock.
-LOCK TABLE {totals}, {ledger} IN ACCESS EXCLUSIVE MODE;
+-- When the latest trip started. In windows of before it is null, and the earliest start stands for it;
+-- to fill it in here would lock them for minutes. In totals it is filled in before the ledger becomes
+-- partitioned (fill_totals.sql).
+--
+-- Locked in the order in which readers lock them, so that there is no deadlock: a view before its
+-- table, the totals before the ledger. Readers wait behind this, so it gives up soon: after more than
+-- the second (deadlock_timeout) after which autovacuum gives way.
+SET LOCAL lock_timeout = '1500ms';
 
-ALTER TABLE {ledger} ADD COLUMN last_start_time bigint;
--- Not an UPDATE, which would leave a dead row for each row: this rewrites the table.
-ALTER TABLE {ledger}
-    ALTER COLUMN last_start_time TYPE bigint USING start_time,
-    ALTER COLUMN last_start_time SET NOT NULL;
+LOCK TABLE {metrics}, {windows} IN ACCESS EXCLUSIVE MODE;
 
 ALTER TABLE {totals} ADD COLUMN last_start_time bigint;
-UPDATE {totals} AS totals SET last_start_time = windows.last_start_time
-FROM (
-    SELECT id, max(last_start_time) FILTER (WHERE trip_count > 0) AS last_start_time
-    FROM {ledger}
-    GROUP BY id
-) AS windows
-WHERE totals.id = windows.id;
+
+ALTER TABLE {ledger} ADD COLUMN last_start_time bigint;
 
 CREATE OR REPLACE VIEW {windows} AS
 SELECT
@@ -31,7 +27,7 @@ SELECT
     epoch_ms_to_time(start_time) AS start_time,
     pane,
     generation,
-    epoch_ms_to_time(last_start_time) AS last_start_time
+    epoch_ms_to_time(coalesce(last_start_time, start_time)) AS last_start_time
 FROM {ledger};
 
 CREATE OR REPLACE VIEW {metrics} AS
@@ -43,5 +39,5 @@ SELECT
     (total_distance * 0.000001)::numeric(19, 6) AS total_distance,
     (total_revenue * 0.000001)::numeric(19, 6) AS total_revenue,
     epoch_ms_to_time(start_time) AS start_time,
-    epoch_ms_to_time(last_start_time) AS last_start_time
+    epoch_ms_to_time(coalesce(last_start_time, start_time)) AS last_start_time
 FROM {totals};

@@ -1,0 +1,1 @@
+SELECT id, {totals_of_ids} FROM {totals} AS totals

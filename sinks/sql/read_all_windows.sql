@@ -1,0 +1,1 @@
+SELECT id, window_start, {known_measures}, pane, generation FROM {ledger}
