@@ -67,9 +67,7 @@ class PostgresExportReader:
                     # Before the moment is chosen: from then on no partition is dropped.
                     await connection.execute(entity_query(entity, "lock_ledger.sql"))
                     query = entity_query(entity, "window_span.sql")
-                    cursor = await connection.execute(
-                        query, {"entity": entity.name, "ledger": f"{entity.name}_ledger"}
-                    )
+                    cursor = await connection.execute(query, {"entity": entity.name})
                     [span] = await cursor.fetchall()
             stack.pop_all()
         return cls(connection, entity, span, seconds)

@@ -5,6 +5,8 @@ SELECT
     numbers.newest_window,
     numbers.kept_from,
     (SELECT min(watermark) FROM progress WHERE entity = %(entity)s) AS watermark,
-    (SELECT array_agg(attname::text) FROM pg_attribute WHERE attrelid = to_regclass(%(ledger)s)) AS columns
+    (
+        SELECT array_agg(attname::text) FROM pg_attribute WHERE attrelid = '{ledger}'::regclass
+    ) AS columns
 FROM (SELECT) AS one
 LEFT JOIN sequence_numbers AS numbers ON numbers.entity = %(entity)s
