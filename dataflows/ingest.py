@@ -192,6 +192,7 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
         durable: DurableOffset,
         metrics: FlowMetrics,
         stop_requested: Callable[[], bool],
+        read_before: int,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -204,6 +205,7 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
         self._position = durable.offset
         self._metrics = metrics
         self._stop_requested = stop_requested
+        self._read_before = read_before
         self._clock = clock
         self._idle_after = settings.idle_after
         self._own_metrics = metrics.partitions[ingest.partition] = PartitionMetrics()
@@ -244,6 +246,7 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
         """Return offset and ingest state as one, with the id of the topic that the offset is of.
 
         `ended` says that this run has read nothing after the offset, and will not: it has ended.
+        Earlier runs have read nothing from `read_before` on.
         """
         self._durable.record_snapshot(self._position, is_last=self._has_ended)
         return {
@@ -252,6 +255,7 @@ class TripPartition(StatefulSourcePartition[IngestedBatch, dict[str, Any]]):
             "next_offset": self._position,
             "topic_id": self._topic.info.id,
             "ended": self._has_ended,
+            "read_before": self._read_before,
         }
 
     def close(self) -> None:

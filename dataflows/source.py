@@ -71,13 +71,19 @@ class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
         del step_id
         partition, topic = int(for_part), self._topic.info
         ingest = PartitionIngest(partition, self._settings)
-        position = ResumePosition()
+        position, read_before = ResumePosition(), 0
         if resume_state is not None:
             ingest.resume(resume_state)
             position = ResumePosition(ingest.next_offset, resume_state.get("topic_id"))
+            if position.topic_id in {None, topic.id}:
+                read_before = resume_state.get("read_before", 0)
         self._decoder.require_format()
 
         def begin(low: int, end: int) -> int:
+            nonlocal read_before
+            if self._rules.follows_crash:
+                # How far the run that crashed has read is not known, but not beyond the end.
+                read_before = max(read_before, end)
             offset = self._validator.first_offset(topic, partition, position, low, end)
             rules = self._rules.from_offset(partition, offset, topic.id)
             self._decoder.set_rules((topic.name, partition), rules)
@@ -93,4 +99,5 @@ class TripSource(FixedPartitionedSource[IngestedBatch, dict[str, Any]]):
             self._commits.open(topic.name, partition, reader.position),
             self._metrics,
             self._stop_requested,
+            read_before,
         )

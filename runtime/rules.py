@@ -9,6 +9,7 @@ from mobility.rules_journal import JournalEntry, in_force
 from mobility.settings import Settings
 from mobility.validation import TripRules
 from runtime.rules_journal import copied_tables, read_journal
+from runtime.start_record import read_start
 from runtime.tables import configured_tables, read_new_tables, read_tables
 
 
@@ -37,6 +38,12 @@ class RulesReader:
         """The entries of the journal, the newest last; none without a folder."""
         # Read when the first partition is opened: by then the first process has written it.
         return () if self._folder is None else read_journal(self._folder)
+
+    @cached_property
+    def follows_crash(self) -> bool:
+        """Whether the run before this one had crashed; False without a folder."""
+        started = None if self._folder is None else read_start(self._folder)
+        return started is not None and started.follows_crash
 
     def from_offset(self, partition: int, offset: int, topic_id: str | None) -> list[Rules]:
         """Return the rules of a partition from this offset on, in the order of the log.

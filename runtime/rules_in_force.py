@@ -1,22 +1,21 @@
 """Decides at a start which tables and rules are in force.
 
-They change only between a graceful stop and the next start: then no message after the resumed
-offsets was classified before, so none is classified twice, by the old and by the new ones. After a
-crash messages after these offsets are read again, so the tables and rules that were in force stay
-in force, also if the files have changed.
+They change only between a graceful stop and the next start, from offsets on that no run has read:
+so no message is classified twice, by the old and by the new ones. After a crash messages behind the
+resumed offsets are read again, so the tables and rules that were in force stay in force, also if
+the files have changed. The run that reads them again may be stopped before it has read all of them:
+then the new ones are in force from the end of the log at the start of that run.
 """
 
-import json
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from mobility.enrichment import TableError
-from mobility.files import write_atomically
 from mobility.records import RULES_VERSION
 from mobility.rules_journal import JournalEntry
 from mobility.settings import PREFIX, Settings
@@ -30,9 +29,8 @@ from runtime.rules_journal import (
     read_journal,
     write_journal,
 )
+from runtime.start_record import StartRecord, read_start, write_start
 from runtime.tables import configured_tables, read_new_tables
-
-_START_FILE: Final = "start.json"
 
 
 def update_rules(folder: Path, settings: Settings) -> None:
@@ -44,10 +42,12 @@ def update_rules(folder: Path, settings: Settings) -> None:
     """
     states = stored_states(folder, TRIPS_STEP_ID)
     entries = read_journal(folder)
+    started = read_start(folder)
+    is_graceful = _ended_gracefully(folder, states, started)
     try:
         if not entries:
             write_journal(folder, [_first_entry(folder, settings, states)])
-        elif _ended_gracefully(folder, states):
+        elif is_graceful:
             if (changed := _changed(settings, entries[-1])) is not None:
                 entry = _next_entry(folder, settings, states)
                 write_journal(folder, [*entries, entry])
@@ -58,7 +58,8 @@ def update_rules(folder: Path, settings: Settings) -> None:
                 f"{entries[-1].at} stays in force. A graceful stop and the next start change it; "
                 "SIGHUP to the launcher does both."
             )
-        _record_start(folder)
+        has_run = started is not None or bool(states)
+        write_start(folder, StartRecord(resume_epoch(folder), has_run and not is_graceful))
     except OSError as error:
         msg = f"The recovery folder {folder} can't be written: {error}. Is the disk full?"
         raise StartError(msg) from error
@@ -72,23 +73,16 @@ def check_tables(settings: Settings) -> None:
         raise RefusalError(str(error)) from error
 
 
-def _ended_gracefully(folder: Path, states: Mapping[str, dict[str, Any]]) -> bool:
+def _ended_gracefully(
+    folder: Path, states: Mapping[str, dict[str, Any]], started: StartRecord | None
+) -> bool:
     """Return whether the last run has read nothing after the offsets that are resumed.
 
     The last snapshot of a partition says whether the partition had ended. It must be newer than the
     last start: a run that was killed before its first snapshot may have read on.
     """
-    try:
-        started = json.loads((folder / _START_FILE).read_bytes())["resume_epoch"]
-    except FileNotFoundError:
-        return False
-    is_newer = resume_epoch(folder) > started
+    is_newer = started is not None and resume_epoch(folder) > started.resume_epoch
     return is_newer and all(state.get("ended", False) for state in states.values())
-
-
-def _record_start(folder: Path) -> None:
-    content = json.dumps({"resume_epoch": resume_epoch(folder)})
-    write_atomically(folder / _START_FILE, content, durable=True)
 
 
 def _changed(settings: Settings, entry: JournalEntry) -> str | None:
@@ -129,13 +123,19 @@ def _next_entry(
             at=datetime.now(UTC).isoformat(timespec="seconds"),
             version=RULES_VERSION,
             tables=copy_tables(folder, configured_tables(settings)),
-            first_offsets={int(p): s["next_offset"] or 0 for p, s in sorted(states.items())},
+            first_offsets={int(p): _first_unread(state) for p, state in sorted(states.items())},
             topic_id=next((each for each in topic_ids if each is not None), None),
         )
         read_new_tables(copied_tables(folder, entry), settings)
     except TableError as error:
         raise RefusalError(str(error)) from error
     return entry
+
+
+def _first_unread(state: Mapping[str, Any]) -> int:
+    """Return the first offset of a partition that no run has read."""
+    offsets: tuple[int | None, int] = state["next_offset"], state.get("read_before", 0)
+    return max(offsets[0] or 0, offsets[1])
 
 
 def _offsets(entry: JournalEntry) -> str:

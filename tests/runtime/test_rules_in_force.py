@@ -132,6 +132,41 @@ def test_after_a_crash_the_copy_stays(
     assert folder.vehicle_type() == "bike"
 
 
+def test_what_a_crashed_run_has_read_keeps_its_table(folder: Folder) -> None:
+    """Also where the run after it was stopped before it had read all of that again."""
+    assert not reader(folder).follows_crash
+    folder.start()
+    assert not reader(folder).follows_crash
+    folder.crash(10)
+    folder.start()
+    assert reader(folder).follows_crash
+    folder.snapshot(p0={"next_offset": 15, "ended": True, "read_before": 40})
+    folder.write_drivers("bike")
+    assert folder.start().first_offsets == {0: 40}
+    assert not reader(folder).follows_crash
+    rules = reader(folder).from_offset(0, 15, None)
+    assert [each.first_offset for each in rules] == [0, 40]
+    # It is known until the offset is reached.
+    folder.snapshot(p0={"next_offset": 20, "ended": True, "read_before": 40})
+    folder.write_drivers("scooter")
+    assert folder.start().first_offsets == {0: 40}
+    folder.snapshot(p0={"next_offset": 50, "ended": True, "read_before": 40})
+    folder.write_drivers("car")
+    assert folder.start().first_offsets == {0: 50}
+
+
+def reader(folder: Folder) -> RulesReader:
+    """Return what the processes of a run read."""
+    return RulesReader(folder.settings, folder.path)
+
+
+def test_a_first_run_without_a_snapshot_may_have_read(folder: Folder) -> None:
+    """The next one follows a crash."""
+    folder.start()
+    folder.start()
+    assert reader(folder).follows_crash
+
+
 def test_a_run_without_a_snapshot_counts_as_crashed(folder: Folder) -> None:
     """It may have read messages, although the states are those of a graceful stop."""
     folder.start()

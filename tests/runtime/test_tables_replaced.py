@@ -14,6 +14,8 @@ from audit.oracle import run_oracle, validate_log
 from audit.rules_in_force import read_rules_in_force
 from mobility.entities import BY_NAME
 from mobility.topics import trips_topic
+from runtime.flows import TRIPS_STEP_ID
+from runtime.recovery import stored_states
 from runtime.rules_journal import read_journal
 from tests.dataflows.conftest import PARTITIONS, Hub
 from tests.dataflows.test_services import assert_succeeded
@@ -67,6 +69,11 @@ def oracle_trips(hub: Hub) -> dict[str, int]:
     return dict(totals.select("id", "trip_count").iter_rows())
 
 
+def read_before(hub: Hub) -> set[int]:
+    """Return the offsets before which earlier runs may have read, as the partitions know them."""
+    return {each["read_before"] for each in stored_states(hub.recovery, TRIPS_STEP_ID).values()}
+
+
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_after_a_crash_the_table_in_force_stays_in_force(
     hub: Hub, tmp_path: Path, processes: str
@@ -78,6 +85,7 @@ def test_after_a_crash_the_table_in_force_stays_in_force(
     write_drivers(drivers, "car")
     write_trips(hub, 0)
     assert_succeeded(hub.run("--processes", processes))
+    assert read_before(hub) == {0}
 
     # No snapshot has what this run reads, and its windows are sent.
     flow = hub.start("--processes", processes, snapshot_interval=600)
@@ -90,6 +98,8 @@ def test_after_a_crash_the_table_in_force_stays_in_force(
     assert_succeeded(crashed)
     assert trips(hub) == oracle_trips(hub) == {"car": 3 * each}
     assert "has changed, but the last run did not end gracefully" in crashed.stderr
+    # Of the log at its start the crashed run may have read all.
+    assert read_before(hub) == {3 * TRIPS}
 
     write_trips(hub, 30)
     assert_succeeded(hub.run("--processes", processes))
