@@ -41,7 +41,9 @@ def release_log() -> list[list[Entry]]:
 def unpack(release: str, hub: Hub) -> None:
     """Unpack the folder of a release; its topic had another id than that of the hub."""
     with tarfile.open(HERE / release / "recovery.tar.xz") as archive:
-        archive.extractall(hub.recovery.parent, filter="data")
+        # As a parameter, Python knows it since 3.11.4 only (PEP 706).
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)
+        archive.extractall(hub.recovery.parent)  # noqa: S202 - an archive of our own
     for path in partition_paths(hub.recovery):
         with closing(sqlite3.connect(path)) as connection, connection:
             snaps = connection.execute(
