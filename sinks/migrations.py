@@ -51,8 +51,8 @@ def migrate(
 
     `measures` are the names of those that are optional (MOBILITY_MEASURES). With `before`, those of
     entities run only up to that number, and columns of measures are not added. A concurrent start
-    waits for the lock and then finds nothing left to run. Raises StoreError
-    where a newer version of this program has migrated the schema.
+    waits for the lock and then finds nothing left to run. Raises StoreError where a newer version
+    of this program has migrated the schema.
     """
     connection.execute(sql_file("acquire_schema_lock.sql"))
     connection.execute(sql_file("create_migrations_table.sql"))

@@ -69,8 +69,7 @@ def copy_windows(
     """Copy windows (`window_schema`) and add them to the totals, in the caller's transaction.
 
     `sketches` are those that the ledger has columns of. Raises psycopg's UniqueViolation where the
-    ledger has one of the windows, and NumericValueOutOfRange where totals need a
-    carry.
+    ledger has one of the windows, and NumericValueOutOfRange where totals need a carry.
     """
     newest = rows.group_by("id").agg(pl.col("window_start").max().alias("newest_window"))
     totals = running_totals(rows).join(newest, "id")

@@ -15,7 +15,7 @@ from stack.jars import jar_folder
 from stack.java import find_java
 from stack.ports import HOST
 from stack.processes import run_to_end
-from stack.service import Service, StackStartError, start_failure
+from stack.service import Health, Service, StackStartError, start_failure
 
 _DOWNLOAD_SECONDS: Final = 900.0
 _FORMAT_SECONDS: Final = 60.0
@@ -102,7 +102,7 @@ class Kafka(Service):
         self._write_properties(self.data)
         return [*self._java(java), "kafka.Kafka", _PROPERTIES]
 
-    async def is_healthy(self) -> bool:
+    async def health(self) -> Health:
         """Request the API versions: the broker answers once it is not fenced any more."""
         try:
             async with asyncio.timeout(_PING_SECONDS):
@@ -113,9 +113,9 @@ class Kafka(Service):
                 finally:
                     writer.close()
         except (OSError, EOFError):  # TimeoutError is an OSError
-            return False
+            return "silent"
         _, correlation, error = struct.unpack(">iih", head)
-        return (correlation, error) == (_API_VERSIONS, 0)
+        return "healthy" if (correlation, error) == (_API_VERSIONS, 0) else "silent"
 
     async def _fetch_jars(self) -> None:
         if jar_folder().exists():

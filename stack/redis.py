@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from stack.ports import HOST
-from stack.service import Service, wheel_folder
+from stack.service import Health, Service, wheel_folder
 
 _PING_SECONDS: Final = 1.0
 
@@ -50,23 +50,18 @@ class Redis(Service):
             "daemonize": "no",
         }
 
-    async def is_healthy(self) -> bool:
-        """Send PING."""
-        return await self._ping() == b"+PONG\r\n"
-
-    async def is_loading(self) -> bool:
+    async def health(self) -> Health:
         """Send PING: while Redis loads its data it answers with an error."""
-        return (await self._ping()).startswith(b"-LOADING")
-
-    async def _ping(self) -> bytes:
-        """Return the answer to PING; nothing where there is none."""
         try:
             async with asyncio.timeout(_PING_SECONDS):
                 reader, writer = await asyncio.open_connection(HOST, self.port)
                 try:
                     writer.write(b"PING\r\n")
-                    return await reader.readline()
+                    answer = await reader.readline()
                 finally:
                     writer.close()
         except OSError:  # TimeoutError is one
-            return b""
+            return "silent"
+        if answer == b"+PONG\r\n":
+            return "healthy"
+        return "loading" if answer.startswith(b"-LOADING") else "silent"

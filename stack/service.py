@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
 
 from stack.processes import (
     RecordedProcess,
@@ -23,6 +23,10 @@ from stack.processes import (
 
 _STOP_SECONDS: Final = 20.0
 _POLL_SECONDS: Final = 0.1
+
+
+Health = Literal["healthy", "loading", "silent"]
+"""Whether a service answers requests, or says that it loads its data, which may be much."""
 
 
 class StackStartError(RuntimeError):
@@ -74,12 +78,8 @@ class Service(ABC):
         """
 
     @abstractmethod
-    async def is_healthy(self) -> bool:
-        """Check with the service's own protocol whether it answers requests."""
-
-    async def is_loading(self) -> bool:
-        """Check whether it answers that it still loads its data, of which there may be much."""
-        return False
+    async def health(self) -> Health:
+        """Ask with the service's own protocol whether it answers requests."""
 
 
 async def start_service(service: Service) -> RecordedProcess:
@@ -124,9 +124,10 @@ async def _launch(service: Service) -> RecordedProcess:
 async def _until_healthy(service: Service, process: RecordedProcess) -> None:
     deadline = time.monotonic() + service.start_limit
     while process.is_alive:
-        if await service.is_healthy():
+        health = await service.health()
+        if health == "healthy":
             return
-        if await service.is_loading():
+        if health == "loading":
             deadline = time.monotonic() + service.start_limit
         if time.monotonic() > deadline:
             raise start_failure(service, f"does not answer after {service.start_limit:.0f} s")

@@ -171,6 +171,6 @@ async def _report(folder: Path, environ: Mapping[str, str], kind: type[Service])
             kind.name, "stopped", "", log=service.log if service.log.exists() else None
         )
     state: Literal["running", "not answering"] = (
-        "running" if await service.is_healthy() else "not answering"
+        "running" if await service.health() == "healthy" else "not answering"
     )
     return ServiceReport(kind.name, state, service.url, process.pid, service.log)

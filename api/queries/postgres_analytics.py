@@ -31,6 +31,7 @@ from api.queries.measure_lists import ALL, PERCENTILES_OF
 from api.queries.postgres_client import (
     Database,
     Row,
+    chosen_ids,
     entity_query,
     rows_with_value,
     to_extremes,
@@ -159,8 +160,8 @@ class PostgresAnalytics:
             "end": max((span.end for span in spans), default=0),
             "id": only,
         }
-        ids = sql.SQL("true" if only is None else "id = %(id)s")
-        rows = await self._database.fetch(entity_query(entity, "week.sql", ids=ids), values)
+        query = entity_query(entity, "week.sql", chosen=chosen_ids(only))
+        rows = await self._database.fetch(query, values)
         if spans:
             await refuse_dropped(self._database, entity, spans[0].start)
         sums = {row["hour_of_week"]: to_sums(row) for row in rows_with_value(rows, "hour_of_week")}

@@ -175,6 +175,11 @@ def entity_query(entity: Entity, name: str, **parts: sql.Composable) -> sql.Comp
     )
 
 
+def chosen_ids(entity_id: str | None) -> sql.SQL:
+    """Return the condition on the id `%(id)s`, which is true without one."""
+    return sql.SQL("true" if entity_id is None else "id = %(id)s")
+
+
 def to_sums(row: Row, prefix: str = "") -> Sums:
     """Return the sums in a row, whose names have a prefix; Postgres returns some as decimals."""
     return {name: int(row[prefix + name]) for name in SUMS}

@@ -50,12 +50,12 @@ class PostgresExportReader:
         self.newest_window: Final[int | None] = span["newest_window"]
         self.kept_from: Final[int | None] = span["kept_from"]
         self.watermark: Final = known_time(span["watermark"])
-        self._columns = frozenset(span["columns"])
         # Sums: to read them as decimals takes longer than all else that is done with a row.
         connection.adapters.register_loader("numeric", TextLoader)
         self._connection = connection
         self._entity = entity
         self._seconds = seconds
+        self._columns: frozenset[str] | None = None
 
     @classmethod
     async def begin(
@@ -86,8 +86,7 @@ class PostgresExportReader:
 
         Only windows in the parts count. Raises StoreUnavailableError.
         """
-        # The ledger gets their columns at the next start of the flow.
-        known = [each for each in sketches if each.name in self._columns]
+        known = await self._known(sketches)
         values = {
             "id": entity_id,
             "bounds": list(bounds),
@@ -116,6 +115,18 @@ class PostgresExportReader:
     async def close(self) -> None:
         """End reading: the server ends the transaction with the connection."""
         await self._connection.close()
+
+    async def _known(self, sketches: Sequence[Sketch]) -> Sequence[Sketch]:
+        """Return the sketches that the ledger has; it gets them at the next start of the flow."""
+        if not sketches:
+            return sketches
+        if self._columns is None:
+            query = entity_query(self._entity, "ledger_columns.sql")
+            with store_failures():
+                async with time_limit(self._connection, self._seconds):
+                    cursor = await self._connection.execute(query)
+                    self._columns = frozenset(row["name"] for row in await cursor.fetchall())
+        return [each for each in sketches if each.name in self._columns]
 
     async def _read(
         self, query: Query, values: Mapping[str, Any], schema: pl.Schema, size: int = BATCH_ROWS

@@ -6,7 +6,7 @@ from typing import Final
 from psycopg import sql
 
 from api.queries.contract import SketchOfWindows, parts_of, trips_of
-from api.queries.postgres_client import Row, entity_query
+from api.queries.postgres_client import Row, chosen_ids, entity_query
 from mobility.entities import Entity
 from mobility.sketched_measures import Sketch
 
@@ -27,7 +27,7 @@ def distribution_query(
         entity,
         "distribution.sql",
         sketches=_columns_of(sketches),
-        chosen=_chosen(entity_id),
+        chosen=chosen_ids(entity_id),
         newest_window=entity_query(entity, f"newest_window{'' if is_of_all else '_of_id'}.sql"),
     )
 
@@ -43,7 +43,7 @@ def windows_query(
         entity,
         "buckets.sql",
         sketches=_columns_of(sketches),
-        chosen=_chosen(entity_id),
+        chosen=chosen_ids(entity_id),
     )
 
 
@@ -72,8 +72,3 @@ def _columns_of(sketches: Sequence[Sketch]) -> sql.Composed:
             for each in sketches
         ]
     )
-
-
-def _chosen(entity_id: str | None) -> sql.SQL:
-    """Return the condition on an id, which is true without one."""
-    return sql.SQL("true" if entity_id is None else "id = %(id)s")

@@ -22,7 +22,7 @@ from stack.ports import HOST, choose_ports, find_free_port, saved_ports
 from stack.postgres import Postgres
 from stack.processes import RecordedProcess, find_process
 from stack.redis import Redis
-from stack.service import Service, StackStartError, start_service, stop_service
+from stack.service import Health, Service, StackStartError, start_service, stop_service
 from stack.services import (
     SERVICES,
     discard_folder,
@@ -65,7 +65,7 @@ def test_redis_keeps_its_data(folder: Path) -> None:
             with RedisClient.from_url(first.url) as client:
                 client.set("key", "value")
                 assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
-        assert not await first.is_healthy()
+        assert await first.health() == "silent"
         async with running(Redis, folder) as second:
             assert second.url == first.url
             with RedisClient.from_url(second.url) as client:
@@ -196,10 +196,10 @@ def test_a_start_that_takes_too_long_is_given_up(
 ) -> None:
     """The time limit is enforced, and no process is left."""
 
-    async def never(_: Service) -> bool:
-        return False
+    async def silent(_: Service) -> Health:
+        return "silent"
 
-    monkeypatch.setattr(Redis, "is_healthy", never)
+    monkeypatch.setattr(Redis, "health", silent)
     monkeypatch.setattr(Redis, "start_limit", 0.5)
 
     async def run_services() -> None:

@@ -13,7 +13,7 @@ LEFT JOIN (
             AS span (span_start, span_end, shift)
         JOIN {ledger} ON window_start >= span_start AND window_start < span_end
         WHERE window_start >= %(start)s AND window_start < %(end)s
-            AND trip_count > 0 AND {ids}
+            AND trip_count > 0 AND {chosen}
     ) AS windows
     GROUP BY hour_of_week
 ) AS hours ON true
