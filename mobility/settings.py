@@ -6,6 +6,7 @@ secret is shown. A secret may be in a file, which the variable with `_FILE` behi
 
 import hashlib
 import json
+import math
 import re
 import typing
 from collections.abc import Collection, Iterator, Mapping
@@ -138,7 +139,9 @@ class Settings(ValueSettings, frozen=True, kw_only=True):
     # How long the stores remember.
     redis_expiry: Seconds = 86_400
     redis_ledger_hours: Hours = 48
-    retention: Annotated[str, Meta(pattern=r"\A(?:panes:[1-9][0-9]{0,4}d)?\Z")] = ""
+    retention: Annotated[
+        str, Meta(pattern=r"\A(?:panes:[1-9][0-9]{0,4}d(?:,hours:[1-9][0-9]{0,4}d)?)?\Z")
+    ] = ""
 
     # Where the API listens, by which names and from which pages it may be asked, and by whom.
     api_host: str = "127.0.0.1"
@@ -187,10 +190,10 @@ class Settings(ValueSettings, frozen=True, kw_only=True):
         return self.window_ms + self.allowed_lateness * 1_000
 
     @property
-    def panes_retention_ms(self) -> int | None:
-        """How long Postgres keeps windows, in milliseconds of event time; None: for ever."""
-        days = self.retention.removeprefix("panes:").removesuffix("d")
-        return int(days) * 86_400_000 if days else None
+    def retention_ms(self) -> dict[str, int]:
+        """How long Postgres keeps panes and hours, in ms of event time; others for ever."""
+        kept = (each.partition(":") for each in self.retention.split(",") if each)
+        return {name: int(days.removesuffix("d")) * 86_400_000 for name, _, days in kept}
 
     @property
     def authorities(self) -> tuple[Store, ...]:
@@ -379,8 +382,13 @@ def _invalid_urls(settings: Settings) -> Iterator[str]:
             f"MOBILITY_REDIS={masked(settings.redis)}: several hosts are a Redis Cluster, which "
             "can't be the only store: set MOBILITY_STORES=redis,postgres, or name one server"
         )
-    retention = settings.panes_retention_ms
-    if retention is not None and retention < settings.open_ms:
+    retention = settings.retention_ms
+    if retention.get("hours", math.inf) < retention.get("panes", 0):
+        yield (
+            f"MOBILITY_RETENTION={settings.retention}: hours are made of panes, "
+            "and kept at least as long"
+        )
+    if retention.get("panes", math.inf) < settings.open_ms:
         yield (
             f"MOBILITY_RETENTION={settings.retention} is shorter than a window takes trips: "
             f"{settings.open_ms / 86_400_000:.1f} days (MOBILITY_WINDOW, MOBILITY_ALLOWED_LATENESS)"

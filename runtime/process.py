@@ -32,7 +32,7 @@ from runtime.signals import (
 from runtime.status_reporter import StatusReporter
 from runtime.store_sequence import check_stores
 from runtime.wall_clock import exit_when_clock_is_set
-from sinks import RetentionThread, StatusPublisher
+from sinks import LedgerMaintenance, StatusPublisher
 
 _OBJECTS_PER_COLLECTION: Final = 100_000
 
@@ -86,7 +86,7 @@ def start_process(flow: FlowName) -> FlowContext:
             for metrics in context.metrics.values():
                 serve_metrics(metrics, settings)
         StatusPublisher(settings, context.reporter.name, context.reporter.status_record).start()
-        RetentionThread(settings).start()
+        LedgerMaintenance(settings).start()
     except RefusalError as error:
         exit_refused(str(error))
     except StartError as error:

@@ -6,7 +6,7 @@ for name, sink in store_sinks(settings, entity, "main"):
 
 from sinks.connecting import connect_authority
 from sinks.fencing import is_fenced, take_fencing_token
-from sinks.retention import RetentionThread
+from sinks.ledger_maintenance import LedgerMaintenance
 from sinks.sequence_numbers import check_sequence_numbers
 from sinks.status import StatusPublisher
 from sinks.store import REBUILD, SequenceNumber, StoreError, StoreRefusedError
@@ -14,7 +14,7 @@ from sinks.store_sink import SinkContext, StoreSink, store_sinks
 
 __all__ = [
     "REBUILD",
-    "RetentionThread",
+    "LedgerMaintenance",
     "SequenceNumber",
     "SinkContext",
     "StatusPublisher",

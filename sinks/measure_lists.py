@@ -84,6 +84,7 @@ MEASURE_LISTS: Final = {
     "added_columns": ", ".join(f"ADD COLUMN IF NOT EXISTS {each.name} bigint" for each in ADDED),
     "measures_of_totals": measure_list("{name}", total="{name}, {carry}"),
     "total_columns": measure_list("{name} bigint"),
+    "rollup_columns": measure_list("{name} bigint", total="{name} bigint, {carry} bigint"),
     "sketch_columns": "".join(f", {each.name} bytea" for each in SKETCHES),
     # The start is in the views since migration 4.
     "added_in_units": "".join(

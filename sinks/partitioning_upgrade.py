@@ -11,8 +11,9 @@ import psycopg
 from psycopg import sql
 
 from mobility.entities import Entity
+from mobility.rollups import FIRST_WEEK, WEEK
 from postgres.connection import Connection
-from sinks.partitions import FIRST_WEEK, WEEK, earlier_name
+from sinks.partitions import earlier_name
 from sinks.sql_files import entity_statement, sql_file
 
 MIGRATION = 6

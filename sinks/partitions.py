@@ -1,7 +1,8 @@
 """The partitions of the ledger in Postgres: a week each, from Monday on, in UTC.
 
-They are created when the first window of their week comes, in a transaction of their own: so none
-of them is lost with the windows that it was made for, and nobody waits for its locks.
+All windows from before 2000-01-03 are one partition: those of clocks that were never set, and few
+others. They are created when the first window of their week comes, in a transaction of their own:
+so none of them is lost with the windows that it was made for, and nobody waits for its locks.
 """
 
 from collections.abc import Iterable
@@ -13,15 +14,9 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from mobility.entities import Entity
+from mobility.rollups import FIRST_WEEK, WEEK
 from postgres.connection import Connection
 from sinks.sql_files import entity_statement, sql_file
-
-WEEK: Final = 7 * 86_400_000
-"""The length of a partition in milliseconds."""
-
-FIRST_WEEK: Final = 946_857_600_000
-"""2000-01-03, a Monday. All earlier windows are one partition: clocks that were never set, and few
-others."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 

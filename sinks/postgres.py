@@ -251,7 +251,7 @@ class PostgresStore:
             next(attempts)
             copy_windows(connection, entity, rows, sketches)
             totals = select_touched(connection, entity) if self._is_followed else None
-            numbered = self._next_sequence_number(connection, entity, rows, known)
+            numbered = self._next_sequence_number(connection, entity, rows, known, rows)
             touched = None
             if totals is not None:
                 touched = _touched(totals, rows, numbered)
@@ -292,7 +292,8 @@ class PostgresStore:
                 for chosen in chosen_parts(partitions)
             ]
             applied = sum(part.applied for part in parts)
-            numbered = self._next_sequence_number(connection, entity, rows, known)
+            changed = rows if applied else rows.clear()
+            numbered = self._next_sequence_number(connection, entity, rows, known, changed)
             touched = None
             if self._is_followed:
                 accepted = pl.concat(part.accepted for part in parts)
@@ -318,9 +319,17 @@ class PostgresStore:
         return self._session.run(partial(reconcile, are_wide=True))
 
     def _next_sequence_number(
-        self, connection: Connection, entity: Entity, rows: pl.DataFrame, known: SequenceNumber
+        self,
+        connection: Connection,
+        entity: Entity,
+        rows: pl.DataFrame,
+        known: SequenceNumber,
+        changed: pl.DataFrame,
     ) -> _Numbered:
-        """Give the transaction that has written `rows` its number. Raises StoreBehindError."""
+        """Give the transaction that has written `rows` its number. Raises StoreBehindError.
+
+        The hours of `changed` are rolled up again, if they were.
+        """
         ids = "\n".join(rows["id"].unique()) if self._is_followed else None
         params = {
             "entity": entity.name,
@@ -328,6 +337,7 @@ class PostgresStore:
             "ids": ids,
             "oldest": rows["window_start"].min(),
             "newest": rows["window_start"].max(),
+            "changed": changed["window_start"].unique().to_list(),
         }
         numbered = _only_row(
             connection, class_row(_Numbered), sql_file("next_sequence_number.sql"), params

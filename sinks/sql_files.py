@@ -33,5 +33,7 @@ def entity_statement(entity: Entity, *path: str, **values: sql.Composable) -> sq
         windows=sql.Identifier(f"{entity.name}_windows"),
         metrics=sql.Identifier(f"{entity.name}_metrics"),
         before=sql.Identifier(f"{entity.name}_before"),
+        hours=sql.Identifier(f"{entity.name}_hours"),
+        days=sql.Identifier(f"{entity.name}_days"),
         **values,
     )

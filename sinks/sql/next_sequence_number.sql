@@ -1,5 +1,5 @@
--- Number this transaction, and record which ids it has touched, if Postgres is followed. This is its
--- last statement, so that others wait for the row only while this one is committed. Numbers become
+-- Number this transaction, and record which ids it has touched, if Postgres is followed, and which
+-- hours, if they may be in rollups. This is its last statement, so that others wait for the row only while this one is committed. Numbers become
 -- visible in their order, as each transaction holds the row until its commit.
 WITH numbered AS (
     INSERT INTO sequence_numbers (entity, number, backfilled, oldest_window, newest_window)
@@ -12,13 +12,19 @@ WITH numbered AS (
             WHEN %(is_backfill)s THEN sequence_numbers.number + 1
             ELSE sequence_numbers.backfilled
         END
-    RETURNING number, backfilled
+    RETURNING number, backfilled, rolling_to
 ),
 recorded AS (
     INSERT INTO changes (entity, number, ids)
     SELECT %(entity)s, number, %(ids)s
     FROM numbered
     WHERE %(ids)s::text IS NOT NULL
+),
+staled AS (
+    INSERT INTO stale_hours (entity, number, hour)
+    SELECT DISTINCT %(entity)s, number, start - mod(mod(start, 3600000) + 3600000, 3600000)
+    FROM numbered, unnest(%(changed)s::bigint[]) AS start
+    WHERE start < rolling_to
 )
 SELECT
     number,

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from mobility.settings import Settings
-from sinks.retention import drop_old_windows
+from sinks.ledger_maintenance import maintain_ledger
 from tests.api.expected import DRIVER, LENGTH, NOON, client, fill_stores, iso, with_stores
 from tests.windows import window, window_frame
 
@@ -25,7 +25,7 @@ def dropped(settings: Settings) -> Settings:
     one = msgspec.structs.replace(with_stores(settings, "postgres"), retention="panes:7d")
     starts = (OLD, OLD + LENGTH, MONDAY, NOON - LENGTH)
     fill_stores(one, window_frame([window("a", start, 2) for start in starts]))
-    drop_old_windows(one)
+    maintain_ledger(one)
     return one
 
 

@@ -14,7 +14,7 @@ from confluent_kafka import Producer
 
 from mobility.settings import Settings, Store
 from mobility.topics import trips_topic
-from sinks.retention import drop_old_windows
+from sinks.ledger_maintenance import maintain_ledger
 from tests.audit.conftest import Audit, numbers, run_flow
 from tests.broker.topic_contents import delete_before
 from tests.dataflows.conftest import Hub, trips_log
@@ -271,7 +271,7 @@ def test_windows_that_were_dropped_are_left_out(audited: Hub, audit: Audit) -> N
     with psycopg.connect(kept.postgres, autocommit=True) as postgres:
         watermarks = postgres.execute("SELECT entity, shard, watermark FROM progress").fetchall()
         postgres.execute("UPDATE progress SET watermark = watermark + 30 * 86400000::bigint")
-        drop_old_windows(kept)
+        maintain_ledger(kept)
         for entity, shard, watermark in watermarks:
             postgres.execute(
                 "UPDATE progress SET watermark = %s WHERE entity = %s AND shard = %s",

@@ -271,7 +271,9 @@ def test_every_fault_is_reported_at_once() -> None:
         ("STORES", "delta"),  # without MOBILITY_DELTA
         ("RETENTION", "14d"),
         ("RETENTION", "panes:0d"),
-        ("RETENTION", "panes:14d,hours:400d"),
+        ("RETENTION", "panes:14d,hours:13d"),
+        ("RETENTION", "hours:400d"),
+        ("RETENTION", "panes:14d,days:400d"),
         ("DELTA", ""),
         ("DELTA", "s3://"),
         ("DELTA", "http://h/lake"),
@@ -377,10 +379,12 @@ def test_a_retention_is_longer_than_a_window_takes_trips() -> None:
     """Otherwise windows that are still open would be dropped."""
     kept = {"MOBILITY_RETENTION": "panes:1d", "MOBILITY_WINDOW": "43200"}
     most = read_settings(kept | {"MOBILITY_ALLOWED_LATENESS": "43200"})
-    assert most.panes_retention_ms == 86_400_000
+    assert most.retention_ms == {"panes": 86_400_000}
     with pytest.raises(SettingsError, match="shorter than a window takes trips"):
         read_settings(kept | {"MOBILITY_ALLOWED_LATENESS": "43201"})
-    assert Settings().panes_retention_ms is None
+    assert Settings().retention_ms == {}
+    both = read_settings({"MOBILITY_RETENTION": "panes:14d,hours:400d"})
+    assert both.retention_ms == {"panes": 14 * 86_400_000, "hours": 400 * 86_400_000}
 
 
 @pytest.mark.parametrize("location", ["lake", "/var/lake", "s3://b", "gs://b/a/b", "az://c/lake"])

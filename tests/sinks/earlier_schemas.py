@@ -49,9 +49,10 @@ def make_schema_without_partitions(settings: Settings) -> None:
         connection.execute("DELETE FROM migrations WHERE scope = 'store' AND number >= 6")
         connection.execute(
             "ALTER TABLE sequence_numbers DROP COLUMN oldest_window, DROP COLUMN newest_window, "
-            "DROP COLUMN kept_from, DROP COLUMN refused"
+            "DROP COLUMN kept_from, DROP COLUMN refused, DROP COLUMN rolling_to"
         )
         connection.execute("DROP FUNCTION refuse_dropped_window")
+        connection.execute("DROP TABLE rollups, stale_hours")
 
 
 def make_schema_of_0_1(settings: Settings) -> None:

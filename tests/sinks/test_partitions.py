@@ -13,13 +13,14 @@ import pytest
 
 from mobility.entities import BY_NAME, Entity
 from mobility.measures import STARTS
+from mobility.rollups import FIRST_WEEK
 from mobility.settings import Settings
 from mobility.sketched_measures import Sketch
 from postgres.connection import Connection
 from sinks import postgres as postgres_module
 from sinks.new_windows import copy_windows
 from sinks.partitioning_upgrade import prepare_partitioning
-from sinks.partitions import FIRST_WEEK, Partition, read_partitions
+from sinks.partitions import Partition, read_partitions
 from sinks.postgres import connect_postgres
 from tests.databases import query
 from tests.sinks.earlier_schemas import make_schema_of_0_1, make_schema_without_partitions

@@ -18,8 +18,8 @@ from mobility.entities import BY_NAME
 from mobility.measures import EXTREMES, MEASURES
 from mobility.settings import Settings
 from mobility.totals import highest_versions
+from sinks.ledger_maintenance import LedgerMaintenance, maintain_ledger
 from sinks.postgres import PostgresStore, connect_postgres
-from sinks.retention import RetentionThread, drop_old_windows
 from sinks.store import TOTALS_SCHEMA, ApplyResult
 from tests.databases import query
 from tests.waiting import until
@@ -88,14 +88,14 @@ def test_weeks_that_are_wholly_past_are_dropped(
     """Totals stay, also minima and maxima; a window of that time is refused and counted."""
     rows = frame(*(window(each, at=k * WEEK) for k in range(4) for each in ("a", "b")))
     store.apply(DRIVER, rows)
-    drop_old_windows(kept)
+    maintain_ledger(kept)
     assert len(tables(kept)) == 4
     # 2025-01-13 is a Monday: of the week before, a day has to be kept.
     move_watermark(store, window, at=12 * 288)
-    drop_old_windows(kept)
+    maintain_ledger(kept)
     assert tables(kept)[0] == "driver_ledger_20250106"
     move_watermark(store, window, at=13 * 288 + 1)
-    drop_old_windows(kept)
+    maintain_ledger(kept)
     assert tables(kept) == ["driver_ledger_20250113", "driver_ledger_20250120"]
     assert_frame_equal(store.totals(DRIVER), expected_totals(rows))
     assert store.windows(DRIVER).height == 4
@@ -116,9 +116,9 @@ def test_all_is_kept_by_default(
 ) -> None:
     """And without a watermark nothing is old."""
     store.apply(DRIVER, frame(window()))
-    drop_old_windows(msgspec.structs.replace(settings, retention="panes:1d"))
+    maintain_ledger(msgspec.structs.replace(settings, retention="panes:1d"))
     move_watermark(store, window, at=99 * WEEK)
-    drop_old_windows(settings)
+    maintain_ledger(settings)
     assert len(tables(settings)) == 1
 
 
@@ -129,7 +129,7 @@ def test_an_extreme_of_a_dropped_week_is_found(
     first, second = window(at=0, max_price=5), window(at=2 * WEEK, max_price=9)
     store.apply(DRIVER, frame(first, second))
     move_watermark(store, window, at=2 * WEEK)
-    drop_old_windows(kept)
+    maintain_ledger(kept)
     emptied = {**second, "trip_count": 0, "generation": 1, "max_price": None}
     assert store.apply(DRIVER, frame(emptied)).applied == 1
     totals = store.totals(DRIVER)
@@ -164,7 +164,7 @@ def test_dropped_amid_writers(
 
     def drop() -> None:
         while not ends.is_set():
-            drop_old_windows(kept)
+            maintain_ledger(kept)
 
     with ThreadPoolExecutor(3) as pool:
         dropping = pool.submit(drop)
@@ -173,7 +173,7 @@ def test_dropped_amid_writers(
         ends.set()
         dropping.result()
     writers[1].close()
-    drop_old_windows(kept)
+    maintain_ledger(kept)
     assert len(tables(kept)) < 6
     assert_frame_equal(store.totals(DRIVER), expected_totals(pl.concat(applied)))
 
@@ -187,7 +187,7 @@ def test_readers_and_writers_go_on_while_a_week_is_dropped(
     count = "SELECT count(*) FROM driver_ledger WHERE window_start >= 1736726400000"
     with psycopg.connect(kept.postgres) as reader:
         assert reader.execute(count).fetchone() == (1,)
-        drop_old_windows(kept)
+        maintain_ledger(kept)
         assert len(tables(kept)) == 2
         assert store.apply(DRIVER, frame(window(at=2 * WEEK + 1))).applied == 1
         assert store.apply(DRIVER, frame(window(at=3 * WEEK))).applied == 1
@@ -196,7 +196,7 @@ def test_readers_and_writers_go_on_while_a_week_is_dropped(
         assert reader.execute(count).fetchone() == (3,)
 
     def dropped() -> bool:
-        drop_old_windows(kept)
+        maintain_ledger(kept)
         return tables(kept) == ["driver_ledger_20250113", "driver_ledger_20250120"]
 
     # Transactions of other tests, which are older, are waited for as well.
@@ -226,10 +226,10 @@ def test_a_crash_between_the_steps(
     with monkeypatch.context() as patch:
         patch.setattr("sinks.retention.sql", SimpleNamespace(**{**vars(sql), "SQL": crash}))
         with pytest.raises(RuntimeError, match="crashed"):
-            drop_old_windows(kept)
+            maintain_ledger(kept)
     assert len(tables(kept)) == 2
     assert store.apply(DRIVER, frame(window(at=0, trip_count=7))).too_old == 1
-    drop_old_windows(kept)
+    maintain_ledger(kept)
     assert len(tables(kept)) == 1
     assert store.totals(DRIVER)["trip_count"].to_list() == [2]
 
@@ -244,9 +244,9 @@ def test_one_process_drops(
         other.execute(
             "SELECT pg_advisory_lock(hashtext('mobility-hub ' || current_schema()) & 2147483647, 4)"
         )
-        drop_old_windows(kept)
+        maintain_ledger(kept)
         assert len(tables(kept)) == 2
-    threads = [RetentionThread(kept, every=0.01) for _ in range(3)]
+    threads = [LedgerMaintenance(kept, every=0.01) for _ in range(3)]
     for thread in threads:
         thread.start()
     until(lambda: len(tables(kept)) == 1, "the week to be dropped")

@@ -23,9 +23,9 @@ from mobility.measures import TOTALS
 from mobility.records import MAX_EVENT_TIME, MICRO, MIN_EVENT_TIME
 from mobility.settings import Settings
 from mobility.totals import highest_versions
+from sinks.ledger_maintenance import maintain_ledger
 from sinks.new_windows import CopyChoice
 from sinks.postgres import MAX_BIGINT, PostgresStore, connect_postgres
-from sinks.retention import drop_old_windows
 from tests.databases import query
 from tests.sinks.earlier_schemas import make_schema_without_carries
 from tests.sinks.following import followed_store, redis_totals, until_followed
@@ -116,7 +116,7 @@ def test_windows_that_were_dropped(settings: Settings, window: Build, frame: Bui
             at = range(number * week, number * week + 5)
             store.apply(DRIVER, frame(*(window(at=each, total_distance=LARGEST) for each in at)))
         store.record_progress(DRIVER, 0, 1, window(at=13 * 288 + 1)["window_start"])
-        drop_old_windows(kept)
+        maintain_ledger(kept)
         assert store.windows(DRIVER).height == 5
         assert sums(store.totals(DRIVER))[0][1] == 15 * LARGEST
         assert compared_totals(settings).differences == 0

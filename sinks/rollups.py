@@ -1,0 +1,260 @@
+"""Rollups in Postgres: made in the background, for all hours and days that are past their lateness.
+
+A question reads a rollup in place of the windows of its interval, so it must be known of each
+whether it has all of them. Three facts say so, which are read in the snapshot of the question:
+
+1. All intervals before `rolled_up_to` were rolled up (table `rollups`).
+2. Whoever changes windows before `rolling_to` (table `sequence_numbers`) records their hours in the
+   same transaction (table `stale_hours`). `rolling_to` is raised before the first of these
+   intervals is read, and by then no writer is left that has not heard of it: each holds the row
+   that says so until its commit.
+3. Intervals of stale hours are rolled up again, in one transaction with the end of their record.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from psycopg import sql
+from psycopg.rows import class_row
+
+from mobility.entities import Entity
+from mobility.rollups import (
+    DAY,
+    FIRST_WEEK,
+    HOUR,
+    ROLLUPS,
+    WEEK,
+    Rollup,
+    interval_end,
+    interval_start,
+)
+from mobility.settings import Settings
+from postgres.connection import Connection
+from sinks.sql_files import entity_statement, sql_file
+
+_MOST_SPANS: Final = 1_000
+"""Transactions at most that roll up what is new. Each is of a day; of decades that some wrong clock
+has made, each is of some weeks."""
+
+Pause = Callable[[float], bool]
+"""Waits for some seconds; returns whether to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class RollupState:
+    """The row of a rollup in the table `rollups`: how far it is; times are in epoch ms."""
+
+    name: str
+    offset_ms: int
+    kept_from: int | None
+    rolled_up_to: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Started:
+    """The answer of start_rolling.sql."""
+
+    rolling_to: int
+    oldest_window: int
+    kept_from: int | None
+
+
+def make_rollups(connection: Connection, entity: Entity, settings: Settings, pause: Pause) -> bool:
+    """Roll up what is past its lateness, and again what has changed since; both by spans of time.
+
+    After each span it pauses for as long as that took. Returns whether all was done, and not ended
+    by `pause`. The connection is in autocommit mode, and READ COMMITTED. Raises psycopg.Error; the
+    next call goes on from there.
+    """
+    started = _start(connection, entity, settings)
+    if started is None:
+        return True
+    for rollup in _rollups_of(settings):
+        state = _state(connection, entity, rollup, started, settings)
+        end = interval_start(started.rolling_to, rollup.length, state.offset_ms)
+        for start, stop in _spans(state.rolled_up_to, end):
+            began = time.monotonic()
+            with connection.transaction():
+                _roll_up(connection, entity, rollup, state.offset_ms, (start, stop))
+                connection.execute(
+                    "UPDATE rollups SET rolled_up_to = %s WHERE entity = %s AND name = %s",
+                    (stop, entity.name, rollup.name),
+                )
+            if pause(time.monotonic() - began):
+                return False
+    for day in _stale_days(connection, entity):
+        began = time.monotonic()
+        with connection.transaction():
+            refresh_rollups(connection, entity, (day, day + DAY))
+        if pause(time.monotonic() - began):
+            return False
+    return True
+
+
+def refresh_rollups(connection: Connection, entity: Entity, span: tuple[int, int]) -> None:
+    """Roll up again what has changed in whole hours of UTC, in the caller's transaction."""
+    values = {"entity": entity.name, "start": span[0], "end": span[1]}
+    found = connection.execute(sql_file("select_stale_hours.sql"), values).fetchall()
+    stale = [(int(str(number)), int(str(hour))) for number, hour in found]
+    if not stale:
+        return
+    hours = sorted({hour for _, hour in stale})
+    states = read_rollups(connection, entity)
+    for rollup in ROLLUPS:
+        state = states.get(rollup.name)
+        if state is None:
+            continue
+        for start, end in _stale_spans(hours, rollup, state):
+            _roll_up(connection, entity, rollup, state.offset_ms, (start, end))
+    connection.execute(
+        sql_file("delete_stale_hours.sql"),
+        {
+            "entity": entity.name,
+            "numbers": [number for number, _ in stale],
+            "hours": [hour for _, hour in stale],
+        },
+    )
+
+
+def read_rollups(connection: Connection, entity: Entity) -> dict[str, RollupState]:
+    """Return how far the rollups of an entity are, by name; those that were begun."""
+    statement, values = sql_file("select_rollups.sql"), {"entity": entity.name}
+    with connection.cursor(row_factory=class_row(RollupState)) as cursor:
+        return {each.name: each for each in cursor.execute(statement, values).fetchall()}
+
+
+def drop_old_rollups(connection: Connection, entity: Entity, rollup: Rollup, limit: int) -> None:
+    """Delete the rollups of weeks that are wholly before a limit (epoch ms)."""
+    state = read_rollups(connection, entity).get(rollup.name)
+    if state is None:
+        return
+    week = interval_start(limit, WEEK, FIRST_WEEK)
+    start = interval_end(week, rollup.length, state.offset_ms)
+    delete = sql.SQL("DELETE FROM {} WHERE interval_start < {}")
+    with connection.transaction():
+        old = connection.execute(delete.format(_table(entity, rollup), sql.Literal(start)))
+        if old.rowcount > 0:
+            connection.execute(
+                "UPDATE rollups SET kept_from = %s WHERE entity = %s AND name = %s",
+                (start, entity.name, rollup.name),
+            )
+
+
+def _start(connection: Connection, entity: Entity, settings: Settings) -> _Started | None:
+    """Let writers record what they change of before the hours that may be rolled up now."""
+    statement, values = sql_file("select_lowest_watermark.sql"), {"entity": entity.name}
+    ((lowest,),) = connection.execute(statement, values).fetchall()
+    if lowest is None:
+        return None
+    limit = {"entity": entity.name, "limit": int(str(lowest)) - settings.open_ms}
+    with connection.cursor(row_factory=class_row(_Started)) as cursor:
+        return cursor.execute(sql_file("start_rolling.sql"), limit).fetchone()
+
+
+def _rollups_of(settings: Settings) -> Iterator[Rollup]:
+    """Yield the rollups that are longer than a window: others have nothing to add up."""
+    return (each for each in ROLLUPS if each.length > settings.window_ms)
+
+
+def _state(
+    connection: Connection, entity: Entity, rollup: Rollup, started: _Started, settings: Settings
+) -> RollupState:
+    """Return how far a rollup is; the first time it begins with the oldest window."""
+    state = read_rollups(connection, entity).get(rollup.name)
+    if state is None:
+        offset = _standard_offset(settings.timezone) % rollup.length
+        kept_from = started.kept_from
+        if kept_from is not None:
+            kept_from = interval_end(kept_from, rollup.length, offset)
+        start = started.oldest_window if kept_from is None else kept_from
+        start = interval_start(start, rollup.length, offset)
+        state = RollupState(rollup.name, offset, kept_from, start)
+        values = {
+            "entity": entity.name,
+            "name": rollup.name,
+            "offset": offset,
+            "kept_from": kept_from,
+            "start": start,
+        }
+        connection.execute(sql_file("create_rollup.sql"), values)
+    return state
+
+
+def _standard_offset(zone: str) -> int:
+    """Return by how many ms the local midnights of a zone's winter come after those of UTC.
+
+    >>> [_standard_offset(zone) // HOUR for zone in ("UTC", "America/New_York", "Europe/Berlin")]
+    [0, 5, -1]
+    """
+    year = datetime.now(UTC).year
+    both = (datetime(year, month, 1, tzinfo=ZoneInfo(zone)).utcoffset() for month in (1, 7))
+    return -min(round(offset.total_seconds() * 1_000) for offset in both if offset is not None)
+
+
+def _spans(start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield the spans of whole days that are rolled up in a transaction each.
+
+    >>> list(_spans(0, DAY + HOUR)) == [(0, DAY), (DAY, DAY + HOUR)]
+    True
+    >>> next(_spans(0, 3 * _MOST_SPANS * DAY)) == (0, 3 * DAY)
+    True
+    """
+    step = max(-(-(end - start) // (_MOST_SPANS * DAY)), 1) * DAY
+    return ((each, min(each + step, end)) for each in range(start, end, step))
+
+
+def _stale_days(connection: Connection, entity: Entity) -> list[int]:
+    """Return the days of UTC that have hours to roll up again, earliest first (epoch ms)."""
+    hours = connection.execute(
+        "SELECT DISTINCT hour FROM stale_hours WHERE entity = %s", (entity.name,)
+    ).fetchall()
+    return sorted({interval_start(int(str(hour)), DAY, 0) for (hour,) in hours})
+
+
+def _stale_spans(hours: list[int], rollup: Rollup, state: RollupState) -> Iterator[tuple[int, int]]:
+    """Yield the spans to roll up again for stale hours of UTC, which are in order.
+
+    They are cut where weeks end, as intervals are; what was not rolled up yet, or is not kept any
+    more, is left out.
+    """
+    last: tuple[int, int] | None = None
+    for hour in hours:
+        week = interval_start(hour, WEEK, FIRST_WEEK)
+        start = max(interval_start(hour, rollup.length, state.offset_ms), week)
+        end = min(interval_end(hour + HOUR, rollup.length, state.offset_ms), week + WEEK)
+        if start >= state.rolled_up_to or (state.kept_from is not None and start < state.kept_from):
+            continue
+        if last is not None and start <= last[1]:
+            last = last[0], end
+            continue
+        if last is not None:
+            yield last
+        last = start, end
+    if last is not None:
+        yield last
+
+
+def _roll_up(
+    connection: Connection, entity: Entity, rollup: Rollup, offset: int, span: tuple[int, int]
+) -> None:
+    start, end = span
+    statement = entity_statement(
+        entity,
+        "roll_up.sql",
+        rollup=_table(entity, rollup),
+        start=sql.Literal(start),
+        end=sql.Literal(end),
+        offset=sql.Literal(offset),
+        length=sql.Literal(rollup.length),
+        first_week=sql.Literal(FIRST_WEEK),
+        week=sql.Literal(WEEK),
+    )
+    connection.execute(statement)
+
+
+def _table(entity: Entity, rollup: Rollup) -> sql.Identifier:
+    return sql.Identifier(f"{entity.name}_{rollup.name}")
