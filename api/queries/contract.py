@@ -283,6 +283,15 @@ class ExportReader(Protocol):
         """The watermark of that moment."""
         ...
 
+    def check(
+        self, parts: Sequence[Part], bounds: Sequence[int] = (), sketches: Sequence[Sketch] = ()
+    ) -> None:
+        """Raise BeyondLedgerError where buckets between bounds need windows that were dropped.
+
+        Only windows that start in the parts count.
+        """
+        ...
+
     def windows(
         self,
         bounds: Sequence[int],

@@ -29,7 +29,7 @@ from api.queries.postgres_client import (
     to_page,
     to_sums,
 )
-from api.queries.postgres_retention import refuse_dropped
+from api.queries.postgres_windows import ledger_snapshot
 from api.queries.time_range import known_time
 from mobility.entities import ENTITIES, Entity
 from mobility.settings import Store
@@ -63,13 +63,13 @@ class PostgresReader:
             "entity": entity.name,
             "id": entity_id,
             "bounds": list(bounds),
-            "start": bounds[0],
-            "end": bounds[-1],
         }
-        rows = await self._database.fetch(entity_query(entity, "series.sql"), values)
+        async with ledger_snapshot(self._database, entity) as snapshot:
+            windows = snapshot.windows([(bounds[0], bounds[-1])], bounds)
+            query = entity_query(entity, "series.sql", rows=windows.query)
+            rows = await snapshot.fetch(query, {**values, **windows.values})
         if not rows:
             return None
-        await refuse_dropped(self._database, entity, bounds[0])
         buckets = [
             Bucket(row["bucket"], to_sums(row), to_extremes(row))
             for row in rows_with_value(rows, "bucket")

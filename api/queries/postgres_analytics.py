@@ -1,8 +1,8 @@
 """Queries over all ids, which Postgres answers on connections of their own."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from psycopg import sql
@@ -30,6 +30,7 @@ from api.queries.hours_of_week import ClockSpan
 from api.queries.measure_lists import ALL, PERCENTILES_OF
 from api.queries.postgres_client import (
     Database,
+    Query,
     Row,
     chosen_ids,
     entity_query,
@@ -43,15 +44,16 @@ from api.queries.postgres_lists import (
     count_query,
     list_values,
     page_query,
-    range_values,
     rows_query,
     sums_query,
 )
-from api.queries.postgres_retention import refuse_dropped, refuse_dropped_in
 from api.queries.postgres_sketches import distribution_query, to_sketches
+from api.queries.postgres_windows import ledger_snapshot, parts_of
 from api.queries.time_range import TimeRange, known_time
+from api.queries.window_tables import begin_with_clock_hours
 from mobility.entities import Entity
 from mobility.measures import SUMS
+from mobility.rollups import HOUR
 from mobility.settings import Store
 from mobility.sketched_measures import Sketch
 
@@ -78,13 +80,17 @@ class PostgresAnalytics:
         only: str | None = None,
     ) -> TopIds:
         """Return the first ids by a sum over a range; with `only`, that id alone with its rank."""
-        values = {**range_values(entity, time_range), "limit": limit, "only": only}
         amount = sql.Identifier(SUM_OF_KEY[sort_key])
         first_file = "top_first.sql" if only is None else "top_only.sql"
         first = entity_query(entity, first_file, amount=amount)
-        query = entity_query(entity, "top.sql", sums=sums_query(entity, time_range), first=first)
-        rows = await self._database.fetch(query, values)
-        await refuse_dropped_in(self._database, entity, time_range)
+        rows = await self._fetch(
+            entity,
+            time_range,
+            lambda rows: entity_query(
+                entity, "top.sql", sums=sums_query(entity, rows), first=first
+            ),
+            {"entity": entity.name, "limit": limit, "only": only},
+        )
         ids = [
             RankedId(row["id"], row["rank"], to_sums(row)) for row in rows_with_value(rows, "id")
         ]
@@ -104,40 +110,51 @@ class PostgresAnalytics:
             # One more than the limit tells whether others follow.
             "limit": limit + 1,
         }
-        rows = await self._database.fetch(page_query(entity, order, after), values)
-        await refuse_dropped_in(self._database, entity, order.time_range)
+        rows = await self._fetch(
+            entity, order.time_range, lambda rows: page_query(entity, order, after, rows), values
+        )
         return to_page(rows, limit)
 
     async def count(self, entity: Entity, order: ListOrder) -> int:
         """Return the number of ids in a list."""
-        [row] = await self._database.fetch(count_query(entity, order), list_values(entity, order))
-        await refuse_dropped_in(self._database, entity, order.time_range)
+        [row] = await self._fetch(
+            entity,
+            order.time_range,
+            lambda rows: count_query(entity, rows),
+            list_values(entity, order),
+        )
         return int(row["number"])
 
     async def batch(self, entity: Entity, ids: Sequence[str], time_range: TimeRange) -> TotalsBatch:
         """Return the totals over a range of those ids that have any."""
-        values = {**range_values(entity, time_range), "ids": list(ids)}
-        rows = await self._database.fetch(entity_query(entity, "batch_in_range.sql"), values)
-        await refuse_dropped_in(self._database, entity, time_range)
+        values = {"entity": entity.name, "ids": list(ids)}
+        async with ledger_snapshot(self._database, entity) as snapshot:
+            windows = snapshot.windows(parts_of(time_range))
+            query = entity_query(entity, "batch_in_range.sql", rows=windows.query)
+            rows = await snapshot.fetch(query, {**values, **windows.values})
         watermark = known_time(rows[0]["watermark"])
         found = {row["id"]: _totals_of(row, watermark) for row in rows_with_value(rows, "id")}
         return TotalsBatch(found, watermark)
 
     async def total(self, entity: Entity, time_range: TimeRange) -> EntityTotal:
         """Return the sums of all ids over a range."""
-        query = entity_query(entity, "total.sql", rows=rows_query(entity, time_range))
-        rows = await self._database.fetch(query, range_values(entity, time_range))
-        await refuse_dropped_in(self._database, entity, time_range)
-        [row] = rows
+        [row] = await self._fetch(
+            entity,
+            time_range,
+            lambda rows: entity_query(entity, "total.sql", rows=rows_query(entity, rows)),
+            {"entity": entity.name},
+        )
         return EntityTotal(to_sums(row), row["newest_window"], known_time(row["watermark"]))
 
     async def summary(self, entity: Entity, time_range: TimeRange) -> EntitySummary:
         """Return sums and percentiles of the ids with trips in a range."""
         shares = [percentile / 100 for percentile in PERCENTILES]
-        values = {**range_values(entity, time_range), "shares": shares}
-        query = entity_query(entity, "summary.sql", sums=sums_query(entity, time_range))
-        [row] = await self._database.fetch(query, values)
-        await refuse_dropped_in(self._database, entity, time_range)
+        [row] = await self._fetch(
+            entity,
+            time_range,
+            lambda rows: entity_query(entity, "summary.sql", sums=sums_query(entity, rows)),
+            {"entity": entity.name, "shares": shares},
+        )
         active = row["active_ids"]
         percentiles = (
             {name: [int(each) for each in row[PERCENTILES_OF + name]] for name in SUMS}
@@ -153,17 +170,17 @@ class PostgresAnalytics:
         """Return the sums of the hours of the week over spans, of all ids or of one."""
         values = {
             "entity": entity.name,
-            "starts": [span.start for span in spans],
-            "ends": [span.end for span in spans],
+            "span_starts": [span.start for span in spans],
             "shifts": [span.shift for span in spans],
-            "start": min((span.start for span in spans), default=0),
-            "end": max((span.end for span in spans), default=0),
             "id": only,
         }
-        query = entity_query(entity, "week.sql", chosen=chosen_ids(only))
-        rows = await self._database.fetch(query, values)
-        if spans:
-            await refuse_dropped(self._database, entity, spans[0].start)
+        async with ledger_snapshot(self._database, entity) as snapshot:
+            windows = snapshot.windows(
+                [(span.start, span.end) for span in spans],
+                longest=HOUR if begin_with_clock_hours(snapshot.state, spans) else 0,
+            )
+            query = entity_query(entity, "week.sql", rows=windows.query, chosen=chosen_ids(only))
+            rows = await snapshot.fetch(query, {**values, **windows.values})
         sums = {row["hour_of_week"]: to_sums(row) for row in rows_with_value(rows, "hour_of_week")}
         return WeekSums(sums, rows[0]["newest_window"], known_time(rows[0]["watermark"]))
 
@@ -175,26 +192,22 @@ class PostgresAnalytics:
         sketches: Sequence[Sketch],
     ) -> SketchedTrips:
         """Return these sketches of the trips of an id in a range, or of all ids."""
-        start, end = time_range.bounds
-        parts = time_range.parts or ((start, end),)
-        values = {
-            "entity": entity.name,
-            "id": entity_id,
-            "start": start,
-            "end": end,
-            "starts": [start for start, _ in parts],
-            "ends": [end for _, end in parts],
-        }
+        values = {"entity": entity.name, "id": entity_id}
+
+        async def fetch(known: Sequence[Sketch]) -> Row:
+            async with ledger_snapshot(self._database, entity) as snapshot:
+                windows = snapshot.windows(parts_of(time_range), sketches=known)
+                query = distribution_query(entity, entity_id, known, windows.query)
+                [row] = await snapshot.fetch(query, {**values, **windows.values})
+                return row
+
         try:
-            [row] = await self._database.fetch(
-                distribution_query(entity, entity_id, sketches), values
-            )
+            row = await fetch(sketches)
         except StoreUnavailableError as failure:
             # The ledger gets the columns at the next start of the flow.
             if not isinstance(failure.__cause__, psycopg.errors.UndefinedColumn):
                 raise
-            [row] = await self._database.fetch(distribution_query(entity, entity_id, ()), values)
-        await refuse_dropped(self._database, entity, start)
+            row = await fetch(())
         return SketchedTrips(
             int(row["trip_count"]),
             to_sketches(row, sketches),
@@ -211,6 +224,23 @@ class PostgresAnalytics:
     async def close(self) -> None:
         """Close the connections."""
         await self._database.close()
+
+    async def _fetch(
+        self,
+        entity: Entity,
+        time_range: TimeRange,
+        query_of: Callable[[sql.Composable | None], Query],
+        values: Mapping[str, Any],
+    ) -> list[Row]:
+        """Return the rows of the query of the windows in a range; of None for all time.
+
+        Raises StoreUnavailableError, and BeyondLedgerError where windows were dropped.
+        """
+        if time_range.is_unbounded:
+            return await self._database.fetch(query_of(None), values)
+        async with ledger_snapshot(self._database, entity) as snapshot:
+            windows = snapshot.windows(parts_of(time_range))
+            return await snapshot.fetch(query_of(windows.query), {**values, **windows.values})
 
 
 def _totals_of(row: Row, watermark: datetime | None) -> Totals:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import cache
 from typing import Any, Final
@@ -27,6 +27,9 @@ Row = dict[str, Any]
 """A row by the names of its columns."""
 
 Query = sql.SQL | sql.Composed
+
+Fetch = Callable[[Query, Mapping[str, Any]], Awaitable[list[Row]]]
+"""Returns the rows of a query with these values."""
 
 CONNECT_SECONDS: Final = 2
 """The shortest that libpq knows: it takes 1 for 2."""
@@ -66,14 +69,30 @@ class ConnectionPool:
         Raises UnsuitableServerError, psycopg.Error, TimeoutError or OSError.
         """
         async with self._slots:
-            while self._idle:
-                connection = self._idle.pop()
-                try:
-                    return await self._run(connection, query, values)
-                except psycopg.OperationalError:
-                    # The server may have closed this connection long ago: try the next one.
-                    continue
-            return await self._run(await self.connect(), query, values)
+            connection, rows = await self._first(query, values)
+            self._idle.append(connection)
+            return rows
+
+    @asynccontextmanager
+    async def snapshot(self, first: Query) -> AsyncIterator[Fetch]:
+        """Yield what fetches rows in one transaction: all see what is committed after `first`.
+
+        `first` is a statement without values, which locks tables. Raises as `fetch`.
+        """
+        begin = sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; ")
+        async with self._slots:
+            connection, _ = await self._first(begin + first, None)
+
+            async def fetch(query: Query, values: Mapping[str, Any]) -> list[Row]:
+                return await self._run(connection, query, values)
+
+            try:
+                yield fetch
+                await self._run(connection, sql.SQL("COMMIT"), None)
+            except BaseException:
+                await connection.close()
+                raise
+            self._idle.append(connection)
 
     async def close(self) -> None:
         """Close the idle connections."""
@@ -96,6 +115,20 @@ class ConnectionPool:
             await connection.execute(self._session, self._values)
         return connection
 
+    async def _first(
+        self, query: Query, values: Mapping[str, object] | None
+    ) -> tuple[psycopg.AsyncConnection[Row], list[Row]]:
+        """Run a query on an idle connection, or a new one; return both."""
+        while self._idle:
+            connection = self._idle.pop()
+            try:
+                return connection, await self._run(connection, query, values)
+            except psycopg.OperationalError:
+                # The server may have closed this connection long ago: try the next one.
+                continue
+        connection = await self.connect()
+        return connection, await self._run(connection, query, values)
+
     async def _run(
         self,
         connection: psycopg.AsyncConnection[Row],
@@ -104,9 +137,7 @@ class ConnectionPool:
     ) -> list[Row]:
         async with time_limit(connection, self._seconds):
             cursor = await connection.execute(query, values)
-            rows = await cursor.fetchall()
-        self._idle.append(connection)
-        return rows
+            return await cursor.fetchall() if cursor.description else []
 
 
 @asynccontextmanager
@@ -140,6 +171,13 @@ class Database:
         """Return the rows of a query."""
         with store_failures():
             return await self._pool.fetch(query, values)
+
+    @asynccontextmanager
+    async def snapshot(self, first: Query) -> AsyncIterator[Fetch]:
+        """Yield what fetches rows in one transaction, which begins with a statement `first`."""
+        with store_failures():
+            async with self._pool.snapshot(first) as fetch:
+                yield fetch
 
     async def connect(self) -> psycopg.AsyncConnection[Row]:
         """Return a new connection beside those of the queries; the caller closes it."""

@@ -22,7 +22,9 @@ from api.queries.postgres_client import (
 )
 from api.queries.postgres_lists import list_query, list_values
 from api.queries.postgres_sketches import windows_query
+from api.queries.postgres_windows import parts_of, to_ledger_state, windows_in
 from api.queries.time_range import known_time
+from api.queries.window_tables import LedgerState
 from mobility.entities import Entity
 from mobility.sketched_measures import Sketch
 
@@ -44,16 +46,22 @@ class PostgresExportReader:
     """
 
     def __init__(
-        self, connection: psycopg.AsyncConnection[Row], entity: Entity, span: Row, seconds: float
+        self,
+        connection: psycopg.AsyncConnection[Row],
+        entity: Entity,
+        span: Row,
+        state: LedgerState,
+        seconds: float,
     ) -> None:
         self.oldest_window: Final[int | None] = span["oldest_window"]
         self.newest_window: Final[int | None] = span["newest_window"]
-        self.kept_from: Final[int | None] = span["kept_from"]
+        self.kept_from: Final = state.kept_from
         self.watermark: Final = known_time(span["watermark"])
         # Sums: to read them as decimals takes longer than all else that is done with a row.
         connection.adapters.register_loader("numeric", TextLoader)
         self._connection = connection
         self._entity = entity
+        self._state = state
         self._seconds = seconds
         self._columns: frozenset[str] | None = None
 
@@ -72,8 +80,17 @@ class PostgresExportReader:
                     query = entity_query(entity, "window_span.sql")
                     cursor = await connection.execute(query, {"entity": entity.name})
                     [span] = await cursor.fetchall()
+                    query = entity_query(entity, "ledger_state.sql")
+                    cursor = await connection.execute(query, {"entity": entity.name})
+                    state = to_ledger_state(await cursor.fetchall())
             stack.pop_all()
-        return cls(connection, entity, span, seconds)
+        return cls(connection, entity, span, state, seconds)
+
+    def check(
+        self, parts: Sequence[Part], bounds: Sequence[int] = (), sketches: Sequence[Sketch] = ()
+    ) -> None:
+        """Raise BeyondLedgerError where windows in parts are needed that were dropped."""
+        windows_in(self._entity, self._state, parts, bounds, sketches=sketches)
 
     async def windows(
         self,
@@ -87,15 +104,9 @@ class PostgresExportReader:
         Only windows in the parts count. Raises StoreUnavailableError.
         """
         known = await self._known(sketches)
-        values = {
-            "id": entity_id,
-            "bounds": list(bounds),
-            "start": bounds[0],
-            "end": bounds[-1],
-            "starts": [start for start, _ in parts],
-            "ends": [end for _, end in parts],
-        }
-        query = windows_query(self._entity, entity_id, known)
+        windows = windows_in(self._entity, self._state, parts, bounds, sketches=known)
+        values = {"id": entity_id, "bounds": list(bounds), **windows.values}
+        query = windows_query(self._entity, entity_id, known, windows.query)
         schema, size = window_batch_schema(known), SKETCH_BATCH_ROWS if known else BATCH_ROWS
         async with aclosing(self._read(query, values, schema, size)) as frames:
             async for frame in frames:
@@ -107,7 +118,11 @@ class PostgresExportReader:
         Raises StoreUnavailableError.
         """
         values = {**list_values(self._entity, order), "limit": limit}
-        query = list_query(self._entity, order)
+        windows = None
+        if not order.time_range.is_unbounded:
+            windows = windows_in(self._entity, self._state, parts_of(order.time_range))
+            values |= windows.values
+        query = list_query(self._entity, order, windows.query if windows else None)
         async with aclosing(self._read(query, values, LIST_BATCH_SCHEMA)) as frames:
             async for frame in frames:
                 yield frame

@@ -1,4 +1,4 @@
-"""The SQL of lists: ids with their sums, of all time or over a range, sorted by a sum or by id."""
+"""The SQL of lists: ids with their sums, of all time or over windows, sorted by a sum or by id."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,59 +7,45 @@ from psycopg import sql
 
 from api.queries.contract import MAX_CHARACTER, SUM_OF_KEY, ListOrder, ListPosition
 from api.queries.postgres_client import entity_query
-from api.queries.time_range import TimeRange
 from mobility.entities import Entity
 
 
-def range_values(entity: Entity, time_range: TimeRange) -> dict[str, Any]:
-    """Return the values of a query over a range."""
-    start, end = time_range.bounds
-    parts = time_range.parts or ()
-    return {
-        "entity": entity.name,
-        "start": start,
-        "end": end,
-        "starts": [part_start for part_start, _ in parts],
-        "ends": [part_end for _, part_end in parts],
-    }
+def rows_query(entity: Entity, windows: sql.Composable | None) -> sql.Composable:
+    """Return the query of windows, or without them that of the totals of all time."""
+    return entity_query(entity, "totals_of_all.sql") if windows is None else windows
 
 
-def rows_query(entity: Entity, time_range: TimeRange) -> sql.Composed:
-    """Return the query of the rows of a range: windows, or totals if the range is unbounded."""
-    if time_range.parts is not None:
-        return entity_query(entity, "rows_in_parts.sql")
-    return entity_query(entity, "rows_all.sql" if time_range.is_unbounded else "rows_in_range.sql")
-
-
-def sums_query(entity: Entity, time_range: TimeRange) -> sql.Composed:
-    """Return the query of the sums of each id over a range."""
-    rows = rows_query(entity, time_range)
-    return rows if time_range.is_unbounded else entity_query(entity, "sums_in_range.sql", rows=rows)
+def sums_query(entity: Entity, windows: sql.Composable | None) -> sql.Composed:
+    """Return the query of the sums of each id over windows, or of all time."""
+    if windows is None:
+        return entity_query(entity, "ids_with_trips.sql")
+    return entity_query(entity, "sums_in_range.sql", rows=windows)
 
 
 def list_values(entity: Entity, order: ListOrder) -> dict[str, Any]:
-    """Return the values of a query of a list."""
+    """Return the values of a query of a list, without those of its windows."""
     prefix_end = order.prefix + MAX_CHARACTER
-    return {
-        **range_values(entity, order.time_range),
-        "prefix": order.prefix,
-        "prefix_end": prefix_end,
-    }
+    return {"entity": entity.name, "prefix": order.prefix, "prefix_end": prefix_end}
 
 
-def list_query(entity: Entity, order: ListOrder) -> sql.Composed:
+def list_query(entity: Entity, order: ListOrder, windows: sql.Composable | None) -> sql.Composed:
     """Return the query of the first ids in a list, of all if the limit is null."""
     return entity_query(
-        entity, "list.sql", ids=_ids_query(entity, order), order=_order_by(_columns(order), order)
+        entity,
+        "list.sql",
+        ids=_ids_query(entity, windows),
+        order=_order_by(_columns(order), order),
     )
 
 
-def count_query(entity: Entity, order: ListOrder) -> sql.Composed:
+def count_query(entity: Entity, windows: sql.Composable | None) -> sql.Composed:
     """Return the query of the number of ids in a list."""
-    return entity_query(entity, "count_in_list.sql", ids=_ids_query(entity, order))
+    return entity_query(entity, "count_in_list.sql", ids=_ids_query(entity, windows))
 
 
-def page_query(entity: Entity, order: ListOrder, after: ListPosition | None) -> sql.Composed:
+def page_query(
+    entity: Entity, order: ListOrder, after: ListPosition | None, windows: sql.Composable | None
+) -> sql.Composed:
     """Return the query of the ids in a list after a position."""
     columns = _columns(order)
     last = [sql.SQL("%(value)s"), sql.SQL("%(after)s")][-len(columns) :]
@@ -68,20 +54,20 @@ def page_query(entity: Entity, order: ListOrder, after: ListPosition | None) -> 
     return entity_query(
         entity,
         "sorted_page.sql",
-        ids=_ids_query(entity, order),
+        ids=_ids_query(entity, windows),
         after=follows if after else sql.SQL("true"),
         order=_order_by(columns, order),
     )
 
 
-def _ids_query(entity: Entity, order: ListOrder) -> sql.Composed:
+def _ids_query(entity: Entity, windows: sql.Composable | None) -> sql.Composed:
     """Return the query of the ids in a list with their sums, of any prefix.
 
-    Without a range these are all ids, also those that a backfill has left without trips.
+    Without windows these are all ids, also those that a backfill has left without trips.
     """
-    if order.time_range.is_unbounded:
+    if windows is None:
         return entity_query(entity, "ids_all.sql")
-    return sums_query(entity, order.time_range)
+    return sums_query(entity, windows)
 
 
 def _columns(order: ListOrder) -> list[sql.Composable]:

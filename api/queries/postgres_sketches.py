@@ -19,13 +19,14 @@ _OF_SKETCH: Final = sql.SQL(
 
 
 def distribution_query(
-    entity: Entity, entity_id: str | None, sketches: Sequence[Sketch]
+    entity: Entity, entity_id: str | None, sketches: Sequence[Sketch], windows: sql.Composable
 ) -> sql.Composed:
-    """Return the query of sketches of an id, or of all ids."""
+    """Return the query of sketches of an id, or of all ids, in these windows."""
     is_of_all = entity_id is None
     return entity_query(
         entity,
         "distribution.sql",
+        rows=windows,
         sketches=_columns_of(sketches),
         chosen=chosen_ids(entity_id),
         newest_window=entity_query(entity, f"newest_window{'' if is_of_all else '_of_id'}.sql"),
@@ -33,15 +34,16 @@ def distribution_query(
 
 
 def windows_query(
-    entity: Entity, entity_id: str | None, sketches: Sequence[Sketch]
+    entity: Entity, entity_id: str | None, sketches: Sequence[Sketch], windows: sql.Composable
 ) -> sql.Composed:
-    """Return the query of the buckets of an id, or of all ids, with these sketches.
+    """Return the query of the buckets of these windows, of an id or of all ids, with sketches.
 
     Its columns are those of `window_batch_schema(sketches)`.
     """
     return entity_query(
         entity,
         "buckets.sql",
+        rows=windows,
         sketches=_columns_of(sketches),
         chosen=chosen_ids(entity_id),
     )

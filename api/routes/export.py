@@ -1,7 +1,7 @@
 """Exports: all windows of an entity, or all ids of a list, in one response."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
@@ -10,9 +10,8 @@ import polars as pl
 from api.errors import StoresUnavailableError, StoreUnavailableError
 from api.exports import Export, ExportResponse, RunningExports
 from api.queries.contract import ExportReader, ListOrder
-from api.queries.postgres_retention import refuse_before
 from api.queries.store_readers import StoreReaders
-from api.queries.time_range import ALL_TIME, TimeRange, to_datetime
+from api.queries.time_range import TimeRange, to_datetime
 from api.representation.distribution_columns import distribution_columns, distribution_schema
 from api.representation.formats import Form, content_type, format_headers
 from api.representation.responses import TIME_ZONE, complete_header, freshness_headers
@@ -25,14 +24,17 @@ from mobility.sketched_measures import Sketch
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """What is exported: `what` it is in messages, its file name, and how a source has it."""
+    """What is exported: `what` it is in messages, its file name, and how a source has it.
+
+    `check` raises BeyondLedgerError where a source lacks a part of it.
+    """
 
     what: str
     file_name: str
     schema: pl.Schema
     read: Callable[[ExportReader], AsyncIterator[pl.DataFrame]]
     headers: Callable[[ExportReader], Mapping[str, str]]
-    time_range: Callable[[ExportReader], TimeRange]
+    check: Callable[[ExportReader], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Exporter:
                     **complete_header(_is_complete(source, query)),
                     TIME_ZONE: query.tz,
                 },
-                lambda source: _range_of(source, query),
+                lambda source: _check_windows(source, query, sketches),
             )
         )
 
@@ -74,7 +76,7 @@ class Exporter:
                 LIST_ROW_SCHEMA,
                 lambda source: _read_ids(source, order, limit),
                 lambda _: {},
-                lambda _: order.time_range,
+                lambda source: _check_ids(source, order),
             )
         )
 
@@ -86,9 +88,7 @@ class Exporter:
             )
             source = answer.value
             try:
-                time_range = rows.time_range(source)
-                if not time_range.is_unbounded:
-                    refuse_before(source.kept_from, time_range.bounds[0])
+                rows.check(source)
                 headers = {
                     **freshness_headers(source.watermark, answer.store),
                     **rows.headers(source),
@@ -118,12 +118,8 @@ async def _read_windows(
     source: ExportReader, query: WindowsQuery, entity_id: str | None, sketches: Sequence[Sketch]
 ) -> AsyncIterator[pl.DataFrame]:
     """Yield the rows of windows; raises StoresUnavailableError."""
-    oldest, newest = source.oldest_window, source.newest_window
-    if oldest is None or newest is None:
-        return
-    time_range = query.clip(query.range_until(newest), oldest, newest)
     try:
-        for bounds in query.chunks(time_range):
+        for bounds in _chunks(source, query):
             parts = list(query.parts(TimeRange(bounds[0], bounds[-1])))
             if not parts:
                 continue
@@ -153,10 +149,28 @@ def _to_buckets(bounds: Sequence[int], source: ExportReader, query: WindowsQuery
     ).with_columns(pl.col("window_start", "window_end").cast(pl.Datetime("ms", "UTC")))
 
 
-def _range_of(source: ExportReader, query: WindowsQuery) -> TimeRange:
-    """Return the range of windows that is asked for; that of all time where there are none."""
-    newest = source.newest_window
-    return ALL_TIME if newest is None else query.range_until(newest)
+def _check_ids(source: ExportReader, order: ListOrder) -> None:
+    """Raise BeyondLedgerError where a list needs windows that were dropped."""
+    if not order.time_range.is_unbounded:
+        source.check(order.time_range.parts or [order.time_range.bounds])
+
+
+def _check_windows(source: ExportReader, query: WindowsQuery, sketches: Sequence[Sketch]) -> None:
+    """Raise BeyondLedgerError where windows are asked for that were dropped."""
+    kept_from = source.kept_from
+    for bounds in _chunks(source, query):
+        if kept_from is None or bounds[0] >= kept_from:
+            return
+        parts = list(query.parts(TimeRange(bounds[0], bounds[-1])))
+        source.check(parts, bounds, sketches)
+
+
+def _chunks(source: ExportReader, query: WindowsQuery) -> Iterator[tuple[int, ...]]:
+    """Yield the bounds of the buckets that may have windows, some at a time."""
+    oldest, newest = source.oldest_window, source.newest_window
+    if oldest is None or newest is None:
+        return iter(())
+    return query.chunks(query.clip(query.range_until(newest), oldest, newest))
 
 
 def _is_complete(source: ExportReader, query: WindowsQuery) -> bool:

@@ -3,10 +3,7 @@
 -- partition to drop.
 SELECT pg_advisory_xact_lock(hashtext('mobility-hub ' || current_schema()) & 2147483647, 0);
 
-UPDATE sequence_numbers SET
-    kept_from = {end},
-    oldest_window = (SELECT min(window_start) FROM {ledger} WHERE window_start >= {end})
-WHERE entity = {name};
+UPDATE sequence_numbers SET kept_from = {end} WHERE entity = {name};
 
 CREATE TRIGGER {mark} BEFORE INSERT OR UPDATE ON {partition}
 FOR EACH ROW EXECUTE FUNCTION refuse_dropped_window();

@@ -1,5 +1,5 @@
--- The sums of ids over a range; without windows in it they are null. Without any id there is one row,
--- which has the watermark only.
+-- The sums of ids over windows; without any they are null. Without any id there is one row, which has
+-- the watermark only.
 SELECT
     windows.*,
     totals.id,
@@ -8,7 +8,7 @@ FROM (SELECT min(watermark) AS watermark FROM progress WHERE entity = %(entity)s
 LEFT JOIN {totals} AS totals ON totals.id = ANY (%(ids)s)
 LEFT JOIN (
     SELECT id AS window_id, {measures_of_windows}
-    FROM {ledger}
-    WHERE id = ANY (%(ids)s) AND window_start >= %(start)s AND window_start < %(end)s
+    FROM ({rows}) AS windows
+    WHERE id = ANY (%(ids)s)
     GROUP BY id
 ) AS windows ON window_id = totals.id

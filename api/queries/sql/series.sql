@@ -1,5 +1,5 @@
--- The buckets of one id, whose windows are one range of the primary key. Without any bucket there is
--- one row, which has the other columns only; for an unknown id there is no row.
+-- The buckets of one id, whose windows are one range of a primary key. Without any bucket there is one
+-- row, which has the other columns only; for an unknown id there is no row.
 SELECT
     buckets.*,
     known.newest_window,
@@ -9,10 +9,9 @@ LEFT JOIN (
     SELECT
         width_bucket(window_start, %(bounds)s::bigint[]) - 1 AS bucket,
         {measures_of_windows}
-    FROM {ledger}
-    WHERE id = %(id)s AND window_start >= %(start)s AND window_start < %(end)s
+    FROM ({rows}) AS windows
+    WHERE id = %(id)s
     GROUP BY bucket
-    HAVING sum(trip_count) > 0
 ) AS buckets ON true
 WHERE known.id = %(id)s
 ORDER BY buckets.bucket

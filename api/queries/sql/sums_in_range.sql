@@ -1,4 +1,4 @@
--- The sums of each id over the windows of a range.
+-- The sums of each id over windows.
 SELECT id, {additive_of_windows}
 FROM ({rows}) AS windows
 GROUP BY id

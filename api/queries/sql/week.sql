@@ -6,14 +6,16 @@ SELECT
     (SELECT min(watermark) FROM progress WHERE entity = %(entity)s) AS watermark
 FROM (SELECT) AS one
 LEFT JOIN (
-    SELECT hour_of_week, {additive_of_ids}
-    FROM (
-        SELECT mod((window_start + shift) / 3600000, 168)::int AS hour_of_week, {additive}
-        FROM unnest(%(starts)s::bigint[], %(ends)s::bigint[], %(shifts)s::bigint[])
-            AS span (span_start, span_end, shift)
-        JOIN {ledger} ON window_start >= span_start AND window_start < span_end
-        WHERE window_start >= %(start)s AND window_start < %(end)s
-            AND trip_count > 0 AND {chosen}
-    ) AS windows
+    SELECT
+        mod(
+            (
+                window_start
+                + (%(shifts)s::bigint[])[width_bucket(window_start, %(span_starts)s::bigint[])]
+            ) / 3600000,
+            168
+        )::int AS hour_of_week,
+        {additive_of_rows}
+    FROM ({rows}) AS windows
+    WHERE {chosen}
     GROUP BY hour_of_week
 ) AS hours ON true

@@ -1,8 +1,7 @@
--- The oldest and the newest window of an entity, from when on all are kept, and the watermark.
+-- The oldest and the newest window of an entity, also of dropped ones, and the watermark.
 SELECT
     numbers.oldest_window,
     numbers.newest_window,
-    numbers.kept_from,
     (SELECT min(watermark) FROM progress WHERE entity = %(entity)s) AS watermark
 FROM (SELECT) AS one
 LEFT JOIN sequence_numbers AS numbers ON numbers.entity = %(entity)s

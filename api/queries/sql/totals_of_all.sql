@@ -1,3 +1,3 @@
-SELECT id, {additive_of_totals}
+SELECT {totals_with_carries}
 FROM {totals}
 WHERE trip_count > 0

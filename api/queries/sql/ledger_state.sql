@@ -1,0 +1,16 @@
+-- From when on the ledger has all windows, what rollups have, and the hours that changed since. There
+-- is a row for each rollup, and at least one.
+SELECT
+    numbers.oldest_window,
+    numbers.kept_from,
+    rollups.name,
+    rollups.offset_ms,
+    rollups.kept_from AS rollup_kept_from,
+    rollups.rolled_up_to,
+    (
+        SELECT coalesce(array_agg(DISTINCT hour), '{{}}') FROM stale_hours
+        WHERE entity = %(entity)s
+    ) AS stale_hours
+FROM (SELECT) AS one
+LEFT JOIN sequence_numbers AS numbers ON numbers.entity = %(entity)s
+LEFT JOIN rollups ON rollups.entity = %(entity)s

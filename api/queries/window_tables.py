@@ -1,0 +1,112 @@
+"""Which tables of Postgres have the windows of a range: the ledger, or rollups of it."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from api.errors import BeyondLedgerError
+from api.queries.hours_of_week import ClockSpan
+from api.queries.local_times import Part
+from api.queries.time_range import to_datetime
+from mobility.rollups import DAY, HOUR, Rollup, interval_end, interval_start
+
+LEDGER: Final = "ledger"
+
+WindowTables = Mapping[str, Sequence[Part]]
+"""By the end of a table's name, `ledger` or that of a rollup: the parts to read there."""
+
+
+@dataclass(frozen=True, slots=True)
+class RollupState:
+    """From when to when (epoch ms) a rollup has all intervals, but for those of stale hours.
+
+    `offset` is by how many ms its intervals are moved from those of UTC.
+    """
+
+    rollup: Rollup
+    offset: int
+    kept_from: int | None
+    rolled_up_to: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerState:
+    """What the ledger and the rollups of an entity have at one moment; times are in epoch ms.
+
+    The rollups are in the order of ROLLUPS, and the stale hours those of UTC.
+    """
+
+    oldest_window: int | None = None
+    kept_from: int | None = None
+    rollups: Sequence[RollupState] = ()
+    stale_hours: Sequence[int] = ()
+
+
+def choose_tables(
+    state: LedgerState, parts: Iterable[Part], cuts: Iterable[int] = (), *, longest: int = DAY
+) -> WindowTables:
+    """Return where to read the windows that start in parts of a range: the coarsest is first.
+
+    An interval of a rollup is read where all of it is in a part, and no cut divides it; of rollups
+    whose intervals are longer than `longest` none is. Raises BeyondLedgerError where windows are
+    needed that were dropped.
+    """
+    left = [*parts]
+    if state.oldest_window is not None:
+        oldest = state.oldest_window
+        left = [(max(start, oldest), end) for start, end in left if end > oldest]
+    found: dict[str, Sequence[Part]] = {}
+    divided = [*cuts]
+    for each in state.rollups:
+        if each.rollup.length <= longest and left:
+            blocked = _blocked(each, divided, state.stale_hours)
+            found[each.rollup.name], left = _split(each, left, blocked)
+    kept_from = state.kept_from
+    if kept_from is not None and any(start < kept_from for start, _ in left):
+        msg = (
+            "Windows are kept for a time, and before that hours and days only "
+            "(MOBILITY_RETENTION): they"
+        )
+        raise BeyondLedgerError(msg, to_datetime(kept_from))
+    return {name: each for name, each in {**found, LEDGER: left}.items() if each}
+
+
+def begin_with_clock_hours(state: LedgerState, spans: Iterable[ClockSpan]) -> bool:
+    """Return whether the hours of rollups are those of the clocks in all of these spans."""
+    offsets = [each.offset for each in state.rollups if each.rollup.length == HOUR]
+    return not any((span.shift + offset) % HOUR for span in spans for offset in offsets)
+
+
+def _blocked(state: RollupState, cuts: Iterable[int], stale_hours: Iterable[int]) -> list[int]:
+    """Return the starts of the intervals that can't be read, in order."""
+    length, offset = state.rollup.length, state.offset
+    divided = (cut for cut in cuts if (cut - offset) % length)
+    stale = (time for hour in stale_hours for time in (hour, hour + HOUR - 1))
+    times = (*divided, *stale)
+    return sorted({interval_start(time, length, offset) for time in times})
+
+
+def _split(
+    state: RollupState, parts: Iterable[Part], blocked: Sequence[int]
+) -> tuple[list[Part], list[Part]]:
+    """Return what a rollup has of parts, and what is left of them; both in order."""
+    length, offset = state.rollup.length, state.offset
+    found: list[Part] = []
+    left: list[Part] = []
+    for start, end in parts:
+        low = start if state.kept_from is None else max(start, state.kept_from)
+        at = interval_end(low, length, offset)
+        last = interval_start(min(end, state.rolled_up_to), length, offset)
+        done = start
+        gaps = blocked[bisect_left(blocked, at) : bisect_left(blocked, last)]
+        for gap in (*gaps, last):
+            if at < gap:
+                found.append((at, gap))
+                if done < at:
+                    left.append((done, at))
+                done = gap
+            at = gap + length
+        if done < end:
+            left.append((done, end))
+    return found, left

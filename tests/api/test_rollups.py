@@ -1,0 +1,168 @@
+"""Answers from rollups of the ledger: those of its windows, also after these were dropped."""
+
+import random
+from collections.abc import Iterator
+
+import httpx
+import msgspec
+import polars as pl
+import psycopg
+import pytest
+
+from mobility.settings import Settings
+from sinks.ledger_maintenance import maintain_ledger
+from tests.api.expected import (
+    DRIVER,
+    LENGTH,
+    NOON,
+    client,
+    fill_stores,
+    iso,
+    random_windows,
+    with_stores,
+)
+from tests.windows import window, window_frame
+
+pytestmark = pytest.mark.services
+
+HOUR = 3_600_000
+DAY = 24 * HOUR
+MONDAY = NOON - 6 * DAY - DAY // 2
+"""2025-03-24T00:00:00Z. NOON is of a Sunday."""
+
+ZONES = ("UTC", "Asia/Kolkata", "Europe/Berlin", "Australia/Lord_Howe")
+
+
+@pytest.fixture(params=["Asia/Kolkata", "Europe/Berlin"])
+def filled(settings: Settings, request: pytest.FixtureRequest) -> Settings:
+    """Return settings of a store with twelve days of windows, in a time zone."""
+    one = msgspec.structs.replace(with_stores(settings, "postgres"), timezone=request.param)
+    fill_stores(one, random_windows(hours=12 * 24), NOON + DAY)
+    return one
+
+
+def questions(seed: int = 3) -> Iterator[str]:
+    """Yield questions about ranges that begin and end anywhere, or with hours and days."""
+    choose = random.Random(seed)  # noqa: S311 - the same each time
+
+    def bounds() -> str:
+        step = choose.choice([LENGTH, HOUR // 2, HOUR, DAY])
+        first, last = sorted(
+            NOON - choose.randrange(0, 13 * DAY, step) // step * step for _ in range(2)
+        )
+        shift = choose.choice([0, -HOUR, 11 * HOUR // 2])
+        return f"from={iso(first + shift)}&to={iso(last + shift + step)}"
+
+    for _ in range(2):
+        yield f"/top/driver?{bounds()}"
+        yield f"/top/driver?by=trips&{bounds()}&limit=3"
+        yield f"/summary/driver?{bounds()}"
+        yield f"/metrics/driver?sort=-revenue&{bounds()}"
+        yield f"/metrics/driver?sort=trips&{bounds()}&hours=7-9,22-6&weekdays=mon-fri"
+        yield f"/metrics/driver/a?{bounds()}"
+        for zone in ZONES:
+            yield f"/week/driver?{bounds()}&tz={zone}"
+            for granularity in ("PT1H", "P1D", "PT15M"):
+                options = f"granularity={granularity}&tz={zone}"
+                yield f"/metrics/driver/a%2Fb/windows?{bounds()}&{options}"
+                yield f"/windows/driver?{bounds()}&{options}&format=csv"
+            yield f"/windows/driver?{bounds()}&granularity=P1D&tz={zone}&hours=8-9&format=ndjson"
+        yield f"/compare/driver?{bounds()}"
+    yield "/top/driver"
+    yield "/metrics/driver/a"
+
+
+def answers(http: httpx.Client) -> dict[str, tuple[int, str]]:
+    """Return the answer to each question."""
+    return {path: ((found := http.get(path)).status_code, found.text) for path in questions()}
+
+
+def test_answers_are_the_same(filled: Settings) -> None:
+    """With rollups, also while some hours are stale; bytes and all."""
+    with client(filled) as http:
+        before = answers(http)
+        assert {status for status, _ in before.values()} <= {200, 400}
+        assert sum(status == 200 for status, _ in before.values()) > 50
+        maintain_ledger(filled)
+        assert answers(http) == before
+        late = window("late", NOON - 5 * DAY, 5), window("a/b", NOON - 3 * DAY - LENGTH, 70)
+        fill_stores(filled, window_frame(late), NOON + DAY)
+        stale = answers(http)
+        assert stale != before
+        maintain_ledger(filled)
+        assert answers(http) == stale
+        ledger_only(filled)
+        assert answers(http) == stale
+
+
+def ledger_only(settings: Settings) -> None:
+    """Let the API find no rollups."""
+    with psycopg.connect(settings.postgres, autocommit=True) as connection:
+        connection.execute("DELETE FROM rollups")
+
+
+def test_hours_and_days_stay_when_windows_are_dropped(settings: Settings) -> None:
+    """What begins and ends with them is answered as before; all else is refused."""
+    kept = msgspec.structs.replace(
+        with_stores(settings, "postgres"), timezone="Asia/Kolkata", retention="panes:1d"
+    )
+    fill_stores(kept, random_windows(hours=12 * 24), NOON + DAY)
+    first = MONDAY - 4 * DAY - 11 * HOUR // 2
+    whole = f"from={iso(first)}&to={iso(first + 5 * DAY)}"
+    same = [
+        f"/top/driver?{whole}",
+        f"/summary/driver?{whole}",
+        f"/metrics/driver?sort=-trips&{whole}",
+        f"/metrics/driver/a?{whole}",
+        f"/metrics/driver/a/windows?{whole}&granularity=P1D&tz=Asia/Kolkata",
+        f"/metrics/driver/a/windows?{whole}&granularity=PT1H&tz=Asia/Kolkata",
+        f"/windows/driver?{whole}&granularity=PT1H&tz=Asia/Kolkata&format=csv",
+        f"/windows/driver?{whole}&granularity=P1D&hours=8-9&tz=Asia/Kolkata&format=csv",
+        f"/week/driver?{whole}&tz=Asia/Kolkata",
+    ]
+    refused = [
+        f"/metrics/driver/a/windows?{whole}",
+        f"/metrics/driver/a/windows?{whole}&granularity=PT1H&tz=UTC",
+        f"/windows/driver?{whole}&granularity=PT15M&format=csv",
+        f"/week/driver?{whole}&tz=UTC",
+        f"/top/driver?from={iso(first + LENGTH)}&to={iso(first + DAY)}",
+        f"/metrics/driver?sort=-trips&format=csv&from={iso(first)}&to={iso(first + LENGTH)}",
+    ]
+    with client(kept) as http:
+        before = {path: http.get(path).text for path in same}
+        maintain_ledger(kept)
+        for path in same:
+            found = http.get(path)
+            assert (path, found.status_code, found.text) == (path, 200, before[path])
+        for path in refused:
+            found = http.get(path)
+            assert (path, found.status_code) == (path, 404)
+            assert found.json()["reaches"] == iso(MONDAY)
+
+
+def test_a_sum_beyond_a_bigint(settings: Settings) -> None:
+    """Of an hour, whose windows have all that they can."""
+    one = with_stores(settings, "postgres")
+    most = 2**63 - 1
+    rows = [window("a", NOON + n * LENGTH, 1, total_revenue=most) for n in range(12)]
+    fill_stores(one, window_frame(rows), NOON + DAY)
+    path = f"/windows/driver?granularity=PT1H&format=csv&from={iso(NOON)}&to={iso(NOON + HOUR)}"
+    with client(one) as http:
+        before = http.get(path).text
+        maintain_ledger(one)
+        assert http.get(path).text == before
+    (row,) = pl.read_csv(before.encode(), infer_schema_length=0).to_dicts()
+    assert row["total_revenue"] == f"{12 * most // 1_000_000}.{12 * most % 1_000_000:06}"
+
+
+def test_rollups_are_read(filled: Settings) -> None:
+    """And not the windows: they are changed behind the back of the store."""
+    maintain_ledger(filled)
+    with psycopg.connect(filled.postgres, autocommit=True) as connection:
+        connection.execute(f"DELETE FROM {DRIVER.name}_ledger")  # noqa: S608 - an entity
+    day = NOON - 3 * DAY - DAY // 2 - HOUR // 2 * (filled.timezone == "Asia/Kolkata")
+    with client(filled) as http:
+        found = http.get(f"/top/driver?from={iso(day)}&to={iso(day + 2 * DAY)}").json()
+        assert found["total"]["trip_count"] > 0
+        hours = f"from={iso(day)}&to={iso(day + DAY)}&granularity=PT1H"
+        assert len(http.get(f"/metrics/driver/a/windows?{hours}").json()["items"]) > 0
