@@ -46,8 +46,8 @@ SPLIT_ROWS: Final = 2_000
 
 PROCESS_CONNECTIONS: Final = 4
 """Connections of a process of a flow. Two take the halves of a large batch, another what is done
-meanwhile; one is for the status (sinks/status.py). With a retention there is one more for moments
-(sinks/retention.py)."""
+meanwhile; one is for the status (sinks/status.py). Once a minute there is one more
+(sinks/ledger_maintenance.py)."""
 
 MAX_BIGINT: Final = 2**63 - 1
 """The largest amount of a window."""

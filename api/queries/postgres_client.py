@@ -74,20 +74,21 @@ class ConnectionPool:
             return rows
 
     @asynccontextmanager
-    async def snapshot(self, first: Query) -> AsyncIterator[Fetch]:
-        """Yield what fetches rows in one transaction: all see what is committed after `first`.
+    async def snapshot(self, first: Query) -> AsyncIterator[tuple[list[Row], Fetch]]:
+        """Begin a transaction; yield the rows of `first`, and what fetches others in it.
 
-        `first` is a statement without values, which locks tables. Raises as `fetch`.
+        All see what the first query sees. `first` may be several statements, without values: it is
+        sent together with the begin. Raises as `fetch`.
         """
-        begin = sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; ")
+        begin = sql.SQL("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;\n")
         async with self._slots:
-            connection, _ = await self._first(begin + first, None)
+            connection, rows = await self._first(begin + first, None)
 
             async def fetch(query: Query, values: Mapping[str, Any]) -> list[Row]:
                 return await self._run(connection, query, values)
 
             try:
-                yield fetch
+                yield rows, fetch
                 await self._run(connection, sql.SQL("COMMIT"), None)
             except BaseException:
                 await connection.close()
@@ -137,6 +138,8 @@ class ConnectionPool:
     ) -> list[Row]:
         async with time_limit(connection, self._seconds):
             cursor = await connection.execute(query, values)
+            while cursor.nextset():
+                pass
             return await cursor.fetchall() if cursor.description else []
 
 
@@ -173,11 +176,11 @@ class Database:
             return await self._pool.fetch(query, values)
 
     @asynccontextmanager
-    async def snapshot(self, first: Query) -> AsyncIterator[Fetch]:
-        """Yield what fetches rows in one transaction, which begins with a statement `first`."""
+    async def snapshot(self, first: Query) -> AsyncIterator[tuple[list[Row], Fetch]]:
+        """Begin a transaction; yield the rows of `first`, and what fetches others in it."""
         with store_failures():
-            async with self._pool.snapshot(first) as fetch:
-                yield fetch
+            async with self._pool.snapshot(first) as begun:
+                yield begun
 
     async def connect(self) -> psycopg.AsyncConnection[Row]:
         """Return a new connection beside those of the queries; the caller closes it."""

@@ -22,7 +22,12 @@ from api.queries.postgres_client import (
 )
 from api.queries.postgres_lists import list_query, list_values
 from api.queries.postgres_sketches import windows_query
-from api.queries.postgres_windows import parts_of, to_ledger_state, windows_in
+from api.queries.postgres_windows import (
+    ledger_state_query,
+    parts_of,
+    to_ledger_state,
+    windows_in,
+)
 from api.queries.time_range import known_time
 from api.queries.window_tables import LedgerState
 from mobility.entities import Entity
@@ -75,14 +80,13 @@ class PostgresExportReader:
             with store_failures():
                 async with time_limit(connection, seconds):
                     await connection.execute(sql.SQL(_BEGIN))
-                    # Before the moment is chosen: from then on no partition is dropped.
-                    await connection.execute(entity_query(entity, "lock_ledger.sql"))
+                    cursor = await connection.execute(ledger_state_query(entity))
+                    while cursor.nextset():
+                        pass
+                    state = to_ledger_state(await cursor.fetchall())
                     query = entity_query(entity, "window_span.sql")
                     cursor = await connection.execute(query, {"entity": entity.name})
                     [span] = await cursor.fetchall()
-                    query = entity_query(entity, "ledger_state.sql")
-                    cursor = await connection.execute(query, {"entity": entity.name})
-                    state = to_ledger_state(await cursor.fetchall())
             stack.pop_all()
         return cls(connection, entity, span, state, seconds)
 

@@ -58,14 +58,18 @@ async def ledger_snapshot(database: Database, entity: Entity) -> AsyncIterator[L
 
     Raises StoreUnavailableError.
     """
-    async with database.snapshot(entity_query(entity, "lock_ledger.sql")) as fetch:
-        rows = await fetch(entity_query(entity, "ledger_state.sql"), {"entity": entity.name})
+    async with database.snapshot(ledger_state_query(entity)) as (rows, fetch):
         yield LedgerSnapshot(entity, to_ledger_state(rows), fetch)
 
 
 def parts_of(time_range: TimeRange) -> Sequence[Part]:
     """Return the parts of a range; all of it is one."""
     return [time_range.bounds] if time_range.parts is None else time_range.parts
+
+
+def ledger_state_query(entity: Entity) -> sql.Composed:
+    """Return the query of what the ledger has, which no dropped week is missing from."""
+    return entity_query(entity, "ledger_state.sql", entity_name=sql.Literal(entity.name))
 
 
 def to_ledger_state(rows: Sequence[Row]) -> LedgerState:

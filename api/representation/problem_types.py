@@ -99,8 +99,9 @@ PROBLEM_TYPES: Final = {
         "The range begins before the windows that are kept: those before were dropped "
         "(MOBILITY_RETENTION), or Redis is the only store and keeps those of hours. The member "
         "`reaches` is the time from which on there are all windows.",
-        "Begin the range at `reaches` or later. Totals of all time, which have no range, count "
-        "everything. With Redis alone, run the system with Postgres "
+        "Begin the range at `reaches` or later; with Postgres, also before that where it begins "
+        "and ends with an hour of the default time zone, as each bucket does. Totals of all time, "
+        "which have no range, count everything. With Redis alone, run the system with Postgres "
         "(MOBILITY_STORES=redis,postgres) for series of any age.",
     ),
     "needs-postgres": ProblemType(

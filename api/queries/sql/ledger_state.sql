@@ -1,3 +1,6 @@
+-- Locked before the moment is chosen: from then on no partition is dropped.
+LOCK TABLE ONLY {ledger} IN ACCESS SHARE MODE;
+
 -- From when on the ledger has all windows, what rollups have, and the hours that changed since. There
 -- is a row for each rollup, and at least one.
 SELECT
@@ -9,8 +12,8 @@ SELECT
     rollups.rolled_up_to,
     (
         SELECT coalesce(array_agg(DISTINCT hour), '{{}}') FROM stale_hours
-        WHERE entity = %(entity)s
+        WHERE entity = {entity_name}
     ) AS stale_hours
 FROM (SELECT) AS one
-LEFT JOIN sequence_numbers AS numbers ON numbers.entity = %(entity)s
-LEFT JOIN rollups ON rollups.entity = %(entity)s
+LEFT JOIN sequence_numbers AS numbers ON numbers.entity = {entity_name}
+LEFT JOIN rollups ON rollups.entity = {entity_name}
