@@ -63,6 +63,8 @@ def test_lost_ids_are_restored(
         _evict_half(tenant.settings, rng)
         tenant.flow.wait_until_read(before + producer.sent + _MESSAGES)
     tenant.flow.wait_until_read(before + producer.sent)
+    # A stop waits for Redis for some seconds only.
+    until(lambda: not lagging_entities(tenant.settings), "Redis to follow again")
     assert tenant.flow.stop()[0] == 0
     expected = assert_exact(tenant.settings)
     report_figure(f"{before + producer.sent} messages, {expected.windows.height} windows, 0 differ")
