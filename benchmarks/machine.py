@@ -9,7 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from benchmarks.peers.environments import CONNECTOR
 from benchmarks.peers.table import PEERS
 from stack.jars import VERSION as KAFKA_VERSION
 
@@ -33,8 +32,9 @@ def versions() -> dict[str, str]:
     """Return the versions of this system's packages, of peers and of services."""
     packages = {name: version(name) for name in _OURS}
     peers = dict(pin.split("==") for peer in PEERS for pin in peer.packages)
-    others = {"Kafka": KAFKA_VERSION, "connector": CONNECTOR, "Java": _java()}
-    return {"Python": platform.python_version(), **packages, **peers, **others}
+    jars = dict(each.split(":")[1:] for peer in PEERS for each in peer.jars)
+    others = {"Kafka": KAFKA_VERSION, "Java": _java()}
+    return {"Python": platform.python_version(), **packages, **peers, **jars, **others}
 
 
 def _java() -> str:

@@ -59,7 +59,7 @@ _LEDGER: Final[LiteralString] = """
         (id, window_start, trip_count, total_duration, total_distance, total_revenue, start_time,
         last_start_time, pane, generation)
     SELECT 'i' || number, at, 1, number, number, number, at, at, 'on_time', 0
-    FROM generate_series(0, {windows} - 1) AS index
+    FROM generate_series(0, {windows}::bigint - 1) AS index
     CROSS JOIN LATERAL (SELECT {start} + index * 300000 AS at) AS window_start
     CROSS JOIN generate_series(1, {ids}) AS number
     WHERE (number * 7919 + index) % {gap} = 0

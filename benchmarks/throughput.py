@@ -25,6 +25,7 @@ _TARGETS: Final = (
     (OURS, DECODE, CEILING_TARGET),
     (ENRICHED, "flink-tuned", 1.0),
     (STORES, "flink-documented", 1.0),
+    (STORES, "flink-jdbc", 0.6),
 )
 
 

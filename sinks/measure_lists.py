@@ -117,6 +117,11 @@ MEASURE_LISTS: Final = {
         "{best}({column}) FILTER (WHERE trip_count > 0) AS {name}",
         total=_split("sum({name})"),
     ),
+    "merged_rollups": measure_list(
+        "sum({name})::bigint AS {name}",
+        "{best}({name}) AS {name}",
+        total=_split(f"(sum({{name}}) + coalesce(sum({{carry}}), 0) * {CARRY_BASE})"),
+    ),
     "added_to_before": measure_list(
         "{name} = before.{name} + excluded.{name}",
         "{name} = {better_of}(before.{name}, excluded.{name})",

@@ -12,7 +12,7 @@ whether it has all of them. Three facts say so, which are read in the snapshot o
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -34,7 +34,10 @@ from mobility.rollups import (
 )
 from mobility.settings import Settings
 from postgres.connection import Connection
+from sinks.measure_lists import MEASURE_LISTS
 from sinks.sql_files import entity_statement, sql_file
+
+_FINEST_FIRST: Final = ROLLUPS[::-1]
 
 _MOST_SPANS: Final = 1_000
 """Transactions at most that roll up what is new. Each is of a day; of decades that some wrong clock
@@ -73,16 +76,18 @@ def make_rollups(connection: Connection, entity: Entity, settings: Settings, pau
     started = _start(connection, entity, settings)
     if started is None:
         return True
-    for rollup in _rollups_of(settings):
-        state = _state(connection, entity, rollup, started, settings)
+    for rollup in _rollups_of(connection, entity, settings):
+        _begin(connection, entity, rollup, started, settings)
+        states = read_rollups(connection, entity)
+        state = states[rollup.name]
         end = interval_start(started.rolling_to, rollup.length, state.offset_ms)
-        for start, stop in _spans(state.rolled_up_to, end):
+        for span in _spans(state.rolled_up_to, end):
             began = time.monotonic()
             with connection.transaction():
-                _roll_up(connection, entity, rollup, state.offset_ms, (start, stop))
+                _roll_up(connection, entity, rollup, states, span)
                 connection.execute(
                     "UPDATE rollups SET rolled_up_to = %s WHERE entity = %s AND name = %s",
-                    (stop, entity.name, rollup.name),
+                    (span[1], entity.name, rollup.name),
                 )
             if pause(time.monotonic() - began):
                 return False
@@ -104,12 +109,10 @@ def refresh_rollups(connection: Connection, entity: Entity, span: tuple[int, int
         return
     hours = sorted({hour for _, hour in stale})
     states = read_rollups(connection, entity)
-    for rollup in ROLLUPS:
-        state = states.get(rollup.name)
-        if state is None:
-            continue
-        for start, end in _stale_spans(hours, rollup, state):
-            _roll_up(connection, entity, rollup, state.offset_ms, (start, end))
+    for rollup in _FINEST_FIRST:
+        if rollup.name in states:
+            for each in _stale_spans(hours, rollup, states[rollup.name]):
+                _roll_up(connection, entity, rollup, states, each)
     connection.execute(
         sql_file("delete_stale_hours.sql"),
         {
@@ -155,33 +158,38 @@ def _start(connection: Connection, entity: Entity, settings: Settings) -> _Start
         return cursor.execute(sql_file("start_rolling.sql"), limit).fetchone()
 
 
-def _rollups_of(settings: Settings) -> Iterator[Rollup]:
-    """Yield the rollups that are longer than a window: others have nothing to add up."""
-    return (each for each in ROLLUPS if each.length > settings.window_ms)
+def _rollups_of(connection: Connection, entity: Entity, settings: Settings) -> Iterator[Rollup]:
+    """Yield the rollups of an entity, the finest first.
+
+    Those are the ones that are worth it, that stand in for dropped windows, or were begun. One that
+    is not longer than a window has nothing to add up.
+    """
+    begun = read_rollups(connection, entity).keys()
+    in_place_of = {"panes": "days", "hours": "hours"}
+    kept = {in_place_of[name] for name in settings.retention_ms}
+    names = entity.rollups | kept | begun
+    return (
+        each for each in _FINEST_FIRST if each.name in names and each.length > settings.window_ms
+    )
 
 
-def _state(
+def _begin(
     connection: Connection, entity: Entity, rollup: Rollup, started: _Started, settings: Settings
-) -> RollupState:
-    """Return how far a rollup is; the first time it begins with the oldest window."""
-    state = read_rollups(connection, entity).get(rollup.name)
-    if state is None:
-        offset = _standard_offset(settings.timezone) % rollup.length
-        kept_from = started.kept_from
-        if kept_from is not None:
-            kept_from = interval_end(kept_from, rollup.length, offset)
-        start = started.oldest_window if kept_from is None else kept_from
-        start = interval_start(start, rollup.length, offset)
-        state = RollupState(rollup.name, offset, kept_from, start)
-        values = {
-            "entity": entity.name,
-            "name": rollup.name,
-            "offset": offset,
-            "kept_from": kept_from,
-            "start": start,
-        }
-        connection.execute(sql_file("create_rollup.sql"), values)
-    return state
+) -> None:
+    """Let a rollup begin with the oldest window, unless it has begun."""
+    offset = _standard_offset(settings.timezone) % rollup.length
+    kept_from = started.kept_from
+    if kept_from is not None:
+        kept_from = interval_end(kept_from, rollup.length, offset)
+    start = started.oldest_window if kept_from is None else kept_from
+    values = {
+        "entity": entity.name,
+        "name": rollup.name,
+        "offset": offset,
+        "kept_from": kept_from,
+        "start": interval_start(start, rollup.length, offset),
+    }
+    connection.execute(sql_file("create_rollup.sql"), values)
 
 
 def _standard_offset(zone: str) -> int:
@@ -239,16 +247,32 @@ def _stale_spans(hours: list[int], rollup: Rollup, state: RollupState) -> Iterat
 
 
 def _roll_up(
-    connection: Connection, entity: Entity, rollup: Rollup, offset: int, span: tuple[int, int]
+    connection: Connection,
+    entity: Entity,
+    rollup: Rollup,
+    states: Mapping[str, RollupState],
+    span: tuple[int, int],
 ) -> None:
+    """Roll up a span of windows; days are made of hours that have all of it."""
     start, end = span
+    hours = states.get("hours")
+    has_hours = (
+        rollup.name == "days"
+        and hours is not None
+        and (hours.kept_from is None or hours.kept_from <= start)
+        and end <= hours.rolled_up_to
+    )
+    merged = "merged_rollups" if has_hours else "merged_measures"
     statement = entity_statement(
         entity,
         "roll_up.sql",
         rollup=_table(entity, rollup),
+        source=sql.Identifier(f"{entity.name}_{'hours' if has_hours else 'ledger'}"),
+        time=sql.Identifier("interval_start" if has_hours else "window_start"),
+        merged=sql.SQL(MEASURE_LISTS[merged]),
         start=sql.Literal(start),
         end=sql.Literal(end),
-        offset=sql.Literal(offset),
+        offset=sql.Literal(states[rollup.name].offset_ms),
         length=sql.Literal(rollup.length),
         first_week=sql.Literal(FIRST_WEEK),
         week=sql.Literal(WEEK),

@@ -14,8 +14,6 @@ from mobility.files import file_lock
 if TYPE_CHECKING:
     from jgo.maven import Artifact
 
-CONNECTOR: Final = "flink-sql-connector-kafka-5.0.0-2.2"
-_CONNECTOR_COORDINATES: Final = "org.apache.flink:flink-sql-connector-kafka:5.0.0-2.2"
 _READY: Final = "ready"
 
 
@@ -39,9 +37,10 @@ def python_with(packages: tuple[str, ...]) -> Path:
     return target / "bin" / "python"
 
 
-def flink_connector() -> Path:
-    """Return Flink's connector for Kafka; download it once. Raises BenchmarkError."""
-    target = _folder() / f"{CONNECTOR}.jar"
+def jar(coordinates: str) -> Path:
+    """Return a jar by its Maven coordinates; download it once. Raises BenchmarkError."""
+    _, artifact, version = coordinates.split(":")
+    target = _folder() / f"{artifact}-{version}.jar"
     with _lock(target):
         if not target.exists():
             repository = _folder() / "repository"
@@ -49,19 +48,19 @@ def flink_connector() -> Path:
             import jgo  # noqa: PLC0415 - a development package, needed once per machine
 
             try:
-                artifacts = jgo.resolve(_CONNECTOR_COORDINATES)
-                _jar_of(artifacts).replace(target)
+                artifacts = jgo.resolve(coordinates)
+                _named(target.name, artifacts).replace(target)
             except (OSError, RuntimeError) as error:
-                msg = f"{_CONNECTOR_COORDINATES} can't be downloaded: {error}"
+                msg = f"{coordinates} can't be downloaded: {error}"
                 raise BenchmarkError(msg) from error
             shutil.rmtree(repository, ignore_errors=True)
     return target
 
 
-def _jar_of(artifacts: "list[Artifact]") -> Path:
+def _named(name: str, artifacts: "list[Artifact]") -> Path:
     for artifact in artifacts:
         path = artifact.resolve()
-        if path.name == f"{CONNECTOR}.jar":
+        if path.name == name:
             return path
     msg = "the repository does not have it"
     raise RuntimeError(msg)

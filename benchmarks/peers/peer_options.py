@@ -19,5 +19,6 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--prefix", required=True, help="prefix of the topics of windows")
     parser.add_argument("--trips", required=True, type=int, help="number of trips in the topic")
     parser.add_argument("--tuned", action="store_true")
-    parser.add_argument("--jar", help="Flink's connector for Kafka")
+    parser.add_argument("--jdbc", action="store_true", help="into MOBILITY_POSTGRES, no topics")
+    parser.add_argument("--jar", action="append", default=[], help="a connector of Flink")
     return parser.parse_args()

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Final
 
 import polars as pl
+import psycopg
 from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined] # exported
 
 from audit.command_runner import ShowProgress
 from benchmarks.benchmark_log import BenchmarkLog, delete_topics
 from benchmarks.figures import RunFigures
-from benchmarks.peers.environments import flink_connector, python_with
+from benchmarks.peers.environments import jar, python_with
 from benchmarks.peers.output import describe, read_stored_windows, read_windows
 from benchmarks.peers.table import Peer
 from benchmarks.tenant import empty_tenant, tenant_settings
@@ -22,6 +23,20 @@ from mobility.settings import Settings
 
 _SCRIPTS: Final = Path(__file__).parent
 
+_TABLE: Final = """
+    CREATE TABLE windows (
+        entity text,
+        id text,
+        window_start timestamptz,
+        trip_count bigint,
+        total_duration float8,
+        total_distance float8,
+        total_revenue float8,
+        PRIMARY KEY (entity, id, window_start)
+    )
+"""
+"""Where a peer writes that has `stores`."""
+
 
 @dataclass(slots=True)
 class PeerRunner:
@@ -29,16 +44,16 @@ class PeerRunner:
 
     peer: Peer
     python: Path
-    jar: Path | None
+    jars: tuple[Path, ...]
     check: str = ""
 
     @classmethod
     def ready(cls, peer: Peer) -> "PeerRunner":
         """Create the peer's environment. Raises BenchmarkError if the peer can't run here."""
-        if peer.java and shutil.which("java") is None:
+        if peer.jars and shutil.which("java") is None:
             msg = f"{peer.name} is skipped: it needs Java 17 or later on PATH"
             raise BenchmarkError(msg)
-        return cls(peer, python_with(peer.packages), flink_connector() if peer.java else None)
+        return cls(peer, python_with(peer.packages), tuple(jar(each) for each in peer.jars))
 
     @property
     def name(self) -> str:
@@ -72,6 +87,8 @@ class PeerRunner:
         name = re.sub(r"\W", "_", f"{log.settings.topic_prefix}{self.peer.name}".lower())
         settings = tenant_settings(log.settings, name)
         with empty_tenant(log.settings, name):
+            with psycopg.connect(settings.postgres) as connection:
+                connection.execute(_TABLE)
             measured = self._measure(log, settings, "", update)
             return measured, read_stored_windows(settings)
 
@@ -88,7 +105,7 @@ class PeerRunner:
         return measured
 
     def _command(self, log: BenchmarkLog, prefix: str) -> list[str | Path]:
-        jar = [] if self.jar is None else ["--jar", str(self.jar)]
+        jars = [text for each in self.jars for text in ("--jar", str(each))]
         return [
             self.python,
             _SCRIPTS / self.peer.script,
@@ -96,7 +113,7 @@ class PeerRunner:
             *("--source", log.topic),
             *("--prefix", prefix),
             *("--trips", str(log.rows)),
-            *jar,
+            *jars,
             *self.peer.arguments,
         ]
 

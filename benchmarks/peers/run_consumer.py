@@ -17,16 +17,6 @@ from peer_totals import Totals, Trip, no_trips, with_trip
 
 LENGTH = 300
 
-TABLE = """CREATE TABLE windows (
-  entity text,
-  id text,
-  window_start timestamptz,
-  trip_count bigint,
-  total_duration float8,
-  total_distance float8,
-  total_revenue float8,
-  PRIMARY KEY (entity, id, window_start)
-)"""
 UPSERT = """INSERT INTO windows VALUES (%s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (entity, id, window_start) DO UPDATE SET
   trip_count = excluded.trip_count,
@@ -67,8 +57,6 @@ def main() -> None:
     prefix = os.environ["MOBILITY_REDIS_PREFIX"]
     windows: dict[tuple[str, str, datetime], Totals] = {}
     with psycopg.connect(os.environ["MOBILITY_POSTGRES"]) as database:
-        database.execute(TABLE)
-        database.commit()
         for trip in trips_of(options.brokers, options.source, options.trips):
             start = start_of(trip)
             for entity, field in ENTITIES.items():

@@ -14,7 +14,8 @@ class Peer:
 
     Without packages it uses this project's environment. `most_trips` limits its log, for peers that
     would take hours; a peer that `drops` trips in a catch-up by design may differ from the oracle.
-    One with `stores` writes no topics: its windows are in Postgres.
+    One with `stores` writes no topics: its windows are in Postgres. `jars` are Maven coordinates of
+    what it needs beside its packages; such a peer needs Java.
     """
 
     name: str
@@ -24,12 +25,18 @@ class Peer:
     entities: tuple[str, ...] = EVERY_ENTITY
     most_trips: int | None = None
     drops: bool = False
-    java: bool = False
+    jars: tuple[str, ...] = ()
     stores: bool = False
     note: str = ""
 
 
 _FLINK: Final = ("apache-flink==2.3.0",)
+_KAFKA: Final = ("org.apache.flink:flink-sql-connector-kafka:5.0.0-2.2",)
+_JDBC: Final = (
+    "org.apache.flink:flink-connector-jdbc-core:4.0.0-2.0",
+    "org.apache.flink:flink-connector-jdbc-postgres:4.0.0-2.0",
+    "org.postgresql:postgresql:42.7.8",
+)
 
 NAIVE: Final = Peer(
     "bytewax-fold-window",
@@ -49,6 +56,17 @@ CONSUMER: Final = Peer(
     "for each message, all rows in Redis and Postgres",
 )
 
+FLINK_JDBC: Final = Peer(
+    "flink-jdbc",
+    "run_flink.py",
+    _FLINK,
+    ("--tuned", "--jdbc"),
+    jars=(*_KAFKA, *_JDBC),
+    stores=True,
+    note="`flink-tuned` into Postgres alone: upserts of up to 10,000 rows, sent as statements of "
+    "many rows",
+)
+
 PEERS: Final = (
     NAIVE,
     CONSUMER,
@@ -56,7 +74,7 @@ PEERS: Final = (
         "flink-documented",
         "run_flink.py",
         _FLINK,
-        java=True,
+        jars=_KAFKA,
         note="Flink SQL, window TVF in a statement set, parallelism 2, timestamps parsed in "
         "SQL; no checkpoints",
     ),
@@ -65,9 +83,10 @@ PEERS: Final = (
         "run_flink.py",
         _FLINK,
         ("--tuned",),
-        java=True,
+        jars=_KAFKA,
         note="the same with TIMESTAMP_LTZ read by the JSON format, lz4, linger, larger batches",
     ),
+    FLINK_JDBC,
     Peer(
         "quix",
         "run_quix.py",

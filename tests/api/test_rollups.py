@@ -9,10 +9,10 @@ import polars as pl
 import psycopg
 import pytest
 
+from mobility.entities import BY_NAME
 from mobility.settings import Settings
 from sinks.ledger_maintenance import maintain_ledger
 from tests.api.expected import (
-    DRIVER,
     LENGTH,
     NOON,
     client,
@@ -22,6 +22,8 @@ from tests.api.expected import (
     with_stores,
 )
 from tests.windows import window, window_frame
+
+CELL = BY_NAME["h3"]
 
 pytestmark = pytest.mark.services
 
@@ -37,7 +39,7 @@ ZONES = ("UTC", "Asia/Kolkata", "Europe/Berlin", "Australia/Lord_Howe")
 def filled(settings: Settings, request: pytest.FixtureRequest) -> Settings:
     """Return settings of a store with twelve days of windows, in a time zone."""
     one = msgspec.structs.replace(with_stores(settings, "postgres"), timezone=request.param)
-    fill_stores(one, random_windows(hours=12 * 24), NOON + DAY)
+    fill_stores(one, random_windows(hours=12 * 24), NOON + DAY, CELL)
     return one
 
 
@@ -54,22 +56,22 @@ def questions(seed: int = 3) -> Iterator[str]:
         return f"from={iso(first + shift)}&to={iso(last + shift + step)}"
 
     for _ in range(2):
-        yield f"/top/driver?{bounds()}"
-        yield f"/top/driver?by=trips&{bounds()}&limit=3"
-        yield f"/summary/driver?{bounds()}"
-        yield f"/metrics/driver?sort=-revenue&{bounds()}"
-        yield f"/metrics/driver?sort=trips&{bounds()}&hours=7-9,22-6&weekdays=mon-fri"
-        yield f"/metrics/driver/a?{bounds()}"
+        yield f"/top/h3?{bounds()}"
+        yield f"/top/h3?by=trips&{bounds()}&limit=3"
+        yield f"/summary/h3?{bounds()}"
+        yield f"/metrics/h3?sort=-revenue&{bounds()}"
+        yield f"/metrics/h3?sort=trips&{bounds()}&hours=7-9,22-6&weekdays=mon-fri"
+        yield f"/metrics/h3/a?{bounds()}"
         for zone in ZONES:
-            yield f"/week/driver?{bounds()}&tz={zone}"
+            yield f"/week/h3?{bounds()}&tz={zone}"
             for granularity in ("PT1H", "P1D", "PT15M"):
                 options = f"granularity={granularity}&tz={zone}"
-                yield f"/metrics/driver/a%2Fb/windows?{bounds()}&{options}"
-                yield f"/windows/driver?{bounds()}&{options}&format=csv"
-            yield f"/windows/driver?{bounds()}&granularity=P1D&tz={zone}&hours=8-9&format=ndjson"
-        yield f"/compare/driver?{bounds()}"
-    yield "/top/driver"
-    yield "/metrics/driver/a"
+                yield f"/metrics/h3/a%2Fb/windows?{bounds()}&{options}"
+                yield f"/windows/h3?{bounds()}&{options}&format=csv"
+            yield f"/windows/h3?{bounds()}&granularity=P1D&tz={zone}&hours=8-9&format=ndjson"
+        yield f"/compare/h3?{bounds()}"
+    yield "/top/h3"
+    yield "/metrics/h3/a"
 
 
 def answers(http: httpx.Client) -> dict[str, tuple[int, str]]:
@@ -86,7 +88,7 @@ def test_answers_are_the_same(filled: Settings) -> None:
         maintain_ledger(filled)
         assert answers(http) == before
         late = window("late", NOON - 5 * DAY, 5), window("a/b", NOON - 3 * DAY - LENGTH, 70)
-        fill_stores(filled, window_frame(late), NOON + DAY)
+        fill_stores(filled, window_frame(late), NOON + DAY, CELL)
         stale = answers(http)
         assert stale != before
         maintain_ledger(filled)
@@ -106,27 +108,27 @@ def test_hours_and_days_stay_when_windows_are_dropped(settings: Settings) -> Non
     kept = msgspec.structs.replace(
         with_stores(settings, "postgres"), timezone="Asia/Kolkata", retention="panes:1d"
     )
-    fill_stores(kept, random_windows(hours=12 * 24), NOON + DAY)
+    fill_stores(kept, random_windows(hours=12 * 24), NOON + DAY, CELL)
     first = MONDAY - 4 * DAY - 11 * HOUR // 2
     whole = f"from={iso(first)}&to={iso(first + 5 * DAY)}"
     same = [
-        f"/top/driver?{whole}",
-        f"/summary/driver?{whole}",
-        f"/metrics/driver?sort=-trips&{whole}",
-        f"/metrics/driver/a?{whole}",
-        f"/metrics/driver/a/windows?{whole}&granularity=P1D&tz=Asia/Kolkata",
-        f"/metrics/driver/a/windows?{whole}&granularity=PT1H&tz=Asia/Kolkata",
-        f"/windows/driver?{whole}&granularity=PT1H&tz=Asia/Kolkata&format=csv",
-        f"/windows/driver?{whole}&granularity=P1D&hours=8-9&tz=Asia/Kolkata&format=csv",
-        f"/week/driver?{whole}&tz=Asia/Kolkata",
+        f"/top/h3?{whole}",
+        f"/summary/h3?{whole}",
+        f"/metrics/h3?sort=-trips&{whole}",
+        f"/metrics/h3/a?{whole}",
+        f"/metrics/h3/a/windows?{whole}&granularity=P1D&tz=Asia/Kolkata",
+        f"/metrics/h3/a/windows?{whole}&granularity=PT1H&tz=Asia/Kolkata",
+        f"/windows/h3?{whole}&granularity=PT1H&tz=Asia/Kolkata&format=csv",
+        f"/windows/h3?{whole}&granularity=P1D&hours=8-9&tz=Asia/Kolkata&format=csv",
+        f"/week/h3?{whole}&tz=Asia/Kolkata",
     ]
     refused = [
-        f"/metrics/driver/a/windows?{whole}",
-        f"/metrics/driver/a/windows?{whole}&granularity=PT1H&tz=UTC",
-        f"/windows/driver?{whole}&granularity=PT15M&format=csv",
-        f"/week/driver?{whole}&tz=UTC",
-        f"/top/driver?from={iso(first + LENGTH)}&to={iso(first + DAY)}",
-        f"/metrics/driver?sort=-trips&format=csv&from={iso(first)}&to={iso(first + LENGTH)}",
+        f"/metrics/h3/a/windows?{whole}",
+        f"/metrics/h3/a/windows?{whole}&granularity=PT1H&tz=UTC",
+        f"/windows/h3?{whole}&granularity=PT15M&format=csv",
+        f"/week/h3?{whole}&tz=UTC",
+        f"/top/h3?from={iso(first + LENGTH)}&to={iso(first + DAY)}",
+        f"/metrics/h3?sort=-trips&format=csv&from={iso(first)}&to={iso(first + LENGTH)}",
     ]
     with client(kept) as http:
         before = {path: http.get(path).text for path in same}
@@ -145,8 +147,8 @@ def test_a_sum_beyond_a_bigint(settings: Settings) -> None:
     one = with_stores(settings, "postgres")
     most = 2**63 - 1
     rows = [window("a", NOON + n * LENGTH, 1, total_revenue=most) for n in range(12)]
-    fill_stores(one, window_frame(rows), NOON + DAY)
-    path = f"/windows/driver?granularity=PT1H&format=csv&from={iso(NOON)}&to={iso(NOON + HOUR)}"
+    fill_stores(one, window_frame(rows), NOON + DAY, CELL)
+    path = f"/windows/h3?granularity=PT1H&format=csv&from={iso(NOON)}&to={iso(NOON + HOUR)}"
     with client(one) as http:
         before = http.get(path).text
         maintain_ledger(one)
@@ -159,10 +161,10 @@ def test_rollups_are_read(filled: Settings) -> None:
     """And not the windows: they are changed behind the back of the store."""
     maintain_ledger(filled)
     with psycopg.connect(filled.postgres, autocommit=True) as connection:
-        connection.execute(f"DELETE FROM {DRIVER.name}_ledger")  # noqa: S608 - an entity
+        connection.execute(f"DELETE FROM {CELL.name}_ledger")  # noqa: S608 - an entity
     day = NOON - 3 * DAY - DAY // 2 - HOUR // 2 * (filled.timezone == "Asia/Kolkata")
     with client(filled) as http:
-        found = http.get(f"/top/driver?from={iso(day)}&to={iso(day + 2 * DAY)}").json()
+        found = http.get(f"/top/h3?from={iso(day)}&to={iso(day + 2 * DAY)}").json()
         assert found["total"]["trip_count"] > 0
         hours = f"from={iso(day)}&to={iso(day + DAY)}&granularity=PT1H"
-        assert len(http.get(f"/metrics/driver/a/windows?{hours}").json()["items"]) > 0
+        assert len(http.get(f"/metrics/h3/a/windows?{hours}").json()["items"]) > 0
