@@ -145,7 +145,7 @@ def _values(file: InputFile, column: str, found: pl.Series) -> pl.Series:
         return (as_location if column == "location_id" else as_text)(found).alias(column)
     is_text = isinstance(found.dtype, pl.String)
     separator = read_layout(file).separator if is_text and file.kind == "csv" else ""
-    comma = is_text and has_decimal_comma(found, separator)
+    comma = is_text and has_decimal_comma([found], separator)
     numbers = as_numbers(found, decimal_comma=comma, grouped=False).alias(column)
     unreadable = (has_value(found) & numbers.is_null()).arg_true()
     if not unreadable.is_empty():

@@ -32,15 +32,52 @@ _BIKESHARE_AREAS: Final = (
     ServiceArea("Bluebikes, Boston", 42.36, -71.07, _NEW_YORK),
     ServiceArea("CoGo, Columbus", 39.97, -83.00, _NEW_YORK),
     ServiceArea("BIKETOWN, Portland", 45.52, -122.67, _LOS_ANGELES),
+    ServiceArea("Nice Ride, Minneapolis", 44.98, -93.27, _CHICAGO),
+)
+
+_INDEGO_AREAS: Final = (
+    ServiceArea("Indego, Philadelphia", 39.95, -75.16, _NEW_YORK),
+    ServiceArea("Metro Bike Share, Los Angeles", 34.05, -118.25, _LOS_ANGELES),
+)
+
+_LOUISVILLE_AREAS: Final = (
+    ServiceArea("Louisville", 38.25, -85.76, "America/Kentucky/Louisville"),
+    ServiceArea("Kansas City", 39.10, -94.58, _CHICAGO),
 )
 
 _TLC_ZONES: Final = {
-    "start_location_id": column("PULocationID"),
-    "end_location_id": column("DOLocationID"),
+    "start_location_id": column("PULocationID", "pickup_location_id"),
+    "end_location_id": column("DOLocationID", "dropoff_location_id"),
 }
 
+# What TLC gave out on request in 2014, before it published records: "trip_data" of 2010 to 2013.
+_NYC_MEDALLIONS: Final = TripFormat(
+    name="nyc-medallions",
+    title="NYC yellow taxi trips of 2010 to 2013 with medallions",
+    recognised_by=[("medallion", "hack_license", "pickup_datetime", "trip_time_in_secs")],
+    fields={
+        "driver_id": column("hack_license"),
+        "start_time": column("pickup_datetime"),
+        "end_time": column("dropoff_datetime"),
+        "start_lat": column("pickup_latitude"),
+        "start_lng": column("pickup_longitude"),
+        "end_lat": column("dropoff_latitude"),
+        "end_lng": column("dropoff_longitude"),
+        "duration_min": column("trip_time_in_secs"),
+        "distance_km": column("trip_distance"),
+        "price": column("total_amount"),
+    },
+    timezone=_NEW_YORK,
+    duration_unit="s",
+    distance_unit="mi",
+    currency="USD",
+    vehicle_type="yellow_taxi",
+    ids="hack_license is the driver; the medallion is a vehicle",
+)
+
 # nyc.gov/site/tlc/about/tlc-trip-record-data.page: "Data Dictionary - Yellow Taxi Trip Records".
-# Until June 2016 records had coordinates, and until 2014 other names.
+# Until June 2016 records had coordinates, and until 2014 other names, as they have in BigQuery and
+# in "New York City Taxi Trip Duration", which has neither distance nor price.
 _NYC_YELLOW: Final = TripFormat(
     name="nyc-yellow",
     title="NYC TLC yellow taxi trip records",
@@ -48,6 +85,7 @@ _NYC_YELLOW: Final = TripFormat(
         ("tpep_pickup_datetime", "tpep_dropoff_datetime"),
         ("vendor_name", "Trip_Pickup_DateTime", "Trip_Dropoff_DateTime"),
         ("vendor_id", "pickup_datetime", "dropoff_datetime", "trip_distance", "total_amount"),
+        ("id", "vendor_id", "pickup_datetime", "dropoff_datetime", "trip_duration"),
     ],
     fields={
         **_TLC_ZONES,
@@ -66,15 +104,19 @@ _NYC_YELLOW: Final = TripFormat(
     vehicle_type="yellow_taxi",
 )
 
-# As above: "Data Dictionary - LPEP Trip Records".
+# As above: "Data Dictionary - LPEP Trip Records". In BigQuery they have the names of yellow taxis,
+# which have no `trip_type`.
 _NYC_GREEN: Final = TripFormat(
     name="nyc-green",
     title="NYC TLC green taxi trip records",
-    recognised_by=[("lpep_pickup_datetime", "lpep_dropoff_datetime")],
+    recognised_by=[
+        ("lpep_pickup_datetime", "lpep_dropoff_datetime"),
+        ("vendor_id", "pickup_datetime", "dropoff_datetime", "trip_distance", "trip_type"),
+    ],
     fields={
         **_TLC_ZONES,
-        "start_time": column("lpep_pickup_datetime"),
-        "end_time": column("lpep_dropoff_datetime"),
+        "start_time": column("lpep_pickup_datetime", "pickup_datetime"),
+        "end_time": column("lpep_dropoff_datetime", "dropoff_datetime"),
         "start_lat": column("Pickup_latitude"),
         "start_lng": column("Pickup_longitude"),
         "end_lat": column("Dropoff_latitude"),
@@ -89,11 +131,12 @@ _NYC_GREEN: Final = TripFormat(
 )
 
 # As above: "Data Dictionary - High Volume FHV Trip Records". The records have no total: it is the
-# sum of what a passenger pays, as `total_amount` of yellow taxis is.
+# sum of what a passenger pays, as `total_amount` of yellow taxis is. As CSV, until 2021, they had
+# neither distance nor price.
 _NYC_HVFHV: Final = TripFormat(
     name="nyc-hvfhv",
     title="NYC TLC high-volume for-hire vehicle trip records",
-    recognised_by=[("hvfhs_license_num", "pickup_datetime", "trip_miles")],
+    recognised_by=[("hvfhs_license_num", "pickup_datetime")],
     fields={
         **_TLC_ZONES,
         "start_time": column("pickup_datetime"),
@@ -129,6 +172,7 @@ _NYC_FHV: Final = TripFormat(
     recognised_by=[
         ("dispatching_base_num", "pickup_datetime"),
         ("dispatching_base_num", "Pickup_date"),
+        ("dispatchBaseNum", "pickupDateTime"),
     ],
     fields={
         "start_location_id": column("PULocationID", "locationID"),
@@ -209,7 +253,21 @@ _BIKESHARE: Final = TripFormat(
     ids="no ids of riders",
 )
 
-# divvybikes.com/system-data, until 2019; of these, the second quarter of 2019 has other names.
+_FROM_STATION: Final = {
+    "trip_id": column("trip_id", "01 - Rental Details Rental ID"),
+    "start_time": column("start_time", "starttime", "01 - Rental Details Local Start Time"),
+    "end_time": column("end_time", "stoptime", "01 - Rental Details Local End Time"),
+    "start_location_id": column("from_station_id", "03 - Rental Start Station ID"),
+    "end_location_id": column("to_station_id", "02 - Rental End Station ID"),
+    "start_lat": column("from_latitude"),
+    "start_lng": column("from_longitude"),
+    "end_lat": column("to_latitude"),
+    "end_lng": column("to_longitude"),
+    "duration_min": column("tripduration", "01 - Rental Details Duration In Seconds Uncapped"),
+}
+
+# divvybikes.com/system-data, until 2019; of these, the second quarter of 2019 has other names. Also
+# data.cityofchicago.org, "Divvy Trips" (fg6s-gzvg), with coordinates.
 _DIVVY: Final = TripFormat(
     name="divvy",
     title="Divvy bike trips until 2019",
@@ -218,19 +276,49 @@ _DIVVY: Final = TripFormat(
         ("trip_id", "starttime", "stoptime", "from_station_id"),
         ("01 - Rental Details Rental ID", "01 - Rental Details Local Start Time"),
     ],
-    fields={
-        "trip_id": column("trip_id", "01 - Rental Details Rental ID"),
-        "start_time": column("start_time", "starttime", "01 - Rental Details Local Start Time"),
-        "end_time": column("end_time", "stoptime", "01 - Rental Details Local End Time"),
-        "start_location_id": column("from_station_id", "03 - Rental Start Station ID"),
-        "end_location_id": column("to_station_id", "02 - Rental End Station ID"),
-        "duration_min": column("tripduration", "01 - Rental Details Duration In Seconds Uncapped"),
-    },
+    values={"from_station_id": "^[0-9]{1,3}$"},
+    fields=_FROM_STATION,
     timezone=_CHICAGO,
     duration_unit="s",
     vehicle_type="bike",
     ids="no ids of riders; the bike's id is a vehicle",
 )
+
+# data.wprdc.org, "Healthy Ride Trip Data", until 2022: the names of Divvy, and stations from 1000.
+_HEALTHY_RIDE: Final = TripFormat(
+    name="healthy-ride",
+    title="Healthy Ride bike trips, Pittsburgh",
+    recognised_by=[("trip_id", "starttime", "stoptime", "from_station_id")],
+    values={"from_station_id": "^[0-9]{4,}$"},
+    fields=_FROM_STATION,
+    timezone=_NEW_YORK,
+    duration_unit="s",
+    vehicle_type="bike",
+    ids="no ids of riders; the bike's id is a vehicle",
+)
+
+# "Pronto Cycle Share", Seattle, until 2017: the names of Divvy, and stations such as CBD-06.
+_PRONTO: Final = TripFormat(
+    name="pronto",
+    title="Pronto bike trips, Seattle",
+    recognised_by=[("trip_id", "starttime", "stoptime", "from_station_id")],
+    values={"from_station_id": "^[A-Z]+-[0-9]+$"},
+    fields=_FROM_STATION,
+    timezone=_LOS_ANGELES,
+    duration_unit="s",
+    vehicle_type="bike",
+    ids="no ids of riders; the bike's id is a vehicle",
+)
+
+_STATION_WITH_PLACE: Final = {
+    "start_location_id": column("start station id"),
+    "end_location_id": column("end station id"),
+    "start_lat": column("start station latitude"),
+    "start_lng": column("start station longitude"),
+    "end_lat": column("end station latitude"),
+    "end_lng": column("end station longitude"),
+    "duration_min": column("tripduration"),
+}
 
 # citibikenyc.com/system-data and bluebikes.com/system-data, until 2020 and 2023.
 _CITI_BIKE: Final = TripFormat(
@@ -238,15 +326,9 @@ _CITI_BIKE: Final = TripFormat(
     title="Citi Bike and Bluebikes trips until 2020",
     recognised_by=[("tripduration", "starttime", "stoptime", "start station id")],
     fields={
+        **_STATION_WITH_PLACE,
         "start_time": column("starttime"),
         "end_time": column("stoptime"),
-        "start_location_id": column("start station id"),
-        "end_location_id": column("end station id"),
-        "start_lat": column("start station latitude"),
-        "start_lng": column("start station longitude"),
-        "end_lat": column("end station latitude"),
-        "end_lng": column("end station longitude"),
-        "duration_min": column("tripduration"),
     },
     timezone=_NEW_YORK,
     duration_unit="s",
@@ -254,20 +336,73 @@ _CITI_BIKE: Final = TripFormat(
     ids="no ids of riders; the bike's id is a vehicle",
 )
 
+# niceridemn.com/data, 2018 and 2019; since 2020 as the others of Lyft.
+_NICE_RIDE: Final = TripFormat(
+    name="nice-ride",
+    title="Nice Ride bike trips of 2018 and 2019, Minneapolis",
+    recognised_by=[("tripduration", "start_time", "end_time", "start station id", "bike type")],
+    fields={
+        **_STATION_WITH_PLACE,
+        "start_time": column("start_time"),
+        "end_time": column("end_time"),
+    },
+    timezone=_CHICAGO,
+    duration_unit="s",
+    vehicle_type="bike",
+    ids="no ids of riders; the bike's id is a vehicle",
+)
+
+_NUMBERED_STATIONS: Final = {
+    "start_time": column("Start date"),
+    "end_time": column("End date"),
+    "start_location_id": column("Start station number"),
+    "end_location_id": column("End station number"),
+}
+
 # capitalbikeshare.com/system-data, until March 2020; in its first years with "Duration (ms)".
 _CAPITAL: Final = TripFormat(
     name="capital-bikeshare",
     title="Capital Bikeshare trips until 2020",
-    recognised_by=[("Start date", "End date", "Start station number", "End station number")],
-    fields={
-        "start_time": column("Start date"),
-        "end_time": column("End date"),
-        "start_location_id": column("Start station number"),
-        "end_location_id": column("End station number"),
-        "duration_min": column("Duration"),
-    },
+    recognised_by=[
+        ("Duration", "Start date", "End date", "Start station number", "Start station"),
+        ("Duration (ms)", "Start date", "End date", "Start station number", "Start station"),
+    ],
+    fields={**_NUMBERED_STATIONS, "duration_min": column("Duration")},
     timezone=_NEW_YORK,
     duration_unit="s",
+    vehicle_type="bike",
+    ids="no ids of riders; the bike's number is a vehicle",
+)
+
+# s3.amazonaws.com/hubway-data, "hubway_Trips_2011" to 2014: the names of Capital Bikeshare, but for
+# those of stations, and milliseconds.
+_HUBWAY: Final = TripFormat(
+    name="hubway",
+    title="Hubway bike trips of 2011 to 2014, Boston",
+    recognised_by=[
+        ("Duration", "Start date", "End date", "Start station number", "Start station name"),
+    ],
+    fields={**_NUMBERED_STATIONS, "duration_min": column("Duration")},
+    timezone=_NEW_YORK,
+    duration_unit="ms",
+    vehicle_type="bike",
+    ids="no ids of riders; the bike's number is a vehicle",
+)
+
+# cycling.data.tfl.gov.uk, "usage-stats", since September 2022.
+_SANTANDER_CYCLES: Final = TripFormat(
+    name="santander-cycles",
+    title="Santander Cycles trips since 2022, London",
+    recognised_by=[
+        ("Number", "Start date", "End date", "Start station number", "Total duration (ms)")
+    ],
+    fields={
+        **_NUMBERED_STATIONS,
+        "trip_id": column("Number"),
+        "duration_min": column("Total duration (ms)"),
+    },
+    timezone="Europe/London",
+    duration_unit="ms",
     vehicle_type="bike",
     ids="no ids of riders; the bike's number is a vehicle",
 )
@@ -280,6 +415,7 @@ _BAY_WHEELS: Final = TripFormat(
     recognised_by=[
         ("duration_sec", "start_time", "end_time", "start_station_id", "bike_id"),
         ("Trip ID", "Duration", "Start Date", "Start Terminal", "End Date", "End Terminal"),
+        ("id", "Duration", "Start Date", "start_station_id", "End Date", "subscription_type"),
     ],
     fields={
         "trip_id": column("Trip ID"),
@@ -299,7 +435,30 @@ _BAY_WHEELS: Final = TripFormat(
     ids="no ids of riders; the bike's id is a vehicle",
 )
 
-# data.austintexas.gov, "Shared Micromobility Vehicle Trips" (7d8e-dm7r): metres and seconds.
+# rideindego.com/about/data and bikeshare.metro.net/about/data. `duration` is in seconds until 2018
+# and in minutes since, in files with the same columns: only the times say how long a trip was.
+_INDEGO: Final = TripFormat(
+    name="indego",
+    title="Indego and Metro Bike Share trips, Philadelphia and Los Angeles",
+    recognised_by=[("trip_id", "start_time", "end_time", "plan_duration", "passholder_type")],
+    fields={
+        "trip_id": column("trip_id"),
+        "start_time": column("start_time"),
+        "end_time": column("end_time"),
+        "start_location_id": column("start_station", "start_station_id"),
+        "end_location_id": column("end_station", "end_station_id"),
+        "start_lat": column("start_lat"),
+        "start_lng": column("start_lon"),
+        "end_lat": column("end_lat"),
+        "end_lng": column("end_lon"),
+    },
+    areas=_INDEGO_AREAS,
+    vehicle_type="bike",
+    ids="no ids of riders; the bike's id is a vehicle",
+)
+
+# data.austintexas.gov, "Shared Micromobility Vehicle Trips" (7d8e-dm7r): metres and seconds. In
+# 2018 with coordinates.
 _AUSTIN: Final = TripFormat(
     name="austin-dockless",
     title="Austin shared micromobility vehicle trips",
@@ -311,6 +470,10 @@ _AUSTIN: Final = TripFormat(
         "end_time": column("End Time"),
         "start_location_id": column("Census Tract Start", "Census GEOID Start"),
         "end_location_id": column("Census Tract End", "Census GEOID End"),
+        "start_lat": column("Start Latitude"),
+        "start_lng": column("Start Longitude"),
+        "end_lat": column("End Latitude"),
+        "end_lng": column("End Longitude"),
         "duration_min": column("Trip Duration"),
         "distance_km": column("Trip Distance"),
     },
@@ -321,9 +484,10 @@ _AUSTIN: Final = TripFormat(
 )
 
 # github.com/louisvillemetro-innovation/Dockless-Open-Data: minutes and miles, times in two columns.
+# data.kcmo.org, "Microtransit (Scooter and Ebike) Trips" (dy5n-ewk5), has the same columns.
 _LOUISVILLE: Final = TripFormat(
     name="louisville-dockless",
-    title="Louisville dockless vehicle trips",
+    title="dockless vehicle trips of Louisville and Kansas City",
     recognised_by=[("TripID", "StartDate", "StartTime", "TripDuration", "StartLatitude")],
     fields={
         "trip_id": column("TripID"),
@@ -336,8 +500,52 @@ _LOUISVILLE: Final = TripFormat(
         "duration_min": column("TripDuration"),
         "distance_km": column("TripDistance"),
     },
-    timezone="America/Kentucky/Louisville",
+    areas=_LOUISVILLE_AREAS,
     distance_unit="mi",
+    ids="no ids of riders or vehicles",
+)
+
+# opendata.minneapolismn.gov, "Motorized Foot Scooter Trips": metres and seconds, times in UTC.
+_MINNEAPOLIS: Final = TripFormat(
+    name="minneapolis-scooter",
+    title="Minneapolis motorized foot scooter trips",
+    recognised_by=[("TripID", "TripDuration", "TripDistance", "StartTime", "StartCenterlineID")],
+    fields={
+        "trip_id": column("TripID"),
+        "start_time": column("StartTime"),
+        "end_time": column("EndTime"),
+        "start_location_id": column("StartCenterlineID"),
+        "end_location_id": column("EndCenterlineID"),
+        "duration_min": column("TripDuration"),
+        "distance_km": column("TripDistance"),
+    },
+    timezone=_CHICAGO,
+    duration_unit="s",
+    distance_unit="m",
+    vehicle_type="scooter",
+    ids="no ids of riders or vehicles",
+)
+
+# data.calgary.ca, "Shared Mobility Pilot Trips" (jicz-mxiz): metres, seconds, starts to the hour.
+_CALGARY: Final = TripFormat(
+    name="calgary-dockless",
+    title="Calgary shared mobility pilot trips",
+    recognised_by=[("start_date", "start_hour", "trip_distance", "trip_duration", "startx")],
+    fields={
+        "vehicle_type": column("vehicle_type"),
+        "start_time": DateAndTime(column("start_date"), column("start_hour")),
+        "start_location_id": column("starting_grid_id"),
+        "end_location_id": column("ending_grid_id"),
+        "start_lat": column("starty"),
+        "start_lng": column("startx"),
+        "end_lat": column("endy"),
+        "end_lng": column("endx"),
+        "duration_min": column("trip_duration"),
+        "distance_km": column("trip_distance"),
+    },
+    timezone="America/Edmonton",
+    duration_unit="s",
+    distance_unit="m",
     ids="no ids of riders or vehicles",
 )
 
@@ -465,19 +673,28 @@ FORMATS: Final = (
     OWN,
     _MDS_1,
     _MDS_2,
-    _NYC_YELLOW,
+    _NYC_MEDALLIONS,
     _NYC_GREEN,
+    _NYC_YELLOW,
     _NYC_HVFHV,
     _NYC_FHV,
     _CHICAGO_TNP,
     _CHICAGO_TAXI,
     _BIKESHARE,
     _DIVVY,
+    _HEALTHY_RIDE,
+    _PRONTO,
     _CITI_BIKE,
+    _NICE_RIDE,
     _CAPITAL,
+    _HUBWAY,
+    _SANTANDER_CYCLES,
     _BAY_WHEELS,
+    _INDEGO,
     _AUSTIN,
     _LOUISVILLE,
+    _MINNEAPOLIS,
+    _CALGARY,
     _CHICAGO_SCOOTER,
     _PORTO,
 )

@@ -34,7 +34,14 @@ from producer.formats.trip_format import (
     TripFormat,
     columns_of,
 )
-from producer.formats.values import as_numbers, as_times, epoch_unit, has_decimal_comma, has_value
+from producer.formats.values import (
+    as_location,
+    as_numbers,
+    as_times,
+    epoch_unit,
+    has_decimal_comma,
+    has_value,
+)
 
 _NEAR_DEGREES: Final = 1.0
 _SHOWN: Final = 3
@@ -42,12 +49,23 @@ _MONTHS: Final = 12
 _SLASHED: Final = r"^(?<first>[0-9]{1,2})/(?<second>[0-9]{1,2})/[0-9]"
 
 
-def recognise(columns: Sequence[str]) -> TripFormat | None:
-    """Return the first known format whose columns are all there."""
+def recognise(sample: pl.DataFrame) -> TripFormat | None:
+    """Return the first known format whose columns are all there, with its values."""
     for each in FORMATS:
-        if any(has_columns(names, columns) for names in each.recognised_by):
+        has_names = any(has_columns(names, sample.columns) for names in each.recognised_by)
+        if has_names and _has_values(each, sample):
             return each
     return None
+
+
+def _has_values(of_format: TripFormat, sample: pl.DataFrame) -> bool:
+    """Tell whether most values are those of the format, in the columns that are there."""
+    for name, form in of_format.values.items():
+        if (found := find_column(Column((name,)), sample.columns)) is not None:
+            fits = as_location(raw_column(sample, found)).str.contains(form)
+            if fits.sum() * 2 < fits.count():
+                return False
+    return True
 
 
 def plan_reading(file: InputFile, sample: pl.DataFrame, options: ReadingOptions) -> ReadingPlan:
@@ -56,7 +74,7 @@ def plan_reading(file: InputFile, sample: pl.DataFrame, options: ReadingOptions)
     Raises TripsFileError: for a file of no known format with its columns, what they look like, and
     a mapping to edit, which is written to the present folder.
     """
-    of_file = _format_of(file, sample.columns, options)
+    of_file = _format_of(file, sample, options)
     if options.vehicle_type is not None:
         fields = {name: each for name, each in of_file.fields.items() if name != "vehicle_type"}
         of_file = replace(of_file, fields=fields, vehicle_type=options.vehicle_type)
@@ -66,7 +84,7 @@ def plan_reading(file: InputFile, sample: pl.DataFrame, options: ReadingOptions)
         of_file = replace(of_file, distance_unit=options.distance_unit)  # type: ignore[arg-type] # one of the choices
     numbers = _sampled_numbers(sample, sources)
     separator = read_layout(file).separator if file.kind == "csv" else ","
-    comma = any(has_decimal_comma(found, separator) for found in numbers if _is_text(found))
+    comma = has_decimal_comma([found for found in numbers if _is_text(found)], separator)
     units = _epoch_units(sample, sources)
     timezone, area = _timezone(file, of_file, sample, sources, options)
     incomplete = find_column(of_file.incomplete, sample.columns)
@@ -111,14 +129,14 @@ def has_durations(plan: ReadingPlan) -> bool:
     return "duration_min" in plan.sources or "end_time" in plan.sources
 
 
-def _format_of(file: InputFile, columns: Sequence[str], options: ReadingOptions) -> TripFormat:
+def _format_of(file: InputFile, sample: pl.DataFrame, options: ReadingOptions) -> TripFormat:
     if options.columns is not None:
         return read_mapping(options.columns)
     if options.format is not None:
         return next(each for each in FORMATS if each.name == options.format)
-    found = recognise(columns)
+    found = recognise(sample)
     if found is None:
-        raise TripsFileError(_unknown_format(file, columns))
+        raise TripsFileError(_unknown_format(file, sample.columns))
     return found
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 KILOMETRES: Final = {"km": 1.0, "m": 0.001, "mi": 1.609344, "ft": 0.000_304_8}
@@ -118,6 +118,8 @@ class TripFormat:
     """A format of trip files.
 
     `recognised_by`: alternative sets of columns; a file that has all of one set has this format.
+    `values`: by column, a regular expression of most of its values, where other formats have the
+    same columns.
     `fields`: by field of a trip, its source; a field that is not here is null. `timezone`: the IANA
     zone of local times; `areas` decide on it where positions have to. `incomplete`: a column that
     is `true` in rows whose data the publisher calls incomplete; they are left out. `ids` says for
@@ -129,6 +131,7 @@ class TripFormat:
     title: str
     recognised_by: Sequence[tuple[str, ...]]
     fields: Mapping[str, Source]
+    values: Mapping[str, str] = field(default_factory=dict)
     timezone: str | None = None
     areas: Sequence[ServiceArea] = ()
     duration_unit: DurationUnit = "min"

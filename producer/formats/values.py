@@ -3,7 +3,7 @@
 What can't be read is null; that it was there, the caller sees in the original column.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -30,6 +30,7 @@ NO_VALUES: Final = ("NA", "N/A", "#N/A", "NULL", "null", "None", "nan", "NaN", r
 _DIGITS: Final = r"^-?[0-9]{1,19}(?:\.[0-9]+)?$"
 _OFFSET: Final = r"[T ][0-9:.,]+ ?(?:Z|UTC|[+-][0-9]{2}(?::?[0-9]{2})?)$"
 _MIDNIGHT: Final = r"[T ]00:00(?::00(?:\.0+)?)?$"
+_HOUR: Final = "^([0-9]{1,2})$"
 
 # The most frequent form, which is parsed in a quarter of the time of the others.
 _COMMON: Final = "%Y-%m-%d %H:%M:%S"
@@ -52,13 +53,14 @@ _TIME_FORMATS: Final = (
     "%m/%d/%Y",
 )
 
-_DECIMAL_COMMA: Final = r"^\s*[+-]?[0-9]*,(?:[0-9]{1,2}|[0-9]{4,})\s*$"
+# No thousands begin with 0: 0,195 has a decimal comma.
+_DECIMAL_COMMA: Final = r"^\s*[+-]?(?:[0-9]*,(?:[0-9]{1,2}|[0-9]{4,})|0,[0-9]+)\s*$"
 _GROUPED: Final = r"^\s*[+-]?[0-9]{1,3}(?:\.[0-9]{3})*,[0-9]+\s*$"
 
 _GROUPED_BY_DOTS: Final = r"^[+-]?[0-9]{1,3}(?:\.[0-9]{3})+(?:,[0-9]*)?$"
 
 # Also as in India: 12,34,567.
-_GROUPED_BY_COMMAS: Final = r"^[+-]?[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3}(?:\.[0-9]*)?$"
+_GROUPED_BY_COMMAS: Final = r"^[+-]?[1-9][0-9]{0,2}(?:,[0-9]{2,3})*,[0-9]{3}(?:\.[0-9]*)?$"
 
 
 def as_text(found: pl.Series) -> pl.Series:
@@ -109,16 +111,24 @@ def as_numbers(found: pl.Series, *, decimal_comma: bool = False, grouped: bool =
     return numbers.set(~numbers.is_finite().fill_null(value=True), None)
 
 
-def has_decimal_comma(text: pl.Series, separator: str) -> bool:
-    """Tell whether numbers as text have a decimal comma, by their form.
+def has_decimal_comma(columns: Sequence[pl.Series], separator: str) -> bool:
+    """Tell whether numbers as text have a decimal comma, by the form of those in all columns.
 
-    `1,234` alone may be either: it counts as one where the file separates columns by semicolons.
+    `1,234` alone may be either: it counts as one where the file separates columns by semicolons, if
+    no number has a point, and a column with commas has one in each value.
     """
-    held = text.drop_nulls()
-    is_marked = held.str.contains(_DECIMAL_COMMA) | (
-        held.str.contains(_GROUPED) & held.str.contains(".", literal=True)
-    )
-    return bool(is_marked.any()) or (separator == ";" and bool(held.str.contains(",").any()))
+    held = [text.drop_nulls() for text in columns]
+    if any(_has_marked_comma(text) for text in held):
+        return True
+    if separator != ";" or any(text.str.contains(".", literal=True).any() for text in held):
+        return False
+    with_commas = [found for text in held if (found := text.str.contains(",")).any()]
+    return bool(with_commas) and all(found.all() for found in with_commas)
+
+
+def _has_marked_comma(text: pl.Series) -> bool:
+    is_grouped = text.str.contains(_GROUPED) & text.str.contains(".", literal=True)
+    return bool((text.str.contains(_DECIMAL_COMMA) | is_grouped).any())
 
 
 def epoch_unit(found: pl.Series) -> str | None:
@@ -163,8 +173,9 @@ def as_times(
 
 
 def joined(date: pl.Series, time: pl.Series) -> pl.Series:
-    """Return times as text from a column of dates and one of times of day."""
-    parts = pl.DataFrame({"date": as_text(date).str.replace(_MIDNIGHT, ""), "time": as_text(time)})
+    """Return times as text from a column of dates and one of times of day, or of hours."""
+    of_day = as_text(time).str.replace(_HOUR, "$1:00")
+    parts = pl.DataFrame({"date": as_text(date).str.replace(_MIDNIGHT, ""), "time": of_day})
     return parts.select(pl.concat_str("date", "time", separator=" ")).to_series()
 
 
@@ -240,7 +251,9 @@ def _parsed(text: pl.Series, time_format: str) -> pl.Series:
 
 
 def _iso(text: pl.Series) -> pl.Series:
-    return epoch_ms(text.str.replace(" UTC$", "Z"))
+    # ArcGIS writes 2019/08/01 05:00:00+00.
+    dashed = text.str.replace("^([0-9]{4})/([0-9]{2})/", "$1-$2-")
+    return epoch_ms(dashed.str.replace(" UTC$", "Z"))
 
 
 _PARSERS: Final[tuple[Callable[[pl.Series], pl.Series], ...]] = (

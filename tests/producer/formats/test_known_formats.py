@@ -355,6 +355,317 @@ CASES: dict[str, Case] = {
             "distance_km": 1.358 * KM_PER_MILE,
         },
     ),
+    "nyc-medallions": Case(
+        "medallion, hack_license, vendor_id, rate_code, store_and_fwd_flag, pickup_datetime, "
+        "dropoff_datetime, passenger_count, trip_time_in_secs, trip_distance, pickup_longitude, "
+        "pickup_latitude, dropoff_longitude, dropoff_latitude",
+        "89D2,BA96,CMT,1,N,2013-01-01 15:11:48,2013-01-01 15:18:10,4,382,1.00,-73.978165,"
+        "40.757977,-73.989838,40.751171",
+        {
+            "driver_id": "BA96",
+            "vehicle_type": "yellow_taxi",
+            "start_lat": 40.757977,
+            "start_lng": -73.978165,
+            "end_lat": 40.751171,
+            "end_lng": -73.989838,
+            "start_time": "2013-01-01T20:11:48Z",
+            "end_time": "2013-01-01T20:18:10Z",
+            "duration_min": 382 / 60,
+            "distance_km": KM_PER_MILE,
+        },
+    ),
+    "nyc-yellow with durations alone": Case(
+        "id,vendor_id,pickup_datetime,dropoff_datetime,passenger_count,pickup_longitude,"
+        "pickup_latitude,dropoff_longitude,dropoff_latitude,store_and_fwd_flag,trip_duration",
+        "id2875421,2,2016-03-14 17:24:55,2016-03-14 17:32:30,1,-73.98,40.76,-73.96,40.77,N,455",
+        {
+            "vehicle_type": "yellow_taxi",
+            "start_lat": 40.76,
+            "start_lng": -73.98,
+            "end_lat": 40.77,
+            "end_lng": -73.96,
+            "start_time": "2016-03-14T21:24:55Z",
+            "end_time": "2016-03-14T21:32:30Z",
+            "duration_min": 455 / 60,
+        },
+    ),
+    "nyc-green of BigQuery": Case(
+        "vendor_id,pickup_datetime,dropoff_datetime,store_and_fwd_flag,rate_code,passenger_count,"
+        "trip_distance,fare_amount,extra,mta_tax,tip_amount,tolls_amount,ehail_fee,airport_fee,"
+        "total_amount,payment_type,distance_between_service,time_between_service,trip_type,"
+        "imp_surcharge,pickup_location_id,dropoff_location_id,data_file_year,data_file_month",
+        "2,2018-05-01 00:13:56,2018-05-01 00:22:46,N,1,1,1.60,8.5,0.5,0.5,1.96,0,,,11.76,1,,,1,"
+        "0.3,75,41,2018,5",
+        {
+            "vehicle_type": "green_taxi",
+            "start_location_id": "75",
+            "end_location_id": "41",
+            "start_time": "2018-05-01T04:13:56Z",
+            "end_time": "2018-05-01T04:22:46Z",
+            "duration_min": 530 / 60,
+            "distance_km": 1.6 * KM_PER_MILE,
+            "price": 11.76,
+        },
+    ),
+    "nyc-hvfhv of 2019": Case(
+        "hvfhs_license_num,dispatching_base_num,pickup_datetime,dropoff_datetime,PULocationID,"
+        "DOLocationID,SR_Flag",
+        "HV0003,B02867,2019-02-01 00:05:18,2019-02-01 00:14:57,245,251,",
+        {
+            "vehicle_type": "ride_hail",
+            "start_location_id": "245",
+            "end_location_id": "251",
+            "start_time": "2019-02-01T05:05:18Z",
+            "end_time": "2019-02-01T05:14:57Z",
+            "duration_min": 579 / 60,
+        },
+    ),
+    "nyc-fhv of Azure": Case(
+        "dispatchBaseNum,pickupDateTime,dropOffDateTime,puLocationId,doLocationId,srFlag",
+        "B00009,2018-05-01 00:20:00,2018-05-01 00:57:00,148,7,",
+        {
+            "vehicle_type": "ride_hail",
+            "start_location_id": "148",
+            "end_location_id": "7",
+            "start_time": "2018-05-01T04:20:00Z",
+            "end_time": "2018-05-01T04:57:00Z",
+            "duration_min": 37.0,
+        },
+    ),
+    "bikeshare of Minneapolis": Case(
+        "ride_id,rideable_type,started_at,ended_at,start_station_name,start_station_id,"
+        "end_station_name,end_station_id,start_lat,start_lng,end_lat,end_lng,member_casual",
+        "N1,classic_bike,2021-07-01 00:05:07,2021-07-01 00:15:07,100 Main,30000,,,44.98,-93.25,,,"
+        "member",
+        {
+            "trip_id": "N1",
+            "vehicle_type": "classic_bike",
+            "start_location_id": "30000",
+            "start_lat": 44.98,
+            "start_lng": -93.25,
+            "start_time": "2021-07-01T05:05:07Z",
+            "end_time": "2021-07-01T05:15:07Z",
+            "duration_min": 10.0,
+        },
+    ),
+    "divvy with positions": Case(
+        '"TRIP ID","START TIME","STOP TIME","BIKE ID","TRIP DURATION","FROM STATION ID",'
+        '"FROM STATION NAME","TO STATION ID","TO STATION NAME","USER TYPE","GENDER","BIRTH YEAR",'
+        '"FROM LATITUDE","FROM LONGITUDE","FROM LOCATION","TO LATITUDE","TO LONGITUDE",'
+        '"TO LOCATION"',
+        "8546790,12/31/2015 05:35:00 PM,12/31/2015 05:44:00 PM,979,521,117,Wilton,229,Southport,"
+        "Subscriber,Female,1991,41.9324,-87.6529,POINT (-87.6529 41.9324),41.9394,-87.6635,"
+        "POINT (-87.6635 41.9394)",
+        {
+            "trip_id": "8546790",
+            "vehicle_type": "bike",
+            "start_location_id": "117",
+            "end_location_id": "229",
+            "start_lat": 41.9324,
+            "start_lng": -87.6529,
+            "end_lat": 41.9394,
+            "end_lng": -87.6635,
+            "start_time": "2015-12-31T23:35:00Z",
+            "end_time": "2015-12-31T23:44:00Z",
+            "duration_min": 521 / 60,
+        },
+    ),
+    "healthy-ride": Case(
+        "Trip id,Starttime,Stoptime,Bikeid,Tripduration,From station id,From station name,"
+        "To station id,To station name,Usertype",
+        "10083066,7/1/2015 0:00,7/1/2015 0:03,70396,188,1036,Schenley,1036,Schenley,Customer",
+        {
+            "trip_id": "10083066",
+            "vehicle_type": "bike",
+            "start_location_id": "1036",
+            "end_location_id": "1036",
+            "start_time": "2015-07-01T04:00:00Z",
+            "end_time": "2015-07-01T04:03:00Z",
+            "duration_min": 188 / 60,
+        },
+    ),
+    "pronto": Case(
+        '"trip_id","starttime","stoptime","bikeid","tripduration","from_station_name",'
+        '"to_station_name","from_station_id","to_station_id","usertype","gender","birthyear"',
+        '431,"10/13/2014 10:31","10/13/2014 10:48","SEA00298",985.935,"2nd Ave & Spring St",'
+        '"Occidental Park","CBD-06","PS-04","Member","Male",1960',
+        {
+            "trip_id": "431",
+            "vehicle_type": "bike",
+            "start_location_id": "CBD-06",
+            "end_location_id": "PS-04",
+            "start_time": "2014-10-13T17:31:00Z",
+            "end_time": "2014-10-13T17:48:00Z",
+            "duration_min": 985.935 / 60,
+        },
+    ),
+    "nice-ride": Case(
+        '"tripduration","start_time","end_time","start station id","start station name",'
+        '"start station latitude","start station longitude","end station id","end station name",'
+        '"end station latitude","end station longitude","bikeid","usertype","birth year","gender",'
+        '"bike type"',
+        '1373,"2018-04-24 16:03:04.2700","2018-04-24 16:25:57.6440",170,"Boom Island Park",'
+        '44.992254,-93.270264,2,"100 Main Street SE",44.984892,-93.256551,2,"Customer",1969,0,'
+        '"Classic"',
+        {
+            "vehicle_type": "bike",
+            "start_location_id": "170",
+            "end_location_id": "2",
+            "start_lat": 44.992254,
+            "start_lng": -93.270264,
+            "end_lat": 44.984892,
+            "end_lng": -93.256551,
+            "start_time": "2018-04-24T21:03:04Z",
+            "end_time": "2018-04-24T21:25:57Z",
+            "duration_min": 1373 / 60,
+        },
+    ),
+    "hubway": Case(
+        '"Duration","Start date","End date","Start station number","Start station name",'
+        '"End station number","End station name","Bike number","Member type","Zip code","Gender"',
+        '"1012000","7/28/2011 10:12","7/28/2011 10:28","B32006","Colleges","B32012","Packard",'
+        '"B00468","Member","97217","Male"',
+        {
+            "vehicle_type": "bike",
+            "start_location_id": "B32006",
+            "end_location_id": "B32012",
+            "start_time": "2011-07-28T14:12:00Z",
+            "end_time": "2011-07-28T14:28:00Z",
+            "duration_min": 1012 / 60,
+        },
+    ),
+    "santander-cycles": Case(
+        '"Number","Start date","Start station number","Start station","End date",'
+        '"End station number","End station","Bike number","Bike model","Total duration",'
+        '"Total duration (ms)"',
+        '"132825189","2023-07-31 23:59","001057","Bermondsey","2023-08-01 00:18","3490",'
+        '"Hoxton","41181","CLASSIC","19m 1s","1141123"',
+        {
+            "trip_id": "132825189",
+            "vehicle_type": "bike",
+            "start_location_id": "001057",
+            "end_location_id": "3490",
+            "start_time": "2023-07-31T22:59:00Z",
+            "end_time": "2023-07-31T23:18:00Z",
+            "duration_min": 1141.123 / 60,
+        },
+    ),
+    "baywheels with station ids": Case(
+        "id,duration,start_date,start_station_name,start_station_id,end_date,end_station_name,"
+        "end_station_id,bike_id,subscription_type,zip_code",
+        "4576,63,8/29/2013 14:13,South Van Ness,66,8/29/2013 14:14,South Van Ness,66,520,"
+        "Subscriber,94127",
+        {
+            "vehicle_type": "bike",
+            "start_location_id": "66",
+            "end_location_id": "66",
+            "start_time": "2013-08-29T21:13:00Z",
+            "end_time": "2013-08-29T21:14:00Z",
+            "duration_min": 63 / 60,
+        },
+    ),
+    "indego": Case(
+        "trip_id,duration,start_time,end_time,start_station,start_lat,start_lon,end_station,"
+        "end_lat,end_lon,bike_id,plan_duration,trip_route_category,passholder_type,bike_type",
+        "373614767,7,4/1/2021 0:44,4/1/2021 0:51,3213,39.938869,-75.166634,3000,,,18928,30,"
+        "One Way,Indego30,electric",
+        {
+            "trip_id": "373614767",
+            "vehicle_type": "bike",
+            "start_location_id": "3213",
+            "end_location_id": "3000",
+            "start_lat": 39.938869,
+            "start_lng": -75.166634,
+            "start_time": "2021-04-01T04:44:00Z",
+            "end_time": "2021-04-01T04:51:00Z",
+            "duration_min": 7.0,
+        },
+    ),
+    "indego of Los Angeles, with seconds": Case(
+        "trip_id,duration,start_time,end_time,start_station_id,start_lat,start_lon,end_station_id,"
+        "end_lat,end_lon,bike_id,plan_duration,trip_route_category,passholder_type",
+        "1912818,180,7/7/2016 4:17,7/7/2016 4:20,3014,34.0566101,-118.23721,3014,34.0566101,"
+        "-118.23721,6281,30,Round Trip,Monthly Pass",
+        {
+            "trip_id": "1912818",
+            "vehicle_type": "bike",
+            "start_location_id": "3014",
+            "end_location_id": "3014",
+            "start_lat": 34.0566101,
+            "start_lng": -118.23721,
+            "end_lat": 34.0566101,
+            "end_lng": -118.23721,
+            "start_time": "2016-07-07T11:17:00Z",
+            "end_time": "2016-07-07T11:20:00Z",
+            "duration_min": 3.0,
+        },
+    ),
+    "austin-dockless with positions": Case(
+        "ID,Device ID,Vehicle Type,Trip Duration,Trip Distance,Start Time,End Time,Start Latitude,"
+        "Start Longitude,End Latitude,End Longitude",
+        "7f1f,283a,scooter,603,1250,12/08/2018 03:45:00 PM,12/08/2018 04:00:00 PM,30.27,-97.74,"
+        "30.26,-97.75",
+        {
+            "trip_id": "7f1f",
+            "vehicle_type": "scooter",
+            "start_lat": 30.27,
+            "start_lng": -97.74,
+            "end_lat": 30.26,
+            "end_lng": -97.75,
+            "start_time": "2018-12-08T21:45:00Z",
+            "end_time": "2018-12-08T22:00:00Z",
+            "duration_min": 10.05,
+            "distance_km": 1.25,
+        },
+    ),
+    "louisville-dockless of Kansas City": Case(
+        "Trip ID,Start Date,Start Time,End Date,End Time,Trip Duration,Trip Distance,"
+        "Start Latitude,Start Longitude,End Latitude,End Longitude,Day of Week,Hour Num",
+        "k1,07/01/2019,00:15,07/01/2019,00:30,14,1.358,39.093,-94.581,39.1,-94.6,2,0",
+        {
+            "trip_id": "k1",
+            "start_lat": 39.093,
+            "start_lng": -94.581,
+            "end_lat": 39.1,
+            "end_lng": -94.6,
+            "start_time": "2019-07-01T05:15:00Z",
+            "end_time": "2019-07-01T05:30:00Z",
+            "duration_min": 14.0,
+            "distance_km": 1.358 * KM_PER_MILE,
+        },
+    ),
+    "minneapolis-scooter": Case(
+        "ObjectId,TripID,TripDuration,TripDistance,StartTime,EndTime,StartCenterlineID,"
+        "StartCenterlineType,EndCenterlineID,EndCenterlineType",
+        "1,8,447,1230,2021/05/01 05:00:00+00,2021/05/01 05:30:00+00,13739.0,street,14183.0,street",
+        {
+            "trip_id": "8",
+            "vehicle_type": "scooter",
+            "start_location_id": "13739",
+            "end_location_id": "14183",
+            "start_time": "2021-05-01T05:00:00Z",
+            "end_time": "2021-05-01T05:30:00Z",
+            "duration_min": 7.45,
+            "distance_km": 1.23,
+        },
+    ),
+    "calgary-dockless": Case(
+        "vehicle_type,start_date,start_hour,start_day_of_week,trip_distance,trip_duration,"
+        "starting_grid_id,ending_grid_id,startx,starty,endx,endy",
+        "scooter,2019/07/15,9,Monday,963,376,G-126,G-125,-114.06,51.04,-114.07,51.05",
+        {
+            "vehicle_type": "scooter",
+            "start_location_id": "G-126",
+            "end_location_id": "G-125",
+            "start_lat": 51.04,
+            "start_lng": -114.06,
+            "end_lat": 51.05,
+            "end_lng": -114.07,
+            "start_time": "2019-07-15T15:00:00Z",
+            "duration_min": 376 / 60,
+            "distance_km": 0.963,
+        },
+    ),
     "chicago-scooter": Case(
         "Trip ID,Start Time,End Time,Trip Distance,Trip Duration,Vendor,"
         "Start Community Area Number,End Community Area Number,Start Community Area Name,"
@@ -501,6 +812,8 @@ def test_each_known_format_has_a_case() -> None:
         ("baywheels", ["distance", "price"]),
         ("austin-dockless", ["price"]),
         ("louisville-dockless", ["price"]),
+        ("nyc-hvfhv of 2019", ["distance", "price"]),
+        ("calgary-dockless", ["price"]),
         ("chicago-scooter", ["price"]),
         ("porto-taxi", ["price"]),
     ],
@@ -527,6 +840,18 @@ def test_trips_without_durations_are_refused_by_name(tmp_path: Path) -> None:
         pytest.raises(TripsFileError, match=expected),
     ):
         reader.check_amounts()
+
+
+@pytest.mark.parametrize("station", ["A1", "12-CBD"])
+def test_stations_of_no_known_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, station: str
+) -> None:
+    """Others have the columns of Divvy: their times are of another zone, so they are not taken."""
+    monkeypatch.chdir(tmp_path)
+    header, row, _ = CASES["divvy"]
+    path = write_csv(tmp_path / "trips.csv", header, row.replace(",20,", f",{station},"))
+    with pytest.raises(TripsFileError, match="no known format has these columns"):
+        read(path)
 
 
 def test_trips_of_porto_that_lack_data(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import tomllib
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from producer.formats.errors import TripsFileError
@@ -38,10 +39,11 @@ def test_the_line_that_says_how_a_file_is_read(tmp_path: Path) -> None:
 
 def test_names_in_any_spelling() -> None:
     """Case, blanks and punctuation are those of the tool that exported the file."""
-    found = recognise(["\ufeffTRIP START TIMESTAMP", "trip-seconds", "TripMiles", "Taxi ID"])
+    columns = ["\ufeffTRIP START TIMESTAMP", "trip-seconds", "TripMiles", "Taxi ID"]
+    found = recognise(pl.DataFrame(schema=columns))
     assert found is not None
     assert found.name == "chicago-taxi"
-    assert recognise(["a", "b"]) is None
+    assert recognise(pl.DataFrame(schema=["a", "b"])) is None
 
 
 def test_options_override_the_format(tmp_path: Path) -> None:

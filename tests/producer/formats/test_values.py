@@ -31,6 +31,7 @@ NOON = 1_736_164_800_000  # 2025-01-06T12:00:00Z
         ("-1,234,567.25", -1234567.25),
         ("12,34,567", 1234567.0),
         ("1,5", None),
+        ("0,195", None),
         ("1,0485", None),
         ("$7.05", 7.05),
         ("-0.5", -0.5),
@@ -82,11 +83,21 @@ def test_coordinates_have_no_thousands(text: str) -> None:
         ("1,048.0", ",", False),
         ("1,048", ";", True),
         ("1.5", ";", False),
+        ("1,016.30", ";", False),
+        ("0,195", ",", True),
     ],
 )
 def test_a_decimal_comma_is_recognised(text: str, separator: str, expected: bool) -> None:
     """By its digits, and where they leave it open by the separator of columns."""
-    assert has_decimal_comma(pl.Series([text, None]), separator) is expected
+    assert has_decimal_comma([pl.Series([text, None])], separator) is expected
+
+
+@pytest.mark.parametrize("others", [["376"], ["12.5"]])
+def test_a_comma_of_thousands_beside_semicolons(others: list[str]) -> None:
+    """Smaller numbers have none there, and fractions a point."""
+    columns = [pl.Series(["1,603", "2,250"]), pl.Series(["1,048", *others])]
+    assert has_decimal_comma(columns[:1], ";")
+    assert not has_decimal_comma(columns, ";")
 
 
 @pytest.mark.parametrize(
