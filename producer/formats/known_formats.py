@@ -630,6 +630,7 @@ _MDS_1: Final = TripFormat(
     duration_unit="s",
     distance_unit="m",
     minor_currency_units=True,
+    currency_code=column("currency"),
     ids="no ids of riders; device_id and vehicle_id are vehicles",
 )
 
@@ -655,6 +656,7 @@ _MDS_2: Final = TripFormat(
     duration_unit="s",
     distance_unit="m",
     minor_currency_units=True,
+    currency_code=column("currency"),
     ids="driver_id of trip_attributes is the driver; device_id is a vehicle",
 )
 

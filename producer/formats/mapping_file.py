@@ -5,15 +5,18 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, get_args
 
 from producer.formats.errors import TripsFileError
 from producer.formats.known_formats import FORMATS
 from producer.formats.local_times import check_timezone
+from producer.formats.reading_plan import find_sources
 from producer.formats.trip_format import (
     AMOUNTS,
     FIELDS,
+    STRINGS,
     TIMES,
     Column,
     DateAndTime,
@@ -28,6 +31,9 @@ from producer.formats.trip_format import (
 
 _NEEDED: Final = ("start_time", "end_time", "duration_min")
 _LIKENESS: Final = 0.6
+
+# Of trips with one id, such as that of a bike, one counts: a name that is only near is none.
+_LIKENESS_OF_IDS: Final = 0.85
 _UNITS: Final[Mapping[str, tuple[str, ...]]] = {
     "distance_unit": get_args(DistanceUnit),
     "duration_unit": get_args(DurationUnit),
@@ -86,17 +92,32 @@ _COMMENTS: Final = {
 }
 
 
-def likely_fields(columns: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Return, by column, the field of a trip that its name looks like, and the nearest known name.
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """What a column looks like: a field of a trip, by the nearest known name of one.
+
+    `share` is 1 where the names are the same.
+    """
+
+    field: str
+    known: str
+    share: float
+
+
+def likely_fields(columns: Sequence[str]) -> dict[str, Likeness]:
+    """Return what columns look like, by column; others are left out.
 
     Known are the names of fields, plain names, and the columns of all known formats.
     """
     known = _known_names()
-    found: dict[str, tuple[str, str]] = {}
+    found: dict[str, Likeness] = {}
     for name in columns:
-        near = difflib.get_close_matches(normal_name(name), known, n=1, cutoff=_LIKENESS)
-        if near:
-            found[name] = known[near[0]]
+        given = normal_name(name)
+        for near in difflib.get_close_matches(given, known, n=1, cutoff=_LIKENESS):
+            field, spelled = known[near]
+            share = difflib.SequenceMatcher(None, near, given).ratio()
+            if field not in STRINGS or share >= _LIKENESS_OF_IDS:
+                found[name] = Likeness(field, spelled, share)
     return found
 
 
@@ -139,14 +160,12 @@ def _stem(file: str) -> str:
 
 
 def _mapping_text(path: Path, file: str, columns: Sequence[str]) -> str:
-    suggested: dict[str, str] = {}
-    for name, (field, _) in likely_fields(columns).items():
-        suggested.setdefault(field, name)
+    suggested = _nearest_columns(columns)
     head = _TEMPLATE.format(
         file=Path(file).name,
         mapping=path.name,
-        distance_unit=_likely_unit(suggested.get("distance_km", ""), "distance_unit"),
-        duration_unit=_likely_unit(suggested.get("duration_min", ""), "duration_unit"),
+        distance_unit=_likely_unit(str(suggested.get("distance_km", "")), "distance_unit"),
+        duration_unit=_likely_unit(str(suggested.get("duration_min", "")), "duration_unit"),
         distance_units=", ".join(_UNITS["distance_unit"]),
         duration_units=", ".join(_UNITS["duration_unit"]),
         columns=", ".join(json.dumps(name.strip(), ensure_ascii=False) for name in columns),
@@ -158,6 +177,24 @@ def _mapping_text(path: Path, file: str, columns: Sequence[str]) -> str:
         comment = f"    # {_COMMENTS[field]}" if field in _COMMENTS else ""
         lines.append(f"{start}{field} = {given}{comment}")
     return head + "\n".join(lines) + "\n"
+
+
+def _nearest_columns(columns: Sequence[str]) -> dict[str, str | list[str]]:
+    """Return, by field, the column whose name is nearest to one of the field, the first of such.
+
+    Of a time, two columns if they are named as the date and the time of a known format.
+    """
+    likely = likely_fields(columns)
+    by_nearness = sorted(likely, key=lambda name: -likely[name].share)
+    found: dict[str, str | list[str]] = {}
+    for name in by_nearness:
+        found.setdefault(likely[name].field, name)
+    for each in FORMATS:
+        pairs = {name: source for name, source in each.fields.items() if name in TIMES}
+        for name, source in find_sources(pairs, columns).items():
+            if isinstance(source, DateAndTime):
+                found[name] = [column.names[0] for column in columns_of(source)]
+    return found
 
 
 def _likely_unit(column: str, kind: str) -> str:

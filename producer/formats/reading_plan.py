@@ -16,6 +16,7 @@ from producer.formats.trip_format import (
     columns_of,
     normal_name,
 )
+from producer.formats.values import joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +24,9 @@ class ReadingPlan:
     """The format of a file and, by field of a trip, the source with the names of this file.
 
     `epoch_units`: of times that are numbers, by field. `area`: whose files these are, where
-    positions decided on the time zone. `incomplete`: as in the format. `late`: fields that the
-    first rows do not have. `look_alikes`: by column that is not read, the field that the file lacks
-    and that its name looks like.
+    positions decided on the time zone. `incomplete`, `currency_code`: as in the format. `late`:
+    fields that the first rows do not have. `look_alikes`: by column that is not read, the field
+    that the file lacks and that its name looks like.
     """
 
     format: TripFormat
@@ -35,6 +36,7 @@ class ReadingPlan:
     decimal_comma: bool = False
     area: str = ""
     incomplete: Column | None = None
+    currency_code: Column | None = None
     late: frozenset[str] = frozenset()
     look_alikes: Mapping[str, str] = field(default_factory=dict)
 
@@ -42,7 +44,7 @@ class ReadingPlan:
     def columns(self) -> list[str]:
         """The names of the columns that are read, each once."""
         each = [column for source in self.sources.values() for column in columns_of(source)]
-        each += [] if self.incomplete is None else [self.incomplete]
+        each += [found for found in (self.incomplete, self.currency_code) if found is not None]
         return list(dict.fromkeys(name for column in each for name in column.names))
 
     def lines(self) -> Iterator[str]:
@@ -111,6 +113,14 @@ def raw_column(rows: pl.DataFrame, column: Column) -> pl.Series:
     if isinstance(found.dtype, pl.Struct):
         found = found.struct.json_encode()
     return found.str.json_path_match(column.path)
+
+
+def raw_time(rows: pl.DataFrame, source: Source) -> pl.Series:
+    """Return times of the file's rows as they are there."""
+    if isinstance(source, DateAndTime):
+        return joined(raw_column(rows, source.date), raw_column(rows, source.time))
+    found = raw_column(rows, columns_of(source)[0])
+    return found.cast(pl.String) if found.dtype in (pl.Categorical, pl.Enum) else found
 
 
 def _by_normal_name(columns: Iterable[str]) -> dict[str, str]:

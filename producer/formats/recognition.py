@@ -20,20 +20,24 @@ from producer.formats.reading_plan import (
     find_sources,
     has_columns,
     raw_column,
+    raw_time,
 )
 from producer.formats.trip_format import (
     AMOUNTS,
     COORDINATES,
+    MINUTES,
     OPTIONAL_AMOUNTS,
     REQUIRED,
     TIMES,
     Column,
+    DateAndTime,
     ServiceArea,
     Source,
     Total,
     TripFormat,
     columns_of,
 )
+from producer.formats.trip_rows import RowReader
 from producer.formats.values import (
     as_location,
     as_numbers,
@@ -46,6 +50,8 @@ from producer.formats.values import (
 _NEAR_DEGREES: Final = 1.0
 _SHOWN: Final = 3
 _MONTHS: Final = 12
+_MS_PER_MINUTE: Final = 60_000
+_NEAR_SHARE: Final = 0.1
 _SLASHED: Final = r"^(?<first>[0-9]{1,2})/(?<second>[0-9]{1,2})/[0-9]"
 
 
@@ -87,7 +93,6 @@ def plan_reading(file: InputFile, sample: pl.DataFrame, options: ReadingOptions)
     comma = has_decimal_comma([found for found in numbers if _is_text(found)], separator)
     units = _epoch_units(sample, sources)
     timezone, area = _timezone(file, of_file, sample, sources, options)
-    incomplete = find_column(of_file.incomplete, sample.columns)
     plan = ReadingPlan(
         of_file,
         sources,
@@ -95,32 +100,41 @@ def plan_reading(file: InputFile, sample: pl.DataFrame, options: ReadingOptions)
         units,
         comma,
         area,
-        incomplete,
+        find_column(of_file.incomplete, sample.columns),
+        find_column(of_file.currency_code, sample.columns),
         look_alikes=_look_alikes(sources, sample.columns) if of_file.is_passed_on else {},
     )
-    if faults := list(_unreadable(file, plan, sample)):
+    if faults := list(_unreadable(file, plan, sample)) or list(_unit_fault(file, plan, sample)):
         raise TripsFileError("\n".join(faults))
     return plan
 
 
-def _day_first(times: pl.Series) -> str | None:
-    """Return a time that starts with a day, if times are written so; months have no number 13."""
-    if times.dtype != pl.String:
+def _order_fault(of_file: TripFormat, times: pl.Series) -> str | None:
+    """Return what is wrong with dates such as 1/7/2025, which are read as month/day/year.
+
+    Months have no number 13. Where no number tells, only dates of known formats are read.
+    """
+    if times.dtype != pl.String or of_file.time_format is not None:
         return None
     parts = times.str.strip_chars().str.extract_groups(_SLASHED).struct.unnest()
     first, second = (parts[name].cast(pl.Int64) for name in ("first", "second"))
-    if (second > _MONTHS).any():
+    days_first = times.filter((first > _MONTHS).fill_null(value=False))
+    if (second > _MONTHS).any() or first.count() == 0:
         return None
-    found = times.filter((first > _MONTHS).fill_null(value=False))
-    return None if found.is_empty() else str(found[0])
+    if not days_first.is_empty():
+        return f"has days before months ({days_first[0]}), which are read as month/day/year"
+    if of_file.recognised_by:
+        return None
+    either = times.filter(first.is_not_null())[0]
+    return f"has dates that may have the day or the month first ({either})"
 
 
 def _look_alikes(sources: Mapping[str, Source], columns: Sequence[str]) -> dict[str, str]:
     """Return, by column, the amount that trips lack here, and that its name looks like."""
     return {
-        column: field
-        for column, (field, _) in likely_fields(columns).items()
-        if field in OPTIONAL_AMOUNTS and field not in sources
+        column: near.field
+        for column, near in likely_fields(columns).items()
+        if near.field in OPTIONAL_AMOUNTS and near.field not in sources
     }
 
 
@@ -146,12 +160,12 @@ def _unknown_format(file: InputFile, columns: Sequence[str]) -> str:
     for name in columns:
         if name not in near:
             lines.append(f"  {name.strip()}")
-        elif near[name][0] == near[name][1]:
-            lines.append(f"  {name.strip()} looks like {near[name][0]}")
+        elif near[name].field == near[name].known:
+            lines.append(f"  {name.strip()} looks like {near[name].field}")
         else:
-            field, known = near[name]
+            field, known = near[name].field, near[name].known
             lines.append(f"  {name.strip()} looks like {field} ({known} of a known format)")
-    fields = {field for field, _ in near.values()}
+    fields = {each.field for each in near.values()}
     lacking = [] if "start_time" in fields else ["start_time"]
     lacking += [] if fields & {"duration_min", "end_time"} else ["duration_min or end_time"]
     if lacking:
@@ -276,18 +290,18 @@ def _unreadable(file: InputFile, plan: ReadingPlan, sample: pl.DataFrame) -> Ite
         source = plan.sources.get(name)
         if isinstance(source, Total):
             source = source.base
-        if not isinstance(source, Column) or (name in TIMES and name in plan.epoch_units):
+        if not isinstance(source, Column | DateAndTime) or name in plan.epoch_units:
             continue
-        raw = raw_column(sample, source)
+        column = " + ".join(each.names[0] for each in columns_of(source))
+        raw = raw_time(sample, source)
         if raw.dtype == pl.Null and name in REQUIRED:
-            yield f"{file.name}: column {source.names[0]} is empty"
+            yield f"{file.name}: column {column} is empty"
             continue
         held = raw.filter(has_value(raw))
-        if name in TIMES and plan.format.time_format is None and (day := _day_first(held)):
+        if name in TIMES and (fault := _order_fault(plan.format, held)) is not None:
             yield (
-                f"{file.name}: column {source.names[0]} has days before months ({day}), which are "
-                "read as month/day/year: write ISO 8601, or name the form as time_format in a "
-                "mapping of columns (--columns)"
+                f"{file.name}: column {column} {fault}: write ISO 8601, or name the form as "
+                'time_format in a mapping of columns (--columns), such as "%d/%m/%Y %H:%M"'
             )
         if name in TIMES:
             readable, expected = as_times(held, None, plan.format.time_format)[0], "times"
@@ -295,4 +309,25 @@ def _unreadable(file: InputFile, plan: ReadingPlan, sample: pl.DataFrame) -> Ite
             readable, expected = as_numbers(held, decimal_comma=plan.decimal_comma), "numbers"
         if not held.is_empty() and readable.null_count() == held.len():
             shown = ", ".join(str(each) for each in held.unique(maintain_order=True)[:_SHOWN])
-            yield f"{file.name}: column {source.names[0]} has no {expected}: {shown}"
+            yield f"{file.name}: column {column} has no {expected}: {shown}"
+
+
+def _unit_fault(file: InputFile, plan: ReadingPlan, sample: pl.DataFrame) -> Iterator[str]:
+    """Yield a fault if most durations are those from start to end in another unit."""
+    if plan.format.is_passed_on or not {"end_time", "duration_min"} <= set(plan.sources):
+        return
+    trips = RowReader(plan, refunds=True).read(sample).trips
+    elapsed = (trips["end_time"] - trips["start_time"]).dt.total_milliseconds() / _MS_PER_MINUTE
+    is_long = (elapsed > 0) & (trips["duration_min"] > 0)
+    times_too_long = (trips["duration_min"] / elapsed).filter(is_long).median()
+    if not isinstance(times_too_long, float):
+        return
+    told = MINUTES[plan.format.duration_unit] / times_too_long
+    for unit, minutes in MINUTES.items():
+        if unit != plan.format.duration_unit and abs(told / minutes - 1) < _NEAR_SHARE:
+            (column,) = columns_of(plan.sources["duration_min"])
+            yield (
+                f"{file.name}: durations in column {column.names[0]} are read in "
+                f"{plan.format.duration_unit}, but starts and ends say that they are in {unit}: "
+                f'name duration_unit = "{unit}" in a mapping of columns (--columns)'
+            )

@@ -121,7 +121,8 @@ class TripFormat:
     `values`: by column, a regular expression of most of its values, where other formats have the
     same columns.
     `fields`: by field of a trip, its source; a field that is not here is null. `timezone`: the IANA
-    zone of local times; `areas` decide on it where positions have to. `incomplete`: a column that
+    zone of local times; `areas` decide on it where positions have to. `currency_code`: the column
+    of the currency, where prices are in minor units. `incomplete`: a column that
     is `true` in rows whose data the publisher calls incomplete; they are left out. `ids` says for
     people what ids of the source mean. `is_passed_on`: rows are trips already, so they are sent
     with further columns, and the flow decides which are valid.
@@ -138,6 +139,7 @@ class TripFormat:
     distance_unit: DistanceUnit = "km"
     minor_currency_units: bool = False
     currency: str = ""
+    currency_code: Column | None = None
     vehicle_type: str | None = None
     time_format: str | None = None
     incomplete: Column | None = None

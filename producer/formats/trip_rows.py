@@ -8,8 +8,9 @@ import polars as pl
 
 from mobility.records import MAX_AMOUNT
 from mobility.times import epoch_ms, iso_text
+from producer.formats.currencies import CENTS, minor_units
 from producer.formats.local_times import Instants, LocalTimes
-from producer.formats.reading_plan import ReadingPlan, raw_column
+from producer.formats.reading_plan import ReadingPlan, raw_column, raw_time
 from producer.formats.tracks import track_lengths
 from producer.formats.trip_format import (
     AMOUNTS,
@@ -21,8 +22,6 @@ from producer.formats.trip_format import (
     REQUIRED,
     STRINGS,
     TIMES,
-    Column,
-    DateAndTime,
     Points,
     Source,
     Total,
@@ -35,12 +34,10 @@ from producer.formats.values import (
     as_text,
     as_times,
     has_value,
-    joined,
     plain_column,
 )
 
 _MS_PER_MINUTE: Final = 60_000
-_CENTS: Final = 100
 _TIME: Final = pl.Datetime("ms", "UTC")
 _TEXTS: Final = {**dict.fromkeys(STRINGS, as_text), **dict.fromkeys(LOCATIONS, as_location)}
 
@@ -107,7 +104,7 @@ class RowReader:
 
     def _time(self, rows: pl.DataFrame, name: str, starts: pl.Series | None) -> Instants:
         unit = self._plan.epoch_units.get(name)
-        found = _raw_time(rows, self._plan.sources[name])
+        found = raw_time(rows, self._plan.sources[name])
         ms, is_local = as_times(found, unit, self._plan.format.time_format)
         if not is_local.any():
             return Instants(ms)
@@ -130,7 +127,7 @@ class RowReader:
         for name in TIMES:
             if name not in self._plan.sources or name in self._plan.epoch_units:
                 continue
-            text = _raw_time(rows, self._plan.sources[name])
+            text = raw_time(rows, self._plan.sources[name])
             if text.dtype == pl.String:
                 is_other = epoch_ms(text).is_null() & read[name].is_not_null()
                 iso = pl.select(iso_text(pl.lit(read[name].dt.epoch("ms")))).to_series()
@@ -165,8 +162,14 @@ class RowReader:
                 is_inverse = inverse > 1 and inverse * factor == 1
                 found[name] = found[name] / inverse if is_inverse else found[name] * factor
         if "price" in found and plan.format.minor_currency_units:
-            found["price"] = found["price"] / _CENTS
+            found["price"] = found["price"] / self._minor_units(rows)
         return found
+
+    def _minor_units(self, rows: pl.DataFrame) -> pl.Series | int:
+        """Return how many minor units the currency of each price has."""
+        if self._plan.currency_code is None:
+            return CENTS
+        return minor_units(as_text(raw_column(rows, self._plan.currency_code)))
 
     def _number(self, rows: pl.DataFrame, source: Source, *, grouped: bool) -> pl.Series:
         comma = self._plan.decimal_comma
@@ -276,14 +279,3 @@ def _where(condition: pl.Series, reason: str) -> pl.Expr:
 
 def _raw(rows: pl.DataFrame, source: Source) -> pl.Series:
     return raw_column(rows, columns_of(source)[0])
-
-
-def _raw_time(rows: pl.DataFrame, source: Source) -> pl.Series:
-    match source:
-        case DateAndTime(date, time):
-            return joined(raw_column(rows, date), raw_column(rows, time))
-        case Column():
-            found = raw_column(rows, source)
-            return found.cast(pl.String) if found.dtype in (pl.Categorical, pl.Enum) else found
-        case _:
-            return _raw(rows, source)

@@ -795,6 +795,16 @@ def test_a_trip_of_the_mobility_data_specification(tmp_path: Path, case: str, pa
     assert found.first() == pytest.approx(trip)
 
 
+@pytest.mark.parametrize("case", MDS)
+def test_costs_are_in_minor_units_of_their_currency(tmp_path: Path, case: str) -> None:
+    """A yen has none, a dinar has 1,000; without a currency they are cents."""
+    _, text, _ = MDS[case]
+    found = (f'{text[:-1]},"currency":{code}}}' for code in ('"USD"', '"JPY"', '"kwd"', "null"))
+    path = tmp_path / "trips.ndjson"
+    path.write_text("\n".join(found))
+    assert read(path).trips["price"].to_list() == [2.5, 250.0, 0.25, 2.5]
+
+
 def test_each_known_format_has_a_case() -> None:
     """A new row of the table comes with its test."""
     assert {name_of(case) for case in (*CASES, *MDS)} == {each.name for each in FORMATS}

@@ -213,6 +213,89 @@ def test_a_mapping_of_start_and_end(city: Path) -> None:
     }
 
 
+DAYS = 'timezone = "Europe/Oslo"\n[columns]\nstart_time = {}\nend_time = "end"\n'
+
+
+@pytest.mark.parametrize(
+    ("start", "source"),
+    [("01/07/2015 08:00,", '"start"'), ("01/07/2015,08:00", '["start", "clock"]')],
+)
+def test_a_mapping_says_whether_the_day_is_first(tmp_path: Path, start: str, source: str) -> None:
+    """1 July and 7 January are written alike: nobody can tell, so it is asked."""
+    path = write_csv(tmp_path / "a.csv", "start,clock,end", f"{start},01/07/2015 08:10")
+    mapping = tmp_path / "a.toml"
+    mapping.write_text(DAYS.format(source))
+    options = ReadingOptions(columns=mapping)
+    expected = r"column start.* may have the day or the month first \(01/07/2015"
+    with pytest.raises(TripsFileError, match=expected):
+        read(path, options=options)
+    mapping.write_text('time_format = "%d/%m/%Y %H:%M"\n' + mapping.read_text())
+    assert read(path, options=options).first() == {
+        "start_time": "2015-07-01T06:00:00Z",
+        "end_time": "2015-07-01T06:10:00Z",
+        "duration_min": 10.0,
+    }
+
+
+def test_dates_in_two_columns_with_days_first_are_refused(tmp_path: Path) -> None:
+    """As those in one column are."""
+    path = write_csv(tmp_path / "a.csv", "start,clock,min", "13/07/2015,08:00,10")
+    mapping = tmp_path / "a.toml"
+    mapping.write_text('[columns]\nstart_time = ["start", "clock"]\nduration_min = "min"\n')
+    expected = r"column start \+ clock has days before months \(13/07/2015 08:00\)"
+    with pytest.raises(TripsFileError, match=expected):
+        read(path, options=ReadingOptions(columns=mapping))
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "h"])
+def test_durations_in_another_unit_than_their_times_say(tmp_path: Path, unit: str) -> None:
+    """A mapping has minutes until somebody edits it."""
+    written = {"s": 600, "ms": 600_000, "h": 1 / 6}[unit]
+    times = "2025-01-06 08:00:00,2025-01-06 08:10:00"
+    rows = [f"{times},{written}"] * 3 + ["2025-01-06 08:00:00,2025-01-06 08:00:00,0"]
+    path = write_csv(tmp_path / "a.csv", "start,end,took", *rows)
+    mapping = tmp_path / "a.toml"
+    mapping.write_text('[columns]\nstart_time = "start"\nend_time = "end"\nduration_min = "took"\n')
+    options = ReadingOptions(columns=mapping)
+    with pytest.raises(TripsFileError, match=f'took are read in min, .* duration_unit = "{unit}"'):
+        read(path, options=options)
+    mapping.write_text(f'duration_unit = "{unit}"\n' + mapping.read_text())
+    assert read(path, options=options).trips["duration_min"].to_list() == [10.0, 10.0, 10.0, 0.0]
+
+
+def test_times_in_two_columns_are_suggested_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The date alone would make all trips begin at midnight."""
+    monkeypatch.chdir(tmp_path)
+    path = write_csv(
+        tmp_path / "a.csv",
+        "tripRecordNum,tripDuration,startDate,startTime,endDate,endTime",
+        "BRD1,3.0,2019-05-01 00:00:00.0,23:58:20.46,2019-05-02 00:00:00.0,00:01:20.46",
+    )
+    with pytest.raises(TripsFileError, match="no known format"):
+        read(path)
+    found = read(path, options=ReadingOptions(columns=tmp_path / "a.columns.toml")).first()
+    assert found == {
+        "start_time": "2019-05-01T23:58:20Z",
+        "end_time": "2019-05-02T00:01:20Z",
+        "duration_min": 3.0,
+    }
+
+
+def test_ids_are_suggested_only_where_names_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the id of a bike as that of a trip, one trip of a window would count."""
+    monkeypatch.chdir(tmp_path)
+    header = "StartHub,StartTime,EndTime,Bike Id,is_member,User Type,passenger_count"
+    with pytest.raises(TripsFileError, match="no known format"):
+        read(write_csv(tmp_path / "a.csv", header, "NW,2025-01-06 08:00,,7,1,Casual,2"))
+    columns = tomllib.loads((tmp_path / "a.columns.toml").read_text())["columns"]
+    assert {name for name in columns if name.endswith("_id")} <= {"start_location_id"}
+    assert (columns["start_time"], columns["end_time"]) == ("StartTime", "EndTime")
+
+
 def test_a_mapping_without_an_end_and_a_duration_is_refused(city: Path) -> None:
     """As a known format without them is."""
     mapping = city.with_name("mine.toml")
