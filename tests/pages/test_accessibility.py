@@ -62,6 +62,26 @@ def test_a_phone_shows_every_column(visit: Visit, name: str) -> None:
     assert table.evaluate("(node) => node.scrollWidth - node.clientWidth") == 0
 
 
+@pytest.mark.parametrize("table", ["Partitions", "Processes"])
+def test_a_phone_shows_rows_of_many_columns_as_blocks(visit: Visit, table: str) -> None:
+    """Nothing is beside the screen, and each cell is named; wide screens show a table."""
+    tab = visit("/pipeline", "light", 390, 844)
+    region = tab.page.get_by_role("region", name=f"{table}: table")
+    region.locator("tbody tr").first.wait_for()
+    names = region.locator("thead th").all_text_contents()[1:]
+    cells = region.locator("tbody tr").first.locator("td")
+    shown = "(nodes) => nodes.map((node) => getComputedStyle(node, '::before').content)"
+    place = "(nodes) => nodes.map((node) => node.getBoundingClientRect().toJSON())"
+    assert [text.split('"')[1] for text in cells.evaluate_all(shown)] == names
+    assert region.evaluate("(node) => node.scrollWidth - node.clientWidth") == 0
+    boxes = cells.evaluate_all(place)
+    assert all(box["left"] >= 0 and box["right"] <= 390 for box in boxes)
+    assert len({box["top"] for box in boxes}) > 1
+    tab.page.set_viewport_size({"width": 1280, "height": 800})
+    assert len({box["top"] for box in cells.evaluate_all(place)}) == 1
+    assert set(cells.evaluate_all(shown)) == {"none"}
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_the_keyboard_reaches_every_control(visit: Visit, name: str) -> None:
     """Tab focuses each control once, in the order of the page, with a name and a visible focus."""

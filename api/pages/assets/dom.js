@@ -58,7 +58,7 @@ export function table(caption, columns, rows) {
     el("caption", { class: "visually-hidden" }, caption),
     el("thead", {}, el("tr", {}, columns.map((column, index) => el("th", { scope: "col", ...side(index) }, column.name)))),
     el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell, index) =>
-      (index ? el("td", side(index), cell) : el("th", { scope: "row" }, cell)))))),
+      (index ? el("td", { ...side(index), "data-name": columns[index].name }, cell) : el("th", { scope: "row" }, cell)))))),
   );
 }
 

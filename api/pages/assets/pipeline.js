@@ -15,8 +15,8 @@ const view = { status: null, health: null };
 const verdict = el("p", { class: "verdict", role: "status" }, el("span", { class: "dot", "aria-hidden": "true" }), el("span", {}, "Loading"));
 const problems = el("ul", { class: "problems" });
 const flow = el("div", {}, notice("empty", "Loading"));
-const partitions = el("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": "Partitions: table" });
-const processes = el("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": "Processes: table" });
+const partitions = el("div", { class: "scroll records", tabIndex: 0, role: "region", "aria-label": "Partitions: table" });
+const processes = el("div", { class: "scroll records", tabIndex: 0, role: "region", "aria-label": "Processes: table" });
 const panel = (title, note, node) => el("section", { class: "panel", "aria-label": title }, el("h2", {}, title), note ? el("p", { class: "note" }, note) : null, node);
 document.getElementById("main").append(
   el("div", { class: "heading" }, el("h1", {}, "Pipeline"), verdict), problems,
