@@ -605,6 +605,9 @@ def _route_end(position: str, axis: int) -> Column:
     return column("route", path=f"$.features[{position}].geometry.coordinates[{axis}]")
 
 
+# Others have columns of these names, in other units and with names of streets.
+_JSON_OBJECT: Final = r"^\{"
+
 _MDS_COST: Final = column("actual_cost", "standard_cost")
 
 # github.com/openmobilityfoundation/mobility-data-specification: provider/trips until release 1.2.
@@ -613,6 +616,7 @@ _MDS_1: Final = TripFormat(
     name="mds-1",
     title="Mobility Data Specification trips, releases 0.4 to 1.2",
     recognised_by=[("trip_duration", "trip_distance", "start_time", "route")],
+    values={"route": _JSON_OBJECT},
     fields={
         "trip_id": column("trip_id"),
         "vehicle_type": column("vehicle_type"),
@@ -639,6 +643,7 @@ _MDS_2: Final = TripFormat(
     name="mds-2",
     title="Mobility Data Specification trips, release 2.0",
     recognised_by=[("duration", "distance", "start_time", "start_location")],
+    values={"start_location": _JSON_OBJECT},
     fields={
         "trip_id": column("trip_id"),
         "driver_id": column("trip_attributes", path="$.driver_id"),

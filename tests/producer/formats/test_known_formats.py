@@ -805,6 +805,19 @@ def test_costs_are_in_minor_units_of_their_currency(tmp_path: Path, case: str) -
     assert read(path).trips["price"].to_list() == [2.5, 250.0, 0.25, 2.5]
 
 
+@pytest.mark.parametrize(
+    "names", ["trip_duration,trip_distance,route", "duration,distance,start_location"]
+)
+def test_plain_columns_with_names_of_the_specification(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: str
+) -> None:
+    """Nothing says that 12 and 3.4 are seconds and metres, unless places are objects as there."""
+    monkeypatch.chdir(tmp_path)
+    path = write_csv(tmp_path / "a.csv", f"start_time,{names}", "2025-01-06 08:00,12,3.4,Main St")
+    with pytest.raises(TripsFileError, match="no known format has these columns"):
+        read(path)
+
+
 def test_each_known_format_has_a_case() -> None:
     """A new row of the table comes with its test."""
     assert {name_of(case) for case in (*CASES, *MDS)} == {each.name for each in FORMATS}
