@@ -1,7 +1,7 @@
 """The lines of a text file, in parts: any line ends, byte order marks, bytes that are not UTF-8."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,7 +18,7 @@ class TextLines:
     """Lines without their ends.
 
     `recoded` of them were not UTF-8 and are read as Windows-1252. `end`: how many bytes of the file
-    are read.
+    are read, exactly after the last lines.
     """
 
     lines: list[str]
@@ -27,33 +27,43 @@ class TextLines:
 
 
 def read_lines(path: Path, most: int) -> Iterator[TextLines]:
-    """Yield the lines of a file in their order; `most` of those that end with a line feed at once.
+    """Yield the lines of a file in their order, up to `most` at once.
 
     Files that were put together have marks in the middle: each is removed.
     """
     end = 0
+    for block in _read_blocks(path):
+        text, recoded = _decoded(block)
+        lines = _split(text)
+        for start in range(0, len(lines), most):
+            part = lines[start : start + most]
+            read = len(block) * (start + len(part)) // len(lines)
+            yield TextLines(part, recoded if start == 0 else 0, end + read)
+        end += len(block)
+
+
+def _read_blocks(path: Path) -> Iterator[bytes]:
+    """Yield the bytes of a file in blocks of whole lines."""
     with path.open("rb") as file:
-        while held := file.readlines(_BYTES_PER_READ):
-            for start in range(0, len(held), most):
-                raw = held[start : start + most]
-                end += sum(map(len, raw))
-                text, recoded = _decoded(raw)
-                yield TextLines(_split(text), recoded, end)
+        while block := file.read(_BYTES_PER_READ):
+            yield block + file.readline()
 
 
 def _split(text: str) -> list[str]:
     if "\r" in text:
         text = _LINE_END.sub("\n", text)
-    lines = text.removesuffix("\n").split("\n")
+    lines = text.split("\n")
+    if not lines[-1]:
+        lines.pop()
     return [line.removeprefix(_MARK) for line in lines] if _MARK in text else lines
 
 
-def _decoded(raw: Sequence[bytes]) -> tuple[str, int]:
+def _decoded(block: bytes) -> tuple[str, int]:
     """Return lines as text, and how many were not UTF-8; others may be in the same file."""
     try:
-        return b"".join(raw).decode(), 0
+        return block.decode(), 0
     except UnicodeDecodeError:
-        texts = [_decode_line(line) for line in raw]
+        texts = [_decode_line(line) for line in block.splitlines(keepends=True)]
         return "".join(text for text, _ in texts), sum(is_recoded for _, is_recoded in texts)
 
 

@@ -13,6 +13,7 @@ from producer.formats.input_files import InputFile, open_inputs
 from producer.formats.options import ReadingOptions
 from producer.formats.raw_batch import RawRows
 from producer.formats.raw_batches import open_rows
+from producer.formats.read_ahead import read_ahead
 from producer.formats.reading_plan import ReadingPlan
 from producer.formats.reading_report import ReadingReport
 from producer.formats.recognition import has_durations, plan_reading
@@ -97,15 +98,17 @@ class TripReader:
             reader = RowReader(each.plan, refunds=self.refunds)
             # The further columns of a row are read only if somebody gets them.
             is_whole = rejects is not None or each.plan.format.is_passed_on
-            for batch in each.rows.batches(None if is_whole else each.plan.columns):
-                rows = reader.read(batch.rows)
-                kept = rows.trips.filter(rows.reasons.is_null())
-                report.add(rows, kept)
-                report.add_malformed(batch)
-                if rejects is not None:
-                    rejects.add(each.file.name, batch, rows.reasons)
-                on_read(report.read, done + batch.end)
-                yield kept
+            columns = None if is_whole else each.plan.columns
+            with read_ahead(each.rows.batches(columns)) as batches:
+                for batch in batches:
+                    rows = reader.read(batch.rows)
+                    kept = rows.trips.filter(rows.reasons.is_null())
+                    report.add(rows, kept)
+                    report.add_malformed(batch)
+                    if rejects is not None:
+                        rejects.add(each.file.name, batch, rows.reasons)
+                    on_read(report.read, done + batch.end)
+                    yield kept
             done += each.file.size
         if not report.trips:
             msg = f"none of the rows is a trip: {report.summary()}"

@@ -93,9 +93,10 @@ def has_value(found: pl.Series) -> pl.Series:
 def as_location(found: pl.Series) -> pl.Series:
     """Return the ids of places as text; 148.0, which programs write for 148, is 148."""
     text = as_text(found)
-    if not text.str.ends_with(".0").any():
+    ends = text.str.ends_with(".0").arg_true()
+    if ends.is_empty():
         return text
-    return text.str.replace(r"^([0-9]+)\.0$", "$1")
+    return text.scatter(ends, text.gather(ends).str.replace(r"^([0-9]+)\.0$", "$1"))
 
 
 def as_numbers(found: pl.Series, *, decimal_comma: bool = False, grouped: bool = True) -> pl.Series:
