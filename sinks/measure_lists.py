@@ -118,8 +118,8 @@ MEASURE_LISTS: Final = {
         total=_split("sum({name})"),
     ),
     "merged_rollups": measure_list(
-        "sum({name})::bigint AS {name}",
-        "{best}({name}) AS {name}",
+        "sum({column})::bigint AS {name}",
+        "{best}({column}) AS {name}",
         total=_split(f"(sum({{name}}) + coalesce(sum({{carry}}), 0) * {CARRY_BASE})"),
     ),
     "added_to_before": measure_list(

@@ -79,7 +79,9 @@ def make_rollups(connection: Connection, entity: Entity, settings: Settings, pau
     for rollup in _rollups_of(connection, entity, settings):
         _begin(connection, entity, rollup, started, settings)
         states = read_rollups(connection, entity)
-        state = states[rollup.name]
+        state = states.get(rollup.name)
+        if state is None:
+            continue
         end = interval_start(started.rolling_to, rollup.length, state.offset_ms)
         for span in _spans(state.rolled_up_to, end):
             began = time.monotonic()
@@ -176,18 +178,24 @@ def _rollups_of(connection: Connection, entity: Entity, settings: Settings) -> I
 def _begin(
     connection: Connection, entity: Entity, rollup: Rollup, started: _Started, settings: Settings
 ) -> None:
-    """Let a rollup begin with the oldest window, unless it has begun."""
+    """Let a rollup begin with the oldest window, unless it has begun.
+
+    Nor while that window may still be late: nobody records yet what comes before it.
+    """
     offset = _standard_offset(settings.timezone) % rollup.length
     kept_from = started.kept_from
     if kept_from is not None:
         kept_from = interval_end(kept_from, rollup.length, offset)
-    start = started.oldest_window if kept_from is None else kept_from
+    oldest = started.oldest_window if kept_from is None else kept_from
+    start = interval_start(oldest, rollup.length, offset)
+    if start >= started.rolling_to:
+        return
     values = {
         "entity": entity.name,
         "name": rollup.name,
         "offset": offset,
         "kept_from": kept_from,
-        "start": interval_start(start, rollup.length, offset),
+        "start": start,
     }
     connection.execute(sql_file("create_rollup.sql"), values)
 
@@ -253,12 +261,14 @@ def _roll_up(
     states: Mapping[str, RollupState],
     span: tuple[int, int],
 ) -> None:
-    """Roll up a span of windows; days are made of hours that have all of it."""
+    """Roll up a span of windows; days are made of hours that divide them and have all of it."""
     start, end = span
+    offset = states[rollup.name].offset_ms
     hours = states.get("hours")
     has_hours = (
         rollup.name == "days"
         and hours is not None
+        and (offset - hours.offset_ms) % HOUR == 0
         and (hours.kept_from is None or hours.kept_from <= start)
         and end <= hours.rolled_up_to
     )
@@ -272,7 +282,7 @@ def _roll_up(
         merged=sql.SQL(MEASURE_LISTS[merged]),
         start=sql.Literal(start),
         end=sql.Literal(end),
-        offset=sql.Literal(states[rollup.name].offset_ms),
+        offset=sql.Literal(offset),
         length=sql.Literal(rollup.length),
         first_week=sql.Literal(FIRST_WEEK),
         week=sql.Literal(WEEK),

@@ -266,6 +266,47 @@ def test_entities_have_the_rollups_that_are_worth_it(
     assert all(found[1][each] - time == 24 * 3_600_000 for each, time in found[0].items())
 
 
+def test_older_windows_that_come_before_anything_is_rolled_up(
+    alone: Settings, store: PostgresStore, window: Build, frame: Build
+) -> None:
+    """As from a shard that has said nothing yet: they are no late windows, and are rolled up."""
+    store.apply(CELL, frame(window(at=3 * DAY)))
+    store.record_progress(CELL, 0, 1, None)
+    maintain_ledger(alone)
+    store.apply(CELL, frame(window(at=DAY), window(at=0)))
+    check_rollups(alone.postgres, "h3")
+    move_watermark(store, window, at=5 * DAY)
+    maintain_ledger(alone)
+    assert check_rollups(alone.postgres, "h3") == {"hours": 3, "days": 3}
+
+
+def test_days_are_not_made_of_hours_of_other_clocks(
+    alone: Settings, store: PostgresStore, window: Build, frame: Build
+) -> None:
+    """Hours that were begun later, when MOBILITY_TIMEZONE was another one."""
+    driver, half = BY_NAME["driver"], 18 * HOUR + HOUR // 2
+    places = (half - 1, half, DAY + half - 1, DAY + half, 4 * DAY)
+    store.apply(driver, frame(*(window(at=at) for at in places)))
+    store.record_progress(driver, 0, 1, window(at=HOUR)["window_start"] + alone.open_ms)
+    maintain_ledger(msgspec.structs.replace(alone, timezone="Asia/Kolkata"))
+    store.record_progress(driver, 0, 1, window(at=4 * DAY)["window_start"] + alone.open_ms)
+    maintain_ledger(msgspec.structs.replace(alone, retention="panes:90d,hours:90d"))
+    assert check_rollups(alone.postgres, "driver") == {"hours": 2, "days": 3}
+
+
+def test_days_of_hours_that_lack_a_measure(
+    alone: Settings, store: PostgresStore, window: Build, frame: Build
+) -> None:
+    """Those of before it was added: another measure stands for it, as in windows."""
+    store.apply(CELL, frame(*(window(at=at, trip_count=2, revenue_count=2) for at in (0, HOUR))))
+    move_watermark(store, window, at=DAY)
+    maintain_ledger(alone)
+    assert query(alone, "UPDATE h3_hours SET revenue_count = NULL RETURNING 1") == [(1,), (1,)]
+    store.apply(CELL, frame(window(at=2 * HOUR, trip_count=3, revenue_count=1)))
+    maintain_ledger(alone)
+    assert query(alone, "SELECT revenue_count FROM h3_days") == [(5,)]
+
+
 def test_writers_and_rollups_at_once(alone: Settings, window: Build, frame: Build) -> None:
     """Whatever comes first, a reader finds no rollup that lacks a window, or has one twice."""
     writers = [connect_postgres(alone, "main"), connect_postgres(alone, "backfill")]
