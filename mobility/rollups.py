@@ -44,3 +44,16 @@ def interval_end(time: int, length: int, offset: int) -> int:
     (3, 3, 13)
     """
     return interval_start(time + length - 1, length, offset)
+
+
+def interval_of(time: int, length: int, offset: int) -> tuple[int, int]:
+    """Return the interval that a time (epoch ms) is in, which is cut where a week ends.
+
+    >>> interval_of(FIRST_WEEK - 1, DAY, HOUR) == (FIRST_WEEK - 23 * HOUR, FIRST_WEEK)
+    True
+    >>> interval_of(FIRST_WEEK, DAY, HOUR) == (FIRST_WEEK, FIRST_WEEK + HOUR)
+    True
+    """
+    start = interval_start(time, length, offset)
+    week = interval_start(time, WEEK, FIRST_WEEK)
+    return max(start, week), min(start + length, week + WEEK)

@@ -30,6 +30,7 @@ from mobility.rollups import (
     WEEK,
     Rollup,
     interval_end,
+    interval_of,
     interval_start,
 )
 from mobility.settings import Settings
@@ -239,9 +240,8 @@ def _stale_spans(hours: list[int], rollup: Rollup, state: RollupState) -> Iterat
     """
     last: tuple[int, int] | None = None
     for hour in hours:
-        week = interval_start(hour, WEEK, FIRST_WEEK)
-        start = max(interval_start(hour, rollup.length, state.offset_ms), week)
-        end = min(interval_end(hour + HOUR, rollup.length, state.offset_ms), week + WEEK)
+        start, _ = interval_of(hour, rollup.length, state.offset_ms)
+        _, end = interval_of(hour + HOUR - 1, rollup.length, state.offset_ms)
         if start >= state.rolled_up_to or (state.kept_from is not None and start < state.kept_from):
             continue
         if last is not None and start <= last[1]:

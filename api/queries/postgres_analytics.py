@@ -48,7 +48,7 @@ from api.queries.postgres_lists import (
     sums_query,
 )
 from api.queries.postgres_sketches import distribution_query, to_sketches
-from api.queries.postgres_windows import ledger_snapshot, parts_of
+from api.queries.postgres_windows import ledger_snapshot
 from api.queries.time_range import TimeRange, known_time
 from api.queries.window_tables import begin_with_clock_hours
 from mobility.entities import Entity
@@ -129,7 +129,7 @@ class PostgresAnalytics:
         """Return the totals over a range of those ids that have any."""
         values = {"entity": entity.name, "ids": list(ids)}
         async with ledger_snapshot(self._database, entity) as snapshot:
-            windows = snapshot.windows(parts_of(time_range))
+            windows = snapshot.windows(time_range.counted)
             query = entity_query(entity, "batch_in_range.sql", rows=windows.query)
             rows = await snapshot.fetch(query, {**values, **windows.values})
         watermark = known_time(rows[0]["watermark"])
@@ -196,7 +196,7 @@ class PostgresAnalytics:
 
         async def fetch(known: Sequence[Sketch]) -> Row:
             async with ledger_snapshot(self._database, entity) as snapshot:
-                windows = snapshot.windows(parts_of(time_range), sketches=known)
+                windows = snapshot.windows(time_range.counted, sketches=known)
                 query = distribution_query(entity, entity_id, known, windows.query)
                 [row] = await snapshot.fetch(query, {**values, **windows.values})
                 return row
@@ -239,7 +239,7 @@ class PostgresAnalytics:
         if time_range.is_unbounded:
             return await self._database.fetch(query_of(None), values)
         async with ledger_snapshot(self._database, entity) as snapshot:
-            windows = snapshot.windows(parts_of(time_range))
+            windows = snapshot.windows(time_range.counted)
             return await snapshot.fetch(query_of(windows.query), {**values, **windows.values})
 
 

@@ -24,7 +24,6 @@ from api.queries.postgres_lists import list_query, list_values
 from api.queries.postgres_sketches import windows_query
 from api.queries.postgres_windows import (
     ledger_state_query,
-    parts_of,
     to_ledger_state,
     windows_in,
 )
@@ -124,7 +123,7 @@ class PostgresExportReader:
         values = {**list_values(self._entity, order), "limit": limit}
         windows = None
         if not order.time_range.is_unbounded:
-            windows = windows_in(self._entity, self._state, parts_of(order.time_range))
+            windows = windows_in(self._entity, self._state, order.time_range.counted)
             values |= windows.values
         query = list_query(self._entity, order, windows.query if windows else None)
         async with aclosing(self._read(query, values, LIST_BATCH_SCHEMA)) as frames:

@@ -10,7 +10,6 @@ from psycopg import sql
 from api.queries.local_times import Part
 from api.queries.measure_lists import MEASURE_LISTS
 from api.queries.postgres_client import Database, Fetch, Row, entity_query
-from api.queries.time_range import TimeRange
 from api.queries.window_tables import (
     LEDGER,
     LedgerState,
@@ -62,11 +61,6 @@ async def ledger_snapshot(database: Database, entity: Entity) -> AsyncIterator[L
         yield LedgerSnapshot(entity, to_ledger_state(rows), fetch)
 
 
-def parts_of(time_range: TimeRange) -> Sequence[Part]:
-    """Return the parts of a range; all of it is one."""
-    return [time_range.bounds] if time_range.parts is None else time_range.parts
-
-
 def ledger_state_query(entity: Entity) -> sql.Composed:
     """Return the query of what the ledger has, which no dropped week is missing from."""
     return entity_query(entity, "ledger_state.sql", entity_name=sql.Literal(entity.name))
@@ -109,7 +103,7 @@ def windows_in(
     # Without any part it reads none, from the ledger.
     tables = tables or {LEDGER: [(0, 0)]}
     queries = [_windows_in(entity, name, each, sketches) for name, each in tables.items()]
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"oldest_window": state.oldest_window}
     for name, each in tables.items():
         values[f"{name}_start"] = min(start for start, _ in each)
         values[f"{name}_end"] = max(end for _, end in each)
@@ -122,14 +116,18 @@ def _windows_in(
     entity: Entity, name: str, parts: Sequence[Part], sketches: Sequence[Sketch]
 ) -> sql.Composed:
     """Return the query of the windows in parts of one table; a single part needs no join."""
-    kind = "rollup" if name in _ROLLUPS else "ledger"
+    is_rollup = name in _ROLLUPS
+    time = sql.Identifier("interval_start" if is_rollup else "window_start")
+    # The interval of the oldest window can begin before the range.
+    first = sql.SQL("greatest({}, %(oldest_window)s)").format(time) if is_rollup else time
     names = sql.Composed([sql.SQL(", {}").format(sql.Identifier(each.name)) for each in sketches])
     return entity_query(
         entity,
         "windows_in_part.sql" if len(parts) == 1 else "windows_in_parts.sql",
         table=sql.Identifier(f"{entity.name}_{name}"),
-        time=sql.Identifier("interval_start" if name in _ROLLUPS else "window_start"),
-        measures=sql.SQL(MEASURE_LISTS[f"measures_of_{kind}"]),
+        time=time,
+        window_start=first,
+        measures=sql.SQL(MEASURE_LISTS[f"measures_of_{'rollup' if is_rollup else 'ledger'}"]),
         sketches=names,
         start=sql.Placeholder(f"{name}_start"),
         end=sql.Placeholder(f"{name}_end"),

@@ -1,5 +1,6 @@
 """Time ranges, in epoch milliseconds, and whether the windows in them are complete."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
@@ -89,6 +90,11 @@ class TimeRange:
         """Both bounds; an unbounded side is before or after all windows."""
         start = MIN_EVENT_TIME if self.start is None else self.start
         return start, MAX_EVENT_TIME + 1 if self.end is None else self.end
+
+    @property
+    def counted(self) -> Sequence[tuple[int, int]]:
+        """The parts that count; all of it is one."""
+        return [self.bounds] if self.parts is None else self.parts
 
 
 ALL_TIME: Final = TimeRange()

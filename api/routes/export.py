@@ -152,7 +152,7 @@ def _to_buckets(bounds: Sequence[int], source: ExportReader, query: WindowsQuery
 def _check_ids(source: ExportReader, order: ListOrder) -> None:
     """Raise BeyondLedgerError where a list needs windows that were dropped."""
     if not order.time_range.is_unbounded:
-        source.check(order.time_range.parts or [order.time_range.bounds])
+        source.check(order.time_range.counted)
 
 
 def _check_windows(source: ExportReader, query: WindowsQuery, sketches: Sequence[Sketch]) -> None:

@@ -60,7 +60,7 @@ def questions(seed: int = 3) -> Iterator[str]:
         yield f"/top/h3?by=trips&{bounds()}&limit=3"
         yield f"/summary/h3?{bounds()}"
         yield f"/metrics/h3?sort=-revenue&{bounds()}"
-        yield f"/metrics/h3?sort=trips&{bounds()}&hours=7-9,22-6&weekdays=mon-fri"
+        yield f"/top/h3?by=trips&{bounds()}&hours=7-9,22-6&weekdays=mon-fri"
         yield f"/metrics/h3/a?{bounds()}"
         for zone in ZONES:
             yield f"/week/h3?{bounds()}&tz={zone}"
@@ -69,7 +69,7 @@ def questions(seed: int = 3) -> Iterator[str]:
                 yield f"/metrics/h3/a%2Fb/windows?{bounds()}&{options}"
                 yield f"/windows/h3?{bounds()}&{options}&format=csv"
             yield f"/windows/h3?{bounds()}&granularity=P1D&tz={zone}&hours=8-9&format=ndjson"
-        yield f"/compare/h3?{bounds()}"
+        yield f"/compare/h3?{bounds()}&hours=8-9&other_hours=9-12"
     yield "/top/h3"
     yield "/metrics/h3/a"
 
@@ -83,8 +83,7 @@ def test_answers_are_the_same(filled: Settings) -> None:
     """With rollups, also while some hours are stale; bytes and all."""
     with client(filled) as http:
         before = answers(http)
-        assert {status for status, _ in before.values()} <= {200, 400}
-        assert sum(status == 200 for status, _ in before.values()) > 50
+        assert {status for status, _ in before.values()} == {200}
         maintain_ledger(filled)
         assert answers(http) == before
         late = window("late", NOON - 5 * DAY, 5), window("a/b", NOON - 3 * DAY - LENGTH, 70)
@@ -140,6 +139,41 @@ def test_hours_and_days_stay_when_windows_are_dropped(settings: Settings) -> Non
             found = http.get(path)
             assert (path, found.status_code) == (path, 404)
             assert found.json()["reaches"] == iso(MONDAY)
+
+
+@pytest.mark.parametrize("name", ["driver", "h3"])
+def test_ranges_from_before_the_oldest_window(settings: Settings, name: str) -> None:
+    """Or from it on: its hour and its day are whole, as nothing is before it."""
+    kept = msgspec.structs.replace(
+        with_stores(settings, "postgres"), timezone="Asia/Kolkata", retention="panes:1d"
+    )
+    rows = random_windows(hours=12 * 24).filter(pl.col("window_start") > NOON - 12 * DAY + LENGTH)
+    fill_stores(kept, rows, NOON + DAY, BY_NAME[name])
+    oldest = min(rows["window_start"])
+    until = MONDAY - 11 * HOUR // 2
+    days, hours = ("granularity=P1D&tz=Asia/Kolkata", "granularity=PT1H&tz=Asia/Kolkata")
+    questions = [
+        f"/top/{name}?by=trips",
+        f"/summary/{name}?",
+        f"/metrics/{name}?sort=-revenue",
+        f"/metrics/{name}?sort=-revenue&format=csv",
+        f"/metrics/{name}/a?",
+        f"/metrics/{name}/a/windows?{days}",
+        f"/windows/{name}?{days}&format=csv",
+    ]
+    if name == "h3":
+        questions += [f"/metrics/h3/a/windows?{hours}", "/week/h3?tz=Asia/Kolkata"]
+    paths = [
+        f"{question}&from={iso(first)}&to={iso(until)}"
+        for first in (oldest - 30 * DAY, oldest - LENGTH, oldest)
+        for question in questions
+    ]
+    with client(kept) as http:
+        before = {path: http.get(path) for path in paths}
+        maintain_ledger(kept)
+        for path in paths:
+            found = http.get(path)
+            assert (path, found.status_code, found.text) == (path, 200, before[path].text)
 
 
 def test_a_sum_beyond_a_bigint(settings: Settings) -> None:

@@ -22,7 +22,8 @@ DAYS, HOURS = ROLLUPS
 QUARTER = HOUR // 4
 """All times here are multiples of it."""
 
-LAST = 4 * DAY // QUARTER
+LAST = 6 * DAY // QUARTER
+"""A week of the ledger ends after four days."""
 
 quarters = st.integers(0, LAST).map(lambda count: count * QUARTER)
 
@@ -45,9 +46,9 @@ def state_of(offset: int, days: int, hours: int, *stale: int, **others: int) -> 
     bounds=st.lists(quarters, min_size=2, max_size=8, unique=True).map(sorted),
     cuts=st.lists(quarters, max_size=6),
     offset=st.sampled_from([0, 2 * QUARTER, 5 * HOUR, -9 * HOUR - 2 * QUARTER]),
-    rolled=st.tuples(st.integers(0, 4), st.integers(0, 96)),
+    rolled=st.tuples(st.integers(0, 6), st.integers(0, 144)),
     hours_from=st.integers(0, 40),
-    stale=st.lists(st.integers(0, 95), max_size=3),
+    stale=st.lists(st.integers(0, 143), max_size=3).map(sorted),
 )
 def test_each_window_is_read_once_and_coarsely(
     bounds: list[int],
@@ -67,10 +68,11 @@ def test_each_window_is_read_once_and_coarsely(
     def whole(rollup: RollupState, time: int) -> bool:
         length = rollup.rollup.length
         start = time - (time - rollup.offset) % length
-        inside = range(start, start + length, QUARTER)
+        week = time - (time - 4 * DAY) % WEEK
+        inside = range(max(start, week), min(start + length, week + WEEK), QUARTER)
         return (
-            start >= (rollup.kept_from or start)
-            and start < rollup.rolled_up_to
+            inside[0] >= (rollup.kept_from or inside[0])
+            and inside[0] < rollup.rolled_up_to
             and len({bisect_right(edges, each) for each in inside}) == 1
             and not any(each // HOUR in stale for each in inside)
         )
@@ -96,14 +98,35 @@ def test_windows_that_were_dropped() -> None:
     """What rollups have is answered; what is finer is refused, unless there never was any."""
     state = state_of(0, 8, 200, oldest=HOUR, kept_from=WEEK)
     assert choose_tables(state, [(0, WEEK + HOUR)]) == {
-        "days": [(DAY, WEEK)],
-        "hours": [(HOUR, DAY), (WEEK, WEEK + HOUR)],
+        "days": [(0, WEEK)],
+        "hours": [(WEEK, WEEK + HOUR)],
     }
     for parts, cuts in (([(HOUR, DAY)], [2 * HOUR + 1]), ([(DAY + 1, WEEK)], [])):
         with pytest.raises(BeyondLedgerError, match="1970-01-08T00:00:00Z"):
             choose_tables(state, parts, cuts)
     assert choose_tables(state, [(WEEK + 1, WEEK + 2)]) == {LEDGER: [(WEEK + 1, WEEK + 2)]}
     assert choose_tables(state, [(0, HOUR)]) == {}
+
+
+@pytest.mark.parametrize("start", [0, DAY + HOUR, DAY + 2 * HOUR])
+def test_the_interval_of_the_oldest_window_is_whole(start: int) -> None:
+    """Nothing is before that window: so it does not matter where in it a range begins."""
+    state = state_of(0, 8, 0, oldest=DAY + 2 * HOUR, kept_from=WEEK)
+    assert choose_tables(state, [(start, WEEK)], [start]) == {"days": [(DAY, WEEK)]}
+    with pytest.raises(BeyondLedgerError):
+        choose_tables(state, [(start, WEEK)], [DAY + 3 * HOUR])
+    with pytest.raises(BeyondLedgerError):
+        choose_tables(state, [(DAY + 3 * HOUR, WEEK)])
+
+
+def test_the_parts_of_an_interval_in_two_weeks_are_stale_apart() -> None:
+    """The one before can have been dropped, while windows of the other one change."""
+    monday = 4 * DAY
+    state = state_of(5 * HOUR, 6, 0, monday + HOUR, oldest=0, kept_from=monday)
+    assert choose_tables(state, [(0, 5 * DAY)]) == {
+        "days": [(-19 * HOUR, monday)],
+        LEDGER: [(monday, 5 * DAY)],
+    }
 
 
 def test_hours_of_clocks() -> None:

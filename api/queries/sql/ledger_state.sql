@@ -11,7 +11,7 @@ SELECT
     rollups.kept_from AS rollup_kept_from,
     rollups.rolled_up_to,
     (
-        SELECT coalesce(array_agg(DISTINCT hour), '{{}}') FROM stale_hours
+        SELECT coalesce(array_agg(DISTINCT hour ORDER BY hour), '{{}}') FROM stale_hours
         WHERE entity = {entity_name}
     ) AS stale_hours
 FROM (SELECT) AS one
