@@ -242,7 +242,9 @@ def _stale_spans(hours: list[int], rollup: Rollup, state: RollupState) -> Iterat
     for hour in hours:
         start, _ = interval_of(hour, rollup.length, state.offset_ms)
         _, end = interval_of(hour + HOUR - 1, rollup.length, state.offset_ms)
-        if start >= state.rolled_up_to or (state.kept_from is not None and start < state.kept_from):
+        if state.kept_from is not None:
+            start = max(start, state.kept_from)
+        if start >= min(end, state.rolled_up_to):
             continue
         if last is not None and start <= last[1]:
             last = last[0], end

@@ -89,11 +89,11 @@ class ConnectionPool:
 
             try:
                 yield rows, fetch
-                await self._run(connection, sql.SQL("COMMIT"), None)
-            except BaseException:
-                await connection.close()
-                raise
-            self._idle.append(connection)
+            finally:
+                # A question that is refused leaves the connection as it is; a failed one closes it.
+                if not connection.closed:
+                    await self._run(connection, sql.SQL("COMMIT"), None)
+                    self._idle.append(connection)
 
     async def close(self) -> None:
         """Close the idle connections."""
@@ -259,7 +259,7 @@ def _failure_reason(error: Exception) -> str:
     if isinstance(error, UnsuitableServerError):
         return "is refused: the log of the API says why"
     if isinstance(error, psycopg.errors.UndefinedTable):
-        return "has no tables yet: the flow creates them when it starts"
+        return "has no tables yet, or not all of this release: the flow creates them when it starts"
     if isinstance(error, psycopg.errors.UndefinedColumn):
         return "has the tables of an earlier release: the flow upgrades them when it starts"
     if isinstance(

@@ -25,7 +25,7 @@ _ROLLUPS: Final = frozenset(each.name for each in ROLLUPS)
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """The query of windows, whose columns are those of windows_of_part.sql, and its values."""
+    """The query of windows, whose columns are those of windows_in_part.sql, and its values."""
 
     query: sql.Composable
     values: Mapping[str, Any]

@@ -100,7 +100,8 @@ PROBLEM_TYPES: Final = {
         "(MOBILITY_RETENTION), or Redis is the only store and keeps those of hours. The member "
         "`reaches` is the time from which on there are all windows.",
         "Begin the range at `reaches` or later; with Postgres, also before that where it begins "
-        "and ends with an hour of the default time zone, as each bucket does. Totals of all time, "
+        "and ends with an hour of the default time zone, as each bucket does, or with a day of its "
+        "winter, where hours are not kept of these ids. Totals of all time, "
         "which have no range, count everything. With Redis alone, run the system with Postgres "
         "(MOBILITY_STORES=redis,postgres) for series of any age.",
     ),

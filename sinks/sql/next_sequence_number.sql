@@ -1,6 +1,7 @@
 -- Number this transaction, and record which ids it has touched, if Postgres is followed, and which
--- hours, if they may be in rollups. This is its last statement, so that others wait for the row only while this one is committed. Numbers become
--- visible in their order, as each transaction holds the row until its commit.
+-- hours, if they may be in rollups. This is its last statement, so that others wait for the row only
+-- while this one is committed. Numbers become visible in their order, as each transaction holds the
+-- row until its commit.
 WITH numbered AS (
     INSERT INTO sequence_numbers (entity, number, backfilled, oldest_window, newest_window)
     VALUES (%(entity)s, 1, %(is_backfill)s::integer, %(oldest)s, %(newest)s)

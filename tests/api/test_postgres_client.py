@@ -123,6 +123,30 @@ def test_closed_connections_are_replaced(services: Settings) -> None:
 
 
 @pytest.mark.services
+def test_a_snapshot_that_is_refused_keeps_its_connection(services: Settings) -> None:
+    """As a question about windows that were dropped; one that fails closes it."""
+
+    async def run() -> tuple[list[int], int]:
+        pool = ConnectionPool(services.postgres, NUMBER)
+        pids = []
+        for broken in (False, False, True):
+            with pytest.raises(psycopg.errors.DivisionByZero if broken else ValueError):
+                async with pool.snapshot(sql.SQL("SELECT pg_backend_pid() AS pid")) as begun:
+                    [row], fetch = begun
+                    pids.append(row["pid"])
+                    if broken:
+                        await fetch(sql.SQL("SELECT 1 / 0"), {})
+                    raise ValueError
+        [row] = await pool.fetch(sql.SQL("SELECT pg_backend_pid() AS pid"))
+        await pool.close()
+        return pids, row["pid"]
+
+    pids, last = asyncio.run(run())
+    assert len({*pids}) == 1
+    assert last not in pids
+
+
+@pytest.mark.services
 def test_connections_are_few_and_reused(services: Settings) -> None:
     """Many queries at once share a few connections, and later queries reuse them."""
     name = f"api-{secrets.token_hex(4)}"

@@ -234,6 +234,10 @@ def test_a_store_that_has_dropped_windows_already(
     move_watermark(store, window, at=MONDAY + 3 * DAY)
     maintain_ledger(msgspec.structs.replace(alone, timezone="Asia/Kolkata"))
     assert check_rollups(alone.postgres, "h3") == {"hours": 1, "days": 1}
+    # Of these hours of UTC, one half is before the first whole interval.
+    store.apply(CELL, frame(window(at=MONDAY + 9), window(at=MONDAY + 18 * HOUR + 9)))
+    maintain_ledger(alone)
+    assert check_rollups(alone.postgres, "h3") == {"hours": 3, "days": 1}
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ async function load() {
   } catch (error) {
     if (error.name === "AbortError") return;
     view.drawn = false;
-    details.replaceChildren(error.status === 404
+    details.replaceChildren(error.slug === "not-found"
       ? notice("empty", `No trips for this ${titleOf(entity).toLowerCase()}`, `${error.message}. Search for another id above.`)
       : notice("bad", error.title ?? "The page failed", error.message));
   }
