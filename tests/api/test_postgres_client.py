@@ -125,19 +125,24 @@ def test_closed_connections_are_replaced(services: Settings) -> None:
 @pytest.mark.services
 def test_a_snapshot_that_is_refused_keeps_its_connection(services: Settings) -> None:
     """As a question about windows that were dropped; one that fails closes it."""
+    pid = sql.SQL("SELECT pg_backend_pid() AS pid")
+
+    async def ask(pool: ConnectionPool, pids: list[int], *, fails: bool) -> None:
+        async with pool.snapshot(pid) as ([row], fetch):
+            pids.append(row["pid"])
+            if fails:
+                await fetch(sql.SQL("SELECT 1 / 0"), {})
+            raise ValueError
 
     async def run() -> tuple[list[int], int]:
         pool = ConnectionPool(services.postgres, NUMBER)
-        pids = []
-        for broken in (False, False, True):
-            with pytest.raises(psycopg.errors.DivisionByZero if broken else ValueError):
-                async with pool.snapshot(sql.SQL("SELECT pg_backend_pid() AS pid")) as begun:
-                    [row], fetch = begun
-                    pids.append(row["pid"])
-                    if broken:
-                        await fetch(sql.SQL("SELECT 1 / 0"), {})
-                    raise ValueError
-        [row] = await pool.fetch(sql.SQL("SELECT pg_backend_pid() AS pid"))
+        pids: list[int] = []
+        for _ in range(2):
+            with pytest.raises(ValueError, match=r"\A\Z"):
+                await ask(pool, pids, fails=False)
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            await ask(pool, pids, fails=True)
+        [row] = await pool.fetch(pid)
         await pool.close()
         return pids, row["pid"]
 

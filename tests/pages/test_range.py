@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, Route, expect
 
 from tests.pages.browser_tab import BrowserTab
 from tests.pages.conftest import Visit
@@ -218,3 +218,26 @@ def test_steps_of_days_and_months(visit: Visit) -> None:
     }
     found = tab.evaluate(STEPS, {"zone": "Europe/Berlin", "ranges": [list(each) for each in steps]})
     assert [tuple(each) for each in found] == list(steps.values())
+
+
+def test_finer_windows_than_those_that_are_kept(visit: Visit) -> None:
+    """The chart says so in the words of the API, and another granularity is shown."""
+    tab = visit("/pipeline", expected="404")
+
+    def refuse(route: Route) -> None:
+        if "granularity=PT1H" in route.request.url:
+            route.continue_()
+            return
+        route.fulfill(
+            status=404,
+            json={"type": "/problems/beyond-ledger", "title": "x", "detail": "Windows are kept"},
+            content_type="application/problem+json",
+        )
+
+    tab.page.route("**/windows/vehicle_type?*", refuse)
+    tab.open("/entity?entity=vehicle_type&id=car")
+    chart = tab.page.get_by_role("region", name="Over time")
+    expect(chart).to_contain_text("Windows are kept")
+    expect(tab.page.locator("main")).not_to_contain_text("No trips")
+    chart.get_by_label("Granularity").select_option("PT1H")
+    expect(chart).not_to_contain_text("Windows are kept")

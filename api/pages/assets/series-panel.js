@@ -15,7 +15,7 @@ const FORMATS = [["CSV", "csv", "text/csv"], ["Parquet", "parquet", "application
 
 export class SeriesPanel {
   constructor({ onChange, onMetric }) {
-    Object.assign(this, { items: [], all: null, isFinal: false });
+    Object.assign(this, { items: [], missing: null, all: null, isFinal: false });
     const select = (options, chosen, act) => el("select", { onchange: act },
       options.map(([name, value]) => el("option", { value, selected: value === chosen }, name)));
     this.granularities = el("select", { onchange: onChange });
@@ -62,8 +62,15 @@ export class SeriesPanel {
     const { from, to } = range.bounds;
     this.offerGranularities(to - from, range.window);
     const parameters = { id, from: iso(from), to: iso(to), granularity: this.granularities.value, tz: timeZone() };
-    const { items } = await get(`/windows/${entity}`, parameters, { signal });
-    Object.assign(this, { items, loaded: { entity, parameters, isOfWindows: this.step === range.window } });
+    let [items, missing] = [[], null];
+    try {
+      ({ items } = await get(`/windows/${entity}`, parameters, { signal }));
+    } catch (problem) {
+      // Windows are kept for a time: a coarser granularity may be there.
+      if (problem.slug !== "beyond-ledger") throw problem;
+      missing = problem.message;
+    }
+    Object.assign(this, { items, missing, loaded: { entity, parameters, isOfWindows: this.step === range.window } });
     for (const link of this.node.querySelectorAll("a[data-type]")) link.href = urlOf(`/windows/${entity}`, parameters);
     this.draw();
   }
@@ -83,7 +90,7 @@ export class SeriesPanel {
   }
 
   note(metric) {
-    if (!this.items.length) return "No trips in this range.";
+    if (!this.items.length) return this.missing ?? "No trips in this range.";
     const name = metric.unit === metric.name.toLowerCase() ? metric.name : `${metric.name}, ${metric.unit}`;
     const totals = Object.fromEntries(SUMS.map((sum) => [sum, this.items.reduce((before, item) => before + item[sum], 0)]));
     const part = partOf(metric.key, totals);
