@@ -64,8 +64,9 @@ class PostgresReader:
             "id": entity_id,
             "bounds": list(bounds),
         }
-        async with ledger_snapshot(self._database, entity) as snapshot:
-            windows = snapshot.windows([(bounds[0], bounds[-1])], bounds)
+        parts = [(bounds[0], bounds[-1])]
+        async with ledger_snapshot(self._database, entity, parts) as snapshot:
+            windows = snapshot.windows(bounds)
             query = entity_query(entity, "series.sql", rows=windows.query)
             rows = await snapshot.fetch(query, {**values, **windows.values})
         if not rows:

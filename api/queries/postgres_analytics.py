@@ -128,8 +128,8 @@ class PostgresAnalytics:
     async def batch(self, entity: Entity, ids: Sequence[str], time_range: TimeRange) -> TotalsBatch:
         """Return the totals over a range of those ids that have any."""
         values = {"entity": entity.name, "ids": list(ids)}
-        async with ledger_snapshot(self._database, entity) as snapshot:
-            windows = snapshot.windows(time_range.counted)
+        async with ledger_snapshot(self._database, entity, time_range.counted) as snapshot:
+            windows = snapshot.windows()
             query = entity_query(entity, "batch_in_range.sql", rows=windows.query)
             rows = await snapshot.fetch(query, {**values, **windows.values})
         watermark = known_time(rows[0]["watermark"])
@@ -174,11 +174,10 @@ class PostgresAnalytics:
             "shifts": [span.shift for span in spans],
             "id": only,
         }
-        async with ledger_snapshot(self._database, entity) as snapshot:
-            windows = snapshot.windows(
-                [(span.start, span.end) for span in spans],
-                longest=HOUR if begin_with_clock_hours(snapshot.state, spans) else 0,
-            )
+        parts = [(span.start, span.end) for span in spans]
+        async with ledger_snapshot(self._database, entity, parts) as snapshot:
+            has_hours = begin_with_clock_hours(snapshot.state, spans)
+            windows = snapshot.windows(longest=HOUR if has_hours else 0)
             query = entity_query(entity, "week.sql", rows=windows.query, chosen=chosen_ids(only))
             rows = await snapshot.fetch(query, {**values, **windows.values})
         sums = {row["hour_of_week"]: to_sums(row) for row in rows_with_value(rows, "hour_of_week")}
@@ -195,8 +194,9 @@ class PostgresAnalytics:
         values = {"entity": entity.name, "id": entity_id}
 
         async def fetch(known: Sequence[Sketch]) -> Row:
-            async with ledger_snapshot(self._database, entity) as snapshot:
-                windows = snapshot.windows(time_range.counted, sketches=known)
+            parts = time_range.counted
+            async with ledger_snapshot(self._database, entity, parts) as snapshot:
+                windows = snapshot.windows(sketches=known)
                 query = distribution_query(entity, entity_id, known, windows.query)
                 [row] = await snapshot.fetch(query, {**values, **windows.values})
                 return row
@@ -238,8 +238,8 @@ class PostgresAnalytics:
         """
         if time_range.is_unbounded:
             return await self._database.fetch(query_of(None), values)
-        async with ledger_snapshot(self._database, entity) as snapshot:
-            windows = snapshot.windows(time_range.counted)
+        async with ledger_snapshot(self._database, entity, time_range.counted) as snapshot:
+            windows = snapshot.windows()
             return await snapshot.fetch(query_of(windows.query), {**values, **windows.values})
 
 

@@ -27,7 +27,7 @@ from api.queries.postgres_windows import (
     to_ledger_state,
     windows_in,
 )
-from api.queries.time_range import known_time
+from api.queries.time_range import ALL_TIME, known_time
 from api.queries.window_tables import LedgerState
 from mobility.entities import Entity
 from mobility.sketched_measures import Sketch
@@ -79,7 +79,7 @@ class PostgresExportReader:
             with store_failures():
                 async with time_limit(connection, seconds):
                     await connection.execute(sql.SQL(_BEGIN))
-                    cursor = await connection.execute(ledger_state_query(entity))
+                    cursor = await connection.execute(ledger_state_query(entity, ALL_TIME.bounds))
                     while cursor.nextset():
                         pass
                     state = to_ledger_state(await cursor.fetchall())

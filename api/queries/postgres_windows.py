@@ -33,37 +33,52 @@ class Windows:
 
 @dataclass(frozen=True, slots=True)
 class LedgerSnapshot:
-    """The ledger and the rollups of an entity at one moment."""
+    """The ledger and the rollups of an entity at one moment, for parts of a range."""
 
     entity: Entity
+    parts: Sequence[Part]
     state: LedgerState
     fetch: Fetch
 
     def windows(
         self,
-        parts: Sequence[Part],
         cuts: Iterable[int] = (),
         *,
         longest: int = DAY,
         sketches: Sequence[Sketch] = (),
     ) -> Windows:
-        """Return the query of the windows in parts, as `windows_in`."""
-        return windows_in(self.entity, self.state, parts, cuts, longest=longest, sketches=sketches)
+        """Return the query of the windows in the parts, as `windows_in`."""
+        return windows_in(
+            self.entity, self.state, self.parts, cuts, longest=longest, sketches=sketches
+        )
 
 
 @asynccontextmanager
-async def ledger_snapshot(database: Database, entity: Entity) -> AsyncIterator[LedgerSnapshot]:
+async def ledger_snapshot(
+    database: Database, entity: Entity, parts: Sequence[Part]
+) -> AsyncIterator[LedgerSnapshot]:
     """Yield what the ledger of an entity is at this moment, also if a week is dropped meanwhile.
 
-    Raises StoreUnavailableError.
+    The parts are those of a range, in order. Raises StoreUnavailableError.
     """
-    async with database.snapshot(ledger_state_query(entity)) as (rows, fetch):
-        yield LedgerSnapshot(entity, to_ledger_state(rows), fetch)
+    span = (parts[0][0], parts[-1][1]) if parts else (0, 0)
+    async with database.snapshot(ledger_state_query(entity, span)) as (rows, fetch):
+        yield LedgerSnapshot(entity, parts, to_ledger_state(rows), fetch)
 
 
-def ledger_state_query(entity: Entity) -> sql.Composed:
-    """Return the query of what the ledger has, which no dropped week is missing from."""
-    return entity_query(entity, "ledger_state.sql", entity_name=sql.Literal(entity.name))
+def ledger_state_query(entity: Entity, span: Part) -> sql.Composed:
+    """Return the query of what the ledger has, which no dropped week is missing from.
+
+    Of stale hours it has those of a span, and of the days that this begins and ends in: after an
+    import of years they are many.
+    """
+    return entity_query(
+        entity,
+        "ledger_state.sql",
+        entity_name=sql.Literal(entity.name),
+        start=sql.Literal(span[0] - DAY),
+        end=sql.Literal(span[1] + DAY),
+    )
 
 
 def to_ledger_state(rows: Sequence[Row]) -> LedgerState:

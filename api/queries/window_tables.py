@@ -34,7 +34,8 @@ class RollupState:
 class LedgerState:
     """What the ledger and the rollups of an entity have at one moment; times are in epoch ms.
 
-    The rollups are in the order of ROLLUPS, and the stale hours those of UTC, in order.
+    The rollups are in the order of ROLLUPS. The stale hours are those of UTC in the days of a
+    question, in order.
     """
 
     oldest_window: int | None = None

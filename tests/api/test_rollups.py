@@ -1,7 +1,8 @@
 """Answers from rollups of the ledger: those of its windows, also after these were dropped."""
 
+import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import httpx
 import msgspec
@@ -9,6 +10,9 @@ import polars as pl
 import psycopg
 import pytest
 
+from api.queries.local_times import Part
+from api.queries.postgres_client import Database
+from api.queries.postgres_windows import ledger_snapshot
 from mobility.entities import BY_NAME
 from mobility.settings import Settings
 from sinks.ledger_maintenance import maintain_ledger
@@ -189,6 +193,25 @@ def test_a_sum_beyond_a_bigint(settings: Settings) -> None:
         assert http.get(path).text == before
     (row,) = pl.read_csv(before.encode(), infer_schema_length=0).to_dicts()
     assert row["total_revenue"] == f"{12 * most // 1_000_000}.{12 * most % 1_000_000:06}"
+
+
+def test_stale_hours_are_those_of_the_question(filled: Settings) -> None:
+    """And of the days that it begins and ends in, which can be days of another time zone."""
+
+    async def found(*parts: Part) -> Sequence[int]:
+        database = Database(filled.postgres, size=1, seconds=5, memory="4MB")
+        async with ledger_snapshot(database, CELL, parts) as snapshot:
+            stale = snapshot.state.stale_hours
+        await database.close()
+        return stale
+
+    maintain_ledger(filled)
+    first = MONDAY - 4 * DAY
+    late = [window("late", first + n * HOUR) for n in range(8 * 24)]
+    fill_stores(filled, window_frame(late), NOON + DAY, CELL)
+    days = asyncio.run(found((first + 3 * DAY, first + 3 * DAY + HOUR), (first + 4 * DAY,) * 2))
+    assert days == [first + 2 * DAY + n * HOUR for n in range(3 * 24)]
+    assert asyncio.run(found()) == []
 
 
 def test_rollups_are_read(filled: Settings) -> None:
