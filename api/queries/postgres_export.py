@@ -28,8 +28,9 @@ from api.queries.postgres_windows import (
     windows_in,
 )
 from api.queries.time_range import ALL_TIME, known_time
-from api.queries.window_tables import LedgerState
+from api.queries.window_tables import LedgerState, choose_tables
 from mobility.entities import Entity
+from mobility.rollups import DAY
 from mobility.sketched_measures import Sketch
 
 BATCH_ROWS: Final = 2_000
@@ -93,7 +94,8 @@ class PostgresExportReader:
         self, parts: Sequence[Part], bounds: Sequence[int] = (), sketches: Sequence[Sketch] = ()
     ) -> None:
         """Raise BeyondLedgerError where windows in parts are needed that were dropped."""
-        windows_in(self._entity, self._state, parts, bounds, sketches=sketches)
+        # Only that, without the query: an export of years has many thousand bounds.
+        choose_tables(self._state, parts, bounds, longest=0 if sketches else DAY)
 
     async def windows(
         self,
