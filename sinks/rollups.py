@@ -12,7 +12,7 @@ whether it has all of them. Three facts say so, which are read in the snapshot o
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -36,13 +36,14 @@ from mobility.rollups import (
 from mobility.settings import Settings
 from postgres.connection import Connection
 from sinks.measure_lists import MEASURE_LISTS
+from sinks.partitions import Partition, read_partitions
 from sinks.sql_files import entity_statement, sql_file
 
 _FINEST_FIRST: Final = ROLLUPS[::-1]
 
 _MOST_SPANS: Final = 1_000
-"""Transactions at most that roll up what is new. Each is of a day; of decades that some wrong clock
-has made, each is of some weeks."""
+"""Transactions at most that roll up a partition of the ledger. Each is of a day; of the partition
+without a beginning, whose windows are of clocks that were never set, each may be of years."""
 
 Pause = Callable[[float], bool]
 """Waits for some seconds; returns whether to end."""
@@ -74,17 +75,19 @@ def make_rollups(connection: Connection, entity: Entity, settings: Settings, pau
     by `pause`. The connection is in autocommit mode, and READ COMMITTED. Raises psycopg.Error; the
     next call goes on from there.
     """
-    started = _start(connection, entity, settings)
+    rollups = _rollups_of(connection, entity, settings)
+    started = _start(connection, entity, settings) if rollups else None
     if started is None:
         return True
-    for rollup in _rollups_of(connection, entity, settings):
+    partitions = read_partitions(connection, entity)
+    for rollup in rollups:
         _begin(connection, entity, rollup, started, settings)
         states = read_rollups(connection, entity)
         state = states.get(rollup.name)
         if state is None:
             continue
         end = interval_start(started.rolling_to, rollup.length, state.offset_ms)
-        for span in _spans(state.rolled_up_to, end):
+        for span in _spans(state.rolled_up_to, end, partitions):
             began = time.monotonic()
             with connection.transaction():
                 _roll_up(connection, entity, rollup, states, span)
@@ -161,8 +164,8 @@ def _start(connection: Connection, entity: Entity, settings: Settings) -> _Start
         return cursor.execute(sql_file("start_rolling.sql"), limit).fetchone()
 
 
-def _rollups_of(connection: Connection, entity: Entity, settings: Settings) -> Iterator[Rollup]:
-    """Yield the rollups of an entity, the finest first.
+def _rollups_of(connection: Connection, entity: Entity, settings: Settings) -> list[Rollup]:
+    """Return the rollups of an entity, the finest first.
 
     Those are the ones that are worth it, that stand in for dropped windows, or were begun. One that
     is not longer than a window has nothing to add up.
@@ -171,9 +174,9 @@ def _rollups_of(connection: Connection, entity: Entity, settings: Settings) -> I
     in_place_of = {"panes": "days", "hours": "hours"}
     kept = {in_place_of[name] for name in settings.retention_ms}
     names = entity.rollups | kept | begun
-    return (
+    return [
         each for each in _FINEST_FIRST if each.name in names and each.length > settings.window_ms
-    )
+    ]
 
 
 def _begin(
@@ -212,16 +215,32 @@ def _standard_offset(zone: str) -> int:
     return -min(round(offset.total_seconds() * 1_000) for offset in both if offset is not None)
 
 
-def _spans(start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Yield the spans of whole days that are rolled up in a transaction each.
+def _spans(start: int, end: int, partitions: Iterable[Partition]) -> Iterator[tuple[int, int]]:
+    """Yield the spans of whole days that are rolled up in a transaction each, one after the other.
 
-    >>> list(_spans(0, DAY + HOUR)) == [(0, DAY), (DAY, DAY + HOUR)]
+    Time without a partition, which has no windows, is a part of the first span after it.
+
+    >>> week = Partition("week", 0, WEEK)
+    >>> list(_spans(HOUR, 2 * DAY, [week])) == [(HOUR, DAY + HOUR), (DAY + HOUR, 2 * DAY)]
     True
-    >>> next(_spans(0, 3 * _MOST_SPANS * DAY)) == (0, 3 * DAY)
+    >>> far = Partition("far", 100 * WEEK, 101 * WEEK)
+    >>> next(_spans(HOUR, 101 * WEEK, [far])) == (HOUR, 100 * WEEK + HOUR)
+    True
+    >>> list(_spans(HOUR, DAY, [])) == [(HOUR, DAY)]
     True
     """
-    step = max(-(-(end - start) // (_MOST_SPANS * DAY)), 1) * DAY
-    return ((each, min(each + step, end)) for each in range(start, end, step))
+    for each in partitions:
+        first = start if each.start is None else max(each.start, start)
+        last = min(each.end, end)
+        step = max(-(-(last - first) // (_MOST_SPANS * DAY)), 1) * DAY
+        # Whole days from the start on: so each bound is that of an interval.
+        stop = start + (first - start) // DAY * DAY
+        while stop < last:
+            stop = min(stop + step, end)
+            yield start, stop
+            start = stop
+    if start < end:
+        yield start, end
 
 
 def _stale_days(connection: Connection, entity: Entity) -> list[int]:
