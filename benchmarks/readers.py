@@ -8,19 +8,17 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-import msgspec
 from redis.asyncio import Redis
 
 from benchmarks.benchmark_run import BenchmarkRun
 from benchmarks.figures import percentile
 from benchmarks.section import Section, Target
 from benchmarks.service import run_service
-from benchmarks.tenant import empty_tenant, tenant_settings
+from benchmarks.tenant import empty_tenant, served_settings
 from benchmarks.timed_command import BenchmarkError, ProcessTree
 from mobility.entities import BY_NAME
 from mobility.keys import RedisKeys
 from mobility.settings import Settings
-from stack.ports import find_free_port
 
 _TENANT: Final = "bench_readers"
 _ENTITY: Final = BY_NAME["driver"]
@@ -64,12 +62,7 @@ class ReaderStats:
 
 def measure(benchmark: BenchmarkRun) -> Section:
     """Run the API alone, write changes as the sinks do, and read."""
-    settings = msgspec.structs.replace(
-        tenant_settings(benchmark.settings, _TENANT),
-        stores=("redis",),
-        api_port=find_free_port(),
-        api_rate=0,
-    )
+    settings = served_settings(benchmark.settings, _TENANT, "redis")
     with (
         benchmark.runner.step(f"readers: {_READERS}, {_CHANGES:,} changes/s") as update,
         empty_tenant(benchmark.settings, _TENANT),

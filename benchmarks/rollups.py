@@ -6,7 +6,6 @@ from statistics import median
 from typing import Final, LiteralString
 
 import httpx
-import msgspec
 import psycopg
 from psycopg import sql
 
@@ -14,7 +13,7 @@ from audit.command_runner import ShowProgress
 from benchmarks.benchmark_run import BenchmarkRun
 from benchmarks.section import Section
 from benchmarks.service import is_listening, run_service, wait_until
-from benchmarks.tenant import empty_tenant, tenant_settings
+from benchmarks.tenant import empty_tenant, served_settings
 from benchmarks.timed_command import BenchmarkError
 from mobility.entities import BY_NAME, Entity
 from mobility.rollups import DAY
@@ -23,7 +22,6 @@ from postgres.connection import Connection
 from sinks.connecting import connect_authority
 from sinks.ledger_maintenance import maintain_ledger
 from sinks.partitions import create_partitions, week_of
-from stack.ports import find_free_port
 
 _TENANT: Final = "bench_rollups"
 _START: Final = 1_735_689_600_000
@@ -93,12 +91,7 @@ _SIZES: Final[LiteralString] = r"""
 
 def measure(benchmark: BenchmarkRun) -> Section:
     """Fill Postgres, make rollups, and ask the API with and without them in turn."""
-    settings = msgspec.structs.replace(
-        tenant_settings(benchmark.settings, _TENANT),
-        stores=("postgres",),
-        api_port=find_free_port(),
-        api_rate=0,
-    )
+    settings = served_settings(benchmark.settings, _TENANT, "postgres")
     with empty_tenant(benchmark.settings, _TENANT):
         with benchmark.runner.step("rollups: a month of windows") as update:
             seconds = _fill(settings, update)

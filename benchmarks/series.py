@@ -7,7 +7,6 @@ from statistics import median
 from typing import Final, LiteralString
 
 import httpx
-import msgspec
 import psycopg
 
 from audit.command_runner import ShowProgress
@@ -15,14 +14,13 @@ from benchmarks.benchmark_run import BenchmarkRun
 from benchmarks.http_load import LoadResult, latency_ms, run_load
 from benchmarks.section import Section, Target
 from benchmarks.service import is_listening, run_service, wait_until
-from benchmarks.tenant import empty_tenant, tenant_settings
+from benchmarks.tenant import empty_tenant, served_settings
 from benchmarks.timed_command import BenchmarkError
 from mobility.entities import BY_NAME
 from mobility.settings import Settings
 from postgres.connection import Connection
 from sinks.connecting import connect_authority
 from sinks.partitions import create_partitions, week_of
-from stack.ports import find_free_port
 
 _TENANT: Final = "bench_series"
 _ENTITY: Final = BY_NAME["passenger"]
@@ -70,12 +68,7 @@ _SCANS: Final[LiteralString] = r"""
 
 def measure(benchmark: BenchmarkRun) -> Section:
     """Fill Postgres, and send requests to the API."""
-    settings = msgspec.structs.replace(
-        tenant_settings(benchmark.settings, _TENANT),
-        stores=("postgres",),
-        api_port=find_free_port(),
-        api_rate=0,
-    )
+    settings = served_settings(benchmark.settings, _TENANT, "postgres")
     with empty_tenant(benchmark.settings, _TENANT):
         with benchmark.runner.step(f"series: {_IDS * _WINDOWS:,} windows") as update:
             _fill(settings, update)

@@ -9,7 +9,8 @@ import psycopg
 import redis
 from psycopg import sql
 
-from mobility.settings import Settings
+from mobility.settings import Settings, Store
+from stack.ports import find_free_port
 
 _CHUNK: Final = 10_000
 
@@ -22,6 +23,13 @@ def tenant_settings(settings: Settings, name: str) -> Settings:
         settings,
         redis_prefix=f"{name}:",
         postgres=f"{url}{separator}options=-csearch_path%3D{name}",
+    )
+
+
+def served_settings(settings: Settings, name: str, store: Store) -> Settings:
+    """Return those settings for an API over one store, which takes as many requests as come."""
+    return msgspec.structs.replace(
+        tenant_settings(settings, name), stores=(store,), api_port=find_free_port(), api_rate=0
     )
 
 
