@@ -76,24 +76,30 @@ def maintain_ledger(settings: Settings, pause: Pause = lambda _: False) -> None:
         connection.execute("SET lock_timeout = '1500ms'")
         for entity in ENTITIES:
             try:
-                if not make_rollups(connection, entity, settings, pause):
+                lowest = _lowest_watermark(connection, entity)
+                if lowest is None:
+                    continue
+                if not make_rollups(connection, entity, settings, lowest, pause):
                     return
-                _drop_old(connection, entity, settings)
+                _drop_old(connection, entity, settings, lowest)
             except _BUSY as error:
                 _log.info("The ledger of %s is maintained later: %s", entity.name, error)
 
 
-def _drop_old(connection: Connection, entity: Entity, settings: Settings) -> None:
-    """Drop what is older than its retention, counted from the lowest watermark."""
+def _lowest_watermark(connection: Connection, entity: Entity) -> int | None:
+    """Return the lowest watermark of the shards (epoch ms); None where none was recorded."""
     statement, params = sql_file("select_lowest_watermark.sql"), {"entity": entity.name}
     ((lowest,),) = connection.execute(statement, params).fetchall()
-    if lowest is None:
-        return
+    return None if lowest is None else int(str(lowest))
+
+
+def _drop_old(connection: Connection, entity: Entity, settings: Settings, lowest: int) -> None:
+    """Drop what is older than its retention, counted from the lowest watermark."""
     retention = settings.retention_ms
     if "panes" in retention:
-        limit = int(str(lowest)) - retention["panes"] - settings.window_ms
+        limit = lowest - retention["panes"] - settings.window_ms
         drop_old_windows(connection, entity, limit)
     for rollup in ROLLUPS:
         if rollup.name in retention:
-            limit = int(str(lowest)) - retention[rollup.name] - settings.window_ms
+            limit = lowest - retention[rollup.name] - settings.window_ms
             drop_old_rollups(connection, entity, rollup, limit)

@@ -68,15 +68,17 @@ class _Started:
     kept_from: int | None
 
 
-def make_rollups(connection: Connection, entity: Entity, settings: Settings, pause: Pause) -> bool:
+def make_rollups(
+    connection: Connection, entity: Entity, settings: Settings, lowest: int, pause: Pause
+) -> bool:
     """Roll up what is past its lateness, and again what has changed since; both by spans of time.
 
-    After each span it pauses for as long as that took. Returns whether all was done, and not ended
-    by `pause`. The connection is in autocommit mode, and READ COMMITTED. Raises psycopg.Error; the
-    next call goes on from there.
+    `lowest` is the lowest watermark of the shards (epoch ms). After each span it pauses for as long
+    as that took. Returns whether all was done, and not ended by `pause`. The connection is in
+    autocommit mode, and READ COMMITTED. Raises psycopg.Error; the next call goes on from there.
     """
     rollups = _rollups_of(connection, entity, settings)
-    started = _start(connection, entity, settings) if rollups else None
+    started = _start(connection, entity, lowest - settings.open_ms) if rollups else None
     if started is None:
         return True
     partitions = read_partitions(connection, entity)
@@ -153,15 +155,14 @@ def drop_old_rollups(connection: Connection, entity: Entity, rollup: Rollup, lim
             )
 
 
-def _start(connection: Connection, entity: Entity, settings: Settings) -> _Started | None:
-    """Let writers record what they change of before the hours that may be rolled up now."""
-    statement, values = sql_file("select_lowest_watermark.sql"), {"entity": entity.name}
-    ((lowest,),) = connection.execute(statement, values).fetchall()
-    if lowest is None:
-        return None
-    limit = {"entity": entity.name, "limit": int(str(lowest)) - settings.open_ms}
+def _start(connection: Connection, entity: Entity, limit: int) -> _Started | None:
+    """Let writers record what they change of before a limit (epoch ms).
+
+    Returns None where there are no windows.
+    """
+    values = {"entity": entity.name, "limit": limit}
     with connection.cursor(row_factory=class_row(_Started)) as cursor:
-        return cursor.execute(sql_file("start_rolling.sql"), limit).fetchone()
+        return cursor.execute(sql_file("start_rolling.sql"), values).fetchone()
 
 
 def _rollups_of(connection: Connection, entity: Entity, settings: Settings) -> list[Rollup]:

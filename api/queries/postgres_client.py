@@ -137,10 +137,7 @@ class ConnectionPool:
         values: Mapping[str, object] | None,
     ) -> list[Row]:
         async with time_limit(connection, self._seconds):
-            cursor = await connection.execute(query, values)
-            while cursor.nextset():
-                pass
-            return await cursor.fetchall() if cursor.description else []
+            return await last_rows(connection, query, values)
 
 
 @asynccontextmanager
@@ -158,6 +155,18 @@ async def time_limit(
         raise
     finally:
         timeout.cancel()
+
+
+async def last_rows(
+    connection: psycopg.AsyncConnection[Row],
+    query: Query,
+    values: Mapping[str, object] | None = None,
+) -> list[Row]:
+    """Return the rows of the last statement of a query; several have no values."""
+    cursor = await connection.execute(query, values)
+    while cursor.nextset():
+        pass
+    return await cursor.fetchall() if cursor.description else []
 
 
 class Database:

@@ -17,6 +17,7 @@ from api.queries.postgres_client import (
     Query,
     Row,
     entity_query,
+    last_rows,
     store_failures,
     time_limit,
 )
@@ -80,13 +81,10 @@ class PostgresExportReader:
             with store_failures():
                 async with time_limit(connection, seconds):
                     await connection.execute(sql.SQL(_BEGIN))
-                    cursor = await connection.execute(ledger_state_query(entity, ALL_TIME.bounds))
-                    while cursor.nextset():
-                        pass
-                    state = to_ledger_state(await cursor.fetchall())
+                    query = ledger_state_query(entity, ALL_TIME.bounds)
+                    state = to_ledger_state(await last_rows(connection, query))
                     query = entity_query(entity, "window_span.sql")
-                    cursor = await connection.execute(query, {"entity": entity.name})
-                    [span] = await cursor.fetchall()
+                    [span] = await last_rows(connection, query, {"entity": entity.name})
             stack.pop_all()
         return cls(connection, entity, span, state, seconds)
 
@@ -144,8 +142,8 @@ class PostgresExportReader:
             query = entity_query(self._entity, "ledger_columns.sql")
             with store_failures():
                 async with time_limit(self._connection, self._seconds):
-                    cursor = await self._connection.execute(query)
-                    self._columns = frozenset(row["name"] for row in await cursor.fetchall())
+                    rows = await last_rows(self._connection, query)
+                    self._columns = frozenset(row["name"] for row in rows)
         return [each for each in sketches if each.name in self._columns]
 
     async def _read(
